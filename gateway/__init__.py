@@ -1,0 +1,1 @@
+"""A signing reverse proxy in front of an S3 bucket."""

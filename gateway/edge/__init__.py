@@ -1,0 +1,1 @@
+"""The HTTP edge: what comes in, canonical; what goes out, allow-listed."""

@@ -1,0 +1,132 @@
+"""Everything that can go wrong, as the client sees it (status, public text) and as the log does (detail)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """A failure that becomes a response.
+
+    `public` is safe for any client: no bucket, key id, XML or upstream text. `detail` goes to the log only.
+    `code` is the S3 error code behind it, if there is one; `upstream_status` the status that carried it.
+    """
+
+    status = 500
+    public = "Internal error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        public: str | None = None,
+        code: str | None = None,
+        upstream_status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail or public or self.public)
+        self.detail = detail
+        self.code = code
+        self.upstream_status = upstream_status
+        self.headers = dict(headers or {})
+        if public is not None:
+            self.public = public
+
+
+class BadRequestError(GatewayError):
+    """The client's request is malformed."""
+
+    status = 400
+    public = "Bad request"
+
+
+class NotFoundError(GatewayError):
+    """No such object, or none that these credentials may see."""
+
+    status = 404
+    public = "Not found"
+
+
+class MethodNotAllowedError(GatewayError):
+    """Anything but GET and HEAD (RFC 9110, 15.5.6)."""
+
+    status = 405
+    public = "Method not allowed: this gateway is read-only"
+
+    def __init__(self, method: str) -> None:
+        super().__init__(f"method {method}", headers={"Allow": "GET, HEAD"})
+
+
+class PreconditionFailedError(GatewayError):
+    """If-Match or If-Unmodified-Since did not hold (RFC 9110, 13.1)."""
+
+    status = 412
+    public = "Precondition failed"
+
+
+class UriTooLongError(GatewayError):
+    """The request target is over `server.max_target_bytes`."""
+
+    status = 414
+    public = "Request target too long"
+
+
+class RangeNotSatisfiableError(GatewayError):
+    """The range lies past the end of the object (RFC 9110, 15.5.17)."""
+
+    status = 416
+    public = "Range not satisfiable"
+
+
+class HeadersTooLargeError(GatewayError):
+    """A header, or all of them, are over `server.max_header_bytes` (RFC 6585, 5)."""
+
+    status = 431
+    public = "Request header fields too large"
+
+
+class UpstreamError(GatewayError):
+    """The bucket can't be reached, refuses our signature, or answers nonsense."""
+
+    status = 502
+    public = "The storage behind this gateway refused or broke the request"
+
+
+class UpstreamBusyError(GatewayError):
+    """The bucket asks for less, or fails for now."""
+
+    status = 503
+    public = "The storage behind this gateway is busy; try again"
+
+    def __init__(self, detail: str = "", *, code: str | None = None, upstream_status: int | None = None) -> None:
+        super().__init__(detail, code=code, upstream_status=upstream_status, headers={"Retry-After": "2"})
+
+
+class UpstreamTimeoutError(GatewayError):
+    """The bucket did not answer in time."""
+
+    status = 504
+    public = "The storage behind this gateway did not answer in time"
+
+
+class CredentialsError(UpstreamError):
+    """No credentials could be had; `detail` says what was tried and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration: which key, where it was set, what is wrong and what to do."""
+
+    key: str
+    source: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.source}): {self.message}"
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; every mistake is in `problems`."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems

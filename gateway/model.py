@@ -1,0 +1,82 @@
+"""The values that the stages of a request hand to each other."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """AWS credentials at one moment. `expires_at` is in seconds since the epoch; None never expires."""
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
+    provider: str = "static"
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a bucket is, as botocore's rules resolve it.
+
+    `host` is the Host header (with the port unless it is the scheme's default); `base_path` is what goes before
+    the key's slash: `` for a virtual-hosted bucket, `/bucket` for path style.
+    """
+
+    scheme: str
+    host: str
+    base_path: str
+    region: str
+    service: str = "s3"
+
+    @property
+    def origin(self) -> str:
+        return f"{self.scheme}://{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRequest:
+    """What is wanted of the storage: `key` is decoded text; `headers` holds allow-listed names in lower case."""
+
+    method: str
+    key: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stream:
+    """An object, or the answer about it (200, 206, 304). `headers` are already allow-listed.
+
+    `body` yields the bytes in order, or is None where there are none (HEAD, 304). It is read to its end or
+    `close` is called; `close` may be called at any time, more than once, and never raises.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: AsyncIterator[bytes] | None
+    close: Callable[[], Awaitable[None]]
+    upstream_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Go there instead."""
+
+    location: str
+    status: int = 301
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A body that the gateway made itself. `upstream_status` and `code` are for the access log."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    upstream_status: int | None = None
+    code: str | None = None
+
+
+Answer: TypeAlias = Stream | Redirect | Page

@@ -1,0 +1,1 @@
+"""Signatures and the credentials they are made with."""

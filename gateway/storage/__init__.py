@@ -1,0 +1,1 @@
+"""Where the objects are: a directory, an S3 bucket."""

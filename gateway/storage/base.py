@@ -1,0 +1,46 @@
+"""What every storage backend offers. A backend returns data (Stream or Redirect), never a web response."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.model import ObjectRequest, Redirect, Stream
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """One object of a listing. `modified` is in seconds since the epoch; `etag` bears its quotes."""
+
+    key: str
+    size: int
+    etag: str
+    modified: float
+
+
+class Storage(Protocol):
+    """A read-only store of objects, below `storage.prefix`. Keys are relative to that prefix.
+
+    Every method raises only GatewayErrors: NotFoundError, PreconditionFailedError, RangeNotSatisfiableError,
+    and the Upstream* family.
+    """
+
+    async def start(self) -> None:
+        """Gets ready; must not fail because the storage can't be reached (that is what `check` tells)."""
+
+    async def close(self) -> None:
+        """Gives back connections and tasks."""
+
+    async def fetch(self, request: ObjectRequest) -> Stream | Redirect:
+        """Answers GET or HEAD for one key, honouring Range and If-*. Raises NotFoundError where there is none."""
+
+    async def is_directory(self, key: str) -> bool:
+        """True if any object lies below `key`, which ends with a slash."""
+
+    def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        """The objects whose keys start with `prefix`, in key order, at most `limit`."""
+
+    async def check(self) -> dict[str, str]:
+        """Asks the storage itself. Returns what it found (backend, bucket, credentials …); raises if unusable."""
+
+    def credentials_expire_at(self) -> float | None:
+        """When the current credentials expire, in seconds since the epoch; None if never or not known."""
