@@ -1,6 +1,6 @@
 """The values that the stages of a request hand to each other."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -55,7 +55,7 @@ class Stream:
     status: int
     headers: dict[str, str]
     body: AsyncIterator[bytes] | None
-    close: Callable[[], Awaitable[None]]
+    close: Callable[[], None]
     upstream_status: int | None = None
 
 
@@ -79,4 +79,26 @@ class Page:
     code: str | None = None
 
 
+# The status of a request whose client left before there was an answer (nginx's number; never sent).
+CLIENT_GONE = 499
+
 Answer: TypeAlias = Stream | Redirect | Page
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What one request leaves behind for the log and the metrics. Times are of a monotonic clock, in seconds."""
+
+    request_id: str
+    method: str
+    target: str
+    client: str
+    agent: str
+    started: float
+    route: str = "object"
+    status: int = CLIENT_GONE
+    sent_bytes: int = 0
+    first_byte: float | None = None
+    upstream_status: int | None = None
+    code: str | None = None
+    error: str = ""

@@ -1,0 +1,142 @@
+"""The composition root: builds every object from the settings, starts them and stops them."""
+
+import importlib
+import logging
+import socket
+from collections.abc import Callable
+
+from gateway.access.caller import CallerAddress
+from gateway.config import Settings, StorageSettings
+from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
+from gateway.edge.server import Limits, Listener, Server
+from gateway.errors import ConfigError, Problem
+from gateway.handler import Handler, OpsRoute
+from gateway.model import Page
+from gateway.ops.health import Readiness, health
+from gateway.ops.log import AccessLog
+from gateway.ops.metrics import CONTENT_TYPE, Metrics
+from gateway.signing.credentials import CredentialSource, chain
+from gateway.storage.base import Storage
+from gateway.storage.file import FileStorage
+from gateway.storage.s3 import S3Storage
+
+log = logging.getLogger("gateway")
+
+
+def build_storage(settings: Settings, on_fault: Callable[[str], None] = lambda code: None) -> Storage:
+    """The storage that the settings name, not started. Raises ConfigError for a backend that can't be loaded."""
+    storage = settings.storage
+    backend = storage.resolved_backend
+    if backend == "file":
+        return FileStorage(storage.dir, storage.prefix)
+    if backend == "s3":
+        return S3Storage(
+            storage,
+            build_credentials(storage),
+            index_document=settings.rewrite.index_document,
+            on_fault=on_fault,
+        )
+    module, _, name = backend.partition(":")
+    try:
+        loaded: Storage = getattr(importlib.import_module(module), name)(storage)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError([Problem("storage.backend", backend, f"can't be loaded: {error}")]) from error
+    return loaded
+
+
+def build_credentials(storage: StorageSettings) -> CredentialSource:
+    secret, token = storage.aws_secret_access_key, storage.aws_session_token
+    return CredentialSource(
+        chain(
+            profile_name=storage.profile_name,
+            access_key=storage.aws_access_key_id,
+            secret_key=secret.get_secret_value() if secret else None,
+            token=token.get_secret_value() if token else None,
+        )
+    )
+
+
+class Gateway:
+    """One gateway on one event loop: `start`, then serve until `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ConfigError for settings that can't be used."""
+        server = settings.server
+        self.settings = settings
+        self.tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
+        self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
+        self.storage = build_storage(settings, self.metrics.upstream_fault)
+        self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
+        self.url = ""
+        self._caller = CallerAddress(server.trusted_proxies)
+        self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
+        self._main: Listener | None = None
+        self._ops: Listener | None = None
+
+    async def start(self, listener: socket.socket | None = None) -> None:
+        """Starts the storage and listens: on `listener` if one is given (a worker's), else where the settings say.
+
+        Raises OSError if an address can't be had, ConfigError if the storage can't be used at all.
+        """
+        server, ops = self.settings.server, self.settings.ops
+        raise_descriptor_limit()
+        listener = listener or bind(server)
+        try:
+            await self.storage.start()
+            routes = self._ops_routes()
+            if ops.port is not None:
+                ops_socket = bind_tcp(server.host, ops.port, shared=server.workers > 1)
+                self._ops = await self._listen(self._handler(None, routes), ops_socket)
+                log.info("operations endpoints are on %s", url_of(ops_socket, tls=self.tls is not None))
+                routes = {}
+            self._main = await self._listen(self._handler(self.storage, routes), listener)
+        except BaseException:
+            listener.close()
+            await self.stop()
+            raise
+        self.url = url_of(listener, tls=self.tls is not None)
+        log.info("%s, listening on %s", self.storage, self.url)
+
+    async def stop(self) -> None:
+        """Stops accepting, lets what is in flight finish within `server.shutdown_grace` seconds, ends the rest."""
+        self.readiness.draining = True
+        if self._main is not None:
+            await self._main.drain(self.settings.server.shutdown_grace)
+        if self._ops is not None:
+            await self._ops.drain(0)
+        await self.storage.close()
+
+    async def _listen(self, handler: Handler, listener: socket.socket) -> Listener:
+        settings = self.settings.server
+        limits = Limits(
+            header_timeout=settings.header_timeout,
+            keepalive_timeout=settings.keepalive_timeout,
+            max_connections=settings.max_connections,
+            max_target_bytes=settings.max_target_bytes,
+            max_header_bytes=settings.max_header_bytes,
+        )
+        return await Listener.open(Server(handler, handler.refuse, limits), listener, self.tls)
+
+    def _handler(self, storage: Storage | None, ops_routes: dict[str, OpsRoute]) -> Handler:
+        return Handler(
+            storage,
+            ops_routes,
+            base_path=self.settings.server.base_path,
+            rewrite=self.settings.rewrite,
+            caller=self._caller,
+            access_log=self._access_log,
+            metrics=self.metrics,
+            stall_seconds=self.settings.server.send_timeout,
+        )
+
+    def _ops_routes(self) -> dict[str, OpsRoute]:
+        prefix = self.settings.ops.path_prefix
+
+        async def metrics() -> Page:
+            return Page(200, self.metrics.render(), {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+
+        return {
+            f"{prefix}/health": health,
+            f"{prefix}/ready": self.readiness.ready,
+            f"{prefix}/metrics": metrics,
+        }

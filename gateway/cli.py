@@ -1,0 +1,97 @@
+"""The `gateway` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway import __version__, sources
+from gateway.config import Settings
+from gateway.errors import ConfigError
+
+_SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 good, 1 failed, 2 the configuration or the command line is broken."""
+    arguments = parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except ConfigError as error:
+        print(f"gateway: the configuration can't be used ({len(error.problems)} found):", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Each command imports what it needs: `gateway health` runs every few seconds in a container.
+    if arguments.command == "health":
+        from gateway.ops import probe
+
+        return probe.health(arguments.url, lambda: _settings(arguments))
+    if arguments.command == "demo":
+        from gateway import demo
+
+        return demo.run(arguments.port)
+    settings = _settings(arguments)
+    if arguments.command == "check":
+        import asyncio
+
+        from gateway.ops import check
+
+        return asyncio.run(check.run(settings, print))
+    if settings.server.workers > 1:
+        from gateway import workers
+
+        return workers.run(settings)
+    from gateway import serve
+
+    return serve.run(settings)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    overrides = dict(arguments.set)
+    for flag, key in _SHORTCUTS.items():
+        if (value := getattr(arguments, flag)) is not None:
+            overrides[key] = value
+    return sources.load(overrides, config_file=arguments.config)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(prog="gateway", description="A signing reverse proxy in front of an S3 bucket.")
+    top.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
+    settings.add_argument(
+        "--set",
+        type=_assignment,
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting; repeatable",
+    )
+    for flag, key in _SHORTCUTS.items():
+        settings.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {key}")
+
+    commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
+    commands.add_parser(
+        "check", parents=[settings], help="try the configuration against the storage, and say what is wrong"
+    )
+    health = commands.add_parser("health", parents=[settings], help="exit 0 if a gateway answers /health here")
+    health.add_argument("url", nargs="?", metavar="URL", help="what to ask; default: where the settings say it listens")
+    demo = commands.add_parser("demo", help="try it: an embedded S3 server, a sample project, and a gateway in front")
+    demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="where to listen (default: 8080)")
+    return top
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not SECTION.KEY=VALUE")
+    return key, value

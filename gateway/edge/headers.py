@@ -1,0 +1,70 @@
+"""Which headers cross the gateway, in either direction. Whatever is not named here stays behind."""
+
+from collections.abc import Iterable, Mapping
+
+# RFC 9110, 13.1 and 14.2: all that a client may say to the bucket.
+TO_STORAGE = frozenset({"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"})
+
+# Content and caching; no x-amz-*, no hop-by-hop header, no cookie, no Server.
+TO_CLIENT = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Range",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Disposition",
+    "Cache-Control",
+    "Expires",
+    "ETag",
+    "Last-Modified",
+    "Accept-Ranges",
+    "Vary",
+    "Age",
+)
+
+_PACKAGE_SUFFIXES = (
+    ".whl",
+    ".tar.gz",
+    ".tgz",
+    ".tar.bz2",
+    ".tbz",
+    ".tar.xz",
+    ".txz",
+    ".tar.z",
+    ".zip",
+    ".egg",
+    ".exe",
+    ".metadata",
+)
+# What uploaders leave where they set no type.
+_UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
+
+
+def to_storage(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The client's headers that the bucket may see, in lower case; repeated ones are joined (RFC 9110, 5.3)."""
+    kept: dict[str, str] = {}
+    nominated: list[str] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower in TO_STORAGE:
+            kept[lower] = f"{kept[lower]}, {value}" if lower in kept else value
+        elif lower == "connection":
+            nominated += value.lower().split(",")
+    for name in nominated:
+        kept.pop(name.strip(), None)  # hop-by-hop by the client's own word (RFC 9110, 7.6.1)
+    return kept
+
+
+def to_client(headers: Mapping[str, str], key: str) -> dict[str, str]:
+    """The bucket's headers that the client may see. `headers` looks names up without regard to case."""
+    kept = {name: value for name in TO_CLIENT if (value := headers.get(name)) is not None}
+    if "Content-Encoding" in kept and key.lower().endswith(_PACKAGE_SUFFIXES):
+        del kept["Content-Encoding"]  # the client would unpack a tar.gz under its hash
+    return kept
+
+
+def as_html(headers: dict[str, str]) -> dict[str, str]:
+    """Headers of an index page: one uploaded without a type is HTML, or pip would refuse it."""
+    if headers.get("Content-Type", "") in _UNTYPED:
+        return {**headers, "Content-Type": "text/html; charset=utf-8"}
+    return headers

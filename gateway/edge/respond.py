@@ -1,0 +1,95 @@
+"""The one place that turns an answer into bytes for the client."""
+
+import asyncio
+import json
+import time
+from http import HTTPStatus
+
+from aiohttp import web
+
+from gateway.errors import GatewayError
+from gateway.model import Answer, Exchange, Page, Redirect, Stream
+
+_TEXT = "text/plain; charset=utf-8"
+_JSON = "application/json"
+
+
+def error_page(error: GatewayError, *, accept: str, request_id: str) -> Page:
+    """A short text, or JSON for who asks for it. Only the error's public side is in it."""
+    if _JSON in accept.lower():
+        report = {"status": error.status, "error": error.public, "request_id": request_id}
+        body, content_type = json.dumps(report) + "\n", _JSON
+    else:
+        body, content_type = f"{error.status} {error.public}\nrequest id: {request_id}\n", _TEXT
+    # An absent file may be uploaded the next minute: no cache between may keep the refusal.
+    headers = {**error.headers, "Content-Type": content_type, "Cache-Control": "no-store"}
+    return Page(error.status, body.encode(), headers, error.upstream_status, error.code)
+
+
+def whole(answer: Page | Redirect, exchange: Exchange) -> web.Response:
+    """The response for an answer without a stream; aiohttp sends it."""
+    if isinstance(answer, Redirect):
+        text = f"{answer.status} {HTTPStatus(answer.status).phrase}: {answer.location}\n"
+        headers = {**answer.headers, "Location": answer.location, "Content-Type": _TEXT}
+        answer = Page(answer.status, text.encode(), headers)
+    exchange.status = answer.status
+    exchange.first_byte = time.monotonic()
+    if exchange.method != "HEAD":
+        exchange.sent_bytes = len(answer.body)
+    return web.Response(status=answer.status, body=answer.body, headers=_common(answer.headers, exchange))
+
+
+async def send(
+    request: web.BaseRequest, answer: Answer, exchange: Exchange, *, stall_seconds: float
+) -> web.StreamResponse:
+    """Sends the answer as fast as the client takes it and no faster.
+
+    A client that takes no byte for `stall_seconds` is disconnected, and so is one whose body broke in the middle:
+    raises ConnectionError, which makes aiohttp close the connection short of what Content-Length promised.
+    """
+    if not isinstance(answer, Stream):
+        return whole(answer, exchange)
+    exchange.upstream_status = answer.upstream_status
+    try:
+        response = web.StreamResponse(status=answer.status, headers=_common(answer.headers, exchange))
+        exchange.status = answer.status
+        await response.prepare(request)
+        if answer.body is not None:
+            async for chunk in answer.body:
+                if exchange.first_byte is None:
+                    exchange.first_byte = time.monotonic()
+                await _write(request, response, chunk, stall_seconds)
+                exchange.sent_bytes += len(chunk)
+        await response.write_eof()
+    except GatewayError as error:
+        exchange.error = f"body broke off: {error}"
+        exchange.code = error.code
+        raise ConnectionAbortedError(exchange.error) from error
+    finally:
+        answer.close()
+    return response
+
+
+async def _write(request: web.BaseRequest, response: web.StreamResponse, chunk: bytes, stall_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(stall_seconds):
+            await response.write(chunk)
+        return
+    except TimeoutError:
+        pass
+    transport = request.transport
+    while transport is not None:
+        left = transport.get_write_buffer_size()
+        try:
+            async with asyncio.timeout(stall_seconds):
+                await request.writer.drain()
+            return
+        except TimeoutError:
+            if transport.get_write_buffer_size() >= left:
+                transport.abort()  # what it does not take can't be flushed either
+                break
+    raise ConnectionAbortedError(f"the client took nothing for {stall_seconds:g} s")
+
+
+def _common(headers: dict[str, str], exchange: Exchange) -> dict[str, str]:
+    return {**headers, "X-Request-ID": exchange.request_id, "Server": "gateway"}

@@ -1,0 +1,178 @@
+"""The listening side: aiohttp's low-level server, with the limits and plain answers that it lacks."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+
+from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
+
+# A client that is refused while it sends a body may finish sending, or it would miss the answer.
+_LINGERING_SECONDS = 5.0
+_FORCED_CLOSE_SECONDS = 0.5
+_BACKLOG = 1024
+_BUSY = b"Too many connections; try again\n"
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_BUSY), _BUSY)
+)
+
+log = logging.getLogger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds. `header_timeout` spans a whole request head, from its first byte or from connecting."""
+
+    header_timeout: float
+    keepalive_timeout: float
+    max_connections: int
+    max_target_bytes: int
+    max_header_bytes: int
+
+
+class ConnectionCounter:
+    """How many client connections are open; `none_left` is set while there are none."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.none_left = asyncio.Event()
+        self.none_left.set()
+
+    def opened(self) -> None:
+        self.open += 1
+        self.none_left.clear()
+
+    def closed(self) -> None:
+        self.open -= 1
+        if not self.open:
+            self.none_left.set()
+
+
+class Connection(web.RequestHandler):
+    """One client connection. Adds to aiohttp's: a deadline for request heads, and our answers to what is no HTTP."""
+
+    __slots__ = ("_counter", "_head_deadline", "_limits", "_refuse")
+
+    def __init__(self, server: "Server", **options: Any) -> None:
+        super().__init__(server, **options)
+        self._limits = server.limits
+        self._refuse = server.refuse
+        self._counter = server.counter
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._counter.opened()
+        if self._counter.open > self._limits.max_connections:
+            assert self.transport is not None
+            self.transport.write(_REFUSAL)
+            self.force_close()
+        else:
+            self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages or self._request_in_progress or self._current_request is not None:
+            if self._head_deadline is not None:
+                self._head_deadline.cancel()
+                self._head_deadline = None
+        elif data and self._head_deadline is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+        super().connection_lost(exc)
+        self._counter.closed()
+
+    def _expect_head(self) -> None:
+        self._head_deadline = self._loop.call_later(self._limits.header_timeout, self.force_close)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """aiohttp calls this for what its parser refuses; the handler itself never raises."""
+        return self._refuse(request, _parse_error(exc, self._limits.max_target_bytes))
+
+
+def _parse_error(exc: BaseException | None, max_target_bytes: int) -> GatewayError:
+    if isinstance(exc, LineTooLong):
+        # One exception serves targets and headers; it tells the text and the limit that it broke.
+        text, limit = exc.args[:2]
+        if limit == max_target_bytes and text.startswith((b"/", b"http")):
+            return UriTooLongError(f"target over {limit} bytes")
+        return HeadersTooLargeError(f"header over {limit} bytes")
+    return BadRequestError(f"not HTTP: {type(exc).__name__}", public="The request is not valid HTTP")
+
+
+class Server(web.Server):
+    """Makes a Connection for each client. `refuse` answers what could not be parsed."""
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        refuse: Callable[[web.BaseRequest, GatewayError], web.StreamResponse],
+        limits: Limits,
+    ) -> None:
+        super().__init__(handler, handler_cancellation=True, access_log=None)
+        self.refuse = refuse
+        self.limits = limits
+        self.counter = ConnectionCounter()
+        self._options: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": limits.keepalive_timeout,
+            "max_line_size": limits.max_target_bytes,
+            "max_field_size": limits.max_header_bytes,
+            "lingering_time": _LINGERING_SECONDS,
+            "auto_decompress": False,
+        }
+
+    def __call__(self) -> Connection:
+        return Connection(self, loop=self._loop, **self._options)
+
+
+class Listener:
+    """A Server on a listening socket."""
+
+    def __init__(self, server: Server, acceptor: asyncio.Server, listener: socket.socket) -> None:
+        self._server = server
+        self._acceptor = acceptor
+        self._unix_path = listener.getsockname() if listener.family == socket.AF_UNIX else None
+
+    @classmethod
+    async def open(cls, server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> "Listener":
+        """Starts to accept; takes `listener` over."""
+        acceptor = await asyncio.get_running_loop().create_server(
+            server,
+            sock=listener,
+            ssl=tls,
+            ssl_handshake_timeout=server.limits.header_timeout if tls else None,
+            backlog=_BACKLOG,
+        )
+        return cls(server, acceptor, listener)
+
+    async def drain(self, grace: float) -> None:
+        """Stops accepting, closes idle connections, waits up to `grace` seconds for the others, then ends them."""
+        self._acceptor.close()
+        if self._unix_path is not None:
+            Path(self._unix_path).unlink(missing_ok=True)  # noqa: ASYNC240  one system call
+        await asyncio.sleep(0)  # requests that are already here count as in flight
+        self._server.pre_shutdown()
+        try:
+            async with asyncio.timeout(grace):
+                await self._server.counter.none_left.wait()
+        except TimeoutError:
+            log.warning("%d connections did not finish in %g s", self._server.counter.open, grace)
+        await self._server.shutdown(_FORCED_CLOSE_SECONDS)

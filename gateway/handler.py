@@ -1,0 +1,148 @@
+"""The pipeline: one request, top to bottom."""
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.access.caller import UNIX_SOCKET, CallerAddress
+from gateway.config import RewriteSettings
+from gateway.edge import headers, respond
+from gateway.edge.paths import parse_target, relative_directory, strip_prefix
+from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
+from gateway.model import Answer, Exchange, ObjectRequest, Page, Redirect, Stream
+from gateway.ops.log import AccessLog
+from gateway.ops.metrics import Metrics
+from gateway.storage.base import Storage
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
+
+log = logging.getLogger("gateway")
+
+OpsRoute = Callable[[], Awaitable[Page]]
+
+
+class Handler:
+    """Answers every request of one listener. `storage` is None on a listener that serves only `ops_routes`."""
+
+    def __init__(
+        self,
+        storage: Storage | None,
+        ops_routes: dict[str, OpsRoute],
+        *,
+        base_path: str,
+        rewrite: RewriteSettings,
+        caller: CallerAddress,
+        access_log: AccessLog | None,
+        metrics: Metrics,
+        stall_seconds: float,
+    ) -> None:
+        self._storage = storage
+        self._ops_routes = ops_routes
+        self._base_path = base_path
+        self._rewrite = rewrite
+        self._caller = caller
+        self._access_log = access_log
+        self._metrics = metrics
+        self._stall_seconds = stall_seconds
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        exchange = self._begin(request)
+        try:
+            try:
+                answer = await self._answer(request, exchange)
+            except GatewayError as error:
+                answer = self._refusal(request, exchange, error)
+            except Exception:
+                log.exception("request %s failed: this is a bug", exchange.request_id)
+                answer = self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
+            return await respond.send(request, answer, exchange, stall_seconds=self._stall_seconds)
+        except (ConnectionError, asyncio.CancelledError) as error:
+            exchange.error = exchange.error or f"client gone: {error}".rstrip(": ")
+            raise
+        finally:
+            self._end(exchange)
+
+    def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.Response:
+        """Answers what never became a request."""
+        exchange = self._begin(request)
+        exchange.route = "invalid"
+        response = respond.whole(self._refusal(request, exchange, error), exchange)
+        response.force_close()
+        self._end(exchange)
+        return response
+
+    async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError(request.method)
+        path, query = parse_target(request.raw_path)
+        if (ops_route := self._ops_routes.get(path)) is not None:
+            exchange.route = path.rpartition("/")[2]
+            return await ops_route()
+        if self._storage is None:
+            raise NotFoundError("no such operations endpoint")
+        key = self._key(path)
+        wanted = headers.to_storage(request.headers.items())
+        if key.endswith("/") or not key:
+            exchange.route = "index"
+            return await self._index(self._storage, request.method, key, wanted)
+        try:
+            return await self._storage.fetch(ObjectRequest(request.method, key, wanted))
+        except NotFoundError:
+            if await self._storage.is_directory(key + "/"):
+                return Redirect(relative_directory(path, query))
+            raise
+
+    def _key(self, path: str) -> str:
+        """The key that a path names: mount prefix off, then the rewrite rules."""
+        inner = strip_prefix(path, self._base_path)
+        if inner is None:
+            raise NotFoundError(f"outside {self._base_path}")
+        # A path without the prefix to strip is used as it is.
+        stripped = strip_prefix(inner, self._rewrite.strip_prefix)
+        return (self._rewrite.add_prefix + (inner if stripped is None else stripped))[1:]
+
+    async def _index(self, storage: Storage, method: str, key: str, wanted: dict[str, str]) -> Stream | Redirect:
+        """A directory: its index document, else the object that is named like the directory itself."""
+        try:
+            answer = await storage.fetch(ObjectRequest(method, key + self._rewrite.index_document, wanted))
+        except NotFoundError:
+            if not key:
+                raise
+            answer = await storage.fetch(ObjectRequest(method, key, wanted))
+            if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
+                # A folder's marker, as consoles and sync tools leave them; an empty page would say: nothing here.
+                answer.close()
+                raise NotFoundError("only an empty folder marker") from None
+        if isinstance(answer, Stream):
+            answer.headers = headers.as_html(answer.headers)
+        return answer
+
+    def _begin(self, request: web.BaseRequest) -> Exchange:
+        self._metrics.in_flight.inc()
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        given_id = request.headers.get("X-Request-ID", "")
+        return Exchange(
+            request_id=given_id if _SANE_REQUEST_ID.fullmatch(given_id) else os.urandom(8).hex(),
+            method=request.method,
+            target=request.raw_path,
+            client=self._caller.of(peer[0] if peer else UNIX_SOCKET, request.headers.getall("X-Forwarded-For", ())),
+            agent=request.headers.get("User-Agent", ""),
+            started=time.monotonic(),
+        )
+
+    def _refusal(self, request: web.BaseRequest, exchange: Exchange, error: GatewayError) -> Page:
+        exchange.error = error.detail
+        exchange.upstream_status = error.upstream_status
+        exchange.code = error.code
+        return respond.error_page(error, accept=request.headers.get("Accept", ""), request_id=exchange.request_id)
+
+    def _end(self, exchange: Exchange) -> None:
+        self._metrics.in_flight.dec()
+        self._metrics.observe(exchange)
+        if self._access_log is not None:
+            self._access_log.write(exchange)

@@ -1,0 +1,97 @@
+"""Logs: what the program says, and one line a request, as text or JSON."""
+
+import json
+import logging
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from gateway.config import LogSettings
+from gateway.model import Exchange
+
+
+def configure(settings: LogSettings) -> None:
+    """Sends all logging to stderr, in the chosen form. Call once, at start."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if settings.format == "json" else _TextFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("gateway").setLevel(settings.level.upper())
+
+
+class AccessLog:
+    """Writes one line for each finished request, without its query string: that may be a signature."""
+
+    def __init__(self, *, as_json: bool, stream: TextIO | None = None) -> None:
+        self._write = (stream or sys.stdout).write
+        self._flush = (stream or sys.stdout).flush
+        self._format = _json_line if as_json else _text_line
+
+    def write(self, exchange: Exchange) -> None:
+        self._write(self._format(_fields(exchange, time.monotonic())))
+        self._flush()
+
+
+def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
+    first_byte = exchange.first_byte
+    return {
+        "time": timestamp(time.time()),
+        "client": exchange.client,
+        "method": exchange.method,
+        "path": exchange.target.partition("?")[0],
+        "status": exchange.status,
+        "bytes": exchange.sent_bytes,
+        "ms": round((ended - exchange.started) * 1000, 1),
+        "ttfb_ms": None if first_byte is None else round((first_byte - exchange.started) * 1000, 1),
+        "route": exchange.route,
+        "upstream": exchange.upstream_status,
+        "s3_code": exchange.code,
+        "request_id": exchange.request_id,
+        "agent": exchange.agent,
+        "error": exchange.error,
+    }
+
+
+def _json_line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields) + "\n"
+
+
+def _text_line(fields: dict[str, Any]) -> str:
+    time_text = fields.pop("time")
+    return f"{time_text} access " + " ".join([f"{name}={_text_value(value)}" for name, value in fields.items()]) + "\n"
+
+
+def _text_value(value: object) -> str:
+    """Bare where it is one printable word; else a JSON string, so that nobody can forge a line or a field."""
+    if value is None or value == "":
+        return "-"
+    text = str(value)
+    return text if text.isascii() and text.isprintable() and not _NEEDS_QUOTES.intersection(text) else json.dumps(text)
+
+
+_NEEDS_QUOTES = frozenset(' "=\\')
+
+
+def timestamp(now: float) -> str:
+    """RFC 3339, UTC, milliseconds."""
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        self.datefmt = None
+        text = f"{timestamp(record.created)} {record.levelname.lower()} {record.name}: {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        report = {
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            report["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(report)

@@ -1,0 +1,103 @@
+"""Prometheus metrics."""
+
+import os
+import time
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from gateway.model import Exchange
+
+# Set for all workers before any is started; their metrics meet in its files.
+MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+_TTFB_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """What the gateway counts. With several workers every one of them reports the sum of all."""
+
+    def __init__(self, credentials_expire_at: Callable[[], float | None]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
+        self._credentials_expire_at = credentials_expire_at
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "gateway_requests",
+            "Requests by method, route and status",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._bytes = Counter("gateway_response_body_bytes", "Body bytes sent to clients", registry=registry)
+        self._ttfb = Histogram(
+            "gateway_time_to_first_byte_seconds",
+            "From the request's head to the first byte of the answer's body",
+            ["route"],
+            buckets=_TTFB_BUCKETS_SECONDS,
+            registry=registry,
+        )
+        self._upstream_errors = Counter(
+            "gateway_upstream_errors",
+            "Error answers of the storage, retried ones included",
+            ["code"],
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "gateway_requests_in_flight",
+            "Requests being answered",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._expiry = Gauge(
+            "gateway_credentials_expiry_seconds",
+            "Seconds until the credentials expire; +Inf if they don't",
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self._request_counters: dict[tuple[str, str, int], Counter] = {}
+        self._ttfb_histograms: dict[str, Histogram] = {}
+        if MULTIPROCESS_DIR not in os.environ:
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+
+    def observe(self, exchange: Exchange) -> None:
+        """Counts a finished request."""
+        key = (exchange.method, exchange.route, exchange.status)
+        counter = self._request_counters.get(key)  # labels() would look it up under a lock
+        if counter is None:
+            method = exchange.method if exchange.method in _METHODS else "other"
+            counter = self._requests.labels(method, exchange.route, str(exchange.status))
+            if method != "other":
+                self._request_counters[key] = counter
+        counter.inc()
+        if exchange.sent_bytes:
+            self._bytes.inc(exchange.sent_bytes)
+        if exchange.first_byte is not None:
+            histogram = self._ttfb_histograms.get(exchange.route)
+            if histogram is None:
+                histogram = self._ttfb_histograms[exchange.route] = self._ttfb.labels(exchange.route)
+            histogram.observe(exchange.first_byte - exchange.started)
+
+    def upstream_fault(self, code: str) -> None:
+        self._upstream_errors.labels(code).inc()
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        expires_at = self._credentials_expire_at()
+        self._expiry.set(float("inf") if expires_at is None else expires_at - time.time())
+        registry = self._registry
+        if MULTIPROCESS_DIR in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

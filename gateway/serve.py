@@ -1,0 +1,50 @@
+"""`gateway serve`: one process, until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from gateway.app import Gateway
+from gateway.config import Settings
+from gateway.ops import log as logs
+
+log = logging.getLogger("gateway")
+
+
+def run(settings: Settings, *, started: Callable[[Gateway], None] = lambda gateway: None) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Raises ConfigError before anything is served."""
+    logs.configure(settings.log)
+    return asyncio.run(_serve(settings, started))
+
+
+async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
+    gateway = Gateway(settings)
+    stopping = stop_on_signals()
+    try:
+        await gateway.start()
+    except OSError as error:
+        log.error(
+            "can't listen: %s; choose another server.port (or server.unix_socket), or stop what is there",
+            error,
+        )
+        return 1
+    started(gateway)
+    await stopping.wait()
+    log.info("stopping: finishing what is in flight, for up to %g s", settings.server.shutdown_grace)
+    await gateway.stop()
+    return 0
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. A second one of them ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopping.set()
+        loop.remove_signal_handler(number)  # the default action is back
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return stopping

@@ -1,0 +1,115 @@
+"""What S3's error answers mean: which can be healed and how, and what the client gets when they can't.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from gateway.errors import (
+    GatewayError,
+    NotFoundError,
+    PreconditionFailedError,
+    RangeNotSatisfiableError,
+    UpstreamBusyError,
+    UpstreamError,
+)
+
+_XML_FIELD = re.compile(rb"<(Code|Region|Message|ActualObjectSize)>([^<]{1,1000})</\1>")
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
+_REGION = re.compile(r"[a-z0-9-]{1,64}")
+
+_BUSY = frozenset(
+    {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
+    | {"RequestLimitExceeded", "BandwidthLimitExceeded", "TooManyRequests", "OperationAborted"}
+)
+_STALE_CREDENTIALS = frozenset(
+    {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}
+    | {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
+)
+_WRONG_REGION = frozenset(
+    {"PermanentRedirect", "TemporaryRedirect", "Redirect", "AuthorizationHeaderMalformed"}
+    | {"IllegalLocationConstraintException"}
+)
+# AccessDenied is what S3 says of an absent key to those who may not list the bucket.
+_ABSENT = frozenset({"NoSuchKey", "AccessDenied", "KeyTooLongError", "InvalidURI"})
+
+
+class Remedy(Enum):
+    """What to do before the same request is worth sending again."""
+
+    NONE = auto()
+    WAIT = auto()
+    RENEW_CREDENTIALS = auto()
+    LEARN_REGION = auto()
+    SET_CLOCK = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error answer of S3, or none at all (`broken`). `code` is empty where the answer had no body that says."""
+
+    status: int
+    code: str = ""
+    message: str = ""
+    region: str | None = None
+    date: str | None = None
+    content_range: str | None = None
+    broken: GatewayError | None = None
+
+    @property
+    def remedy(self) -> Remedy:
+        if self.broken is not None:
+            return Remedy.WAIT
+        if self.code in _STALE_CREDENTIALS:
+            return Remedy.RENEW_CREDENTIALS
+        if self.code == "RequestTimeTooSkewed":
+            return Remedy.SET_CLOCK
+        if self.code in _WRONG_REGION or (self.status in (301, 307) and not self.code):
+            return Remedy.LEARN_REGION
+        if self.code in _BUSY or self.status == 429 or (self.status >= 500 and self.status != 501):
+            return Remedy.WAIT
+        return Remedy.NONE
+
+    @property
+    def label(self) -> str:
+        """For logs and metrics: the code, or what else is known."""
+        if self.broken is not None:
+            return self.broken.code or "Timeout"
+        return self.code or f"HTTP{self.status}"
+
+    def error(self) -> GatewayError:
+        """The answer for the client: absent, busy, or refused."""
+        if self.broken is not None:
+            return self.broken
+        detail = f"{self.status} {self.label} {self.message}".rstrip()
+        if self.status == 412:
+            return PreconditionFailedError(detail, code=self.label, upstream_status=412)
+        if self.status == 416:
+            headers = {"Content-Range": self.content_range} if self.content_range else None
+            return RangeNotSatisfiableError(detail, code=self.label, upstream_status=416, headers=headers)
+        if self.code in _ABSENT or (self.status == 404 and not self.code):
+            return NotFoundError(detail, code=self.label, upstream_status=self.status)
+        if self.remedy is Remedy.WAIT:
+            return UpstreamBusyError(detail, code=self.label, upstream_status=self.status)
+        return UpstreamError(detail, code=self.label, upstream_status=self.status)
+
+
+def parse(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    """Reads an error answer. Never raises: garbage gives a Fault without a code."""
+    fields = {name.decode(): value.decode("utf-8", "replace") for name, value in _XML_FIELD.findall(body)}
+    code = fields.get("Code", "")
+    region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
+    content_range = headers.get("Content-Range")
+    if not content_range and fields.get("ActualObjectSize", "").isdigit():
+        content_range = f"bytes */{fields['ActualObjectSize']}"
+    return Fault(
+        status=status,
+        code=code if _CODE.fullmatch(code) else "",
+        message=fields.get("Message", ""),
+        region=region if _REGION.fullmatch(region) else None,
+        date=headers.get("Date"),
+        content_range=content_range,
+    )

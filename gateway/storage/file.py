@@ -1,0 +1,159 @@
+"""Objects in a directory, with S3's semantics."""
+
+import asyncio
+import mimetypes
+import os
+import stat
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+from itertools import islice
+from pathlib import Path
+
+from gateway.errors import NotFoundError, UpstreamError
+from gateway.model import ObjectRequest, Stream
+from gateway.storage.base import StoredObject
+from gateway.storage.conditions import not_modified, requested_part
+from gateway.storage.tree import Tree
+
+_CHUNK_BYTES = 256 * 1024
+_LISTING_BATCH = 1000
+# By the last suffix: mimetypes takes a .tar.gz for a gzip-encoded tar, which clients would unpack under its hash.
+_TYPES = {
+    ".gz": "application/gzip",
+    ".tgz": "application/gzip",
+    ".bz2": "application/x-bzip2",
+    ".xz": "application/x-xz",
+}
+
+
+class FileStorage:
+    """A Storage (see base.py) over a directory. All of its I/O is in threads; a small file takes one trip."""
+
+    def __init__(self, root: Path, prefix: str = "") -> None:
+        self._tree = Tree(root)
+        self._prefix = prefix
+
+    def __str__(self) -> str:
+        return f"directory {self._tree.root}"
+
+    async def start(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    def credentials_expire_at(self) -> float | None:
+        return None
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        return await asyncio.to_thread(self._fetch, request)
+
+    async def is_directory(self, key: str) -> bool:
+        return await asyncio.to_thread(self._has_entries, key)
+
+    async def check(self) -> dict[str, str]:
+        await asyncio.to_thread(lambda: os.close(self._tree.open(())))
+        return {"backend": "file", "dir": str(self._tree.root)}
+
+    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        found = islice(self._tree.walk(self._prefix + prefix), limit)
+        while batch := await asyncio.to_thread(lambda: [*islice(found, _LISTING_BATCH)]):
+            for path, info in batch:
+                yield StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
+
+    def _fetch(self, request: ObjectRequest) -> Stream:
+        descriptor = self._tree.open((self._prefix + request.key).split("/"))
+        body = None
+        try:
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode):
+                raise NotFoundError("not a regular file")
+            etag, modified = _etag(info), int(info.st_mtime)
+            headers = {
+                "ETag": etag,
+                "Last-Modified": formatdate(modified, usegmt=True),
+                "Accept-Ranges": "bytes",
+            }
+            if not_modified(request.headers, etag=etag, modified=modified):
+                return Stream(304, headers, None, _close_nothing)
+            part = requested_part(request.headers, etag=etag, modified=modified, size=info.st_size)
+            start, stop = (part.start, part.stop) if part else (0, info.st_size)
+            headers["Content-Type"] = _content_type(request.key)
+            headers["Content-Length"] = str(stop - start)
+            if part:
+                headers["Content-Range"] = part.content_range
+            if request.method != "HEAD":
+                body = _Body(descriptor, start, stop)
+            return Stream(
+                206 if part else 200, headers, body.chunks() if body else None, body.close if body else _close_nothing
+            )
+        finally:
+            if body is None:
+                os.close(descriptor)
+
+    def _has_entries(self, key: str) -> bool:
+        try:
+            descriptor = self._tree.open((self._prefix + key).rstrip("/").split("/"), directory=True)
+        except NotFoundError:
+            return False
+        try:
+            with os.scandir(descriptor) as entries:
+                return next(entries, None) is not None
+        finally:
+            os.close(descriptor)
+
+
+class _Body:
+    """Bytes `start` to `stop` of an open file, the first chunk read at once. Owns the descriptor."""
+
+    def __init__(self, descriptor: int, start: int, stop: int) -> None:
+        self._descriptor: int | None = descriptor
+        self._position = start
+        self._stop = stop
+        try:
+            self._first = self._read()
+        except BaseException:
+            self._descriptor = None  # the caller's again
+            raise
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        chunk = self._first
+        del self._first
+        while chunk:
+            yield chunk
+            chunk = await asyncio.to_thread(self._read) if self._position < self._stop else b""
+        self.close()
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _read(self) -> bytes:
+        wanted = min(_CHUNK_BYTES, self._stop - self._position)
+        if self._descriptor is None or not wanted:
+            return b""
+        try:
+            chunk = os.pread(self._descriptor, wanted, self._position)
+        except OSError as error:
+            raise UpstreamError(f"a file can't be read: {error.strerror}", code="FileSystem") from error
+        if not chunk:
+            raise UpstreamError("the file was cut short while it was sent", code="FileSystem")
+        self._position += len(chunk)
+        return chunk
+
+
+def _etag(info: os.stat_result) -> str:
+    """Strong: a file that is replaced has another inode, one that is written to another time in nanoseconds."""
+    return f'"{info.st_mtime_ns:x}-{info.st_ino:x}-{info.st_size:x}"'
+
+
+def _content_type(key: str) -> str:
+    name = key.lower()
+    special = _TYPES.get(os.path.splitext(name)[1])
+    guessed = special or mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
+    return f"{guessed}; charset=utf-8" if guessed.startswith("text/") else guessed
+
+
+def _close_nothing() -> None:
+    """For an answer without a body."""

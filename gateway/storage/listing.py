@@ -1,0 +1,59 @@
+"""ListObjectsV2: its query and its answer.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from gateway.errors import UpstreamError
+from gateway.storage.base import StoredObject
+
+MAX_KEYS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ListingPage:
+    """One answer: objects in key order, and the token that fetches the next page, if there is one."""
+
+    objects: list[StoredObject]
+    next_token: str | None
+
+
+def parameters(prefix: str, *, limit: int = MAX_KEYS, token: str | None = None) -> dict[str, str]:
+    """Query parameters of one call. Keys come back URL-encoded, since XML can't carry every key."""
+    query = {"list-type": "2", "encoding-type": "url", "max-keys": str(min(limit, MAX_KEYS))}
+    if prefix:
+        query["prefix"] = prefix
+    if token:
+        query["continuation-token"] = token
+    return query
+
+
+def parse(body: bytes, prefix: str = "") -> ListingPage:
+    """Reads a ListBucketResult, cutting `prefix` off its keys; raises UpstreamError if it is none."""
+    try:
+        root = ElementTree.fromstring(body)  # noqa: S314  expat itself refuses entity bombs
+        namespace = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+        if root.tag != f"{namespace}ListBucketResult":
+            raise ValueError(f"root element is {root.tag}")
+        encoded = root.findtext(f"{namespace}EncodingType") == "url"
+
+        def text(element: ElementTree.Element, name: str) -> str:
+            return element.findtext(namespace + name) or ""
+
+        objects = [
+            StoredObject(
+                key=(unquote_plus(text(item, "Key")) if encoded else text(item, "Key")).removeprefix(prefix),
+                size=int(text(item, "Size")),
+                etag=text(item, "ETag"),
+                modified=datetime.fromisoformat(text(item, "LastModified")).timestamp(),
+            )
+            for item in root.iter(f"{namespace}Contents")
+        ]
+        truncated = text(root, "IsTruncated") == "true"
+        return ListingPage(objects, text(root, "NextContinuationToken") or None if truncated else None)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise UpstreamError(f"the listing can't be read: {error}") from error
