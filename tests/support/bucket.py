@@ -1,0 +1,41 @@
+"""A bucket on a real server, filled by the test and served by the gateway."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class S3Server(Protocol):
+    endpoint_url: str
+    region: str
+    access_key: str
+    secret_key: str
+
+    def client(self) -> Any: ...
+
+
+@dataclass
+class Bucket:
+    """A fresh bucket with a name of its own."""
+
+    server: S3Server
+    name: str = field(default_factory=lambda: f"bucket-{uuid.uuid4().hex[:12]}")
+
+    def __post_init__(self) -> None:
+        self.client = self.server.client()
+        self.client.create_bucket(Bucket=self.name)
+
+    def put(self, key: str, body: bytes, **options: str) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=body, **options)
+
+    def settings(self, **changes: object) -> dict[str, str]:
+        """Settings of a gateway in front of it."""
+        settings = {
+            "storage.bucket": self.name,
+            "storage.endpoint_url": self.server.endpoint_url,
+            "storage.addressing_style": "path",
+            "storage.region_name": self.server.region,
+            "storage.aws_access_key_id": self.server.access_key,
+            "storage.aws_secret_access_key": self.server.secret_key,
+        }
+        return settings | {name.replace("__", "."): str(value) for name, value in changes.items()}
