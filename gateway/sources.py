@@ -153,6 +153,9 @@ def _position(file: Path, node: yaml.Node) -> str:
 def _unknown_section(name: str) -> str:
     if name in _LATER:
         return "is not available in this version"
+    for section, model in SECTIONS.items():
+        if name in model.model_fields:
+            return f"is not a section; did you mean {section}.{name}?"
     return _unknown(name, list(SECTIONS), "section ")
 
 

@@ -28,7 +28,8 @@ class AccessLog:
         self._format = _json_line if as_json else _text_line
 
     def write(self, exchange: Exchange) -> None:
-        self._write(self._format(_fields(exchange, time.monotonic())))
+        line = self._format(_fields(exchange, time.monotonic()))
+        self._write(line.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves alone
         self._flush()
 
 

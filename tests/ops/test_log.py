@@ -1,0 +1,106 @@
+import io
+import json
+import logging
+import re
+import time
+
+import pytest
+
+from gateway.config import LogSettings
+from gateway.model import Exchange
+from gateway.ops import log as logs
+from gateway.ops.log import AccessLog
+
+
+def exchange(**changes: object) -> Exchange:
+    now = time.monotonic()
+    finished = Exchange(
+        request_id="r1",
+        method="GET",
+        target="/arrow/?X-Amz-Signature=secret",
+        client="192.0.2.1",
+        agent="pip/25",
+        started=now - 0.25,
+        status=200,
+        sent_bytes=10,
+        first_byte=now - 0.125,
+        upstream_status=200,
+    )
+    for name, value in changes.items():
+        setattr(finished, name, value)
+    return finished
+
+
+def written(finished: Exchange, *, as_json: bool) -> str:
+    stream = io.StringIO()
+    AccessLog(as_json=as_json, stream=stream).write(finished)
+    return stream.getvalue()
+
+
+def test_a_request_is_one_line_of_text() -> None:
+    line = written(exchange(), as_json=False)
+    moment, kind, *fields = line.split()
+    assert (moment[-1], kind) == ("Z", "access")
+    found = dict(field.split("=", 1) for field in fields)
+    assert 250 <= float(found.pop("ms")) < 1000
+    assert 125 <= float(found.pop("ttfb_ms")) < 1000
+    assert found == {
+        "client": "192.0.2.1",
+        "method": "GET",
+        "path": "/arrow/",
+        "status": "200",
+        "bytes": "10",
+        "route": "object",
+        "upstream": "200",
+        "s3_code": "-",
+        "request_id": "r1",
+        "agent": "pip/25",
+        "error": "-",
+    }
+
+
+def test_a_request_is_one_object_of_json() -> None:
+    line = written(exchange(code="NoSuchKey", status=404, first_byte=None), as_json=True)
+    found = json.loads(line)
+    assert line.count("\n") == 1
+    assert (found["status"], found["s3_code"], found["ttfb_ms"], found["path"]) == (404, "NoSuchKey", None, "/arrow/")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(
+    "hostile", ['a" status=200 x="', "a\nforged line", "a\r\x1b[31m", "ключ", "\udcff", "a b=c", "\u2028", "\\", "\x7f"]
+)
+def test_nobody_can_forge_a_line_or_a_field(as_json: bool, hostile: str) -> None:
+    line = written(exchange(agent=hostile, target=f"/{hostile}", error=hostile), as_json=as_json)
+    assert line.isascii()
+    assert line.count("\n") == 1
+    assert line.rstrip("\n").isprintable()
+    if not as_json:
+        assert re.sub(r'"(?:[^"\\]|\\.)*"', "", line).count(" status=") == 1
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_query_is_not_logged(as_json: bool) -> None:
+    assert "secret" not in written(exchange(), as_json=as_json)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_program_s_own_words_are_lines_too(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        logs.configure(LogSettings.model_validate({"format": form, "level": "info"}))
+        logging.getLogger("gateway.storage").info("hello %s", "you")
+        logging.getLogger("gateway.storage").debug("not shown")
+        logging.getLogger("botocore").info("not shown either")
+        err = capsys.readouterr().err
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.getLogger("gateway").setLevel(logging.NOTSET)
+    assert err.count("\n") == 1
+    if form == "json":
+        found = json.loads(err)
+        assert (found["level"], found["logger"], found["message"]) == ("info", "gateway.storage", "hello you")
+    else:
+        assert err.endswith("Z info gateway.storage: hello you\n")

@@ -1,0 +1,60 @@
+import time
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.model import Exchange
+from gateway.ops.metrics import Metrics
+
+
+def values(metrics: Metrics) -> dict[str, float]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {
+        sample.name + "".join(f" {label}={value}" for label, value in sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def exchange(method: str, status: int, sent_bytes: int = 0, first_byte: float | None = None) -> Exchange:
+    return Exchange("id", method, "/", "c", "a", 100.0, status=status, sent_bytes=sent_bytes, first_byte=first_byte)
+
+
+def test_requests_are_counted_by_method_route_and_status() -> None:
+    metrics = Metrics(lambda: None)
+    metrics.observe(exchange("GET", 200, sent_bytes=7, first_byte=100.02))
+    metrics.observe(exchange("GET", 200, sent_bytes=5, first_byte=100.02))
+    metrics.observe(exchange("HEAD", 404))
+    found = values(metrics)
+    assert found["gateway_requests_total method=GET route=object status=200"] == 2
+    assert found["gateway_requests_total method=HEAD route=object status=404"] == 1
+    assert found["gateway_response_body_bytes_total"] == 12
+    assert found["gateway_time_to_first_byte_seconds_count route=object"] == 2
+    assert found["gateway_time_to_first_byte_seconds_bucket le=0.01 route=object"] == 0
+    assert found["gateway_time_to_first_byte_seconds_bucket le=0.025 route=object"] == 2
+
+
+def test_made_up_methods_make_one_series() -> None:
+    metrics = Metrics(lambda: None)
+    for number in range(100):
+        metrics.observe(exchange(f"X{number}", 405))
+    found = values(metrics)
+    assert found["gateway_requests_total method=other route=object status=405"] == 100
+    assert sum(name.startswith("gateway_requests_total") for name in found) == 1
+    assert metrics._request_counters == {}
+
+
+def test_upstream_errors_are_counted_by_code() -> None:
+    metrics = Metrics(lambda: None)
+    metrics.upstream_fault("SlowDown")
+    assert values(metrics)["gateway_upstream_errors_total code=SlowDown"] == 1
+
+
+def test_seconds_to_the_expiry_of_the_credentials() -> None:
+    assert values(Metrics(lambda: None))["gateway_credentials_expiry_seconds"] == float("inf")
+    assert 3590 < values(Metrics(lambda: time.time() + 3600))["gateway_credentials_expiry_seconds"] <= 3600
+
+
+def test_requests_in_flight() -> None:
+    metrics = Metrics(lambda: None)
+    metrics.in_flight.inc()
+    assert values(metrics)["gateway_requests_in_flight"] == 1
