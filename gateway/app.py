@@ -111,6 +111,7 @@ class Gateway:
         limits = Limits(
             header_timeout=settings.header_timeout,
             keepalive_timeout=settings.keepalive_timeout,
+            send_timeout=settings.send_timeout,
             max_connections=settings.max_connections,
             max_target_bytes=settings.max_target_bytes,
             max_header_bytes=settings.max_header_bytes,
@@ -126,7 +127,6 @@ class Gateway:
             caller=self._caller,
             access_log=self._access_log,
             metrics=self.metrics,
-            stall_seconds=self.settings.server.send_timeout,
         )
 
     def _ops_routes(self) -> dict[str, OpsRoute]:

@@ -39,10 +39,13 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command == "check":
         import asyncio
+        import logging
 
+        from gateway.app import build_storage
         from gateway.ops import check
 
-        return asyncio.run(check.run(settings, print))
+        logging.disable()  # it says everything itself
+        return asyncio.run(check.run(build_storage(settings), print))
     if settings.server.workers > 1:
         from gateway import workers
 

@@ -7,13 +7,15 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import web
+from aiohttp import HttpVersion10, web
+from multidict import CIMultiDict, MultiMapping
 
 from gateway.access.caller import UNIX_SOCKET, CallerAddress
 from gateway.config import RewriteSettings
-from gateway.edge import headers, respond
+from gateway.edge import respond
+from gateway.edge.headers import as_html, to_storage
 from gateway.edge.paths import parse_target, relative_directory, strip_prefix
-from gateway.errors import GatewayError, MethodNotAllowedError, NotFoundError
+from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.model import Answer, Exchange, ObjectRequest, Page, Redirect, Stream
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
@@ -39,7 +41,6 @@ class Handler:
         caller: CallerAddress,
         access_log: AccessLog | None,
         metrics: Metrics,
-        stall_seconds: float,
     ) -> None:
         self._storage = storage
         self._ops_routes = ops_routes
@@ -48,10 +49,9 @@ class Handler:
         self._caller = caller
         self._access_log = access_log
         self._metrics = metrics
-        self._stall_seconds = stall_seconds
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        exchange = self._begin(request)
+        exchange = self._begin(request, request.headers)
         try:
             try:
                 answer = await self._answer(request, exchange)
@@ -60,7 +60,7 @@ class Handler:
             except Exception:
                 log.exception("request %s failed: this is a bug", exchange.request_id)
                 answer = self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
-            return await respond.send(request, answer, exchange, stall_seconds=self._stall_seconds)
+            return await respond.send(request, answer, exchange)
         except (ConnectionError, asyncio.CancelledError) as error:
             exchange.error = exchange.error or f"client gone: {error}".rstrip(": ")
             raise
@@ -69,7 +69,7 @@ class Handler:
 
     def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.Response:
         """Answers what never became a request."""
-        exchange = self._begin(request)
+        exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
         exchange.route = "invalid"
         response = respond.whole(self._refusal(request, exchange, error), exchange)
         response.force_close()
@@ -79,6 +79,8 @@ class Handler:
     async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> Answer:
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowedError(request.method)
+        if request.version < HttpVersion10:
+            raise BadRequestError("HTTP/0.9", public="The request is not valid HTTP")
         path, query = parse_target(request.raw_path)
         if (ops_route := self._ops_routes.get(path)) is not None:
             exchange.route = path.rpartition("/")[2]
@@ -86,7 +88,7 @@ class Handler:
         if self._storage is None:
             raise NotFoundError("no such operations endpoint")
         key = self._key(path)
-        wanted = headers.to_storage(request.headers.items())
+        wanted = to_storage(request.headers.items())
         if key.endswith("/") or not key:
             exchange.route = "index"
             return await self._index(self._storage, request.method, key, wanted)
@@ -119,19 +121,19 @@ class Handler:
                 answer.close()
                 raise NotFoundError("only an empty folder marker") from None
         if isinstance(answer, Stream):
-            answer.headers = headers.as_html(answer.headers)
+            answer.headers = as_html(answer.headers)
         return answer
 
-    def _begin(self, request: web.BaseRequest) -> Exchange:
+    def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:
         self._metrics.in_flight.inc()
         peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        given_id = request.headers.get("X-Request-ID", "")
+        given_id = headers.get("X-Request-ID", "")
         return Exchange(
             request_id=given_id if _SANE_REQUEST_ID.fullmatch(given_id) else os.urandom(8).hex(),
             method=request.method,
             target=request.raw_path,
-            client=self._caller.of(peer[0] if peer else UNIX_SOCKET, request.headers.getall("X-Forwarded-For", ())),
-            agent=request.headers.get("User-Agent", ""),
+            client=self._caller.of(peer[0] if peer else UNIX_SOCKET, headers.getall("X-Forwarded-For", ())),
+            agent=headers.get("User-Agent", ""),
             started=time.monotonic(),
         )
 

@@ -15,6 +15,11 @@ class Credentials:
     provider: str = "static"
     expires_at: float | None = None
 
+    @property
+    def masked(self) -> str:
+        """Enough of the access key id to recognise it."""
+        return f"{self.access_key[:4]}…{self.access_key[-4:]}" if len(self.access_key) >= 16 else "…"
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

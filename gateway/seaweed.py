@@ -3,7 +3,6 @@
 import json
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -68,10 +67,12 @@ class Seaweed:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGTERM)
             try:
+                self._process.terminate()
                 self._process.wait(_STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
+                pass
+            finally:  # a second Ctrl-C too
                 self._process.kill()
                 self._process.wait()
         if self._directory is not None:

@@ -1,6 +1,5 @@
 """The one place that turns an answer into bytes for the client."""
 
-import asyncio
 import json
 import time
 from http import HTTPStatus
@@ -39,13 +38,11 @@ def whole(answer: Page | Redirect, exchange: Exchange) -> web.Response:
     return web.Response(status=answer.status, body=answer.body, headers=_common(answer.headers, exchange))
 
 
-async def send(
-    request: web.BaseRequest, answer: Answer, exchange: Exchange, *, stall_seconds: float
-) -> web.StreamResponse:
+async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> web.StreamResponse:
     """Sends the answer as fast as the client takes it and no faster.
 
-    A client that takes no byte for `stall_seconds` is disconnected, and so is one whose body broke in the middle:
-    raises ConnectionError, which makes aiohttp close the connection short of what Content-Length promised.
+    Where the body breaks off, the connection is closed short of what Content-Length promised: raises ConnectionError,
+    which is how aiohttp is told so.
     """
     if not isinstance(answer, Stream):
         return whole(answer, exchange)
@@ -58,7 +55,7 @@ async def send(
             async for chunk in answer.body:
                 if exchange.first_byte is None:
                     exchange.first_byte = time.monotonic()
-                await _write(request, response, chunk, stall_seconds)
+                await response.write(chunk)
                 exchange.sent_bytes += len(chunk)
         await response.write_eof()
     except GatewayError as error:
@@ -68,27 +65,6 @@ async def send(
     finally:
         answer.close()
     return response
-
-
-async def _write(request: web.BaseRequest, response: web.StreamResponse, chunk: bytes, stall_seconds: float) -> None:
-    try:
-        async with asyncio.timeout(stall_seconds):
-            await response.write(chunk)
-        return
-    except TimeoutError:
-        pass
-    transport = request.transport
-    while transport is not None:
-        left = transport.get_write_buffer_size()
-        try:
-            async with asyncio.timeout(stall_seconds):
-                await request.writer.drain()
-            return
-        except TimeoutError:
-            if transport.get_write_buffer_size() >= left:
-                transport.abort()  # what it does not take can't be flushed either
-                break
-    raise ConnectionAbortedError(f"the client took nothing for {stall_seconds:g} s")
 
 
 def _common(headers: dict[str, str], exchange: Exchange) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 
@@ -29,10 +29,13 @@ log = logging.getLogger("gateway")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds. `header_timeout` spans a whole request head, from its first byte or from connecting."""
+    """Times in seconds. `header_timeout` spans a whole request head, from its first byte or from connecting;
+    `send_timeout` is how long a client may take no byte of what is ready for it.
+    """
 
     header_timeout: float
     keepalive_timeout: float
+    send_timeout: float
     max_connections: int
     max_target_bytes: int
     max_header_bytes: int
@@ -57,9 +60,11 @@ class ConnectionCounter:
 
 
 class Connection(web.RequestHandler):
-    """One client connection. Adds to aiohttp's: a deadline for request heads, and our answers to what is no HTTP."""
+    """One client connection. Adds to aiohttp's: deadlines for a request's head and for a client that takes nothing,
+    and our answers to what is no HTTP.
+    """
 
-    __slots__ = ("_counter", "_head_deadline", "_limits", "_refuse")
+    __slots__ = ("_counter", "_head_deadline", "_limits", "_refuse", "_stall_check")
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
@@ -67,9 +72,14 @@ class Connection(web.RequestHandler):
         self._refuse = server.refuse
         self._counter = server.counter
         self._head_deadline: asyncio.TimerHandle | None = None
+        self._stall_check: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        assert isinstance(transport, asyncio.WriteTransport)
+        # Paused whenever the kernel has not taken everything: a slow client costs one chunk, and no answer counts
+        # as sent that is still here, where a client that reads nothing could keep it for ever.
+        transport.set_write_buffer_limits(high=0)
         self._counter.opened()
         if self._counter.open > self._limits.max_connections:
             assert self.transport is not None
@@ -88,10 +98,32 @@ class Connection(web.RequestHandler):
             self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._head_deadline is not None:
-            self._head_deadline.cancel()
+        for timer in (self._head_deadline, self._stall_check):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
         self._counter.closed()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.transport is not None:
+            self._watch_for_a_stall(self.transport)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stall_check is not None:
+            self._stall_check.cancel()
+
+    def _watch_for_a_stall(self, transport: asyncio.WriteTransport) -> None:
+        left = transport.get_write_buffer_size()
+
+        def check() -> None:
+            if transport.get_write_buffer_size() < left:
+                self._watch_for_a_stall(transport)
+            else:
+                transport.abort()  # what the client does not take can't be flushed either
+
+        self._stall_check = self._loop.call_later(self._limits.send_timeout, check)
 
     def _expect_head(self) -> None:
         self._head_deadline = self._loop.call_later(self._limits.header_timeout, self.force_close)
@@ -103,7 +135,10 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """aiohttp calls this for what its parser refuses; the handler itself never raises."""
+        """aiohttp calls this for what its parser refuses, and for the ConnectionError by which `send` ends a body."""
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            # Another answer would be taken for the rest of the body.
+            raise ConnectionAbortedError(str(exc)) from exc
         return self._refuse(request, _parse_error(exc, self._limits.max_target_bytes))
 
 
@@ -114,6 +149,8 @@ def _parse_error(exc: BaseException | None, max_target_bytes: int) -> GatewayErr
         if limit == max_target_bytes and text.startswith((b"/", b"http")):
             return UriTooLongError(f"target over {limit} bytes")
         return HeadersTooLargeError(f"header over {limit} bytes")
+    if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
+        return HeadersTooLargeError(exc.message)
     return BadRequestError(f"not HTTP: {type(exc).__name__}", public="The request is not valid HTTP")
 
 

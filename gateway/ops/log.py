@@ -10,6 +10,8 @@ from typing import Any, TextIO
 from gateway.config import LogSettings
 from gateway.model import Exchange
 
+_MAX_AGENT_LENGTH = 40
+
 
 def configure(settings: LogSettings) -> None:
     """Sends all logging to stderr, in the chosen form. Call once, at start."""
@@ -48,7 +50,7 @@ def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
         "upstream": exchange.upstream_status,
         "s3_code": exchange.code,
         "request_id": exchange.request_id,
-        "agent": exchange.agent,
+        "agent": exchange.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
         "error": exchange.error,
     }
 

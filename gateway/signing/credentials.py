@@ -137,12 +137,7 @@ class CredentialSource:
         if loaded == previous:
             self._settled_until = now + _RELOAD_PAUSE_SECONDS
         else:
-            log.info(
-                "using credentials %s…%s from %s",
-                loaded.access_key[:4],
-                loaded.access_key[-4:],
-                loaded.provider,
-            )
+            log.info("using credentials %s from %s", loaded.masked, loaded.provider)
         return loaded
 
     def _finished(self, task: asyncio.Task[Credentials]) -> None:

@@ -16,6 +16,7 @@ from gateway.storage.faults import Fault, Remedy, parse
 
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 2.0
+_CLOCK_TOLERANCE_SECONDS = 5.0
 
 log = logging.getLogger("gateway.storage")
 
@@ -149,7 +150,8 @@ class SignedClient:
             offset = parsedate_to_datetime(date or "").timestamp() - time.time()
         except ValueError:
             return False
-        log.warning("the bucket's clock differs from ours by %+.0f s; signing with its time", offset)
+        if abs(offset - self._clock_offset) > _CLOCK_TOLERANCE_SECONDS:
+            log.warning("the bucket's clock differs from ours by %+.0f s; signing with its time", offset)
         self._clock_offset = offset
         return True
 

@@ -72,7 +72,7 @@ async def test_what_is_sent_is_what_is_needed_and_no_more(faulty: FaultyBucket, 
     faulty.objects["pypi/a b/ключ"] = b"content"
     assert (await read(storage, "a b/ключ"))[2] == b"content"
     [request] = faulty.requests
-    assert request.target == "/bucket/pypi/a%20b/%D0%BA%D0%BB%D1%8E%D1%87"
+    assert request.target == "/teams-bucket/pypi/a%20b/%D0%BA%D0%BB%D1%8E%D1%87"
     assert set(request.headers) == {"host", "authorization", "x-amz-date", "x-amz-content-sha256"}
     assert request.headers["host"] == f"127.0.0.1:{faulty.port}"
 
@@ -308,7 +308,7 @@ async def test_check_says_what_it_found(faulty: FaultyBucket, start: Start) -> N
     storage = await start()
     assert await storage.check() == {
         "backend": "s3",
-        "bucket": "bucket",
+        "bucket": "teams-bucket",
         "region": "us-east-1",
         "endpoint": faulty.url,
         "credentials": "test",

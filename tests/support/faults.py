@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from urllib.parse import parse_qs, unquote
 
-BUCKET = "bucket"
+BUCKET = "teams-bucket"
 DATE = formatdate(1_700_000_000, usegmt=True)
 SECRETS = ["AKIDFAULTY", "the-secret-of-faulty", "aws-session-token"]
 
