@@ -145,7 +145,7 @@ def _options(directory: Path, identities: Path, ports: list[int]) -> list[str]:
         "-master.telemetry=false",
         f"-master.port={master}",
         f"-master.port.grpc={master_grpc}",
-        "-master.volumeSizeLimitMB=1024",
+        "-master.volumeSizeLimitMB=64",  # a bucket takes seven volumes at once; there are as many as fit on the disk
         f"-volume.port={volume}",
         f"-volume.port.grpc={volume_grpc}",
         "-volume.max=0",

@@ -78,8 +78,9 @@ class Connection(web.RequestHandler):
         super().connection_made(transport)
         assert isinstance(transport, asyncio.WriteTransport)
         # Paused whenever the kernel has not taken everything: a slow client costs one chunk, and no answer counts
-        # as sent that is still here, where a client that reads nothing could keep it for ever.
-        transport.set_write_buffer_limits(high=0)
+        # as sent that is still here, where a client that reads nothing could keep it for ever. (Not 0: asyncio's
+        # TLS transport would then count as full when it is empty.)
+        transport.set_write_buffer_limits(high=1)
         self._counter.opened()
         if self._counter.open > self._limits.max_connections:
             assert self.transport is not None

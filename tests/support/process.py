@@ -48,7 +48,7 @@ class GatewayProcess:
         """Its URL."""
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            if found := re.search(r"listening on (\S+)", self.log.read_text()):
+            if found := re.search(r'listening on ([^\s"]+)', self.log.read_text()):
                 return found[1]
             time.sleep(0.02)
         raise AssertionError(f"it does not listen:\n{self.log.read_text()}")

@@ -1,0 +1,150 @@
+"""pip, pipenv, uv and curl, as they are, install and fetch through the gateway."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartProcess
+from tests.support.bucket import Bucket
+from tests.support.process import clean_environment
+from tests.support.wheels import index_page, sdist, wheel
+
+PROJECT = "teamlib"
+DEPENDENCY = "commonlib"
+
+
+@pytest.fixture(params=["seaweedfs", "file"])
+def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_path: Path) -> tuple[str, str]:
+    """URLs of the team's index, and of another that has what it depends on."""
+    files = dict([wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"]), wheel(PROJECT, "1.1.0"), sdist(PROJECT, "1.0.0")])
+    objects = {f"{PROJECT}/{name}": content for name, content in files.items()}
+    objects[f"{PROJECT}/index.html"] = index_page(files)
+    if request.param == "file":
+        team = start_process({"storage.dir": str(directory(tmp_path / "team", objects))})
+    else:
+        bucket: Bucket = request.getfixturevalue("bucket")
+        for key, content in objects.items():
+            bucket.put(key, content)  # without a content type, as uploads often are
+        team = start_process(bucket.settings())
+    common = dict([wheel(DEPENDENCY, "1.5.0")])
+    page = {f"{DEPENDENCY}/index.html": index_page(common)}
+    files_of_common = {f"{DEPENDENCY}/{name}": content for name, content in common.items()}
+    other = start_process({"storage.dir": str(directory(tmp_path / "common", page | files_of_common))})
+    return team.wait_until_it_listens(), other.wait_until_it_listens()
+
+
+def directory(root: Path, objects: dict[str, bytes]) -> Path:
+    for key, content in objects.items():
+        (root / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / key).write_bytes(content)
+    return root
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs a client without anybody's configuration, cache or credentials."""
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def run(*command: str, cwd: Path = tmp_path, **environment: str) -> str:
+        isolated = clean_environment(home) | {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_CACHE_DIR": "1",
+            "UV_NO_CONFIG": "1",
+        }
+        del isolated["PYTHONWARNINGS"]
+        found = subprocess.run(
+            command, cwd=cwd, env=isolated | environment, capture_output=True, text=True, timeout=120
+        )
+        assert found.returncode == 0, f"{command}:\n{found.stdout}\n{found.stderr}"
+        return found.stdout
+
+    return run
+
+
+def installed(target: Path) -> dict[str, str]:
+    return {name: (target / f"{name}.py").read_text().partition('"')[2].rstrip('"\n') for name in (PROJECT, DEPENDENCY)}
+
+
+EXPECTED = {PROJECT: "1.2.0", DEPENDENCY: "1.5.0"}
+
+
+def test_pip(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    team, common = indexes
+    target = tmp_path / "target"
+    options = ["--disable-pip-version-check", "--no-input", "--target", str(target)]
+    run(sys.executable, "-m", "pip", "install", "--index-url", team, "--extra-index-url", common, *options, PROJECT)
+    assert installed(target) == EXPECTED
+
+
+def test_pip_with_hashes(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    name, content = wheel(PROJECT, "1.1.0")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"{PROJECT}==1.1.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
+    options = ["--require-hashes", "--no-input", "--dest", str(tmp_path / "wheels")]
+    run(sys.executable, "-m", "pip", "download", "--index-url", f"{indexes[0]}/", *options, "-r", str(requirements))
+    assert (tmp_path / "wheels" / name).read_bytes() == content
+
+
+def test_pip_fetches_an_sdist(indexes: tuple[str, str], tmp_path: Path, run: Run) -> None:
+    name, content = sdist(PROJECT, "1.0.0")
+    run("curl", "-sSf", "-o", name, f"{indexes[0]}/{PROJECT}/{name}")
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_uv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    team, common = indexes
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    assert uv is not None
+    target = tmp_path / "target"
+    run(
+        *(uv, "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target)),
+        *("--default-index", team, "--index", common, "--index-strategy", "unsafe-best-match", PROJECT),
+    )
+    assert installed(target) == EXPECTED
+
+
+def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    team, common = indexes
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "Pipfile").write_text(
+        f'[[source]]\nname = "team"\nurl = "{team}"\nverify_ssl = false\n\n'
+        f'[[source]]\nname = "common"\nurl = "{common}"\nverify_ssl = false\n\n'
+        f'[packages]\n{PROJECT} = {{version = "*", index = "team"}}\n'
+        f'{DEPENDENCY} = {{version = "*", index = "common"}}\n'
+    )
+    environment = {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_NOSPIN": "1", "PIPENV_CACHE_DIR": str(tmp_path / "cache")}
+    environment |= {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_YES": "1"}
+    # --no-deps of its venv: pip, setuptools and wheel come from virtualenv's own wheels, not from an index
+    run(sys.executable, "-m", "pipenv", "--python", sys.executable, "install", cwd=project, **environment)
+    [packages] = (project / ".venv").glob("lib/python*/site-packages")
+    assert installed(packages) == EXPECTED
+    lock = json.loads((project / "Pipfile.lock").read_text())
+    assert lock["default"][PROJECT]["index"] == "team"
+    assert lock["default"][PROJECT]["hashes"]
+
+
+def test_curl(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    url = f"{indexes[0]}/{PROJECT}/{wheel(PROJECT, '1.2.0')[0]}"
+    content = wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"])[1]
+    assert run("curl", "-sS", "--head", url).startswith("HTTP/1.1 200 OK")
+    run("curl", "-sSf", "-r", "10-19", "-o", "part", url)
+    assert (tmp_path / "part").read_bytes() == content[10:20]
+    (tmp_path / "resumed").write_bytes(content[:100])
+    run("curl", "-sSf", "-C", "-", "-o", "resumed", url)
+    assert (tmp_path / "resumed").read_bytes() == content
+    assert (
+        run("curl", "-sSfL", "-w", "%{http_code} %{num_redirects}", "-o", "page", f"{indexes[0]}/{PROJECT}") == "200 1"
+    )
+    assert b"sha256=" in (tmp_path / "page").read_bytes()

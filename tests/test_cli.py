@@ -1,0 +1,74 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway import __version__
+from tests.support.process import clean_environment
+
+
+def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        cwd=cwd,
+        env=clean_environment(cwd) | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_version(tmp_path: Path) -> None:
+    assert gateway("--version", cwd=tmp_path).stdout == f"gateway {__version__}\n"
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "health"])
+def test_a_broken_configuration_lists_every_mistake_and_ends_with_2(tmp_path: Path, command: str) -> None:
+    (tmp_path / "config.yaml").write_text("server:\n  prot: 1\n")
+    found = gateway(command, "--set", "storage.bucket=s3://x", cwd=tmp_path, GATEWAY_LOG__LEVEL="loud")
+    assert found.returncode == 2
+    assert found.stdout == ""
+    assert found.stderr == (
+        "gateway: the configuration can't be used (3 found):\n"
+        "  server.prot (config.yaml:2): is not a setting; did you mean server.port?\n"
+        "  storage.bucket (command line): 's3://x': must be a bucket's name or ARN, without s3:// and without a path\n"
+        "  log.level (environment GATEWAY_LOG__LEVEL): 'loud': Input should be 'debug', 'info', 'warning' or 'error'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serve", "--backend", "x"], "unrecognized arguments"),
+        (["serve", "--set", "nonsense"], "'nonsense' is not SECTION.KEY=VALUE"),
+        ([], "required: COMMAND"),
+        (["serve", "--set", "storage.backend=no.such:Thing"], "storage.backend (no.such:Thing): can't be loaded"),
+        (["serve", "--set", "storage.bucket=b--use1-az4--x-s3"], "needs signature version v4-s3express"),
+    ],
+)
+def test_a_broken_command_line_ends_with_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    found = gateway(*arguments, cwd=tmp_path)
+    assert (found.returncode, message in found.stderr) == (2, True), found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_check_ends_with_1_where_something_fails(tmp_path: Path) -> None:
+    found = gateway("check", "--dir", "typo", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "create it, or set storage.dir" in found.stdout
+    assert found.stderr == ""
+
+
+def test_flags_are_shortcuts_for_settings(tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    found = gateway("check", "--dir", "packages", "--host", "::1", "--port", "0", cwd=tmp_path)
+    assert found.returncode == 0
+    assert re.search(r"ok +storage +directory .*/packages\n", found.stdout)
+
+
+def test_health_ends_with_1_where_nothing_answers(tmp_path: Path) -> None:
+    found = gateway("health", "http://127.0.0.1:1", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "gateway health: ConnectionRefusedError" in found.stderr

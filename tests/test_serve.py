@@ -1,0 +1,227 @@
+"""The real command: signals, sockets, TLS, logs, time to start."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import ssl
+import time
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.conftest import StartProcess
+from tests.support.bucket import Bucket
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> dict[str, str]:
+    root = tmp_path / "packages"
+    root.mkdir()
+    (root / "index.html").write_text("root page")
+    (root / "large.whl").write_bytes(b"x" * 40_000_000)
+    return {"storage.dir": str(root)}
+
+
+def get(url: str) -> tuple[int, bytes]:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return answer.status, answer.read()
+
+
+def connect(url: str) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0(start_process: StartProcess, packages: dict[str, str], number: signal.Signals) -> None:
+    process = start_process(packages)
+    assert get(process.wait_until_it_listens()) == (200, b"root page")
+    assert process.stop(number) == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def wait_until_refused(url: str) -> None:
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except ConnectionRefusedError:
+            return
+        except ConnectionResetError:  # it was in the queue of the socket that closed
+            continue
+    raise AssertionError("it still accepts")
+
+
+def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, packages: dict[str, str]) -> None:
+    process = start_process(packages | {"ops.port": "0"})
+    url = process.wait_until_it_listens()
+    ops = re.search(r"operations endpoints are on (\S+)", process.log.read_text())
+    assert ops is not None
+    assert get(f"{ops[1]}/ready")[0] == 200
+    connection = connect(url)
+    connection.request("GET", "/large.whl")
+    answer = connection.getresponse()
+    got = len(answer.read(1000))
+    process.process.send_signal(signal.SIGTERM)
+    wait_until_refused(url)
+    with pytest.raises(urllib.error.HTTPError) as not_ready:
+        get(f"{ops[1]}/ready")
+    with not_ready.value as refused:
+        assert (refused.code, json.loads(refused.read())) == (503, {"status": "draining"})
+    assert process.process.poll() is None
+    got += len(answer.read())
+    assert got == 40_000_000
+    connection.close()
+    assert process.process.wait(20) == 0
+
+
+def test_what_does_not_finish_in_the_grace_is_ended(start_process: StartProcess, packages: dict[str, str]) -> None:
+    process = start_process(packages | {"server.shutdown_grace": "0.3"})
+    connection = connect(process.wait_until_it_listens())
+    connection.request("GET", "/large.whl")
+    answer = connection.getresponse()
+    assert process.stop() == 0
+    assert "1 connections did not finish in 0.3 s" in process.log.read_text()
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+
+
+def test_a_taken_port_is_said_and_ends_with_1(start_process: StartProcess, packages: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start_process(packages | {"server.port": str(taken.getsockname()[1])})
+        assert process.process.wait(30) == 1
+    log = process.log.read_text()
+    assert "can't listen" in log
+    assert "choose another server.port" in log
+    assert "Traceback" not in log
+
+
+def test_the_access_log_has_a_line_for_each_request(start_process: StartProcess, packages: dict[str, str]) -> None:
+    process = start_process(packages | {"log.format": "json"})
+    url = process.wait_until_it_listens()
+    get(f"{url}/?X-Amz-Signature=secret")
+    assert process.stop() == 0
+    [line] = process.access_log.read_text().splitlines()
+    found = json.loads(line)
+    assert (found["method"], found["path"], found["status"], found["bytes"]) == ("GET", "/", 200, 9)
+    assert all(json.loads(line) for line in process.log.read_text().splitlines())
+
+
+def test_the_access_log_can_be_off(start_process: StartProcess, packages: dict[str, str]) -> None:
+    process = start_process(packages | {"log.access": "false"})
+    get(process.wait_until_it_listens())
+    process.stop()
+    assert process.access_log.read_text() == ""
+
+
+def test_a_unix_socket_is_served_and_removed(
+    start_process: StartProcess, packages: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))  # as a process that was killed leaves it
+    process = start_process(packages | {"server.unix_socket": str(path)})
+    assert process.wait_until_it_listens() == f"unix:{path}"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.0\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n")
+        received = b""
+        while chunk := client.recv(65536):
+            received += chunk
+    assert received.endswith(b"root page")
+    second = start_process(packages | {"server.unix_socket": str(path)})
+    assert second.process.wait(30) == 1, "a living one is not replaced"
+    assert process.stop() == 0
+    assert not path.exists()
+    assert "client=192.0.2.9 " in process.access_log.read_text()
+
+
+def self_signed(directory: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    paths = directory / "certificate.pem", directory / "key.pem"
+    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    paths[1].write_bytes(key.private_bytes(*encoding))
+    return paths
+
+
+def test_tls_is_served_directly(start_process: StartProcess, packages: dict[str, str], tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    process = start_process(packages | {"server.tls_cert": str(certificate), "server.tls_key": str(key)})
+    url = process.wait_until_it_listens()
+    assert url.startswith("https://")
+    context = ssl.create_default_context(cafile=str(certificate))
+    with urllib.request.urlopen(f"{url}/large.whl", context=context, timeout=20) as answer:
+        assert len(answer.read()) == 40_000_000
+    # Plain HTTP, and nothing at all, on the TLS port: closed, and nothing stuck.
+    port = int(url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        client.settimeout(20)
+        assert not client.recv(100).startswith(b"HTTP")
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
+
+
+def test_a_certificate_without_its_key_stops_the_start(
+    start_process: StartProcess, packages: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    certificate, _ = self_signed(tmp_path)
+    _, other_key = self_signed(tmp_path / "other")
+    process = start_process(packages | {"server.tls_cert": str(certificate), "server.tls_key": str(other_key)})
+    assert process.process.wait(30) == 2
+    assert "no usable certificate and key" in process.log.read_text()
+
+
+def test_it_starts_though_the_bucket_can_t_be_reached(start_process: StartProcess) -> None:
+    process = start_process(
+        {
+            "storage.bucket": "packages",
+            "storage.endpoint_url": "http://127.0.0.1:1",
+            "storage.region_name": "us-east-1",
+            "storage.max_attempts": "1",
+        }
+    )
+    url = process.wait_until_it_listens()
+    assert get(f"{url}/health")[0] == 200
+    with pytest.raises(urllib.error.HTTPError) as not_ready:
+        get(f"{url}/ready")
+    with not_ready.value as refused:
+        assert "no AWS credentials found" in json.loads(refused.read())["reason"]
+    assert process.stop() == 0
+
+
+def test_nothing_of_a_session_shows_in_the_logs(start_process: StartProcess, bucket: Bucket) -> None:
+    bucket.put("index.html", b"root page")
+    process = start_process(bucket.settings(log__level="debug"))
+    url = process.wait_until_it_listens()
+    get(url)
+    with pytest.raises(urllib.error.HTTPError) as absent:
+        get(f"{url}/nope")
+    absent.value.close()
+    process.stop()
+    written = process.log.read_text() + process.access_log.read_text()
+    assert bucket.server.secret_key not in written
+    assert bucket.server.access_key not in written
+    assert "AWS4-HMAC-SHA256" not in written
+    assert "s3_code=NoSuchKey" in written

@@ -1,0 +1,131 @@
+"""Several workers under gunicorn, as one server."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartProcess
+from tests.support.process import GatewayProcess
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    root = tmp_path / "packages"
+    root.mkdir()
+    (root / "index.html").write_text("root page")
+    (root / "large.whl").write_bytes(b"x" * 40_000_000)
+    return {"storage.dir": str(root), "server.workers": "2", "server.port": str(free_port())}
+
+
+def eventually(condition: Callable[[], bool], what: str, process: GatewayProcess) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{what}:\n{process.log.read_text()}")
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+def started(process: GatewayProcess) -> str:
+    url = process.wait_until_it_listens()
+    eventually(lambda: process.log.read_text().count("listening on http") == 2, "two workers do not listen", process)
+    return url
+
+
+def test_two_workers_serve_and_count_as_one(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings)
+    url = started(process)
+    for _ in range(20):
+        assert get(url) == b"root page"
+    pattern = r'gateway_requests_total\{method="GET",route="index",status="200"\} (\S+)'
+    found = re.search(pattern, get(f"{url}/metrics").decode())
+    assert found is not None
+    assert float(found[1]) == 20
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
+    assert re.search(r"^\S+Z info gunicorn\.error: ", process.log.read_text(), re.MULTILINE)
+    assert process.access_log.read_text().count(" access ") == 21
+
+
+def test_a_worker_that_dies_is_replaced(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings)
+    url = started(process)
+    before = children(process.process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    eventually(
+        lambda: len(now := children(process.process.pid)) == 2 and before[0] not in now, "it is not replaced", process
+    )
+    eventually(lambda: process.log.read_text().count("listening on http") == 3, "the new one does not listen", process)
+    assert get(url) == b"root page"
+    assert process.stop() == 0
+
+
+def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings)
+    url = started(process)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.request("GET", "/large.whl")
+    answer = connection.getresponse()
+    process.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "Handling signal: term" in process.log.read_text(), "it does not stop", process)
+    assert len(answer.read()) == 40_000_000
+    connection.close()
+    assert process.process.wait(20) == 0
+
+
+def test_a_unix_socket_and_a_port_for_operations_are_shared(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    process = start_process(settings | {"server.unix_socket": str(path), "ops.port": str(free_port())})
+    process.wait_until_it_listens()
+    ops = re.search(r"operations endpoints are on (\S+)", process.log.read_text())
+    assert ops is not None
+    for _ in range(5):
+        assert b"ready" in get(f"{ops[1]}/ready")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+    assert process.stop() == 0
+    assert not path.exists()
+
+
+def test_workers_that_can_t_start_end_the_whole(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings | {"storage.bucket": "packages--use1-az4--x-s3"})
+    assert process.process.wait(30) != 0
+    assert "needs signature version v4-s3express" in process.log.read_text()
+
+
+def test_without_gunicorn_it_is_said_what_to_install(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['gunicorn'] = None; sys.modules['gunicorn.app.base'] = None\n"
+        "from gateway.cli import main; sys.exit(main(['serve', '--set', 'server.workers=2']))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "pip install 'gateway[workers]'" in found.stderr
