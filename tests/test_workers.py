@@ -52,7 +52,7 @@ def get(url: str) -> bytes:
 
 def started(process: GatewayProcess) -> str:
     url = process.wait_until_it_listens()
-    eventually(lambda: process.log.read_text().count("listening on http") == 2, "two workers do not listen", process)
+    eventually(lambda: process.log.read_text().count(", listening on ") == 2, "two workers do not listen", process)
     return url
 
 
@@ -102,7 +102,7 @@ def test_a_unix_socket_and_a_port_for_operations_are_shared(
 ) -> None:
     path = tmp_path / "socket"
     process = start_process(settings | {"server.unix_socket": str(path), "ops.port": str(free_port())})
-    process.wait_until_it_listens()
+    started(process)
     ops = re.search(r"operations endpoints are on (\S+)", process.log.read_text())
     assert ops is not None
     for _ in range(5):
