@@ -1,0 +1,73 @@
+"""`make bench`: the gateway beside the nginx+lua setup, on this machine, in one run.
+
+Absolute figures drift on shared machines; what counts is the ratio of CPU time per request, of all processes.
+Prints a Markdown table. Options: --seconds N for each case (default 5), --readme to put the table into README.md.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tests.bench import rig
+from tests.bench.measure import Cost, load, peak_rss_megabytes, slow_readers
+
+README = Path(__file__).parent.parent.parent / "README.md"
+MARK = "<!-- bench -->\n"
+END_MARK = "<!-- /bench -->"
+# object, connections, and the most that it may cost of what nginx+lua without keep-alive does
+CASES = [("10k", 32, 2.0), ("1m", 16, 0.4), ("100m", 4, 0.35)]
+MAX_RSS_MEGABYTES = 120
+MAX_START_SECONDS = 1.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--readme", action="store_true")
+    arguments = parser.parse_args()
+    if (reason := rig.missing()) is not None:
+        print(f"can't compare: {reason}", file=sys.stderr)
+        return 1
+    with rig.running() as compared:
+        lines = _table(compared, arguments.seconds)
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if arguments.readme:
+        before, _, rest = README.read_text().partition(MARK)
+        README.write_text(before + MARK + text + END_MARK + rest.partition(END_MARK)[2])
+    return 0
+
+
+def _table(compared: rig.Rig, seconds: int) -> list[str]:
+    gateway = compared.gateway
+    idle = peak_rss_megabytes(gateway.pid)
+    lines = [
+        "| CPU per request, uncached | nginx+lua | nginx+lua, keep-alive | gateway | ratio | target |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, connections, target in CASES:
+        costs: list[Cost] = []
+        for server in (compared.lua, compared.lua_keep, gateway):
+            cost = load(server.pid, f"{server.url}/arrow/{name}.whl", seconds=seconds, connections=connections)
+            print(f"{name:5s} {server.name:22s} {cost}", file=sys.stderr)
+            costs.append(cost)
+        cells = " | ".join(_microseconds(cost.cpu_us) for cost in costs)
+        ratio = costs[2].cpu_us / costs[0].cpu_us
+        lines.append(f"| {name} object, {connections} connections | {cells} | {ratio:.2f} × | ≤ {target} × |")
+    rss = slow_readers(gateway.pid, f"{gateway.url}/arrow/1g.whl", count=200, seconds=10)
+    return [
+        *lines,
+        "",
+        "| gateway | measured | target |",
+        "|---|---|---|",
+        f"| peak RSS, 200 slow readers of 1 GB ({idle:.0f} MB idle) | {rss:.0f} MB | ≤ {MAX_RSS_MEGABYTES} MB |",
+        f"| start to first proxied answer | {compared.start_seconds:.2f} s | ≤ {MAX_START_SECONDS:g} s |",
+    ]
+
+
+def _microseconds(value: float) -> str:
+    return f"{value:,.0f} µs"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
