@@ -6,21 +6,24 @@ from collections.abc import Iterable, Mapping
 TO_STORAGE = frozenset({"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"})
 
 # Content and caching; no x-amz-*, no hop-by-hop header, no cookie, no Server.
-TO_CLIENT = (
-    "Content-Type",
-    "Content-Length",
-    "Content-Range",
-    "Content-Encoding",
-    "Content-Language",
-    "Content-Disposition",
-    "Cache-Control",
-    "Expires",
-    "ETag",
-    "Last-Modified",
-    "Accept-Ranges",
-    "Vary",
-    "Age",
-)
+TO_CLIENT = {
+    name.lower(): name
+    for name in (
+        "Content-Type",
+        "Content-Length",
+        "Content-Range",
+        "Content-Encoding",
+        "Content-Language",
+        "Content-Disposition",
+        "Cache-Control",
+        "Expires",
+        "ETag",
+        "Last-Modified",
+        "Accept-Ranges",
+        "Vary",
+        "Age",
+    )
+}
 
 _PACKAGE_SUFFIXES = (
     ".whl",
@@ -56,8 +59,8 @@ def to_storage(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def to_client(headers: Mapping[str, str], key: str) -> dict[str, str]:
-    """The bucket's headers that the client may see. `headers` looks names up without regard to case."""
-    kept = {name: value for name in TO_CLIENT if (value := headers.get(name)) is not None}
+    """The bucket's headers that the client may see. `headers` has lower-case names."""
+    kept = {name: value for lower, name in TO_CLIENT.items() if (value := headers.get(lower)) is not None}
     if "Content-Encoding" in kept and key.lower().endswith(_PACKAGE_SUFFIXES):
         del kept["Content-Encoding"]  # the client would unpack a tar.gz under its hash
     return kept

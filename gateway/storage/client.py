@@ -1,17 +1,18 @@
-"""The one upstream HTTP client. aiohttp's exceptions become GatewayErrors here and nowhere else."""
+"""The one upstream HTTP client: connections that are kept, requests sent byte for byte as given."""
 
+import asyncio
 import ssl
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import aiohttp
-from yarl import URL
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.storage.connection import UpstreamConnection
 
-from gateway.errors import GatewayError, UpstreamError, UpstreamTimeoutError
-
-# aiohttp adds these by itself; an unexpected one could be signed differently by what stands between.
-_NO_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
-_READ_BUFFER_BYTES = 64 * 1024
+# S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
+_IDLE_SECONDS = 15.0
 _MAX_ERROR_BODY_BYTES = 64 * 1024
 _MAX_LISTING_BYTES = 16 * 1024 * 1024
 
@@ -19,37 +20,39 @@ _MAX_LISTING_BYTES = 16 * 1024 * 1024
 class Upstream:
     """One answer of the bucket, its head read and its body not. Ends with its body, or by `close`."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_client", "_connection", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers = response.headers
+    def __init__(
+        self, client: "Client", connection: UpstreamConnection, status: int, headers: Mapping[str, str]
+    ) -> None:
+        self._client = client
+        self._connection: UpstreamConnection | None = connection
+        self.status = status
+        self.headers = headers
 
-    async def first_chunk(self) -> bytes:
-        """The first bytes of the body, or `b""` if it has none. A reset before them can still be retried."""
-        with _translated:
-            return await self._response.content.readany()
+    async def read(self) -> bytes:
+        """The next bytes of the body; `b""` at its end. Raises UpstreamError where it breaks off."""
+        if self._connection is None:
+            return b""
+        chunk = await self._connection.read()
+        if not chunk or self._connection.reusable:
+            self.close()  # its end is here, so another request may have the connection
+        return chunk
 
     async def body(self, first: bytes) -> AsyncIterator[bytes]:
-        """`first`, then the rest as it comes. Raises UpstreamError if the connection breaks before the end."""
-        content = self._response.content
+        """`first`, then the rest as it comes."""
         chunk = first
         while chunk:
             yield chunk
-            with _translated:
-                chunk = await content.readany()
+            chunk = await self.read()
 
     async def read_error(self) -> bytes:
         """The start of an error body, enough to find its code; the connection is given up if there is more."""
-        body = await self._read_up_to(_MAX_ERROR_BODY_BYTES, await self.first_chunk())
-        self.close()
-        return body
+        return await self._read_up_to(_MAX_ERROR_BODY_BYTES, await self.read())
 
     async def read_listing(self, first: bytes) -> bytes:
-        """A whole small document that starts with `first`. Raises UpstreamError if it is larger than any listing."""
+        """A whole document that starts with `first`. Raises UpstreamError if it is larger than any listing."""
         body = await self._read_up_to(_MAX_LISTING_BYTES, first)
-        self.close()
         if len(body) > _MAX_LISTING_BYTES:
             raise UpstreamError(f"the listing is over {_MAX_LISTING_BYTES} bytes")
         return body
@@ -62,81 +65,119 @@ class Upstream:
             size += len(chunk)
             if size > limit:
                 break
+        self.close()
         return b"".join(chunks)
 
     def close(self) -> None:
-        """Ends the transfer. The connection is kept if its body was read to the end, else it is closed."""
-        self._response.close()
+        """Ends the transfer: the connection is kept if the body was read to its end, else it is closed."""
+        if self._connection is not None:
+            self._client.release(self._connection)
+            self._connection = None
 
 
 class Client:
-    """Keeps connections to the bucket. Sends exactly the headers it is given, and `Host`."""
+    """Keeps connections, some for each scheme and host. Sends exactly the headers it is given, and Host."""
 
     def __init__(
         self, *, connect_timeout: float, read_timeout: float, max_connections: int, verify: bool | Path = True
     ) -> None:
-        """Times in seconds: to connect, and between two reads of the socket."""
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout, sock_read=read_timeout)
-        self._max_connections = max_connections
+        """Times in seconds: to connect, and between two reads. `verify` may be the path of a CA bundle."""
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
         self._verify = verify
-        self._session: aiohttp.ClientSession | None = None
+        self._free = asyncio.Semaphore(max_connections)
+        self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
+        self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
+        self._tls: ssl.SSLContext | None = None
 
-    def start(self) -> None:
-        """Must be called on the event loop. Raises OSError or ssl.SSLError if the CA bundle can't be read."""
-        connector = aiohttp.TCPConnector(
-            limit=self._max_connections,
-            ssl=_ssl_context(self._verify),
-            ttl_dns_cache=30,
-            keepalive_timeout=15,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
-            skip_auto_headers=_NO_AUTOMATIC_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            read_bufsize=_READ_BUFFER_BYTES,
-        )
+    async def send(self, method: str, scheme: str, host: str, target: str, headers: Mapping[str, str]) -> Upstream:
+        """Sends one request to `host` (with a port unless it is the scheme's), `target` byte for byte as given.
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str]) -> Upstream:
-        """Sends one request, `url` byte for byte as given. Redirects are not followed."""
-        assert self._session is not None
-        with _translated:
-            response = await self._session.request(
-                method, URL(url, encoded=True), headers=headers, allow_redirects=False
-            )
-        return Upstream(response)
+        Redirects are not followed. Raises UpstreamError, UpstreamTimeoutError.
+        """
+        head = _request_head(method, host, target, headers)
+        await self._free.acquire()
+        while True:
+            connection, fresh = await self._connection(scheme, host)
+            try:
+                answer = await connection.exchange(method, head)
+                return Upstream(self, connection, answer.status, answer.headers)
+            except UpstreamError:
+                if fresh or connection.answered:
+                    self.release(connection)
+                    raise
+                del self._busy[connection]  # closed by the bucket since it was last used: no fault, so another
+            except BaseException:
+                self.release(connection)
+                raise
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Takes a connection back: to keep, if its answer was read to the end."""
+        origin = self._busy.pop(connection)
+        self._free.release()
+        if connection.reusable:
+            idle = self._idle.setdefault(origin, deque())
+            now = time.monotonic()
+            idle.append((connection, now))
+            while now - idle[0][1] > _IDLE_SECONDS:
+                idle.popleft()[0].close()
+        else:
+            connection.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for connection in [*self._busy, *(connection for idle in self._idle.values() for connection, _ in idle)]:
+            connection.close()
+        self._idle.clear()
+
+    async def _connection(self, scheme: str, host: str) -> tuple[UpstreamConnection, bool]:
+        """A connection, and whether it is a new one. The one used last comes first: the others may go."""
+        origin = (scheme, host)
+        idle = self._idle.get(origin)
+        while idle:
+            connection, since = idle.pop()
+            if connection.reusable and time.monotonic() - since < _IDLE_SECONDS:
+                self._busy[connection] = origin
+                return connection, False
+            connection.close()
+        try:
+            connection = await self._connect(scheme, host)
+        except BaseException:
+            self._free.release()
+            raise
+        self._busy[connection] = origin
+        return connection, True
+
+    async def _connect(self, scheme: str, host: str) -> UpstreamConnection:
+        parts = urlsplit(f"//{host}")
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    lambda: UpstreamConnection(self._read_timeout),
+                    parts.hostname or "",
+                    parts.port or (443 if scheme == "https" else 80),
+                    ssl=self._tls_context() if scheme == "https" else None,
+                    happy_eyeballs_delay=0.25,  # RFC 8305
+                )
+            return connection
+        except TimeoutError as error:
+            raise UpstreamTimeoutError(f"can't connect to {host} within {self._connect_timeout:g} s") from error
+        except ssl.SSLError as error:
+            raise UpstreamError(f"TLS with {host} failed: {error}", code="TLS") from error
+        except OSError as error:
+            raise UpstreamError(f"can't connect to {host}: {error}", code="ConnectionFailed") from error
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=None if isinstance(self._verify, bool) else self._verify)
+            if self._verify is False:
+                self._tls.check_hostname = False
+                self._tls.verify_mode = ssl.CERT_NONE
+        return self._tls
 
 
-def _ssl_context(verify: bool | Path) -> ssl.SSLContext | bool:
-    if verify is False:
-        return False
-    return ssl.create_default_context(cafile=None if verify is True else str(verify))
-
-
-class _Translated:
-    """Turns aiohttp's exceptions into ours. A class, since it stands around every chunk."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, TimeoutError):
-            raise UpstreamTimeoutError(f"timed out: {error or type(error).__name__}") from error
-        if isinstance(error, aiohttp.ClientError | OSError):
-            raise _broken(error) from error
-
-
-_translated = _Translated()
-
-
-def _broken(error: Exception) -> GatewayError:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return UpstreamError(f"TLS with the bucket failed: {error}", code="TLS")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return UpstreamError(f"can't connect to the bucket: {error}", code="ConnectionFailed")
-    return UpstreamError(f"the bucket's connection broke: {type(error).__name__}: {error}", code="ConnectionBroken")
+def _request_head(method: str, host: str, target: str, headers: Mapping[str, str]) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
+    if head.count("\n") != len(headers) + 3 or head.count("\r") != len(headers) + 3:
+        raise UpstreamError("a line break in a request's head")  # would be a second request; parsers refuse it before
+    return head.encode("utf-8", "surrogateescape")

@@ -98,11 +98,11 @@ class Fault:
 
 
 def parse(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
-    """Reads an error answer. Never raises: garbage gives a Fault without a code."""
+    """Reads an error answer; `headers` has lower-case names. Never raises: garbage gives a Fault without a code."""
     fields = {name.decode(): value.decode("utf-8", "replace") for name, value in _XML_FIELD.findall(body)}
     code = fields.get("Code", "")
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
-    content_range = headers.get("Content-Range")
+    content_range = headers.get("content-range")
     if not content_range and fields.get("ActualObjectSize", "").isdigit():
         content_range = f"bytes */{fields['ActualObjectSize']}"
     return Fault(
@@ -110,6 +110,6 @@ def parse(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
         code=code if _CODE.fullmatch(code) else "",
         message=fields.get("Message", ""),
         region=region if _REGION.fullmatch(region) else None,
-        date=headers.get("Date"),
+        date=headers.get("date"),
         content_range=content_range,
     )

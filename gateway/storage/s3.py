@@ -56,7 +56,6 @@ class S3Storage:
 
     async def start(self) -> None:
         """Resolves the endpoint and gets credentials, side by side. Raises ConfigError if no endpoint fits."""
-        self._client.start()
         endpoint, credentials = await asyncio.gather(
             self._resolve(None), self.credentials.get(), return_exceptions=True
         )
@@ -155,7 +154,7 @@ def _same_object(if_range: str | None, answer: Answer) -> bool:
     """Whether a 206 belongs to the object that If-Range names (RFC 9110, 13.1.5)."""
     if if_range is None:
         return True
-    validator = "ETag" if if_range.startswith('"') else "Last-Modified"
+    validator = "etag" if if_range.startswith('"') else "last-modified"
     return answer.upstream.headers.get(validator) == if_range
 
 

@@ -103,14 +103,19 @@ class SignedClient:
             query=query,
             now=time.time() + self._clock_offset,
         )
-        url = f"{endpoint.origin}{target}?{query}" if query else endpoint.origin + target
         try:
-            upstream = await self._client.send(method, url, {**headers, **signature})
+            upstream = await self._client.send(
+                method,
+                endpoint.scheme,
+                endpoint.host,
+                f"{target}?{query}" if query else target,
+                {**headers, **signature},
+            )
         except (UpstreamError, UpstreamTimeoutError) as error:
             return Fault(status=0, broken=error)
         try:
             if upstream.status in (200, 206):
-                return Answer(upstream, b"" if method == "HEAD" else await upstream.first_chunk())
+                return Answer(upstream, b"" if method == "HEAD" else await upstream.read())
             if upstream.status == 304:
                 return Answer(upstream, b"")
             fault = parse(upstream.status, upstream.headers, await upstream.read_error())

@@ -86,7 +86,7 @@ def test_the_region_is_in_the_header_or_in_the_body() -> None:
 
 
 def test_a_range_past_the_end_says_how_long_the_object_is() -> None:
-    from_header = parse(416, {"Content-Range": "bytes */5"}, b"").error()
+    from_header = parse(416, {"content-range": "bytes */5"}, b"").error()
     from_body = parse(416, {}, xml("InvalidRange", "<ActualObjectSize>5</ActualObjectSize>")).error()
     assert from_header.headers == from_body.headers == {"Content-Range": "bytes */5"}
 

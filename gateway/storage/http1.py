@@ -1,0 +1,145 @@
+"""Answers in HTTP/1.1, read as they come. Pure: bytes in, head and body out.
+
+Strict, by RFC 9112: an answer that could be read in two ways is a ValueError, never a guess.
+"""
+
+import re
+
+_MAX_HEAD_BYTES = 64 * 1024
+_MAX_LINE_BYTES = 1024
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
+_UNTIL_CLOSE = -1
+
+
+class Answer:
+    """The answer to one request with `method`. `status` is 0 until the head is there; header names are lower case."""
+
+    __slots__ = ("_buffer", "_chunked", "_expect", "_left", "_method", "complete", "headers", "keep_alive", "status")
+
+    def __init__(self, method: str) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.complete = False
+        self.keep_alive = False
+        self._method = method
+        self._buffer = b""
+        self._left = 0  # bytes of the body, or of the chunk, that are still to come
+        self._chunked = False
+        self._expect = "size"
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.status or self._buffer)
+
+    def feed(self, data: bytes) -> bytes:
+        """What `data` has of the body. Raises ValueError if it can't be the answer, or goes on after its end."""
+        if not self.status:
+            rest = self._read_head(data)
+            if rest is None:
+                return b""
+            data = rest
+        if self._chunked:
+            return self._read_chunks(data)
+        if self._left == _UNTIL_CLOSE:
+            return data
+        if len(data) > self._left:
+            raise ValueError("more bytes than Content-Length says")
+        self._left -= len(data)
+        self.complete = not self._left
+        return data
+
+    def feed_eof(self) -> None:
+        """The connection has ended. Raises ValueError if the answer has not."""
+        if self.status and self._left == _UNTIL_CLOSE:
+            self.complete = True
+        elif not self.complete:
+            raise ValueError("the connection ended early")
+
+    def _read_head(self, data: bytes) -> bytes | None:
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            head, rest = self._buffer[:end], self._buffer[end + 4 :]
+            self._buffer = b""
+            status_line, *lines = head.split(b"\r\n")
+            match = _STATUS_LINE.fullmatch(status_line)
+            if match is None:
+                raise ValueError("no status line")
+            status = int(match[2])
+            if status >= 200:
+                self._read_headers(lines, minor=match[1])
+                self.status = status
+                self._frame()
+                return rest
+            self._buffer = rest  # an interim answer (RFC 9110, 15.2); 101 is never asked for
+        if len(self._buffer) > _MAX_HEAD_BYTES:
+            raise ValueError("head too large")
+        return None
+
+    def _read_headers(self, lines: list[bytes], *, minor: bytes) -> None:
+        headers = self.headers
+        for line in lines:
+            match = _HEADER.fullmatch(line)
+            if match is None:
+                raise ValueError("malformed header")
+            name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1").rstrip(" \t")
+            if name in headers:
+                if name == "content-length" and headers[name] != value:
+                    raise ValueError("two lengths")
+                value = value if name == "content-length" else f"{headers[name]}, {value}"
+            headers[name] = value
+        connection = headers.get("connection", "").lower()
+        self.keep_alive = "close" not in connection if minor == b"1" else "keep-alive" in connection
+
+    def _frame(self) -> None:
+        """Where the body ends (RFC 9112, 6.3)."""
+        length, coding = self.headers.get("content-length"), self.headers.get("transfer-encoding")
+        if self._method == "HEAD" or self.status in (204, 304):
+            self.complete = True
+        elif coding is not None:
+            if coding.lower() != "chunked" or length is not None:
+                raise ValueError("a transfer coding that is not just chunked")
+            self._chunked = True
+        elif length is None:
+            self._left = _UNTIL_CLOSE
+            self.keep_alive = False
+        elif not (length.isascii() and length.isdigit() and len(length) < 20):
+            raise ValueError("malformed Content-Length")
+        else:
+            self._left = int(length)
+
+    def _read_chunks(self, data: bytes) -> bytes:
+        """Chunks (RFC 9112, 7.1); `_buffer` keeps a line that has not ended. Trailers are read over."""
+        body = []
+        while data and not self.complete:
+            if self._left:
+                body.append(data[: self._left])
+                self._left -= len(body[-1])
+                data = data[len(body[-1]) :]
+                continue
+            line, ended, data = (self._buffer + data).partition(b"\r\n")
+            if not ended:
+                if len(line) > _MAX_LINE_BYTES:
+                    raise ValueError("chunk line too long")
+                self._buffer = line
+                break
+            self._buffer = b""
+            self._next_line(line)
+        if data and self.complete:
+            raise ValueError("bytes after the last chunk")
+        return b"".join(body)
+
+    def _next_line(self, line: bytes) -> None:
+        if self._expect == "size":
+            match = _CHUNK_LINE.fullmatch(line)
+            if match is None:
+                raise ValueError("malformed chunk size")
+            self._left = int(match[1], 16)
+            self._expect = "end of chunk" if self._left else "trailer"
+        elif self._expect == "end of chunk":
+            if line:
+                raise ValueError("a chunk longer than its size")
+            self._expect = "size"
+        elif not line:
+            self.complete = True
