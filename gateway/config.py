@@ -2,7 +2,7 @@
 
 import math
 import re
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -45,7 +45,8 @@ def _bucket(text: str) -> str:
 
 def _endpoint_url(text: str) -> str:
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+    sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # a bad port raises ValueError
+    if not sound or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"\s", text):
         raise ValueError("must be an address like https://host or http://host:port")
     return text
 
@@ -64,6 +65,17 @@ def _finite(seconds: float) -> float:
     return seconds
 
 
+def _not_empty(value: Any) -> Any:
+    """An empty host would listen on every interface, an empty path mean the working directory."""
+    if value == "":
+        raise ValueError("is empty; leave it out for the default")
+    return value
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    return ip_network(str(value))  # text, because ip_network takes a number too: 10 is not 10.0.0.0/8
+
+
 def _comma_separated(value: Any) -> Any:
     return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
@@ -71,7 +83,9 @@ def _comma_separated(value: Any) -> Any:
 MountPrefix = Annotated[str, AfterValidator(_mount_prefix)]
 Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 ReadableFile = Annotated[Path, AfterValidator(_readable)]
-Networks = Annotated[list[IPv4Network | IPv6Network], BeforeValidator(_comma_separated)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Networks = Annotated[list[Network], BeforeValidator(_comma_separated)]
+NotEmpty = BeforeValidator(_not_empty)
 
 
 class Section(BaseModel):
@@ -83,9 +97,11 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """How clients reach the gateway."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 or :: for all")
+    host: Annotated[str, NotEmpty] = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 or :: for all")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one")
-    unix_socket: Path | None = Field(None, description="Unix socket to listen on, instead of host and port")
+    unix_socket: Annotated[Path, NotEmpty] | None = Field(
+        None, description="Unix socket to listen on, instead of host and port"
+    )
     workers: int = Field(1, ge=1, le=256, description="Processes; more than one needs the extra gateway[workers]")
     base_path: MountPrefix = Field("", description="Path under which another proxy mounts the gateway")
     tls_cert: ReadableFile | None = Field(None, description="PEM file of the certificate chain; serves HTTPS directly")
@@ -108,7 +124,7 @@ class StorageSettings(Section):
     backend: Annotated[str, AfterValidator(_backend)] | None = Field(
         None, description="file, s3, or package.module:Class; unset: s3 if a bucket is set, else file"
     )
-    dir: Path = Field(Path("packages"), description="Directory that the file backend serves")
+    dir: Annotated[Path, NotEmpty] = Field(Path("packages"), description="Directory that the file backend serves")
     bucket: Annotated[str, AfterValidator(_bucket)] | None = Field(
         None, description="Bucket's name, or an access point's ARN"
     )
@@ -191,24 +207,27 @@ SECTIONS: dict[str, type[Section]] = {
 }
 
 
-def cross_checks(settings: Settings) -> list[tuple[str, str]]:
-    """Mistakes that no single setting makes: the key to name, and what is wrong."""
+def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    """Mistakes that no single setting makes: the key to name, what is wrong, and the other key it is held against."""
     server, storage = settings.server, settings.storage
     found = []
     if server.tls_cert and not server.tls_key:
-        found.append(("server.tls_key", "is needed with server.tls_cert"))
+        found.append(("server.tls_key", "is needed with server.tls_cert", "server.tls_cert"))
     if server.tls_key and not server.tls_cert:
-        found.append(("server.tls_cert", "is needed with server.tls_key"))
+        found.append(("server.tls_cert", "is needed with server.tls_key", "server.tls_key"))
+    key_id, secret = "storage.aws_access_key_id", "storage.aws_secret_access_key"
     if storage.aws_access_key_id and not storage.aws_secret_access_key:
-        found.append(("storage.aws_secret_access_key", "is needed with storage.aws_access_key_id"))
+        found.append((secret, f"is needed with {key_id}", key_id))
     if storage.aws_secret_access_key and not storage.aws_access_key_id:
-        found.append(("storage.aws_access_key_id", "is needed with storage.aws_secret_access_key"))
+        found.append((key_id, f"is needed with {secret}", secret))
     if storage.aws_session_token and not storage.aws_access_key_id:
-        found.append(("storage.aws_access_key_id", "is needed with storage.aws_session_token"))
+        found.append((key_id, "is needed with storage.aws_session_token", "storage.aws_session_token"))
     if storage.backend == "s3" and not storage.bucket:
-        found.append(("storage.bucket", "is needed by the s3 backend; set it in the file, or GATEWAY_STORAGE__BUCKET"))
+        message = "is needed by the s3 backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
+        found.append(("storage.bucket", message, "storage.backend"))
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
-        found.append(("storage.addressing_style", "can't be path with storage.use_accelerate_endpoint"))
+        message = "can't be path with storage.use_accelerate_endpoint"
+        found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
-        found.append(("ops.port", "is server.port already; choose another, or leave it unset"))
+        found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
     return found

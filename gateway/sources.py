@@ -2,14 +2,15 @@
 
 import difflib
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from gateway.config import SECTIONS, Settings, cross_checks
+from gateway.config import SECTIONS, Section, Settings, cross_checks
 from gateway.errors import ConfigError, Problem
 
 _ENV_PREFIX = "GATEWAY_"
@@ -22,6 +23,9 @@ _NGINX_NAMES = {
     "AWS_SECRET_KEY": "storage.aws_secret_access_key",
 }
 _LATER = frozenset({"index", "fallback", "access", "cache", "cors"})
+# What PyYAML raises: its own errors, and what its constructors trip over (`!!bool maybe`, `!!timestamp x`).
+_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
+_USERINFO = re.compile(r"//\S*@")
 
 
 def load(
@@ -41,7 +45,7 @@ def load(
     file = config_file or (Path(environ[_FILE_ENV]) if environ.get(_FILE_ENV) else None)
     if file is None:
         candidates = ((cwd or Path()) / candidate for candidate in _DEFAULT_FILES)
-        file = next((candidate for candidate in candidates if candidate.exists()), None)
+        file = next((candidate for candidate in candidates if _is_there(candidate)), None)
     if file is not None:
         layers.add_file(file)
     for name, key in _NGINX_NAMES.items():
@@ -64,6 +68,7 @@ class _Layers:
         self._values: dict[str, dict[str, Any]] = {}
         self._sources: dict[str, str] = {}
         self._problems: list[Problem] = []
+        self._invalid: set[str] = set()
 
     def add(self, name: str, value: Any, source: str) -> None:
         section, _, key = name.partition(".")
@@ -85,27 +90,38 @@ class _Layers:
         except UnicodeDecodeError:
             return self._refuse(str(file), "configuration file", "is not UTF-8 text")
         except yaml.YAMLError as error:
-            return self._refuse(str(file), "configuration file", f"is not valid YAML: {' '.join(str(error).split())}")
+            return self._refuse(str(file), "configuration file", f"is not valid YAML: {_fault(error)}")
+        except RecursionError:
+            return self._refuse(str(file), "configuration file", "is nested too deeply")
         if root is None:
             return None
         if not isinstance(root, yaml.MappingNode):
             return self._refuse(str(file), "configuration file", "must be a mapping of sections")
-        for section, node in _items(root):
+        for section, node in self._entries(file, root):
             source = _position(file, node)
             if isinstance(node, yaml.MappingNode):
-                for key, value in _items(node):
-                    self._add_node(f"{section}.{key}", value, _position(file, value))
+                for name, value in self._entries(file, node, section + "."):
+                    self._add_node(name, value, _position(file, value))
             elif section not in SECTIONS:
                 self._refuse(section, source, _unknown_section(section))
             elif node.tag != "tag:yaml.org,2002:null":
                 self._refuse(section, source, "must be a mapping of settings")
         return None
 
+    def _entries(self, file: Path, node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, yaml.Node]]:
+        seen = set()
+        for key, value in node.value:
+            name = prefix + (key.value if isinstance(key, yaml.ScalarNode) else "?")
+            if name in seen:
+                self._refuse(name, _position(file, key), "is given twice in this file; keep one")
+            seen.add(name)
+            yield name, value
+
     def _add_node(self, name: str, node: yaml.Node, source: str) -> None:
         try:
             value = yaml.SafeLoader("").construct_document(node)
-        except (yaml.YAMLError, ValueError) as error:
-            return self._refuse(name, source, f"is not a plain YAML value: {' '.join(str(error).split())}")
+        except _YAML_ERRORS:
+            return self._refuse(name, source, "is not a plain YAML value; put it in quotes")
         # An empty value means the default, but an unknown name is a mistake all the same.
         section, _, key = name.partition(".")
         if value is not None or section not in SECTIONS or key not in SECTIONS[section].model_fields:
@@ -116,34 +132,51 @@ class _Layers:
         self._problems.append(Problem(key, source, message))
 
     def settings(self) -> Settings:
-        sections = {}
-        for section, model in SECTIONS.items():
-            try:
-                sections[section] = model.model_validate(self._values.get(section, {}))
-            except ValidationError as error:
-                sections[section] = model()  # so that the other sections are checked too
-                bad = {str(item["loc"][0]): item for item in error.errors(include_url=False)}
-                for key, item in bad.items():
-                    self._problems.append(self._invalid(f"{section}.{key}", item["msg"]))
-        settings = Settings(**sections)
-        for name, message in cross_checks(settings):
-            # A section with a mistake stands at its defaults: its settings can't be held against each other.
-            if not any(problem.key.startswith(name.partition(".")[0] + ".") for problem in self._problems):
-                self._problems.append(Problem(name, self._sources.get(name, "not set"), message))
+        sections = {section: self._section(section, model) for section, model in SECTIONS.items()}
+        settings = Settings.model_validate(sections)
+        for name, message, other in cross_checks(settings):
+            # An invalid setting stands at its default, which can't be held against another.
+            if not self._invalid & {name, other}:
+                self._refuse(name, self._sources.get(name, "not set"), message)
         if self._problems:
             raise ConfigError(self._problems)
         return settings
 
-    def _invalid(self, name: str, reason: str) -> Problem:
-        section, _, key = name.partition(".")
-        value = self._values[section][key]
-        secret = SecretStr in getattr(SECTIONS[section].model_fields[key].annotation, "__args__", ())
+    def _section(self, section: str, model: type[Section]) -> Section:
+        values = self._values.get(section, {})
+        try:
+            return model.model_validate(values)
+        except ValidationError as error:
+            bad = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False)}
+        for key, reason in bad.items():
+            name = f"{section}.{key}"
+            self._invalid.add(name)
+            self._refuse(name, self._sources[name], self._explain(section, key, reason))
+        return model.model_validate({key: value for key, value in values.items() if key not in bad})
+
+    def _explain(self, section: str, key: str, reason: str) -> str:
         reason = reason.removeprefix("Value error, ")
-        return Problem(name, self._sources[name], reason if secret else f"{value!r}: {reason}")
+        if SecretStr in getattr(SECTIONS[section].model_fields[key].annotation, "__args__", ()):
+            return reason
+        return f"{_USERINFO.sub('//…@', repr(self._values[section][key]))}: {reason}"
 
 
-def _items(node: yaml.MappingNode) -> list[tuple[str, yaml.Node]]:
-    return [(str(key.value), value) for key, value in node.value]
+def _is_there(file: Path) -> bool:
+    """A file that this user may not reach, or a link that leads nowhere, counts: better refused than passed over."""
+    try:
+        file.lstat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    return True
+
+
+def _fault(error: yaml.YAMLError) -> str:
+    """What is wrong and where; without the piece of the file that PyYAML quotes, which may be a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return re.sub(r" '[^'<][^']+'", "", error.problem or "") + where
 
 
 def _position(file: Path, node: yaml.Node) -> str:

@@ -66,14 +66,21 @@ def test_values_are_normalised(key: str, given: str, value: Any) -> None:
         ("server.keepalive_timeout", "inf"),
         ("server.send_timeout", "nan"),
         ("server.trusted_proxies", "10.0.0.0/8, nonsense"),
+        ("server.host", ""),
+        ("server.unix_socket", ""),
         ("server.tls_cert", "/does/not/exist"),
+        ("storage.dir", ""),
         ("storage.backend", "ftp"),
         ("storage.backend", "cloudfront"),
         ("storage.bucket", "s3://packages"),
         ("storage.bucket", "a/b"),
         ("storage.endpoint_url", "minio:9000"),
         ("storage.endpoint_url", "https://user:password@host"),
+        ("storage.endpoint_url", "https://:password@host"),
         ("storage.endpoint_url", "https://host?x=y"),
+        ("storage.endpoint_url", "http://host:port"),
+        ("storage.endpoint_url", "http://host:65536"),
+        ("storage.endpoint_url", "http://the host"),
         ("storage.addressing_style", "virtuell"),
         ("storage.max_attempts", "0"),
         ("rewrite.index_document", ""),
@@ -90,6 +97,19 @@ def test_values_that_can_t_be_are_refused(key: str, given: str) -> None:
 def test_trusted_proxies_come_as_a_list_or_separated_by_commas() -> None:
     networks = load({"server.trusted_proxies": "10.0.0.0/8, ::1"}, environ={}, cwd=Path("/")).server.trusted_proxies
     assert [str(network) for network in networks] == ["10.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("10.0.0.1/8", "'10.0.0.1/8': 10.0.0.1/8 has host bits set"),
+        ("10.0.0.0/8,*", "'10.0.0.0/8,*': '*' does not appear to be an IPv4 or IPv6 network"),
+    ],
+)
+def test_a_network_that_can_t_be_is_refused_with_its_reason(given: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load({"server.trusted_proxies": given}, environ={}, cwd=Path("/"))
+    assert [problem.message for problem in refused.value.problems] == [reason]
 
 
 @pytest.mark.parametrize(

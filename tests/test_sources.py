@@ -1,4 +1,5 @@
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,13 @@ def test_settings_that_don_t_go_together_are_told(flags: dict[str, str], problem
         (b"\xff\xfe\x00", "is not UTF-8 text"),
         (b"server: {port: !!python/object/apply:os.system [ls]}", "is not a plain YAML value"),
         (b"server: {port: 2024-13-45}", "unable to parse|is not a plain YAML value"),
+        (b"server: {port: !!bool maybe}", "is not a plain YAML value"),
+        (b"server: {port: !!timestamp x}", "is not a plain YAML value"),
+        (b"server: {port: !!int ''}", "is not a plain YAML value"),
+        (b"server: {port: " + b"[" * 3000 + b"]" * 3000 + b"}", "is nested too deeply"),
+        (b"server: {port: 1, port: 2}", "server.port .*:1.: is given twice"),
+        (b"server: {port: 1}\nserver: {host: x}", "server .*:2.: is given twice"),
+        (b"? [a, b]\n: 1", r"^\? .*:2.: is not a setting"),
     ],
 )
 def test_a_file_that_can_t_be_read_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -144,6 +152,64 @@ def test_a_named_file_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
     expected = [f"{missing} (configuration file): can't be read: No such file or directory"]
     assert problems(config_file=missing, environ={}) == expected
     assert problems(environ={"GATEWAY_CONFIG": str(missing)}) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "storage:\n  bucket\n  aws_secret_access_key: hunter2\n",
+        "storage:\n  aws_secret_access_key: %hunter2\n",
+        "storage:\n  aws_secret_access_key: !hunter2 x\n",
+        "storage:\n  aws_secret_access_key: !hun!ter2hunter2 x\n",
+        "storage:\n  aws_secret_access_key: *hunter2\n",
+        "storage:\n  aws_secret_access_key: 'hunter2\n",
+        "storage:\n  aws_secret_access_key: [hunter2\n",
+        "storage:\n  aws_secret_access_key: {hunter2: x}\n",
+        "storage:\n  aws_secret_access_key: !!bool hunter2\n",
+        "storage:\n  endpoint_url: https://user:hunter2@host\n",
+    ],
+)
+def test_no_problem_shows_a_secret(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    assert "hunter2" not in " ".join(problems(environ={}, cwd=tmp_path))
+
+
+def test_a_yaml_mistake_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("storage:\n  bucket\n  prefix: x\n")
+    message = "is not valid YAML: mapping values are not allowed here (line 3, column 9)"
+    assert problems(environ={}, cwd=tmp_path) == [f"{file} (configuration file): {message}"]
+
+
+def test_a_mistake_hides_no_other_one_in_its_section(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"server:\n  hots: x\n  port: eighty\n  tls_cert: {__file__}\n")
+    assert [problem.split()[0] for problem in problems(environ={}, cwd=tmp_path)] == [
+        "server.hots",
+        "server.port",
+        "server.tls_key",
+    ]
+
+
+def test_an_invalid_setting_is_not_held_against_another(tmp_path: Path) -> None:
+    found = problems({"server.port": "eighty", "ops.port": "8080"}, environ={}, cwd=tmp_path)
+    assert [problem.split()[0] for problem in found] == ["server.port"]
+
+
+def test_a_file_that_is_a_broken_link_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").symlink_to(tmp_path / "gone")
+    assert problems(environ={}, cwd=tmp_path) == [
+        f"{tmp_path / 'config.yaml'} (configuration file): can't be read: No such file or directory"
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_directory_that_may_not_be_searched_is_told(tmp_path: Path) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o600)
+    assert problems(environ={}, cwd=locked) == [
+        f"{locked / 'config.yaml'} (configuration file): can't be read: Permission denied"
+    ]
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.dates()
