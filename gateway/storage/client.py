@@ -42,6 +42,7 @@ class Upstream:
     async def body(self, first: bytes) -> AsyncIterator[bytes]:
         """`first`, then the rest as it comes."""
         chunk = first
+        del first  # or it would be held for as long as the body lasts
         while chunk:
             yield chunk
             chunk = await self.read()

@@ -10,7 +10,8 @@ from collections import deque
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.storage.http1 import Answer
 
-_RECEIVE_BYTES = 64 * 1024
+# Some four of these are held for each slow reader, and each costs a round of the event loop.
+_RECEIVE_BYTES = 48 * 1024
 # Filled by the kernel and emptied at once, by one connection after the other: they share it.
 _received = memoryview(bytearray(_RECEIVE_BYTES))
 
