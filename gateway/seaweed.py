@@ -3,13 +3,17 @@
 import json
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,14 +53,15 @@ class Seaweed:
             identities.touch(mode=0o600)
             identities.write_text(json.dumps(self._identities()))
             with (directory / "log").open("wb") as log:
-                self._process = subprocess.Popen(  # noqa: S603
-                    [weed, *_options(directory, identities, ports)],
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    cwd=directory,  # no configuration of another directory is read
-                    env={"TMPDIR": str(directory), "HOME": str(directory)},
-                    start_new_session=True,  # Ctrl-C is ours to handle first
-                )
+                with _interrupts_put_off():
+                    self._process = subprocess.Popen(  # noqa: S603
+                        [weed, *_options(directory, identities, ports)],
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        cwd=directory,  # no configuration of another directory is read
+                        env={"TMPDIR": str(directory), "HOME": str(directory)},
+                        start_new_session=True,  # Ctrl-C is ours to handle first
+                    )
             self._wait_until_it_answers()
         except BaseException:
             self.__exit__(None, None, None)
@@ -116,6 +121,26 @@ class Seaweed:
             time.sleep(_POLL_SECONDS)
         last_lines = (self._directory / "log").read_text(errors="replace")[-2000:]
         raise SeaweedError(f"SeaweedFS did not start; the end of its log:\n{last_lines}")
+
+
+@contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    """Ctrl-C and SIGTERM take effect at its end: one between fork and assignment would lose sight of the process."""
+    if threading.current_thread() is not threading.main_thread():  # signals are handled in that one only
+        yield
+        return
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _find_weed() -> str:
