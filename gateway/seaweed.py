@@ -52,16 +52,15 @@ class Seaweed:
             identities = directory / "identities.json"
             identities.touch(mode=0o600)
             identities.write_text(json.dumps(self._identities()))
-            with (directory / "log").open("wb") as log:
-                with _interrupts_put_off():
-                    self._process = subprocess.Popen(  # noqa: S603
-                        [weed, *_options(directory, identities, ports)],
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        cwd=directory,  # no configuration of another directory is read
-                        env={"TMPDIR": str(directory), "HOME": str(directory)},
-                        start_new_session=True,  # Ctrl-C is ours to handle first
-                    )
+            with (directory / "log").open("wb") as log, _interrupts_put_off():
+                self._process = subprocess.Popen(  # noqa: S603
+                    [weed, *_options(directory, identities, ports)],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=directory,  # no configuration of another directory is read
+                    env={"TMPDIR": str(directory), "HOME": str(directory)},
+                    start_new_session=True,  # Ctrl-C is ours to handle first
+                )
             self._wait_until_it_answers()
         except BaseException:
             self.__exit__(None, None, None)
