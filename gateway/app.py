@@ -29,7 +29,7 @@ def build_storage(settings: Settings, on_fault: Callable[[str], None] = lambda c
     backend = storage.resolved_backend
     if backend == "file":
         return FileStorage(storage.dir, storage.prefix)
-    if backend == "s3":
+    if backend in ("s3", "cloudfront"):
         return S3Storage(
             storage,
             build_credentials(storage),

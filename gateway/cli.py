@@ -46,6 +46,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
         logging.disable()  # it says everything itself
         return asyncio.run(check.run(build_storage(settings), print))
+    if arguments.command == "url":
+        return _url(settings, arguments)
     if settings.server.workers > 1:
         from gateway import workers
 
@@ -53,6 +55,26 @@ def _run(arguments: argparse.Namespace) -> int:
     from gateway import serve
 
     return serve.run(settings)
+
+
+def _url(settings: Settings, arguments: argparse.Namespace) -> int:
+    import asyncio
+    import logging
+
+    from gateway.app import build_storage
+    from gateway.ops import url
+
+    logging.disable()
+    run = url.run(
+        settings,
+        build_storage(settings),
+        arguments.path,
+        method=arguments.method,
+        expires=arguments.expires,
+        write=print,
+        note=lambda text: print(text, file=sys.stderr),
+    )
+    return asyncio.run(run)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -86,11 +108,21 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "check", parents=[settings], help="try the configuration against the storage, and say what is wrong"
     )
+    url = commands.add_parser("url", parents=[settings], help="print the URL that a client would be sent to")
+    url.add_argument("path", metavar="PATH", help="as in a request: /arrow/arrow-0.12.1.tar.gz")
+    url.add_argument("--method", choices=["GET", "HEAD"], default="GET", help="what the URL is good for")
+    url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="how long; default: storage.expire_after")
     health = commands.add_parser("health", parents=[settings], help="exit 0 if a gateway answers /health here")
     health.add_argument("url", nargs="?", metavar="URL", help="what to ask; default: where the settings say it listens")
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, a sample project, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="where to listen (default: 8080)")
     return top
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 604800:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 604800 (7 days)")
+    return int(text)
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -1,91 +1,30 @@
 """Every setting: its name, type, default, and one line of help."""
 
-import math
-import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
-_BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+from gateway.fieldtypes import (
+    Backend,
+    Bucket,
+    ClientCertificate,
+    Distribution,
+    EndpointUrl,
+    IndexDocument,
+    KeyPrefix,
+    MountPrefix,
+    Networks,
+    NonNegativeSeconds,
+    NotEmpty,
+    Proxies,
+    ReadableFile,
+    Seconds,
+    SourceRange,
+    Words,
+)
 
-
-def _mount_prefix(text: str) -> str:
-    """`x/y/`, `/x/y` and `/x/y/` are one; the root is the empty text."""
-    return "/" + text.strip("/") if text.strip("/") else ""
-
-
-def _key_prefix(text: str) -> str:
-    text = text.lstrip("/")
-    return text if not text or text.endswith("/") else text + "/"
-
-
-def _index_document(text: str) -> str:
-    if not text or "/" in text or text in (".", ".."):
-        raise ValueError("must be a file name, without a slash")
-    return text
-
-
-def _backend(text: str) -> str:
-    if text == "cloudfront":
-        raise ValueError("is not available in this version; use s3")
-    if text not in ("file", "s3") and not _BACKEND.fullmatch(text):
-        raise ValueError("must be file, s3, or package.module:Class")
-    return text
-
-
-def _bucket(text: str) -> str:
-    if not _BUCKET.fullmatch(text):
-        raise ValueError("must be a bucket's name or ARN, without s3:// and without a path")
-    return text
-
-
-def _endpoint_url(text: str) -> str:
-    parts = urlsplit(text)
-    sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # a bad port raises ValueError
-    if not sound or parts.query or parts.fragment or "@" in parts.netloc or re.search(r"\s", text):
-        raise ValueError("must be an address like https://host or http://host:port")
-    return text
-
-
-def _readable(path: Path) -> Path:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror}") from None
-    return path
-
-
-def _finite(seconds: float) -> float:
-    if not math.isfinite(seconds):
-        raise ValueError("must be a number of seconds")
-    return seconds
-
-
-def _not_empty(value: Any) -> Any:
-    """An empty host would listen on every interface, an empty path mean the working directory."""
-    if value == "":
-        raise ValueError("is empty; leave it out for the default")
-    return value
-
-
-def _network(value: Any) -> IPv4Network | IPv6Network:
-    return ip_network(str(value))  # text, because ip_network takes a number too: 10 is not 10.0.0.0/8
-
-
-def _comma_separated(value: Any) -> Any:
-    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
-
-
-MountPrefix = Annotated[str, AfterValidator(_mount_prefix)]
-Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
-ReadableFile = Annotated[Path, AfterValidator(_readable)]
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-Networks = Annotated[list[Network], BeforeValidator(_comma_separated)]
-NotEmpty = BeforeValidator(_not_empty)
+_SEVEN_DAYS = 7 * 24 * 3600
 
 
 class Section(BaseModel):
@@ -107,7 +46,7 @@ class ServerSettings(Section):
     tls_cert: ReadableFile | None = Field(None, description="PEM file of the certificate chain; serves HTTPS directly")
     tls_key: ReadableFile | None = Field(None, description="PEM file of its private key")
     trusted_proxies: Networks = Field([], description="Networks whose X-Forwarded-For is believed")
-    shutdown_grace: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
+    shutdown_grace: NonNegativeSeconds = Field(
         30.0, description="Seconds that requests in flight may take to finish after SIGTERM"
     )
     header_timeout: Seconds = Field(15.0, description="Seconds within which a request's head must arrive")
@@ -119,24 +58,27 @@ class ServerSettings(Section):
 
 
 class StorageSettings(Section):
-    """Where the objects are."""
+    """Where the objects are, and how they reach the client."""
 
-    backend: Annotated[str, AfterValidator(_backend)] | None = Field(
-        None, description="file, s3, or package.module:Class; unset: s3 if a bucket is set, else file"
+    backend: Backend | None = Field(
+        None, description="file, s3, cloudfront, or package.module:Class; unset: s3 if a bucket is set, else file"
     )
     dir: Annotated[Path, NotEmpty] = Field(Path("packages"), description="Directory that the file backend serves")
-    bucket: Annotated[str, AfterValidator(_bucket)] | None = Field(
-        None, description="Bucket's name, or an access point's ARN"
+    bucket: Bucket | None = Field(None, description="Bucket's name, or an access point's ARN")
+    create_bucket: bool = Field(False, description="Create the bucket at start if there is none")
+    prefix: KeyPrefix = Field("", description="Put before every key, like pypi/")
+    prepend_hash: bool = Field(
+        False, description="pypicloud's layout: project/file is stored as md5(file)[:4]/project/file"
     )
-    prefix: Annotated[str, AfterValidator(_key_prefix)] = Field("", description="Put before every key, like pypi/")
     region_name: str | None = Field(None, description="Bucket's region; unset: as AWS's configuration says, or learnt")
     profile_name: str | None = Field(None, description="Profile of AWS's shared configuration to use")
     aws_access_key_id: str | None = Field(None, description="Static credentials; unset: botocore's whole chain")
     aws_secret_access_key: SecretStr | None = Field(None, description="Secret of aws_access_key_id")
     aws_session_token: SecretStr | None = Field(None, description="Session token, for temporary static credentials")
-    endpoint_url: Annotated[str, AfterValidator(_endpoint_url)] | None = Field(
-        None, description="Address of another S3 (MinIO, Ceph, SeaweedFS …)"
+    signature_version: Literal["s3v4", "s3", "unsigned"] = Field(
+        "s3v4", description="s3v4; s3 for old servers that know SigV2 only; unsigned for a public bucket"
     )
+    endpoint_url: EndpointUrl | None = Field(None, description="Address of another S3 (MinIO, Ceph, SeaweedFS …)")
     addressing_style: Literal["auto", "virtual", "path"] = Field(
         "auto", description="Bucket in the host name or in the path"
     )
@@ -156,6 +98,47 @@ class StorageSettings(Section):
         description="Check the storage's certificate: true, false, or a CA bundle's path",
         union_mode="left_to_right",
     )
+    client_cert: ClientCertificate | None = Field(
+        None, description="Our certificate for the storage: a PEM file with its key, or certificate,key"
+    )
+    proxies: Proxies | None = Field(
+        None,
+        description="HTTP proxies on the way to the storage, by scheme; unset: HTTPS_PROXY and its kin; {}: none",
+        repr=False,
+    )
+    user_agent_extra: str | None = Field(
+        None, description="Added to the User-Agent that the storage sees", pattern=r"^[\x20-\x7e]*$"
+    )
+
+    redirect_urls: bool | Literal["auto"] = Field(
+        False, description="Redirect to signed URLs: true, false (stream), or auto (large objects, able clients)"
+    )
+    redirect_min_size: int = Field(1048576, ge=0, description="With auto: bytes from which objects are redirected")
+    stream_user_agents: Words = Field([], description="With auto: clients that get no redirect, by parts of User-Agent")
+    redirect_check: bool = Field(True, description="Look whether an object exists before redirecting to it")
+    expire_after: int = Field(86400, ge=1, description="Seconds that a signed URL is valid; at most 604800 with s3v4")
+    buffer_time: int = Field(600, ge=0, description="Seconds before its expiry from which a signed URL is not reused")
+    public_url: bool = Field(False, description="Objects are public: fetch them, and redirect to them, unsigned")
+
+    cloud_front_domain: Distribution | None = Field(None, description="The distribution in front of the bucket")
+    cloud_front_key_id: str | None = Field(
+        None, description="Id of the key that signs its URLs; unset: URLs are not signed", pattern=r"^[A-Za-z0-9]+$"
+    )
+    cloud_front_key_file: ReadableFile | None = Field(None, description="PEM file of that key (RSA 2048, ECDSA P-256)")
+    cloud_front_key_string: SecretStr | None = Field(None, description="The key itself; beats cloud_front_key_file")
+    cloud_front_key_password: SecretStr | None = Field(None, description="Password of the key, if it is encrypted")
+    cloud_front_hash_algorithm: Literal["SHA1", "SHA256"] = Field("SHA1", description="Hash of the signatures")
+    cloud_front_ip_range: SourceRange = Field(
+        False, description="Bind URLs to an IPv4 network, or with true to each caller's address"
+    )
+    cloud_front_wildcard: bool = Field(False, description="One signature for all files of a project")
+
+    server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
+        None, description="Encryption of what is written; unset: as the bucket does"
+    )
+    sse_kms_key_id: str | None = Field(None, description="KMS key for aws:kms; unset: AWS's own", pattern=r"^[!-~]+$")
+    object_acl: str | None = Field(None, description="Canned ACL of what is written", pattern=r"^[a-z-]+$")
+    storage_class: str | None = Field(None, description="Storage class of what is written", pattern=r"^[A-Z_]+$")
 
     @property
     def resolved_backend(self) -> str:
@@ -167,9 +150,7 @@ class RewriteSettings(Section):
 
     strip_prefix: MountPrefix = Field("", description="Taken off the front of a path, where it is there")
     add_prefix: MountPrefix = Field("", description="Put before a path, after strip_prefix")
-    index_document: Annotated[str, AfterValidator(_index_document)] = Field(
-        "index.html", description="What a path that ends in / stands for"
-    )
+    index_document: IndexDocument = Field("index.html", description="What a path that ends in / stands for")
 
 
 class OpsSettings(Section):
@@ -179,9 +160,7 @@ class OpsSettings(Section):
     port: int | None = Field(
         None, ge=0, le=65535, description="A port of their own, on server.host; unset: on the main one"
     )
-    ready_seconds: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
-        5.0, description="Seconds that an answer of /ready is reused"
-    )
+    ready_seconds: NonNegativeSeconds = Field(5.0, description="Seconds that an answer of /ready is reused")
 
 
 class LogSettings(Section):
@@ -222,12 +201,37 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         found.append((key_id, f"is needed with {secret}", secret))
     if storage.aws_session_token and not storage.aws_access_key_id:
         found.append((key_id, "is needed with storage.aws_session_token", "storage.aws_session_token"))
-    if storage.backend == "s3" and not storage.bucket:
-        message = "is needed by the s3 backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
+    if storage.backend in ("s3", "cloudfront") and not storage.bucket:
+        message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
         found.append(("storage.bucket", message, "storage.backend"))
+    found += _delivery_checks(storage)
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
+    return found
+
+
+def _delivery_checks(storage: StorageSettings) -> list[tuple[str, str, str]]:
+    found = []
+    backend = storage.resolved_backend
+    if backend == "s3" and storage.signature_version == "s3v4" and storage.expire_after > _SEVEN_DAYS:
+        message = f"is more than {_SEVEN_DAYS} (7 days), which is the longest that S3 takes from SigV4"
+        found.append(("storage.expire_after", message, "storage.signature_version"))
+    if backend == "file" and storage.redirect_urls:
+        message = "needs a bucket: a directory has no URLs to redirect to"
+        found.append(("storage.redirect_urls", message, "storage.backend"))
+    if backend == "cloudfront" and not storage.cloud_front_domain:
+        found.append(("storage.cloud_front_domain", "is needed by the cloudfront backend", "storage.backend"))
+    if backend == "cloudfront" and storage.public_url:
+        message = "belongs to the s3 backend; for unsigned CloudFront URLs leave out storage.cloud_front_key_id"
+        found.append(("storage.public_url", message, "storage.backend"))
+    has_key = storage.cloud_front_key_file or storage.cloud_front_key_string
+    if backend == "cloudfront" and storage.cloud_front_key_id and not has_key:
+        message = "is needed with storage.cloud_front_key_id; or set storage.cloud_front_key_string"
+        found.append(("storage.cloud_front_key_file", message, "storage.cloud_front_key_id"))
+    if storage.sse_kms_key_id and storage.server_side_encryption not in ("aws:kms", "aws:kms:dsse"):
+        message = "must be aws:kms or aws:kms:dsse with storage.sse_kms_key_id"
+        found.append(("storage.server_side_encryption", message, "storage.sse_kms_key_id"))
     return found

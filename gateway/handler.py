@@ -14,9 +14,9 @@ from gateway.access.caller import UNIX_SOCKET, CallerAddress
 from gateway.config import RewriteSettings
 from gateway.edge import respond
 from gateway.edge.headers import as_html, to_storage
-from gateway.edge.paths import parse_target, relative_directory, strip_prefix
+from gateway.edge.paths import key_of, parse_target, relative_directory
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
-from gateway.model import Answer, Exchange, ObjectRequest, Page, Redirect, Stream
+from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, Redirect, Stream
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
 from gateway.storage.base import Storage
@@ -93,20 +93,19 @@ class Handler:
             exchange.route = "index"
             return await self._index(self._storage, request.method, key, wanted)
         try:
-            return await self._storage.fetch(ObjectRequest(request.method, key, wanted))
+            caller = Caller(exchange.client, exchange.agent)
+            return await self._storage.fetch(ObjectRequest(request.method, key, wanted, redirect_for=caller))
         except NotFoundError:
             if await self._storage.is_directory(key + "/"):
                 return Redirect(relative_directory(path, query))
             raise
 
     def _key(self, path: str) -> str:
-        """The key that a path names: mount prefix off, then the rewrite rules."""
-        inner = strip_prefix(path, self._base_path)
-        if inner is None:
+        rewrite = self._rewrite
+        key = key_of(path, base_path=self._base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
+        if key is None:
             raise NotFoundError(f"outside {self._base_path}")
-        # A path without the prefix to strip is used as it is.
-        stripped = strip_prefix(inner, self._rewrite.strip_prefix)
-        return (self._rewrite.add_prefix + (inner if stripped is None else stripped))[1:]
+        return key
 
     async def _index(self, storage: Storage, method: str, key: str, wanted: dict[str, str]) -> Stream | Redirect:
         """A directory: its index document, else the object that is named like the directory itself."""

@@ -41,12 +41,24 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: address as text, and User-Agent."""
+
+    address: str
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ObjectRequest:
-    """What is wanted of the storage: `key` is decoded text; `headers` holds allow-listed names in lower case."""
+    """What is wanted of the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
+
+    The answer may be a redirect only where `redirect_for` says whom it would be for.
+    """
 
     method: str
     key: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    redirect_for: Caller | None = None
 
 
 @dataclass(slots=True)

@@ -71,7 +71,6 @@ def test_values_are_normalised(key: str, given: str, value: Any) -> None:
         ("server.tls_cert", "/does/not/exist"),
         ("storage.dir", ""),
         ("storage.backend", "ftp"),
-        ("storage.backend", "cloudfront"),
         ("storage.bucket", "s3://packages"),
         ("storage.bucket", "a/b"),
         ("storage.endpoint_url", "minio:9000"),

@@ -164,12 +164,14 @@ async def test_only_allowed_headers_reach_the_bucket(
     assert request.target == "/teams-bucket/k"
     assert set(request.headers) == {
         "host",
+        "user-agent",
         "authorization",
         "x-amz-date",
         "x-amz-content-sha256",
         "range",
         "if-match",
     }
+    assert request.headers["user-agent"] != "pip"
     assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDFAULTY/")
 
 

@@ -68,6 +68,18 @@ def strip_prefix(path: str, prefix: str) -> str | None:
     return path[len(prefix) :] if path.startswith(prefix + "/") else None
 
 
+def key_of(path: str, *, base_path: str, strip: str, add: str) -> str | None:
+    """The key that a path names: mount prefix off, then the rewrite rules. None if it is outside the mount prefix.
+
+    A path without the prefix to strip is used as it is.
+    """
+    inner = strip_prefix(path, base_path)
+    if inner is None:
+        return None
+    stripped = strip_prefix(inner, strip)
+    return (add + (inner if stripped is None else stripped))[1:]
+
+
 def encode_key(key: str) -> str:
     """The key as S3 signs and sends it: unreserved characters and `/` stay, all else is `%XX` of UTF-8.
 

@@ -1,6 +1,7 @@
-"""AWS Signature Version 4 for S3, in headers. Pure: the time is an argument.
+"""AWS Signature Version 4 for S3, in headers and in URLs. Pure: the time is an argument.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
 import hmac
@@ -53,19 +54,49 @@ def sign(
     canonical_request = f"{method}\n{path or '/'}\n{query}\n{lines}\n{names}\n{payload_hash}"
 
     scope = f"{date}/{region}/{service}/aws4_request"
-    to_sign = f"{_ALGORITHM}\n{timestamp}\n{scope}\n{sha256(canonical_request.encode()).hexdigest()}"
-    key = _day_key(credentials.secret_key, date, region, service)
-    signature = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    signature = _signature(canonical_request, timestamp, scope, credentials.secret_key)
     added["Authorization"] = (
         f"{_ALGORITHM} Credential={credentials.access_key}/{scope},SignedHeaders={names},Signature={signature}"
     )
     return added
 
 
+def presign(
+    method: str,
+    host: str,
+    path: str,
+    *,
+    credentials: Credentials,
+    region: str,
+    now: float,
+    expires: int,
+    service: str = "s3",
+) -> str:
+    """The query string that makes a URL good for `method`, for `expires` seconds from `now`.
+
+    Only the host is signed, so the client may send Range, If-* and whatever else it likes. `path` is encoded, byte
+    for byte as the client will send it. S3 takes at most 604800 seconds.
+    """
+    date, timestamp = _date(int(now))
+    scope = f"{date}/{region}/{service}/aws4_request"
+    token = f"&X-Amz-Security-Token={quote(credentials.token, safe='~')}" if credentials.token is not None else ""
+    query = (
+        f"X-Amz-Algorithm={_ALGORITHM}&X-Amz-Credential={quote(f'{credentials.access_key}/{scope}', safe='~')}"
+        f"&X-Amz-Date={timestamp}&X-Amz-Expires={expires}{token}&X-Amz-SignedHeaders=host"
+    )
+    canonical_request = f"{method}\n{path or '/'}\n{query}\nhost:{host}\n\nhost\n{UNSIGNED_PAYLOAD}"
+    return f"{query}&X-Amz-Signature={_signature(canonical_request, timestamp, scope, credentials.secret_key)}"
+
+
 def canonical_query(parameters: Mapping[str, str]) -> str:
     """The query string as it is signed and sent: sorted, each name and value encoded, `=` even without a value."""
     pairs = sorted((quote(name, safe="~"), quote(value, safe="~")) for name, value in parameters.items())
     return "&".join([f"{name}={value}" for name, value in pairs])
+
+
+def _signature(canonical_request: str, timestamp: str, scope: str, secret: str) -> str:
+    to_sign = f"{_ALGORITHM}\n{timestamp}\n{scope}\n{sha256(canonical_request.encode()).hexdigest()}"
+    return hmac.digest(_day_key(secret, scope), to_sign.encode(), "sha256").hex()
 
 
 @lru_cache(maxsize=2)
@@ -76,9 +107,9 @@ def _date(second: int) -> tuple[str, str]:
 
 
 @lru_cache(maxsize=8)
-def _day_key(secret: str, date: str, region: str, service: str) -> bytes:
+def _day_key(secret: str, scope: str) -> bytes:
     """The signing key, good for one day: four of the five HMACs of a signature."""
     key = f"AWS4{secret}".encode()
-    for part in (date, region, service, "aws4_request"):
+    for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key

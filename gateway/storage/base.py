@@ -1,6 +1,6 @@
 """What every storage backend offers. A backend returns data (Stream or Redirect), never a web response."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,7 @@ class StoredObject:
 
 
 class Storage(Protocol):
-    """A read-only store of objects, below `storage.prefix`. Keys are relative to that prefix.
+    """A store of objects, below `storage.prefix`. Keys are relative to that prefix.
 
     Every method raises only GatewayErrors: NotFoundError, PreconditionFailedError, RangeNotSatisfiableError,
     and the Upstream* family.
@@ -31,7 +31,25 @@ class Storage(Protocol):
         """Gives back connections and tasks."""
 
     async def fetch(self, request: ObjectRequest) -> Stream | Redirect:
-        """Answers GET or HEAD for one key, honouring Range and If-*. Raises NotFoundError where there is none."""
+        """Answers GET or HEAD for one key, honouring Range and If-*. Raises NotFoundError where there is none.
+
+        A Redirect answers only requests that allow it.
+        """
+
+    async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str | None:
+        """Where a client could have the object itself, for `lifetime` seconds or as long as the settings say; None if
+        there is no such place. Does not look whether the object exists."""
+
+    async def put(
+        self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
+    ) -> str:
+        """Writes an object as the bytes come, and returns its ETag. Nobody sees it before it is whole.
+
+        `only_new` raises PreconditionFailedError if there is one already, however many try at once.
+        """
+
+    async def delete(self, key: str) -> None:
+        """Removes an object. One that is not there counts as removed."""
 
     async def is_directory(self, key: str) -> bool:
         """True if any object lies below `key`, which ends with a slash."""

@@ -1,15 +1,13 @@
 """The one upstream HTTP client: connections that are kept, requests sent byte for byte as given."""
 
 import asyncio
-import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.errors import UpstreamError
 from gateway.storage.connection import UpstreamConnection
+from gateway.storage.connector import Connector
 
 # S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
 _IDLE_SECONDS = 15.0
@@ -77,31 +75,38 @@ class Upstream:
 
 
 class Client:
-    """Keeps connections, some for each scheme and host. Sends exactly the headers it is given, and Host."""
+    """Keeps connections, some for each scheme and host. Sends the headers it is given, Host, and its User-Agent."""
 
-    def __init__(
-        self, *, connect_timeout: float, read_timeout: float, max_connections: int, verify: bool | Path = True
-    ) -> None:
-        """Times in seconds: to connect, and between two reads. `verify` may be the path of a CA bundle."""
-        self._connect_timeout = connect_timeout
-        self._read_timeout = read_timeout
-        self._verify = verify
+    def __init__(self, connector: Connector, *, max_connections: int, user_agent: str = "gateway") -> None:
+        """At most `max_connections` requests are under way at once; others wait."""
+        self._connector = connector
+        self._user_agent = user_agent
         self._free = asyncio.Semaphore(max_connections)
         self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
         self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
-        self._tls: ssl.SSLContext | None = None
 
-    async def send(self, method: str, scheme: str, host: str, target: str, headers: Mapping[str, str]) -> Upstream:
+    async def send(
+        self,
+        method: str,
+        scheme: str,
+        host: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        anew: bool = False,
+    ) -> Upstream:
         """Sends one request to `host` (with a port unless it is the scheme's), `target` byte for byte as given.
 
-        Redirects are not followed. Raises UpstreamError, UpstreamTimeoutError.
+        Redirects are not followed. `anew` uses a new connection, since on one that is just closing nobody can tell
+        whether a request arrived. Raises UpstreamError, UpstreamTimeoutError.
         """
-        head = _request_head(method, host, target, headers)
+        head = self._head(method, scheme, host, target, headers, body)
         await self._free.acquire()
         while True:
-            connection, fresh = await self._connection(scheme, host)
+            connection, fresh = await self._connection(scheme, host, anew)
             try:
-                answer = await connection.exchange(method, head)
+                answer = await connection.exchange(method, head, body)
                 return Upstream(self, connection, answer.status, answer.headers)
             except UpstreamError:
                 if fresh or connection.answered:
@@ -130,10 +135,10 @@ class Client:
             connection.close()
         self._idle.clear()
 
-    async def _connection(self, scheme: str, host: str) -> tuple[UpstreamConnection, bool]:
+    async def _connection(self, scheme: str, host: str, anew: bool) -> tuple[UpstreamConnection, bool]:
         """A connection, and whether it is a new one. The one used last comes first: the others may go."""
         origin = (scheme, host)
-        idle = self._idle.get(origin)
+        idle = self._idle.get(origin) if not anew else None
         while idle:
             connection, since = idle.pop()
             if connection.reusable and time.monotonic() - since < _IDLE_SECONDS:
@@ -141,44 +146,22 @@ class Client:
                 return connection, False
             connection.close()
         try:
-            connection = await self._connect(scheme, host)
+            connection = await self._connector.connect(scheme, host)
         except BaseException:
             self._free.release()
             raise
         self._busy[connection] = origin
         return connection, True
 
-    async def _connect(self, scheme: str, host: str) -> UpstreamConnection:
-        parts = urlsplit(f"//{host}")
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: UpstreamConnection(self._read_timeout),
-                    parts.hostname or "",
-                    parts.port or (443 if scheme == "https" else 80),
-                    ssl=self._tls_context() if scheme == "https" else None,
-                    happy_eyeballs_delay=0.25,  # RFC 8305
-                )
-            return connection
-        except TimeoutError as error:
-            raise UpstreamTimeoutError(f"can't connect to {host} within {self._connect_timeout:g} s") from error
-        except ssl.SSLError as error:
-            raise UpstreamError(f"TLS with {host} failed: {error}", code="TLS") from error
-        except OSError as error:
-            raise UpstreamError(f"can't connect to {host}: {error}", code="ConnectionFailed") from error
-
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=None if isinstance(self._verify, bool) else self._verify)
-            if self._verify is False:
-                self._tls.check_hostname = False
-                self._tls.verify_mode = ssl.CERT_NONE
-        return self._tls
-
-
-def _request_head(method: str, host: str, target: str, headers: Mapping[str, str]) -> bytes:
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
-    if head.count("\n") != len(headers) + 3 or head.count("\r") != len(headers) + 3:
-        raise UpstreamError("a line break in a request's head")  # would be a second request; parsers refuse it before
-    return head.encode("utf-8", "surrogateescape")
+    def _head(self, method: str, scheme: str, host: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        headers = {"User-Agent": self._user_agent, **headers}
+        if body or method in ("PUT", "POST"):
+            headers["Content-Length"] = str(len(body))
+        if scheme == "http" and (proxy := self._connector.proxies.get(scheme)) is not None:
+            target = f"http://{host}{target}"
+            headers |= proxy.headers()
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
+        if head.count("\n") != len(headers) + 3 or head.count("\r") != len(headers) + 3:
+            raise UpstreamError("a line break in a request's head")  # would be a second request; parsers refuse it
+        return head.encode("utf-8", "surrogateescape")

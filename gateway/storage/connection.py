@@ -4,6 +4,7 @@ What the reader of a body has not taken stays in the kernel, but for one chunk: 
 """
 
 import asyncio
+import ssl
 import time
 from collections import deque
 
@@ -12,6 +13,8 @@ from gateway.storage.http1 import Answer
 
 # Some four of these are held for each slow reader, and each costs a round of the event loop.
 _RECEIVE_BYTES = 48 * 1024
+# Of a request's body at a time; between two of them there is a look at whether the bucket refuses it already.
+_SEND_BYTES = 256 * 1024
 # Filled by the kernel and emptied at once, by one connection after the other: they share it.
 _received = memoryview(bytearray(_RECEIVE_BYTES))
 
@@ -30,16 +33,37 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._answer = Answer("GET")
         self._chunks: deque[bytes] = deque()
         self._paused = False
+        self._full = False  # what is to be sent waits for the bucket to take it
         self._error: UpstreamError | UpstreamTimeoutError | None = None
 
-    async def exchange(self, method: str, head: bytes) -> Answer:
+    async def exchange(self, method: str, head: bytes, body: bytes = b"") -> Answer:
         """Sends a request and waits for the head of its answer. Raises UpstreamError, UpstreamTimeoutError."""
         self._answer = answer = Answer(method)
         if self._transport is not None:
             self._transport.write(head)
+        sent = await self._send(body) if body else True
         while not answer.status:
             await self._more()
+        if not sent:
+            answer.keep_alive = False  # refused half way: the rest is not wanted
         return answer
+
+    async def _send(self, body: bytes) -> bool:
+        """Sends a body as fast as the bucket takes it; False if it answers before it has everything."""
+        view = memoryview(body)
+        for start in range(0, len(body), _SEND_BYTES):
+            if self._answer.begun:
+                return False
+            if self._transport is not None:
+                self._transport.write(view[start : start + _SEND_BYTES])
+            while self._full and not self._answer.begun:
+                await self._more()
+        return True
+
+    async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Goes on in TLS, with `host` at the other end of a proxy's tunnel. Raises OSError, ssl.SSLError."""
+        assert self._transport is not None
+        self._transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
 
     async def read(self) -> bytes:
         """The next bytes of the body; `b""` at its end. Raises UpstreamError where it breaks off."""
@@ -73,6 +97,13 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+
+    def pause_writing(self) -> None:
+        self._full = True
+
+    def resume_writing(self) -> None:
+        self._full = False
+        self._wake()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return _received

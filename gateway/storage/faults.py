@@ -24,6 +24,7 @@ _REGION = re.compile(r"[a-z0-9-]{1,64}")
 _BUSY = frozenset(
     {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
     | {"RequestLimitExceeded", "BandwidthLimitExceeded", "TooManyRequests", "OperationAborted"}
+    | {"ConditionalRequestConflict"}
 )
 _STALE_CREDENTIALS = frozenset(
     {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken", "RequestExpired"}

@@ -4,7 +4,7 @@ import asyncio
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from email.utils import formatdate
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,8 @@ from gateway.errors import NotFoundError, UpstreamError
 from gateway.model import ObjectRequest, Stream
 from gateway.storage.base import StoredObject
 from gateway.storage.conditions import not_modified, requested_part
-from gateway.storage.tree import Tree
+from gateway.storage.tree import Tree, is_name
+from gateway.storage.treewriter import PendingFile, remove
 
 _CHUNK_BYTES = 256 * 1024
 _LISTING_BATCH = 1000
@@ -48,6 +49,24 @@ class FileStorage:
     async def fetch(self, request: ObjectRequest) -> Stream:
         return await asyncio.to_thread(self._fetch, request)
 
+    async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> None:
+        """There is none."""
+
+    async def put(
+        self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
+    ) -> str:
+        """`content_type` is not kept: it goes by the name."""
+        file = await asyncio.to_thread(PendingFile, self._tree.root, self._names(key))
+        try:
+            async for chunk in chunks:
+                await asyncio.to_thread(file.write, chunk)
+            return _etag(await asyncio.to_thread(file.publish, only_new=only_new))
+        finally:
+            file.discard()
+
+    async def delete(self, key: str) -> None:
+        await asyncio.to_thread(remove, self._tree.root, self._names(key))
+
     async def is_directory(self, key: str) -> bool:
         return await asyncio.to_thread(self._has_entries, key)
 
@@ -61,8 +80,11 @@ class FileStorage:
             for path, info in batch:
                 yield StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
 
+    def _names(self, key: str) -> Sequence[str]:
+        return (self._prefix + key).split("/")
+
     def _fetch(self, request: ObjectRequest) -> Stream:
-        descriptor = self._tree.open((self._prefix + request.key).split("/"))
+        descriptor = self._tree.open(self._names(request.key))
         body = None
         try:
             info = os.fstat(descriptor)
@@ -98,7 +120,7 @@ class FileStorage:
             return False
         try:
             with os.scandir(descriptor) as entries:
-                return next(entries, None) is not None
+                return any(is_name(entry.name) for entry in entries)
         finally:
             os.close(descriptor)
 

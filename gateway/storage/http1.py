@@ -95,7 +95,7 @@ class Answer:
     def _frame(self) -> None:
         """Where the body ends (RFC 9112, 6.3)."""
         length, coding = self.headers.get("content-length"), self.headers.get("transfer-encoding")
-        if self._method == "HEAD" or self.status in (204, 304):
+        if self._method == "HEAD" or self.status in (204, 304) or (self._method == "CONNECT" and self.status == 200):
             self.complete = True
         elif coding is not None:
             if coding.lower() != "chunked" or length is not None:

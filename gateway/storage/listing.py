@@ -32,8 +32,8 @@ def parameters(prefix: str, *, limit: int = MAX_KEYS, token: str | None = None) 
     return query
 
 
-def parse(body: bytes, prefix: str = "") -> ListingPage:
-    """Reads a ListBucketResult, cutting `prefix` off its keys; raises UpstreamError if it is none."""
+def parse(body: bytes) -> ListingPage:
+    """Reads a ListBucketResult; raises UpstreamError if it is none."""
     try:
         root = ElementTree.fromstring(body)  # noqa: S314  expat itself refuses entity bombs
         namespace = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
@@ -46,7 +46,7 @@ def parse(body: bytes, prefix: str = "") -> ListingPage:
 
         objects = [
             StoredObject(
-                key=(unquote_plus(text(item, "Key")) if encoded else text(item, "Key")).removeprefix(prefix),
+                key=unquote_plus(text(item, "Key")) if encoded else text(item, "Key"),
                 size=int(text(item, "Size")),
                 etag=text(item, "ETag"),
                 modified=datetime.fromisoformat(text(item, "LastModified")).timestamp(),

@@ -1,21 +1,25 @@
-"""Objects in an S3 bucket, streamed through signed requests."""
+"""Objects in an S3 bucket: streamed through signed requests, or redirected to signed URLs."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from gateway.config import StorageSettings
 from gateway.edge.headers import to_client
 from gateway.edge.paths import encode_key
-from gateway.errors import GatewayError, NotFoundError
-from gateway.model import Endpoint, ObjectRequest, Stream
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
 from gateway.signing.credentials import CredentialSource
-from gateway.signing.sigv4 import canonical_query
-from gateway.storage import listing
+from gateway.storage import cloudfront
 from gateway.storage.base import StoredObject
-from gateway.storage.client import Client
+from gateway.storage.bucket import Bucket
+from gateway.storage.build import Reach, reach
+from gateway.storage.delivery import Delivery
 from gateway.storage.endpoint import resolve
-from gateway.storage.signed import Answer, SignedClient
+from gateway.storage.layout import Layout
+from gateway.storage.links import Links
+from gateway.storage.signed import Answer
+from gateway.storage.upload import Uploads
 
 _ACCESS_DENIED = "AccessDenied"
 
@@ -23,7 +27,7 @@ log = logging.getLogger("gateway.storage")
 
 
 class S3Storage:
-    """A Storage (see base.py) over one bucket."""
+    """A Storage (see base.py) over one bucket, read directly or through its CloudFront distribution."""
 
     def __init__(
         self,
@@ -33,65 +37,105 @@ class S3Storage:
         index_document: str,
         on_fault: Callable[[str], None] = lambda label: None,
     ) -> None:
-        """`on_fault` hears of every error answer of the bucket, by its S3 code, retried ones included."""
+        """`on_fault` hears of every error answer of the bucket, by its S3 code, retried ones included.
+
+        Raises ConfigError for a CloudFront key that can't be used.
+        """
         self.credentials = credentials
         self._settings = settings
         self._index_document = index_document
         self._on_fault = on_fault
-        self._may_list = True
-        self._client = Client(
-            connect_timeout=settings.connect_timeout,
-            read_timeout=settings.read_timeout,
-            max_connections=settings.max_pool_connections,
-            verify=settings.verify,
-        )
-        self._signed: SignedClient
+        self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
+        self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
+        # Below hashes, directories can't be listed.
+        self._may_list = not settings.prepend_hash
+        self._reach: Reach | None = None
+        self._bucket: Bucket
+        self._delivery: Delivery
+        self._uploads: Uploads
 
     def __str__(self) -> str:
-        return f"S3 bucket {self._settings.bucket} at {self.endpoint.origin}{self.endpoint.base_path}"
+        settings = self._settings
+        through = f", read through {settings.cloud_front_domain}" if settings.backend == "cloudfront" else ""
+        return f"S3 bucket {settings.bucket} at {self.endpoint.origin}{self.endpoint.base_path}{through}"
 
     @property
     def endpoint(self) -> Endpoint:
-        return self._signed.endpoint
+        return self._reached.bucket.endpoint
+
+    @property
+    def signs(self) -> bool:
+        """Whether there are credentials to be had."""
+        return self._settings.signature_version != "unsigned"
+
+    @property
+    def _reached(self) -> Reach:
+        assert self._reach is not None, "it is started first"
+        return self._reach
 
     async def start(self) -> None:
-        """Resolves the endpoint and gets credentials, side by side. Raises ConfigError if no endpoint fits."""
-        endpoint, credentials = await asyncio.gather(
-            self._resolve(None), self.credentials.get(), return_exceptions=True
-        )
-        if isinstance(endpoint, BaseException):
+        """Resolves the endpoint and gets credentials, side by side. Raises ConfigError if no endpoint fits, or a
+        certificate can't be used."""
+        settings = self._settings
+        wanted = [self._resolve(None), self.credentials.get()] if self.signs else [self._resolve(None)]
+        endpoint, *credentials = await asyncio.gather(*wanted, return_exceptions=True)
+        if not isinstance(endpoint, Endpoint):
             raise endpoint
-        if isinstance(credentials, BaseException):
-            log.error("%s", credentials)  # they may come later; /ready says so meanwhile
-        self._signed = SignedClient(
-            self._client,
-            self.credentials,
+        for failed in credentials:
+            if isinstance(failed, BaseException):
+                log.error("%s", failed)  # they may come later; /ready says so meanwhile
+        self._reach = reached = await asyncio.to_thread(
+            reach,
+            settings,
             endpoint,
+            self.credentials,
+            self._signer,
             relocate=self._resolve,
-            max_attempts=self._settings.max_attempts,
-            patience=self._settings.read_timeout,
             on_fault=self._on_fault,
         )
+        self._bucket = Bucket(reached.bucket, self._layout)
+        self._uploads = Uploads(reached.bucket, settings)
+        self._delivery = Delivery(
+            Links(reached.origin, lifetime=settings.expire_after, buffer_time=settings.buffer_time),
+            self._stream,
+            self._path,
+            mode=settings.redirect_urls,
+            min_size=settings.redirect_min_size,
+            stream_user_agents=settings.stream_user_agents,
+            check=settings.redirect_check,
+            serves=reached.origin.serves,
+            proven=lambda: reached.reading.proven,
+        )
+        if settings.create_bucket:
+            await self._bucket.create()
 
     async def close(self) -> None:
         await self.credentials.close()
-        await self._client.close()
+        if self._reach is not None:
+            await self._reach.client.close()
 
-    async def fetch(self, request: ObjectRequest) -> Stream:
-        path = "/" + encode_key(self._settings.prefix + request.key)
-        headers = request.headers
-        answer = await self._signed.send(request.method, path, headers=headers)
-        if answer.upstream.status == 206 and not _same_object(headers.get("if-range"), answer):
-            # A store that ignores If-Range would have the client glue two versions together.
-            answer.upstream.close()
-            whole = {name: value for name, value in headers.items() if name not in ("range", "if-range")}
-            answer = await self._signed.send(request.method, path, headers=whole)
-        return _stream(request, answer)
+    async def fetch(self, request: ObjectRequest) -> Stream | Redirect:
+        return await self._delivery.answer(request)
+
+    async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str:
+        path = self._path(key)
+        origin = self._reached.origin
+        grant = await origin.grant(method, path, None, lifetime or self._settings.expire_after)
+        return f"{origin.url(path)}?{grant.query}" if grant.query else origin.url(path)
+
+    async def put(
+        self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
+    ) -> str:
+        content_type = content_type or "application/octet-stream"
+        return await self._uploads.put(self._path(key), chunks, content_type=content_type, only_new=only_new)
+
+    async def delete(self, key: str) -> None:
+        await self._uploads.delete(self._path(key))
 
     async def is_directory(self, key: str) -> bool:
         if self._may_list:
             try:
-                return bool((await self._list_page(key, limit=1)).objects)
+                return bool([item async for item in self._bucket.list(key, limit=1)])
             except GatewayError as error:
                 if error.code != _ACCESS_DENIED:
                     raise
@@ -99,52 +143,61 @@ class S3Storage:
                 log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
         for candidate in (key + self._index_document, key):
             try:
-                (await self.fetch(ObjectRequest("HEAD", candidate))).close()
+                (await self._stream(ObjectRequest("HEAD", candidate))).close()
                 return True
             except NotFoundError:
                 pass
         return False
 
-    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
-        left = limit
-        token = None
-        while left is None or left > 0:
-            page = await self._list_page(prefix, limit=listing.MAX_KEYS if left is None else left, token=token)
-            for item in page.objects[:left]:
-                yield item
-            token = page.next_token
-            if token is None:
-                return
-            if left is not None:
-                left -= len(page.objects)
+    def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        return self._bucket.list(prefix, limit=limit)
 
     async def check(self) -> dict[str, str]:
-        credentials = await self.credentials.get()
         found = {
-            "backend": "s3",
+            "backend": self._settings.resolved_backend,
             "bucket": self._settings.bucket or "",
             "region": self.endpoint.region,
             "endpoint": self.endpoint.origin,
-            "credentials": credentials.provider,
+            "credentials": (await self.credentials.get()).provider if self.signs else "none: unsigned",
         }
         try:
-            await self._list_page("", limit=1)
+            sample = await self._bucket.first()
         except GatewayError as error:
             if error.code != _ACCESS_DENIED:
                 raise
             # The bucket answers and knows us; whether objects may be read shows only when one is.
             found["note"] = "no permission to list the bucket (s3:ListBucket)"
+            return found
+        if self._settings.backend == "cloudfront" and sample is not None:
+            await self._check_distribution(sample.key)
         return found
 
     def credentials_expire_at(self) -> float | None:
-        credentials = self.credentials.usable()
+        credentials = self.credentials.usable() if self.signs else None
         return credentials.expires_at if credentials else None
 
-    async def _list_page(self, prefix: str, *, limit: int, token: str | None = None) -> listing.ListingPage:
-        query = canonical_query(listing.parameters(self._settings.prefix + prefix, limit=limit, token=token))
-        # A path-style bucket is listed at `/bucket`, a virtual-hosted one at `/`.
-        answer = await self._signed.send("GET", "" if self.endpoint.base_path else "/", query=query)
-        return listing.parse(await answer.upstream.read_listing(answer.first), self._settings.prefix)
+    async def _check_distribution(self, object_name: str) -> None:
+        """CloudFront says AccessDenied for a wrong signature and S3 for an absent object: for one that is there, the
+        difference is plain."""
+        path = "/" + encode_key(object_name)
+        try:
+            (await self._reached.origin.open("HEAD", path, {})).upstream.close()
+        except NotFoundError as error:
+            what = f"the distribution does not give out an object that the bucket has ({error.detail})"
+            raise UpstreamError(what, code="DistributionDenied") from error
+
+    async def _stream(self, request: ObjectRequest) -> Stream:
+        origin, path, headers = self._reached.origin, self._path(request.key), dict(request.headers)
+        answer = await origin.open(request.method, path, headers)
+        if answer.upstream.status == 206 and not _same_object(headers.get("if-range"), answer):
+            # A store that ignores If-Range would have the client glue two versions together.
+            answer.upstream.close()
+            whole = {name: value for name, value in headers.items() if name not in ("range", "if-range")}
+            answer = await origin.open(request.method, path, whole)
+        return _stream(request, answer)
+
+    def _path(self, key: str) -> str:
+        return "/" + encode_key(self._layout.object_name(key))
 
     async def _resolve(self, region: str | None) -> Endpoint:
         return await asyncio.to_thread(resolve, self._settings, region)

@@ -19,6 +19,8 @@ _ABSENT = frozenset(
         errno.EPERM,
     }
 )
+# What files are called while they are written; neither read nor listed.
+TEMPORARY = ".gateway-upload-"
 # A pipe without a writer must not hold the thread up.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -34,7 +36,7 @@ class Tree:
 
         Raises NotFoundError where there is nothing to read, UpstreamError if the root itself can't be opened.
         """
-        if any(name in ("", ".", "..") or "\0" in name for name in names):
+        if not all(is_name(name) for name in names):
             raise NotFoundError("no file has such a name")
         real_root = os.path.realpath(self.root)
         current = self._open_root(real_root)
@@ -84,13 +86,18 @@ def _walk(real_root: str, directory: str, prefix: str) -> Iterator[tuple[str, os
         if is_directory:
             if (path + "/").startswith(prefix) or prefix.startswith(path + "/"):
                 yield from _walk(real_root, path, prefix)
-        elif path.startswith(prefix) and _is_text(path):
+        elif path.startswith(prefix) and _is_text(path) and is_name(entry.name):
             try:
                 inside = not entry.is_symlink() or os.path.realpath(entry.path).startswith(real_root + os.sep)
                 if inside and entry.is_file():
                     yield path, entry.stat()
             except OSError:
                 continue
+
+
+def is_name(name: str) -> bool:
+    """Whether a key may have this between its slashes."""
+    return name not in ("", ".", "..") and "\0" not in name and not name.startswith(TEMPORARY)
 
 
 def _is_text(path: str) -> bool:

@@ -10,14 +10,16 @@ import pytest
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.storage.client import Client, Upstream
+from gateway.storage.connector import Connector
 from tests.support import faults
 from tests.support.certificates import self_signed
 from tests.support.faults import FaultyBucket
 
 
 def make(**changes: object) -> Client:
-    options = {"connect_timeout": 5.0, "read_timeout": 5.0, "max_connections": 10} | changes
-    return Client(**options)  # type: ignore[arg-type]
+    options = {"connect_timeout": 5.0, "read_timeout": 5.0} | changes
+    most = options.pop("max_connections", 10)
+    return Client(Connector(**options), max_connections=most)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 
 @pytest.mark.parametrize("namespace", ["", ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'])
 def test_a_page_has_objects_and_a_token(namespace: str) -> None:
-    page = parse(PAGE.format(namespace=namespace, truncated="true").encode(), "pypi/")
-    assert page.objects == [StoredObject("a+b c/к\n.whl", 7, '"e1"', 1369353600.0)]
+    page = parse(PAGE.format(namespace=namespace, truncated="true").encode())
+    assert page.objects == [StoredObject("pypi/a+b c/к\n.whl", 7, '"e1"', 1369353600.0)]
     assert page.next_token == "next"
 
 

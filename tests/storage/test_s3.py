@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from gateway import __version__
 from gateway.errors import (
     GatewayError,
     NotFoundError,
@@ -73,7 +74,8 @@ async def test_what_is_sent_is_what_is_needed_and_no_more(faulty: FaultyBucket, 
     assert (await read(storage, "a b/ключ"))[2] == b"content"
     [request] = faulty.requests
     assert request.target == "/teams-bucket/pypi/a%20b/%D0%BA%D0%BB%D1%8E%D1%87"
-    assert set(request.headers) == {"host", "authorization", "x-amz-date", "x-amz-content-sha256"}
+    assert set(request.headers) == {"host", "user-agent", "authorization", "x-amz-date", "x-amz-content-sha256"}
+    assert request.headers["user-agent"] == f"gateway/{__version__}"
     assert request.headers["host"] == f"127.0.0.1:{faulty.port}"
 
 

@@ -1,0 +1,31 @@
+"""One flight for all who want the same thing at the same time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Flight(Generic[T]):
+    """Work by key: whoever asks for a key that is being worked on gets that result, or that error.
+
+    One who goes away does not take the work from the others.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: dict[Hashable, asyncio.Future[T]] = {}
+
+    async def once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of `work`, begun by the first who asks for `key`."""
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.ensure_future(work())
+            self._under_way[key] = task
+            task.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(task)
+
+    def _landed(self, key: Hashable, task: asyncio.Future[T]) -> None:
+        del self._under_way[key]
+        if not task.cancelled():
+            task.exception()  # it is seen, even if all who asked have gone

@@ -1,0 +1,134 @@
+"""What kinds of values settings take, and what is said of those that don't fit."""
+
+import math
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
+_BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def _mount_prefix(text: str) -> str:
+    """`x/y/`, `/x/y` and `/x/y/` are one; the root is the empty text."""
+    return "/" + text.strip("/") if text.strip("/") else ""
+
+
+def _key_prefix(text: str) -> str:
+    text = text.lstrip("/")
+    return text if not text or text.endswith("/") else text + "/"
+
+
+def _index_document(text: str) -> str:
+    if not text or "/" in text or text in (".", ".."):
+        raise ValueError("must be a file name, without a slash")
+    return text
+
+
+def _backend(text: str) -> str:
+    if text not in ("file", "s3", "cloudfront") and not _BACKEND.fullmatch(text):
+        raise ValueError("must be file, s3, cloudfront, or package.module:Class")
+    return text
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError("must be a bucket's name or ARN, without s3:// and without a path")
+    return text
+
+
+def _is_address(text: str) -> bool:
+    parts = urlsplit(text)
+    sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # a bad port raises ValueError
+    return bool(sound) and not (parts.query or parts.fragment or re.search(r"\s", text))
+
+
+def _endpoint_url(text: str) -> str:
+    if not _is_address(text) or "@" in text:
+        raise ValueError("must be an address like https://host or http://host:port")
+    return text
+
+
+def _distribution(text: str) -> str:
+    address = (text if "://" in text else f"https://{text}").rstrip("/")
+    if not _is_address(address) or "@" in address or urlsplit(address).path:
+        raise ValueError("must be a distribution's name, like d111111abcdef8.cloudfront.net, or https:// and that")
+    return address
+
+
+def _proxies(value: Any) -> Any:
+    """`http://proxy:3128` for all; by scheme as a mapping, or as `https=http://proxy:3128,http=http://other`."""
+    if isinstance(value, str):
+        pairs = [item.partition("=") for item in _comma_separated(value)]
+        value = {scheme: url for scheme, _, url in pairs} if pairs and pairs[0][1] else {"http": value, "https": value}
+    if isinstance(value, dict):
+        for scheme, url in value.items():
+            if scheme not in ("http", "https") or not isinstance(url, str) or not _is_address(url):
+                raise ValueError("must name http and https, and an address like http://proxy:3128 for each")
+    return value
+
+
+def _source_range(value: Any) -> Any:
+    """True binds to each caller's address; a network to that."""
+    if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
+        return value
+    return _network(value)
+
+
+def _certificate(value: Any) -> Any:
+    if isinstance(value, str | Path):
+        value = _comma_separated(str(value))
+    return value
+
+
+def _readable(path: Path) -> Path:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+    return path
+
+
+def _finite(seconds: float) -> float:
+    if not math.isfinite(seconds):
+        raise ValueError("must be a number of seconds")
+    return seconds
+
+
+def _not_empty(value: Any) -> Any:
+    """An empty host would listen on every interface, an empty path mean the working directory."""
+    if value == "":
+        raise ValueError("is empty; leave it out for the default")
+    return value
+
+
+def _network(value: Any) -> IPv4Network | IPv6Network:
+    return ip_network(str(value))  # text, because ip_network takes a number too: 10 is not 10.0.0.0/8
+
+
+def _comma_separated(value: Any) -> Any:
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+
+
+MountPrefix = Annotated[str, AfterValidator(_mount_prefix)]
+Seconds = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+NonNegativeSeconds = Annotated[float, Field(ge=0), AfterValidator(_finite)]
+ReadableFile = Annotated[Path, AfterValidator(_readable)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+Networks = Annotated[list[Network], BeforeValidator(_comma_separated)]
+NotEmpty = BeforeValidator(_not_empty)
+KeyPrefix = Annotated[str, AfterValidator(_key_prefix)]
+IndexDocument = Annotated[str, AfterValidator(_index_document)]
+Backend = Annotated[str, AfterValidator(_backend)]
+Bucket = Annotated[str, AfterValidator(_bucket)]
+EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
+Distribution = Annotated[str, AfterValidator(_distribution)]
+Proxies = Annotated[dict[str, str], BeforeValidator(_proxies)]
+SourceRange = Annotated[bool | IPv4Network, BeforeValidator(_source_range)]
+# A PEM file with certificate and key, or one of each.
+ClientCertificate = Annotated[list[ReadableFile], BeforeValidator(_certificate), Field(min_length=1, max_length=2)]
+Words = Annotated[list[str], BeforeValidator(_comma_separated)]

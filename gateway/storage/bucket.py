@@ -1,0 +1,78 @@
+"""The bucket as a whole: what is in it, and whether it is there."""
+
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from gateway.errors import GatewayError
+from gateway.model import Endpoint
+from gateway.signing.sigv4 import canonical_query
+from gateway.storage import listing
+from gateway.storage.base import StoredObject
+from gateway.storage.layout import Layout
+from gateway.storage.signed import Request, SignedClient
+
+_CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
+# The one region that must not be named.
+_FIRST_REGION = "us-east-1"
+
+log = logging.getLogger("gateway.storage")
+
+
+class Bucket:
+    """Lists one bucket, by the keys of its layout."""
+
+    def __init__(self, client: SignedClient, layout: Layout) -> None:
+        self._client = client
+        self._layout = layout
+
+    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        """See base.py."""
+        found = 0
+        token: str | None = None
+        while limit is None or found < limit:
+            page = await self._page(prefix, limit=limit, token=token)
+            for item in page.objects:
+                key = self._layout.key(item.key)
+                if key is None or not key.startswith(prefix):
+                    continue
+                yield replace(item, key=key)
+                found += 1
+                if found == limit:
+                    return
+            token = page.next_token
+            if token is None:
+                return
+
+    async def first(self) -> StoredObject | None:
+        """Any object. Raises what the bucket says where it can't be listed."""
+        page = await self._page("", limit=1)
+        return page.objects[0] if page.objects else None
+
+    async def create(self) -> None:
+        """Creates the bucket if there is none. What goes wrong is logged: /ready will say so."""
+        try:
+            await self._page("", limit=1)
+        except GatewayError as error:
+            if error.code != "NoSuchBucket":
+                return
+            try:
+                await self._client.perform(Request("PUT", self._path, body=_configuration(self._client.endpoint)))
+                log.warning("the bucket was not there, and has been created in %s", self._client.endpoint.region)
+            except GatewayError as refused:
+                log.error("the bucket is not there, and can't be created: %s", refused)
+
+    @property
+    def _path(self) -> str:
+        # A path-style bucket is at `/bucket`, a virtual-hosted one at `/`.
+        return "" if self._client.endpoint.base_path else "/"
+
+    async def _page(self, prefix: str, *, limit: int | None, token: str | None = None) -> listing.ListingPage:
+        most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
+        query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token)
+        answer = await self._client.send("GET", self._path, query=canonical_query(query))
+        return listing.parse(await answer.upstream.read_listing(answer.first))
+
+
+def _configuration(endpoint: Endpoint) -> bytes:
+    return b"" if endpoint.region == _FIRST_REGION else _CREATE.format(endpoint.region).encode()

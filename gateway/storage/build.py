@@ -1,0 +1,114 @@
+"""From the storage settings to the objects that reach the bucket."""
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+from gateway.config import StorageSettings
+from gateway.edge.paths import encode_key
+from gateway.errors import ConfigError, Problem
+from gateway.model import Endpoint
+from gateway.signing.credentials import CredentialSource
+from gateway.signing.scheme import Scheme, SigV2, SigV4
+from gateway.storage import cloudfront
+from gateway.storage.client import Client
+from gateway.storage.connector import Connector
+from gateway.storage.origin import BucketOrigin, Origin
+from gateway.storage.proxy import Proxy
+from gateway.storage.signed import SignedClient
+
+if TYPE_CHECKING:
+    from gateway.signing.cloudfront import CloudFrontSigner
+
+Relocate = Callable[[str], Awaitable[Endpoint]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """`bucket` lists and writes; `origin` reads objects, through `reading`."""
+
+    client: Client
+    bucket: SignedClient
+    reading: SignedClient
+    origin: Origin
+
+
+def reach(
+    settings: StorageSettings,
+    endpoint: Endpoint,
+    credentials: CredentialSource,
+    signer: "CloudFrontSigner | None",
+    *,
+    relocate: Relocate,
+    on_fault: Callable[[str], None],
+) -> Reach:
+    """Raises ConfigError for certificates that can't be used. Blocks for as long as files take to read."""
+    client = _client(settings, endpoint)
+
+    def signed(endpoint: Endpoint, scheme: Scheme | None, relocate: Relocate | None = relocate) -> SignedClient:
+        return SignedClient(
+            client,
+            endpoint,
+            scheme=scheme,
+            credentials=credentials,
+            relocate=relocate,
+            max_attempts=settings.max_attempts,
+            patience=settings.read_timeout,
+            on_fault=on_fault,
+        )
+
+    bucket = signed(endpoint, _scheme(settings))
+    if settings.backend == "cloudfront":
+        reading = signed(cloudfront.endpoint(settings.cloud_front_domain or ""), None, relocate=None)
+        origin: Origin = cloudfront.CloudFrontOrigin(
+            reading,
+            signer,
+            root="/" + encode_key(settings.prefix),
+            ip_range=settings.cloud_front_ip_range,
+            wildcard=settings.cloud_front_wildcard,
+            lifetime=settings.expire_after,
+            buffer_time=settings.buffer_time,
+        )
+    else:
+        reading = signed(endpoint, None) if settings.public_url else bucket
+        origin = BucketOrigin(reading)
+    return Reach(client, bucket, reading, origin)
+
+
+def _scheme(settings: StorageSettings) -> Scheme | None:
+    if settings.signature_version == "unsigned":
+        return None
+    return SigV2(settings.bucket or "") if settings.signature_version == "s3" else SigV4()
+
+
+def _client(settings: StorageSettings, endpoint: Endpoint) -> Client:
+    try:
+        connector = Connector(
+            connect_timeout=settings.connect_timeout,
+            read_timeout=settings.read_timeout,
+            verify=settings.verify,
+            client_cert=settings.client_cert or (),
+            proxies={scheme: Proxy.parse(url) for scheme, url in _proxies(settings, endpoint).items()},
+        )
+    except (OSError, ssl.SSLError) as error:
+        key = "storage.client_cert" if settings.client_cert else "storage.verify"
+        raise ConfigError([Problem(key, "set", f"can't be used: {error}")]) from error
+    agent = f"gateway/{__version__} {settings.user_agent_extra or ''}".rstrip()
+    return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent)
+
+
+def _proxies(settings: StorageSettings, endpoint: Endpoint) -> Mapping[str, str]:
+    if settings.proxies is not None:
+        return settings.proxies
+    from botocore.utils import get_environ_proxies
+
+    # Which hosts are excepted (NO_PROXY) is asked for the one host that there is.
+    read_from = settings.cloud_front_domain if settings.backend == "cloudfront" else None
+    found: dict[str, str] = get_environ_proxies(read_from or endpoint.origin)
+    return {scheme: _with_scheme(url) for scheme, url in found.items() if scheme in ("http", "https")}
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"http://{url}"

@@ -1,0 +1,86 @@
+"""How a connection to the storage is made: directly or through a proxy, in TLS or not."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.storage.connection import UpstreamConnection
+from gateway.storage.proxy import Proxy
+
+
+class Connector:
+    """Makes connections, one like the other. `proxies` go by the scheme of what is asked for."""
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float,
+        read_timeout: float,
+        verify: bool | Path = True,
+        client_cert: Sequence[Path] = (),
+        proxies: Mapping[str, Proxy] = MappingProxyType({}),
+    ) -> None:
+        """Times in seconds: to connect, and between two reads. `verify` may be the path of a CA bundle; `client_cert`
+        is one PEM file with certificate and key, or one of each. Raises OSError, ssl.SSLError if those are no good.
+        """
+        self.proxies = proxies
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._verify = verify
+        self._client_cert = client_cert
+        self._tls: ssl.SSLContext | None = None
+        if client_cert or isinstance(verify, Path):
+            self._tls_context()  # to fail now
+
+    async def connect(self, scheme: str, host: str) -> UpstreamConnection:
+        """To `host`, with a port unless it is the scheme's. Raises UpstreamError, UpstreamTimeoutError."""
+        proxy = self.proxies.get(scheme)
+        to = f"the proxy {proxy.host}:{proxy.port}" if proxy else host
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                return await self._open(scheme, host, proxy)
+        except TimeoutError as error:
+            raise UpstreamTimeoutError(f"can't connect to {to} within {self._connect_timeout:g} s") from error
+        except ssl.SSLError as error:
+            raise UpstreamError(f"TLS with {host} failed: {error}", code="TLS") from error
+        except OSError as error:
+            raise UpstreamError(f"can't connect to {to}: {error}", code="ConnectionFailed") from error
+
+    async def _open(self, scheme: str, host: str, proxy: Proxy | None) -> UpstreamConnection:
+        parts = urlsplit(f"//{host}")
+        name, port, tls = parts.hostname or "", parts.port or (443 if scheme == "https" else 80), scheme == "https"
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamConnection(self._read_timeout),
+            proxy.host if proxy else name,
+            proxy.port if proxy else port,
+            ssl=self._tls_context() if (proxy.tls if proxy else tls) else None,
+            happy_eyeballs_delay=0.25,  # RFC 8305
+        )
+        if proxy and tls:
+            try:
+                await proxy.tunnel(connection, host if parts.port else f"{host}:{port}")
+                await connection.start_tls(self._tls_context(), name)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            tls = ssl.create_default_context(cafile=None if isinstance(self._verify, bool) else self._verify)
+            if self._verify is False:
+                tls.check_hostname = False
+                tls.verify_mode = ssl.CERT_NONE
+            if self._client_cert:
+                certificate, *key = self._client_cert
+                tls.load_cert_chain(certificate, key[0] if key else None, password=_no_password)
+            self._tls = tls
+        return self._tls
+
+
+def _no_password() -> str:
+    raise OSError("the key is encrypted")  # OpenSSL would ask for a password on the terminal

@@ -1,0 +1,95 @@
+"""Redirect or stream: what a client gets for an object."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from cachetools import LRUCache, TTLCache
+
+from gateway.cache.flight import Flight
+from gateway.model import Caller, ObjectRequest, Redirect, Stream
+from gateway.storage.links import Links
+
+_MAX_KEYS = 16384
+# For so long a redirect is given without looking again whether the object is still there.
+_SEEN_SECONDS = 60.0
+
+Fetch = Callable[[ObjectRequest], Awaitable[Stream]]
+
+
+class Delivery:
+    """Answers GET with a redirect to a signed URL, where the settings and the object are for it.
+
+    HEAD is not for it: a URL that is signed for GET refuses HEAD, and clients that ask HEAD first (uv) go on with the
+    URL that answered.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        stream: Fetch,
+        path: Callable[[str], str],
+        *,
+        mode: bool | Literal["auto"],
+        min_size: int,
+        stream_user_agents: list[str],
+        check: bool,
+        serves: Callable[[Caller], bool],
+        proven: Callable[[], bool],
+    ) -> None:
+        """`stream` fetches an object, `path` is where the origin has it. `proven` tells whether the origin has ever
+        answered: until then a URL may be signed for the wrong region, so one request is made first."""
+        self._links = links
+        self._stream = stream
+        self._path = path
+        self._auto = mode == "auto"
+        self._on = bool(mode)
+        self._min_size = min_size
+        self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
+        self._check = check
+        self._serves = serves
+        self._proven = proven
+        self._seen: TTLCache[str, bool] = TTLCache(_MAX_KEYS, _SEEN_SECONDS)
+        self._large: LRUCache[str, bool] = LRUCache(_MAX_KEYS)
+        self._looking = Flight[int]()
+
+    async def answer(self, request: ObjectRequest) -> Stream | Redirect:
+        """Raises NotFoundError rather than redirect to an object that is not there."""
+        caller = request.redirect_for
+        if caller is None or request.method != "GET" or not self._wanted_by(caller):
+            return await self._stream(request)
+        if request.key not in self._seen:
+            if self._auto and request.key not in self._large:
+                stream = await self._stream(request)  # the answer itself tells how large the object is
+                if _total_size(stream) < self._min_size:
+                    return stream
+                stream.close()
+            elif self._check or not self._proven():
+                size = await self._looking.once(request.key, lambda: self._size(request.key))
+                if self._auto and size < self._min_size:
+                    self._large.pop(request.key, None)
+                    return await self._stream(request)
+            self._large[request.key] = self._seen[request.key] = True
+        link = await self._links.get(self._path(request.key), caller)
+        # A cache that others share must not give one client's URL to another.
+        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={int(link.reusable)}"})
+
+    def _wanted_by(self, caller: Caller) -> bool:
+        if not self._on or not self._serves(caller):
+            return False
+        if self._auto and self._stream_user_agents:
+            agent = caller.agent.lower()
+            return not any(listed in agent for listed in self._stream_user_agents)
+        return True
+
+    async def _size(self, key: str) -> int:
+        answer = await self._stream(ObjectRequest("HEAD", key))
+        answer.close()
+        return _total_size(answer)
+
+
+def _total_size(stream: Stream) -> int:
+    """Of the whole object, in bytes; -1 if the answer does not tell."""
+    if stream.status not in (200, 206):
+        return -1
+    text = stream.headers.get("Content-Range", "").rpartition("/")[2] or stream.headers.get("Content-Length", "")
+    return int(text) if text.isdigit() else -1

@@ -1,0 +1,52 @@
+"""URLs that open an object for a client: signed once, and handed out until shortly before they expire."""
+
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from cachetools import TLRUCache
+
+from gateway.cache.flight import Flight
+from gateway.model import Caller
+from gateway.storage.origin import Grant, Origin
+
+_MAX_GRANTS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A URL, and for how many more seconds it will be handed out."""
+
+    url: str
+    reusable: float
+
+
+class Links:
+    """Makes URLs of one origin, good for `lifetime` seconds, and keeps them until `buffer_time` seconds before."""
+
+    def __init__(
+        self, origin: Origin, *, lifetime: int, buffer_time: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._origin = origin
+        self._lifetime = lifetime
+        self._buffer_time = buffer_time
+        self._clock = clock
+        self._grants: TLRUCache[Hashable, Grant] = TLRUCache(
+            _MAX_GRANTS, ttu=lambda _slot, grant, _now: grant.expires_at - buffer_time, timer=clock
+        )
+        self._signing = Flight[Grant]()
+
+    async def get(self, path: str, caller: Caller | None = None) -> Link:
+        """A URL for GET."""
+        slot = self._origin.slot("GET", path, caller)
+        grant = self._grants.get(slot)
+        if grant is None:
+            grant = await self._signing.once(slot, lambda: self._sign(slot, path, caller))
+        url = self._origin.url(path)
+        left = min(grant.expires_at - self._clock(), self._lifetime) - self._buffer_time
+        return Link(f"{url}?{grant.query}" if grant.query else url, max(left, 0.0))
+
+    async def _sign(self, slot: Hashable, path: str, caller: Caller | None) -> Grant:
+        grant = await self._origin.grant("GET", path, caller, self._lifetime)
+        self._grants[slot] = grant
+        return grant

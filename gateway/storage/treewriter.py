@@ -1,0 +1,125 @@
+"""Writing into a directory tree: a file is there whole or not at all, and nothing is written outside. Blocking."""
+
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gateway.errors import BadRequestError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.storage.tree import TEMPORARY, is_name
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class PendingFile:
+    """A file that is being written under a temporary name, in the directory where it will be.
+
+    Ends with `publish` or `discard`.
+    """
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        """Raises BadRequestError for names that no file can have, UpstreamError if the system refuses."""
+        self._name = names[-1]
+        self._temporary = TEMPORARY + secrets.token_hex(8)
+        with _explained(names):
+            self._directory = _directory(root, names[:-1])
+            try:
+                self._descriptor = os.open(self._temporary, _NEW, 0o644, dir_fd=self._directory)
+            except BaseException:
+                os.close(self._directory)
+                raise
+
+    def write(self, chunk: bytes) -> None:
+        with _explained([self._name]):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+
+    def publish(self, *, only_new: bool) -> os.stat_result:
+        """Gives the file its name, in one step. Raises PreconditionFailedError if `only_new` and there is one."""
+        with _explained([self._name]):
+            os.fsync(self._descriptor)
+            info = os.fstat(self._descriptor)
+            if only_new:
+                self._link()
+            else:
+                os.replace(self._temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            os.fsync(self._directory)
+        return info
+
+    def discard(self) -> None:
+        """Gives everything back; what was not published is gone."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._temporary, dir_fd=self._directory)
+        os.close(self._descriptor)
+        os.close(self._directory)
+
+    def _link(self) -> None:
+        try:
+            os.link(
+                self._temporary,
+                self._name,
+                src_dir_fd=self._directory,
+                dst_dir_fd=self._directory,
+                follow_symlinks=False,
+            )
+        except FileExistsError as error:
+            raise PreconditionFailedError(f"{self._name} exists already") from error
+
+
+def remove(root: Path, names: Sequence[str]) -> None:
+    """Removes a file, and the directories that it leaves empty: as in a bucket, there are none without an object."""
+    with _explained(names):
+        try:
+            directory = _directory(root, names[:-1], create=False)
+        except FileNotFoundError:
+            return
+        try:
+            os.unlink(names[-1], dir_fd=directory)
+        except FileNotFoundError:
+            pass
+        finally:
+            os.close(directory)
+        for depth in range(len(names) - 1, 0, -1):
+            parent = _directory(root, names[: depth - 1], create=False)
+            try:
+                os.rmdir(names[depth - 1], dir_fd=parent)
+            except OSError:
+                return  # not empty, gone already, or a link
+            finally:
+                os.close(parent)
+
+
+def _directory(root: Path, names: Sequence[str], *, create: bool = True) -> int:
+    """A descriptor of a directory below the root, made where it is missing. Links are followed as far as they stay
+    below the root, as in reading."""
+    real_root = os.path.realpath(root)
+    inner = Path(os.path.realpath(os.path.join(real_root, *names))).relative_to(real_root).parts
+    current = os.open(real_root, _DIRECTORY)
+    try:
+        for name in inner:
+            if create:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=current)
+            deeper = os.open(name, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = deeper
+    except BaseException:
+        os.close(current)
+        raise
+    return current
+
+
+@contextmanager
+def _explained(names: Sequence[str]) -> Iterator[None]:
+    """Says what the system says in our words."""
+    if not all(is_name(name) for name in names):
+        raise BadRequestError("no file can have such a name", public="No file can have such a name")
+    try:
+        yield
+    except ValueError as error:  # not below the root
+        raise NotFoundError(str(error)) from error
+    except OSError as error:
+        raise UpstreamError(f"{'/'.join(names)} can't be written: {error.strerror}", code="FileSystem") from error

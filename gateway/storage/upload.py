@@ -1,0 +1,130 @@
+"""Objects written to the bucket: in one request, or in parts if they are large."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from typing import NoReturn
+from xml.sax.saxutils import escape
+
+from gateway.config import StorageSettings
+from gateway.errors import GatewayError, UpstreamError
+from gateway.signing.sigv4 import canonical_query
+from gateway.storage.faults import parse
+from gateway.storage.signed import Answer, Request, SignedClient
+
+# S3 takes at most 10,000 parts, and none under 5 MiB but the last: objects of up to 80 GB.
+PART_BYTES = 8 * 1024 * 1024
+_XML_FIELD = re.compile(rb"<(UploadId|ETag)>([^<]{1,2048})</\1>")
+
+log = logging.getLogger("gateway.storage")
+
+
+class Uploads:
+    """Writes objects with the encryption, ACL and storage class of the settings. Holds two parts in memory at most."""
+
+    def __init__(self, client: SignedClient, settings: StorageSettings) -> None:
+        self._client = client
+        options = {
+            "x-amz-server-side-encryption": settings.server_side_encryption,
+            "x-amz-server-side-encryption-aws-kms-key-id": settings.sse_kms_key_id,
+            "x-amz-acl": settings.object_acl,
+            "x-amz-storage-class": settings.storage_class,
+        }
+        self._options = {name: value for name, value in options.items() if value is not None}
+
+    async def put(self, path: str, chunks: AsyncIterable[bytes], *, content_type: str, only_new: bool) -> str:
+        """Returns the ETag. `only_new` raises PreconditionFailedError if the object is there already.
+
+        Nothing is visible before all of it is there.
+        """
+        signed = {"content-type": content_type, **self._options}
+        condition = {"if-none-match": "*"} if only_new else {}
+        parts = _parts(chunks)
+        first = await anext(parts, b"")
+        second = await anext(parts, b"")
+        if second:
+            return await self._put_parts(path, [first, second], parts, signed, condition)
+        request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=not only_new)
+        return _etag(await self._client.perform(request))
+
+    async def delete(self, path: str) -> None:
+        """An object that is not there counts as deleted."""
+        (await self._client.perform(Request("DELETE", path))).upstream.close()
+
+    async def _put_parts(
+        self,
+        path: str,
+        first: list[bytes],
+        others: AsyncIterator[bytes],
+        signed: Mapping[str, str],
+        condition: Mapping[str, str],
+    ) -> str:
+        answer = await self._client.perform(Request("POST", path, "uploads=", signed_headers=signed))
+        upload_id = (await _fields(answer)).get("UploadId")
+        if upload_id is None:
+            raise UpstreamError("the bucket began an upload without giving it an id")
+        try:
+            etags: list[str] = []
+            async for part in _chain(first, others):
+                query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
+                etags.append(_etag(await self._client.perform(Request("PUT", path, query, body=part))))
+            return await self._complete(path, upload_id, etags, condition)
+        except BaseException:
+            await asyncio.shield(self._abort(path, upload_id))
+            raise
+
+    async def _complete(self, path: str, upload_id: str, etags: list[str], condition: Mapping[str, str]) -> str:
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+            for number, etag in enumerate(etags, 1)
+        )
+        body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
+        query = canonical_query({"uploadId": upload_id})
+        request = Request("POST", path, query, condition, body=body.encode(), repeatable=False)
+        return (await _fields(await self._client.perform(request))).get("ETag", "").replace("&quot;", '"')
+
+    async def _abort(self, path: str, upload_id: str) -> None:
+        """Or its parts would stay, and cost money."""
+        try:
+            query = canonical_query({"uploadId": upload_id})
+            (await self._client.perform(Request("DELETE", path, query))).upstream.close()
+        except GatewayError as error:
+            log.warning("an unfinished upload could not be aborted, and its parts stay in the bucket: %s", error)
+
+
+async def _parts(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of PART_BYTES; the last may be shorter."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= PART_BYTES:
+            yield bytes(buffer[:PART_BYTES])
+            del buffer[:PART_BYTES]
+    if buffer:
+        yield bytes(buffer)
+
+
+async def _chain(first: list[bytes], others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while first:
+        yield first.pop(0)
+    async for part in others:
+        yield part
+
+
+def _etag(answer: Answer) -> str:
+    answer.upstream.close()
+    return answer.upstream.headers.get("etag", "")
+
+
+async def _fields(answer: Answer) -> dict[str, str]:
+    """Of an XML answer. S3 may say 200 and tell of an error in the body, when it takes long to put parts together."""
+    body = await answer.upstream.read_listing(answer.first)
+    if b"<Error>" in body:
+        _refused(answer, body)
+    return {name.decode(): value.decode() for name, value in _XML_FIELD.findall(body)}
+
+
+def _refused(answer: Answer, body: bytes) -> NoReturn:
+    fault = parse(500, answer.upstream.headers, body)
+    raise fault.error()
