@@ -62,6 +62,8 @@ def _distribution(text: str) -> str:
 
 def _proxies(value: Any) -> Any:
     """`http://proxy:3128` for all; by scheme as a mapping, or as `https=http://proxy:3128,http=http://other`."""
+    if value == "{}":  # as text, from the environment
+        return {}
     if isinstance(value, str):
         pairs = [item.partition("=") for item in _comma_separated(value)]
         value = {scheme: url for scheme, _, url in pairs} if pairs and pairs[0][1] else {"http": value, "https": value}

@@ -24,10 +24,11 @@ def test_version(tmp_path: Path) -> None:
     assert gateway("--version", cwd=tmp_path).stdout == f"gateway {__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["serve", "check", "health"])
+@pytest.mark.parametrize("command", ["serve", "check", "health", "url"])
 def test_a_broken_configuration_lists_every_mistake_and_ends_with_2(tmp_path: Path, command: str) -> None:
     (tmp_path / "config.yaml").write_text("server:\n  prot: 1\n")
-    found = gateway(command, "--set", "storage.bucket=s3://x", cwd=tmp_path, GATEWAY_LOG__LEVEL="loud")
+    path = ["/k"] if command == "url" else []
+    found = gateway(command, *path, "--set", "storage.bucket=s3://x", cwd=tmp_path, GATEWAY_LOG__LEVEL="loud")
     assert found.returncode == 2
     assert found.stdout == ""
     assert found.stderr == (
@@ -42,6 +43,8 @@ def test_a_broken_configuration_lists_every_mistake_and_ends_with_2(tmp_path: Pa
     ("arguments", "message"),
     [
         (["serve", "--backend", "x"], "unrecognized arguments"),
+        (["url", "/k", "--expires", "604801"], "is not a number of seconds from 1 to 604800 (7 days)"),
+        (["url", "/k", "--method", "PUT"], "invalid choice: 'PUT'"),
         (["serve", "--set", "nonsense"], "'nonsense' is not SECTION.KEY=VALUE"),
         ([], "required: COMMAND"),
         (["serve", "--set", "storage.backend=no.such:Thing"], "storage.backend (no.such:Thing): can't be loaded"),

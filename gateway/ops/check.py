@@ -15,7 +15,13 @@ _ADVICE = {
     "ExpiredToken": "The session token has expired: get new temporary credentials, or let the chain refresh them.",
     "InvalidToken": "The session token is not valid for this key: set all three, or remove storage.aws_session_token.",
     "AccessDenied": "The credentials may not: allow s3:ListBucket on the bucket and s3:GetObject on its objects.",
-    "NoSuchBucket": "There is no such bucket here: check storage.bucket, storage.region_name and storage.endpoint_url.",
+    "NoSuchBucket": "There is no such bucket here: check storage.bucket, storage.region_name and storage.endpoint_url, "
+    "or have it created at start with storage.create_bucket.",
+    "DistributionDenied": "Is the public key in a key group that the distribution trusts, and may the distribution "
+    "read the bucket (origin access control)? Is its origin path empty?",
+    "InvalidKey": "CloudFront does not know the key: check storage.cloud_front_key_id.",
+    "MissingKey": "The distribution asks for signed URLs: set storage.cloud_front_key_id and its key.",
+    "ProxyRefused": "Check storage.proxies, or HTTPS_PROXY and NO_PROXY, and the proxy's user and password.",
     "RequestTimeTooSkewed": "This machine's clock is wrong, and the storage's answer does not help: set the clock.",
     "PermanentRedirect": "The bucket is in another region: set storage.region_name.",
     "AuthorizationHeaderMalformed": "The bucket is in another region: set storage.region_name.",
@@ -47,8 +53,11 @@ async def run(storage: Storage, write: Write) -> int:
 
 async def _check_credentials(storage: S3Storage, write: Write) -> None:
     configured = storage.endpoint.region
-    credentials = await storage.credentials.get()
-    write(f"ok    credentials  {credentials.masked} from {credentials.provider}")
+    if storage.signs:
+        credentials = await storage.credentials.get()
+        write(f"ok    credentials  {credentials.masked} from {credentials.provider}")
+    else:
+        write("ok    credentials  none: storage.signature_version is unsigned")
     found = await storage.check()
     region = storage.endpoint.region
     write(f"ok    bucket       answers in region {region}")

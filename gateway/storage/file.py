@@ -4,10 +4,13 @@ import asyncio
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from email.utils import formatdate
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.model import ObjectRequest, Stream
@@ -15,6 +18,8 @@ from gateway.storage.base import StoredObject
 from gateway.storage.conditions import not_modified, requested_part
 from gateway.storage.tree import Tree, is_name
 from gateway.storage.treewriter import PendingFile, remove
+
+T = TypeVar("T")
 
 _CHUNK_BYTES = 256 * 1024
 _LISTING_BATCH = 1000
@@ -56,13 +61,14 @@ class FileStorage:
         self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
     ) -> str:
         """`content_type` is not kept: it goes by the name."""
-        file = await asyncio.to_thread(PendingFile, self._tree.root, self._names(key))
+        file = PendingFile(self._tree.root, self._names(key))
         try:
+            await _to_its_end(file.open)
             async for chunk in chunks:
-                await asyncio.to_thread(file.write, chunk)
-            return _etag(await asyncio.to_thread(file.publish, only_new=only_new))
+                await _to_its_end(partial(file.write, chunk))
+            return _etag(await _to_its_end(partial(file.publish, only_new=only_new)))
         finally:
-            file.discard()
+            await _to_its_end(file.discard)
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(remove, self._tree.root, self._names(key))
@@ -163,6 +169,18 @@ class _Body:
             raise UpstreamError("the file was cut short while it was sent", code="FileSystem")
         self._position += len(chunk)
         return chunk
+
+
+async def _to_its_end(work: Callable[[], T]) -> T:
+    """In a thread. Who is cancelled waits for it: a descriptor that it writes to must not be closed meanwhile."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise
 
 
 def _etag(info: os.stat_result) -> str:

@@ -135,7 +135,7 @@ class SignedClient:
             now=now + self._clock_offset,
             expires=left,
         )
-        return query, now + left
+        return query, int(now) + left  # signatures are dated in whole seconds
 
     def access_key(self) -> str:
         """Of the credentials that would sign now; empty if there are none. Starts a refresh that is due."""

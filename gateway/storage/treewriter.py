@@ -10,63 +10,75 @@ from gateway.errors import BadRequestError, NotFoundError, PreconditionFailedErr
 from gateway.storage.tree import TEMPORARY, is_name
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_OPEN = -1
+_ATTEMPTS = 100
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class PendingFile:
-    """A file that is being written under a temporary name, in the directory where it will be.
-
-    Ends with `publish` or `discard`.
-    """
+    """A file that is written under a temporary name, in the directory where it will be. `discard` comes last."""
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
-        """Raises BadRequestError for names that no file can have, UpstreamError if the system refuses."""
-        self._name = names[-1]
+        self._root = root
+        self._names = names
         self._temporary = TEMPORARY + secrets.token_hex(8)
-        with _explained(names):
-            self._directory = _directory(root, names[:-1])
-            try:
-                self._descriptor = os.open(self._temporary, _NEW, 0o644, dir_fd=self._directory)
-            except BaseException:
-                os.close(self._directory)
-                raise
+        self._directory = _NOT_OPEN
+        self._descriptor = _NOT_OPEN
+
+    def open(self) -> None:
+        """Raises BadRequestError for names that no file can have, UpstreamError if the system refuses."""
+        with _explained(self._names):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._directory = _directory(self._root, self._names[:-1])
+                    self._descriptor = os.open(self._temporary, _NEW, 0o644, dir_fd=self._directory)
+                except FileNotFoundError:
+                    # A delete beside us has just taken the directory away, which was empty.
+                    self.discard()
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                else:
+                    break
 
     def write(self, chunk: bytes) -> None:
-        with _explained([self._name]):
+        with _explained(self._names):
             view = memoryview(chunk)
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
     def publish(self, *, only_new: bool) -> os.stat_result:
         """Gives the file its name, in one step. Raises PreconditionFailedError if `only_new` and there is one."""
-        with _explained([self._name]):
+        with _explained(self._names):
             os.fsync(self._descriptor)
             info = os.fstat(self._descriptor)
             if only_new:
                 self._link()
             else:
-                os.replace(self._temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+                os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
             os.fsync(self._directory)
         return info
 
     def discard(self) -> None:
         """Gives everything back; what was not published is gone."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary, dir_fd=self._directory)
-        os.close(self._descriptor)
-        os.close(self._directory)
+        if self._descriptor != _NOT_OPEN:
+            os.close(self._descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._directory)
+        if self._directory != _NOT_OPEN:
+            os.close(self._directory)
+        self._directory = self._descriptor = _NOT_OPEN
 
     def _link(self) -> None:
         try:
             os.link(
                 self._temporary,
-                self._name,
+                self._names[-1],
                 src_dir_fd=self._directory,
                 dst_dir_fd=self._directory,
                 follow_symlinks=False,
             )
         except FileExistsError as error:
-            raise PreconditionFailedError(f"{self._name} exists already") from error
+            raise PreconditionFailedError(f"{self._names[-1]} exists already") from error
 
 
 def remove(root: Path, names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from typing import NoReturn
+from html import unescape
 from xml.sax.saxutils import escape
 
 from gateway.config import StorageSettings
@@ -82,7 +82,7 @@ class Uploads:
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
         query = canonical_query({"uploadId": upload_id})
         request = Request("POST", path, query, condition, body=body.encode(), repeatable=False)
-        return (await _fields(await self._client.perform(request))).get("ETag", "").replace("&quot;", '"')
+        return (await _fields(await self._client.perform(request))).get("ETag", "")
 
     async def _abort(self, path: str, upload_id: str) -> None:
         """Or its parts would stay, and cost money."""
@@ -121,10 +121,5 @@ async def _fields(answer: Answer) -> dict[str, str]:
     """Of an XML answer. S3 may say 200 and tell of an error in the body, when it takes long to put parts together."""
     body = await answer.upstream.read_listing(answer.first)
     if b"<Error>" in body:
-        _refused(answer, body)
-    return {name.decode(): value.decode() for name, value in _XML_FIELD.findall(body)}
-
-
-def _refused(answer: Answer, body: bytes) -> NoReturn:
-    fault = parse(500, answer.upstream.headers, body)
-    raise fault.error()
+        raise parse(500, answer.upstream.headers, body).error()
+    return {name.decode(): unescape(value.decode()) for name, value in _XML_FIELD.findall(body)}

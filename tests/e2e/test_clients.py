@@ -1,18 +1,22 @@
-"""pip, pipenv, uv and curl, as they are, install and fetch through the gateway."""
+"""pip, pipenv, uv, poetry and curl, as they are, install and fetch through the gateway: streamed and redirected."""
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
+from tests.support.cloudfront import Distribution
 from tests.support.process import clean_environment
 from tests.support.wheels import index_page, sdist, wheel
 
@@ -20,24 +24,41 @@ PROJECT = "teamlib"
 DEPENDENCY = "commonlib"
 
 
-@pytest.fixture(params=["seaweedfs", "file"])
-def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_path: Path) -> tuple[str, str]:
+@pytest.fixture(params=["file", "streamed", "redirected", "cloudfront"])
+def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """URLs of the team's index, and of another that has what it depends on."""
     files = dict([wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"]), wheel(PROJECT, "1.1.0"), sdist(PROJECT, "1.0.0")])
     objects = {f"{PROJECT}/{name}": content for name, content in files.items()}
     objects[f"{PROJECT}/index.html"] = index_page(files)
-    if request.param == "file":
-        team = start_process({"storage.dir": str(directory(tmp_path / "team", objects))})
-    else:
-        bucket: Bucket = request.getfixturevalue("bucket")
-        for key, content in objects.items():
-            bucket.put(key, content)  # without a content type, as uploads often are
-        team = start_process(bucket.settings())
+    with contextlib.ExitStack() as stack:
+        if request.param == "file":
+            settings = {"storage.dir": str(directory(tmp_path / "team", objects))}
+        else:
+            bucket: Bucket = request.getfixturevalue("bucket")
+            for key, content in objects.items():
+                bucket.put(key, content)  # without a content type, as uploads often are
+            settings = bucket.settings(storage__redirect_urls=str(request.param != "streamed").lower())
+        if request.param == "cloudfront":
+            signing_key = ec.generate_private_key(ec.SECP256R1())
+            distribution = stack.enter_context(Distribution(bucket, {"KEYID": signing_key.public_key()}))
+            form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            settings |= {
+                "storage.backend": "cloudfront",
+                "storage.cloud_front_domain": distribution.domain,
+                "storage.cloud_front_key_id": "KEYID",
+                "storage.cloud_front_key_string": signing_key.private_bytes(serialization.Encoding.PEM, *form).decode(),
+            }
+        team = start_process(settings | {"log.format": "json"})
+        other = start_process({"storage.dir": str(directory(tmp_path / "common", common_objects()))})
+        yield team.wait_until_it_listens(), other.wait_until_it_listens()
+        redirected = '"status": 302' in team.access_log.read_text()
+        assert redirected == (request.param in ("redirected", "cloudfront"))
+
+
+def common_objects() -> dict[str, bytes]:
     common = dict([wheel(DEPENDENCY, "1.5.0")])
-    page = {f"{DEPENDENCY}/index.html": index_page(common)}
-    files_of_common = {f"{DEPENDENCY}/{name}": content for name, content in common.items()}
-    other = start_process({"storage.dir": str(directory(tmp_path / "common", page | files_of_common))})
-    return team.wait_until_it_listens(), other.wait_until_it_listens()
+    files = {f"{DEPENDENCY}/{name}": content for name, content in common.items()}
+    return {f"{DEPENDENCY}/index.html": index_page(common)} | files
 
 
 def directory(root: Path, objects: dict[str, bytes]) -> Path:
@@ -98,7 +119,7 @@ def test_pip_with_hashes(indexes: tuple[str, str], run: Run, tmp_path: Path) -> 
 
 def test_pip_fetches_an_sdist(indexes: tuple[str, str], tmp_path: Path, run: Run) -> None:
     name, content = sdist(PROJECT, "1.0.0")
-    run("curl", "-sSf", "-o", name, f"{indexes[0]}/{PROJECT}/{name}")
+    run("curl", "-sSfL", "-o", name, f"{indexes[0]}/{PROJECT}/{name}")
     assert (tmp_path / name).read_bytes() == content
 
 
@@ -135,14 +156,39 @@ def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert lock["default"][PROJECT]["hashes"]
 
 
+def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    team, common = indexes
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "pyproject.toml").write_text(
+        f'[project]\nname = "application"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        f'dependencies = ["{PROJECT}", "{DEPENDENCY}"]\n'
+        f"[tool.poetry]\npackage-mode = false\n"
+        f'[[tool.poetry.source]]\nname = "team"\nurl = "{team}"\npriority = "primary"\n'
+        f'[[tool.poetry.source]]\nname = "common"\nurl = "{common}"\npriority = "supplemental"\n'
+        # so that it sends an Authorization header, which must not hurt where a redirect leads
+        f'[tool.poetry.dependencies]\n{PROJECT} = {{source = "team"}}\n{DEPENDENCY} = {{source = "common"}}\n'
+    )
+    environment = {
+        "POETRY_VIRTUALENVS_IN_PROJECT": "true",
+        "POETRY_CACHE_DIR": str(tmp_path / "cache"),
+        "POETRY_HTTP_BASIC_TEAM_USERNAME": "user",
+        "POETRY_HTTP_BASIC_TEAM_PASSWORD": "password",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+    }
+    run(sys.executable, "-m", "poetry", "install", "--no-interaction", cwd=project, **environment)
+    [packages] = (project / ".venv").glob("lib/python*/site-packages")
+    assert installed(packages) == EXPECTED
+
+
 def test_curl(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     url = f"{indexes[0]}/{PROJECT}/{wheel(PROJECT, '1.2.0')[0]}"
     content = wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"])[1]
     assert run("curl", "-sS", "--head", url).startswith("HTTP/1.1 200 OK")
-    run("curl", "-sSf", "-r", "10-19", "-o", "part", url)
+    run("curl", "-sSfL", "-r", "10-19", "-o", "part", url)
     assert (tmp_path / "part").read_bytes() == content[10:20]
     (tmp_path / "resumed").write_bytes(content[:100])
-    run("curl", "-sSf", "-C", "-", "-o", "resumed", url)
+    run("curl", "-sSfL", "-C", "-", "-o", "resumed", url)
     assert (tmp_path / "resumed").read_bytes() == content
     assert (
         run("curl", "-sSfL", "-w", "%{http_code} %{num_redirects}", "-o", "page", f"{indexes[0]}/{PROJECT}") == "200 1"

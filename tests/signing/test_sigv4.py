@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 from unittest import mock
 
 import pytest
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.edge.paths import encode_key
 from gateway.model import Credentials
-from gateway.signing.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, canonical_query, sign
+from gateway.signing.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, canonical_query, presign, sign
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, "Examples: Signature Calculations"
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
@@ -156,3 +156,50 @@ def test_secrets_are_not_shown() -> None:
     shown = repr(Credentials("AKID", "the-secret", "the-token"))
     assert "the-secret" not in shown
     assert "the-token" not in shown
+
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html, "An Example"
+def test_the_presigned_url_of_awss_example() -> None:
+    query = presign(
+        "GET",
+        EXAMPLE_HOST,
+        "/test.txt",
+        credentials=EXAMPLE,
+        region="us-east-1",
+        now=EXAMPLE_TIME,
+        expires=86400,
+    )
+    assert query == (
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+        "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+        "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+    )
+
+
+@given(
+    key=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    region=st.sampled_from(["us-east-1", "eu-west-1", "cn-north-1"]),
+    token=st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
+    method=st.sampled_from(["GET", "HEAD"]),
+    expires=st.integers(1, 604800),
+)
+def test_presigned_urls_are_botocores(key: str, region: str, token: str | None, method: str, expires: int) -> None:
+    path = "/" + encode_key(key)
+    theirs = AWSRequest(method, f"https://{EXAMPLE_HOST}{path}")
+    moment = datetime(2013, 5, 24, 1, 2, 3)  # noqa: DTZ001  as botocore has it
+    with mock.patch("botocore.auth.get_current_datetime", return_value=moment):
+        S3SigV4QueryAuth(
+            BotocoreCredentials(EXAMPLE.access_key, EXAMPLE.secret_key, token), "s3", region, expires=expires
+        ).add_auth(theirs)
+    ours = presign(
+        method,
+        EXAMPLE_HOST,
+        path,
+        credentials=Credentials(EXAMPLE.access_key, EXAMPLE.secret_key, token),
+        region=region,
+        now=moment.replace(tzinfo=UTC).timestamp(),
+        expires=expires,
+    )
+    expected = theirs.url.partition("?")[2]
+    assert sorted(ours.split("&")) == sorted(expected.split("&"))

@@ -16,7 +16,7 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
-from gateway.model import Credentials, ObjectRequest
+from gateway.model import Credentials, ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.sources import load
 from gateway.storage.s3 import S3Storage
@@ -60,6 +60,7 @@ async def start(faulty: FaultyBucket, faulty_settings: dict[str, str], heard: Fa
 async def read(storage: S3Storage, key: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
     request = ObjectRequest(method, key, {name.replace("_", "-"): value for name, value in headers.items()})
     stream = await storage.fetch(request)
+    assert isinstance(stream, Stream)
     try:
         body = b"".join([chunk async for chunk in stream.body]) if stream.body else b""
     finally:
@@ -324,6 +325,7 @@ async def test_a_stream_that_is_closed_ends_the_transfer(faulty: FaultyBucket, s
     faulty.then(faults.endless(10**9))
     storage = await start()
     stream = await storage.fetch(ObjectRequest("GET", "k"))
+    assert isinstance(stream, Stream)
     assert stream.body is not None
     await anext(aiter(stream.body))
     stream.close()

@@ -23,6 +23,7 @@ class Request:
     target: str
     headers: dict[str, str]
     connection: int
+    body: bytes = b""
     sent: int = 0
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -165,7 +166,14 @@ class FaultyBucket:
             return None
         first, *lines = head.decode("latin-1").split("\r\n")[:-2]
         method, target, _ = first.split(" ")
-        return Request(method, target, dict(_header(line) for line in lines), number)
+        headers = dict(_header(line) for line in lines)
+        if method == "CONNECT":
+            return Request(method, target, headers, number)
+        try:
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+        except asyncio.IncompleteReadError:
+            return None
+        return Request(method, target, headers, number, body)
 
     def refusal(self, request: Request) -> Behaviour | None:
         """What is wrong with the request's signature, if signatures are checked."""
@@ -204,6 +212,12 @@ async def healthy(answer: Answer) -> None:
     request, bucket = answer.request, answer.bucket
     if (refusal := bucket.refusal(request)) is not None:
         return await refusal(answer)
+    if request.method == "PUT":
+        bucket.objects[request.key] = request.body
+        return await answer.send(200, [("ETag", f'"{hashlib.md5(request.body).hexdigest()}"')])
+    if request.method == "DELETE":
+        bucket.objects.pop(request.key, None)
+        return await answer.send(204)
     if "list-type" in parse_qs(request.target.partition("?")[2]):
         return await _list(answer)
     body = bucket.objects.get(request.key)
