@@ -13,6 +13,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8
+# Without any of these there is no dot segment, in no encoding.
+_SUSPECT = re.compile(r"[%\\]|/\.")
 _SEPARATORS = re.compile(r"[/\\]")
 
 
@@ -33,7 +35,7 @@ def parse_target(target: str) -> tuple[str, str]:
     path = raw_path if raw_path.isascii() and "%" not in raw_path else _decode(raw_path)
     if _CONTROL.search(path):
         raise BadRequestError("control character in path", public="The path must not have control characters")
-    if "." in path or "%" in path:
+    if _SUSPECT.search(path):
         _refuse_dot_segments(path)
     return path, query
 

@@ -2,7 +2,6 @@
 
 import json
 import time
-from http import HTTPStatus
 
 from aiohttp import web
 
@@ -28,14 +27,14 @@ def error_page(error: GatewayError, *, accept: str, request_id: str) -> Page:
 def whole(answer: Page | Redirect, exchange: Exchange) -> web.Response:
     """The response for an answer without a stream; aiohttp sends it."""
     if isinstance(answer, Redirect):
-        text = f"{answer.status} {HTTPStatus(answer.status).phrase}: {answer.location}\n"
-        headers = {**answer.headers, "Location": answer.location, "Content-Type": _TEXT}
-        answer = Page(answer.status, text.encode(), headers)
+        headers, body = {**answer.headers, "Location": answer.location}, None
+    else:
+        headers, body = answer.headers, answer.body
     exchange.status = answer.status
     exchange.first_byte = time.monotonic()
-    if exchange.method != "HEAD":
-        exchange.sent_bytes = len(answer.body)
-    return web.Response(status=answer.status, body=answer.body, headers=_common(answer.headers, exchange))
+    if body is not None and exchange.method != "HEAD":
+        exchange.sent_bytes = len(body)
+    return web.Response(status=answer.status, body=body, headers=_common(headers, exchange))
 
 
 async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> web.StreamResponse:

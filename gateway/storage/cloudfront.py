@@ -84,13 +84,13 @@ class CloudFrontOrigin:
         # CloudFront's policies know IPv4 only.
         return self._ip_range is not True or self._signer is None or _ipv4(caller) is not None
 
-    def slot(self, method: str, path: str, caller: Caller | None) -> Hashable:
-        return (self._resource(path), self._source(caller)) if self._signer is not None else None
+    def variant(self, caller: Caller | None) -> Hashable:
+        return self._source(caller) if self._signer is not None else None
 
     async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> Grant:
         if self._signer is None:
             return Grant("", math.inf)
-        resource, source = self._resource(path), self._source(caller)
+        resource, source = self.scope(path), self._source(caller)
         async with self._one_at_a_time:  # so that the loop is held up by one signature at most
             await asyncio.sleep(0)
             expires_at = int(time.time()) + lifetime
@@ -98,8 +98,8 @@ class CloudFrontOrigin:
                 return Grant(self._signer.canned(resource, expires_at), expires_at)
             return Grant(self._signer.custom(resource, expires_at, source), expires_at)
 
-    def _resource(self, path: str) -> str:
-        """What a signature is for: the object, or all objects of its directory, but never all there are.
+    def scope(self, path: str) -> str:
+        """The object, or all objects of its directory, but never all there are.
 
         A `*` in a key is no wildcard: it is encoded.
         """

@@ -1,13 +1,15 @@
 """Redirect or stream: what a client gets for an object."""
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Literal
 
-from cachetools import LRUCache, TTLCache
+from cachetools import LRUCache, TLRUCache
 
 from gateway.cache.flight import Flight
 from gateway.model import Caller, ObjectRequest, Redirect, Stream
-from gateway.storage.links import Links
+from gateway.storage.links import Link, Links
+from gateway.storage.origin import Origin
 
 _MAX_KEYS = 16384
 # For so long a redirect is given without looking again whether the object is still there.
@@ -25,6 +27,7 @@ class Delivery:
 
     def __init__(
         self,
+        origin: Origin,
         links: Links,
         stream: Fetch,
         path: Callable[[str], str],
@@ -33,11 +36,12 @@ class Delivery:
         min_size: int,
         stream_user_agents: list[str],
         check: bool,
-        serves: Callable[[Caller], bool],
         proven: Callable[[], bool],
     ) -> None:
-        """`stream` fetches an object, `path` is where the origin has it. `proven` tells whether the origin has ever
-        answered: until then a URL may be signed for the wrong region, so one request is made first."""
+        """`links` are the origin's; `stream` fetches an object, `path` is where the origin has it. `proven` tells
+        whether the origin has ever answered: until then a URL may be signed for the wrong region, so one request is
+        made first."""
+        self._origin = origin
         self._links = links
         self._stream = stream
         self._path = path
@@ -46,9 +50,10 @@ class Delivery:
         self._min_size = min_size
         self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
         self._check = check
-        self._serves = serves
         self._proven = proven
-        self._seen: TTLCache[str, bool] = TTLCache(_MAX_KEYS, _SEEN_SECONDS)
+        self._ready: TLRUCache[Hashable, Link] = TLRUCache(
+            _MAX_KEYS, ttu=lambda _slot, link, now: min(link.reusable_until, now + _SEEN_SECONDS), timer=time.time
+        )
         self._large: LRUCache[str, bool] = LRUCache(_MAX_KEYS)
         self._looking = Flight[int]()
 
@@ -57,24 +62,36 @@ class Delivery:
         caller = request.redirect_for
         if caller is None or request.method != "GET" or not self._wanted_by(caller):
             return await self._stream(request)
-        if request.key not in self._seen:
-            if self._auto and request.key not in self._large:
-                stream = await self._stream(request)  # the answer itself tells how large the object is
-                if _total_size(stream) < self._min_size:
-                    return stream
-                stream.close()
-            elif self._check or not self._proven():
-                size = await self._looking.once(request.key, lambda: self._size(request.key))
-                if self._auto and size < self._min_size:
-                    self._large.pop(request.key, None)
-                    return await self._stream(request)
-            self._large[request.key] = self._seen[request.key] = True
-        link = await self._links.get(self._path(request.key), caller)
+        slot = request.key, self._origin.variant(caller)
+        try:
+            link = self._ready[slot]
+        except KeyError:
+            answer = await self._look(request)
+            if answer is not None:
+                return answer
+            self._ready[slot] = link = await self._links.get(self._path(request.key), caller)
         # A cache that others share must not give one client's URL to another.
-        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={int(link.reusable)}"})
+        max_age = max(int(link.reusable_until - time.time()), 0)
+        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"})
+
+    async def _look(self, request: ObjectRequest) -> Stream | None:
+        """Raises NotFoundError if the object is not there; returns its stream if that is the better answer."""
+        key = request.key
+        if self._auto and key not in self._large:
+            stream = await self._stream(request)  # the answer itself tells how large the object is
+            if _total_size(stream) < self._min_size:
+                return stream
+            stream.close()
+            self._large[key] = True
+        elif self._check or not self._proven():
+            size = await self._looking.once(key, lambda: self._size(key))
+            if self._auto and size < self._min_size:
+                self._large.pop(key, None)
+                return await self._stream(request)
+        return None
 
     def _wanted_by(self, caller: Caller) -> bool:
-        if not self._on or not self._serves(caller):
+        if not self._on or not self._origin.serves(caller):
             return False
         if self._auto and self._stream_user_agents:
             agent = caller.agent.lower()

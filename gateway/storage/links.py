@@ -15,10 +15,10 @@ _MAX_GRANTS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A URL, and for how many more seconds it will be handed out."""
+    """A URL, and until when it is handed out, in seconds since the epoch."""
 
     url: str
-    reusable: float
+    reusable_until: float
 
 
 class Links:
@@ -38,13 +38,13 @@ class Links:
 
     async def get(self, path: str, caller: Caller | None = None) -> Link:
         """A URL for GET."""
-        slot = self._origin.slot("GET", path, caller)
+        slot = self._origin.scope(path), self._origin.variant(caller)
         grant = self._grants.get(slot)
         if grant is None:
             grant = await self._signing.once(slot, lambda: self._sign(slot, path, caller))
         url = self._origin.url(path)
-        left = min(grant.expires_at - self._clock(), self._lifetime) - self._buffer_time
-        return Link(f"{url}?{grant.query}" if grant.query else url, max(left, 0.0))
+        expires_at = min(grant.expires_at, self._clock() + self._lifetime)
+        return Link(f"{url}?{grant.query}" if grant.query else url, expires_at - self._buffer_time)
 
     async def _sign(self, slot: Hashable, path: str, caller: Caller | None) -> Grant:
         grant = await self._origin.grant("GET", path, caller, self._lifetime)

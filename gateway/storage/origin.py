@@ -28,8 +28,11 @@ class Origin(Protocol):
     def serves(self, caller: Caller) -> bool:
         """Whether a URL can be made that works for this caller."""
 
-    def slot(self, method: str, path: str, caller: Caller | None) -> Hashable:
-        """What a grant is good for: where slots are equal, so are grants."""
+    def variant(self, caller: Caller | None) -> Hashable:
+        """What decides, besides the object, how a URL is signed now."""
+
+    def scope(self, path: str) -> str:
+        """What one signature is good for: objects of the same scope share it."""
 
     async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> Grant:
         """Signs, for `lifetime` seconds or less."""
@@ -51,9 +54,11 @@ class BucketOrigin:
     def serves(self, caller: Caller) -> bool:
         return True
 
-    def slot(self, method: str, path: str, caller: Caller | None) -> Hashable:
-        # With other credentials, or in another region, a URL is another.
-        return method, path, self._client.endpoint, self._client.access_key()
+    def variant(self, caller: Caller | None) -> Hashable:
+        return self._client.endpoint.region, self._client.access_key()
+
+    def scope(self, path: str) -> str:
+        return path
 
     async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> Grant:
         return Grant(*await self._client.presign(method, path, lifetime))

@@ -96,6 +96,7 @@ class S3Storage:
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
         self._delivery = Delivery(
+            reached.origin,
             Links(reached.origin, lifetime=settings.expire_after, buffer_time=settings.buffer_time),
             self._stream,
             self._path,
@@ -103,7 +104,6 @@ class S3Storage:
             min_size=settings.redirect_min_size,
             stream_user_agents=settings.stream_user_agents,
             check=settings.redirect_check,
-            serves=reached.origin.serves,
             proven=lambda: reached.reading.proven,
         )
         if settings.create_bucket:

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.bench import rig
+from tests.bench import rig, signing
 from tests.bench.measure import Cost, load, peak_rss_megabytes, slow_readers
 
 README = Path(__file__).parent.parent.parent / "README.md"
@@ -18,6 +18,7 @@ END_MARK = "<!-- /bench -->"
 CASES = [("10k", 32, 2.0), ("1m", 16, 0.4), ("100m", 4, 0.35)]
 MAX_RSS_MEGABYTES = 120
 MAX_START_SECONDS = 1.0
+MAX_REDIRECT_US = 45
 
 
 def main() -> int:
@@ -60,9 +61,21 @@ def _table(compared: rig.Rig, seconds: int) -> list[str]:
         "",
         "| gateway | measured | target |",
         "|---|---|---|",
+        *_delivery_rows(compared, seconds),
         f"| peak RSS, 200 slow readers of 1 GB ({idle:.0f} MB idle) | {rss:.0f} MB | ≤ {MAX_RSS_MEGABYTES} MB |",
         f"| start to first proxied answer | {compared.start_seconds:.2f} s | ≤ {MAX_START_SECONDS:g} s |",
     ]
+
+
+def _delivery_rows(compared: rig.Rig, seconds: int) -> list[str]:
+    """Redirects: as a client gets them, and what signing one takes by itself."""
+    server = compared.redirecting
+    cost = load(server.pid, f"{server.url}/arrow/10k.whl", seconds=seconds, connections=32)
+    print(f"{'url':5s} {server.name:22s} {cost}", file=sys.stderr)
+    rows = [f"| a cached redirect, CPU per request | {_microseconds(cost.cpu_us)} | ≤ {MAX_REDIRECT_US} µs |"]
+    for name, microseconds, target in signing.costs():
+        rows.append(f"| {name} | {_microseconds(microseconds)} | {target} |")
+    return rows
 
 
 def _microseconds(value: float) -> str:

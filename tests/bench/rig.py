@@ -11,10 +11,11 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.support.process import GatewayProcess
 
@@ -90,11 +91,15 @@ class Server:
 
 @dataclass(frozen=True)
 class Rig:
-    """The servers to compare, and the best of three times from start to first answer of the gateway, in seconds."""
+    """The servers to compare, and the best of three times from start to first answer of the gateway, in seconds.
+
+    `redirecting` is a gateway that sends clients to presigned URLs.
+    """
 
     lua: Server
     lua_keep: Server
     gateway: Server
+    redirecting: Server
     start_seconds: float
 
 
@@ -113,17 +118,20 @@ def running() -> Iterator[Rig]:
         lua = stack.enter_context(_nginx(run / "lua.conf", _LUA.format(**values)))
         _wait(f"http://127.0.0.1:{ports['lua']}/arrow/10k.whl", lua)
         start = [_start_seconds(run, ports["stub"]) for _ in range(3)]
-        gateway = _gateway(run, ports["stub"])
+        gateway = _gateway(run / "gateway", ports["stub"])
         stack.callback(gateway.stop)
+        redirecting = _gateway(run / "redirecting", ports["stub"], {"storage.redirect_urls": "true"})
+        stack.callback(redirecting.stop)
         yield Rig(
             Server("nginx+lua", lua.pid, f"http://127.0.0.1:{ports['lua']}"),
             Server("nginx+lua, keep-alive", lua.pid, f"http://127.0.0.1:{ports['lua_keep']}"),
             Server("gateway", gateway.process.pid, gateway.wait_until_it_listens()),
+            Server("gateway, redirects", redirecting.process.pid, redirecting.wait_until_it_listens()),
             min(start),
         )
 
 
-def _gateway(run: Path, stub: int) -> GatewayProcess:
+def _gateway(directory: Path, stub: int, more: Mapping[str, str] = MappingProxyType({})) -> GatewayProcess:
     settings = {
         "storage.bucket": BUCKET,
         "storage.endpoint_url": f"http://127.0.0.1:{stub}",
@@ -134,12 +142,12 @@ def _gateway(run: Path, stub: int) -> GatewayProcess:
         "log.access": "false",  # as the others
         "server.shutdown_grace": "1",
     }
-    return GatewayProcess(run / "gateway", settings)
+    return GatewayProcess(directory, settings | dict(more))
 
 
 def _start_seconds(run: Path, stub: int) -> float:
     started = time.monotonic()
-    process = _gateway(run, stub)
+    process = _gateway(run / "gateway", stub)
     try:
         urllib.request.urlopen(f"{process.wait_until_it_listens()}/arrow/10k.whl", timeout=10).close()
         return time.monotonic() - started

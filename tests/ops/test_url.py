@@ -9,10 +9,14 @@ from gateway.cli import main
 from tests.support.bucket import Bucket
 
 
+@pytest.fixture(autouse=True)
+def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logging.disable", lambda: None)
+
+
 @pytest.fixture
 def arguments(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("logging.disable", lambda: None)
     bucket.put("arrow/a b.whl", b"content")
     bucket.put("arrow/index.html", b"<a>")
     return [part for name, value in bucket.settings().items() for part in ("--set", f"{name}={value}")]

@@ -28,8 +28,11 @@ class Origin:
     def serves(self, caller: Caller) -> bool:
         return True
 
-    def slot(self, method: str, path: str, caller: Caller | None) -> Hashable:
-        return method, path, self.key
+    def variant(self, caller: Caller | None) -> Hashable:
+        return self.key
+
+    def scope(self, path: str) -> str:
+        return path
 
     async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> Grant:
         self.signed += 1
@@ -47,10 +50,10 @@ async def test_a_url_is_reused_until_the_buffer_begins() -> None:
     origin = Origin()
     kept = links(origin)
     first = await kept.get("/k")
-    assert (first.url, first.reusable) == ("https://bucket/k?signature=1", 85800.0)
+    assert (first.url, first.reusable_until) == ("https://bucket/k?signature=1", 1000.0 + 85800)
     origin.now += 85799
     again = await kept.get("/k")
-    assert (again.url, again.reusable) == (first.url, 1.0)
+    assert (again.url, again.reusable_until) == (first.url, first.reusable_until)
     origin.now += 1
     assert (await kept.get("/k")).url == "https://bucket/k?signature=2"
 
@@ -58,7 +61,7 @@ async def test_a_url_is_reused_until_the_buffer_begins() -> None:
 async def test_a_url_never_outlives_what_the_origin_says() -> None:
     origin = Origin(expires_at=1000.0 + 3600)
     kept = links(origin)
-    assert (await kept.get("/k")).reusable == 3000.0
+    assert (await kept.get("/k")).reusable_until == 1000.0 + 3000
     origin.now += 3000
     assert (await kept.get("/k")).url.endswith("=2")
 
@@ -68,7 +71,7 @@ async def test_what_expires_within_the_buffer_is_not_kept() -> None:
     kept = links(origin, lifetime=60)
     found = [await kept.get("/k") for _ in range(3)]
     assert [link.url.rpartition("=")[2] for link in found] == ["1", "2", "3"]
-    assert {link.reusable for link in found} == {0.0}
+    assert all(link.reusable_until < origin.now for link in found)
 
 
 async def test_other_objects_and_other_credentials_have_urls_of_their_own() -> None:
