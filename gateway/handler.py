@@ -15,6 +15,7 @@ from gateway.config import RewriteSettings
 from gateway.edge import respond
 from gateway.edge.headers import as_html, to_storage
 from gateway.edge.paths import key_of, parse_target, relative_directory
+from gateway.edge.reply import Reply
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, Redirect, Stream
 from gateway.ops.log import AccessLog
@@ -50,7 +51,7 @@ class Handler:
         self._access_log = access_log
         self._metrics = metrics
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> Reply:
         exchange = self._begin(request, request.headers)
         try:
             try:
@@ -67,14 +68,13 @@ class Handler:
         finally:
             self._end(exchange)
 
-    def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.Response:
+    def refuse(self, request: web.BaseRequest, error: GatewayError) -> Reply:
         """Answers what never became a request."""
         exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
         exchange.route = "invalid"
-        response = respond.whole(self._refusal(request, exchange, error), exchange)
-        response.force_close()
+        reply = respond.whole(self._refusal(request, exchange, error), exchange, close=True)
         self._end(exchange)
-        return response
+        return reply
 
     async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> Answer:
         if request.method not in ("GET", "HEAD"):

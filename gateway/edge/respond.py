@@ -5,6 +5,7 @@ import time
 
 from aiohttp import web
 
+from gateway.edge.reply import Reply
 from gateway.errors import GatewayError
 from gateway.model import Answer, Exchange, Page, Redirect, Stream
 
@@ -24,20 +25,18 @@ def error_page(error: GatewayError, *, accept: str, request_id: str) -> Page:
     return Page(error.status, body.encode(), headers, error.upstream_status, error.code)
 
 
-def whole(answer: Page | Redirect, exchange: Exchange) -> web.Response:
-    """The response for an answer without a stream; aiohttp sends it."""
-    if isinstance(answer, Redirect):
-        headers, body = {**answer.headers, "Location": answer.location}, None
-    else:
-        headers, body = answer.headers, answer.body
+def whole(answer: Page | Redirect, exchange: Exchange, *, close: bool = False) -> Reply:
+    """The reply to a request that is answered without a stream; aiohttp sends it."""
     exchange.status = answer.status
     exchange.first_byte = time.monotonic()
-    if body is not None and exchange.method != "HEAD":
-        exchange.sent_bytes = len(body)
-    return web.Response(status=answer.status, body=body, headers=_common(headers, exchange))
+    if isinstance(answer, Redirect):
+        return Reply(answer.status, _common(answer.headers | {"Location": answer.location}, exchange), b"", close=close)
+    if exchange.method != "HEAD":
+        exchange.sent_bytes = len(answer.body)
+    return Reply(answer.status, _common(answer.headers, exchange), answer.body, close=close)
 
 
-async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> web.StreamResponse:
+async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> Reply:
     """Sends the answer as fast as the client takes it and no faster.
 
     Where the body breaks off, the connection is closed short of what Content-Length promised: raises ConnectionError,
@@ -47,23 +46,24 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
         return whole(answer, exchange)
     exchange.upstream_status = answer.upstream_status
     try:
-        response = web.StreamResponse(status=answer.status, headers=_common(answer.headers, exchange))
+        reply = Reply(answer.status, _common(answer.headers, exchange))
         exchange.status = answer.status
-        await response.prepare(request)
+        await reply.prepare(request)
         if answer.body is not None:
+            write = request.writer.write
             async for chunk in answer.body:
                 if exchange.first_byte is None:
                     exchange.first_byte = time.monotonic()
-                await response.write(chunk)
+                await write(chunk)
                 exchange.sent_bytes += len(chunk)
-        await response.write_eof()
+        await request.writer.write_eof()
     except GatewayError as error:
         exchange.error = f"body broke off: {error}"
         exchange.code = error.code
         raise ConnectionAbortedError(exchange.error) from error
     finally:
         answer.close()
-    return response
+    return reply
 
 
 def _common(headers: dict[str, str], exchange: Exchange) -> dict[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
+from gateway.edge.reply import Reply
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 
 # A client that is refused while it sends a body may finish sending, or it would miss the answer.
@@ -129,13 +130,13 @@ class Connection(web.RequestHandler):
     def _expect_head(self) -> None:
         self._head_deadline = self._loop.call_later(self._limits.header_timeout, self.force_close)
 
-    def handle_error(
+    def handle_error(  # type: ignore[override]
         self,
         request: web.BaseRequest,
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
-    ) -> web.StreamResponse:
+    ) -> Reply:
         """aiohttp calls this for what its parser refuses, and for the ConnectionError by which `send` ends a body."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             # Another answer would be taken for the rest of the body.
@@ -160,11 +161,12 @@ class Server(web.Server):
 
     def __init__(
         self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
-        refuse: Callable[[web.BaseRequest, GatewayError], web.StreamResponse],
+        handler: Callable[[web.BaseRequest], Awaitable[Reply]],
+        refuse: Callable[[web.BaseRequest, GatewayError], Reply],
         limits: Limits,
     ) -> None:
-        super().__init__(handler, handler_cancellation=True, access_log=None)
+        # A Reply has all that a connection asks of a response: prepare, write_eof, keep_alive.
+        super().__init__(handler, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]
         self.refuse = refuse
         self.limits = limits
         self.counter = ConnectionCounter()
