@@ -22,10 +22,8 @@ async def test_a_connection_is_kept_as_its_version_has_it(
     faulty.objects["k"] = b"content"
     port = port_of(await start_gateway(faulty_settings))
     for target in ("/k", "/health", "/nope"):
-        kept = await exchange(
-            port,
-            f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\nGET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode(),
-        )
+        line = f"GET {target} HTTP/1.1\r\nHost: x\r\n"
+        kept = await exchange(port, f"{line}\r\n{line}Connection: close\r\n\r\n".encode())
         assert kept.count(b"HTTP/1.1 ") == 2
         assert kept.count(b"\r\nConnection: close\r\n") == 1
         old = await exchange(port, f"GET {target} HTTP/1.0\r\n\r\n".encode())
