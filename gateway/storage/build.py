@@ -15,6 +15,7 @@ from gateway.signing.scheme import Scheme, SigV2, SigV4
 from gateway.storage import cloudfront
 from gateway.storage.client import Client
 from gateway.storage.connector import Connector
+from gateway.storage.links import Links
 from gateway.storage.origin import BucketOrigin, Origin
 from gateway.storage.proxy import Proxy
 from gateway.storage.signed import SignedClient
@@ -27,12 +28,13 @@ Relocate = Callable[[str], Awaitable[Endpoint]]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """`bucket` lists and writes; `origin` reads objects, through `reading`."""
+    """`bucket` lists and writes; `origin` reads objects, through `reading`; `links` are URLs for clients."""
 
     client: Client
     bucket: SignedClient
     reading: SignedClient
     origin: Origin
+    links: Links
 
 
 def reach(
@@ -62,7 +64,7 @@ def reach(
     bucket = signed(endpoint, _scheme(settings))
     if settings.backend == "cloudfront":
         reading = signed(cloudfront.endpoint(settings.cloud_front_domain or ""), None, relocate=None)
-        origin: Origin = cloudfront.CloudFrontOrigin(
+        distribution = cloudfront.CloudFrontOrigin(
             reading,
             signer,
             root="/" + encode_key(settings.prefix),
@@ -71,10 +73,11 @@ def reach(
             lifetime=settings.expire_after,
             buffer_time=settings.buffer_time,
         )
-    else:
-        reading = signed(endpoint, None) if settings.public_url else bucket
-        origin = BucketOrigin(reading)
-    return Reach(client, bucket, reading, origin)
+        return Reach(client, bucket, reading, distribution, distribution.links)
+    reading = signed(endpoint, None) if settings.public_url else bucket
+    origin = BucketOrigin(reading)
+    links = Links(origin, lifetime=settings.expire_after, buffer_time=settings.buffer_time)
+    return Reach(client, bucket, reading, origin, links)
 
 
 def _scheme(settings: StorageSettings) -> Scheme | None:

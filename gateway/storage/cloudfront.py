@@ -70,11 +70,11 @@ class CloudFrontOrigin:
         self._root = root
         self._ip_range = ip_range
         self._wildcard = wildcard
-        self._links = Links(self, lifetime=lifetime, buffer_time=buffer_time)
+        self.links = Links(self, lifetime=lifetime, buffer_time=buffer_time)
         self._one_at_a_time = asyncio.Lock()
 
     async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
-        query = urlsplit((await self._links.get(path)).url).query
+        query = urlsplit((await self.links.get(path)).url).query
         return await self._client.send(method, path, query=query, headers=headers)
 
     def url(self, path: str) -> str:

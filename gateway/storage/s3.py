@@ -17,7 +17,6 @@ from gateway.storage.build import Reach, reach
 from gateway.storage.delivery import Delivery
 from gateway.storage.endpoint import resolve
 from gateway.storage.layout import Layout
-from gateway.storage.links import Links
 from gateway.storage.signed import Answer
 from gateway.storage.upload import Uploads
 
@@ -97,7 +96,7 @@ class S3Storage:
         self._uploads = Uploads(reached.bucket, settings)
         self._delivery = Delivery(
             reached.origin,
-            Links(reached.origin, lifetime=settings.expire_after, buffer_time=settings.buffer_time),
+            reached.links,
             self._stream,
             self._path,
             mode=settings.redirect_urls,
