@@ -4,11 +4,12 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import suppress
 from html import unescape
 from xml.sax.saxutils import escape
 
 from gateway.config import StorageSettings
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage.faults import parse
 from gateway.storage.signed import Answer, Request, SignedClient
@@ -46,11 +47,22 @@ class Uploads:
         if second:
             return await self._put_parts(path, [first, second], parts, signed, condition)
         request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=not only_new)
-        return _etag(await self._client.perform(request))
+        return _etag(await self._perform(request))
 
     async def delete(self, path: str) -> None:
         """An object that is not there counts as deleted."""
-        (await self._client.perform(Request("DELETE", path))).upstream.close()
+        with suppress(NotFoundError):
+            (await self._perform(Request("DELETE", path))).upstream.close()
+
+    async def _perform(self, request: Request) -> Answer:
+        try:
+            return await self._client.perform(request)
+        except NotFoundError as error:
+            if error.code != "AccessDenied":
+                raise
+            # Of a key that is read it may mean that there is none; of one that is written it means what it says.
+            what = f"writing is not permitted (s3:PutObject, s3:DeleteObject): {error.detail}"
+            raise UpstreamError(what, code=error.code, upstream_status=error.upstream_status) from error
 
     async def _put_parts(
         self,
@@ -60,7 +72,7 @@ class Uploads:
         signed: Mapping[str, str],
         condition: Mapping[str, str],
     ) -> str:
-        answer = await self._client.perform(Request("POST", path, "uploads=", signed_headers=signed))
+        answer = await self._perform(Request("POST", path, "uploads=", signed_headers=signed))
         upload_id = (await _fields(answer)).get("UploadId")
         if upload_id is None:
             raise UpstreamError("the bucket began an upload without giving it an id")
@@ -68,7 +80,7 @@ class Uploads:
             etags: list[str] = []
             async for part in _chain(first, others):
                 query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
-                etags.append(_etag(await self._client.perform(Request("PUT", path, query, body=part))))
+                etags.append(_etag(await self._perform(Request("PUT", path, query, body=part))))
             return await self._complete(path, upload_id, etags, condition)
         except BaseException:
             await asyncio.shield(self._abort(path, upload_id))
@@ -82,13 +94,13 @@ class Uploads:
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
         query = canonical_query({"uploadId": upload_id})
         request = Request("POST", path, query, condition, body=body.encode(), repeatable=False)
-        return (await _fields(await self._client.perform(request))).get("ETag", "")
+        return (await _fields(await self._perform(request))).get("ETag", "")
 
     async def _abort(self, path: str, upload_id: str) -> None:
         """Or its parts would stay, and cost money."""
         try:
             query = canonical_query({"uploadId": upload_id})
-            (await self._client.perform(Request("DELETE", path, query))).upstream.close()
+            (await self._perform(Request("DELETE", path, query))).upstream.close()
         except GatewayError as error:
             log.warning("an unfinished upload could not be aborted, and its parts stay in the bucket: %s", error)
 

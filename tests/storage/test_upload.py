@@ -140,6 +140,16 @@ async def test_a_creation_is_not_repeated_once_it_may_have_happened(
     assert len(faulty.requests) == 1
 
 
+async def test_a_refused_write_is_no_absent_object(faulty: FaultyBucket, faulty_storage: Storage) -> None:
+    faulty.then(error(403, "AccessDenied"), times=2)
+    with pytest.raises(UpstreamError, match="writing is not permitted"):
+        await faulty_storage.put("k", chunks(b"content"))
+    with pytest.raises(UpstreamError, match="writing is not permitted"):
+        await faulty_storage.delete("k")
+    faulty.then(error(404, "NoSuchKey"))
+    await faulty_storage.delete("k")
+
+
 async def test_a_refusal_before_the_body_is_through_is_heard(
     faulty: FaultyBucket, faulty_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
