@@ -23,13 +23,15 @@ def test_a_signal_in_the_middle_of_starting_it_leaves_no_process(
         return process
 
     monkeypatch.setattr("gateway.seaweed.subprocess.Popen", interrupted)
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever runs the tests in the background may have had SIGINT ignored.
+    previous = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         with pytest.raises(KeyboardInterrupt), Seaweed():
             pass
         assert [process.poll() is not None for process in started] == [True]
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
         for process in started:
             process.kill()
             process.wait()
