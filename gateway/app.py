@@ -11,6 +11,9 @@ from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_co
 from gateway.edge.server import Limits, Listener, Server
 from gateway.errors import ConfigError, Problem
 from gateway.handler import Handler, OpsRoute
+from gateway.index.catalog import Catalog
+from gateway.index.index import Index
+from gateway.index.site import Site
 from gateway.model import Page
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
@@ -68,6 +71,14 @@ class Gateway:
         self.storage = build_storage(settings, self.metrics.upstream_fault)
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
         self.url = ""
+        self.site = self._build_site()
+        self._index = Index(
+            self.storage,
+            self.site,
+            mode=settings.index.mode,
+            index_document=settings.rewrite.index_document,
+            max_age=settings.index.max_age,
+        )
         self._caller = CallerAddress(server.trusted_proxies)
         self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
         self._main: Listener | None = None
@@ -122,12 +133,34 @@ class Gateway:
         return Handler(
             storage,
             ops_routes,
+            index=self._index if storage is not None else None,
             base_path=self.settings.server.base_path,
             rewrite=self.settings.rewrite,
             caller=self._caller,
             access_log=self._access_log,
             metrics=self.metrics,
         )
+
+    def _build_site(self) -> Site | None:
+        """None where no page is made: what is stored is all there is."""
+        settings = self.settings
+        if settings.index.mode not in ("auto", "generated") or settings.storage.prepend_hash:
+            return None
+        root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
+        catalog = Catalog(
+            self.storage,
+            root,
+            index_document=settings.rewrite.index_document,
+            refresh=settings.index.refresh,
+            stale_seconds=settings.cache.stale_seconds,
+        )
+        return Site(catalog, root, index_document=settings.rewrite.index_document, max_age=settings.index.max_age)
+
+    def refresh(self) -> None:
+        """Makes the next pages from new listings."""
+        if self.site is not None:
+            self.site.refresh()
+            log.info("listings are dropped: pages are made anew")
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
         prefix = self.settings.ops.path_prefix

@@ -153,6 +153,24 @@ class RewriteSettings(Section):
     index_document: IndexDocument = Field("index.html", description="What a path that ends in / stands for")
 
 
+class IndexSettings(Section):
+    """Pages of projects and their files."""
+
+    mode: Literal["auto", "static", "generated", "off"] = Field(
+        "auto", description="Pages stored in the bucket (static), made from its listing (generated), or what there is"
+    )
+    refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
+    max_age: int = Field(30, ge=0, description="Seconds that clients may keep a generated page without asking")
+
+
+class CacheSettings(Section):
+    """What is kept for when the storage can't be reached."""
+
+    stale_seconds: NonNegativeSeconds = Field(
+        86400.0, description="Seconds beyond index.refresh that a page is served while the storage can't be listed"
+    )
+
+
 class OpsSettings(Section):
     """Health and metrics."""
 
@@ -177,6 +195,8 @@ class Settings(Section):
     server: ServerSettings = ServerSettings()
     storage: StorageSettings = StorageSettings()
     rewrite: RewriteSettings = RewriteSettings()
+    index: IndexSettings = IndexSettings()
+    cache: CacheSettings = CacheSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
 
@@ -208,6 +228,9 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
+    if settings.index.mode == "generated" and storage.prepend_hash:
+        message = "can't be generated with storage.prepend_hash in this version"
+        found.append(("index.mode", message, "storage.prepend_hash"))
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
     return found

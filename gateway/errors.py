@@ -56,6 +56,13 @@ class MethodNotAllowedError(GatewayError):
         super().__init__(f"method {method}", headers={"Allow": "GET, HEAD"})
 
 
+class NotAcceptableError(GatewayError):
+    """No form of the page is one that the client takes (RFC 9110, 15.5.7)."""
+
+    status = 406
+    public = "Not acceptable: there are text/html and application/vnd.pypi.simple.v1+json or +html"
+
+
 class PreconditionFailedError(GatewayError):
     """If-Match or If-Unmodified-Since did not hold (RFC 9110, 13.1)."""
 

@@ -6,6 +6,8 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 
 from aiohttp import HttpVersion10, web
 from multidict import CIMultiDict, MultiMapping
@@ -13,10 +15,11 @@ from multidict import CIMultiDict, MultiMapping
 from gateway.access.caller import UNIX_SOCKET, CallerAddress
 from gateway.config import RewriteSettings
 from gateway.edge import respond
-from gateway.edge.headers import as_html, to_storage
+from gateway.edge.headers import to_storage
 from gateway.edge.paths import key_of, parse_target, relative_directory
 from gateway.edge.reply import Reply
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
+from gateway.index.index import Index, PageRequest
 from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, Redirect, Stream
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
@@ -30,13 +33,14 @@ OpsRoute = Callable[[], Awaitable[Page]]
 
 
 class Handler:
-    """Answers every request of one listener. `storage` is None on a listener that serves only `ops_routes`."""
+    """Answers every request of one listener. `storage` and `index` are None on one that serves only `ops_routes`."""
 
     def __init__(
         self,
         storage: Storage | None,
         ops_routes: dict[str, OpsRoute],
         *,
+        index: Index | None,
         base_path: str,
         rewrite: RewriteSettings,
         caller: CallerAddress,
@@ -45,6 +49,7 @@ class Handler:
     ) -> None:
         self._storage = storage
         self._ops_routes = ops_routes
+        self._index = index
         self._base_path = base_path
         self._rewrite = rewrite
         self._caller = caller
@@ -85,18 +90,31 @@ class Handler:
         if (ops_route := self._ops_routes.get(path)) is not None:
             exchange.route = path.rpartition("/")[2]
             return await ops_route()
-        if self._storage is None:
+        if self._storage is None or self._index is None:
             raise NotFoundError("no such operations endpoint")
         key = self._key(path)
         wanted = to_storage(request.headers.items())
         if key.endswith("/") or not key:
             exchange.route = "index"
-            return await self._index(self._storage, request.method, key, wanted)
+            accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
+            return await self._index.page(PageRequest(request.method, key, query, accept, encodings, wanted))
+        caller = Caller(exchange.client, exchange.agent)
+        return await self._object(
+            self._storage, self._index, ObjectRequest(request.method, key, wanted, caller), path, query
+        )
+
+    async def _object(
+        self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str
+    ) -> Stream | Redirect:
+        """An object; or, for what is a directory, the way to its page."""
+        key = request.key
         try:
-            caller = Caller(exchange.client, exchange.agent)
-            return await self._storage.fetch(ObjectRequest(request.method, key, wanted, redirect_for=caller))
+            return await storage.fetch(request)
         except NotFoundError:
-            if await self._storage.is_directory(key + "/"):
+            if (alias := index.alias(key)) is not None:
+                with suppress(NotFoundError):
+                    return await storage.fetch(replace(request, key=alias))
+            if await index.is_page(key + "/") or await storage.is_directory(key + "/"):
                 return Redirect(relative_directory(path, query))
             raise
 
@@ -106,22 +124,6 @@ class Handler:
         if key is None:
             raise NotFoundError(f"outside {self._base_path}")
         return key
-
-    async def _index(self, storage: Storage, method: str, key: str, wanted: dict[str, str]) -> Stream | Redirect:
-        """A directory: its index document, else the object that is named like the directory itself."""
-        try:
-            answer = await storage.fetch(ObjectRequest(method, key + self._rewrite.index_document, wanted))
-        except NotFoundError:
-            if not key:
-                raise
-            answer = await storage.fetch(ObjectRequest(method, key, wanted))
-            if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
-                # A folder's marker, as consoles and sync tools leave them; an empty page would say: nothing here.
-                answer.close()
-                raise NotFoundError("only an empty folder marker") from None
-        if isinstance(answer, Stream):
-            answer.headers = as_html(answer.headers)
-        return answer
 
     def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:
         self._metrics.in_flight.inc()

@@ -29,6 +29,7 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
             error,
         )
         return 1
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
     started(gateway)
     await stopping.wait()
     log.info("stopping: finishing what is in flight, for up to %g s", settings.server.shutdown_grace)

@@ -100,7 +100,7 @@ async def test_paths_become_keys_by_the_rewrite_rules(
     target: str,
     key: str,
 ) -> None:
-    gateway = await start_gateway(faulty_settings | settings)
+    gateway = await start_gateway(faulty_settings | settings | {"index.mode": "off"})
     await fetch(port_of(gateway.url), target)
     assert faulty.requests[0].target == key
 

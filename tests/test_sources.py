@@ -86,7 +86,7 @@ frobnicate: 1
         f"server.hots ({file}:3): is not a setting; did you mean server.host?",
         f"storage.bukcet ({file}:6): is not a setting; did you mean storage.bucket?",
         f"log ({file}:7): must be a mapping of settings",
-        f"cache.dir ({file}:8): is not available in this version",
+        f"cache.dir ({file}:8): is not a setting; there are stale_seconds",
         f"frobnicate ({file}:9): is not a setting; there are server, storage, rewrite, ops, log",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "
         "did you mean section rewrite?",

@@ -95,7 +95,9 @@ def relative_directory(path: str, query: str) -> str:
 
     It starts with `./`, so that no name can be read as a scheme or a host (RFC 3986, 4.2).
     """
-    location = f"./{quote(path.rpartition('/')[2], safe='~')}/"
-    if query:
-        location += "?" + quote(query.encode("utf-8", "surrogateescape"), safe=_QUERY_SAFE)
-    return location
+    return f"./{quote(path.rpartition('/')[2], safe='~')}/{query_part(query)}"
+
+
+def query_part(query: str) -> str:
+    """A raw query as it may stand in a Location, with its question mark."""
+    return "?" + quote(query.encode("utf-8", "surrogateescape"), safe=_QUERY_SAFE) if query else ""

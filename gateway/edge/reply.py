@@ -51,7 +51,7 @@ class Reply:
         status, version, chunked = self.status, request.version, False
         headers = {**self._headers, "Date": _date(int(time.time()))}
         self.keep_alive = request.keep_alive and not self._close
-        if self._body is not None:
+        if self._body is not None and status not in (204, 304):
             headers["Content-Length"] = str(len(self._body))
         elif "Content-Length" not in headers and status not in (204, 304) and request.method != "HEAD":
             if version >= HttpVersion11:

@@ -17,6 +17,14 @@ class StoredObject:
     modified: float
 
 
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What lies right below a directory: objects by key and the names of directories, each in order."""
+
+    objects: tuple[StoredObject, ...]
+    folders: tuple[str, ...]
+
+
 class Storage(Protocol):
     """A store of objects, below `storage.prefix`. Keys are relative to that prefix.
 
@@ -53,6 +61,9 @@ class Storage(Protocol):
 
     async def is_directory(self, key: str) -> bool:
         """True if any object lies below `key`, which ends with a slash."""
+
+    async def children(self, prefix: str = "") -> "Children":
+        """What lies right below `prefix`, which is empty or ends with a slash."""
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         """The objects whose keys start with `prefix`, in key order, at most `limit`."""

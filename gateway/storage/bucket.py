@@ -8,7 +8,7 @@ from gateway.errors import GatewayError
 from gateway.model import Endpoint
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage import listing
-from gateway.storage.base import StoredObject
+from gateway.storage.base import Children, StoredObject
 from gateway.storage.layout import Layout
 from gateway.storage.signed import Request, SignedClient
 
@@ -44,6 +44,20 @@ class Bucket:
             if token is None:
                 return
 
+    async def children(self, prefix: str = "") -> Children:
+        """See base.py."""
+        before = self._layout.object_name(prefix)
+        objects: list[StoredObject] = []
+        folders: list[str] = []
+        token: str | None = None
+        while True:
+            page = await self._page(prefix, limit=None, token=token, delimiter="/")
+            objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
+            folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
+            token = page.next_token
+            if token is None:
+                return Children(tuple(objects), tuple(folders))
+
     async def first(self) -> StoredObject | None:
         """Any object. Raises what the bucket says where it can't be listed."""
         page = await self._page("", limit=1)
@@ -67,9 +81,11 @@ class Bucket:
         # A path-style bucket is at `/bucket`, a virtual-hosted one at `/`.
         return "" if self._client.endpoint.base_path else "/"
 
-    async def _page(self, prefix: str, *, limit: int | None, token: str | None = None) -> listing.ListingPage:
+    async def _page(
+        self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = ""
+    ) -> listing.ListingPage:
         most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
-        query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token)
+        query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
         answer = await self._client.send("GET", self._path, query=canonical_query(query))
         return listing.parse(await answer.upstream.read_listing(answer.first))
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.base import StoredObject
+from gateway.storage.base import Children, StoredObject
 from gateway.storage.conditions import not_modified, requested_part
 from gateway.storage.tree import Tree, is_name
 from gateway.storage.treewriter import PendingFile, remove
@@ -79,6 +79,11 @@ class FileStorage:
     async def check(self) -> dict[str, str]:
         await asyncio.to_thread(lambda: os.close(self._tree.open(())))
         return {"backend": "file", "dir": str(self._tree.root)}
+
+    async def children(self, prefix: str = "") -> Children:
+        files, folders = await asyncio.to_thread(self._tree.children, self._names(prefix)[:-1])
+        objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
+        return Children(tuple(objects), tuple(folders))
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         found = islice(self._tree.walk(self._prefix + prefix), limit)

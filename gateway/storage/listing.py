@@ -16,17 +16,24 @@ MAX_KEYS = 1000
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """One answer: objects in key order, and the token that fetches the next page, if there is one."""
+    """One answer: objects, and with a delimiter directories, in key order; and the token that fetches the next page,
+    if there is one."""
 
     objects: list[StoredObject]
+    folders: list[str]
     next_token: str | None
 
 
-def parameters(prefix: str, *, limit: int = MAX_KEYS, token: str | None = None) -> dict[str, str]:
-    """Query parameters of one call. Keys come back URL-encoded, since XML can't carry every key."""
+def parameters(prefix: str, *, limit: int = MAX_KEYS, token: str | None = None, delimiter: str = "") -> dict[str, str]:
+    """Query parameters of one call; with a delimiter, what lies below it is told by its directory only.
+
+    Keys come back URL-encoded, since XML can't carry every key.
+    """
     query = {"list-type": "2", "encoding-type": "url", "max-keys": str(min(limit, MAX_KEYS))}
     if prefix:
         query["prefix"] = prefix
+    if delimiter:
+        query["delimiter"] = delimiter
     if token:
         query["continuation-token"] = token
     return query
@@ -44,16 +51,20 @@ def parse(body: bytes) -> ListingPage:
         def text(element: ElementTree.Element, name: str) -> str:
             return element.findtext(namespace + name) or ""
 
+        def key(element: ElementTree.Element, name: str) -> str:
+            return unquote_plus(text(element, name)) if encoded else text(element, name)
+
         objects = [
             StoredObject(
-                key=unquote_plus(text(item, "Key")) if encoded else text(item, "Key"),
+                key=key(item, "Key"),
                 size=int(text(item, "Size")),
                 etag=text(item, "ETag"),
                 modified=datetime.fromisoformat(text(item, "LastModified")).timestamp(),
             )
             for item in root.iter(f"{namespace}Contents")
         ]
+        folders = [key(item, "Prefix") for item in root.iter(f"{namespace}CommonPrefixes")]
         truncated = text(root, "IsTruncated") == "true"
-        return ListingPage(objects, text(root, "NextContinuationToken") or None if truncated else None)
+        return ListingPage(objects, folders, text(root, "NextContinuationToken") or None if truncated else None)
     except (ElementTree.ParseError, ValueError) as error:
         raise UpstreamError(f"the listing can't be read: {error}") from error

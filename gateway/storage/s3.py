@@ -11,7 +11,7 @@ from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.storage import cloudfront
-from gateway.storage.base import StoredObject
+from gateway.storage.base import Children, StoredObject
 from gateway.storage.bucket import Bucket
 from gateway.storage.build import Reach, reach
 from gateway.storage.delivery import Delivery
@@ -147,6 +147,9 @@ class S3Storage:
             except NotFoundError:
                 pass
         return False
+
+    async def children(self, prefix: str = "") -> Children:
+        return await self._bucket.children(prefix)
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         return self._bucket.list(prefix, limit=limit)

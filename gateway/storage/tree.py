@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.errors import NotFoundError, UpstreamError
@@ -56,6 +57,30 @@ class Tree:
             if isinstance(error, OSError) and error.errno not in _ABSENT:
                 raise UpstreamError(f"a file can't be opened: {error.strerror}", code="FileSystem") from error
             raise NotFoundError(str(error)) from error
+
+    def children(self, names: Sequence[str]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
+        """The files and the directories right below what the names lead to, in the order of their UTF-8 bytes.
+
+        Raises UpstreamError if the root can't be read; what is not there is empty.
+        """
+        try:
+            descriptor = self.open(names, directory=True)
+        except NotFoundError:
+            return [], []
+        files, folders = [], []
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
+                    if not is_name(entry.name) or not _is_text(entry.name) or entry.is_symlink():
+                        continue
+                    if entry.is_dir():
+                        folders.append(entry.name)
+                    elif entry.is_file():
+                        with suppress(FileNotFoundError):
+                            files.append((entry.name, entry.stat()))
+        finally:
+            os.close(descriptor)
+        return files, folders
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Files whose paths start with `prefix`, in the order of their UTF-8 bytes, which is S3's.

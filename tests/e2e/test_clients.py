@@ -24,20 +24,24 @@ PROJECT = "teamlib"
 DEPENDENCY = "commonlib"
 
 
-@pytest.fixture(params=["file", "streamed", "redirected", "cloudfront"])
+@pytest.fixture(params=["file", "streamed", "redirected", "cloudfront", "generated", "generated-file"])
 def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_path: Path) -> Iterator[tuple[str, str]]:
     """URLs of the team's index, and of another that has what it depends on."""
     files = dict([wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"]), wheel(PROJECT, "1.1.0"), sdist(PROJECT, "1.0.0")])
     objects = {f"{PROJECT}/{name}": content for name, content in files.items()}
     objects[f"{PROJECT}/index.html"] = index_page(files)
     with contextlib.ExitStack() as stack:
-        if request.param == "file":
+        if request.param.startswith("generated"):
+            del objects[f"{PROJECT}/index.html"]
+        if request.param.endswith("file"):
             settings = {"storage.dir": str(directory(tmp_path / "team", objects))}
         else:
             bucket: Bucket = request.getfixturevalue("bucket")
             for key, content in objects.items():
                 bucket.put(key, content)  # without a content type, as uploads often are
-            settings = bucket.settings(storage__redirect_urls=str(request.param != "streamed").lower())
+            settings = bucket.settings(
+                storage__redirect_urls=str(request.param in ("redirected", "cloudfront")).lower()
+            )
         if request.param == "cloudfront":
             signing_key = ec.generate_private_key(ec.SECP256R1())
             distribution = stack.enter_context(Distribution(bucket, {"KEYID": signing_key.public_key()}))
@@ -193,4 +197,4 @@ def test_curl(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert (
         run("curl", "-sSfL", "-w", "%{http_code} %{num_redirects}", "-o", "page", f"{indexes[0]}/{PROJECT}") == "200 1"
     )
-    assert b"sha256=" in (tmp_path / "page").read_bytes()
+    assert f"{PROJECT}-1.1.0-py3-none-any.whl".encode() in (tmp_path / "page").read_bytes()

@@ -132,8 +132,10 @@ async def test_directories(either_bucket: Bucket, start_gateway: StartGateway) -
     for target, location in [("/arrow", "./arrow/"), ("/bare", "./bare/")]:
         redirect = await fetch(port, target)
         assert (redirect.status, redirect.headers["location"]) == (301, location)
-    for absent in ("/arro", "/bare/", "/nope/", "/nope", "/"):
+    for absent in ("/arro", "/bare/", "/nope/", "/nope"):
         assert (await fetch(port, absent)).status == 404
+    root = await fetch(port, "/")
+    assert (root.status, b'<a href="arrow/">arrow</a>' in root.body) == (200, True)
 
 
 @pytest.mark.parametrize(

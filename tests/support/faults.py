@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from urllib.parse import parse_qs, unquote
+from xml.sax.saxutils import escape
 
 BUCKET = "teams-bucket"
 DATE = formatdate(1_700_000_000, usegmt=True)
@@ -245,12 +246,17 @@ async def healthy(answer: Answer) -> None:
 async def _list(answer: Answer) -> None:
     query = {name: values[0] for name, values in parse_qs(answer.request.target.partition("?")[2]).items()}
     after, limit = query.get("continuation-token", ""), int(query.get("max-keys", "1000"))
-    keys = sorted(key for key in answer.bucket.objects if key.startswith(query.get("prefix", "")) and key > after)
+    prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+    keys = sorted(key for key in answer.bucket.objects if key.startswith(prefix) and key > after)
+    folders = set()
+    if delimiter:
+        folders = {prefix + key[len(prefix) :].partition("/")[0] + "/" for key in keys if "/" in key[len(prefix) :]}
+        keys = [key for key in keys if "/" not in key[len(prefix) :]]
     contents = "".join(
-        f"<Contents><Key>{key}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
+        f"<Contents><Key>{escape(key)}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
         f"<ETag>&quot;x&quot;</ETag><Size>{len(answer.bucket.objects[key])}</Size></Contents>"
         for key in keys[:limit]
-    )
+    ) + "".join(f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in sorted(folders))
     more = f"<NextContinuationToken>{keys[limit - 1]}</NextContinuationToken>" if len(keys) > limit else ""
     body = (
         '<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'

@@ -1,0 +1,78 @@
+"""Values that are fetched anew when they are old, and kept for when that fails."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from cachetools import LRUCache
+
+from gateway.cache.flight import Flight
+from gateway.errors import GatewayError, NotFoundError
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+
+log = logging.getLogger("gateway.cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Aged(Generic[T]):
+    """A value, and how old it is in seconds. `stale`: it should have been fetched anew, but that failed."""
+
+    value: T
+    age: float
+    stale: bool = False
+
+
+class AgedCache(Generic[K, T]):
+    """Remembers what `fetch` brings. One fetch serves all who want the same key at the same time."""
+
+    def __init__(
+        self,
+        fetch: Callable[[K], Awaitable[T]],
+        *,
+        fresh_seconds: float,
+        stale_seconds: float,
+        max_entries: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """A value is used for `fresh_seconds`; for `stale_seconds` more where no newer one can be had."""
+        self._fetch = fetch
+        self._fresh_seconds = fresh_seconds
+        self._stale_seconds = stale_seconds
+        self._clock = clock
+        self._entries: LRUCache[K, tuple[T, float]] = LRUCache(max_entries)
+        self._fetching = Flight[T]()
+        self._fresh_from = float("-inf")
+
+    async def get(self, key: K) -> Aged[T]:
+        """Raises what `fetch` raises, unless an older value may stand in for what it could not bring.
+
+        A NotFoundError is an answer: what was there is gone.
+        """
+        now = self._clock()
+        entry = self._entries.get(key)
+        if entry is not None and now - entry[1] < self._fresh_seconds and entry[1] >= self._fresh_from:
+            return Aged(entry[0], now - entry[1])
+        try:
+            return Aged(await self._fetching.once(key, lambda: self._fetch_and_keep(key)), 0.0)
+        except NotFoundError:
+            self._entries.pop(key, None)
+            raise
+        except GatewayError as error:
+            if entry is None or now - entry[1] >= self._fresh_seconds + self._stale_seconds:
+                raise
+            log.warning("serving what was known %d s ago: %s", now - entry[1], error)
+            return Aged(entry[0], now - entry[1], stale=True)
+
+    def expire(self) -> None:
+        """From now on nothing that is known counts as fresh."""
+        self._fresh_from = self._clock()
+
+    async def _fetch_and_keep(self, key: K) -> T:
+        asked = self._clock()
+        value = await self._fetch(key)
+        self._entries[key] = value, asked
+        return value

@@ -1,0 +1,1 @@
+"""The package index: pages of projects and their files, made from what the storage has."""

@@ -1,0 +1,95 @@
+"""The page of a directory: the one that is stored, or one made of what lies there."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from gateway.edge.headers import as_html
+from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.index import stored
+from gateway.index.site import Site
+from gateway.model import Answer, ObjectRequest, Redirect, Stream
+from gateway.storage.base import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """`key` is empty or ends in a slash; `wanted` are the headers that the storage may see."""
+
+    method: str
+    key: str
+    query: str = ""
+    accept: str = ""
+    accept_encoding: str = ""
+    wanted: Mapping[str, str] = field(default_factory=dict)
+
+
+class Index:
+    """Answers for directories. Without a `site`, what is stored is all there is."""
+
+    def __init__(self, storage: Storage, site: Site | None, *, mode: str, index_document: str, max_age: int) -> None:
+        """`mode` is auto, static, generated or off."""
+        self._storage = storage
+        self._site = site
+        self._mode = mode
+        self._index_document = index_document
+        self._max_age = max_age
+
+    async def page(self, request: PageRequest) -> Answer:
+        """Raises NotFoundError where there is no page, and UpstreamBusyError where that can't be known."""
+        site = self._site
+        if site is None:
+            return await self._stored(request, request.key)
+        unknown: GatewayError | None = None
+        if self._mode == "auto":
+            try:
+                key = await site.stored_key(request.key)
+            except NotFoundError:
+                return await self._stored(request, request.key)  # no project, but a directory may have a page
+            except (UpstreamError, UpstreamTimeoutError) as error:
+                key, unknown = request.key, error
+            if key is not None:
+                # It may have gone since it was listed.
+                with suppress(NotFoundError):
+                    return await self._stored(request, key)
+        if unknown is not None:
+            raise stored.unavailable(unknown)
+        return await site.page(
+            request.key,
+            query=request.query,
+            accept=request.accept,
+            accept_encoding=request.accept_encoding,
+            wanted=request.wanted,
+        )
+
+    async def is_page(self, key: str) -> bool:
+        """Whether `key`, which ends in a slash, is made a page of."""
+        return self._site is not None and await self._site.exists(key)
+
+    def alias(self, key: str) -> str | None:
+        """The object that `key` stands for if there is none of that name."""
+        return self._site.alias(key) if self._site is not None else None
+
+    async def _stored(self, request: PageRequest, key: str) -> Answer:
+        if self._mode == "off" or not stored.wants_json(request.accept, request.query):
+            return await self._fetch(request.method, key, request.wanted)
+        page = await self._fetch("GET", key, {})
+        return (
+            await stored.as_json(page, key, request.wanted, max_age=self._max_age) if isinstance(page, Stream) else page
+        )
+
+    async def _fetch(self, method: str, key: str, wanted: Mapping[str, str]) -> Stream | Redirect:
+        """A directory's index document, else the object that is named like the directory itself."""
+        try:
+            answer = await self._storage.fetch(ObjectRequest(method, key + self._index_document, wanted))
+        except NotFoundError:
+            if not key:
+                raise
+            answer = await self._storage.fetch(ObjectRequest(method, key, wanted))
+            if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
+                # A folder's marker, as consoles and sync tools leave them; an empty page would say: nothing here.
+                answer.close()
+                raise NotFoundError("only an empty folder marker") from None
+        if isinstance(answer, Stream):
+            answer.headers = as_html(answer.headers)
+        return answer

@@ -1,0 +1,67 @@
+"""The links of a static page, read as installers read them. Pure."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag
+
+from gateway.index.names import normalize, parse
+from gateway.index.pages import File, Project
+
+_SHA256 = re.compile(r"sha256=([0-9a-f]{64})(?:&.*)?")
+
+
+def project_of(name: str, page: str) -> Project:
+    """What a static page of project `name` says, so that it can be said in another form.
+
+    `<base href>` is not followed: it would have clients sent elsewhere under our name.
+    """
+    parser = _Anchors()
+    parser.feed(page)
+    parser.close()
+    files = tuple(parser.files)
+    releases = {release.version for file in files if (release := parse(file.name)) is not None}
+    return Project(name, tuple(str(version) for version in sorted(releases)), files)
+
+
+def names_of(page: str) -> list[str]:
+    """The projects that a static root page links, normalised, each once."""
+    parser = _Anchors()
+    parser.feed(page)
+    parser.close()
+    return sorted({normalize(name) for name in parser.folders})
+
+
+class _Anchors(HTMLParser):
+    """Collects files; the text of a link is the file's name only where its URL has none."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.files: list[File] = []
+        self.folders: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "a":
+            return
+        attributes = dict(attrs)
+        url, fragment = urldefrag(attributes.get("href") or "")
+        path = unquote(url.partition("?")[0])
+        name = path.rpartition("/")[2]
+        if not name:
+            if folder := path.rstrip("/").rpartition("/")[2].strip("."):
+                self.folders.append(folder)
+            return
+        sha256 = _SHA256.fullmatch(fragment)
+        metadata = attributes.get("data-core-metadata", attributes.get("data-dist-info-metadata"))
+        metadata_sha256 = _SHA256.fullmatch(metadata or "")
+        self.files.append(
+            File(
+                name=name,
+                url=url,
+                sha256=sha256[1] if sha256 else None,
+                requires_python=attributes.get("data-requires-python"),
+                yanked=(attributes["data-yanked"] or "") if "data-yanked" in attributes else None,
+                has_metadata=metadata is not None and metadata != "false",
+                metadata_sha256=metadata_sha256[1] if metadata_sha256 else None,
+                provenance=attributes.get("data-provenance"),
+            )
+        )

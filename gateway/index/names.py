@@ -1,0 +1,66 @@
+"""Names of projects and of the files that are released of them. Pure.
+
+https://packaging.python.org/en/latest/specifications/name-normalization/
+https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-name-convention
+https://packaging.python.org/en/latest/specifications/source-distribution-format/#source-distribution-file-name
+"""
+
+import re
+from dataclasses import dataclass
+
+from packaging.utils import (
+    InvalidSdistFilename,
+    InvalidWheelFilename,
+    canonicalize_name,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LEGACY_SUFFIXES = (".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
+_EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
+_INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*)?\.(?:exe|msi|rpm|dmg)")
+# What lies beside a file and tells of it.
+COMPANIONS = (".metadata", ".provenance", ".sha256", ".asc", ".sig")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What a file's name says: the normalised project, and the version as it is written."""
+
+    project: str
+    version: Version
+
+
+def normalize(name: str) -> str:
+    """`My.Project`, `my_project` and `my-project` are one."""
+    return canonicalize_name(name)
+
+
+def parse(filename: str) -> Release | None:
+    """None for what is no wheel, sdist, egg or installer."""
+    try:
+        if filename.endswith(".whl"):
+            name, version, _, _ = parse_wheel_filename(filename)
+            return Release(name, version)
+        if filename.endswith((".tar.gz", ".zip")):
+            name, version = parse_sdist_filename(filename)
+            return Release(name, version)
+        for suffix in _LEGACY_SUFFIXES:
+            if filename.endswith(suffix):
+                name, version = parse_sdist_filename(filename.removesuffix(suffix) + ".tar.gz")
+                return Release(name, version)
+        match = _EGG.fullmatch(filename) or _INSTALLER.fullmatch(filename)
+        return Release(normalize(match[1]), Version(match[2])) if match else None
+    except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
+        return None
+
+
+def is_hidden(filename: str) -> bool:
+    """Also what has control characters: no request can ask for it."""
+    return filename.startswith(".") or _CONTROL.search(filename) is not None
+
+
+def is_companion(filename: str) -> bool:
+    return filename.endswith(COMPANIONS)

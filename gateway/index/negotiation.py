@@ -1,0 +1,66 @@
+"""Which form of a page a client gets (PEP 691; RFC 9110, 12.5.1). Pure."""
+
+from enum import Enum
+
+_PREFIX = "application/vnd.pypi.simple."
+
+
+class Form(Enum):
+    """The content type of each form."""
+
+    HTML = "text/html; charset=utf-8"
+    HTML_V1 = f"{_PREFIX}v1+html"
+    JSON_V1 = f"{_PREFIX}v1+json"
+
+
+# What clients ask for by name; the first wins where they don't mind.
+_OFFERED = {
+    "text/html": Form.HTML,
+    f"{_PREFIX}v1+html": Form.HTML_V1,
+    f"{_PREFIX}latest+html": Form.HTML_V1,
+    f"{_PREFIX}v1+json": Form.JSON_V1,
+    f"{_PREFIX}latest+json": Form.JSON_V1,
+}
+
+
+def choose(accept: str, wanted: str | None = None) -> Form | None:
+    """The form that `Accept` likes best; None if it takes none of them. `wanted` is the value of `?format=`, which
+    beats it."""
+    if wanted is not None:
+        return _OFFERED.get(wanted.replace(" ", "+").lower())  # an unescaped `+` in a query is a blank
+    ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
+    best, best_quality = None, 0.0
+    for name, form in _OFFERED.items():
+        quality = ranges.get(name, ranges.get(name.partition("/")[0] + "/*", ranges.get("*/*", 0.0)))
+        if quality > best_quality:
+            best, best_quality = form, quality
+    return best
+
+
+def takes_html(accept: str) -> bool:
+    """Whether a page that is stored as HTML will do."""
+    ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
+    html = [name for name, form in _OFFERED.items() if form is not Form.JSON_V1]
+    return any(ranges.get(name, 0.0) > 0 for name in (*html, "text/*", "*/*"))
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    return _parse(accept_encoding).get("gzip", 0.0) > 0
+
+
+def _parse(header: str) -> dict[str, float]:
+    """Ranges and their weights; a malformed weight counts as 0."""
+    ranges = {}
+    for item in header.split(","):
+        name, *parameters = item.lower().split(";")
+        quality = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "q":
+                try:
+                    quality = float(value)
+                except ValueError:
+                    quality = 0.0
+        if name.strip():
+            ranges[name.strip()] = quality
+    return ranges

@@ -1,0 +1,127 @@
+"""Pages of the index as HTML (PEP 503, 629) and JSON (PEP 691, 700). Pure.
+
+https://packaging.python.org/en/latest/specifications/simple-repository-api/
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+API_VERSION = "1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One link of a project's page. `url` is relative to the page, and encoded; `modified` is in seconds since the
+    epoch, None if it is not known, as `size` in bytes. `yanked` is the reason, which may be empty, or None."""
+
+    name: str
+    url: str
+    size: int | None = None
+    modified: float | None = None
+    sha256: str | None = None
+    requires_python: str | None = None
+    yanked: str | None = None
+    has_metadata: bool = False
+    metadata_sha256: str | None = None
+    provenance: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project's page: its normalised name, its versions in order, its files."""
+
+    name: str
+    versions: tuple[str, ...]
+    files: tuple[File, ...]
+
+
+def project_html(project: Project) -> bytes:
+    lines = [f"    {_link(file.url, file.name, _attributes(file), file.sha256)}<br>" for file in project.files]
+    return _html(f"Links for {project.name}", lines)
+
+
+def project_json(project: Project) -> bytes:
+    return _json(
+        {"name": project.name, "versions": project.versions, "files": [_fields(file) for file in project.files]}
+    )
+
+
+def root_html(projects: Iterable[str], prefix: str = "") -> bytes:
+    """`prefix` leads from the page to the projects."""
+    lines = [f"    {_link(prefix + quote(name, safe='') + '/', name)}<br>" for name in projects]
+    return _html("Simple index", lines)
+
+
+def root_json(projects: Iterable[str]) -> bytes:
+    return _json({"projects": [{"name": name} for name in projects]})
+
+
+def _html(title: str, lines: list[str]) -> bytes:
+    text = "\n".join(
+        [
+            "<!DOCTYPE html>",
+            '<html lang="en">',
+            "  <head>",
+            '    <meta charset="utf-8">',
+            f'    <meta name="pypi:repository-version" content="{API_VERSION}">',
+            f"    <title>{escape(title)}</title>",
+            "  </head>",
+            "  <body>",
+            f"    <h1>{escape(title)}</h1>",
+            *lines,
+            "  </body>",
+            "</html>",
+            "",
+        ]
+    )
+    return text.encode()
+
+
+def _link(url: str, text: str, attributes: str = "", sha256: str | None = None) -> str:
+    fragment = f"#sha256={sha256}" if sha256 else ""
+    return f'<a href="{escape(url + fragment)}"{attributes}>{escape(text)}</a>'
+
+
+def _attributes(file: File) -> str:
+    found = {}
+    if file.requires_python is not None:
+        found["data-requires-python"] = file.requires_python
+    if file.yanked is not None:
+        found["data-yanked"] = file.yanked
+    if file.has_metadata:
+        # PEP 714: the old name too, for clients that know no other.
+        value = f"sha256={file.metadata_sha256}" if file.metadata_sha256 else "true"
+        found["data-core-metadata"] = found["data-dist-info-metadata"] = value
+    if file.provenance is not None:
+        found["data-provenance"] = file.provenance
+    return "".join(f' {name}="{escape(value)}"' for name, value in found.items())
+
+
+def _fields(file: File) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "filename": file.name,
+        "url": file.url,
+        "hashes": {"sha256": file.sha256} if file.sha256 else {},
+        "yanked": file.yanked if file.yanked else file.yanked is not None,
+    }
+    if file.size is not None:
+        found["size"] = file.size
+    if file.modified is not None:
+        found["upload-time"] = datetime.fromtimestamp(file.modified, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if file.requires_python is not None:
+        found["requires-python"] = file.requires_python
+    if file.has_metadata:
+        metadata = {"sha256": file.metadata_sha256} if file.metadata_sha256 else True
+        found["core-metadata"] = found["dist-info-metadata"] = metadata
+    if file.provenance is not None:
+        found["provenance"] = file.provenance
+    return found
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps({"meta": {"api-version": API_VERSION}, **content}, ensure_ascii=False, default=list).encode()

@@ -1,0 +1,68 @@
+"""Pages that are stored, in a form that they are not stored in."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import parse_qs
+
+from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
+from gateway.index import pages
+from gateway.index.links import names_of, project_of
+from gateway.index.names import normalize
+from gateway.index.negotiation import Form, choose, takes_html
+from gateway.model import Page, Stream
+from gateway.storage.conditions import not_modified
+
+_MAX_PAGE_BYTES = 64 * 1024 * 1024
+
+
+def wants_json(accept: str, query: str) -> bool:
+    """Whether the client asks for JSON and would not take the page as it is stored."""
+    wanted = format_of(query)
+    if wanted is None and takes_html(accept):
+        return False
+    return choose(accept, wanted) is Form.JSON_V1
+
+
+def format_of(query: str) -> str | None:
+    """The value of `?format=`. Raises BadRequestError if there are several."""
+    values = parse_qs(query, keep_blank_values=True).get("format", [])
+    if len(values) > 1:
+        raise BadRequestError("two formats", public="The query must not have more than one format")
+    return values[0] if values else None
+
+
+def unavailable(error: GatewayError) -> UpstreamBusyError:
+    """Installers take an absent page for an absent project, and try again after a 503."""
+    return UpstreamBusyError(error.detail, code=error.code, upstream_status=error.upstream_status)
+
+
+async def as_json(stream: Stream, key: str, wanted: Mapping[str, str], *, max_age: int) -> Page:
+    """What a stored HTML page says, as JSON. `key` is the directory's, empty for the root."""
+    chunks, size = [], 0
+    try:
+        async for chunk in stream.body or _nothing():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > _MAX_PAGE_BYTES:
+                raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+    finally:
+        stream.close()
+    text = b"".join(chunks).decode("utf-8", "replace")
+    name = normalize(key.rstrip("/").rpartition("/")[2])
+    body = pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))
+    return conditional(body, Form.JSON_V1, wanted, {"Cache-Control": f"max-age={max_age}"})
+
+
+def conditional(body: bytes, form: Form, wanted: Mapping[str, str], headers: Mapping[str, str]) -> Page:
+    """A page with its ETag, or 304 for who has it. Raises PreconditionFailedError if If-Match does not hold."""
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding", "ETag": etag, **headers}
+    tags = {name: wanted[name] for name in ("if-match", "if-none-match") if name in wanted}
+    return (
+        Page(304, b"", dict(headers)) if not_modified(tags, etag=etag, modified=0) else Page(200, body, dict(headers))
+    )
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""

@@ -1,0 +1,95 @@
+"""Pages, read back by an independent reader: pypi-simple."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pypi_simple import IndexPage, ProjectPage
+
+from gateway.index.links import names_of, project_of
+from gateway.index.pages import File, Project, project_html, project_json, root_html, root_json
+
+SHA = "a" * 64
+PROJECT = Project(
+    "my-project",
+    ("1.0", "2.0"),
+    (
+        File(
+            "my_project-1.0-py3-none-any.whl",
+            "../My_Project/my_project-1.0-py3-none-any.whl",
+            size=1000,
+            modified=1369353600.25,
+            sha256=SHA,
+            requires_python=">=3.11,<4",
+            yanked="",
+            has_metadata=True,
+            metadata_sha256="b" * 64,
+        ),
+        File("my_project-2.0.tar.gz", "../My_Project/my_project-2.0.tar.gz", size=0, yanked='bad "quote" <b>'),
+    ),
+)
+
+
+@pytest.mark.parametrize("form", ["html", "json"])
+def test_an_independent_reader_finds_everything(form: str) -> None:
+    if form == "html":
+        page = ProjectPage.from_html("my-project", project_html(PROJECT).decode(), "http://h/simple/my-project/")
+    else:
+        page = ProjectPage.from_json_data(json.loads(project_json(PROJECT)), "http://h/simple/my-project/")
+        assert page.versions == ["1.0", "2.0"]
+        assert page.packages[0].size == 1000
+        assert page.packages[0].upload_time is not None
+        assert page.packages[0].upload_time.isoformat() == "2013-05-24T00:00:00.250000+00:00"
+    assert page.repository_version == "1.1"
+    first, second = page.packages
+    assert first.url == "http://h/simple/My_Project/my_project-1.0-py3-none-any.whl"
+    assert (first.digests, first.requires_python) == ({"sha256": SHA}, ">=3.11,<4")
+    assert (first.is_yanked, second.is_yanked, second.yanked_reason) == (True, True, 'bad "quote" <b>')
+    assert first.has_metadata
+    assert first.metadata_digests == {"sha256": "b" * 64}
+    assert not second.has_metadata
+    assert second.digests == {}
+
+
+def test_the_root_lists_projects() -> None:
+    names = ["a", "my-project"]
+    assert IndexPage.from_html(root_html(names).decode()).projects == names
+    assert IndexPage.from_json_data(json.loads(root_json(names))).projects == names
+    assert names_of(root_html(names).decode()) == names
+
+
+HOSTILE = st.text(min_size=1).filter(lambda name: name.strip("/ \t\n\r\f") == name and "/" not in name)
+
+
+@given(HOSTILE, st.none() | st.text(), st.none() | st.text())
+def test_hostile_names_are_inert(name: str, yanked: str | None, requires: str | None) -> None:
+    from urllib.parse import quote
+
+    file = File(name, "../f/" + quote(name, safe=""), yanked=yanked, requires_python=requires)
+    project = Project("p", (), (file,))
+    html = project_html(project).decode()
+    assert "<script" not in html.lower().replace("&lt;script", "")
+    assert html.count("<a ") == 1
+    data = json.loads(project_json(project))
+    assert data["files"][0]["filename"] == name
+    back = project_of("p", html)
+    assert len(back.files) == 1
+    assert back.files[0].url == file.url
+
+
+def test_a_static_page_says_the_same_in_json() -> None:
+    page = f"""<html><body><base href="https://evil.example/">
+    <A HREF='arrow-1.0.tar.gz#sha256={SHA}' data-requires-python="&gt;=3.8">arrow</A>
+    <a href="arrow-2.0-py3-none-any.whl#md5=x" data-yanked data-dist-info-metadata="sha256={SHA}">x</a>
+    <a href="sub/">sub</a><a>no link</a>"""
+    project = project_of("arrow", page)
+    assert project.versions == ("1.0", "2.0")
+    first, second = project.files
+    assert (first.name, first.url, first.sha256, first.requires_python) == (
+        "arrow-1.0.tar.gz",
+        "arrow-1.0.tar.gz",
+        SHA,
+        ">=3.8",
+    )
+    assert (second.sha256, second.yanked, second.has_metadata, second.metadata_sha256) == (None, "", True, SHA)
