@@ -10,11 +10,12 @@ from gateway.config import Settings, StorageSettings
 from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
 from gateway.edge.server import Limits, Listener, Server
 from gateway.errors import ConfigError, Problem
-from gateway.handler import Handler, OpsRoute
+from gateway.handler import AdminRoute, Handler, OpsRoute
 from gateway.index.catalog import Catalog
 from gateway.index.index import Index
 from gateway.index.site import Site
 from gateway.model import Page
+from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
@@ -72,6 +73,7 @@ class Gateway:
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
         self.url = ""
         self.site = self._build_site()
+        self.refresh_all = self.refresh  # where there are other workers, theirs too
         self._index = Index(
             self.storage,
             self.site,
@@ -94,13 +96,13 @@ class Gateway:
         listener = listener or bind(server)
         try:
             await self.storage.start()
-            routes = self._ops_routes()
+            routes, admin = self._ops_routes(), self._admin_routes()
             if ops.port is not None:
                 ops_socket = bind_tcp(server.host, ops.port, shared=server.workers > 1)
-                self._ops = await self._listen(self._handler(None, routes), ops_socket)
+                self._ops = await self._listen(self._handler(None, routes, admin), ops_socket)
                 log.info("operations endpoints are on %s", url_of(ops_socket, tls=self.tls is not None))
-                routes = {}
-            self._main = await self._listen(self._handler(self.storage, routes), listener)
+                routes, admin = {}, {}
+            self._main = await self._listen(self._handler(self.storage, routes, admin), listener)
         except BaseException:
             listener.close()
             await self.stop()
@@ -129,10 +131,13 @@ class Gateway:
         )
         return await Listener.open(Server(handler, handler.refuse, limits), listener, self.tls)
 
-    def _handler(self, storage: Storage | None, ops_routes: dict[str, OpsRoute]) -> Handler:
+    def _handler(
+        self, storage: Storage | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]
+    ) -> Handler:
         return Handler(
             storage,
             ops_routes,
+            admin_routes,
             index=self._index if storage is not None else None,
             base_path=self.settings.server.base_path,
             rewrite=self.settings.rewrite,
@@ -173,3 +178,10 @@ class Gateway:
             f"{prefix}/ready": self.readiness.ready,
             f"{prefix}/metrics": metrics,
         }
+
+    def _admin_routes(self) -> dict[str, AdminRoute]:
+        token = self.settings.ops.admin_token
+        if token is None or not token.get_secret_value():
+            return {}
+        admin = Admin(token.get_secret_value(), lambda: self.refresh_all())
+        return {f"{self.settings.ops.path_prefix}/-/refresh": admin.refresh}

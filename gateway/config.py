@@ -178,6 +178,9 @@ class OpsSettings(Section):
     port: int | None = Field(
         None, ge=0, le=65535, description="A port of their own, on server.host; unset: on the main one"
     )
+    admin_token: SecretStr | None = Field(
+        None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"
+    )
     ready_seconds: NonNegativeSeconds = Field(5.0, description="Seconds that an answer of /ready is reused")
 
 

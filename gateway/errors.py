@@ -39,6 +39,16 @@ class BadRequestError(GatewayError):
     public = "Bad request"
 
 
+class UnauthorizedError(GatewayError):
+    """The route needs a token that the request does not have (RFC 6750, 3)."""
+
+    status = 401
+    public = "This needs the token of ops.admin_token, as Authorization: Bearer …"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
 class NotFoundError(GatewayError):
     """No such object, or none that these credentials may see."""
 
@@ -50,10 +60,10 @@ class MethodNotAllowedError(GatewayError):
     """Anything but GET and HEAD (RFC 9110, 15.5.6)."""
 
     status = 405
-    public = "Method not allowed: this gateway is read-only"
+    public = "Method not allowed here"
 
-    def __init__(self, method: str) -> None:
-        super().__init__(f"method {method}", headers={"Allow": "GET, HEAD"})
+    def __init__(self, method: str, allowed: str = "GET, HEAD") -> None:
+        super().__init__(f"method {method}", headers={"Allow": allowed})
 
 
 class NotAcceptableError(GatewayError):

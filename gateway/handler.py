@@ -30,6 +30,7 @@ _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
 log = logging.getLogger("gateway")
 
 OpsRoute = Callable[[], Awaitable[Page]]
+AdminRoute = Callable[[str, str], Page]
 
 
 class Handler:
@@ -39,6 +40,7 @@ class Handler:
         self,
         storage: Storage | None,
         ops_routes: dict[str, OpsRoute],
+        admin_routes: dict[str, AdminRoute],
         *,
         index: Index | None,
         base_path: str,
@@ -49,6 +51,7 @@ class Handler:
     ) -> None:
         self._storage = storage
         self._ops_routes = ops_routes
+        self._admin_routes = admin_routes
         self._index = index
         self._base_path = base_path
         self._rewrite = rewrite
@@ -82,6 +85,9 @@ class Handler:
         return reply
 
     async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> Answer:
+        if self._admin_routes and (action := self._admin_routes.get(request.raw_path)) is not None:
+            exchange.route = "admin"
+            return action(request.method, request.headers.get("Authorization", ""))
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowedError(request.method)
         if request.version < HttpVersion10:

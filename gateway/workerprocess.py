@@ -40,6 +40,8 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, stopping.set)
         gateway = Gateway(self.wsgi)
+        # gunicorn takes SIGHUP for a reload: new workers, which know nothing yet, take the place of the old ones.
+        gateway.refresh_all = lambda: os.kill(self.ppid, signal.SIGHUP)
         try:
             await gateway.start(self.sockets[0].sock)
         except (ConfigError, OSError) as error:

@@ -202,3 +202,19 @@ def test_nothing_of_a_session_shows_in_the_logs(start_process: StartProcess, buc
     assert bucket.server.access_key not in written
     assert "AWS4-HMAC-SHA256" not in written
     assert "s3_code=NoSuchKey" in written
+
+
+def test_sighup_drops_what_is_known_of_the_storage(start_process: StartProcess, tmp_path: Path) -> None:
+    directory = tmp_path / "team" / "arrow"
+    directory.mkdir(parents=True)
+    (directory / "arrow-1.0.tar.gz").write_bytes(b"x")
+    process = start_process({"storage.dir": str(tmp_path / "team"), "index.refresh": "3600"})
+    url = process.wait_until_it_listens()
+    assert b"arrow-1.0.tar.gz" in get(f"{url}/arrow/")[1]
+    (directory / "arrow-2.0.tar.gz").write_bytes(b"x")
+    assert b"arrow-2.0" not in get(f"{url}/arrow/")[1]
+    process.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 20
+    while "listings are dropped" not in process.log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert b"arrow-2.0" in get(f"{url}/arrow/")[1]
