@@ -20,7 +20,7 @@ from gateway.edge.paths import key_of, parse_target, relative_directory
 from gateway.edge.reply import Reply
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.index.index import Index, PageRequest
-from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, Redirect, Stream
+from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, Redirect
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
 from gateway.storage.base import Storage
@@ -109,20 +109,25 @@ class Handler:
             self._storage, self._index, ObjectRequest(request.method, key, wanted, caller), path, query
         )
 
-    async def _object(
-        self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str
-    ) -> Stream | Redirect:
-        """An object; or, for what is a directory, the way to its page."""
-        key = request.key
-        try:
-            return await storage.fetch(request)
-        except NotFoundError:
-            if (alias := index.alias(key)) is not None:
-                with suppress(NotFoundError):
-                    return await storage.fetch(replace(request, key=alias))
-            if await index.is_page(key + "/") or await storage.is_directory(key + "/"):
-                return Redirect(relative_directory(path, query))
-            raise
+    async def _object(self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str) -> Answer:
+        """An object; or what the index has in its place; or, for what is a directory, the way to its page."""
+        alias = index.alias(request.key)
+        keys = [request.key, alias] if alias is not None else [request.key]
+        absent: NotFoundError | None = None
+        for key in keys:
+            try:
+                return await storage.fetch(request if key == request.key else replace(request, key=key))
+            except NotFoundError as error:
+                absent = absent or error
+        for key in reversed(keys):
+            with suppress(NotFoundError):
+                if (page := await index.companion(key, request.headers)) is not None:
+                    return page
+        folder = request.key + "/"
+        if await index.is_page(folder) or await storage.is_directory(folder):
+            return Redirect(relative_directory(path, query))
+        assert absent is not None
+        raise absent
 
     def _key(self, path: str) -> str:
         rewrite = self._rewrite

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from gateway.edge.headers import as_html
 from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import stored
+from gateway.index.metadata import WheelMetadata
 from gateway.index.site import Site
-from gateway.model import Answer, ObjectRequest, Redirect, Stream
+from gateway.model import Answer, ObjectRequest, Page, Redirect, Stream
 from gateway.storage.base import Storage
 
 
@@ -34,6 +35,7 @@ class Index:
         self._mode = mode
         self._index_document = index_document
         self._max_age = max_age
+        self._wheels = WheelMetadata(storage, max_age=max_age)
 
     async def page(self, request: PageRequest) -> Answer:
         """Raises NotFoundError where there is no page, and UpstreamBusyError where that can't be known."""
@@ -65,6 +67,10 @@ class Index:
     async def is_page(self, key: str) -> bool:
         """Whether `key`, which ends in a slash, is made a page of."""
         return self._site is not None and await self._site.exists(key)
+
+    async def companion(self, key: str, wanted: Mapping[str, str]) -> Page | None:
+        """What is made for `key` where there is no such object: the metadata of a wheel."""
+        return await self._wheels.page(key, wanted) if self._site is not None else None
 
     def alias(self, key: str) -> str | None:
         """The object that `key` stands for if there is none of that name."""

@@ -7,6 +7,7 @@ https://packaging.python.org/en/latest/specifications/source-distribution-format
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -33,6 +34,7 @@ class Release:
     version: Version
 
 
+@lru_cache(maxsize=4096)
 def normalize(name: str) -> str:
     """`My.Project`, `my_project` and `my-project` are one."""
     return canonicalize_name(name)

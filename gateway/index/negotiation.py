@@ -1,6 +1,7 @@
 """Which form of a page a client gets (PEP 691; RFC 9110, 12.5.1). Pure."""
 
 from enum import Enum
+from functools import lru_cache
 
 _PREFIX = "application/vnd.pypi.simple."
 
@@ -23,6 +24,7 @@ _OFFERED = {
 }
 
 
+@lru_cache(maxsize=256)  # clients of one kind say the same
 def choose(accept: str, wanted: str | None = None) -> Form | None:
     """The form that `Accept` likes best; None if it takes none of them. `wanted` is the value of `?format=`, which
     beats it."""
@@ -37,6 +39,7 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
     return best
 
 
+@lru_cache(maxsize=256)
 def takes_html(accept: str) -> bool:
     """Whether a page that is stored as HTML will do."""
     ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
@@ -44,6 +47,7 @@ def takes_html(accept: str) -> bool:
     return any(ranges.get(name, 0.0) > 0 for name in (*html, "text/*", "*/*"))
 
 
+@lru_cache(maxsize=256)
 def takes_gzip(accept_encoding: str) -> bool:
     return _parse(accept_encoding).get("gzip", 0.0) > 0
 

@@ -174,7 +174,8 @@ def _project(name: str, listing: Files, up: str, index_document: str) -> pages.P
                 url=up + quote(item.key, safe="/"),
                 size=item.size,
                 modified=item.modified,
-                has_metadata=f"{item.key}.metadata" in present,
+                # Of a wheel it is read out of it where it does not lie beside it.
+                has_metadata=filename.endswith(".whl") or f"{item.key}.metadata" in present,
             )
         )
     return pages.Project(name, tuple(str(version) for version in sorted(versions)), tuple(files))

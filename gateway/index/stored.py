@@ -25,6 +25,8 @@ def wants_json(accept: str, query: str) -> bool:
 
 def format_of(query: str) -> str | None:
     """The value of `?format=`. Raises BadRequestError if there are several."""
+    if not query:
+        return None
     values = parse_qs(query, keep_blank_values=True).get("format", [])
     if len(values) > 1:
         raise BadRequestError("two formats", public="The query must not have more than one format")

@@ -57,6 +57,9 @@ def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_pat
         yield team.wait_until_it_listens(), other.wait_until_it_listens()
         redirected = '"status": 302' in team.access_log.read_text()
         assert redirected == (request.param in ("redirected", "cloudfront"))
+        if request.param.startswith("generated") and request.function.__name__ in ("test_pip", "test_uv"):
+            asked = [json.loads(line)["path"] for line in team.access_log.read_text().splitlines()]
+            assert [path for path in asked if path.endswith(f"{PROJECT}-1.2.0-py3-none-any.whl.metadata")]
 
 
 def common_objects() -> dict[str, bytes]:
