@@ -12,7 +12,9 @@ from gateway.edge.server import Limits, Listener, Server
 from gateway.errors import ConfigError, Problem
 from gateway.handler import AdminRoute, Handler, OpsRoute
 from gateway.index.catalog import Catalog
+from gateway.index.facts import FactBook
 from gateway.index.index import Index
+from gateway.index.metadata import WheelMetadata
 from gateway.index.site import Site
 from gateway.model import Page
 from gateway.ops.admin import Admin
@@ -72,11 +74,15 @@ class Gateway:
         self.storage = build_storage(settings, self.metrics.upstream_fault)
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
         self.url = ""
-        self.site = self._build_site()
+        root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
+        wheels = WheelMetadata(self.storage, max_age=settings.index.max_age)
+        self.facts = FactBook(self.storage, root, wheels, compute=settings.index.compute_hashes)
+        self.site = self._build_site(root)
         self.refresh_all = self.refresh  # where there are other workers, theirs too
         self._index = Index(
             self.storage,
             self.site,
+            wheels=wheels,
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
             max_age=settings.index.max_age,
@@ -117,6 +123,7 @@ class Gateway:
             await self._main.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.drain(0)
+        await self.facts.close()
         await self.storage.close()
 
     async def _listen(self, handler: Handler, listener: socket.socket) -> Listener:
@@ -146,12 +153,11 @@ class Gateway:
             metrics=self.metrics,
         )
 
-    def _build_site(self) -> Site | None:
+    def _build_site(self, root: str) -> Site | None:
         """None where no page is made: what is stored is all there is."""
         settings = self.settings
         if settings.index.mode not in ("auto", "generated") or settings.storage.prepend_hash:
             return None
-        root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         catalog = Catalog(
             self.storage,
             root,
@@ -159,7 +165,13 @@ class Gateway:
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
         )
-        return Site(catalog, root, index_document=settings.rewrite.index_document, max_age=settings.index.max_age)
+        return Site(
+            catalog,
+            self.facts,
+            root,
+            index_document=settings.rewrite.index_document,
+            max_age=settings.index.max_age,
+        )
 
     def refresh(self) -> None:
         """Makes the next pages from new listings."""

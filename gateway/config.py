@@ -160,6 +160,9 @@ class IndexSettings(Section):
         "auto", description="Pages stored in the bucket (static), made from its listing (generated), or what there is"
     )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
+    compute_hashes: bool = Field(
+        True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
+    )
     max_age: int = Field(30, ge=0, description="Seconds that clients may keep a generated page without asking")
 
 

@@ -28,14 +28,23 @@ class PageRequest:
 class Index:
     """Answers for directories. Without a `site`, what is stored is all there is."""
 
-    def __init__(self, storage: Storage, site: Site | None, *, mode: str, index_document: str, max_age: int) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        site: Site | None,
+        *,
+        wheels: WheelMetadata,
+        mode: str,
+        index_document: str,
+        max_age: int,
+    ) -> None:
         """`mode` is auto, static, generated or off."""
         self._storage = storage
         self._site = site
         self._mode = mode
         self._index_document = index_document
         self._max_age = max_age
-        self._wheels = WheelMetadata(storage, max_age=max_age)
+        self._wheels = wheels
 
     async def page(self, request: PageRequest) -> Answer:
         """Raises NotFoundError where there is no page, and UpstreamBusyError where that can't be known."""

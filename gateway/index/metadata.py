@@ -32,11 +32,10 @@ class WheelMetadata:
     async def page(self, key: str, wanted: Mapping[str, str]) -> Page | None:
         """The answer for `key` if it names the metadata of a wheel that is there. Raises what reading it raises."""
         wheel = key.removesuffix(_SUFFIX)
-        release = parse(wheel.rpartition("/")[2])
-        if wheel == key or not wheel.endswith(".whl") or release is None:
+        if wheel == key or not wheel.endswith(".whl"):
             return None
         try:
-            body = await self._reading.once(wheel, lambda: self._read(wheel, release.project))
+            body = await self.metadata(wheel)
         except WheelError as error:
             log.warning("the metadata of %r can't be read: %s", wheel, error)
             return None
@@ -48,6 +47,13 @@ class WheelMetadata:
         }
         tags = {name: wanted[name] for name in ("if-match", "if-none-match") if name in wanted}
         return Page(304, b"", headers) if not_modified(tags, etag=etag, modified=0) else Page(200, body, headers)
+
+    async def metadata(self, wheel: str) -> bytes:
+        """METADATA of the wheel with this key. Raises WheelError, and what reading it raises."""
+        release = parse(wheel.rpartition("/")[2])
+        if release is None:
+            raise WheelError("its name is not a wheel's")
+        return await self._reading.once(wheel, lambda: self._read(wheel, release.project))
 
     async def _read(self, wheel: str, project: str) -> bytes:
         head = await self._fetch("HEAD", wheel, {})

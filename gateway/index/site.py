@@ -17,6 +17,7 @@ from gateway.errors import (
 )
 from gateway.index import pages
 from gateway.index.catalog import Catalog, Files, Projects
+from gateway.index.facts import FactBook
 from gateway.index.names import is_companion, is_hidden, normalize, parse
 from gateway.index.negotiation import Form, choose, takes_gzip
 from gateway.index.stored import format_of, unavailable
@@ -33,13 +34,14 @@ _MAX_PAGES = 1024
 class Site:
     """Pages made from the catalogue, each rendered once for as long as its listing stands."""
 
-    def __init__(self, catalog: Catalog, root: str, *, index_document: str, max_age: int) -> None:
+    def __init__(self, catalog: Catalog, facts: FactBook, root: str, *, index_document: str, max_age: int) -> None:
         """`root` is the key below which all is, with its slash."""
+        self._facts = facts
         self._catalog = catalog
         self._root = root
         self._index_document = index_document
         self._max_age = max_age
-        self._rendered: LRUCache[tuple[str, Form, bool, str], tuple[object, bytes, str]] = LRUCache(_MAX_PAGES)
+        self._rendered: LRUCache[tuple[str, Form, bool, str], tuple[object, int, bytes, str]] = LRUCache(_MAX_PAGES)
 
     def refresh(self) -> None:
         """The next page of each project is made from a new listing."""
@@ -120,23 +122,25 @@ class Site:
 
     async def _project_page(self, project: str, up: str, form: Form) -> tuple[Source, Callable[[], bytes]]:
         files = await self._catalog.files(project)
+        self._facts.want_once(project, files.value.objects)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
-        return files, lambda: render(_project(project, files.value, up, self._index_document))
+        return files, lambda: render(_project(project, files.value, up, self._index_document, self._facts))
 
     def _body(
         self, project: str, form: Form, gzipped: bool, up: str, source: Source, render: Callable[[], bytes]
     ) -> tuple[bytes, str, str | None]:
         slot = project, form, gzipped, up
         made = self._rendered.get(slot)
-        if made is None or made[0] is not source.value:
+        generation = self._facts.generation[project]
+        if made is None or made[0] is not source.value or made[1] != generation:
             body = render()
             digest = hashlib.sha256(body).hexdigest()[:32]
             if gzipped and len(body) >= _GZIP_FROM_BYTES:
-                made = source.value, gzip.compress(body, compresslevel=6, mtime=0), f'"{digest}-gzip"'
+                made = source.value, generation, gzip.compress(body, compresslevel=6, mtime=0), f'"{digest}-gzip"'
             else:
-                made = source.value, body, f'"{digest}"'
+                made = source.value, generation, body, f'"{digest}"'
             self._rendered[slot] = made
-        return made[1], made[2], "gzip" if made[2].endswith('-gzip"') else None
+        return made[2], made[3], "gzip" if made[3].endswith('-gzip"') else None
 
     def _headers(self, form: Form, source: Source) -> dict[str, str]:
         headers = {
@@ -154,7 +158,7 @@ class Site:
         return headers
 
 
-def _project(name: str, listing: Files, up: str, index_document: str) -> pages.Project:
+def _project(name: str, listing: Files, up: str, index_document: str, facts: FactBook) -> pages.Project:
     """What a listing says of a project. Files of other projects that lie in its folder are not its own."""
     present = {item.key for item in listing.objects}
     files = []
@@ -168,12 +172,15 @@ def _project(name: str, listing: Files, up: str, index_document: str) -> pages.P
             continue
         if release is not None:
             versions.add(release.version)
+        known = facts.of(item)
         files.append(
             pages.File(
                 name=filename,
                 url=up + quote(item.key, safe="/"),
                 size=item.size,
                 modified=item.modified,
+                sha256=known.sha256,
+                requires_python=known.requires_python,
                 # Of a wheel it is read out of it where it does not lie beside it.
                 has_metadata=filename.endswith(".whl") or f"{item.key}.metadata" in present,
             )

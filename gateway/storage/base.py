@@ -65,6 +65,9 @@ class Storage(Protocol):
     async def children(self, prefix: str = "") -> "Children":
         """What lies right below `prefix`, which is empty or ends with a slash."""
 
+    async def sha256(self, key: str) -> str | None:
+        """The SHA-256 of an object, in hex, if the storage has been told of it; never computed."""
+
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         """The objects whose keys start with `prefix`, in key order, at most `limit`."""
 

@@ -1,6 +1,8 @@
 """The bucket as a whole: what is in it, and whether it is there."""
 
+import base64
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -13,6 +15,8 @@ from gateway.storage.layout import Layout
 from gateway.storage.signed import Request, SignedClient
 
 _CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
+_HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_BASE64_SHA256 = re.compile(r"[0-9A-Za-z+/]{43}=")
 # The one region that must not be named.
 _FIRST_REGION = "us-east-1"
 
@@ -57,6 +61,19 @@ class Bucket:
             token = page.next_token
             if token is None:
                 return Children(tuple(objects), tuple(folders))
+
+    async def sha256(self, path: str) -> str | None:
+        """As the uploader has said in the object's metadata (pypicloud does), or as S3 itself has checked it."""
+        request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
+        answer = (await self._client.perform(request)).upstream
+        answer.close()
+        for name in ("x-amz-meta-sha256", "x-amz-meta-hash_sha256", "x-amz-meta-hash-sha256"):
+            if _HEX_SHA256.fullmatch(value := answer.headers.get(name, "")):
+                return value.lower()
+        # One of an upload in parts is a hash of hashes; it has a count after it.
+        if _BASE64_SHA256.fullmatch(value := answer.headers.get("x-amz-checksum-sha256", "")):
+            return base64.b64decode(value).hex()
+        return None
 
     async def first(self) -> StoredObject | None:
         """Any object. Raises what the bucket says where it can't be listed."""

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -58,7 +59,8 @@ class Connector:
             proxy.host if proxy else name,
             proxy.port if proxy else port,
             ssl=self._tls_context() if (proxy.tls if proxy else tls) else None,
-            happy_eyeballs_delay=0.25,  # RFC 8305
+            # RFC 8305. With one address there is no race to run; one that is cancelled when it is won leaks a socket.
+            happy_eyeballs_delay=None if _is_address(proxy.host if proxy else name) else 0.25,
         )
         if proxy and tls:
             try:
@@ -80,6 +82,14 @@ class Connector:
                 tls.load_cert_chain(certificate, key[0] if key else None, password=_no_password)
             self._tls = tls
         return self._tls
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _no_password() -> str:

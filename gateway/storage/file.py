@@ -85,6 +85,9 @@ class FileStorage:
         objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
         return Children(tuple(objects), tuple(folders))
 
+    async def sha256(self, key: str) -> None:
+        """A file system knows of none."""
+
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         found = islice(self._tree.walk(self._prefix + prefix), limit)
         while batch := await asyncio.to_thread(lambda: [*islice(found, _LISTING_BATCH)]):

@@ -151,6 +151,9 @@ class S3Storage:
     async def children(self, prefix: str = "") -> Children:
         return await self._bucket.children(prefix)
 
+    async def sha256(self, key: str) -> str | None:
+        return await self._bucket.sha256(self._path(key))
+
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         return self._bucket.list(prefix, limit=limit)
 

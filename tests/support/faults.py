@@ -254,7 +254,7 @@ async def _list(answer: Answer) -> None:
         keys = [key for key in keys if "/" not in key[len(prefix) :]]
     contents = "".join(
         f"<Contents><Key>{escape(key)}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
-        f"<ETag>&quot;x&quot;</ETag><Size>{len(answer.bucket.objects[key])}</Size></Contents>"
+        f"<ETag>&quot;{hashlib.md5(answer.bucket.objects[key]).hexdigest()}&quot;</ETag><Size>{len(answer.bucket.objects[key])}</Size></Contents>"
         for key in keys[:limit]
     ) + "".join(f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in sorted(folders))
     more = f"<NextContinuationToken>{keys[limit - 1]}</NextContinuationToken>" if len(keys) > limit else ""

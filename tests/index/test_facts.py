@@ -1,0 +1,140 @@
+"""Hashes and Requires-Python in pages: where they come from, in which order, and never a wrong one."""
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+
+import pytest
+
+from gateway.app import Gateway
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.bucket import Bucket
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import fetch
+from tests.support.wheels import wheel
+
+JSON = "application/vnd.pypi.simple.v1+json"
+NAME, CONTENT = wheel("proj", "1.0")
+SHA = hashlib.sha256(CONTENT).hexdigest()
+OTHER = "ab" * 32
+
+
+async def files(gateway: Gateway) -> dict[str, dict[str, object]]:
+    """Of the project's page, once everything is known."""
+    for _ in range(2):
+        answer = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
+        await gateway.facts.settled()
+    return {file["filename"]: file for file in json.loads(answer.body)["files"]}
+
+
+async def test_a_hash_is_computed_behind_the_page(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"proj/{NAME}": CONTENT, "proj/proj-0.9.tar.gz": b"sdist", "proj/notes.txt": b"x"}
+    gateway = await start_gateway(faulty_settings)
+    first = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
+    assert [file["hashes"] for file in json.loads(first.body)["files"]] == [{}, {}, {}]
+    found = await files(gateway)
+    assert found[NAME]["hashes"] == {"sha256": SHA}
+    assert found["proj-0.9.tar.gz"]["hashes"] == {"sha256": hashlib.sha256(b"sdist").hexdigest()}
+    assert found["notes.txt"]["hashes"] == {}, "it is no release"
+    faulty.requests.clear()
+    gateway.refresh()
+    assert (await files(gateway))[NAME]["hashes"] == {"sha256": SHA}
+    assert {request.method for request in faulty.requests if "list-type" not in request.target} == set()
+
+
+async def test_without_computing_what_nothing_tells_is_not_told(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"proj/proj-0.9.tar.gz": b"sdist"}
+    gateway = await start_gateway(faulty_settings | {"index.compute_hashes": "false"})
+    assert (await files(gateway))["proj-0.9.tar.gz"]["hashes"] == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "beside", "expected"),
+    [
+        ([("x-amz-meta-sha256", OTHER.upper())], None, OTHER),
+        ([("x-amz-meta-hash_sha256", OTHER)], None, OTHER),
+        ([("x-amz-checksum-sha256", base64.b64encode(bytes.fromhex(OTHER)).decode())], None, OTHER),
+        ([], f"{OTHER}  {NAME}\n".encode(), OTHER),
+        ([("x-amz-meta-sha256", OTHER)], f"{'cd' * 32}\n".encode(), OTHER),
+        ([("x-amz-meta-sha256", "nonsense")], b"nonsense", SHA),
+        ([("x-amz-checksum-sha256", base64.b64encode(bytes.fromhex(OTHER)).decode() + "-3")], None, SHA),
+    ],
+)
+async def test_what_is_told_comes_first(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    headers: list[tuple[str, str]],
+    beside: bytes | None,
+    expected: str,
+) -> None:
+    faulty.objects[f"proj/{NAME}"] = CONTENT
+    faulty.headers[f"proj/{NAME}"] = headers
+    if beside is not None:
+        faulty.objects[f"proj/{NAME}.sha256"] = beside
+    gateway = await start_gateway(faulty_settings)
+    assert (await files(gateway))[NAME]["hashes"] == {"sha256": expected}
+
+
+async def test_requires_python_is_read_out_of_the_wheel(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(
+            "proj-2.0.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: proj\nVersion: 2.0\nRequires-Python: >=3.11,<4\n",
+        )
+    faulty.objects = {"proj/proj-2.0-py3-none-any.whl": buffer.getvalue(), f"proj/{NAME}": CONTENT}
+    faulty.objects["proj/proj-3.0-py3-none-any.whl"] = b"no wheel"
+    found = await files(await start_gateway(faulty_settings))
+    assert found["proj-2.0-py3-none-any.whl"]["requires-python"] == ">=3.11,<4"
+    assert "requires-python" not in found[NAME]
+    assert found["proj-3.0-py3-none-any.whl"]["hashes"] != {}
+
+
+async def test_a_file_that_is_replaced_never_gets_the_hash_of_another(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    bucket_etag = hashlib.md5(b"one").hexdigest()
+    faulty.objects = {"proj/proj-1.0.tar.gz": b"one"}
+    gateway = await start_gateway(faulty_settings | {"index.refresh": "0"})
+    storage = gateway.storage
+    listed = [item async for item in storage.list("proj/")]
+    assert len(listed) == 1
+    assert bucket_etag
+    faulty.objects = {"proj/proj-1.0.tar.gz": b"two"}
+    found = (await files(gateway))["proj-1.0.tar.gz"]["hashes"]
+    assert found in ({}, {"sha256": hashlib.sha256(b"two").hexdigest()})
+
+
+async def test_what_can_t_be_found_out_now_is_asked_for_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"proj/proj-1.0.tar.gz": b"sdist"}
+    gateway = await start_gateway(faulty_settings | {"index.refresh": "0", "storage.max_attempts": "1"})
+
+    async def failing(answer: faults.Answer) -> None:
+        listing = "list-type" in answer.request.target
+        await (faults.healthy if listing else error(500, "InternalError"))(answer)
+
+    faulty.then(failing, times=4)
+    answer = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
+    assert answer.status == 200
+    await gateway.facts.settled()
+    assert (await files(gateway))["proj-1.0.tar.gz"]["hashes"] == {"sha256": hashlib.sha256(b"sdist").hexdigest()}
+
+
+async def test_on_a_real_server(bucket: Bucket, start_gateway: StartGateway) -> None:
+    bucket.put(f"proj/{NAME}", CONTENT)
+    bucket.client.put_object(Bucket=bucket.name, Key="proj/proj-2.0.tar.gz", Body=b"x", Metadata={"hash_sha256": OTHER})
+    found = await files(await start_gateway(bucket.settings()))
+    assert found[NAME]["hashes"] == {"sha256": SHA}
+    assert found["proj-2.0.tar.gz"]["hashes"] == {"sha256": OTHER}
