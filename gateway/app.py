@@ -16,6 +16,7 @@ from gateway.index.facts import FactBook
 from gateway.index.index import Index
 from gateway.index.metadata import WheelMetadata
 from gateway.index.site import Site
+from gateway.index.whole import WholeCatalog
 from gateway.model import Page
 from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
@@ -123,7 +124,8 @@ class Gateway:
             await self._main.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.drain(0)
-        await self.facts.close()
+        if self.site is not None:
+            await self.site.close()
         await self.storage.close()
 
     async def _listen(self, handler: Handler, listener: socket.socket) -> Listener:
@@ -156,9 +158,10 @@ class Gateway:
     def _build_site(self, root: str) -> Site | None:
         """None where no page is made: what is stored is all there is."""
         settings = self.settings
-        if settings.index.mode not in ("auto", "generated") or settings.storage.prepend_hash:
+        if settings.index.mode not in ("auto", "generated"):
             return None
-        catalog = Catalog(
+        by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
+        catalog = (Catalog if by_folder else WholeCatalog)(
             self.storage,
             root,
             index_document=settings.rewrite.index_document,

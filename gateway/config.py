@@ -159,6 +159,9 @@ class IndexSettings(Section):
     mode: Literal["auto", "static", "generated", "off"] = Field(
         "auto", description="Pages stored in the bucket (static), made from its listing (generated), or what there is"
     )
+    layout: Literal["project", "flat"] = Field(
+        "project", description="A folder for each project; flat: files lie anywhere, and are told by their names"
+    )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
@@ -234,9 +237,6 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
-    if settings.index.mode == "generated" and storage.prepend_hash:
-        message = "can't be generated with storage.prepend_hash in this version"
-        found.append(("index.mode", message, "storage.prepend_hash"))
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
     return found

@@ -58,6 +58,9 @@ class Catalog:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
         return await _if_permitted(self._files, project)
 
+    async def close(self) -> None:
+        """There is nothing under way."""
+
     def expire(self) -> None:
         """What is known must be listed again."""
         self._projects.expire()

@@ -21,6 +21,7 @@ from gateway.index.facts import FactBook
 from gateway.index.names import is_companion, is_hidden, normalize, parse
 from gateway.index.negotiation import Form, choose, takes_gzip
 from gateway.index.stored import format_of, unavailable
+from gateway.index.whole import WholeCatalog
 from gateway.model import Page, Redirect
 from gateway.storage.conditions import not_modified
 
@@ -34,7 +35,9 @@ _MAX_PAGES = 1024
 class Site:
     """Pages made from the catalogue, each rendered once for as long as its listing stands."""
 
-    def __init__(self, catalog: Catalog, facts: FactBook, root: str, *, index_document: str, max_age: int) -> None:
+    def __init__(
+        self, catalog: Catalog | WholeCatalog, facts: FactBook, root: str, *, index_document: str, max_age: int
+    ) -> None:
         """`root` is the key below which all is, with its slash."""
         self._facts = facts
         self._catalog = catalog
@@ -46,6 +49,11 @@ class Site:
     def refresh(self) -> None:
         """The next page of each project is made from a new listing."""
         self._catalog.expire()
+
+    async def close(self) -> None:
+        """Ends what goes on in the background."""
+        await self._catalog.close()
+        await self._facts.close()
 
     def alias(self, key: str) -> str | None:
         """The key that one below `simple/` stands for too: a static page's relative links lead there."""

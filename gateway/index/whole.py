@@ -1,0 +1,148 @@
+"""What projects there are where no folder tells: a catalogue of everything, read in the background."""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gateway.cache.aged import Aged
+from gateway.cache.flight import Flight
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.index.catalog import Files, Projects
+from gateway.index.names import is_companion, normalize, parse
+from gateway.storage.base import Storage, StoredObject
+
+T = TypeVar("T")
+
+_MIN_PAUSE_SECONDS = 1.0
+_YIELD_EVERY = 500
+
+log = logging.getLogger("gateway.index")
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    projects: Projects
+    files: Mapping[str, Files]
+    taken: float
+
+
+class WholeCatalog:
+    """Projects by the names of their files, wherever below `root` those lie. Listed whole, again and again.
+
+    The first who asks waits for the first listing; later ones get the last, while the next is made.
+    """
+
+    def __init__(
+        self, storage: Storage, root: str, *, index_document: str, refresh: float, stale_seconds: float
+    ) -> None:
+        """As Catalog (catalog.py)."""
+        self._storage = storage
+        self._root = root
+        self._index_document = index_document
+        self._refresh = refresh
+        self._stale_seconds = stale_seconds
+        self._snapshot: _Snapshot | None = None
+        self._expired = False
+        self._failed: GatewayError | None = None
+        self._loading = Flight[_Snapshot]()
+        self._loop: asyncio.Task[None] | None = None
+
+    async def projects(self) -> Aged[Projects]:
+        """Raises what keeps the storage from being listed."""
+        snapshot = await self._current()
+        if not snapshot.projects.folders and not snapshot.projects.has_page:
+            raise NotFoundError("the storage has no projects")
+        return self._aged(snapshot, snapshot.projects)
+
+    async def files(self, project: str) -> Aged[Files]:
+        """Of a project by its normalised name. Raises NotFoundError if there is no such project."""
+        snapshot = await self._current()
+        found = snapshot.files.get(project)
+        if found is None:
+            raise NotFoundError(f"no release of a project {project!r}")
+        return self._aged(snapshot, found)
+
+    def expire(self) -> None:
+        """What is known must be listed again."""
+        self._expired = True
+
+    async def close(self) -> None:
+        """Ends the listing in the background."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+
+    def _aged(self, snapshot: _Snapshot, value: T) -> Aged[T]:
+        return Aged(value, time.monotonic() - snapshot.taken, stale=self._failed is not None)
+
+    async def _current(self) -> _Snapshot:
+        snapshot = self._snapshot
+        if snapshot is None or self._expired:
+            try:
+                snapshot = await self._loading.once("", self._load)
+            except GatewayError:
+                if snapshot is None:
+                    raise
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
+        if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:
+            raise self._failed
+        return snapshot
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(max(self._refresh, _MIN_PAUSE_SECONDS))
+            try:
+                await self._loading.once("", self._load)
+            except GatewayError as error:
+                log.warning("the storage can't be listed; pages stay as they are: %s", error)
+
+    async def _load(self) -> _Snapshot:
+        self._expired = False
+        taken = time.monotonic()
+        try:
+            self._snapshot = snapshot = await self._list(taken)
+        except NotFoundError as error:
+            # Not permitted: that does not mean that nothing is there.
+            self._failed = UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
+            raise self._failed from error
+        except GatewayError as error:
+            self._failed = error
+            raise
+        self._failed = None
+        return snapshot
+
+    async def _list(self, taken: float) -> _Snapshot:
+        objects: defaultdict[str, list[StoredObject]] = defaultdict(list)
+        companions: list[tuple[str, StoredObject]] = []
+        with_page: defaultdict[str, set[str]] = defaultdict(set)
+        has_page = False
+        count = 0
+        async for item in self._storage.list(self._root):
+            count += 1
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)  # requests go on meanwhile
+            key = item.key.removeprefix(self._root)
+            folder, _, name = key.rpartition("/")
+            item = StoredObject(key, item.size, item.etag, item.modified)
+            if key == self._index_document:
+                has_page = True
+            elif name == self._index_document and "/" not in folder:
+                with_page[normalize(folder)].add(folder)
+            elif is_companion(name):
+                companions.append((name.rpartition(".")[0], item))
+            elif (release := parse(name)) is not None:
+                objects[release.project].append(item)
+        for name, item in companions:
+            release = parse(name)
+            if release is not None and release.project in objects:
+                objects[release.project].append(item)
+        files = {
+            project: Files(tuple(objects.get(project, ())), frozenset(with_page.get(project, ())))
+            for project in {*objects, *with_page}
+        }
+        return _Snapshot(Projects({project: (project,) for project in files}, has_page), files, taken)

@@ -1,0 +1,146 @@
+"""The index of a bucket whose folders tell nothing: flat, or pypicloud's with its hashes."""
+
+import asyncio
+import hashlib
+import json
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.errors import NotFoundError, UpstreamError
+from gateway.index.whole import WholeCatalog
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.wheels import wheel
+
+JSON = "application/vnd.pypi.simple.v1+json"
+NAME, CONTENT = wheel("my_project", "1.0")
+
+
+async def get(gateway: Gateway, target: str, **headers: str) -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, headers=headers)
+
+
+async def names(gateway: Gateway, target: str) -> list[str]:
+    return [file["filename"] for file in json.loads((await get(gateway, target, Accept=JSON)).body)["files"]]
+
+
+async def test_a_flat_bucket(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {
+        NAME: CONTENT,
+        "old/my_project-0.9.tar.gz": b"x",
+        "other-1.0.tar.gz": b"x",
+        "other-1.0.tar.gz.sha256": b"ab" * 32,
+        "README.txt": b"x",
+    }
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat"})
+    root = json.loads((await get(gateway, "/", Accept=JSON)).body)
+    assert root["projects"] == [{"name": "my-project"}, {"name": "other"}]
+    for path in ("/my-project/", "/simple/my-project/"):
+        assert set(await names(gateway, path)) == {NAME, "my_project-0.9.tar.gz"}
+    page = (await get(gateway, "/simple/my-project/")).body
+    assert f'href="../../{NAME}'.encode() in page
+    assert b'href="../../old/my_project-0.9.tar.gz' in page
+    assert (await get(gateway, f"/{NAME}")).body == CONTENT
+    assert (await get(gateway, f"/{NAME}.metadata")).status == 200
+    assert (await get(gateway, "/simple/My_Project/")).headers["location"] == "../my-project/"
+    assert (await get(gateway, "/nope/")).status == 404
+    await gateway.facts.settled()
+    other = json.loads((await get(gateway, "/other/", Accept=JSON)).body)["files"]
+    await gateway.facts.settled()
+    other = json.loads((await get(gateway, "/other/", Accept=JSON)).body)["files"]
+    assert other[0]["hashes"] == {"sha256": "ab" * 32}
+
+
+async def test_pypiclouds_bucket(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    def stored(project: str, file: str) -> str:
+        return f"pypi/{hashlib.md5(file.encode()).hexdigest()[:4]}/{project}/{file}"
+
+    faulty.objects = {
+        stored("my-project", NAME): CONTENT,
+        stored("my-project", "my_project-0.9.tar.gz"): b"x",
+        "elsewhere/other-1.0.tar.gz": b"x",
+    }
+    gateway = await start_gateway(faulty_settings | {"storage.prepend_hash": "true", "storage.prefix": "pypi"})
+    assert set(await names(gateway, "/simple/my-project/")) == {NAME, "my_project-0.9.tar.gz"}
+    page = (await get(gateway, "/my-project/")).body
+    assert f'href="../my-project/{NAME}'.encode() in page
+    assert (await get(gateway, f"/my-project/{NAME}")).body == CONTENT
+    assert b"other" not in (await get(gateway, "/")).body
+
+
+async def test_a_page_of_ones_own_comes_first(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"my-project/index.html": b"<a>", NAME: CONTENT}
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat"})
+    assert (await get(gateway, "/my-project/")).body == b"<a>"
+
+
+async def test_one_listing_serves_all_and_is_renewed_when_told(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"p{number}-1.0.tar.gz": b"x" for number in range(2500)}
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat", "index.compute_hashes": "false"})
+    answers = await asyncio.gather(*(get(gateway, f"/p{number}/") for number in range(50)))
+    assert {answer.status for answer in answers} == {200}
+    assert sum("list-type" in request.target for request in faulty.requests) == 3
+    faulty.objects["new-1.0.tar.gz"] = b"x"
+    assert (await get(gateway, "/new/")).status == 404
+    gateway.refresh()
+    assert (await get(gateway, "/new/")).status == 200
+
+
+async def test_it_is_read_again_in_the_background(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    settings = {"index.layout": "flat", "index.refresh": "0", "index.compute_hashes": "false"}
+    gateway = await start_gateway(faulty_settings | settings)
+    assert await names(gateway, "/p/") == ["p-1.0.tar.gz"]
+    faulty.objects["p-2.0.tar.gz"] = b"x"
+    seen = len([request for request in faulty.requests if "list-type" in request.target])
+    await faulty.until(lambda: len([r for r in faulty.requests if "list-type" in r.target and r.done.is_set()]) > seen)
+    for _ in range(100):
+        if len(await names(gateway, "/p/")) == 2:
+            break
+    assert await names(gateway, "/p/") == ["p-1.0.tar.gz", "p-2.0.tar.gz"]
+
+
+async def test_while_it_can_t_be_listed_what_is_known_stays(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    settings = {"index.layout": "flat", "storage.max_attempts": "1", "index.compute_hashes": "false"}
+    gateway = await start_gateway(faulty_settings | settings)
+    assert (await get(gateway, "/p/")).status == 200
+
+    async def failing(answer: faults.Answer) -> None:
+        listing = "list-type" in answer.request.target
+        await (error(500, "InternalError") if listing else faults.healthy)(answer)
+
+    faulty.then(failing, times=50)
+    gateway.refresh()
+    stale = await get(gateway, "/p/")
+    assert (stale.status, stale.headers["warning"]) == (200, '110 - "Response is Stale"')
+    unknown = await start_gateway(faulty_settings | settings)
+    assert (await get(unknown, "/p/")).status == 503
+
+
+async def test_a_refused_listing_is_no_empty_one(
+    faulty: FaultyBucket, start_gateway: StartGateway, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings)
+    catalog = WholeCatalog(gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=0)
+    faulty.then(error(403, "AccessDenied"))
+    with pytest.raises(UpstreamError):
+        await catalog.projects()
+    with pytest.raises(NotFoundError):
+        await catalog.projects()
+    await catalog.close()
