@@ -103,6 +103,11 @@ async def _if_permitted(cache: AgedCache[str, T], key: str) -> Aged[T]:
     try:
         return await cache.get(key)
     except GatewayError as error:
-        if error.code == _ACCESS_DENIED:
-            raise NotFoundError("no permission to list the bucket, so no page can be made", code=error.code) from error
-        raise
+        raise not_permitted(error) from error
+
+
+def not_permitted(error: GatewayError) -> GatewayError:
+    """Where nothing may be listed, what is stored is all there is. Any other error is what it is."""
+    if error.code != _ACCESS_DENIED:
+        return error
+    return NotFoundError("no permission to list the bucket, so no page can be made", code=error.code)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
-from gateway.index.catalog import Files, Projects
+from gateway.index.catalog import Files, Projects, not_permitted
 from gateway.index.names import is_companion, normalize, parse
 from gateway.storage.base import Storage, StoredObject
 
@@ -84,9 +84,9 @@ class WholeCatalog:
         if snapshot is None or self._expired:
             try:
                 snapshot = await self._loading.once("", self._load)
-            except GatewayError:
+            except GatewayError as error:
                 if snapshot is None:
-                    raise
+                    raise not_permitted(error) from error
         if self._loop is None:
             self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
         if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:

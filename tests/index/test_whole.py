@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gateway.app import Gateway
-from gateway.errors import NotFoundError, UpstreamError
+from gateway.errors import NotFoundError
 from gateway.index.whole import WholeCatalog
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -133,14 +133,18 @@ async def test_while_it_can_t_be_listed_what_is_known_stays(
     assert (await get(unknown, "/p/")).status == 503
 
 
-async def test_a_refused_listing_is_no_empty_one(
+async def test_a_listing_that_is_refused_later_takes_nothing_away(
     faulty: FaultyBucket, start_gateway: StartGateway, faulty_settings: dict[str, str]
 ) -> None:
     gateway = await start_gateway(faulty_settings)
-    catalog = WholeCatalog(gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=0)
+    catalog = WholeCatalog(gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=100)
     faulty.then(error(403, "AccessDenied"))
-    with pytest.raises(UpstreamError):
+    with pytest.raises(NotFoundError, match="no permission to list"):
         await catalog.projects()
-    with pytest.raises(NotFoundError):
-        await catalog.projects()
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    assert set((await catalog.projects()).value.folders) == {"p"}
+    faulty.then(error(403, "AccessDenied"))
+    catalog.expire()
+    known = await catalog.projects()
+    assert (set(known.value.folders), known.stale) == ({"p"}, True)
     await catalog.close()
