@@ -76,20 +76,3 @@ def test_hostile_names_are_inert(name: str, yanked: str | None, requires: str | 
     back = project_of("p", html)
     assert len(back.files) == 1
     assert back.files[0].url == file.url
-
-
-def test_a_static_page_says_the_same_in_json() -> None:
-    page = f"""<html><body><base href="https://evil.example/">
-    <A HREF='arrow-1.0.tar.gz#sha256={SHA}' data-requires-python="&gt;=3.8">arrow</A>
-    <a href="arrow-2.0-py3-none-any.whl#md5=x" data-yanked data-dist-info-metadata="sha256={SHA}">x</a>
-    <a href="sub/">sub</a><a>no link</a>"""
-    project = project_of("arrow", page)
-    assert project.versions == ("1.0", "2.0")
-    first, second = project.files
-    assert (first.name, first.url, first.sha256, first.requires_python) == (
-        "arrow-1.0.tar.gz",
-        "arrow-1.0.tar.gz",
-        SHA,
-        ">=3.8",
-    )
-    assert (second.sha256, second.yanked, second.has_metadata, second.metadata_sha256) == (None, "", True, SHA)

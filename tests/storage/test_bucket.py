@@ -1,0 +1,61 @@
+"""The bucket as a whole, from a server that pages and one that answers oddly."""
+
+import base64
+
+import pytest
+
+from gateway.errors import UpstreamError
+from gateway.storage.s3 import S3Storage
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import FaultyBucket
+
+
+@pytest.fixture
+async def storage(start_gateway: StartGateway, faulty_settings: dict[str, str]) -> S3Storage:
+    storage = (await start_gateway(faulty_settings | {"storage.prefix": "pypi"})).storage
+    assert isinstance(storage, S3Storage)
+    return storage
+
+
+async def test_children_are_what_lies_right_below(faulty: FaultyBucket, storage: S3Storage) -> None:
+    faulty.objects = {f"pypi/{key}": b"x" for key in ("a", "p/1", "p/2", "p/q/3", "r/4")} | {"other/5": b"x"}
+    root = await storage.children()
+    assert ([item.key for item in root.objects], root.folders) == (["a"], ("p", "r"))
+    inner = await storage.children("p/")
+    assert ([item.key for item in inner.objects], inner.folders) == (["p/1", "p/2"], ("q",))
+    nothing = await storage.children("nope/")
+    assert (nothing.objects, nothing.folders) == ((), ())
+
+
+async def test_children_come_in_as_many_answers_as_it_takes(faulty: FaultyBucket, storage: S3Storage) -> None:
+    faulty.objects = {f"pypi/{number:05}": b"x" for number in range(2500)}
+    assert len((await storage.children()).objects) == 2500
+    assert len(faulty.requests) == 3
+
+
+async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: FaultyBucket, storage: S3Storage) -> None:
+    for body in (b"", b"<html>maintenance</html>", b"<ListBucketResult>"):
+        faulty.then(faults.serving(body, []))
+        with pytest.raises(UpstreamError, match="can't be read"):
+            await storage.children()
+
+
+@pytest.mark.parametrize(
+    ("headers", "sha256"),
+    [
+        ([("x-amz-meta-sha256", "AB" * 32)], "ab" * 32),
+        ([("x-amz-checksum-sha256", base64.b64encode(b"\1" * 32).decode())], "01" * 32),
+        ([("x-amz-checksum-sha256", base64.b64encode(b"\1" * 32).decode() + "-2")], None),
+        ([("x-amz-meta-sha256", "ab" * 31)], None),
+        ([], None),
+    ],
+)
+async def test_the_hash_that_the_bucket_knows(
+    faulty: FaultyBucket, storage: S3Storage, headers: list[tuple[str, str]], sha256: str | None
+) -> None:
+    faulty.objects["pypi/k"] = b"x"
+    faulty.headers["pypi/k"] = headers
+    assert await storage.sha256("k") == sha256
+    assert faulty.requests[-1].headers["x-amz-checksum-mode"] == "ENABLED"
+    assert "x-amz-checksum-mode" in faulty.requests[-1].headers["authorization"], "it is signed"

@@ -1,0 +1,62 @@
+"""The composition root: which storage the settings name, and what happens when it can't be had."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway, build_credentials, build_storage
+from gateway.errors import ConfigError
+from gateway.sources import load
+from gateway.storage.file import FileStorage
+from gateway.storage.s3 import S3Storage
+from tests.conftest import StartGateway
+from tests.support.http import fetch
+
+
+class Custom(FileStorage):
+    """A backend of somebody else's: made from the storage settings."""
+
+    def __init__(self, settings: object) -> None:
+        super().__init__(settings.dir)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        ({}, FileStorage),
+        ({"storage.bucket": "packages"}, S3Storage),
+        ({"storage.bucket": "packages", "storage.backend": "file"}, FileStorage),
+        ({"storage.backend": "tests.test_app:Custom"}, FileStorage),
+    ],
+)
+def test_the_backend_that_is_named(settings: dict[str, str], kind: type) -> None:
+    assert isinstance(build_storage(load(settings, environ={}, cwd=Path("/"))), kind)
+
+
+async def test_a_backend_of_somebody_else_s_serves(start_gateway: StartGateway, tmp_path: Path) -> None:
+    (tmp_path / "k").write_bytes(b"content")
+    gateway = await start_gateway({"storage.backend": "tests.test_app:Custom", "storage.dir": str(tmp_path)})
+    assert (await fetch(int(gateway.url.rpartition(":")[2]), "/k")).body == b"content"
+
+
+@pytest.mark.parametrize("backend", ["no.such.module:Thing", "gateway.app:NoSuchClass"])
+def test_a_backend_that_can_t_be_loaded_is_named(backend: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        build_storage(load({"storage.backend": backend}, environ={}, cwd=Path("/")))
+    assert [problem.key for problem in refused.value.problems] == ["storage.backend"]
+
+
+async def test_given_credentials_are_used_as_they_are() -> None:
+    given = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret", "aws_session_token": "token"}
+    settings = load({f"storage.{name}": value for name, value in given.items()}, environ={}, cwd=Path("/"))
+    found = await build_credentials(settings.storage).get()
+    assert (found.access_key, found.secret_key, found.token, found.provider) == ("AKID", "secret", "token", "settings")
+
+
+async def test_an_address_that_is_taken_leaves_nothing_running(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        gateway = Gateway(load({"server.port": str(port)}, environ={}, cwd=tmp_path))
+        with pytest.raises(OSError, match="in use"):
+            await gateway.start()
