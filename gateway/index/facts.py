@@ -1,12 +1,11 @@
-"""What a listing does not say of files: their hashes, and the Pythons that they are for. Found out behind the pages."""
+"""What a listing does not say of files: hashes, yanks, the Pythons that they are for. Found out behind the pages."""
 
 import asyncio
 import hashlib
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping
 from email.parser import HeaderParser
 
 from cachetools import LRUCache
@@ -16,27 +15,21 @@ from gateway.index.metadata import WheelMetadata
 from gateway.index.names import parse
 from gateway.index.wheel import WheelError
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.base import Storage, StoredObject
+from gateway.storage.base import Facts, Storage, StoredObject
 
 _MAX_FACTS = 200_000
 _MAX_WANTED = 20_000
 _MAX_ASKED = 4096
 _WORKERS = 2
-_MAX_SHA256_FILE_BYTES = 1024
+_MAX_TEXT_BYTES = 1024
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 log = logging.getLogger("gateway.index")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Of one version of a file. None is what is not known, or not said."""
-
-    sha256: str | None = None
-    requires_python: str | None = None
-
-
 _NOTHING = Facts()
+_SHA256_FILE, _YANKED_FILE = ".sha256", ".yanked"
+Slot = tuple[str, str]  # key and ETag
 
 
 class FactBook:
@@ -48,14 +41,22 @@ class FactBook:
         self._root = root
         self._wheels = wheels
         self._compute = compute
-        self._known: LRUCache[tuple[str, str], Facts] = LRUCache(_MAX_FACTS)
-        self._wanted: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._known: LRUCache[Slot, Facts] = LRUCache(_MAX_FACTS)
+        self._wanted: dict[Slot, tuple[str, Slot | None]] = {}
         self._asked: LRUCache[str, tuple[StoredObject, ...]] = LRUCache(_MAX_ASKED)
         self._tasks: set[asyncio.Task[None]] = set()
         self.generation: Counter[str] = Counter()  # by project: rises with each fact that its page should show
 
-    def of(self, item: StoredObject) -> Facts:
-        return self._known.get((item.key, item.etag), _NOTHING)
+    def of(self, item: StoredObject, present: Mapping[str, StoredObject]) -> Facts:
+        """What is known of a file; `present` are all that lie there, by their keys."""
+        own = self._known.get(_slot(item), _NOTHING)
+        sha256, yanked = own.sha256, own.yanked
+        if sha256 is None and (beside := present.get(item.key + _SHA256_FILE)) is not None:
+            sha256 = self._known.get(_slot(beside), _NOTHING).sha256
+        if (beside := present.get(item.key + _YANKED_FILE)) is not None:
+            # Its being there is enough; what it says is the reason.
+            yanked = self._known.get(_slot(beside), _NOTHING).yanked or yanked or ""
+        return Facts(sha256, own.requires_python, yanked)
 
     def want_once(self, project: str, items: tuple[StoredObject, ...]) -> None:
         """As `want`, but for a listing that has been asked for before it costs nothing."""
@@ -65,14 +66,19 @@ class FactBook:
 
     def want(self, project: str, items: Iterable[StoredObject]) -> None:
         """Looks for the facts of a project's files, the newest first, unless they are known."""
-        present = {item.key for item in items}
-        for item in sorted(items, key=lambda item: -item.modified):
-            slot = (item.key, item.etag)
-            name = item.key.rpartition("/")[2]
-            if slot not in self._known and slot not in self._wanted and parse(name) is not None:
+        present = {item.key: item for item in items}
+        for item in sorted(present.values(), key=lambda item: -item.modified):
+            slot = _slot(item)
+            hash_file = present.get(item.key + _SHA256_FILE)
+            beside = _slot(hash_file) if hash_file is not None else None
+            known = slot in self._known and (
+                beside is None or beside in self._known or self._known[slot].sha256 is not None
+            )
+            name = item.key.rpartition("/")[2].removesuffix(_YANKED_FILE)
+            if not known and slot not in self._wanted and parse(name) is not None:
                 if len(self._wanted) >= _MAX_WANTED:
                     break
-                self._wanted[slot] = project, f"{item.key}.sha256" in present
+                self._wanted[slot] = project, beside
         while self._wanted and len(self._tasks) < _WORKERS:
             task = asyncio.get_running_loop().create_task(self._work())
             self._tasks.add(task)
@@ -93,31 +99,39 @@ class FactBook:
     async def _work(self) -> None:
         while self._wanted:
             slot = next(iter(self._wanted))
-            project, has_file = self._wanted.pop(slot)
+            project, beside = self._wanted.pop(slot)
             try:
-                facts = await self._find(*slot, has_file)
+                facts = await self._find(slot, beside)
             except GatewayError as error:
                 log.info("nothing can be found out of %r now: %s", slot[0], error)
                 continue  # the next listing asks again
             self._known[slot] = facts
-            if facts != _NOTHING:
+            if facts != _NOTHING or beside is not None:
                 self.generation[project] += 1
 
-    async def _find(self, key: str, etag: str, has_file: bool) -> Facts:
-        sha256 = await self._storage.sha256(self._root + key)
-        if sha256 is None and has_file:
-            sha256 = await self._stored_sha256(self._root + key + ".sha256")
-        if sha256 is None and self._compute:
+    async def _find(self, slot: Slot, beside: Slot | None) -> Facts:
+        key, etag = slot
+        if key.endswith(_YANKED_FILE):
+            return Facts(yanked=(await self._text(key)).strip())
+        told = await self._storage.facts(self._root + key)
+        sha256 = told.sha256
+        in_file = await self._hash_in(beside) if sha256 is None and beside is not None else None
+        if sha256 is None and in_file is None and self._compute:
             sha256 = await self._computed_sha256(self._root + key, etag)
-        return Facts(sha256, await self._requires_python(self._root + key))
+        requires_python = told.requires_python or await self._requires_python(self._root + key)
+        return Facts(sha256, requires_python, told.yanked)
 
-    async def _stored_sha256(self, key: str) -> str | None:
-        """As sha256sum writes it: the digits come first."""
-        text = b""
-        async for chunk in self._chunks(ObjectRequest("GET", key, {"range": f"bytes=0-{_MAX_SHA256_FILE_BYTES - 1}"})):
-            text += chunk
-        match = _SHA256.match(text.decode("ascii", "replace").strip())
-        return match[0].lower() if match else None
+    async def _hash_in(self, slot: Slot) -> str | None:
+        """What a `.sha256` file says, as sha256sum writes it: the digits come first."""
+        match = _SHA256.match((await self._text(slot[0])).strip())
+        sha256 = match[0].lower() if match else None
+        self._known[slot] = Facts(sha256)
+        return sha256
+
+    async def _text(self, key: str) -> str:
+        """The start of a small file."""
+        request = ObjectRequest("GET", self._root + key, {"range": f"bytes=0-{_MAX_TEXT_BYTES - 1}"})
+        return b"".join([chunk async for chunk in self._chunks(request)]).decode("utf-8", "replace")
 
     async def _computed_sha256(self, key: str, etag: str) -> str:
         """Of just this version."""
@@ -146,3 +160,7 @@ class FactBook:
                     yield chunk
         finally:
             answer.close()
+
+
+def _slot(item: StoredObject) -> Slot:
+    return item.key, item.etag

@@ -1,6 +1,7 @@
 """The links of a static page, read as installers read them. Pure."""
 
 import re
+from collections import defaultdict
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag
 
@@ -20,7 +21,10 @@ def project_of(name: str, page: str) -> Project:
     parser.close()
     files = tuple(parser.files)
     releases = {release.version for file in files if (release := parse(file.name)) is not None}
-    return Project(name, tuple(str(version) for version in sorted(releases)), files)
+    versions = tuple(str(version) for version in sorted(releases))
+    meta = parser.meta
+    status, reason = (next(iter(meta[name]), None) for name in ("project-status", "project-status-reason"))
+    return Project(name, versions, files, tuple(meta["tracks"]), tuple(meta["alternate-locations"]), status, reason)
 
 
 def names_of(page: str) -> list[str]:
@@ -38,11 +42,14 @@ class _Anchors(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.files: list[File] = []
         self.folders: list[str] = []
+        self.meta: defaultdict[str, list[str]] = defaultdict(list)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        if tag == "meta" and (name := attributes.get("name") or "").startswith("pypi:"):
+            self.meta[name.removeprefix("pypi:")].append(attributes.get("content") or "")
         if tag != "a":
             return
-        attributes = dict(attrs)
         url, fragment = urldefrag(attributes.get("href") or "")
         path = unquote(url.partition("?")[0])
         name = path.rpartition("/")[2]

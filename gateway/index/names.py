@@ -23,7 +23,7 @@ _LEGACY_SUFFIXES = (".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
 _EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
 _INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*)?\.(?:exe|msi|rpm|dmg)")
 # What lies beside a file and tells of it.
-COMPANIONS = (".metadata", ".provenance", ".sha256", ".asc", ".sig")
+COMPANIONS = (".metadata", ".provenance", ".sha256", ".yanked", ".asc", ".sig")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pages of the index as HTML (PEP 503, 629) and JSON (PEP 691, 700). Pure.
+"""Pages of the index as HTML (PEP 503, 629) and JSON (PEP 691, 700), with what PEP 708, 740 and 792 add. Pure.
 
 https://packaging.python.org/en/latest/specifications/simple-repository-api/
 """
@@ -11,7 +11,9 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-API_VERSION = "1.1"
+API_VERSION = "1.4"
+# Before 1.1 a file need not have its size: all that can be said of pages that do not tell it.
+_SIZELESS_API_VERSION = "1.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +35,45 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's page: its normalised name, its versions in order, its files."""
+    """A project's page: its normalised name, its versions in order, its files.
+
+    `tracks` and `alternate_locations` are URLs (PEP 708); `status` is a marker of PEP 792, None for what is active.
+    """
 
     name: str
     versions: tuple[str, ...]
     files: tuple[File, ...]
+    tracks: tuple[str, ...] = ()
+    alternate_locations: tuple[str, ...] = ()
+    status: str | None = None
+    status_reason: str | None = None
 
 
 def project_html(project: Project) -> bytes:
     lines = [f"    {_link(file.url, file.name, _attributes(file), file.sha256)}<br>" for file in project.files]
-    return _html(f"Links for {project.name}", lines)
+    meta = [("tracks", url) for url in project.tracks]
+    meta += [("alternate-locations", url) for url in project.alternate_locations]
+    if project.status is not None:
+        meta.append(("project-status", project.status))
+    if project.status_reason is not None:
+        meta.append(("project-status-reason", project.status_reason))
+    return _html(f"Links for {project.name}", lines, meta)
 
 
 def project_json(project: Project) -> bytes:
-    return _json(
-        {"name": project.name, "versions": project.versions, "files": [_fields(file) for file in project.files]}
-    )
+    meta: dict[str, Any] = {"api-version": API_VERSION}
+    if any(file.size is None for file in project.files):
+        meta["api-version"] = _SIZELESS_API_VERSION
+    if project.tracks:
+        meta["tracks"] = project.tracks
+    page: dict[str, Any] = {"meta": meta, "name": project.name, "versions": project.versions}
+    if project.alternate_locations:
+        page["alternate-locations"] = project.alternate_locations
+    if project.status is not None:
+        reason = {} if project.status_reason is None else {"reason": project.status_reason}
+        page["project-status"] = {"status": project.status, **reason}
+    page["files"] = [_fields(file) for file in project.files]
+    return _json(page)
 
 
 def root_html(projects: Iterable[str], prefix: str = "") -> bytes:
@@ -58,17 +83,20 @@ def root_html(projects: Iterable[str], prefix: str = "") -> bytes:
 
 
 def root_json(projects: Iterable[str]) -> bytes:
-    return _json({"projects": [{"name": name} for name in projects]})
+    return _json({"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in projects]})
 
 
-def _html(title: str, lines: list[str]) -> bytes:
+def _html(title: str, lines: list[str], meta: Iterable[tuple[str, str]] = ()) -> bytes:
     text = "\n".join(
         [
             "<!DOCTYPE html>",
             '<html lang="en">',
             "  <head>",
             '    <meta charset="utf-8">',
-            f'    <meta name="pypi:repository-version" content="{API_VERSION}">',
+            *(
+                f'    <meta name="pypi:{name}" content="{escape(content)}">'
+                for name, content in (("repository-version", API_VERSION), *meta)
+            ),
             f"    <title>{escape(title)}</title>",
             "  </head>",
             "  <body>",
@@ -123,5 +151,5 @@ def _fields(file: File) -> dict[str, Any]:
     return found
 
 
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps({"meta": {"api-version": API_VERSION}, **content}, ensure_ascii=False, default=list).encode()
+def _json(page: dict[str, Any]) -> bytes:
+    return json.dumps(page, ensure_ascii=False).encode()

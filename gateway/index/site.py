@@ -155,7 +155,6 @@ class Site:
             "Content-Type": form.value,
             "Vary": "Accept, Accept-Encoding",
             "Cache-Control": f"max-age={self._max_age}",
-            "X-PyPI-API-Version": pages.API_VERSION,
         }
         if source.stale:
             headers |= {
@@ -168,7 +167,7 @@ class Site:
 
 def _project(name: str, listing: Files, up: str, index_document: str, facts: FactBook) -> pages.Project:
     """What a listing says of a project. Files of other projects that lie in its folder are not its own."""
-    present = {item.key for item in listing.objects}
+    present = {item.key: item for item in listing.objects}
     files = []
     versions = set()
     for item in listing.objects:
@@ -180,7 +179,7 @@ def _project(name: str, listing: Files, up: str, index_document: str, facts: Fac
             continue
         if release is not None:
             versions.add(release.version)
-        known = facts.of(item)
+        known = facts.of(item, present)
         files.append(
             pages.File(
                 name=filename,
@@ -189,6 +188,7 @@ def _project(name: str, listing: Files, up: str, index_document: str, facts: Fac
                 modified=item.modified,
                 sha256=known.sha256,
                 requires_python=known.requires_python,
+                yanked=known.yanked,
                 # Of a wheel it is read out of it where it does not lie beside it.
                 has_metadata=filename.endswith(".whl") or f"{item.key}.metadata" in present,
             )

@@ -25,6 +25,15 @@ class Children:
     folders: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of one version of a release file. None is what is not known, or not so: `yanked` is the reason, maybe empty."""
+
+    sha256: str | None = None
+    requires_python: str | None = None
+    yanked: str | None = None
+
+
 class Storage(Protocol):
     """A store of objects, below `storage.prefix`. Keys are relative to that prefix.
 
@@ -65,8 +74,8 @@ class Storage(Protocol):
     async def children(self, prefix: str = "") -> "Children":
         """What lies right below `prefix`, which is empty or ends with a slash."""
 
-    async def sha256(self, key: str) -> str | None:
-        """The SHA-256 of an object, in hex, if the storage has been told of it; never computed."""
+    async def facts(self, key: str) -> Facts:
+        """What the storage has been told of an object when it was written; nothing is computed."""
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         """The objects whose keys start with `prefix`, in key order, at most `limit`."""

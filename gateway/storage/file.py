@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.base import Children, StoredObject
+from gateway.storage.base import Children, Facts, StoredObject
 from gateway.storage.conditions import not_modified, requested_part
 from gateway.storage.tree import Tree, is_name
 from gateway.storage.treewriter import PendingFile, remove
@@ -85,8 +85,9 @@ class FileStorage:
         objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
         return Children(tuple(objects), tuple(folders))
 
-    async def sha256(self, key: str) -> None:
+    async def facts(self, key: str) -> Facts:
         """A file system knows of none."""
+        return Facts()
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         found = islice(self._tree.walk(self._prefix + prefix), limit)

@@ -11,7 +11,7 @@ from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.storage import cloudfront
-from gateway.storage.base import Children, StoredObject
+from gateway.storage.base import Children, Facts, StoredObject
 from gateway.storage.bucket import Bucket
 from gateway.storage.build import Reach, reach
 from gateway.storage.delivery import Delivery
@@ -151,8 +151,8 @@ class S3Storage:
     async def children(self, prefix: str = "") -> Children:
         return await self._bucket.children(prefix)
 
-    async def sha256(self, key: str) -> str | None:
-        return await self._bucket.sha256(self._path(key))
+    async def facts(self, key: str) -> Facts:
+        return await self._bucket.facts(self._path(key))
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         return self._bucket.list(prefix, limit=limit)

@@ -138,3 +138,42 @@ async def test_on_a_real_server(bucket: Bucket, start_gateway: StartGateway) -> 
     found = await files(await start_gateway(bucket.settings()))
     assert found[NAME]["hashes"] == {"sha256": SHA}
     assert found["proj-2.0.tar.gz"]["hashes"] == {"sha256": OTHER}
+
+
+async def test_a_file_beside_it_yanks_a_release_and_says_why(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {
+        f"proj/{NAME}": CONTENT,
+        f"proj/{NAME}.yanked": b"breaks <everything>\n",
+        "proj/proj-0.9.zip": b"x",
+    }
+    gateway = await start_gateway(faulty_settings)
+    first = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
+    assert json.loads(first.body)["files"][1]["yanked"] is True, "at once, before the reason is known"
+    found = await files(gateway)
+    assert (found[NAME]["yanked"], found["proj-0.9.zip"]["yanked"]) == ("breaks <everything>", False)
+    assert set(found) == {NAME, "proj-0.9.zip"}
+    del faulty.objects[f"proj/{NAME}.yanked"]
+    faulty.headers["proj/proj-0.9.zip"] = [("x-amz-meta-yanked", "old")]
+    faulty.objects["proj/proj-0.9.zip"] = b"another version, or what is known of it stands"
+    gateway.refresh()
+    found = await files(gateway)
+    assert (found[NAME]["yanked"], found["proj-0.9.zip"]["yanked"]) == (False, "old")
+
+
+async def test_a_hash_that_comes_later_or_changes_is_found(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects[f"proj/{NAME}"] = CONTENT
+    gateway = await start_gateway(faulty_settings | {"index.compute_hashes": "false"})
+    for content, hashes in [
+        (None, {}),
+        (b"nonsense", {}),
+        (OTHER.encode(), {"sha256": OTHER}),
+        (SHA.encode(), {"sha256": SHA}),
+    ]:
+        if content is not None:
+            faulty.objects[f"proj/{NAME}.sha256"] = content
+        gateway.refresh()
+        assert (await files(gateway))[NAME]["hashes"] == hashes

@@ -58,7 +58,7 @@ async def test_a_project_s_page_is_made_from_what_lies_in_its_folders(gateway: G
     answer = await get(gateway, path, Accept=JSON)
     assert (answer.status, answer.headers["content-type"]) == (200, JSON)
     page = json.loads(answer.body)
-    assert (page["name"], page["versions"], page["meta"]["api-version"]) == ("my-project", ["0.9", "1.0"], "1.1")
+    assert (page["name"], page["versions"], page["meta"]["api-version"]) == ("my-project", ["0.9", "1.0"], "1.4")
     files = {file["filename"]: file for file in page["files"]}
     assert set(files) == {WHEEL, "my_project-0.9.tar.gz", "notes.txt"}
     assert files[WHEEL]["size"] == len(CONTENT)

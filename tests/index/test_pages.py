@@ -28,6 +28,10 @@ PROJECT = Project(
         ),
         File("my_project-2.0.tar.gz", "../My_Project/my_project-2.0.tar.gz", size=0, yanked='bad "quote" <b>'),
     ),
+    tracks=("https://pypi.org/simple/my-project/",),
+    alternate_locations=("https://a.example/simple/my-project/", "https://b.example/my-project/"),
+    status="archived",
+    status_reason='see "other"',
 )
 
 
@@ -41,7 +45,10 @@ def test_an_independent_reader_finds_everything(form: str) -> None:
         assert page.packages[0].size == 1000
         assert page.packages[0].upload_time is not None
         assert page.packages[0].upload_time.isoformat() == "2013-05-24T00:00:00.250000+00:00"
-    assert page.repository_version == "1.1"
+    assert page.repository_version == "1.4"
+    assert page.tracks == ["https://pypi.org/simple/my-project/"]
+    assert page.alternate_locations == ["https://a.example/simple/my-project/", "https://b.example/my-project/"]
+    assert (page.status, page.status_reason) == ("archived", 'see "other"')
     first, second = page.packages
     assert first.url == "http://h/simple/My_Project/my_project-1.0-py3-none-any.whl"
     assert (first.digests, first.requires_python) == ({"sha256": SHA}, ">=3.11,<4")
@@ -50,6 +57,17 @@ def test_an_independent_reader_finds_everything(form: str) -> None:
     assert first.metadata_digests == {"sha256": "b" * 64}
     assert not second.has_metadata
     assert second.digests == {}
+
+
+def test_a_page_without_sizes_claims_no_version_that_demands_them() -> None:
+    page = project_json(Project("p", ("1",), (File("p-1.zip", "p-1.zip", size=1), File("p-2.zip", "p-2.zip"))))
+    assert json.loads(page)["meta"] == {"api-version": "1.0"}
+
+
+def test_what_a_static_page_says_of_its_project_is_read_back() -> None:
+    back = project_of("my-project", project_html(PROJECT).decode())
+    assert (back.tracks, back.alternate_locations) == (PROJECT.tracks, PROJECT.alternate_locations)
+    assert (back.status, back.status_reason) == ("archived", 'see "other"')
 
 
 def test_the_root_lists_projects() -> None:

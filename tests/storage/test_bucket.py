@@ -5,6 +5,7 @@ import base64
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.storage.base import Facts
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -56,6 +57,26 @@ async def test_the_hash_that_the_bucket_knows(
 ) -> None:
     faulty.objects["pypi/k"] = b"x"
     faulty.headers["pypi/k"] = headers
-    assert await storage.sha256("k") == sha256
+    assert (await storage.facts("k")).sha256 == sha256
     assert faulty.requests[-1].headers["x-amz-checksum-mode"] == "ENABLED"
     assert "x-amz-checksum-mode" in faulty.requests[-1].headers["authorization"], "it is signed"
+
+
+@pytest.mark.parametrize(
+    ("headers", "facts"),
+    [
+        (
+            [("x-amz-meta-requires_python", ">=3.11"), ("x-amz-meta-yanked", "bad build")],
+            Facts(None, ">=3.11", "bad build"),
+        ),
+        ([("x-amz-meta-requires-python", ">=3.11"), ("x-amz-meta-yanked", "true")], Facts(None, ">=3.11", "")),
+        ([("x-amz-meta-requires-python", ""), ("x-amz-meta-yanked", "False")], Facts()),
+        ([("requires-python", ">=3.11"), ("yanked", "true")], Facts()),
+    ],
+)
+async def test_what_an_uploader_has_said(
+    faulty: FaultyBucket, storage: S3Storage, headers: list[tuple[str, str]], facts: Facts
+) -> None:
+    faulty.objects["pypi/k"] = b"x"
+    faulty.headers["pypi/k"] = headers
+    assert await storage.facts("k") == facts
