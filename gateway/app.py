@@ -7,14 +7,19 @@ from collections.abc import Callable
 
 from gateway.access.caller import CallerAddress
 from gateway.config import Settings, StorageSettings
+from gateway.edge.address import PublicAddress
 from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
 from gateway.edge.server import Limits, Listener, Server
 from gateway.errors import ConfigError, Problem
 from gateway.handler import AdminRoute, Handler, OpsRoute
 from gateway.index.catalog import Catalog
 from gateway.index.facts import FactBook
+from gateway.index.fallback import Fallback
+from gateway.index.fetched import FetchedFiles
 from gateway.index.index import Index
 from gateway.index.metadata import WheelMetadata
+from gateway.index.releases import Releases
+from gateway.index.remote import RemoteIndex
 from gateway.index.site import Site
 from gateway.index.whole import WholeCatalog
 from gateway.model import Page
@@ -24,6 +29,7 @@ from gateway.ops.log import AccessLog
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage.base import Storage
+from gateway.storage.build import client_for
 from gateway.storage.file import FileStorage
 from gateway.storage.s3 import S3Storage
 
@@ -78,12 +84,17 @@ class Gateway:
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         wheels = WheelMetadata(self.storage, max_age=settings.index.max_age)
         self.facts = FactBook(self.storage, root, wheels, compute=settings.index.compute_hashes)
-        self.site = self._build_site(root)
+        self.catalog = self._build_catalog(root)
+        self.fallback = self._build_fallback()
+        self._fetched: FetchedFiles | None = None
+        if self.fallback is not None and not self.fallback.redirects:
+            self._fetched = FetchedFiles(self.storage, self.fallback, root, max_age=settings.index.max_age)
         self.refresh_all = self.refresh  # where there are other workers, theirs too
         self._index = Index(
             self.storage,
-            self.site,
+            self._build_site(root),
             wheels=wheels,
+            fetched=self._fetched,
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
             max_age=settings.index.max_age,
@@ -116,6 +127,8 @@ class Gateway:
             raise
         self.url = url_of(listener, tls=self.tls is not None)
         log.info("%s, listening on %s", self.storage, self.url)
+        if self.fallback is not None:
+            log.info("projects that are not there are looked for in %s", self.fallback)
 
     async def stop(self) -> None:
         """Stops accepting, lets what is in flight finish within `server.shutdown_grace` seconds, ends the rest."""
@@ -124,9 +137,9 @@ class Gateway:
             await self._main.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.drain(0)
-        if self.site is not None:
-            await self.site.close()
-        await self.storage.close()
+        for part in (self._fetched, self.fallback, self.facts, self.catalog, self.storage):
+            if part is not None:
+                await part.close()
 
     async def _listen(self, handler: Handler, listener: socket.socket) -> Listener:
         settings = self.settings.server
@@ -149,38 +162,58 @@ class Gateway:
             admin_routes,
             index=self._index if storage is not None else None,
             base_path=self.settings.server.base_path,
+            address=PublicAddress(self.settings.server.public_url, self.settings.server.base_path),
             rewrite=self.settings.rewrite,
             caller=self._caller,
             access_log=self._access_log,
             metrics=self.metrics,
         )
 
-    def _build_site(self, root: str) -> Site | None:
+    def _build_catalog(self, root: str) -> Catalog | WholeCatalog | None:
         """None where no page is made: what is stored is all there is."""
         settings = self.settings
         if settings.index.mode not in ("auto", "generated"):
             return None
         by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
-        catalog = (Catalog if by_folder else WholeCatalog)(
+        return (Catalog if by_folder else WholeCatalog)(
             self.storage,
             root,
             index_document=settings.rewrite.index_document,
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
         )
-        return Site(
-            catalog,
-            self.facts,
-            root,
-            index_document=settings.rewrite.index_document,
-            max_age=settings.index.max_age,
+
+    def _build_fallback(self) -> Fallback | None:
+        settings = self.settings
+        if settings.fallback.mode == "none" or self.catalog is None:
+            return None
+        remote = RemoteIndex(
+            client_for(settings.fallback.base_url),
+            settings.fallback.base_url,
+            refresh=settings.index.refresh,
+            stale_seconds=settings.cache.stale_seconds,
         )
+        return Fallback(settings.fallback, self.catalog, remote)
+
+    def _build_site(self, root: str) -> Site | None:
+        if self.catalog is None:
+            return None
+        releases = Releases(
+            self.catalog,
+            self.facts,
+            self.fallback,
+            index_document=self.settings.rewrite.index_document,
+            settings=self.settings.index,
+        )
+        return Site(self.catalog, releases, root, max_age=self.settings.index.max_age)
 
     def refresh(self) -> None:
         """Makes the next pages from new listings."""
-        if self.site is not None:
-            self.site.refresh()
+        if self.catalog is not None:
+            self.catalog.expire()
             log.info("listings are dropped: pages are made anew")
+        if self.fallback is not None:
+            self.fallback.remote.expire()
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
         prefix = self.settings.ops.path_prefix

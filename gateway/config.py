@@ -17,6 +17,7 @@ from gateway.fieldtypes import (
     Networks,
     NonNegativeSeconds,
     NotEmpty,
+    ProjectUrls,
     Proxies,
     ReadableFile,
     Seconds,
@@ -43,6 +44,9 @@ class ServerSettings(Section):
     )
     workers: int = Field(1, ge=1, le=256, description="Processes; more than one needs the extra gateway[workers]")
     base_path: MountPrefix = Field("", description="Path under which another proxy mounts the gateway")
+    public_url: EndpointUrl | None = Field(
+        None, description="Address that clients know the gateway by, with its path; unset: as each request says"
+    )
     tls_cert: ReadableFile | None = Field(None, description="PEM file of the certificate chain; serves HTTPS directly")
     tls_key: ReadableFile | None = Field(None, description="PEM file of its private key")
     trusted_proxies: Networks = Field([], description="Networks whose X-Forwarded-For is believed")
@@ -167,6 +171,24 @@ class IndexSettings(Section):
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
     )
     max_age: int = Field(30, ge=0, description="Seconds that clients may keep a generated page without asking")
+    tracks: ProjectUrls = Field(
+        {}, description="Of which projects of other indexes ours are copies, by project (PEP 708)"
+    )
+    alternate_locations: ProjectUrls = Field({}, description="Where else ours are, by project (PEP 708)")
+
+
+class FallbackSettings(Section):
+    """Another index, for projects that the storage does not have."""
+
+    mode: Literal["none", "redirect", "cache", "mirror"] = Field(
+        "none",
+        description="redirect, cache (keep files among your own), mirror (show all it has, keep files in .mirror/)",
+    )
+    base_url: EndpointUrl = Field("https://pypi.org/simple/", description="The other index")
+    always_show_upstream: bool = Field(
+        False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
+    )
+    disallow: Words = Field([], description="Projects that are never looked for there: names or patterns like acme-*")
 
 
 class CacheSettings(Section):
@@ -205,6 +227,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     rewrite: RewriteSettings = RewriteSettings()
     index: IndexSettings = IndexSettings()
+    fallback: FallbackSettings = FallbackSettings()
     cache: CacheSettings = CacheSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
@@ -234,6 +257,12 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
         found.append(("storage.bucket", message, "storage.backend"))
     found += _delivery_checks(storage)
+    if settings.fallback.mode != "none" and settings.index.mode not in ("auto", "generated"):
+        message = "needs index.mode auto or generated: which projects are yours is read from listings"
+        found.append(("fallback.mode", message, "index.mode"))
+    if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
+        message = "needs a fallback.mode: redirect, cache or mirror"
+        found.append(("fallback.always_show_upstream", message, "fallback.mode"))
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))

@@ -114,8 +114,17 @@ class UpstreamBusyError(GatewayError):
     status = 503
     public = "The storage behind this gateway is busy; try again"
 
-    def __init__(self, detail: str = "", *, code: str | None = None, upstream_status: int | None = None) -> None:
-        super().__init__(detail, code=code, upstream_status=upstream_status, headers={"Retry-After": "2"})
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        public: str | None = None,
+        code: str | None = None,
+        upstream_status: int | None = None,
+    ) -> None:
+        super().__init__(
+            detail, public=public, code=code, upstream_status=upstream_status, headers={"Retry-After": "2"}
+        )
 
 
 class UpstreamTimeoutError(GatewayError):

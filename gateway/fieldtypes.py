@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Field
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
@@ -51,6 +52,22 @@ def _endpoint_url(text: str) -> str:
     if not _is_address(text) or "@" in text:
         raise ValueError("must be an address like https://host or http://host:port")
     return text
+
+
+def _project_urls(value: Any) -> Any:
+    """Lists of addresses by project; or as text `project=address,project=address`."""
+    if isinstance(value, str):
+        pairs = [item.partition("=") for item in _comma_separated(value)]
+        value = {name: [url for other, _, url in pairs if other == name] for name, _, _ in pairs}
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for name, urls in value.items():
+        urls = [urls] if isinstance(urls, str) else urls
+        if not isinstance(urls, list) or not all(isinstance(url, str) and _is_address(url) for url in urls):
+            raise ValueError("must name, for each project, its addresses, like https://pypi.org/simple/project/")
+        found[canonicalize_name(str(name))] = urls
+    return found
 
 
 def _distribution(text: str) -> str:
@@ -133,4 +150,5 @@ Proxies = Annotated[dict[str, str], BeforeValidator(_proxies)]
 SourceRange = Annotated[bool | IPv4Network, BeforeValidator(_source_range)]
 # A PEM file with certificate and key, or one of each.
 ClientCertificate = Annotated[list[ReadableFile], BeforeValidator(_certificate), Field(min_length=1, max_length=2)]
+ProjectUrls = Annotated[dict[str, list[str]], BeforeValidator(_project_urls)]
 Words = Annotated[list[str], BeforeValidator(_comma_separated)]

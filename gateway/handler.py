@@ -15,12 +15,13 @@ from multidict import CIMultiDict, MultiMapping
 from gateway.access.caller import UNIX_SOCKET, CallerAddress
 from gateway.config import RewriteSettings
 from gateway.edge import respond
+from gateway.edge.address import PublicAddress
 from gateway.edge.headers import to_storage
 from gateway.edge.paths import key_of, parse_target, relative_directory
 from gateway.edge.reply import Reply
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
-from gateway.index.index import Index, PageRequest
-from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, Redirect
+from gateway.index.index import Index
+from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, PageRequest, Redirect
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
 from gateway.storage.base import Storage
@@ -44,6 +45,7 @@ class Handler:
         *,
         index: Index | None,
         base_path: str,
+        address: PublicAddress,
         rewrite: RewriteSettings,
         caller: CallerAddress,
         access_log: AccessLog | None,
@@ -54,6 +56,7 @@ class Handler:
         self._admin_routes = admin_routes
         self._index = index
         self._base_path = base_path
+        self._address = address
         self._rewrite = rewrite
         self._caller = caller
         self._access_log = access_log
@@ -103,7 +106,8 @@ class Handler:
         if key.endswith("/") or not key:
             exchange.route = "index"
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
-            return await self._index.page(PageRequest(request.method, key, query, accept, encodings, wanted))
+            base_url = self._base_url(request)
+            return await self._index.page(PageRequest(request.method, key, query, accept, encodings, wanted, base_url))
         caller = Caller(exchange.client, exchange.agent)
         return await self._object(
             self._storage, self._index, ObjectRequest(request.method, key, wanted, caller), path, query
@@ -123,11 +127,20 @@ class Handler:
             with suppress(NotFoundError):
                 if (page := await index.companion(key, request.headers)) is not None:
                     return page
+            with suppress(NotFoundError):
+                if (answer := await index.elsewhere(replace(request, key=key))) is not None:
+                    return answer
         folder = request.key + "/"
         if await index.is_page(folder) or await storage.is_directory(folder):
             return Redirect(relative_directory(path, query))
         assert absent is not None
         raise absent
+
+    def _base_url(self, request: web.BaseRequest) -> str:
+        scheme, peer = request.scheme, self._peer(request)
+        if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
+            scheme = forwarded.strip().lower()
+        return self._address.of(scheme, request.headers.get("Host", ""))
 
     def _key(self, path: str) -> str:
         rewrite = self._rewrite
@@ -138,16 +151,20 @@ class Handler:
 
     def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:
         self._metrics.in_flight.inc()
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
         given_id = headers.get("X-Request-ID", "")
         return Exchange(
             request_id=given_id if given_id and _SANE_REQUEST_ID.fullmatch(given_id) else _new_request_id(),
             method=request.method,
             target=request.raw_path,
-            client=self._caller.of(peer[0] if peer else UNIX_SOCKET, headers.getall("X-Forwarded-For", ())),
+            client=self._caller.of(self._peer(request), headers.getall("X-Forwarded-For", ())),
             agent=headers.get("User-Agent", ""),
             started=time.monotonic(),
         )
+
+    @staticmethod
+    def _peer(request: web.BaseRequest) -> str:
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        return peer[0] if peer else UNIX_SOCKET
 
     def _refusal(self, request: web.BaseRequest, exchange: Exchange, error: GatewayError) -> Page:
         exchange.error = error.detail

@@ -61,6 +61,20 @@ class ObjectRequest:
     redirect_for: Caller | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """What is wanted of the index: `key` is empty or ends in a slash; `wanted` are the headers that the storage may
+    see. `base_url` is the address of the gateway's root as the client knows it, with a slash, or empty."""
+
+    method: str
+    key: str
+    query: str = ""
+    accept: str = ""
+    accept_encoding: str = ""
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    base_url: str = ""
+
+
 @dataclass(slots=True)
 class Stream:
     """An object, or the answer about it (200, 206, 304). `headers` are already allow-listed.

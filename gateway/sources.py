@@ -22,7 +22,7 @@ _NGINX_NAMES = {
     "AWS_ACCESS_KEY": "storage.aws_access_key_id",
     "AWS_SECRET_KEY": "storage.aws_secret_access_key",
 }
-_LATER = frozenset({"fallback", "access", "cors"})
+_LATER = frozenset({"access", "cors"})
 # What PyYAML raises: its own errors, and what its constructors trip over (`!!bool maybe`, `!!timestamp x`).
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
 _USERINFO = re.compile(r"//\S*@")

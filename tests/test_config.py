@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from gateway.config import SECTIONS, Settings
 from gateway.errors import ConfigError
@@ -136,3 +137,19 @@ def test_secrets_don_t_show() -> None:
     for shown in (repr(settings), str(settings), repr(settings.storage), settings.model_dump_json()):
         assert "the-secret" not in shown
         assert "the-token" not in shown
+
+
+def test_urls_by_project_may_be_text() -> None:
+    url = "https://pypi.org/simple/my-project/"
+    section = SECTIONS["index"]
+    expected = {"my-project": [url, "https://b.example/x/"]}
+    for value in (
+        expected,
+        f"My.Project={url}, My.Project=https://b.example/x/",
+        {"My_Project": expected["my-project"]},
+    ):
+        assert section.model_validate({"tracks": value}).tracks == expected  # type: ignore[attr-defined]
+    assert section.model_validate({"tracks": {"a": url}}).tracks == {"a": [url]}  # type: ignore[attr-defined]
+    for bad in ("a", {"a": "x"}, {"a": [7]}, ["a"], {"a": {"b": "c"}}):
+        with pytest.raises(ValidationError):
+            section.model_validate({"tracks": bad})

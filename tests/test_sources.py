@@ -87,7 +87,8 @@ frobnicate: 1
         f"storage.bukcet ({file}:6): is not a setting; did you mean storage.bucket?",
         f"log ({file}:7): must be a mapping of settings",
         f"cache.dir ({file}:8): is not a setting; there are stale_seconds",
-        f"frobnicate ({file}:9): is not a setting; there are server, storage, rewrite, index, cache, ops, log",
+        f"frobnicate ({file}:9): is not a setting; "
+        "there are server, storage, rewrite, index, fallback, cache, ops, log",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "
         "did you mean section rewrite?",
         "storage.buket (environment GATEWAY_STORAGE__BUKET): is not a setting; did you mean storage.bucket?",

@@ -35,6 +35,10 @@ class CallerAddress:
                 return caller
         return caller
 
+    def believes(self, peer: str) -> bool:
+        """Whether what this peer says of its clients is taken for true."""
+        return self._is_trusted(peer)
+
     def _look_up(self, address: str) -> bool:
         if address == UNIX_SOCKET:
             return True

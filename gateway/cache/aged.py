@@ -36,14 +36,16 @@ class AgedCache(Generic[K, T]):
         fresh_seconds: float,
         stale_seconds: float,
         max_entries: int,
+        getsizeof: Callable[[T], int] = lambda value: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A value is used for `fresh_seconds`; for `stale_seconds` more where no newer one can be had."""
+        """A value is used for `fresh_seconds`; for `stale_seconds` more where no newer one can be had.
+        `max_entries` are of the size that `getsizeof` says."""
         self._fetch = fetch
         self._fresh_seconds = fresh_seconds
         self._stale_seconds = stale_seconds
         self._clock = clock
-        self._entries: LRUCache[K, tuple[T, float]] = LRUCache(max_entries)
+        self._entries: LRUCache[K, tuple[T, float]] = LRUCache(max_entries, lambda entry: getsizeof(entry[0]))
         self._fetching = Flight[T]()
         self._fresh_from = float("-inf")
 

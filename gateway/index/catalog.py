@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gateway.cache.aged import Aged, AgedCache
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
-from gateway.index.names import is_companion, normalize, parse
+from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import Children, Storage, StoredObject
 
 _ACCESS_DENIED = "AccessDenied"
@@ -25,10 +25,12 @@ class Projects:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What lies in a project's folders, keys relative to the root; and which folders have a page of their own."""
+    """What lies in a project's folders, keys relative to the root; and which folders have a page of their own.
+    `attested`: some have their provenance beside them (PEP 740)."""
 
     objects: tuple[StoredObject, ...]
     with_page: frozenset[str]
+    attested: bool = False
 
 
 class Catalog:
@@ -58,6 +60,14 @@ class Catalog:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
         return await _if_permitted(self._files, project)
 
+    async def may_have_folder(self, name: str) -> bool:
+        """Whether a folder of just this name may be there. Raises as `projects`."""
+        try:
+            folders = (await self.projects()).value.folders
+        except NotFoundError as error:
+            return error.code is not None
+        return name in folders.get(normalize(name), ())
+
     async def close(self) -> None:
         """There is nothing under way."""
 
@@ -70,6 +80,8 @@ class Catalog:
         children = await self._children("")
         folders: dict[str, tuple[str, ...]] = {}
         for folder in children.folders:
+            if is_hidden(folder):
+                continue
             folders[normalize(folder)] = (*folders.get(normalize(folder), ()), folder)
         has_page = any(item.key == self._root + self._index_document for item in children.objects)
         if not folders and not has_page:
@@ -89,7 +101,7 @@ class Catalog:
         names = [item.key.rpartition("/")[2] for item in objects]
         if not with_page and not any(parse(name) is not None for name in names if not is_companion(name)):
             raise NotFoundError(f"no release of a project {project!r}")
-        return Files(tuple(objects), frozenset(with_page))
+        return Files(tuple(objects), frozenset(with_page), any(name.endswith(PROVENANCE) for name in names))
 
     async def _children(self, prefix: str) -> Children:
         try:

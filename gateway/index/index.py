@@ -2,27 +2,15 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from gateway.edge.headers import as_html
 from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import stored
+from gateway.index.fetched import FetchedFiles
 from gateway.index.metadata import WheelMetadata
 from gateway.index.site import Site
-from gateway.model import Answer, ObjectRequest, Page, Redirect, Stream
+from gateway.model import Answer, ObjectRequest, Page, PageRequest, Redirect, Stream
 from gateway.storage.base import Storage
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """`key` is empty or ends in a slash; `wanted` are the headers that the storage may see."""
-
-    method: str
-    key: str
-    query: str = ""
-    accept: str = ""
-    accept_encoding: str = ""
-    wanted: Mapping[str, str] = field(default_factory=dict)
 
 
 class Index:
@@ -34,6 +22,7 @@ class Index:
         site: Site | None,
         *,
         wheels: WheelMetadata,
+        fetched: FetchedFiles | None,
         mode: str,
         index_document: str,
         max_age: int,
@@ -45,6 +34,7 @@ class Index:
         self._index_document = index_document
         self._max_age = max_age
         self._wheels = wheels
+        self._fetched = fetched
 
     async def page(self, request: PageRequest) -> Answer:
         """Raises NotFoundError where there is no page, and UpstreamBusyError where that can't be known."""
@@ -56,7 +46,7 @@ class Index:
             try:
                 key = await site.stored_key(request.key)
             except NotFoundError:
-                return await self._stored(request, request.key)  # no project, but a directory may have a page
+                key = request.key  # no project, but a directory may have a page
             except (UpstreamError, UpstreamTimeoutError) as error:
                 key, unknown = request.key, error
             if key is not None:
@@ -65,13 +55,7 @@ class Index:
                     return await self._stored(request, key)
         if unknown is not None:
             raise stored.unavailable(unknown)
-        return await site.page(
-            request.key,
-            query=request.query,
-            accept=request.accept,
-            accept_encoding=request.accept_encoding,
-            wanted=request.wanted,
-        )
+        return await site.page(request)
 
     async def is_page(self, key: str) -> bool:
         """Whether `key`, which ends in a slash, is made a page of."""
@@ -80,6 +64,10 @@ class Index:
     async def companion(self, key: str, wanted: Mapping[str, str]) -> Page | None:
         """What is made for `key` where there is no such object: the metadata of a wheel."""
         return await self._wheels.page(key, wanted) if self._site is not None else None
+
+    async def elsewhere(self, request: ObjectRequest) -> Answer | None:
+        """A file that another index has; None where that is not asked."""
+        return await self._fetched.answer(request) if self._fetched is not None else None
 
     def alias(self, key: str) -> str | None:
         """The object that `key` stands for if there is none of that name."""

@@ -18,12 +18,14 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
+_PROJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LEGACY_SUFFIXES = (".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
 _EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
 _INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*)?\.(?:exe|msi|rpm|dmg)")
 # What lies beside a file and tells of it.
-COMPANIONS = (".metadata", ".provenance", ".sha256", ".yanked", ".asc", ".sig")
+PROVENANCE = ".provenance"
+COMPANIONS = (".metadata", PROVENANCE, ".sha256", ".yanked", ".asc", ".sig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Release:
 def normalize(name: str) -> str:
     """`My.Project`, `my_project` and `my-project` are one."""
     return canonicalize_name(name)
+
+
+def is_project_name(name: str) -> bool:
+    """Whether a project may have this normalised name."""
+    return _PROJECT_NAME.fullmatch(name) is not None
 
 
 def parse(filename: str) -> Release | None:

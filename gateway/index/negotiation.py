@@ -48,8 +48,11 @@ def takes_html(accept: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def takes_gzip(accept_encoding: str) -> bool:
-    return _parse(accept_encoding).get("gzip", 0.0) > 0
+def encoding_for(accept_encoding: str) -> str | None:
+    """How a large page is compressed for a client: zstd (RFC 8878) or gzip, or not at all."""
+    weights = _parse(accept_encoding)
+    zstd, gzip = (weights.get(name, weights.get("*", 0.0)) for name in ("zstd", "gzip"))
+    return "zstd" if zstd > 0 and zstd >= gzip else "gzip" if gzip > 0 else None
 
 
 def _parse(header: str) -> dict[str, float]:

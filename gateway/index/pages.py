@@ -4,10 +4,11 @@ https://packaging.python.org/en/latest/specifications/simple-repository-api/
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -18,14 +19,15 @@ _SIZELESS_API_VERSION = "1.0"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One link of a project's page. `url` is relative to the page, and encoded; `modified` is in seconds since the
-    epoch, None if it is not known, as `size` in bytes. `yanked` is the reason, which may be empty, or None."""
+    """One link of a project's page. `url` is relative to the page, or absolute, and encoded; `modified` is in seconds
+    since the epoch, None if it is not known, as `size` in bytes; `hashes` are in hex, by hashlib's names. `yanked` is
+    the reason, which may be empty, or None; `provenance` an absolute URL."""
 
     name: str
     url: str
     size: int | None = None
     modified: float | None = None
-    sha256: str | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
     requires_python: str | None = None
     yanked: str | None = None
     has_metadata: bool = False
@@ -50,7 +52,7 @@ class Project:
 
 
 def project_html(project: Project) -> bytes:
-    lines = [f"    {_link(file.url, file.name, _attributes(file), file.sha256)}<br>" for file in project.files]
+    lines = [f"    {_link(file.url, file.name, _attributes(file), file.hashes)}<br>" for file in project.files]
     meta = [("tracks", url) for url in project.tracks]
     meta += [("alternate-locations", url) for url in project.alternate_locations]
     if project.status is not None:
@@ -110,8 +112,10 @@ def _html(title: str, lines: list[str], meta: Iterable[tuple[str, str]] = ()) ->
     return text.encode()
 
 
-def _link(url: str, text: str, attributes: str = "", sha256: str | None = None) -> str:
-    fragment = f"#sha256={sha256}" if sha256 else ""
+def _link(url: str, text: str, attributes: str = "", hashes: Mapping[str, str] = MappingProxyType({})) -> str:
+    """A link has room for one hash: the one that all installers know, else any."""
+    name = "sha256" if "sha256" in hashes else next(iter(hashes), None)
+    fragment = f"#{name}={hashes[name]}" if name is not None else ""
     return f'<a href="{escape(url + fragment)}"{attributes}>{escape(text)}</a>'
 
 
@@ -134,7 +138,7 @@ def _fields(file: File) -> dict[str, Any]:
     found: dict[str, Any] = {
         "filename": file.name,
         "url": file.url,
-        "hashes": {"sha256": file.sha256} if file.sha256 else {},
+        "hashes": dict(file.hashes),
         "yanked": file.yanked if file.yanked else file.yanked is not None,
     }
     if file.size is not None:

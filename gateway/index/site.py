@@ -1,59 +1,43 @@
-"""The site that installers see: which path is which page, in which form."""
+"""The site that installers see: which path is which page, in which form, made of what."""
 
-import gzip
-import hashlib
-from collections.abc import Callable, Mapping
-from urllib.parse import quote
-
-from cachetools import LRUCache
+from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.cache.aged import Aged
 from gateway.edge.paths import query_part
-from gateway.errors import (
-    NotAcceptableError,
-    NotFoundError,
-    UpstreamError,
-    UpstreamTimeoutError,
-)
+from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import pages
 from gateway.index.catalog import Catalog, Files, Projects
-from gateway.index.facts import FactBook
-from gateway.index.names import is_companion, is_hidden, normalize, parse
-from gateway.index.negotiation import Form, choose, takes_gzip
+from gateway.index.names import normalize
+from gateway.index.negotiation import Form, choose, encoding_for
+from gateway.index.pages import Project
+from gateway.index.releases import Releases
+from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.stored import format_of, unavailable
 from gateway.index.whole import WholeCatalog
-from gateway.model import Page, Redirect
+from gateway.model import Page, PageRequest, Redirect
 from gateway.storage.conditions import not_modified
 
-Source = Aged[Projects] | Aged[Files]
-
 _SIMPLE = "simple"
-_GZIP_FROM_BYTES = 1400  # what fits into one packet gains nothing
-_MAX_PAGES = 1024
 
 
 class Site:
-    """Pages made from the catalogue, each rendered once for as long as its listing stands."""
+    """Pages made from the catalogue, and from another index where the settings say so."""
 
     def __init__(
-        self, catalog: Catalog | WholeCatalog, facts: FactBook, root: str, *, index_document: str, max_age: int
+        self,
+        catalog: Catalog | WholeCatalog,
+        releases: Releases,
+        root: str,
+        *,
+        max_age: int,
     ) -> None:
         """`root` is the key below which all is, with its slash."""
-        self._facts = facts
         self._catalog = catalog
+        self._releases = releases
         self._root = root
-        self._index_document = index_document
         self._max_age = max_age
-        self._rendered: LRUCache[tuple[str, Form, bool, str], tuple[object, int, bytes, str]] = LRUCache(_MAX_PAGES)
-
-    def refresh(self) -> None:
-        """The next page of each project is made from a new listing."""
-        self._catalog.expire()
-
-    async def close(self) -> None:
-        """Ends what goes on in the background."""
-        await self._catalog.close()
-        await self._facts.close()
+        self._rendered = RenderedPages()
 
     def alias(self, key: str) -> str | None:
         """The key that one below `simple/` stands for too: a static page's relative links lead there."""
@@ -68,46 +52,67 @@ class Site:
         project, _ = self._route(key)
         if project is None:
             return self._root if (await self._catalog.projects()).value.has_page else None
-        with_page = (await self._catalog.files(normalize(project))).value.with_page
+        try:
+            with_page = (await self._catalog.files(normalize(project))).value.with_page
+        except NotFoundError:
+            if await self._catalog.may_have_folder(key.removeprefix(self._root).partition("/")[0]):
+                raise
+            return None
         return f"{self._root}{project}/" if project in with_page else None
 
     async def exists(self, key: str) -> bool:
-        """Whether `key`, which ends in a slash, is a page."""
+        """Whether `key`, which ends in a slash, is a page. Another index is asked only for what is below `simple/`."""
         try:
             project, _ = self._route(key)
-            await (self._catalog.files(normalize(project)) if project is not None else self._catalog.projects())
+            if project is None:
+                await self._catalog.projects()
+            else:
+                await (self._catalog.files if self.alias(key) is None else self._releases.of)(normalize(project))
         except NotFoundError:
             return False
         return True
 
-    async def page(
-        self, key: str, *, query: str, accept: str, accept_encoding: str, wanted: Mapping[str, str]
-    ) -> Page | Redirect:
-        """The page at `key`, which is empty or ends in a slash. `wanted` has the conditional headers.
-
-        Raises NotFoundError where there is no such project, UpstreamBusyError where that can't be known now.
-        """
-        project, up = self._route(key)
-        form = choose(accept, format_of(query))
+    async def page(self, request: PageRequest) -> Page | Redirect:
+        """Raises NotFoundError where there is no such project, UpstreamBusyError where that can't be known now."""
+        project, up = self._route(request.key)
+        form = choose(request.accept, format_of(request.query))
         if form is None:
-            raise NotAcceptableError(f"Accept: {accept}")
+            raise NotAcceptableError(f"Accept: {request.accept}")
         try:
             if project is None:
-                source, render = await self._root_page(form)
-            elif project != normalize(project):
-                await self._catalog.files(normalize(project))
-                return Redirect(f"../{normalize(project)}/{query_part(query)}")
-            else:
-                source, render = await self._project_page(project, up, form)
+                return await self._root_page(request, form)
+            return await self._project_page(request, form, project, up)
         except (UpstreamError, UpstreamTimeoutError) as error:
             raise unavailable(error) from error
-        body, etag, encoding = self._body(project or "", form, takes_gzip(accept_encoding), up, source, render)
-        headers = self._headers(form, source) | {"ETag": etag} | ({"Content-Encoding": encoding} if encoding else {})
-        if not_modified(
-            {name: wanted[name] for name in ("if-match", "if-none-match") if name in wanted}, etag=etag, modified=0
-        ):
-            return Page(304, b"", headers)
-        return Page(200, body, headers)
+
+    async def _root_page(self, request: PageRequest, form: Form) -> Page:
+        projects = await self._catalog.projects()
+        render = pages.root_json if form is Form.JSON_V1 else pages.root_html
+        page = self._rendered.get(
+            form,
+            encoding_for(request.accept_encoding),
+            [projects.value],
+            None,
+            lambda: render(sorted(projects.value.folders)),
+        )
+        return self._answer(request, form, page, [projects])
+
+    async def _project_page(self, request: PageRequest, form: Form, project: str, up: str) -> Page | Redirect:
+        name = normalize(project)
+        sources = await self._releases.of(name)
+        if isinstance(sources, Redirect):
+            return replace(sources, location=sources.location + query_part(request.query))
+        if project != name:
+            return Redirect(f"../{name}/{query_part(request.query)}")
+        render = pages.project_json if form is Form.JSON_V1 else pages.project_html
+        page = self._rendered.get(
+            (name, form, up),
+            encoding_for(request.accept_encoding),
+            [source.value for source in sources.all],
+            self._releases.version(sources, request.base_url),
+            lambda: render(self._releases.project(sources, up, request.base_url)),
+        )
+        return self._answer(request, form, page, sources.all)
 
     def _route(self, key: str) -> tuple[str | None, str]:
         """The project of a page, None for the root's; and what leads from the page to the root."""
@@ -121,76 +126,28 @@ class Site:
             raise NotFoundError("no page is so deep")
         return (names[0] if names else None), up
 
-    async def _root_page(self, form: Form) -> tuple[Source, Callable[[], bytes]]:
-        projects = await self._catalog.projects()
-        names = sorted(projects.value.folders)
-        if form is Form.JSON_V1:
-            return projects, lambda: pages.root_json(names)
-        return projects, lambda: pages.root_html(names)
-
-    async def _project_page(self, project: str, up: str, form: Form) -> tuple[Source, Callable[[], bytes]]:
-        files = await self._catalog.files(project)
-        self._facts.want_once(project, files.value.objects)
-        render = pages.project_json if form is Form.JSON_V1 else pages.project_html
-        return files, lambda: render(_project(project, files.value, up, self._index_document, self._facts))
-
-    def _body(
-        self, project: str, form: Form, gzipped: bool, up: str, source: Source, render: Callable[[], bytes]
-    ) -> tuple[bytes, str, str | None]:
-        slot = project, form, gzipped, up
-        made = self._rendered.get(slot)
-        generation = self._facts.generation[project]
-        if made is None or made[0] is not source.value or made[1] != generation:
-            body = render()
-            digest = hashlib.sha256(body).hexdigest()[:32]
-            if gzipped and len(body) >= _GZIP_FROM_BYTES:
-                made = source.value, generation, gzip.compress(body, compresslevel=6, mtime=0), f'"{digest}-gzip"'
-            else:
-                made = source.value, generation, body, f'"{digest}"'
-            self._rendered[slot] = made
-        return made[2], made[3], "gzip" if made[3].endswith('-gzip"') else None
-
-    def _headers(self, form: Form, source: Source) -> dict[str, str]:
+    def _answer(
+        self,
+        request: PageRequest,
+        form: Form,
+        page: Rendered,
+        sources: Sequence[Aged[Files] | Aged[Project] | Aged[Projects]],
+    ) -> Page:
         headers = {
             "Content-Type": form.value,
             "Vary": "Accept, Accept-Encoding",
             "Cache-Control": f"max-age={self._max_age}",
+            "ETag": page.etag,
         }
-        if source.stale:
+        if page.encoding is not None:
+            headers["Content-Encoding"] = page.encoding
+        if any(source.stale for source in sources):
             headers |= {
                 "Warning": '110 - "Response is Stale"',
-                "Age": str(int(source.age)),
+                "Age": str(int(max(source.age for source in sources))),
                 "Cache-Control": "no-cache",
             }
-        return headers
-
-
-def _project(name: str, listing: Files, up: str, index_document: str, facts: FactBook) -> pages.Project:
-    """What a listing says of a project. Files of other projects that lie in its folder are not its own."""
-    present = {item.key: item for item in listing.objects}
-    files = []
-    versions = set()
-    for item in listing.objects:
-        filename = item.key.rpartition("/")[2]
-        if not filename or is_hidden(filename) or is_companion(filename) or filename == index_document:
-            continue
-        release = parse(filename)
-        if release is not None and release.project != name:
-            continue
-        if release is not None:
-            versions.add(release.version)
-        known = facts.of(item, present)
-        files.append(
-            pages.File(
-                name=filename,
-                url=up + quote(item.key, safe="/"),
-                size=item.size,
-                modified=item.modified,
-                sha256=known.sha256,
-                requires_python=known.requires_python,
-                yanked=known.yanked,
-                # Of a wheel it is read out of it where it does not lie beside it.
-                has_metadata=filename.endswith(".whl") or f"{item.key}.metadata" in present,
-            )
-        )
-    return pages.Project(name, tuple(str(version) for version in sorted(versions)), tuple(files))
+        tags = {name: request.wanted[name] for name in ("if-match", "if-none-match") if name in request.wanted}
+        if not_modified(tags, etag=page.etag, modified=0):
+            return Page(304, b"", headers)
+        return Page(200, page.body, headers)

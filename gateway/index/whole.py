@@ -12,7 +12,7 @@ from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.catalog import Files, Projects, not_permitted
-from gateway.index.names import is_companion, normalize, parse
+from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import Storage, StoredObject
 
 T = TypeVar("T")
@@ -66,6 +66,10 @@ class WholeCatalog:
             raise NotFoundError(f"no release of a project {project!r}")
         return self._aged(snapshot, found)
 
+    async def may_have_folder(self, name: str) -> bool:
+        """Nobody has noted them."""
+        return True
+
     def expire(self) -> None:
         """What is known must be listed again."""
         self._expired = True
@@ -118,6 +122,7 @@ class WholeCatalog:
 
     async def _list(self, taken: float) -> _Snapshot:
         objects: defaultdict[str, list[StoredObject]] = defaultdict(list)
+        attested = set()
         companions: list[tuple[str, StoredObject]] = []
         with_page: defaultdict[str, set[str]] = defaultdict(set)
         has_page = False
@@ -129,6 +134,8 @@ class WholeCatalog:
             key = item.key.removeprefix(self._root)
             folder, _, name = key.rpartition("/")
             item = StoredObject(key, item.size, item.etag, item.modified)
+            if any(is_hidden(segment) for segment in folder.split("/") if segment):
+                continue
             if key == self._index_document:
                 has_page = True
             elif name == self._index_document and "/" not in folder:
@@ -141,8 +148,10 @@ class WholeCatalog:
             release = parse(name)
             if release is not None and release.project in objects:
                 objects[release.project].append(item)
+                if item.key.endswith(PROVENANCE):
+                    attested.add(release.project)
         files = {
-            project: Files(tuple(objects.get(project, ())), frozenset(with_page.get(project, ())))
+            project: Files(tuple(objects.get(project, ())), frozenset(with_page.get(project, ())), project in attested)
             for project in {*objects, *with_page}
         }
         return _Snapshot(Projects({project: (project,) for project in files}, has_page), files, taken)

@@ -23,6 +23,9 @@ from gateway.storage.signed import SignedClient
 if TYPE_CHECKING:
     from gateway.signing.cloudfront import CloudFrontSigner
 
+_OTHER_CONNECT_SECONDS = 5.0
+_OTHER_READ_SECONDS = 20.0
+_OTHER_CONNECTIONS = 64
 Relocate = Callable[[str], Awaitable[Endpoint]]
 
 
@@ -102,14 +105,25 @@ def _client(settings: StorageSettings, endpoint: Endpoint) -> Client:
     return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent)
 
 
+def client_for(address: str) -> Client:
+    """A client for another server than the bucket. What it trusts is the system's (SSL_CERT_FILE)."""
+    proxies = {scheme: Proxy.parse(url) for scheme, url in _environment_proxies(address).items()}
+    connector = Connector(connect_timeout=_OTHER_CONNECT_SECONDS, read_timeout=_OTHER_READ_SECONDS, proxies=proxies)
+    return Client(connector, max_connections=_OTHER_CONNECTIONS, user_agent=f"gateway/{__version__}")
+
+
 def _proxies(settings: StorageSettings, endpoint: Endpoint) -> Mapping[str, str]:
     if settings.proxies is not None:
         return settings.proxies
-    from botocore.utils import get_environ_proxies
-
     # Which hosts are excepted (NO_PROXY) is asked for the one host that there is.
     read_from = settings.cloud_front_domain if settings.backend == "cloudfront" else None
-    found: dict[str, str] = get_environ_proxies(read_from or endpoint.origin)
+    return _environment_proxies(read_from or endpoint.origin)
+
+
+def _environment_proxies(address: str) -> Mapping[str, str]:
+    from botocore.utils import get_environ_proxies
+
+    found: dict[str, str] = get_environ_proxies(address)
     return {scheme: _with_scheme(url) for scheme, url in found.items() if scheme in ("http", "https")}
 
 

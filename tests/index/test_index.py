@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 import hashlib
+import importlib
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.support.faults import FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
 from tests.support.wheels import wheel
 
+zstd = importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 JSON = "application/vnd.pypi.simple.v1+json"
 WHEEL, CONTENT = wheel("my_project", "1.0")
 
@@ -147,6 +150,9 @@ async def test_large_pages_are_compressed_for_who_takes_that(
     assert gzip.decompress(packed.body) == plain.body
     assert len(packed.body) < len(plain.body) / 3
     assert packed.headers["etag"] != plain.headers["etag"]
+    zstd_packed = await get(gateway, "/p/", Accept_Encoding="gzip, zstd")
+    assert zstd_packed.headers["content-encoding"] == "zstd"
+    assert zstd.decompress(zstd_packed.body) == plain.body
     again = await get(gateway, "/p/", Accept_Encoding="gzip", If_None_Match=packed.headers["etag"])
     assert again.status == 304
 

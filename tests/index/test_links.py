@@ -15,13 +15,13 @@ def test_a_static_page_says_the_same_in_json() -> None:
     project = project_of("arrow", page)
     assert project.versions == ("1.0", "2.0")
     first, second = project.files
-    assert (first.name, first.url, first.sha256, first.requires_python) == (
+    assert (first.name, first.url, first.hashes, first.requires_python) == (
         "arrow-1.0.tar.gz",
         "arrow-1.0.tar.gz",
-        SHA,
+        {"sha256": SHA},
         ">=3.8",
     )
-    assert (second.sha256, second.yanked, second.has_metadata, second.metadata_sha256) == (None, "", True, SHA)
+    assert (second.hashes, second.yanked, second.has_metadata, second.metadata_sha256) == ({}, "", True, SHA)
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,11 @@ def test_a_static_page_says_the_same_in_json() -> None:
 def test_a_file_s_name_is_the_last_of_its_path(href: str, name: str) -> None:
     [file] = project_of("p", f'<a href="{href}">text</a>').files
     assert file.name == name
+
+
+def test_a_link_that_is_no_url_is_none() -> None:
+    assert project_of("p", '<a href="http://[#x">x</a><a href="http://[x/p-1.zip#md5=">y</a>').files == ()
+    assert names_of('<a href="http://[/#x">x</a>') == []
 
 
 def test_the_projects_of_a_root_page() -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.index.negotiation import Form, choose, takes_gzip, takes_html
+from gateway.index.negotiation import Form, choose, encoding_for, takes_html
 
 PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -57,14 +57,27 @@ def test_a_stored_page_will_do_for_who_takes_html_at_all() -> None:
     assert not takes_html("text/html;q=0, application/vnd.pypi.simple.v1+json")
 
 
-def test_gzip_is_for_who_names_it() -> None:
-    assert takes_gzip("gzip, deflate, br")
-    assert not takes_gzip("")
-    assert not takes_gzip("gzip;q=0")
+@pytest.mark.parametrize(
+    ("accept_encoding", "encoding"),
+    [
+        ("gzip, deflate, br", "gzip"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip;q=0.5, zstd;q=0.1", "gzip"),
+        ("zstd", "zstd"),
+        ("*", "zstd"),
+        ("zstd;q=0, *", "gzip"),
+        ("", None),
+        ("identity", None),
+        ("gzip;q=0", None),
+        ("gzip;q=x", None),
+    ],
+)
+def test_the_encoding_that_a_client_likes_best(accept_encoding: str, encoding: str | None) -> None:
+    assert encoding_for(accept_encoding) == encoding
 
 
 @given(st.text())
 def test_no_header_breaks_it(accept: str) -> None:
     choose(accept)
     takes_html(accept)
-    takes_gzip(accept)
+    encoding_for(accept)

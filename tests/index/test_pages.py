@@ -20,7 +20,7 @@ PROJECT = Project(
             "../My_Project/my_project-1.0-py3-none-any.whl",
             size=1000,
             modified=1369353600.25,
-            sha256=SHA,
+            hashes={"sha256": SHA},
             requires_python=">=3.11,<4",
             yanked="",
             has_metadata=True,

@@ -145,6 +145,7 @@ class FaultyBucket:
                     return
                 await answering
                 request.done.set()
+                await self._notify()
                 if writer.is_closing():
                     gone.cancel()
                     return

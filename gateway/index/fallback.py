@@ -1,0 +1,100 @@
+"""Which projects are looked for in another index, and what of it is shown."""
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from urllib.parse import quote
+
+from gateway.config import FallbackSettings
+from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError
+from gateway.index.catalog import Catalog
+from gateway.index.names import is_project_name, normalize, parse
+from gateway.index.pages import File, Project
+from gateway.index.remote import RemoteIndex
+from gateway.index.whole import WholeCatalog
+from gateway.model import Redirect
+
+
+class Fallback:
+    """The rules that close dependency confusion: a project of our own is never looked for elsewhere, unless the
+    settings say so; nor is one while it can't be known whether it is our own."""
+
+    def __init__(self, settings: FallbackSettings, catalog: Catalog | WholeCatalog, remote: RemoteIndex) -> None:
+        self._mode = settings.mode
+        self._always = settings.always_show_upstream
+        self._patterns = [normalize(pattern) for pattern in settings.disallow]
+        self._catalog = catalog
+        self.remote = remote
+        self._is_disallowed = lru_cache(maxsize=4096)(self._match)
+
+    def __str__(self) -> str:
+        return f"{self.remote.base_url} ({self._mode})"
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether what is fetched is kept apart from our own projects."""
+        return self._mode == "mirror"
+
+    @property
+    def always(self) -> bool:
+        """Whether also pages of our own projects show what is there."""
+        return self._always
+
+    @property
+    def redirects(self) -> bool:
+        return self._mode == "redirect"
+
+    def redirect(self, project: str) -> Redirect:
+        """To its page there. Not to be kept: the project may be ours the next minute."""
+        return Redirect(f"{self.remote.base_url}{project}/", 302, {"Cache-Control": "no-store"})
+
+    async def close(self) -> None:
+        await self.remote.close()
+
+    async def covers(self, project: str) -> bool:
+        """Whether a project, by its normalised name, is looked for there. Raises what keeps that from being known."""
+        if not is_project_name(project) or self._is_disallowed(project):
+            return False
+        return self._always or not await self._is_ours(project)
+
+    async def covers_file(self, project: str) -> bool:
+        """As `covers`, and where the bucket has some of the project's files, but only copies of those there.
+
+        So a page that was given out before the first of them was kept still leads to all that it lists.
+        """
+        if await self.covers(project):
+            return True
+        if self._mode != "cache" or not is_project_name(project) or self._is_disallowed(project):
+            return False
+        try:
+            objects = (await self._catalog.files(project)).value.objects
+            there = {file.name: file.size for file in (await self.remote.project(project)).value.files}
+        except NotFoundError:
+            return False
+        ours = [(item.key.rpartition("/")[2], item.size) for item in objects]
+        releases = [(name, size) for name, size in ours if parse(name) is not None]
+        return bool(releases) and all(there.get(name) == size for name, size in releases)
+
+    def shown(self, project: Project, up: str) -> Project:
+        """As we show it: `up` leads from the page to the root, below which its files are had from us."""
+        if self.redirects:
+            return project
+        return replace(project, files=tuple(self._through_us(project.name, file, up) for file in project.files))
+
+    def _through_us(self, project: str, file: File, up: str) -> File:
+        return replace(file, url=f"{up}{project}/{quote(file.name, safe='')}")
+
+    async def _is_ours(self, project: str) -> bool:
+        try:
+            projects = await self._catalog.projects()
+        except NotFoundError as error:
+            if error.code is not None:
+                what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
+                raise UpstreamError(f"fallback.mode: {what}", code=error.code) from error
+            return False
+        if projects.stale:
+            raise UpstreamBusyError("which projects are ours can't be known now")
+        return project in projects.value.folders
+
+    def _match(self, project: str) -> bool:
+        return any(fnmatchcase(project, pattern) for pattern in self._patterns)

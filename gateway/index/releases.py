@@ -1,0 +1,93 @@
+"""What releases a project has: those that lie in the storage, and those of another index."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from gateway.cache.aged import Aged
+from gateway.config import IndexSettings
+from gateway.errors import NotFoundError
+from gateway.index.catalog import Catalog, Files
+from gateway.index.facts import FactBook
+from gateway.index.fallback import Fallback
+from gateway.index.listed import listed, merged
+from gateway.index.pages import Project
+from gateway.index.whole import WholeCatalog
+from gateway.model import Redirect
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a project's releases are from; one of the two at least."""
+
+    name: str
+    ours: Aged[Files] | None
+    theirs: Aged[Project] | None
+
+    @property
+    def all(self) -> list[Aged[Files] | Aged[Project]]:
+        return [source for source in (self.ours, self.theirs) if source is not None]
+
+
+class Releases:
+    """Puts a project's page together."""
+
+    def __init__(
+        self,
+        catalog: Catalog | WholeCatalog,
+        facts: FactBook,
+        fallback: Fallback | None,
+        *,
+        index_document: str,
+        settings: IndexSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._facts = facts
+        self._fallback = fallback
+        self._index_document = index_document
+        self._settings = settings
+
+    async def of(self, name: str) -> Sources | Redirect:
+        """By the normalised name. Raises NotFoundError where there is no such project, and what keeps that from being
+        known."""
+        ours: Aged[Files] | None = None
+        theirs: Aged[Project] | None = None
+        try:
+            ours = await self._catalog.files(name)
+        except NotFoundError as error:
+            absent = error
+        fallback = self._fallback
+        if fallback is not None and (ours is None or fallback.always) and await fallback.covers(name):
+            if ours is None and fallback.redirects:
+                return fallback.redirect(name)
+            try:
+                theirs = await fallback.remote.project(name)
+            except NotFoundError as error:
+                absent = error
+        if ours is None and theirs is None:
+            raise absent
+        if ours is not None:
+            self._facts.want_once(name, ours.value.objects)
+        return Sources(name, ours, theirs)
+
+    def version(self, sources: Sources, base_url: str) -> Hashable:
+        """Changes whenever the page would, though its sources have not."""
+        ours = sources.ours
+        if ours is None:
+            return None
+        return self._facts.generation[sources.name], base_url if ours.value.attested else ""
+
+    def project(self, sources: Sources, up: str, base_url: str) -> Project:
+        """`up` leads from the page to the root, which is `base_url` where a link must be absolute."""
+        ours, theirs, name = sources.ours, None, sources.name
+        if sources.theirs is not None:
+            assert self._fallback is not None
+            theirs = self._fallback.shown(sources.theirs.value, up)
+            if ours is None:
+                return theirs
+        assert ours is not None
+        project = replace(
+            listed(name, ours.value, self._facts, index_document=self._index_document, up=up, base_url=base_url),
+            tracks=tuple(self._settings.tracks.get(name, ())),
+            alternate_locations=tuple(self._settings.alternate_locations.get(name, ())),
+        )
+        return merged(project, theirs) if theirs is not None else project

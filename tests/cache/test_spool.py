@@ -1,0 +1,43 @@
+"""Bytes that come once and are read by many."""
+
+import asyncio
+
+import pytest
+
+from gateway.cache.spool import Spool
+from gateway.errors import UpstreamError
+
+
+async def all_of(spool: Spool) -> bytes:
+    return b"".join([chunk async for chunk in spool.read()])
+
+
+async def test_readers_get_what_has_come_and_wait_for_the_rest() -> None:
+    spool = Spool()
+    early = asyncio.ensure_future(all_of(spool))
+    content = bytes(range(256)) * 4000
+    for start in range(0, len(content), 100_000):
+        await spool.write(content[start : start + 100_000])
+    late = asyncio.ensure_future(all_of(spool))
+    spool.finish()
+    assert await early == await late == await all_of(spool) == content
+
+
+async def test_nobody_gets_the_last_byte_before_the_end_is_known_to_be_good() -> None:
+    spool = Spool()
+    reader = spool.read()
+    await spool.write(b"abc")
+    assert await anext(reader) == b"ab"
+    last = asyncio.ensure_future(anext(reader))
+    spool.fail(UpstreamError("another hash"))
+    with pytest.raises(UpstreamError, match="another hash"):
+        await last
+    with pytest.raises(UpstreamError):
+        await all_of(spool)
+
+
+async def test_nothing_is_something_too() -> None:
+    spool = Spool()
+    reader = asyncio.ensure_future(all_of(spool))
+    spool.finish()
+    assert await reader == b""

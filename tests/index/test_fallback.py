@@ -1,0 +1,355 @@
+"""Projects that the bucket does not have, from another index on loopback; and those that never come from there."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.errors import ConfigError
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.publicindex import JSON, PublicIndex
+from tests.support.wheels import wheel
+
+NAME, CONTENT = wheel("public_lib", "2.0")
+OLD, OLD_CONTENT = wheel("public_lib", "1.0")
+OURS, OUR_CONTENT = wheel("acme_lib", "1.0")
+EVIL, EVIL_CONTENT = wheel("acme_lib", "99.0")
+
+
+@pytest.fixture
+async def public() -> AsyncIterator[PublicIndex]:
+    index = PublicIndex()
+    index.projects = {"public-lib": {NAME: CONTENT, OLD: OLD_CONTENT}, "acme-lib": {EVIL: EVIL_CONTENT}}
+    index.metadata = {NAME: b"Metadata-Version: 2.1\nName: public-lib\nVersion: 2.0\n"}
+    async with index.running():
+        yield index
+
+
+@pytest.fixture
+def settings(public: PublicIndex, faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str, str]:
+    faulty.objects = {f"Acme.Lib/{OURS}": OUR_CONTENT}
+    return faulty_settings | {"fallback.base_url": public.url}
+
+
+async def get(gateway: Gateway, target: str, method: str = "GET", **headers: str) -> RawAnswer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, method=method, headers=named)
+
+
+async def page(gateway: Gateway, path: str = "/simple/public-lib/") -> dict[str, dict[str, object]]:
+    answer = await get(gateway, path, Accept=JSON)
+    assert (answer.status, answer.headers["content-type"]) == (200, JSON), answer.body
+    return {file["filename"]: file for file in json.loads(answer.body)["files"]}
+
+
+async def kept(bucket: FaultyBucket, key: str) -> bytes:
+    await bucket.until(lambda: key in bucket.objects)
+    return bucket.objects[key]
+
+
+async def test_by_default_nothing_is_looked_for_elsewhere(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, "/simple/public-lib/")).status == 404
+    assert public.requests == []
+
+
+@pytest.mark.parametrize("path", ["/simple/public-lib/", "/public-lib/", "/simple/Public.Lib/"])
+async def test_redirect_leads_there(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, path: str
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "redirect"})
+    answer = await get(gateway, path + "?format=text/html")
+    assert (answer.status, answer.headers["location"]) == (302, f"{public.url}public-lib/?format=text/html")
+    assert answer.headers["cache-control"] == "no-store"
+    assert (await get(gateway, f"/public-lib/{NAME}")).status == 404
+    assert public.requests == [], "nobody was asked"
+
+
+@pytest.mark.parametrize(("mode", "folder"), [("cache", ""), ("mirror", ".mirror/")])
+async def test_pages_lead_through_us_and_files_are_kept(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    mode: str,
+    folder: str,
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": mode})
+    files = await page(gateway)
+    assert set(files) == {NAME, OLD}
+    assert files[NAME] == {
+        "filename": NAME,
+        "url": f"../../public-lib/{NAME}",
+        "hashes": {"sha256": hashlib.sha256(CONTENT).hexdigest()},
+        "size": len(CONTENT),
+        "upload-time": "2024-01-02T03:04:05.678000Z",
+        "requires-python": ">=3.8",
+        "yanked": False,
+        "core-metadata": {"sha256": hashlib.sha256(public.metadata[NAME]).hexdigest()},
+        "dist-info-metadata": {"sha256": hashlib.sha256(public.metadata[NAME]).hexdigest()},
+    }
+    assert "core-metadata" not in files[OLD]
+    html = await get(gateway, "/public-lib/")
+    assert f'href="../public-lib/{NAME}#sha256='.encode() in html.body
+    assert (await get(gateway, f"/public-lib/{NAME}.metadata")).body == public.metadata[NAME]
+    head = await get(gateway, f"/public-lib/{NAME}", "HEAD")
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(CONTENT)), b"")
+    for path in (f"/public-lib/{NAME}", f"/simple/public-lib/{NAME}", f"/Public_Lib/{NAME}"):
+        answer = await get(gateway, path)
+        assert (answer.status, answer.body) == (200, CONTENT)
+        assert await kept(faulty, f"{folder}public-lib/{NAME}") == CONTENT
+    assert public.asked(f"/files/{NAME}") == 2, "its metadata, and itself, once each"
+    assert all("authorization" not in headers for headers in public.headers)
+    projects = json.loads((await get(gateway, "/simple/", Accept=JSON)).body)["projects"]
+    assert projects == [{"name": "acme-lib"}]
+
+
+async def test_a_project_of_ours_is_never_looked_for_elsewhere(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    """Dependency confusion: acme-lib 99.0 is there, and 1.0 is ours."""
+    faulty.objects["empty.project/readme.txt"] = b"a name of ours, though nothing has been released"
+    public.projects["empty-project"] = {}
+    for mode in ("redirect", "cache", "mirror"):
+        gateway = await start_gateway(settings | {"fallback.mode": mode})
+        assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+        for path in (f"/acme-lib/{EVIL}", f"/simple/acme-lib/{EVIL}", f"/Acme.Lib/{EVIL}", "/simple/empty-project/"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+    assert public.asked("/files/") == 0
+
+
+async def test_a_name_that_is_disallowed_never_falls_through(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.projects |= {"acme-new": {EVIL: EVIL_CONTENT}}
+    for mode in ("redirect", "cache", "mirror"):
+        gateway = await start_gateway(
+            settings
+            | {"fallback.mode": mode, "fallback.disallow": "Acme.*, other", "fallback.always_show_upstream": "true"}
+        )
+        assert (await get(gateway, "/simple/acme-new/")).status == 404
+        assert (await get(gateway, f"/acme-new/{EVIL}")).status == 404
+        assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+    assert public.requests == []
+
+
+async def test_what_is_ours_can_t_be_known_while_the_bucket_is_down(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror", "storage.max_attempts": "1"})
+    faulty.then(error(500, "InternalError"), times=50)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503
+    assert public.requests == []
+    faulty.script.clear()
+    assert set(await page(gateway)) == {NAME, OLD}
+    gateway.refresh()
+    faulty.then(error(500, "InternalError"), times=50)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503, "what was known is old: it may be ours by now"
+
+
+async def test_without_permission_to_list_nothing_falls_through(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    async def no_listing(answer: faults.Answer) -> None:
+        await (error(403, "AccessDenied") if "list-type" in answer.request.target else faults.healthy)(answer)
+
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    faulty.then(no_listing, times=50)
+    assert (await get(gateway, "/simple/public-lib/")).status in (502, 503)
+    assert public.requests == []
+
+
+async def test_always_show_upstream_shows_both_and_ours_win(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.projects["acme-lib"][OURS] = b"not ours"
+    settings |= {"fallback.always_show_upstream": "true"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    files = await page(gateway, "/simple/acme-lib/")
+    assert {name: file["url"] for name, file in files.items()} == {
+        OURS: f"../../Acme.Lib/{OURS}",
+        EVIL: f"../../acme-lib/{EVIL}",
+    }
+    answer = json.loads((await get(gateway, "/acme-lib/", Accept=JSON)).body)
+    assert answer["versions"] == ["1.0"]
+    assert (await get(gateway, f"/acme-lib/{EVIL}")).body == EVIL_CONTENT
+    assert (await get(gateway, f"/Acme.Lib/{OURS}")).body == OUR_CONTENT
+    redirecting = await start_gateway(settings | {"fallback.mode": "redirect"})
+    files = await page(redirecting, "/simple/acme-lib/")
+    assert files[EVIL]["url"] == public.url.replace("/simple/", f"/files/{EVIL}")
+
+
+async def test_a_page_given_out_before_still_leads_to_its_files(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    await get(gateway, f"/public-lib/{OLD}")
+    await kept(faulty, f"public-lib/{OLD}")
+    gateway.refresh()
+    assert set(await page(gateway)) == {OLD}, "it is ours now"
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+    await kept(faulty, f"public-lib/{NAME}")
+    faulty.objects["public-lib/public_lib-0.1.tar.gz"] = b"really ours"
+    del faulty.objects[f"public-lib/{NAME}"]
+    gateway.refresh()
+    assert (await get(gateway, f"/public-lib/{NAME}")).status == 404
+
+
+@pytest.mark.parametrize("fault", ["content", "size", "longer"])
+async def test_what_is_not_the_file_that_the_page_tells_is_neither_kept_nor_whole(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket, fault: str
+) -> None:
+    if fault == "content":
+        public.corrupt = {NAME}
+    else:
+        public.fields[NAME] = {"size": len(CONTENT) + (1 if fault == "size" else -1)}
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    answer = await get(gateway, f"/public-lib/{NAME}")
+    assert len(answer.body) < int(answer.headers["content-length"]), "no client takes it for whole"
+    assert f"public-lib/{NAME}" not in faulty.objects
+    public.corrupt.clear()
+    public.fields.clear()
+    gateway.refresh()
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_metadata_with_another_hash_is_not_given_out(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.corrupt = {f"{NAME}.metadata"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    assert (await get(gateway, f"/public-lib/{NAME}.metadata")).status == 502
+
+
+@pytest.mark.parametrize(("algorithm", "is_kept"), [("md5", True), ("sha512", True), (None, False)])
+async def test_any_hash_will_do_and_without_one_nothing_is_kept(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    algorithm: str | None,
+    is_kept: bool,
+) -> None:
+    public.algorithm = algorithm
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+    if is_kept:
+        await kept(faulty, f"public-lib/{NAME}")
+    await gateway.stop()
+    assert (f"public-lib/{NAME}" in faulty.objects) == is_kept
+
+
+async def test_a_bucket_that_may_not_be_written_to_does_not_stop_files(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    async def read_only(answer: faults.Answer) -> None:
+        await (error(403, "AccessDenied") if answer.request.method == "PUT" else faults.healthy)(answer)
+
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    faulty.then(read_only, times=50)
+    for _ in range(2):
+        assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_one_fetch_serves_all_who_ask_and_outlives_the_first(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    public.hold = asyncio.Event()
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    await page(gateway)
+    first = asyncio.ensure_future(get(gateway, f"/public-lib/{NAME}"))
+    await faulty.until(lambda: any(".mirror" in request.key for request in faulty.requests))
+    others = [asyncio.ensure_future(get(gateway, f"/public-lib/{NAME}")) for _ in range(10)]
+    await faulty.until(lambda: sum(request.key == f".mirror/public-lib/{NAME}" for request in faulty.requests) == 11)
+    first.cancel()
+    public.hold.set()
+    assert {answer.body for answer in await asyncio.gather(*others)} == {CONTENT}
+    assert public.asked(f"/files/{NAME}") == 1
+    assert await kept(faulty, f".mirror/public-lib/{NAME}") == CONTENT
+
+
+async def test_pages_are_remembered_asked_for_again_and_outlive_the_index(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    first = await get(gateway, "/public-lib/", Accept=JSON)
+    assert (await get(gateway, "/public-lib/", Accept=JSON, If_None_Match=first.headers["etag"])).status == 304
+    assert public.asked("/simple/") == 1
+    gateway.refresh()
+    assert (await get(gateway, "/public-lib/", Accept=JSON)).body == first.body
+    assert "if-none-match" in public.headers[-1]
+    public.down = True
+    gateway.refresh()
+    stale = await get(gateway, "/public-lib/", Accept=JSON)
+    assert (stale.status, stale.body) == (200, first.body)
+    assert stale.headers["warning"].startswith("110")
+    unknown = await get(gateway, "/other-lib/")
+    assert unknown.status == 503
+    assert b"index behind this gateway" in unknown.body
+
+
+async def test_what_is_not_there_is_not_asked_for_again_and_again(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for path in ("/simple/nope/", "/simple/nope/", "/simple/nope", "/nope/nope-1.0.tar.gz"):
+        assert (await get(gateway, path)).status == 404
+    for path in ("/favicon.ico", "/simple/-nope-/", f"/simple/{'x' * 300}/", "/simple/n%20ope/", "/a/b/c-1.0.tar.gz"):
+        assert (await get(gateway, path)).status == 404
+    assert public.requests == [("GET", "/simple/nope/")]
+    public.projects["nope"] = {NAME: CONTENT}
+    gateway.refresh()
+    assert (await get(gateway, "/simple/nope")).headers["location"] == "./nope/"
+
+
+async def test_html_pages_are_read_with_their_base(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.form = "html"
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    answer = json.loads((await get(gateway, "/public-lib/", Accept=JSON)).body)
+    assert (answer["meta"]["api-version"], answer["versions"]) == ("1.0", ["1.0", "2.0"])
+    assert (await get(gateway, f"/public-lib/{NAME}", "HEAD")).headers["content-length"] == str(len(CONTENT))
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_files_that_have_moved_are_followed(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.fields[NAME] = {"url": f"/moved/{NAME}"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"meta": {"api-version": "2.0"}}, 503),
+        ({"files": "none"}, 503),
+        ({"files": [{"filename": "../../evil", "url": "x"}, {"filename": "a", "url": "file:///etc/passwd"}, 7]}, 200),
+    ],
+)
+async def test_a_page_that_can_t_be_read_is_no_empty_page(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, fields: dict[str, object], status: int
+) -> None:
+    public.page = fields
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    answer = await get(gateway, "/public-lib/", Accept=JSON)
+    assert answer.status == status
+    if status == 200:
+        assert json.loads(answer.body)["files"] == []
+
+
+async def test_it_needs_listings(start_gateway: StartGateway, settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="which projects are yours is read from listings"):
+        await start_gateway(settings | {"fallback.mode": "cache", "index.mode": "static"})
+    with pytest.raises(ConfigError, match="always_show_upstream"):
+        await start_gateway(settings | {"fallback.always_show_upstream": "true"})

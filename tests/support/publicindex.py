@@ -1,0 +1,122 @@
+"""Another index on loopback, to fall back to: JSON or HTML, well-behaved until it is told not to be."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+JSON = "application/vnd.pypi.simple.v1+json"
+
+
+class PublicIndex:
+    """Pages at `/simple/`, files at `/files/`. What is asked for is in `requests`, as method and path."""
+
+    def __init__(self) -> None:
+        self.projects: dict[str, dict[str, bytes]] = {}
+        self.metadata: dict[str, bytes] = {}
+        self.fields: dict[str, dict[str, Any]] = {}
+        self.page: dict[str, Any] = {}
+        self.form = "json"
+        self.algorithm: str | None = "sha256"
+        self.corrupt: set[str] = set()
+        self.down = False
+        self.hold: asyncio.Event | None = None
+        self.requests: list[tuple[str, str]] = []
+        self.headers: list[dict[str, str]] = []
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["PublicIndex"]:
+        runner = web.ServerRunner(web.Server(self._serve), handle_signals=False, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}/simple/"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    def asked(self, part: str) -> int:
+        return sum(part in path for _, path in self.requests)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        if self.down:
+            return web.Response(status=503, text="down")
+        kind, _, rest = request.path.strip("/").partition("/")
+        if kind == "simple":
+            return self._page(request, rest)
+        if kind == "moved":
+            raise web.HTTPFound(f"/files/{rest}")
+        return await self._file(request, rest)
+
+    def _page(self, request: web.BaseRequest, name: str) -> web.Response:
+        files = self.projects.get(name)
+        if files is None:
+            return web.Response(status=404)
+        body = (self._json if self.form == "json" else self._html)(name, files)
+        etag = f'"{hashlib.md5(body).hexdigest()}"'
+        if request.headers.get("If-None-Match") == etag:
+            return web.Response(status=304, headers={"ETag": etag})
+        headers = {"ETag": etag, "Content-Type": JSON if self.form == "json" else "text/html; charset=utf-8"}
+        if "gzip" in request.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body)
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    def _json(self, name: str, files: dict[str, bytes]) -> bytes:
+        page = {
+            "meta": {"api-version": "1.4"},
+            "name": name,
+            "versions": ["1.0"],
+            "files": [
+                {
+                    "filename": file,
+                    "url": f"../../files/{file}",
+                    "hashes": {self.algorithm: self._digest(content)} if self.algorithm else {},
+                    "size": len(content),
+                    "upload-time": "2024-01-02T03:04:05.678Z",
+                    "requires-python": ">=3.8",
+                    "yanked": False,
+                    "core-metadata": file in self.metadata
+                    and {"sha256": hashlib.sha256(self.metadata[file]).hexdigest()},
+                    **self.fields.get(file, {}),
+                }
+                for file, content in files.items()
+            ],
+            **self.page,
+        }
+        return json.dumps(page).encode()
+
+    def _html(self, name: str, files: dict[str, bytes]) -> bytes:
+        links = "".join(
+            f'<a href="{file}#{self.algorithm}={self._digest(content)}">x</a>' for file, content in files.items()
+        )
+        return f'<html><head><base href="../../files/"></head><body>{links}</body></html>'.encode()
+
+    def _digest(self, content: bytes) -> str:
+        return hashlib.new(self.algorithm or "sha256", content).hexdigest()
+
+    async def _file(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
+        found = {file: content for files in self.projects.values() for file, content in files.items()}
+        found |= {f"{file}.metadata": content for file, content in self.metadata.items()}
+        if name not in found:
+            return web.Response(status=404)
+        content = bytes(len(found[name])) if name in self.corrupt else found[name]
+        response = web.StreamResponse(headers={"Content-Length": str(len(content)), "ETag": '"x"'})
+        await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        await response.write(content[: len(content) // 2])
+        if self.hold is not None:
+            await self.hold.wait()
+        await response.write(content[len(content) // 2 :])
+        return response
