@@ -1,4 +1,4 @@
-"""pip, pipenv, uv, poetry and curl, as they are, install and fetch through the gateway: streamed and redirected."""
+"""pip, pipenv, uv, poetry, pdm and curl, as they are, install and fetch through the gateway: streamed and redirected."""
 
 import contextlib
 import hashlib
@@ -186,6 +186,56 @@ def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     run(sys.executable, "-m", "poetry", "install", "--no-interaction", cwd=project, **environment)
     [packages] = (project / ".venv").glob("lib/python*/site-packages")
     assert installed(packages) == EXPECTED
+
+
+def test_pdm(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+    team, common = indexes
+    project = tmp_path / "project"
+    project.mkdir()
+    sources = "".join(
+        f'[[tool.pdm.source]]\nname = "{name}"\nurl = "{url}"\nverify_ssl = false\ninclude_packages = ["{package}"]\n'
+        for name, url, package in (("pypi", team, PROJECT), ("common", common, DEPENDENCY))
+    )
+    (project / "pyproject.toml").write_text(
+        f'[project]\nname = "application"\nversion = "1"\nrequires-python = ">=3.11"\n'
+        f'dependencies = ["{PROJECT}", "{DEPENDENCY}"]\n[tool.pdm]\ndistribution = false\n{sources}'
+    )
+    environment = {"PDM_CHECK_UPDATE": "0", "PDM_CACHE_DIR": str(tmp_path / "cache"), "PDM_IGNORE_ACTIVE_VENV": "1"}
+    run(sys.executable, "-m", "pdm", "venv", "create", sys.executable, cwd=project, **environment)
+    run(sys.executable, "-m", "pdm", "lock", "-v", cwd=project, **environment)
+    run(sys.executable, "-m", "pdm", "sync", "--venv", "in-project", cwd=project, **environment)
+    assert "sha256:" in (project / "pdm.lock").read_text()
+    [packages] = (project / ".venv").glob("lib/python*/site-packages")
+    assert installed(packages) == EXPECTED
+
+
+@pytest.mark.parametrize("client", ["pip", "uv"])
+@pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
+def test_one_index_for_ours_and_the_public_ones(
+    mode: str, client: str, bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
+) -> None:
+    """The public index has what ours depends on, and a higher version of ours, which nobody may get."""
+    wrong = dict([wheel(PROJECT, "99.0")])
+    objects = common_objects() | {f"{PROJECT}/{name}": content for name, content in wrong.items()}
+    public = start_process({"storage.dir": str(directory(tmp_path / "public", objects))})
+    name, content = wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"])
+    bucket.put(f"{PROJECT}/{name}", content)
+    fallback = {"fallback.mode": mode, "fallback.base_url": public.wait_until_it_listens() + "/simple/"}
+    url = start_process(bucket.settings() | fallback).wait_until_it_listens() + "/simple/"
+    for attempt in ("first", "again"):
+        target = tmp_path / attempt
+        if client == "pip":
+            command = [sys.executable, "-m", "pip", "install", "--index-url", url]
+        else:
+            uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+            assert uv is not None
+            command = [uv, "pip", "install", "--no-cache", "--python", sys.executable, "--default-index", url]
+        run(*command, "--target", str(target), PROJECT)
+        assert installed(target) == EXPECTED
+    keys = {item["Key"] for item in bucket.client.list_objects_v2(Bucket=bucket.name)["Contents"]}
+    [(file, _)] = [wheel(DEPENDENCY, "1.5.0")]
+    kept = {"redirect": set(), "cache": {f"{DEPENDENCY}/{file}"}, "mirror": {f".mirror/{DEPENDENCY}/{file}"}}[mode]
+    assert keys == {f"{PROJECT}/{name}", *kept}
 
 
 def test_curl(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:

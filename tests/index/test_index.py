@@ -310,3 +310,40 @@ async def test_hostile_keys_come_out_inert(bucket: Bucket, start_gateway: StartG
     assert {file["filename"] for file in files} == set(names)
     for file in files:
         assert (await get(gateway, "/" + file["url"].removeprefix("../"))).body == b"x"
+
+
+async def test_provenance_beside_a_file_is_linked_by_its_absolute_url(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"My_Project/{WHEEL}": CONTENT, f"My_Project/{WHEEL}.provenance": b"{}"}
+    gateway = await start_gateway(
+        faulty_settings | {"server.base_path": "/pypi", "server.trusted_proxies": "127.0.0.1"}
+    )
+    link = f"My_Project/{WHEEL}.provenance"
+    for headers, base in [
+        ({}, "http://gateway/pypi/"),
+        ({"X_Forwarded_Proto": "https"}, "https://gateway/pypi/"),
+        ({"X_Forwarded_Proto": "javascript"}, None),
+    ]:
+        page = json.loads((await get(gateway, "/pypi/simple/my-project/", Accept=JSON, **headers)).body)
+        assert page["files"][0].get("provenance") == (None if base is None else base + link)
+        assert len(page["files"]) == 1
+    named = await start_gateway(faulty_settings | {"server.public_url": "https://packages.example/x"})
+    html = (await get(named, "/simple/my-project/", X_Forwarded_Proto="ftp")).body
+    assert f'data-provenance="https://packages.example/x/{link}"'.encode() in html
+    assert (await get(named, f"/{link}")).body == b"{}"
+
+
+async def test_what_a_project_tracks_comes_from_the_settings(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"My_Project/{WHEEL}": CONTENT}
+    url, other = "https://pypi.org/simple/my-project/", "https://b.example/simple/my-project/"
+    gateway = await start_gateway(
+        faulty_settings | {"index.tracks": f"My.Project={url}", "index.alternate_locations": f"my-project={other}"}
+    )
+    page = json.loads((await get(gateway, "/simple/my-project/", Accept=JSON)).body)
+    assert (page["meta"]["tracks"], page["alternate-locations"]) == ([url], [other])
+    html = (await get(gateway, "/simple/my-project/")).body
+    assert f'<meta name="pypi:tracks" content="{url}">'.encode() in html
+    assert f'<meta name="pypi:alternate-locations" content="{other}">'.encode() in html
