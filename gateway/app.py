@@ -12,6 +12,7 @@ from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_co
 from gateway.edge.server import Limits, Listener, Server
 from gateway.errors import ConfigError, Problem
 from gateway.handler import AdminRoute, Handler, OpsRoute
+from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog
 from gateway.index.facts import FactBook
 from gateway.index.fallback import Fallback
@@ -92,7 +93,7 @@ class Gateway:
         self.refresh_all = self.refresh  # where there are other workers, theirs too
         self._index = Index(
             self.storage,
-            self._build_site(root),
+            self._build_site(root, wheels),
             wheels=wheels,
             fetched=self._fetched,
             mode=settings.index.mode,
@@ -195,7 +196,7 @@ class Gateway:
         )
         return Fallback(settings.fallback, self.catalog, remote)
 
-    def _build_site(self, root: str) -> Site | None:
+    def _build_site(self, root: str, wheels: WheelMetadata) -> Site | None:
         if self.catalog is None:
             return None
         releases = Releases(
@@ -205,7 +206,10 @@ class Gateway:
             index_document=self.settings.rewrite.index_document,
             settings=self.settings.index,
         )
-        return Site(self.catalog, releases, root, max_age=self.settings.index.max_age)
+        browse = None
+        if self.settings.index.browse:
+            browse = Browse(wheels, root, self.fallback.remote.base_url if self.fallback is not None else "")
+        return Site(self.catalog, releases, browse, root, max_age=self.settings.index.max_age)
 
     def refresh(self) -> None:
         """Makes the next pages from new listings."""

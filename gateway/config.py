@@ -167,6 +167,7 @@ class IndexSettings(Section):
         "project", description="A folder for each project; flat: files lie anywhere, and are told by their names"
     )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
+    browse: bool = Field(True, description="Show people, by their browsers, a page made for them at / and /project/")
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
     )

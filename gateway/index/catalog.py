@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Projects:
-    """Folders by the normalised name of the project that they are of, and whether the root has a page of its own."""
+    """Folders by the normalised name of the project that they are of, in order; and whether the root has a page of
+    its own."""
 
     folders: Mapping[str, tuple[str, ...]]
     has_page: bool
@@ -86,7 +87,7 @@ class Catalog:
         has_page = any(item.key == self._root + self._index_document for item in children.objects)
         if not folders and not has_page:
             raise NotFoundError("the storage has no projects")
-        return Projects(folders, has_page)
+        return Projects(dict(sorted(folders.items())), has_page)
 
     async def _list_files(self, project: str) -> Files:
         objects: list[StoredObject] = []

@@ -48,6 +48,12 @@ def takes_html(accept: str) -> bool:
 
 
 @lru_cache(maxsize=256)
+def is_browser(accept: str) -> bool:
+    """Browsers say that they take XHTML, and no installer does."""
+    return "application/xhtml+xml" in _parse(accept)
+
+
+@lru_cache(maxsize=256)
 def encoding_for(accept_encoding: str) -> str | None:
     """How a large page is compressed for a client: zstd (RFC 8878) or gzip, or not at all."""
     weights = _parse(accept_encoding)

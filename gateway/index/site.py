@@ -1,17 +1,19 @@
 """The site that installers see: which path is which page, in which form, made of what."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from gateway.cache.aged import Aged
 from gateway.edge.paths import query_part
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import pages
+from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog, Files, Projects
 from gateway.index.names import normalize
-from gateway.index.negotiation import Form, choose, encoding_for
+from gateway.index.negotiation import Form, choose, encoding_for, is_browser
 from gateway.index.pages import Project
-from gateway.index.releases import Releases
+from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.stored import format_of, unavailable
 from gateway.index.whole import WholeCatalog
@@ -28,11 +30,13 @@ class Site:
         self,
         catalog: Catalog | WholeCatalog,
         releases: Releases,
+        browse: Browse | None,
         root: str,
         *,
         max_age: int,
     ) -> None:
         """`root` is the key below which all is, with its slash."""
+        self._browse = browse
         self._catalog = catalog
         self._releases = releases
         self._root = root
@@ -87,13 +91,22 @@ class Site:
 
     async def _root_page(self, request: PageRequest, form: Form) -> Page:
         projects = await self._catalog.projects()
+        if (browse := self._for_people(request, form)) is not None:
+            page = self._rendered.get(
+                (browse, request.query, request.base_url),
+                encoding_for(request.accept_encoding),
+                [projects.value],
+                None,
+                lambda: browse.projects(list(projects.value.folders), request.query, request.base_url),
+            )
+            return self._answer(request, form, page, [projects], browse.headers)
         render = pages.root_json if form is Form.JSON_V1 else pages.root_html
         page = self._rendered.get(
             form,
             encoding_for(request.accept_encoding),
             [projects.value],
             None,
-            lambda: render(sorted(projects.value.folders)),
+            lambda: render(projects.value.folders),
         )
         return self._answer(request, form, page, [projects])
 
@@ -104,6 +117,8 @@ class Site:
             return replace(sources, location=sources.location + query_part(request.query))
         if project != name:
             return Redirect(f"../{name}/{query_part(request.query)}")
+        if (browse := self._for_people(request, form)) is not None:
+            return await self._project_for_people(browse, request, sources)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
         page = self._rendered.get(
             (name, form, up),
@@ -126,18 +141,40 @@ class Site:
             raise NotFoundError("no page is so deep")
         return (names[0] if names else None), up
 
+    async def _project_for_people(self, browse: Browse, request: PageRequest, sources: Sources) -> Page:
+        version = self._releases.version(sources, "")  # now: facts come in while the README is read
+        project = self._releases.project(sources, "", request.base_url)
+        about = await browse.about(project, sources)
+        page = self._rendered.get(
+            (browse, sources.name, request.base_url),
+            encoding_for(request.accept_encoding),
+            [about, *(source.value for source in sources.all)],
+            version,
+            lambda: browse.project(project, about, request.base_url),
+        )
+        return self._answer(request, Form.HTML, page, sources.all, browse.headers)
+
+    def _for_people(self, request: PageRequest, form: Form) -> Browse | None:
+        """What makes pages for people, if it is one who asks: installers never say that they take XHTML."""
+        plain = request.key.removeprefix(self._root).startswith(f"{_SIMPLE}/")
+        if form is not Form.HTML or plain or not is_browser(request.accept) or format_of(request.query):
+            return None
+        return self._browse
+
     def _answer(
         self,
         request: PageRequest,
         form: Form,
         page: Rendered,
         sources: Sequence[Aged[Files] | Aged[Project] | Aged[Projects]],
+        more_headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Page:
         headers = {
             "Content-Type": form.value,
             "Vary": "Accept, Accept-Encoding",
             "Cache-Control": f"max-age={self._max_age}",
             "ETag": page.etag,
+            **more_headers,
         }
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding

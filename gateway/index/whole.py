@@ -154,4 +154,4 @@ class WholeCatalog:
             project: Files(tuple(objects.get(project, ())), frozenset(with_page.get(project, ())), project in attested)
             for project in {*objects, *with_page}
         }
-        return _Snapshot(Projects({project: (project,) for project in files}, has_page), files, taken)
+        return _Snapshot(Projects({project: (project,) for project in sorted(files)}, has_page), files, taken)

@@ -1,4 +1,4 @@
-"""pip, pipenv, uv, poetry, pdm and curl, as they are, install and fetch through the gateway: streamed and redirected."""
+"""pip, pipenv, uv, poetry, pdm and curl, as they are, install and fetch through the gateway: in every mode of it."""
 
 import contextlib
 import hashlib

@@ -1,0 +1,144 @@
+"""The pages for people: search, releases, README, and the line that installs."""
+
+import asyncio
+import base64
+import hashlib
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote
+
+from cachetools import LRUCache
+
+from gateway.errors import GatewayError
+from gateway.index.metadata import WheelMetadata
+from gateway.index.names import normalize, parse
+from gateway.index.pages import Project
+from gateway.index.readme import About, about
+from gateway.index.releases import Sources
+from gateway.index.view import OTHER, install_lines, releases_of
+from gateway.index.wheel import WheelError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PER_PAGE = 200
+_MAX_ABOUTS = 256
+_INLINE = {"script": "script.js", "style": "style.css"}
+
+log = logging.getLogger("gateway.index")
+
+
+class Browse:
+    """Makes the pages. Nothing of a project's reaches them but as text, and its README as safe HTML."""
+
+    def __init__(self, wheels: WheelMetadata, root: str, elsewhere: str) -> None:
+        """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to."""
+        self._wheels = wheels
+        self._root = root
+        self._elsewhere = elsewhere
+        self._abouts: LRUCache[tuple[str, str], About] = LRUCache(_MAX_ABOUTS)
+        self._rendering = asyncio.Semaphore(1)
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """No script but our own runs, whatever is in a README."""
+        script, style = (f"'sha256-{_sha256(_template(name))}'" for name in ("script.js", "style.css"))
+        policy = (
+            f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; form-action 'self'; "
+            "img-src 'self' https: data:; base-uri 'none'; frame-ancestors 'none'"
+        )
+        return {
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    def projects(self, names: Sequence[str], query: str, base_url: str) -> bytes:
+        """The root's page: those of `names`, which are in order, that match `?q=`."""
+        fields = parse_qs(query, errors="replace")
+        wanted = fields.get("q", [""])[0].strip()
+        part = normalize(wanted).strip("-")
+        found = [name for name in names if part in name]
+        # Who types a whole name, or its start, wants that first.
+        found.sort(key=lambda name: (name != part, not name.startswith(part)))
+        pages = max(1, -(-len(found) // PER_PAGE))
+        number = fields.get("page", ["1"])[0]
+        page = min(max(int(number), 1), pages) if number.isascii() and number.isdigit() and len(number) < 9 else 1
+        return self._render(
+            "projects.html",
+            up="",
+            query=wanted,
+            found=len(found),
+            total=len(names),
+            names=found[(page - 1) * PER_PAGE : page * PER_PAGE],
+            page=page,
+            pages=pages,
+            elsewhere=self._elsewhere,
+            lines=install_lines(base_url, "<project>"),
+        )
+
+    async def about(self, project: Project, sources: Sources) -> About:
+        """What the newest wheel of ours says; nothing if there is none that can be read."""
+        ours = {item.key: item for item in sources.ours.value.objects} if sources.ours is not None else {}
+        wheels = [file for file in project.files if file.name.endswith(".whl") and unquote(file.url) in ours]
+        known = [(release.version, file) for file in wheels if (release := parse(file.name)) is not None]
+        if not known:
+            return About()
+        _, newest = max(known, key=lambda found: (found[1].yanked is None, not found[0].is_prerelease, found[0]))
+        item = ours[unquote(newest.url)]
+        slot = item.key, item.etag
+        if (remembered := self._abouts.get(slot)) is not None:
+            return remembered
+        try:
+            async with self._rendering:
+                metadata = await self._wheels.metadata(self._root + item.key)
+                found = self._abouts[slot] = await asyncio.to_thread(about, metadata)
+        except (GatewayError, WheelError) as error:
+            log.info("the page of %s has no README: %s", project.name, error)
+            return About()
+        return found
+
+    def project(self, project: Project, about: About, base_url: str) -> bytes:
+        """A project's page; URLs of files are relative to the root."""
+        from markupsafe import Markup
+
+        releases = releases_of(project)
+        usable = [release.version for release in releases if release.yanked is None and release.version != OTHER]
+        return self._render(
+            "project.html",
+            up="../",
+            name=project.name,
+            latest=next(iter(usable), ""),
+            about=about,
+            status=project.status if project.status != "active" else None,
+            status_reason=project.status_reason,
+            releases=releases,
+            readme=Markup(about.readme),  # noqa: S704  readme.py has made it safe
+            lines=install_lines(base_url, project.name),
+        )
+
+    def _render(self, template: str, **values: Any) -> bytes:
+        return self._environment.get_template(template).render(values).encode()
+
+    @cached_property
+    def _environment(self) -> "Environment":
+        """Imported here, for the sake of gateways that no browser ever asks."""
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+
+        environment = Environment(
+            loader=PackageLoader("gateway.index"), autoescape=True, undefined=StrictUndefined, auto_reload=False
+        )
+        environment.globals |= {name: Markup(_template(file)) for name, file in _INLINE.items()}  # noqa: S704  ours
+        return environment
+
+
+def _template(name: str) -> str:
+    return files("gateway.index").joinpath("templates", name).read_text("utf-8")
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

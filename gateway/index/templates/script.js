@@ -1,0 +1,32 @@
+"use strict";
+for (const button of document.querySelectorAll(".copy")) {
+  if (!navigator.clipboard) break;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.previousElementSibling.textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+}
+const search = document.querySelector("input[type=search]");
+if (search) {
+  let timer, running;
+  search.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(async () => {
+      if (running) running.abort();
+      running = new AbortController();
+      const url = search.value ? "?q=" + encodeURIComponent(search.value) : "./";
+      const accept = {Accept: "text/html, application/xhtml+xml"};
+      try {
+        const answer = await fetch(url, {headers: accept, signal: running.signal});
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (!answer.ok) return;
+        document.getElementById("results").replaceWith(page.getElementById("results"));
+        history.replaceState(null, "", url);
+      } catch (error) {
+        if (error.name !== "AbortError") search.form.submit();
+      }
+    }, 120);
+  });
+}
