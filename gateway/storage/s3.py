@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from gateway.config import StorageSettings
-from gateway.edge.headers import to_client
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
@@ -17,7 +16,7 @@ from gateway.storage.build import Reach, reach
 from gateway.storage.delivery import Delivery
 from gateway.storage.endpoint import resolve
 from gateway.storage.layout import Layout
-from gateway.storage.signed import Answer
+from gateway.storage.reader import ObjectReader
 from gateway.storage.upload import Uploads
 
 _ACCESS_DENIED = "AccessDenied"
@@ -50,6 +49,7 @@ class S3Storage:
         self._may_list = not settings.prepend_hash
         self._reach: Reach | None = None
         self._bucket: Bucket
+        self._reader: ObjectReader
         self._delivery: Delivery
         self._uploads: Uploads
 
@@ -94,10 +94,11 @@ class S3Storage:
         )
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
+        self._reader = ObjectReader(reached.origin, self._path)
         self._delivery = Delivery(
             reached.origin,
             reached.links,
-            self._stream,
+            self._reader.open,
             self._path,
             mode=settings.redirect_urls,
             min_size=settings.redirect_min_size,
@@ -142,7 +143,7 @@ class S3Storage:
                 log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
         for candidate in (key + self._index_document, key):
             try:
-                (await self._stream(ObjectRequest("HEAD", candidate))).close()
+                (await self._reader.open(ObjectRequest("HEAD", candidate))).close()
                 return True
             except NotFoundError:
                 pass
@@ -191,41 +192,8 @@ class S3Storage:
             what = f"the distribution does not give out an object that the bucket has ({error.detail})"
             raise UpstreamError(what, code="DistributionDenied") from error
 
-    async def _stream(self, request: ObjectRequest) -> Stream:
-        origin, path, headers = self._reached.origin, self._path(request.key), dict(request.headers)
-        answer = await origin.open(request.method, path, headers)
-        if answer.upstream.status == 206 and not _same_object(headers.get("if-range"), answer):
-            # A store that ignores If-Range would have the client glue two versions together.
-            answer.upstream.close()
-            whole = {name: value for name, value in headers.items() if name not in ("range", "if-range")}
-            answer = await origin.open(request.method, path, whole)
-        return _stream(request, answer)
-
     def _path(self, key: str) -> str:
         return "/" + encode_key(self._layout.object_name(key))
 
     async def _resolve(self, region: str | None) -> Endpoint:
         return await asyncio.to_thread(resolve, self._settings, region)
-
-
-def _same_object(if_range: str | None, answer: Answer) -> bool:
-    """Whether a 206 belongs to the object that If-Range names (RFC 9110, 13.1.5)."""
-    if if_range is None:
-        return True
-    validator = "etag" if if_range.startswith('"') else "last-modified"
-    return answer.upstream.headers.get(validator) == if_range
-
-
-def _stream(request: ObjectRequest, answer: Answer) -> Stream:
-    upstream = answer.upstream
-    headers = to_client(upstream.headers, request.key)
-    bodiless = request.method == "HEAD" or upstream.status == 304
-    if upstream.status == 304:
-        headers.pop("Content-Length", None)
-    return Stream(
-        status=upstream.status,
-        headers=headers,
-        body=None if bodiless else upstream.body(answer.first),
-        close=upstream.close,
-        upstream_status=upstream.status,
-    )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
@@ -209,6 +210,11 @@ def _header(line: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
+@lru_cache(maxsize=16)  # objects are large, and asked for often
+def etag_of(body: bytes) -> str:
+    return f'"{hashlib.md5(body).hexdigest()}"'
+
+
 async def healthy(answer: Answer) -> None:
     """What S3 does."""
     request, bucket = answer.request, answer.bucket
@@ -216,7 +222,7 @@ async def healthy(answer: Answer) -> None:
         return await refusal(answer)
     if request.method == "PUT":
         bucket.objects[request.key] = request.body
-        return await answer.send(200, [("ETag", f'"{hashlib.md5(request.body).hexdigest()}"')])
+        return await answer.send(200, [("ETag", etag_of(request.body))])
     if request.method == "DELETE":
         bucket.objects.pop(request.key, None)
         return await answer.send(204)
@@ -225,7 +231,7 @@ async def healthy(answer: Answer) -> None:
     body = bucket.objects.get(request.key)
     if body is None:
         return await error(404, "NoSuchKey")(answer)
-    etag = f'"{hashlib.md5(body).hexdigest()}"'
+    etag = etag_of(body)
     headers = [("ETag", etag), ("Last-Modified", DATE), ("Accept-Ranges", "bytes"), ("x-amz-storage-class", "STANDARD")]
     headers += bucket.headers.get(request.key, [("Content-Type", "binary/octet-stream")])
     if request.headers.get("if-none-match") == etag:
