@@ -48,6 +48,7 @@ def build_storage(settings: Settings, on_fault: Callable[[str], None] = lambda c
             storage,
             build_credentials(storage),
             index_document=settings.rewrite.index_document,
+            cache=settings.cache,
             on_fault=on_fault,
         )
     module, _, name = backend.partition(":")
@@ -165,6 +166,7 @@ class Gateway:
             base_path=self.settings.server.base_path,
             address=PublicAddress(self.settings.server.public_url, self.settings.server.base_path),
             rewrite=self.settings.rewrite,
+            allow_bypass=self.settings.cache.allow_bypass,
             caller=self._caller,
             access_log=self._access_log,
             metrics=self.metrics,
@@ -212,7 +214,8 @@ class Gateway:
         return Site(self.catalog, releases, browse, root, max_age=self.settings.index.max_age)
 
     def refresh(self) -> None:
-        """Makes the next pages from new listings."""
+        """Makes the next pages from new listings, and asks for what is cached again."""
+        self.storage.expire()
         if self.catalog is not None:
             self.catalog.expire()
             log.info("listings are dropped: pages are made anew")

@@ -193,10 +193,22 @@ class FallbackSettings(Section):
 
 
 class CacheSettings(Section):
-    """What is kept for when the storage can't be reached."""
+    """What is kept, so that it need not be fetched again, and for when the storage can't be reached."""
 
+    memory_bytes: int = Field(
+        64 * 1024 * 1024, ge=0, description="Memory for small objects of the bucket, per worker; 0: none is kept"
+    )
+    object_max_bytes: int = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
+    ttl_index: NonNegativeSeconds = Field(
+        30.0, description="Seconds that a stored page, or what is no package file, is used without asking the bucket"
+    )
+    ttl_files: NonNegativeSeconds = Field(
+        3600.0, description="As ttl_index, for package files; a listing that shows another ETag ends it at once"
+    )
+    ttl_missing: NonNegativeSeconds = Field(5.0, description="Seconds that an object's absence is believed")
+    allow_bypass: bool = Field(False, description="Let clients have Cache-Control: no-cache honoured")
     stale_seconds: NonNegativeSeconds = Field(
-        86400.0, description="Seconds beyond index.refresh that a page is served while the storage can't be listed"
+        86400.0, description="Seconds longer that what is known is served while the storage can't be reached"
     )
 
 

@@ -47,6 +47,7 @@ class Handler:
         base_path: str,
         address: PublicAddress,
         rewrite: RewriteSettings,
+        allow_bypass: bool,
         caller: CallerAddress,
         access_log: AccessLog | None,
         metrics: Metrics,
@@ -58,6 +59,7 @@ class Handler:
         self._base_path = base_path
         self._address = address
         self._rewrite = rewrite
+        self._allow_bypass = allow_bypass
         self._caller = caller
         self._access_log = access_log
         self._metrics = metrics
@@ -103,14 +105,17 @@ class Handler:
             raise NotFoundError("no such operations endpoint")
         key = self._key(path)
         wanted = to_storage(request.headers.items())
+        bypass = self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
         if key.endswith("/") or not key:
             exchange.route = "index"
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = self._base_url(request)
-            return await self._index.page(PageRequest(request.method, key, query, accept, encodings, wanted, base_url))
+            return await self._index.page(
+                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass)
+            )
         caller = Caller(exchange.client, exchange.agent)
         return await self._object(
-            self._storage, self._index, ObjectRequest(request.method, key, wanted, caller), path, query
+            self._storage, self._index, ObjectRequest(request.method, key, wanted, caller, bypass), path, query
         )
 
     async def _object(self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str) -> Answer:

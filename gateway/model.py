@@ -52,19 +52,22 @@ class Caller:
 class ObjectRequest:
     """What is wanted of the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
 
-    The answer may be a redirect only where `redirect_for` says whom it would be for.
+    The answer may be a redirect only where `redirect_for` says whom it would be for. `bypass` asks for what the storage
+    has now, whatever is cached.
     """
 
     method: str
     key: str
     headers: Mapping[str, str] = field(default_factory=dict)
     redirect_for: Caller | None = None
+    bypass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """What is wanted of the index: `key` is empty or ends in a slash; `wanted` are the headers that the storage may
-    see. `base_url` is the address of the gateway's root as the client knows it, with a slash, or empty."""
+    see. `base_url` is the address of the gateway's root as the client knows it, with a slash, or empty; `bypass` is as
+    an ObjectRequest's."""
 
     method: str
     key: str
@@ -73,6 +76,7 @@ class PageRequest:
     accept_encoding: str = ""
     wanted: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
+    bypass: bool = False
 
 
 @dataclass(slots=True)
@@ -80,7 +84,8 @@ class Stream:
     """An object, or the answer about it (200, 206, 304). `headers` are already allow-listed.
 
     `body` yields the bytes in order, or is None where there are none (HEAD, 304). It is read to its end or
-    `close` is called; `close` may be called at any time, more than once, and never raises.
+    `close` is called; `close` may be called at any time, more than once, and never raises. `content` are the same
+    bytes, where they are few and here already.
     """
 
     status: int
@@ -88,6 +93,7 @@ class Stream:
     body: AsyncIterator[bytes] | None
     close: Callable[[], None]
     upstream_status: int | None = None
+    content: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ frobnicate: 1
         f"server.hots ({file}:3): is not a setting; did you mean server.host?",
         f"storage.bukcet ({file}:6): is not a setting; did you mean storage.bucket?",
         f"log ({file}:7): must be a mapping of settings",
-        f"cache.dir ({file}:8): is not a setting; there are stale_seconds",
+        f"cache.dir ({file}:8): is not a setting; "
+        "there are memory_bytes, object_max_bytes, ttl_index, ttl_files, ttl_missing, allow_bypass, stale_seconds",
         f"frobnicate ({file}:9): is not a setting; "
         "there are server, storage, rewrite, index, fallback, cache, ops, log",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "

@@ -61,9 +61,14 @@ def to_storage(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 def to_client(headers: Mapping[str, str], key: str) -> dict[str, str]:
     """The bucket's headers that the client may see. `headers` has lower-case names."""
     kept = {name: value for lower, name in TO_CLIENT.items() if (value := headers.get(lower)) is not None}
-    if "Content-Encoding" in kept and key.lower().endswith(_PACKAGE_SUFFIXES):
+    if "Content-Encoding" in kept and is_package_file(key):
         del kept["Content-Encoding"]  # the client would unpack a tar.gz under its hash
     return kept
+
+
+def is_package_file(key: str) -> bool:
+    """Package files are immutable in practice, and never to be unpacked on the way."""
+    return key.lower().endswith(_PACKAGE_SUFFIXES)
 
 
 def as_html(headers: dict[str, str]) -> dict[str, str]:

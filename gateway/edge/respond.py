@@ -45,6 +45,9 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
     if not isinstance(answer, Stream):
         return whole(answer, exchange)
     exchange.upstream_status = answer.upstream_status
+    if answer.content is not None:
+        answer.close()
+        return whole(Page(answer.status, answer.content, answer.headers), exchange)
     try:
         reply = Reply(answer.status, _common(answer.headers, exchange))
         exchange.status = answer.status

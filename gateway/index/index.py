@@ -75,20 +75,20 @@ class Index:
 
     async def _stored(self, request: PageRequest, key: str) -> Answer:
         if self._mode == "off" or not stored.wants_json(request.accept, request.query):
-            return await self._fetch(request.method, key, request.wanted)
-        page = await self._fetch("GET", key, {})
+            return await self._fetch(request.method, key, request.wanted, request.bypass)
+        page = await self._fetch("GET", key, {}, request.bypass)
         return (
             await stored.as_json(page, key, request.wanted, max_age=self._max_age) if isinstance(page, Stream) else page
         )
 
-    async def _fetch(self, method: str, key: str, wanted: Mapping[str, str]) -> Stream | Redirect:
+    async def _fetch(self, method: str, key: str, wanted: Mapping[str, str], bypass: bool) -> Stream | Redirect:
         """A directory's index document, else the object that is named like the directory itself."""
         try:
-            answer = await self._storage.fetch(ObjectRequest(method, key + self._index_document, wanted))
+            answer = await self._storage.fetch(ObjectRequest(method, key + self._index_document, wanted, bypass=bypass))
         except NotFoundError:
             if not key:
                 raise
-            answer = await self._storage.fetch(ObjectRequest(method, key, wanted))
+            answer = await self._storage.fetch(ObjectRequest(method, key, wanted, bypass=bypass))
             if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
                 # A folder's marker, as consoles and sync tools leave them; an empty page would say: nothing here.
                 answer.close()

@@ -44,13 +44,13 @@ class RemoteIndex:
             getsizeof=lambda project: min(len(project.files) + 1, _MAX_FILES),
         )
         self._versions: LRUCache[str, tuple[str, Project]] = LRUCache(_MAX_FILES, lambda _: 1)
-        self._absent: TTLCache[str, NotFoundError] = TTLCache(_MAX_ABSENT, refresh)
+        self._absent: TTLCache[str, str] = TTLCache(_MAX_ABSENT, refresh)
 
     async def project(self, name: str) -> Aged[Project]:
         """By its normalised name; URLs are absolute. Raises NotFoundError if the index has none, UpstreamError,
         UpstreamTimeoutError, UpstreamBusyError."""
         if (absent := self._absent.get(name)) is not None:
-            raise absent
+            raise NotFoundError(absent, upstream_status=404)
         return await self._pages.get(name)
 
     def expire(self) -> None:
@@ -97,7 +97,7 @@ class RemoteIndex:
         try:
             answer = await self.open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
-            self._absent[name] = error
+            self._absent[name] = error.detail
             self._versions.pop(name, None)
             raise
         if answer.status == 304 and known is not None:

@@ -83,5 +83,8 @@ class Storage(Protocol):
     async def check(self) -> dict[str, str]:
         """Asks the storage itself. Returns what it found (backend, bucket, credentials …); raises if unusable."""
 
+    def expire(self) -> None:
+        """What is cached must be asked for again."""
+
     def credentials_expire_at(self) -> float | None:
         """When the current credentials expire, in seconds since the epoch; None if never or not known."""

@@ -48,6 +48,9 @@ class FileStorage:
     async def close(self) -> None:
         pass
 
+    def expire(self) -> None:
+        """Nothing is cached."""
+
     def credentials_expire_at(self) -> float | None:
         return None
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
-from gateway.config import StorageSettings
+from gateway.config import CacheSettings, StorageSettings
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
@@ -13,6 +13,7 @@ from gateway.storage import cloudfront
 from gateway.storage.base import Children, Facts, StoredObject
 from gateway.storage.bucket import Bucket
 from gateway.storage.build import Reach, reach
+from gateway.storage.cached import CachedReader
 from gateway.storage.delivery import Delivery
 from gateway.storage.endpoint import resolve
 from gateway.storage.layout import Layout
@@ -33,9 +34,11 @@ class S3Storage:
         credentials: CredentialSource,
         *,
         index_document: str,
+        cache: CacheSettings | None = None,
         on_fault: Callable[[str], None] = lambda label: None,
     ) -> None:
-        """`on_fault` hears of every error answer of the bucket, by its S3 code, retried ones included.
+        """Without `cache` nothing is kept in memory. `on_fault` hears of every error answer of the bucket, by its S3
+        code, retried ones included.
 
         Raises ConfigError for a CloudFront key that can't be used.
         """
@@ -43,6 +46,7 @@ class S3Storage:
         self._settings = settings
         self._index_document = index_document
         self._on_fault = on_fault
+        self._cache = cache if cache is not None and cache.memory_bytes else None
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         # Below hashes, directories can't be listed.
@@ -50,6 +54,7 @@ class S3Storage:
         self._reach: Reach | None = None
         self._bucket: Bucket
         self._reader: ObjectReader
+        self._cached: CachedReader | None = None
         self._delivery: Delivery
         self._uploads: Uploads
 
@@ -95,10 +100,11 @@ class S3Storage:
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
         self._reader = ObjectReader(reached.origin, self._path)
+        self._cached = CachedReader(self._reader, self._cache) if self._cache is not None else None
         self._delivery = Delivery(
             reached.origin,
             reached.links,
-            self._reader.open,
+            self._cached.open if self._cached is not None else self._reader.open,
             self._path,
             mode=settings.redirect_urls,
             min_size=settings.redirect_min_size,
@@ -111,6 +117,8 @@ class S3Storage:
 
     async def close(self) -> None:
         await self.credentials.close()
+        if self._cached is not None:
+            await self._cached.close()
         if self._reach is not None:
             await self._reach.client.close()
 
@@ -127,10 +135,16 @@ class S3Storage:
         self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
     ) -> str:
         content_type = content_type or "application/octet-stream"
-        return await self._uploads.put(self._path(key), chunks, content_type=content_type, only_new=only_new)
+        try:
+            return await self._uploads.put(self._path(key), chunks, content_type=content_type, only_new=only_new)
+        finally:
+            self._forget(key)
 
     async def delete(self, key: str) -> None:
-        await self._uploads.delete(self._path(key))
+        try:
+            await self._uploads.delete(self._path(key))
+        finally:
+            self._forget(key)
 
     async def is_directory(self, key: str) -> bool:
         if self._may_list:
@@ -150,13 +164,22 @@ class S3Storage:
         return False
 
     async def children(self, prefix: str = "") -> Children:
-        return await self._bucket.children(prefix)
+        children = await self._bucket.children(prefix)
+        for item in children.objects:
+            self._note(item)
+        return children
 
     async def facts(self, key: str) -> Facts:
         return await self._bucket.facts(self._path(key))
 
-    def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
-        return self._bucket.list(prefix, limit=limit)
+    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        async for item in self._bucket.list(prefix, limit=limit):
+            self._note(item)
+            yield item
+
+    def expire(self) -> None:
+        if self._cached is not None:
+            self._cached.memory.expire()
 
     async def check(self) -> dict[str, str]:
         found = {
@@ -191,6 +214,14 @@ class S3Storage:
         except NotFoundError as error:
             what = f"the distribution does not give out an object that the bucket has ({error.detail})"
             raise UpstreamError(what, code="DistributionDenied") from error
+
+    def _note(self, item: StoredObject) -> None:
+        if self._cached is not None:
+            self._cached.memory.note(item.key, item.etag)
+
+    def _forget(self, key: str) -> None:
+        if self._cached is not None:
+            self._cached.memory.forget(key)
 
     def _path(self, key: str) -> str:
         return "/" + encode_key(self._layout.object_name(key))

@@ -1,0 +1,68 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+from gateway.cache.memory import CachedObject, MemoryCache
+from gateway.errors import NotFoundError
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+FOUND = CachedObject({"ETag": '"e"'}, b"x" * 1000, '"e"', 0, 1000.0)
+
+
+def test_it_holds_no_more_than_it_may_and_the_last_used() -> None:
+    cache = MemoryCache(10_000, missing_seconds=5)
+    for number in range(10):
+        cache.put(str(number), FOUND)
+        cache.get("0")
+    assert [key for key in map(str, range(10)) if cache.get(key)] == ["0", "7", "8", "9"]
+    cache.put("huge", replace(FOUND, body=bytes(10_000)))
+    assert cache.get("huge") is None
+
+
+def test_absence_is_believed_for_a_while() -> None:
+    clock = Clock()
+    cache = MemoryCache(10_000, missing_seconds=5, clock=clock)
+    cache.put("k", FOUND)
+    cache.put_missing("k", NotFoundError("gone", code="NoSuchKey"))
+    assert cache.get("k") is None
+    first, again = cache.missing("k"), cache.missing("k")
+    assert first is not None
+    assert (first.detail, first.code, first is again) == ("gone", "NoSuchKey", False), "each raises its own"
+    clock.now += 5
+    assert cache.missing("k") is None
+    ends: list[Callable[[], None]] = [
+        lambda: cache.put("k", FOUND),
+        lambda: cache.forget("k"),
+        lambda: cache.note("k", '"e"'),
+        cache.expire,
+    ]
+    for end in ends:
+        cache.put_missing("k", NotFoundError())
+        end()
+        assert cache.missing("k") is None
+
+
+def test_ages() -> None:
+    clock = Clock()
+    cache = MemoryCache(10_000, missing_seconds=5, clock=clock)
+    cache.put("k", FOUND)
+    clock.now += 7
+    assert cache.age(FOUND) == 7
+    cache.expire()
+    assert cache.age(FOUND) == float("inf")
+    assert cache.age(replace(FOUND, checked=clock.now)) == 0
+
+
+def test_a_note_of_another_etag_ends_an_entry() -> None:
+    cache = MemoryCache(10_000, missing_seconds=5)
+    cache.put("k", FOUND)
+    cache.note("k", '"e"')
+    assert cache.get("k") is FOUND
+    cache.note("k", '"f"')
+    assert cache.get("k") is None
