@@ -79,6 +79,23 @@ def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, p
     assert process.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("targets", [[], ["/health"], ["/large.whl", "/health"]])
+def test_an_idle_connection_does_not_hold_up_the_end(
+    start_process: StartProcess, packages: dict[str, str], targets: list[str]
+) -> None:
+    process = start_process(packages)
+    connection = connect(process.wait_until_it_listens())
+    connection.connect()
+    for target in targets:
+        connection.request("GET", target)
+        connection.getresponse().read()
+    started = time.monotonic()
+    assert process.stop() == 0
+    assert time.monotonic() - started < 10, "server.shutdown_grace is 30 s"
+    assert "did not finish" not in process.log.read_text()
+    connection.close()
+
+
 def test_what_does_not_finish_in_the_grace_is_ended(start_process: StartProcess, packages: dict[str, str]) -> None:
     process = start_process(packages | {"server.shutdown_grace": "0.3"})
     connection = connect(process.wait_until_it_listens())

@@ -106,6 +106,13 @@ class Connection(web.RequestHandler):
         super().connection_lost(exc)
         self._counter.closed()
 
+    def close(self) -> None:
+        """Ends an idle connection, which aiohttp leaves open; one with a request in progress ends after it."""
+        idle = self._current_request is None and not self._messages and not self._request_in_progress
+        super().close()
+        if idle and self.transport is not None:
+            self.transport.close()
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.transport is not None:
