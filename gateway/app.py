@@ -8,6 +8,7 @@ from collections.abc import Callable
 from gateway.access.caller import CallerAddress
 from gateway.config import Settings, StorageSettings
 from gateway.edge.address import PublicAddress
+from gateway.edge.hot import HotReplies
 from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
 from gateway.edge.server import Limits, Listener, Server
 from gateway.errors import ConfigError, Problem
@@ -103,6 +104,7 @@ class Gateway:
         )
         self._caller = CallerAddress(server.trusted_proxies)
         self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
+        self._hot = HotReplies() if settings.cache.memory_bytes else None
         self._main: Listener | None = None
         self._ops: Listener | None = None
 
@@ -153,7 +155,7 @@ class Gateway:
             max_target_bytes=settings.max_target_bytes,
             max_header_bytes=settings.max_header_bytes,
         )
-        return await Listener.open(Server(handler, handler.refuse, limits), listener, self.tls)
+        return await Listener.open(Server(handler, handler.refuse, limits, handler.again), listener, self.tls)
 
     def _handler(
         self, storage: Storage | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]
@@ -169,6 +171,7 @@ class Gateway:
             allow_bypass=self.settings.cache.allow_bypass,
             caller=self._caller,
             access_log=self._access_log,
+            hot=self._hot if storage is not None else None,
             metrics=self.metrics,
         )
 
@@ -211,11 +214,20 @@ class Gateway:
         browse = None
         if self.settings.index.browse:
             browse = Browse(wheels, root, self.fallback.remote.base_url if self.fallback is not None else "")
-        return Site(self.catalog, releases, browse, root, max_age=self.settings.index.max_age)
+        return Site(
+            self.catalog,
+            releases,
+            browse,
+            root,
+            max_age=self.settings.index.max_age,
+            refresh=self.settings.index.refresh,
+        )
 
     def refresh(self) -> None:
         """Makes the next pages from new listings, and asks for what is cached again."""
         self.storage.expire()
+        if self._hot is not None:
+            self._hot.clear()
         if self.catalog is not None:
             self.catalog.expire()
             log.info("listings are dropped: pages are made anew")

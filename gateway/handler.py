@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from aiohttp import HttpVersion10, web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from multidict import CIMultiDict, MultiMapping
 
 from gateway.access.caller import UNIX_SOCKET, CallerAddress
@@ -17,8 +17,10 @@ from gateway.config import RewriteSettings
 from gateway.edge import respond
 from gateway.edge.address import PublicAddress
 from gateway.edge.headers import to_storage
+from gateway.edge.hot import HotReplies
 from gateway.edge.paths import key_of, parse_target, relative_directory
 from gateway.edge.reply import Reply
+from gateway.edge.server import Connection
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.index.index import Index
 from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, PageRequest, Redirect
@@ -27,6 +29,8 @@ from gateway.ops.metrics import Metrics
 from gateway.storage.base import Storage
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
+
+_SINGLE_USE = frozenset({"X-Request-ID", "Upgrade", "Expect"})
 
 log = logging.getLogger("gateway")
 
@@ -50,6 +54,7 @@ class Handler:
         allow_bypass: bool,
         caller: CallerAddress,
         access_log: AccessLog | None,
+        hot: HotReplies | None,
         metrics: Metrics,
     ) -> None:
         self._storage = storage
@@ -62,6 +67,7 @@ class Handler:
         self._allow_bypass = allow_bypass
         self._caller = caller
         self._access_log = access_log
+        self._hot = hot
         self._metrics = metrics
 
     async def __call__(self, request: web.BaseRequest) -> Reply:
@@ -74,12 +80,45 @@ class Handler:
             except Exception:
                 log.exception("request %s failed: this is a bug", exchange.request_id)
                 answer = self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
-            return await respond.send(request, answer, exchange)
+            reply = await respond.send(request, answer, exchange)
+            if reply.fresh_for > 0 and self._hot is not None:
+                self._keep(self._hot, request, reply, exchange)
+            return reply
         except (ConnectionError, asyncio.CancelledError) as error:
             exchange.error = exchange.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
             self._end(exchange)
+
+    def again(self, head: bytes, peer: str) -> bytes | None:
+        """The reply to a request that has just been answered, if it may be given again; None if it must be made."""
+        hot = self._hot.get(head) if self._hot is not None else None
+        if hot is None:
+            return None
+        first, now = hot.first, time.monotonic()
+        exchange = Exchange(
+            request_id=_new_request_id(),
+            method=first.method,
+            target=first.target,
+            client=first.client if peer == first.peer else self._caller.of(peer, first.forwarded_for),
+            agent=first.agent,
+            started=now,
+            route=first.route,
+            status=first.status,
+            sent_bytes=len(hot.body),
+            first_byte=now,
+        )
+        self._metrics.observe(exchange)
+        if self._access_log is not None:
+            self._access_log.write(exchange)
+        return hot.wire(exchange.request_id)
+
+    def _keep(self, hot: HotReplies, request: web.BaseRequest, reply: Reply, exchange: Exchange) -> None:
+        """For requests without a body, of which nothing but their bytes decides the reply."""
+        head = request.protocol.only_request if isinstance(request.protocol, Connection) else None
+        plain = request.method == "GET" and request.version == HttpVersion11 and not request.body_exists
+        if head is not None and plain and request.keep_alive and not _SINGLE_USE.intersection(request.headers):
+            hot.keep(head, reply, exchange)
 
     def refuse(self, request: web.BaseRequest, error: GatewayError) -> Reply:
         """Answers what never became a request."""
@@ -157,11 +196,14 @@ class Handler:
     def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:
         self._metrics.in_flight.inc()
         given_id = headers.get("X-Request-ID", "")
+        peer, forwarded_for = self._peer(request), tuple(headers.getall("X-Forwarded-For", ()))
         return Exchange(
             request_id=given_id if given_id and _SANE_REQUEST_ID.fullmatch(given_id) else _new_request_id(),
             method=request.method,
             target=request.raw_path,
-            client=self._caller.of(self._peer(request), headers.getall("X-Forwarded-For", ())),
+            client=self._caller.of(peer, forwarded_for),
+            peer=peer,
+            forwarded_for=forwarded_for,
             agent=headers.get("User-Agent", ""),
             started=time.monotonic(),
         )

@@ -85,7 +85,7 @@ class Stream:
 
     `body` yields the bytes in order, or is None where there are none (HEAD, 304). It is read to its end or
     `close` is called; `close` may be called at any time, more than once, and never raises. `content` are the same
-    bytes, where they are few and here already.
+    bytes, where they are few and here already; `fresh_for` is as a Page's.
     """
 
     status: int
@@ -94,6 +94,7 @@ class Stream:
     close: Callable[[], None]
     upstream_status: int | None = None
     content: bytes | None = None
+    fresh_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +108,15 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A body that the gateway made itself. `upstream_status` and `code` are for the access log."""
+    """A body that the gateway made itself. `upstream_status` and `code` are for the access log; `fresh_for` is how long
+    the same answer may be given to the same request without a look, in seconds."""
 
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     upstream_status: int | None = None
     code: str | None = None
+    fresh_for: float = 0.0
 
 
 # The status of a request whose client left before there was an answer (nginx's number; never sent).
@@ -139,3 +142,5 @@ class Exchange:
     upstream_status: int | None = None
     code: str | None = None
     error: str = ""
+    peer: str = ""
+    forwarded_for: tuple[str, ...] = ()

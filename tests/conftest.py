@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import aiohttp
+import hypothesis
 import pytest
 
 from gateway.app import Gateway
@@ -14,6 +15,10 @@ from tests.support.bucket import Bucket
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.process import GatewayProcess
 from tests.support.swift import Swift
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("gateway", deadline=None)
+hypothesis.settings.load_profile("gateway")
 
 StartGateway = Callable[[dict[str, str]], Awaitable[Gateway]]
 StartProcess = Callable[..., GatewayProcess]

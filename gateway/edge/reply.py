@@ -20,14 +20,23 @@ class Reply:
     Headers have no line breaks; `Content-Length` among them is the body's, also where none is sent (HEAD).
     """
 
-    __slots__ = ("_body", "_close", "_headers", "_started", "keep_alive", "status")
+    __slots__ = ("_close", "_headers", "_started", "body", "fresh_for", "keep_alive", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], body: bytes | None = None, *, close: bool = False):
-        """`close` ends the connection afterwards."""
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        close: bool = False,
+        fresh_for: float = 0.0,
+    ):
+        """`close` ends the connection afterwards. `fresh_for` is how long the same answer may be given, in seconds."""
         self.status = status
         self.keep_alive = False
+        self.body = body
+        self.fresh_for = fresh_for
         self._headers = headers
-        self._body = body
         self._close = close
         self._started = False
 
@@ -38,10 +47,18 @@ class Reply:
         self._started = True
         head, chunked = self._head(request)
         writer = request.writer
-        await writer.write(head if self._body is None or request.method == "HEAD" else head + self._body)
+        await writer.write(head if self.body is None or request.method == "HEAD" else head + self.body)
         await writer.drain()
         if chunked:
             writer.enable_chunking()
+
+    def start(self) -> bytes:
+        """The head of a reply in HTTP/1.1 that has its body, but for Date, X-Request-ID and the empty line."""
+        headers = {name: value for name, value in self._headers.items() if name != "X-Request-ID"}
+        if self.status != 304:
+            headers["Content-Length"] = str(len(self.body or b""))
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        return f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}\r\n{lines}".encode("latin-1")
 
     async def write_eof(self) -> None:
         """aiohttp calls it last; everything has been sent."""
@@ -49,10 +66,10 @@ class Reply:
     def _head(self, request: web.BaseRequest) -> tuple[bytes, bool]:
         """The status line and the headers (RFC 9112, 3 and 4), and whether the body follows in chunks."""
         status, version, chunked = self.status, request.version, False
-        headers = {**self._headers, "Date": _date(int(time.time()))}
+        headers = {**self._headers, "Date": date_header(int(time.time())).decode()}
         self.keep_alive = request.keep_alive and not self._close
-        if self._body is not None and status not in (204, 304):
-            headers["Content-Length"] = str(len(self._body))
+        if self.body is not None and status not in (204, 304):
+            headers["Content-Length"] = str(len(self.body))
         elif "Content-Length" not in headers and status not in (204, 304) and request.method != "HEAD":
             if version >= HttpVersion11:
                 headers["Transfer-Encoding"] = "chunked"
@@ -72,5 +89,6 @@ class Reply:
 
 
 @lru_cache(maxsize=2)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
+def date_header(second: int) -> bytes:
+    """Date's value (RFC 9110, 5.6.7)."""
+    return formatdate(second, usegmt=True).encode()

@@ -33,7 +33,8 @@ def whole(answer: Page | Redirect, exchange: Exchange, *, close: bool = False) -
         return Reply(answer.status, _common(answer.headers | {"Location": answer.location}, exchange), b"", close=close)
     if exchange.method != "HEAD":
         exchange.sent_bytes = len(answer.body)
-    return Reply(answer.status, _common(answer.headers, exchange), answer.body, close=close)
+    headers = _common(answer.headers, exchange)
+    return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for)
 
 
 async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> Reply:
@@ -47,7 +48,7 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
     exchange.upstream_status = answer.upstream_status
     if answer.content is not None:
         answer.close()
-        return whole(Page(answer.status, answer.content, answer.headers), exchange)
+        return whole(Page(answer.status, answer.content, answer.headers, fresh_for=answer.fresh_for), exchange)
     try:
         reply = Reply(answer.status, _common(answer.headers, exchange))
         exchange.status = answer.status

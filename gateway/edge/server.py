@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
+from gateway.access.caller import UNIX_SOCKET
 from gateway.edge.reply import Reply
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 
@@ -65,13 +66,27 @@ class Connection(web.RequestHandler):
     and our answers to what is no HTTP.
     """
 
-    __slots__ = ("_counter", "_head_deadline", "_limits", "_refuse", "_stall_check")
+    __slots__ = (
+        "_again",
+        "_clean",
+        "_counter",
+        "_head_deadline",
+        "_limits",
+        "_peer",
+        "_refuse",
+        "_stall_check",
+        "only_request",
+    )
 
     def __init__(self, server: "Server", **options: Any) -> None:
         super().__init__(server, **options)
         self._limits = server.limits
         self._refuse = server.refuse
         self._counter = server.counter
+        self._again = server.again
+        self._peer = ""
+        self._clean = True
+        self.only_request: bytes | None = None  # the bytes that the present request is made of, if they are just it
         self._head_deadline: asyncio.TimerHandle | None = None
         self._stall_check: asyncio.TimerHandle | None = None
 
@@ -83,6 +98,8 @@ class Connection(web.RequestHandler):
         # TLS transport would then count as full when it is empty.)
         transport.set_write_buffer_limits(high=1)
         self._counter.opened()
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if peer else UNIX_SOCKET
         if self._counter.open > self._limits.max_connections:
             assert self.transport is not None
             self.transport.write(_REFUSAL)
@@ -91,13 +108,33 @@ class Connection(web.RequestHandler):
             self._expect_head()
 
     def data_received(self, data: bytes) -> None:
+        idle = not (self._messages or self._request_in_progress or self._current_request is not None)
+        if idle and self._clean and not self._paused and self.transport is not None:
+            reply = self._again(data, self._peer)
+            if reply is not None:
+                self.transport.write(reply)
+                self._stay()
+                return
+        # One request and nothing else, as far as this side can tell; what is parsed of it tells the rest.
+        self._clean = idle and self._clean and data.endswith(b"\r\n\r\n") and data.count(b"\r\n\r\n") == 1
         super().data_received(data)
+        self.only_request = data if self._clean and len(self._messages) == 1 else None
         if self._messages or self._request_in_progress or self._current_request is not None:
             if self._head_deadline is not None:
                 self._head_deadline.cancel()
                 self._head_deadline = None
         elif data and self._head_deadline is None:
             self._expect_head()
+
+    def _stay(self) -> None:
+        """What aiohttp does for a connection that has just been answered: it is kept for so long."""
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+        self._next_keepalive_close_time = close_time = self._loop.time() + self._limits.keepalive_timeout
+        if self._keepalive_handle is None:
+            self._keepalive = True
+            self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         for timer in (self._head_deadline, self._stall_check):
@@ -171,11 +208,14 @@ class Server(web.Server):
         handler: Callable[[web.BaseRequest], Awaitable[Reply]],
         refuse: Callable[[web.BaseRequest, GatewayError], Reply],
         limits: Limits,
+        again: Callable[[bytes, str], bytes | None] = lambda head, peer: None,
     ) -> None:
+        """`again` may know the reply to a request by its bytes, and the peer that it is from."""
         # A Reply has all that a connection asks of a response: prepare, write_eof, keep_alive.
         super().__init__(handler, handler_cancellation=True, access_log=None)  # type: ignore[arg-type]
         self.refuse = refuse
         self.limits = limits
+        self.again = again
         self.counter = ConnectionCounter()
         self._options: dict[str, Any] = {
             "access_log": None,

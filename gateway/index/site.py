@@ -34,8 +34,10 @@ class Site:
         root: str,
         *,
         max_age: int,
+        refresh: float,
     ) -> None:
-        """`root` is the key below which all is, with its slash."""
+        """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds."""
+        self._refresh = refresh
         self._browse = browse
         self._catalog = catalog
         self._releases = releases
@@ -178,7 +180,9 @@ class Site:
         }
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
+        fresh_for = self._refresh - max(source.age for source in sources)
         if any(source.stale for source in sources):
+            fresh_for = 0.0
             headers |= {
                 "Warning": '110 - "Response is Stale"',
                 "Age": str(int(max(source.age for source in sources))),
@@ -186,5 +190,5 @@ class Site:
             }
         tags = {name: request.wanted[name] for name in ("if-match", "if-none-match") if name in request.wanted}
         if not_modified(tags, etag=page.etag, modified=0):
-            return Page(304, b"", headers)
-        return Page(200, page.body, headers)
+            return Page(304, b"", headers, fresh_for=fresh_for)
+        return Page(200, page.body, headers, fresh_for=fresh_for)

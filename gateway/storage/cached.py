@@ -50,7 +50,7 @@ class CachedReader:
             return await self._fetched(request, None)
         age, ttl = self.memory.age(found), self._ttl(key)
         if age < ttl:
-            return _answer(request, found, stale=False, age=age)
+            return _answer(request, found, stale=False, age=age, fresh_for=ttl - age)
         if is_package_file(key) and age < 2 * ttl:
             self._renew(key, found)  # it changes hardly ever, so nobody need wait
             return _answer(request, found, stale=False, age=age)
@@ -81,7 +81,7 @@ class CachedReader:
     async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
         found = await self._fetching.once(request.key, lambda: self._fetch(request.key, known))
         if isinstance(found, CachedObject):
-            return _answer(request, found, stale=False, age=0)
+            return _answer(request, found, stale=False, age=0, fresh_for=self._ttl(request.key))
         if request.method == "GET" and not request.headers and (stream := found.claim()) is not None:
             return stream
         return await self._read_through(request)
@@ -140,14 +140,15 @@ def _may_fill(request: ObjectRequest) -> bool:
     return request.method == "GET" and "range" not in headers and not (headers and is_package_file(request.key))
 
 
-def _answer(request: ObjectRequest, found: CachedObject, *, stale: bool, age: float) -> Stream:
+def _answer(request: ObjectRequest, found: CachedObject, *, stale: bool, age: float, fresh_for: float = 0.0) -> Stream:
     """What the conditions and the range of the request make of the object."""
     headers = found.headers | ({"Age": str(int(age))} if age >= 1 else {})
     if stale:
         headers |= {"Warning": '110 - "Response is Stale"', "Cache-Control": "no-cache"}
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
         kept = _OF_304 | {"Age", "Warning"}
-        return Stream(304, {name: value for name, value in headers.items() if name in kept}, None, _close_nothing)
+        repeated = {name: value for name, value in headers.items() if name in kept}
+        return Stream(304, repeated, None, _close_nothing, content=b"", fresh_for=fresh_for)
     size = len(found.body)
     part = requested_part(request.headers, etag=found.etag, modified=found.modified, size=size)
     body = found.body
@@ -157,7 +158,8 @@ def _answer(request: ObjectRequest, found: CachedObject, *, stale: bool, age: fl
     status = 206 if part is not None else 200
     if request.method == "HEAD":
         return Stream(status, headers, None, _close_nothing)
-    return Stream(status, headers, _pieces(body), _close_nothing, content=body if len(body) <= _PIECE_BYTES else None)
+    content = body if len(body) <= _PIECE_BYTES else None
+    return Stream(status, headers, _pieces(body), _close_nothing, content=content, fresh_for=fresh_for)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:

@@ -6,6 +6,7 @@ Prints a Markdown table. Options: --seconds N for each case (default 5), --readm
 
 import argparse
 import sys
+import urllib.request
 from pathlib import Path
 
 from tests.bench import rig, signing
@@ -61,10 +62,27 @@ def _table(compared: rig.Rig, seconds: int) -> list[str]:
         "",
         "| gateway | measured | target |",
         "|---|---|---|",
+        *_cache_rows(compared, seconds),
         *_delivery_rows(compared, seconds),
         f"| peak RSS, 200 slow readers of 1 GB ({idle:.0f} MB idle) | {rss:.0f} MB | ≤ {MAX_RSS_MEGABYTES} MB |",
         f"| start to first proxied answer | {compared.start_seconds:.2f} s | ≤ {MAX_START_SECONDS:g} s |",
     ]
+
+
+def _cache_rows(compared: rig.Rig, seconds: int) -> list[str]:
+    """What is known already: objects in memory, and pages of the index."""
+    rows = []
+    for server, path, what, targets in (
+        (compared.caching, "/arrow/10k.whl", "10 KB object, hot in memory", (35, 30)),
+        (compared.pages, "/big/", "100 KB index page, hot", (150, 60)),
+    ):
+        with urllib.request.urlopen(server.url + path) as answer:
+            etag = answer.headers["ETag"]
+        for headers, kind, target in (({}, "200", targets[0]), ({"If-None-Match": etag}, "304", targets[1])):
+            cost = load(server.pid, server.url + path, seconds=seconds, connections=32, headers=headers)
+            print(f"{kind:5s} {server.name:22s} {cost}", file=sys.stderr)
+            rows.append(f"| {what}, {kind}, CPU per request | {_microseconds(cost.cpu_us)} | ≤ {target} µs |")
+    return rows
 
 
 def _delivery_rows(compared: rig.Rig, seconds: int) -> list[str]:

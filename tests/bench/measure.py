@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,11 @@ def peak_rss_megabytes(pid: int) -> float:
     return int(found[1]) / 1024
 
 
-def load(pid: int, url: str, *, seconds: int, connections: int) -> Cost:
+def load(pid: int, url: str, *, seconds: int, connections: int, headers: Mapping[str, str] | None = None) -> Cost:
     """Drives wrk at `url`, after a second to warm up."""
     wrk = ["wrk", "-t1", "-c", str(connections), "--latency", "--timeout", "30s"]
+    for name, value in (headers or {}).items():
+        wrk += ["-H", f"{name}: {value}"]
     subprocess.run([*wrk, "-d1s", url], capture_output=True, check=True)
     pids = process_tree(pid)
     before = cpu_seconds(pids)

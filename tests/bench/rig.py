@@ -22,6 +22,7 @@ from tests.support.process import GatewayProcess
 BUCKET = "my-pypi"
 KEY, SECRET = "AKIAEXAMPLE", "examplesecret"
 SIZES = {"10k": 10_240, "1m": 1 << 20, "100m": 100 << 20, "1g": 1 << 30}
+_FILES_OF_100_KB = 750
 _MODULES = Path("/usr/lib/nginx/modules")
 _NEEDED = ["ndk_http_module.so", "ngx_http_lua_module.so", "ngx_http_set_misc_module.so"]
 
@@ -93,13 +94,16 @@ class Server:
 class Rig:
     """The servers to compare, and the best of three times from start to first answer of the gateway, in seconds.
 
-    `redirecting` is a gateway that sends clients to presigned URLs.
+    `gateway` has its cache off, so that it is measured fetching; `caching` has it on; `redirecting` sends clients to
+    presigned URLs. `pages` makes the index of a directory, with a page of some 100 KB at `/big/`.
     """
 
     lua: Server
     lua_keep: Server
     gateway: Server
+    caching: Server
     redirecting: Server
+    pages: Server
     start_seconds: float
 
 
@@ -118,15 +122,21 @@ def running() -> Iterator[Rig]:
         lua = stack.enter_context(_nginx(run / "lua.conf", _LUA.format(**values)))
         _wait(f"http://127.0.0.1:{ports['lua']}/arrow/10k.whl", lua)
         start = [_start_seconds(run, ports["stub"]) for _ in range(3)]
-        gateway = _gateway(run / "gateway", ports["stub"])
+        gateway = _gateway(run / "gateway", ports["stub"], {"cache.memory_bytes": "0"})
         stack.callback(gateway.stop)
+        caching = _gateway(run / "caching", ports["stub"])
+        stack.callback(caching.stop)
+        pages = _pages(run / "pages")
+        stack.callback(pages.stop)
         redirecting = _gateway(run / "redirecting", ports["stub"], {"storage.redirect_urls": "true"})
         stack.callback(redirecting.stop)
         yield Rig(
             Server("nginx+lua", lua.pid, f"http://127.0.0.1:{ports['lua']}"),
             Server("nginx+lua, keep-alive", lua.pid, f"http://127.0.0.1:{ports['lua_keep']}"),
             Server("gateway", gateway.process.pid, gateway.wait_until_it_listens()),
+            Server("gateway, cache on", caching.process.pid, caching.wait_until_it_listens()),
             Server("gateway, redirects", redirecting.process.pid, redirecting.wait_until_it_listens()),
+            Server("gateway, index", pages.process.pid, pages.wait_until_it_listens()),
             min(start),
         )
 
@@ -143,6 +153,15 @@ def _gateway(directory: Path, stub: int, more: Mapping[str, str] = MappingProxyT
         "server.shutdown_grace": "1",
     }
     return GatewayProcess(directory, settings | dict(more))
+
+
+def _pages(directory: Path) -> GatewayProcess:
+    folder = directory / "packages" / "big"
+    folder.mkdir(parents=True)
+    for number in range(_FILES_OF_100_KB):
+        (folder / f"big-1.{number}-py3-none-any.whl").touch()
+    settings = {"storage.dir": str(directory / "packages"), "log.access": "false", "index.compute_hashes": "false"}
+    return GatewayProcess(directory / "gateway", settings)
 
 
 def _start_seconds(run: Path, stub: int) -> float:
