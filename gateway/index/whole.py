@@ -150,8 +150,10 @@ class WholeCatalog:
                 objects[release.project].append(item)
                 if item.key.endswith(PROVENANCE):
                     attested.add(release.project)
-        files = {
-            project: Files(tuple(objects.get(project, ())), frozenset(with_page.get(project, ())), project in attested)
-            for project in {*objects, *with_page}
-        }
+        files = {}
+        for count, project in enumerate({*objects, *with_page}, 1):
+            if count % _YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            found = tuple(objects.get(project, ()))
+            files[project] = Files(found, frozenset(with_page.get(project, ())), project in attested)
         return _Snapshot(Projects({project: (project,) for project in sorted(files)}, has_page), files, taken)
