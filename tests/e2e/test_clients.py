@@ -18,7 +18,7 @@ from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
 from tests.support.cloudfront import Distribution
 from tests.support.process import clean_environment
-from tests.support.wheels import index_page, sdist, wheel
+from tests.support.wheels import buildable_sdist, index_page, sdist, wheel
 
 PROJECT = "teamlib"
 DEPENDENCY = "commonlib"
@@ -100,6 +100,12 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+def uv() -> str:
+    found = shutil.which("uv", path=str(Path(sys.executable).parent))
+    assert found is not None
+    return found
+
+
 def installed(target: Path) -> dict[str, str]:
     return {name: (target / f"{name}.py").read_text().partition('"')[2].rstrip('"\n') for name in (PROJECT, DEPENDENCY)}
 
@@ -132,11 +138,9 @@ def test_pip_fetches_an_sdist(indexes: tuple[str, str], tmp_path: Path, run: Run
 
 def test_uv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
-    assert uv is not None
     target = tmp_path / "target"
     run(
-        *(uv, "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target)),
+        *(uv(), "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target)),
         *("--default-index", team, "--index", common, "--index-strategy", "unsafe-best-match", PROJECT),
     )
     assert installed(target) == EXPECTED
@@ -210,6 +214,35 @@ def test_pdm(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("client", ["pip", "uv"])
+def test_an_sdist_is_installed_with_its_hash_required(
+    client: str, bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
+) -> None:
+    name, content = buildable_sdist(DEPENDENCY, "1.5.0")
+    bucket.put(f"{DEPENDENCY}/{name}", content)
+    url = start_process(bucket.settings()).wait_until_it_listens() + "/simple/"
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"{DEPENDENCY}==1.5.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
+    options = ["--require-hashes", "--target", str(tmp_path / "target"), "-r", str(requirements)]
+    if client == "pip":
+        run(sys.executable, "-m", "pip", "install", "--index-url", url, *options)
+    else:
+        run(uv(), "pip", "install", "--no-cache", "--python", sys.executable, "--default-index", url, *options)
+    assert "1.5.0" in (tmp_path / "target" / f"{DEPENDENCY}.py").read_text()
+
+
+def test_pip_installs_from_the_html_of_a_generated_page(
+    bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
+) -> None:
+    name, content = wheel(DEPENDENCY, "1.5.0")
+    bucket.put(f"{DEPENDENCY}/{name}", content)
+    team = start_process(bucket.settings())
+    page = f"{team.wait_until_it_listens()}/simple/{DEPENDENCY}/?format=text/html"
+    target = tmp_path / "target"
+    run(sys.executable, "-m", "pip", "install", "--no-index", "--find-links", page, "--target", str(target), DEPENDENCY)
+    assert "1.5.0" in (target / f"{DEPENDENCY}.py").read_text()
+
+
+@pytest.mark.parametrize("client", ["pip", "uv"])
 @pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
 def test_one_index_for_ours_and_the_public_ones(
     mode: str, client: str, bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
@@ -227,9 +260,7 @@ def test_one_index_for_ours_and_the_public_ones(
         if client == "pip":
             command = [sys.executable, "-m", "pip", "install", "--index-url", url]
         else:
-            uv = shutil.which("uv", path=str(Path(sys.executable).parent))
-            assert uv is not None
-            command = [uv, "pip", "install", "--no-cache", "--python", sys.executable, "--default-index", url]
+            command = [uv(), "pip", "install", "--no-cache", "--python", sys.executable, "--default-index", url]
         run(*command, "--target", str(target), PROJECT)
         assert installed(target) == EXPECTED
     keys = {item["Key"] for item in bucket.client.list_objects_v2(Bucket=bucket.name)["Contents"]}

@@ -1,12 +1,13 @@
 """Tiny packages, built in memory."""
 
+import base64
 import gzip
 import io
 import tarfile
 
 from gateway.demo import index_page, wheel
 
-__all__ = ["index_page", "sdist", "wheel"]
+__all__ = ["buildable_sdist", "index_page", "sdist", "wheel"]
 
 
 def sdist(name: str, version: str) -> tuple[str, bytes]:
@@ -17,4 +18,30 @@ def sdist(name: str, version: str) -> tuple[str, bytes]:
         member = tarfile.TarInfo(f"{name}-{version}/PKG-INFO")
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
+    return f"{name}-{version}.tar.gz", buffer.getvalue()
+
+
+def buildable_sdist(name: str, version: str) -> tuple[str, bytes]:
+    """A source archive that brings its own build backend (PEP 517), so that building it needs no other index."""
+    file, content = wheel(name, version)
+    backend = f"""import base64, pathlib
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    pathlib.Path(directory, {file!r}).write_bytes(base64.b64decode({base64.b64encode(content)!r}))
+    return {file!r}
+def build_sdist(directory, config_settings=None):
+    raise NotImplementedError
+"""
+    build_system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    project = f'[project]\nname = "{name}"\nversion = "{version}"\n'
+    members = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "pyproject.toml": build_system + project,
+        "backend.py": backend,
+    }
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
+        for path, text in members.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{path}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
     return f"{name}-{version}.tar.gz", buffer.getvalue()
