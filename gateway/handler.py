@@ -96,6 +96,8 @@ class Handler:
         if hot is None:
             return None
         first, now = hot.first, time.monotonic()
+        if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
+            return None  # what one proxy may say of its clients, another peer may only claim
         exchange = Exchange(
             request_id=_new_request_id(),
             method=first.method,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
+from gateway.access.caller import UNIX_SOCKET
 from gateway.app import Gateway
 from gateway.edge.hot import HotReplies
 from gateway.edge.reply import Reply
@@ -169,6 +170,25 @@ async def test_pieces_and_pipelines_are_read_as_ever(gateway: Gateway, connect: 
     await asyncio.sleep(0)
     client.writer.write(half)
     assert (await client.answer())[2] == b"other", "the rest of a head is no request of its own"
+
+
+async def test_what_a_trusted_proxy_says_is_not_taken_from_others(
+    start_gateway: StartGateway, connect: Connect, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """The same bytes, from a peer that is believed (a Unix socket) and from one that is not."""
+    faulty.objects = {"p/p-1.0.tar.gz": b"x", "p/p-1.0.tar.gz.provenance": b"{}"}
+    settings = faulty_settings | {"cache.memory_bytes": "1000000"}
+    gateway = await start_gateway(settings)
+    request = get("/p/", "X-Forwarded-Proto: https", "Accept: application/vnd.pypi.simple.v1+json")
+    client = await connect(gateway)
+    await client.ask(request)
+    await gateway.facts.settled()
+    body = (await client.ask(request))[2]
+    assert b'"http://h/p/' in body
+    assert gateway._main is not None
+    again = gateway._main._server.again
+    peers = ("127.0.0.1", "127.0.0.2", UNIX_SOCKET)
+    assert [again(request, peer) is not None for peer in peers] == [True, True, False]
 
 
 async def test_it_lasts_a_second_or_until_refresh(
