@@ -95,7 +95,10 @@ def remove(root: Path, names: Sequence[str]) -> None:
         finally:
             os.close(directory)
         for depth in range(len(names) - 1, 0, -1):
-            parent = _directory(root, names[: depth - 1], create=False)
+            try:
+                parent = _directory(root, names[: depth - 1], create=False)
+            except FileNotFoundError:
+                return  # another delete has taken it away
             try:
                 os.rmdir(names[depth - 1], dir_fd=parent)
             except OSError:
