@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 class GatewayError(Exception):
@@ -13,6 +14,7 @@ class GatewayError(Exception):
 
     status = 500
     public = "Internal error"
+    default_headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -27,7 +29,7 @@ class GatewayError(Exception):
         self.detail = detail
         self.code = code
         self.upstream_status = upstream_status
-        self.headers = dict(headers or {})
+        self.headers = {**self.default_headers, **(headers or {})}
         if public is not None:
             self.public = public
 
@@ -44,9 +46,7 @@ class UnauthorizedError(GatewayError):
 
     status = 401
     public = "This needs the token of ops.admin_token, as Authorization: Bearer …"
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+    default_headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
 class NotFoundError(GatewayError):
@@ -113,18 +113,7 @@ class UpstreamBusyError(GatewayError):
 
     status = 503
     public = "The storage behind this gateway is busy; try again"
-
-    def __init__(
-        self,
-        detail: str = "",
-        *,
-        public: str | None = None,
-        code: str | None = None,
-        upstream_status: int | None = None,
-    ) -> None:
-        super().__init__(
-            detail, public=public, code=code, upstream_status=upstream_status, headers={"Retry-After": "2"}
-        )
+    default_headers = MappingProxyType({"Retry-After": "2"})
 
 
 class UpstreamTimeoutError(GatewayError):

@@ -150,7 +150,7 @@ class Handler:
         if key.endswith("/") or not key:
             exchange.route = "index"
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
-            base_url = self._base_url(request)
+            base_url = self._base_url(request, exchange.peer)
             return await self._index.page(
                 PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass)
             )
@@ -182,8 +182,8 @@ class Handler:
         assert absent is not None
         raise absent
 
-    def _base_url(self, request: web.BaseRequest) -> str:
-        scheme, peer = request.scheme, self._peer(request)
+    def _base_url(self, request: web.BaseRequest, peer: str) -> str:
+        scheme = request.scheme
         if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
             scheme = forwarded.strip().lower()
         return self._address.of(scheme, request.headers.get("Host", ""))

@@ -79,6 +79,10 @@ class PageRequest:
     bypass: bool = False
 
 
+def nothing_to_close() -> None:
+    """The `close` of a Stream that holds nothing which must be given back."""
+
+
 @dataclass(slots=True)
 class Stream:
     """An object, or the answer about it (200, 206, 304). `headers` are already allow-listed.

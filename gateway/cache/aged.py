@@ -69,6 +69,11 @@ class AgedCache(Generic[K, T]):
             log.warning("serving what was known %d s ago: %s", now - entry[1], error)
             return Aged(entry[0], now - entry[1], stale=True)
 
+    def known(self, key: K) -> T | None:
+        """What was fetched last, however old."""
+        entry = self._entries.get(key)
+        return entry[0] if entry is not None else None
+
     def expire(self) -> None:
         """From now on nothing that is known counts as fresh."""
         self._fresh_from = self._clock()

@@ -21,7 +21,8 @@ class Fallback:
 
     def __init__(self, settings: FallbackSettings, catalog: Catalog | WholeCatalog, remote: RemoteIndex) -> None:
         self._mode = settings.mode
-        self._always = settings.always_show_upstream
+        # Whether also pages of our own projects show what is there.
+        self.always = settings.always_show_upstream
         self._patterns = [normalize(pattern) for pattern in settings.disallow]
         self._catalog = catalog
         self.remote = remote
@@ -36,11 +37,6 @@ class Fallback:
         return self._mode == "mirror"
 
     @property
-    def always(self) -> bool:
-        """Whether also pages of our own projects show what is there."""
-        return self._always
-
-    @property
     def redirects(self) -> bool:
         return self._mode == "redirect"
 
@@ -53,9 +49,7 @@ class Fallback:
 
     async def covers(self, project: str) -> bool:
         """Whether a project, by its normalised name, is looked for there. Raises what keeps that from being known."""
-        if not is_project_name(project) or self._is_disallowed(project):
-            return False
-        return self._always or not await self._is_ours(project)
+        return self._may_look(project) and (self.always or not await self._is_ours(project))
 
     async def covers_file(self, project: str) -> bool:
         """As `covers`, and where the bucket has some of the project's files, but only copies of those there.
@@ -64,7 +58,7 @@ class Fallback:
         """
         if await self.covers(project):
             return True
-        if self._mode != "cache" or not is_project_name(project) or self._is_disallowed(project):
+        if self._mode != "cache" or not self._may_look(project):
             return False
         try:
             objects = (await self._catalog.files(project)).value.objects
@@ -83,6 +77,9 @@ class Fallback:
 
     def _through_us(self, project: str, file: File, up: str) -> File:
         return replace(file, url=f"{up}{project}/{quote(file.name, safe='')}")
+
+    def _may_look(self, project: str) -> bool:
+        return is_project_name(project) and not self._is_disallowed(project)
 
     async def _is_ours(self, project: str) -> bool:
         try:

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError,
 from gateway.index.fallback import Fallback
 from gateway.index.names import is_hidden, normalize
 from gateway.index.pages import File
-from gateway.model import Answer, ObjectRequest, Page, Stream
+from gateway.model import Answer, ObjectRequest, Page, Stream, nothing_to_close
 from gateway.storage.base import Storage
 from gateway.storage.client import Upstream
 
@@ -173,8 +173,4 @@ async def _fill(spool: Spool, file: File, upstream: Upstream) -> bool:
 
 def _answer(length: str | None, body: AsyncIterator[bytes] | None) -> Stream:
     headers = {"Content-Type": _CONTENT_TYPE} | ({"Content-Length": length} if length is not None else {})
-    return Stream(200, headers, body, _close_nothing)
-
-
-def _close_nothing() -> None:
-    """The fetch goes on for others, and for the storage."""
+    return Stream(200, headers, body, nothing_to_close)  # the fetch goes on for others, and for the storage

@@ -1,6 +1,5 @@
 """`<wheel>.metadata` (PEP 658), read out of the wheel where nothing of that name lies beside it."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 
@@ -8,11 +7,11 @@ from cachetools import LRUCache
 
 from gateway.cache.flight import Flight
 from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
+from gateway.index.conditional import conditional, etag_of
 from gateway.index.names import parse
 from gateway.index.wheel import TAIL_BYTES, WheelError, read_metadata
 from gateway.model import ObjectRequest, Page, Stream
 from gateway.storage.base import Storage
-from gateway.storage.conditions import not_modified
 
 _SUFFIX = ".metadata"
 _CACHE_BYTES = 32 * 1024 * 1024
@@ -39,14 +38,8 @@ class WheelMetadata:
         except WheelError as error:
             log.warning("the metadata of %r can't be read: %s", wheel, error)
             return None
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = {
-            "Content-Type": "text/plain; charset=utf-8",
-            "ETag": etag,
-            "Cache-Control": f"max-age={self._max_age}",
-        }
-        tags = {name: wanted[name] for name in ("if-match", "if-none-match") if name in wanted}
-        return Page(304, b"", headers) if not_modified(tags, etag=etag, modified=0) else Page(200, body, headers)
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": f"max-age={self._max_age}"}
+        return conditional(body, etag_of(body), headers, wanted)
 
     async def metadata(self, wheel: str) -> bytes:
         """METADATA of the wheel with this key. Raises WheelError, and what reading it raises."""

@@ -5,9 +5,10 @@ import random
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 
 from gateway.cache.aged import Aged, AgedCache
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
@@ -29,6 +30,14 @@ _MAX_FILES = 100_000  # on all pages that are remembered: some 100 MB
 _MAX_ABSENT = 4096
 
 
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A page, and the ETag to ask with whether it has changed; empty if it has none."""
+
+    page: Project
+    etag: str
+
+
 class RemoteIndex:
     """Reads pages, remembers them, and asks whether they have changed."""
 
@@ -36,14 +45,13 @@ class RemoteIndex:
         """A page is used for `refresh` seconds, and for `stale_seconds` more while the index can't be reached."""
         self.base_url = base_url.rstrip("/") + "/"
         self._client = client
-        self._pages: AgedCache[str, Project] = AgedCache(
+        self._pages: AgedCache[str, _Version] = AgedCache(
             self._fetch,
             fresh_seconds=refresh,
             stale_seconds=stale_seconds,
             max_entries=_MAX_FILES,
-            getsizeof=lambda project: min(len(project.files) + 1, _MAX_FILES),
+            getsizeof=lambda version: min(len(version.page.files) + 1, _MAX_FILES),
         )
-        self._versions: LRUCache[str, tuple[str, Project]] = LRUCache(_MAX_FILES, lambda _: 1)
         self._absent: TTLCache[str, str] = TTLCache(_MAX_ABSENT, refresh)
 
     async def project(self, name: str) -> Aged[Project]:
@@ -51,7 +59,8 @@ class RemoteIndex:
         UpstreamTimeoutError, UpstreamBusyError."""
         if (absent := self._absent.get(name)) is not None:
             raise NotFoundError(absent, upstream_status=404)
-        return await self._pages.get(name)
+        found = await self._pages.get(name)
+        return Aged(found.value.page, found.age, found.stale)
 
     def expire(self) -> None:
         """What is known must be asked for again."""
@@ -90,15 +99,14 @@ class RemoteIndex:
             url = urljoin(url, location)
         raise UpstreamError(f"the index leads in circles to {url!r}", code=_FINAL)
 
-    async def _fetch(self, name: str) -> Project:
+    async def _fetch(self, name: str) -> _Version:
         url = f"{self.base_url}{name}/"
-        etag, known = self._versions.get(name, ("", None))
-        condition = {"If-None-Match": etag} if known is not None else {}
+        known = self._pages.known(name)
+        condition = {"If-None-Match": known.etag} if known is not None and known.etag else {}
         try:
             answer = await self.open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
             self._absent[name] = error.detail
-            self._versions.pop(name, None)
             raise
         if answer.status == 304 and known is not None:
             answer.close()
@@ -109,9 +117,7 @@ class RemoteIndex:
             page = await asyncio.to_thread(_parse, name, url, content_type, encoding, body)
         except ValueError as error:
             raise UpstreamError(f"the page {url!r} can't be read: {error}", public=_PUBLIC) from error
-        if etag := answer.headers.get("etag", ""):
-            self._versions[name] = etag, page
-        return page
+        return _Version(page, answer.headers.get("etag", ""))
 
 
 def _split(url: str) -> tuple[str, str, str]:

@@ -1,12 +1,12 @@
 """Pages as bytes, made once for as long as what they are made of stands."""
 
-import hashlib
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from cachetools import LRUCache
 
 from gateway.index.compression import compress
+from gateway.index.conditional import etag_of
 
 _MAX_BYTES = 64 * 1024 * 1024
 _OVERHEAD_BYTES = 512
@@ -48,8 +48,7 @@ class RenderedPages:
             return page
         plain = render()
         body, used = compress(plain, encoding)
-        digest = hashlib.sha256(plain).hexdigest()[:32]
-        page = Rendered(body, f'"{digest}-{used}"' if used else f'"{digest}"', used, tuple(made_of), version)
+        page = Rendered(body, etag_of(plain, f"-{used}" if used else ""), used, tuple(made_of), version)
         if len(body) + _OVERHEAD_BYTES <= _MAX_BYTES:
             self._pages[slot, encoding] = page
         return page

@@ -10,6 +10,7 @@ from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, Ups
 from gateway.index import pages
 from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog, Files, Projects
+from gateway.index.conditional import conditional
 from gateway.index.names import normalize
 from gateway.index.negotiation import Form, choose, encoding_for, is_browser
 from gateway.index.pages import Project
@@ -18,7 +19,6 @@ from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.stored import format_of, unavailable
 from gateway.index.whole import WholeCatalog
 from gateway.model import Page, PageRequest, Redirect
-from gateway.storage.conditions import not_modified
 
 _SIMPLE = "simple"
 
@@ -175,7 +175,6 @@ class Site:
             "Content-Type": form.value,
             "Vary": "Accept, Accept-Encoding",
             "Cache-Control": f"max-age={self._max_age}",
-            "ETag": page.etag,
             **more_headers,
         }
         if page.encoding is not None:
@@ -188,7 +187,4 @@ class Site:
                 "Age": str(int(max(source.age for source in sources))),
                 "Cache-Control": "no-cache",
             }
-        tags = {name: request.wanted[name] for name in ("if-match", "if-none-match") if name in request.wanted}
-        if not_modified(tags, etag=page.etag, modified=0):
-            return Page(304, b"", headers, fresh_for=fresh_for)
-        return Page(200, page.body, headers, fresh_for=fresh_for)
+        return conditional(page.body, page.etag, headers, request.wanted, fresh_for)

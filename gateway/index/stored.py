@@ -1,16 +1,15 @@
 """Pages that are stored, in a form that they are not stored in."""
 
-import hashlib
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import parse_qs
 
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
 from gateway.index import pages
+from gateway.index.conditional import conditional, etag_of
 from gateway.index.links import names_of, project_of
 from gateway.index.names import normalize
 from gateway.index.negotiation import Form, choose, takes_html
 from gateway.model import Page, Stream
-from gateway.storage.conditions import not_modified
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
 
@@ -52,17 +51,12 @@ async def as_json(stream: Stream, key: str, wanted: Mapping[str, str], *, max_ag
     text = b"".join(chunks).decode("utf-8", "replace")
     name = normalize(key.rstrip("/").rpartition("/")[2])
     body = pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))
-    return conditional(body, Form.JSON_V1, wanted, {"Cache-Control": f"max-age={max_age}"})
-
-
-def conditional(body: bytes, form: Form, wanted: Mapping[str, str], headers: Mapping[str, str]) -> Page:
-    """A page with its ETag, or 304 for who has it. Raises PreconditionFailedError if If-Match does not hold."""
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"Content-Type": form.value, "Vary": "Accept, Accept-Encoding", "ETag": etag, **headers}
-    tags = {name: wanted[name] for name in ("if-match", "if-none-match") if name in wanted}
-    return (
-        Page(304, b"", dict(headers)) if not_modified(tags, etag=etag, modified=0) else Page(200, body, dict(headers))
-    )
+    headers = {
+        "Content-Type": Form.JSON_V1.value,
+        "Vary": "Accept, Accept-Encoding",
+        "Cache-Control": f"max-age={max_age}",
+    }
+    return conditional(body, etag_of(body), headers, wanted)
 
 
 async def _nothing() -> AsyncIterator[bytes]:

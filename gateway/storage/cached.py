@@ -12,7 +12,7 @@ from gateway.cache.memory import CachedObject, MemoryCache
 from gateway.config import CacheSettings
 from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
-from gateway.model import ObjectRequest, Stream
+from gateway.model import ObjectRequest, Stream, nothing_to_close
 from gateway.storage.conditions import not_modified, requested_part
 from gateway.storage.reader import ObjectReader
 
@@ -148,7 +148,7 @@ def _answer(request: ObjectRequest, found: CachedObject, *, stale: bool, age: fl
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
         kept = _OF_304 | {"Age", "Warning"}
         repeated = {name: value for name, value in headers.items() if name in kept}
-        return Stream(304, repeated, None, _close_nothing, content=b"", fresh_for=fresh_for)
+        return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for)
     size = len(found.body)
     part = requested_part(request.headers, etag=found.etag, modified=found.modified, size=size)
     body = found.body
@@ -157,9 +157,9 @@ def _answer(request: ObjectRequest, found: CachedObject, *, stale: bool, age: fl
         headers |= {"Content-Length": str(len(body)), "Content-Range": part.content_range}
     status = 206 if part is not None else 200
     if request.method == "HEAD":
-        return Stream(status, headers, None, _close_nothing)
+        return Stream(status, headers, None, nothing_to_close)
     content = body if len(body) <= _PIECE_BYTES else None
-    return Stream(status, headers, _pieces(body), _close_nothing, content=content, fresh_for=fresh_for)
+    return Stream(status, headers, _pieces(body), nothing_to_close, content=content, fresh_for=fresh_for)
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
@@ -174,7 +174,3 @@ def _seconds(date: str | None) -> int:
         return int(parsedate_to_datetime(date or "").timestamp())
     except (ValueError, OverflowError):
         return 0
-
-
-def _close_nothing() -> None:
-    """All of it is in memory."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from gateway.errors import NotFoundError, UpstreamError
-from gateway.model import ObjectRequest, Stream
+from gateway.model import ObjectRequest, Stream, nothing_to_close
 from gateway.storage.base import Children, Facts, StoredObject
 from gateway.storage.conditions import not_modified, requested_part
 from gateway.storage.tree import Tree, is_name
@@ -115,7 +115,7 @@ class FileStorage:
                 "Accept-Ranges": "bytes",
             }
             if not_modified(request.headers, etag=etag, modified=modified):
-                return Stream(304, headers, None, _close_nothing)
+                return Stream(304, headers, None, nothing_to_close)
             part = requested_part(request.headers, etag=etag, modified=modified, size=info.st_size)
             start, stop = (part.start, part.stop) if part else (0, info.st_size)
             headers["Content-Type"] = _content_type(request.key)
@@ -125,7 +125,7 @@ class FileStorage:
             if request.method != "HEAD":
                 body = _Body(descriptor, start, stop)
             return Stream(
-                206 if part else 200, headers, body.chunks() if body else None, body.close if body else _close_nothing
+                206 if part else 200, headers, body.chunks() if body else None, body.close if body else nothing_to_close
             )
         finally:
             if body is None:
@@ -205,7 +205,3 @@ def _content_type(key: str) -> str:
     special = _TYPES.get(os.path.splitext(name)[1])
     guessed = special or mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
     return f"{guessed}; charset=utf-8" if guessed.startswith("text/") else guessed
-
-
-def _close_nothing() -> None:
-    """For an answer without a body."""

@@ -1,0 +1,26 @@
+"""Pages that are made, with an ETag, and 304 for who has them (RFC 9110, 13.1). Pure."""
+
+import hashlib
+from collections.abc import Mapping
+
+from gateway.model import Page
+from gateway.storage.conditions import not_modified
+
+# There is no time at which a page was modified: dates don't count.
+_TAGS = ("if-match", "if-none-match")
+
+
+def etag_of(body: bytes, suffix: str = "") -> str:
+    """Strong, with its quotes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}{suffix}"'
+
+
+def conditional(
+    body: bytes, etag: str, headers: Mapping[str, str], wanted: Mapping[str, str], fresh_for: float = 0.0
+) -> Page:
+    """`wanted` has the request's conditions. Raises PreconditionFailedError if If-Match does not hold."""
+    headers = {**headers, "ETag": etag}
+    tags = {name: wanted[name] for name in _TAGS if name in wanted}
+    if not_modified(tags, etag=etag, modified=0):
+        return Page(304, b"", headers, fresh_for=fresh_for)
+    return Page(200, body, headers, fresh_for=fresh_for)
