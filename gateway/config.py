@@ -199,6 +199,12 @@ class CacheSettings(Section):
         64 * 1024 * 1024, ge=0, description="Memory for small objects of the bucket, per worker; 0: none is kept"
     )
     object_max_bytes: int = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
+    dir: Annotated[Path, NotEmpty] | None = Field(
+        None, description="Directory for objects of any size, kept over restarts; unset: none is kept on disk"
+    )
+    disk_bytes: int = Field(
+        10 * 1024**3, ge=1024 * 1024, description="Most that cache.dir may take; no object gets more than a quarter"
+    )
     ttl_index: NonNegativeSeconds = Field(
         30.0, description="Seconds that a stored page, or what is no package file, is used without asking the bucket"
     )

@@ -83,13 +83,24 @@ def nothing_to_close() -> None:
     """The `close` of a Stream that holds nothing which must be given back."""
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """Bytes `start` to `stop` (exclusive) of an open file, which stays open while its Stream is."""
+
+    descriptor: int
+    start: int
+    stop: int
+
+
 @dataclass(slots=True)
 class Stream:
     """An object, or the answer about it (200, 206, 304). `headers` are already allow-listed.
 
     `body` yields the bytes in order, or is None where there are none (HEAD, 304). It is read to its end or
     `close` is called; `close` may be called at any time, more than once, and never raises. `content` are the same
-    bytes, where they are few and here already; `fresh_for` is as a Page's.
+    bytes, where they are few and here already; `parts` are the same bytes too, for who can have the kernel send parts
+    of files, and is read in place of `body`. `fresh_for` is as a Page's; `sha256`, in hex, is the whole object's, where
+    the storage was told it.
     """
 
     status: int
@@ -99,6 +110,8 @@ class Stream:
     upstream_status: int | None = None
     content: bytes | None = None
     fresh_for: float = 0.0
+    parts: AsyncIterator[bytes | FilePart] | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

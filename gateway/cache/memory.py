@@ -1,4 +1,4 @@
-"""Small objects, whole, in memory; and which ones are known to be absent."""
+"""What is known of objects, the small ones with all their bytes; and which ones are known to be absent."""
 
 import time
 from collections.abc import Callable
@@ -14,14 +14,23 @@ _OVERHEAD_BYTES = 1024  # of an entry with its headers, some
 
 @dataclass(frozen=True, slots=True)
 class CachedObject:
-    """`headers` are those of the whole (200), for clients; `etag` is strong and bears its quotes; `modified` is in
-    seconds since the epoch. `checked` is when the storage has last said that this is the object, on our clock."""
+    """`headers` are those of the whole (200), for clients; `body` is None for what is on disk; `etag` is strong and
+    bears its quotes; `modified` is in seconds since the epoch; `sha256`, in hex, is what the storage was told.
+    `checked` is when the storage has last said that this is the object, on our clock; not `believed` is what it has not
+    said to this process."""
 
     headers: dict[str, str]
-    body: bytes
+    body: bytes | None
+    size: int
     etag: str
     modified: int
     checked: float
+    believed: bool = True
+    sha256: str | None = None
+
+    @property
+    def weight(self) -> int:
+        return len(self.body or b"") + _OVERHEAD_BYTES
 
 
 class MemoryCache:
@@ -31,9 +40,7 @@ class MemoryCache:
         """`missing_seconds` is how long an absence is remembered."""
         self.clock = clock
         self._max_bytes = max_bytes
-        self._objects: LRUCache[str, CachedObject] = LRUCache(
-            max_bytes, lambda found: len(found.body) + _OVERHEAD_BYTES
-        )
+        self._objects: LRUCache[str, CachedObject] = LRUCache(max_bytes, lambda found: found.weight)
         self._missing: TTLCache[str, NotFoundError] = TTLCache(_MAX_MISSING, missing_seconds, clock)
         self._fresh_from = float("-inf")
 
@@ -41,12 +48,13 @@ class MemoryCache:
         return self._objects.get(key)
 
     def age(self, found: CachedObject) -> float:
-        """Seconds since it was last checked; infinite if it was before `expire`."""
-        return self.clock() - found.checked if found.checked >= self._fresh_from else float("inf")
+        """Seconds since it was last checked; infinite if that was before `expire`, or by another process."""
+        fresh = found.believed and found.checked >= self._fresh_from
+        return self.clock() - found.checked if fresh else float("inf")
 
     def put(self, key: str, found: CachedObject) -> None:
         self._missing.pop(key, None)
-        if len(found.body) + _OVERHEAD_BYTES <= self._max_bytes:
+        if found.weight <= self._max_bytes:
             self._objects[key] = found
 
     def missing(self, key: str) -> NotFoundError | None:

@@ -1,14 +1,16 @@
-"""Bytes that come once and are read by many while they come: a temporary file that no other process sees."""
+"""Bytes that come once and are read by many while they come, through a file."""
 
 import asyncio
 import os
 import tempfile
-import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
+from gateway.cache.openfile import OpenFile
 from gateway.errors import GatewayError, UpstreamError
+from gateway.model import FilePart
 
-_CHUNK_BYTES = 256 * 1024
+# What comes while a write is under way is written next, at once, up to this; then who writes must wait.
+_MAX_PENDING_BYTES = 2 * 1024 * 1024
 
 
 class Spool:
@@ -17,26 +19,36 @@ class Spool:
     The last byte is held back until the end is known to be good: nobody takes for whole what turns out not to be.
     """
 
-    def __init__(self) -> None:
-        """Raises OSError where there is no room for temporary files."""
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-        weakref.finalize(self, self._file.close)  # the last reader's going is the end of it
+    def __init__(self, file: OpenFile, on_write: Callable[[bytes], object] = lambda chunk: None) -> None:
+        """`on_write` sees all bytes in order, in a thread."""
+        self.file = file
+        self._on_write = on_write
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._writing: asyncio.Task[None] | None = None
         self._size = 0
         self._finished = False
         self._error: GatewayError | None = None
         self._news = asyncio.Event()
 
-    async def write(self, chunk: bytes) -> None:
-        """Raises UpstreamError where the disk is full."""
-        try:
-            await asyncio.to_thread(self._write, chunk)
-        except OSError as error:
-            raise UpstreamError(f"a temporary file can't be written: {error.strerror}", code="FileSystem") from error
-        self._size += len(chunk)
-        self._tell()
+    @classmethod
+    def temporary(cls) -> "Spool":
+        """In a file that no other process sees. Raises OSError where there is no room for temporary files."""
+        with tempfile.TemporaryFile(buffering=0) as file:
+            return cls(OpenFile(os.dup(file.fileno())))
 
-    def finish(self) -> None:
-        """All of it is there, and good."""
+    async def write(self, chunk: bytes) -> None:
+        """Raises SpoolError where the disk is full; what was written before can still be read."""
+        self._pending.append(chunk)
+        self._pending_bytes += len(chunk)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_pending())
+        if self._pending_bytes > _MAX_PENDING_BYTES or self._writing.done():
+            await self._written()
+
+    async def finish(self) -> None:
+        """All of it has been given, and is good. Raises SpoolError."""
+        await self._written()
         self._finished = True
         self._tell()
 
@@ -45,29 +57,53 @@ class Spool:
         self._error = error
         self._tell()
 
-    async def read(self) -> AsyncIterator[bytes]:
-        """From the start. Raises what `fail` was told."""
-        position = 0
-        while not (self._finished and position == self._size):
-            if self._error is not None:
-                raise self._error
-            ready = self._size if self._finished else self._size - 1
-            if position >= ready:
-                await self._news.wait()
-                continue
-            chunk = await asyncio.to_thread(
-                os.pread, self._file.fileno(), min(_CHUNK_BYTES, ready - position), position
-            )
-            if not chunk:
-                raise UpstreamError("a temporary file was cut short", code="FileSystem")
-            position += len(chunk)
-            yield chunk
+    async def close(self) -> None:
+        """Waits for a write that is under way; the descriptor must not go before."""
+        if self._writing is not None:
+            await asyncio.gather(self._writing, return_exceptions=True)
 
-    def _write(self, chunk: bytes) -> None:
-        view = memoryview(chunk)
+    async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[FilePart]:
+        """As they come. Raises what `fail` was told."""
+        position = start
+        while not (position == stop or (self._finished and position == self._size)):
+            ready = self._size if self._finished else self._size - 1
+            ready = ready if stop is None else min(ready, stop)
+            if position < ready:
+                yield self.file.part(position, ready)
+                position = ready
+            elif self._error is not None:
+                raise self._error
+            else:
+                await self._news.wait()
+
+    async def _written(self) -> None:
+        """Waits until nothing is pending."""
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
+
+    async def _write_pending(self) -> None:
+        while self._pending:
+            chunks, self._pending, self._pending_bytes = self._pending, [], 0
+            try:
+                await asyncio.to_thread(self._write, chunks, self._size)
+            except OSError as error:
+                raise SpoolError(f"a file can't be written: {error.strerror}", code="FileSystem") from error
+            self._size += sum(map(len, chunks))
+            self._tell()
+        self._writing = None
+
+    def _write(self, chunks: list[bytes], position: int) -> None:
+        for chunk in chunks:
+            self._on_write(chunk)
+        view = memoryview(b"".join(chunks))
         while view:
-            view = view[self._file.write(view) :]
+            written = os.pwrite(self.file.descriptor, view, position)
+            view, position = view[written:], position + written
 
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+class SpoolError(UpstreamError):
+    """The file can't take what comes."""

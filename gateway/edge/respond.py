@@ -2,12 +2,14 @@
 
 import json
 import time
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from gateway.edge.reply import Reply
+from gateway.edge.sendfile import FileSender
 from gateway.errors import GatewayError
-from gateway.model import Answer, Exchange, Page, Redirect, Stream
+from gateway.model import Answer, Exchange, FilePart, Page, Redirect, Stream
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
@@ -53,7 +55,10 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
         reply = Reply(answer.status, _common(answer.headers, exchange))
         exchange.status = answer.status
         await reply.prepare(request)
-        if answer.body is not None:
+        sender: FileSender | None = getattr(request.protocol, "file_sender", None)
+        if answer.parts is not None and sender is not None and "Content-Length" in answer.headers:
+            await _send_parts(request, sender, answer.parts, exchange)
+        elif answer.body is not None:
             write = request.writer.write
             async for chunk in answer.body:
                 if exchange.first_byte is None:
@@ -68,6 +73,21 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
     finally:
         answer.close()
     return reply
+
+
+async def _send_parts(
+    request: web.BaseRequest, sender: FileSender, parts: AsyncIterator[bytes | FilePart], exchange: Exchange
+) -> None:
+    async for part in parts:
+        if exchange.first_byte is None:
+            exchange.first_byte = time.monotonic()
+        if isinstance(part, bytes):
+            await request.writer.write(part)
+            exchange.sent_bytes += len(part)
+        else:
+            await request.writer.drain()
+            async for sent in sender.send(part):
+                exchange.sent_bytes += sent
 
 
 def _common(headers: dict[str, str], exchange: Exchange) -> dict[str, str]:

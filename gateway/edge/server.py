@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 from gateway.access.caller import UNIX_SOCKET
 from gateway.edge.reply import Reply
+from gateway.edge.sendfile import FileSender
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 
 # A client that is refused while it sends a body may finish sending, or it would miss the answer.
@@ -75,6 +76,7 @@ class Connection(web.RequestHandler):
         "_peer",
         "_refuse",
         "_stall_check",
+        "file_sender",
         "only_request",
     )
 
@@ -87,16 +89,19 @@ class Connection(web.RequestHandler):
         self._peer = ""
         self._clean = True
         self.only_request: bytes | None = None  # the bytes that the present request is made of, if they are just it
+        self.file_sender: FileSender | None = None  # where there is no TLS
         self._head_deadline: asyncio.TimerHandle | None = None
         self._stall_check: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert isinstance(transport, asyncio.WriteTransport)
-        # Paused whenever the kernel has not taken everything: a slow client costs one chunk, and no answer counts
-        # as sent that is still here, where a client that reads nothing could keep it for ever. (Not 0: asyncio's
-        # TLS transport would then count as full when it is empty.)
-        transport.set_write_buffer_limits(high=1)
+        tls = transport.get_extra_info("sslcontext") is not None
+        # Paused whenever the kernel has not taken everything: a slow client costs one chunk, no answer counts as sent
+        # that is still here, where a client that reads nothing could keep it for ever, and nothing is left here when a
+        # file is sent past it. (Not 0 with TLS: asyncio's transport would then count as full when it is empty.)
+        transport.set_write_buffer_limits(high=1 if tls else 0)
+        self.file_sender = None if tls else FileSender(transport, self._limits.send_timeout)
         self._counter.opened()
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if peer else UNIX_SOCKET

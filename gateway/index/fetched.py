@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from cachetools import LRUCache
 
 from gateway.cache.flight import Flight
+from gateway.cache.openfile import read_parts
 from gateway.cache.spool import Spool
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.index.fallback import Fallback
@@ -104,12 +104,12 @@ class FetchedFiles:
         arrival = self._arrivals.get(key)
         if arrival is None:
             arrival = await self._opening.once(key, lambda: self._open(key, file))
-        return _answer(arrival.length, arrival.spool.read())
+        return _answer(arrival.length, arrival.spool)
 
     async def _open(self, key: str, file: File) -> _Arrival:
         await self._free.acquire()
         try:
-            spool = Spool()
+            spool = Spool.temporary()
             upstream = await self._fallback.remote.open("GET", file.url)
         except OSError as error:
             self._free.release()
@@ -127,7 +127,7 @@ class FetchedFiles:
         spool = arrival.spool
         try:
             verified = await _fill(spool, file, upstream)
-            spool.finish()
+            await spool.finish()
             if verified:
                 await self._keep(key, spool)
             else:
@@ -142,10 +142,11 @@ class FetchedFiles:
             upstream.close()
             del self._arrivals[key]
             self._free.release()
+            await spool.close()
 
     async def _keep(self, key: str, spool: Spool) -> None:
         try:
-            await self._storage.put(key, spool.read(), content_type=_CONTENT_TYPE, only_new=True)
+            await self._storage.put(key, read_parts(spool.parts()), content_type=_CONTENT_TYPE, only_new=True)
             log.info("%r is kept", key)
         except PreconditionFailedError:
             pass  # somebody else has written it
@@ -171,6 +172,10 @@ async def _fill(spool: Spool, file: File, upstream: Upstream) -> bool:
     return name is not None
 
 
-def _answer(length: str | None, body: AsyncIterator[bytes] | None) -> Stream:
+def _answer(length: str | None, spool: Spool | None) -> Stream:
     headers = {"Content-Type": _CONTENT_TYPE} | ({"Content-Length": length} if length is not None else {})
-    return Stream(200, headers, body, nothing_to_close)  # the fetch goes on for others, and for the storage
+    if spool is None:
+        return Stream(200, headers, None, nothing_to_close)
+    # The fetch goes on for others, and for the storage.
+    body = read_parts(spool.parts())
+    return Stream(200, headers, body, nothing_to_close, parts=spool.parts() if length is not None else None)

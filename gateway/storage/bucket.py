@@ -1,9 +1,7 @@
 """The bucket as a whole: what is in it, and whether it is there."""
 
-import base64
 import logging
-import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from gateway.errors import GatewayError
@@ -11,13 +9,11 @@ from gateway.model import Endpoint
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage import listing
 from gateway.storage.base import Children, Facts, StoredObject
+from gateway.storage.headers import metadata_of, sha256_of
 from gateway.storage.layout import Layout
 from gateway.storage.signed import Request, SignedClient
 
 _CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
-_HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-_BASE64_SHA256 = re.compile(r"[0-9A-Za-z+/]{43}=")
-_METADATA = "x-amz-meta-"
 _NO = frozenset({"false", "no", "0"})
 _YES = frozenset({"", "true", "yes", "1"})
 # The one region that must not be named.
@@ -70,14 +66,10 @@ class Bucket:
         request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
         answer = (await self._client.perform(request)).upstream
         answer.close()
-        said = {
-            name.removeprefix(_METADATA).replace("_", "-"): value
-            for name, value in answer.headers.items()
-            if name.startswith(_METADATA)
-        }
+        said = metadata_of(answer.headers)
         yanked = said.get("yanked", "false")
         return Facts(
-            sha256=_sha256(said, answer.headers.get("x-amz-checksum-sha256", "")),
+            sha256=sha256_of(answer.headers),
             requires_python=said.get("requires-python") or None,
             yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked,
         )
@@ -112,16 +104,6 @@ class Bucket:
         query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
         answer = await self._client.send("GET", self._path, query=canonical_query(query))
         return listing.parse(await answer.upstream.read_listing(answer.first))
-
-
-def _sha256(said: Mapping[str, str], checksum: str) -> str | None:
-    for name in ("sha256", "hash-sha256"):
-        if _HEX_SHA256.fullmatch(value := said.get(name, "")):
-            return value.lower()
-    # One of an upload in parts is a hash of hashes; it has a count after it.
-    if _BASE64_SHA256.fullmatch(checksum):
-        return base64.b64decode(checksum).hex()
-    return None
 
 
 def _configuration(endpoint: Endpoint) -> bytes:

@@ -1,26 +1,31 @@
-"""Small objects from memory, as long as they are fresh; asked for again, by their ETag, when they are not."""
+"""Objects from memory and disk, as long as they are fresh; asked for again, by their ETag, when they are not."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from email.utils import parsedate_to_datetime
+import time
+from collections.abc import Awaitable
+from dataclasses import replace
 
 from cachetools import LRUCache
 
+from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.flight import Flight
 from gateway.cache.memory import CachedObject, MemoryCache
+from gateway.cache.openfile import read_file
 from gateway.config import CacheSettings
 from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
-from gateway.model import ObjectRequest, Stream, nothing_to_close
-from gateway.storage.conditions import not_modified, requested_part
+from gateway.model import ObjectRequest, Stream
+from gateway.storage.arrival import Arrival
+from gateway.storage.known import InFile, answer, seconds
 from gateway.storage.reader import ObjectReader
 
 _MAX_LARGE = 16384
 _UNCLAIMED_SECONDS = 1.0
-_PIECE_BYTES = 64 * 1024
-# RFC 9110, 15.4.5: what a 304 repeats.
-_OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary"})
+# What is known of objects on disk, where no memory is given to the small ones.
+_INDEX_BYTES = 16 * 1024 * 1024
+# Small objects on their way to the disk; beyond, they are only kept in memory.
+_MAX_WRITES = 32
 
 log = logging.getLogger("gateway.cache")
 
@@ -28,32 +33,42 @@ log = logging.getLogger("gateway.cache")
 class CachedReader:
     """An ObjectReader with a memory. Concurrent requests for one object that is not in it share one fetch."""
 
-    def __init__(self, reader: ObjectReader, settings: CacheSettings) -> None:
-        self.memory = MemoryCache(settings.memory_bytes, missing_seconds=settings.ttl_missing)
+    def __init__(self, reader: ObjectReader, settings: CacheSettings, disk: DiskCache | None = None) -> None:
+        self.memory = MemoryCache(settings.memory_bytes or _INDEX_BYTES, missing_seconds=settings.ttl_missing)
         self._reader = reader
         self._settings = settings
-        self._fetching = Flight[CachedObject | _TooLarge]()
+        self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
+        self._disk = disk
+        self._fetching = Flight[CachedObject | _Unshared]()
+        self._finding = Flight[CachedObject | None]()
+        self._arrivals: dict[str, Arrival] = {}
         self._large: LRUCache[str, bool] = LRUCache(_MAX_LARGE)
-        self._renewing: set[asyncio.Task[object]] = set()
+        self._tasks: set[asyncio.Future[object]] = set()
+        self._writes = 0
 
     async def open(self, request: ObjectRequest) -> Stream:
         """As ObjectReader."""
         key = request.key
         if request.bypass:
             self.memory.forget(key)
+        elif (arrival := self._arrivals.get(key)) is not None:
+            return answer(request, arrival.found, arrival)
         found = self.memory.get(key)
         if found is None:
             if (absent := self.memory.missing(key)) is not None:
                 raise absent
+            if self._disk is not None:
+                found = await self._finding.once(key, lambda: self._find(key))
+        if found is None:
             if key in self._large or not _may_fill(request):
                 return await self._read_through(request)
             return await self._fetched(request, None)
         age, ttl = self.memory.age(found), self._ttl(key)
         if age < ttl:
-            return _answer(request, found, stale=False, age=age, fresh_for=ttl - age)
+            return await self._answered(request, found, age=age, fresh_for=ttl - age)
         if is_package_file(key) and age < 2 * ttl:
-            self._renew(key, found)  # it changes hardly ever, so nobody need wait
-            return _answer(request, found, stale=False, age=age)
+            self._run(self._fetching.once(key, lambda: self._fetch(key, found)))  # it changes hardly ever: nobody waits
+            return await self._answered(request, found, age=age)
         try:
             return await self._fetched(request, found)
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
@@ -61,12 +76,19 @@ class CachedReader:
             if since >= ttl + self._settings.stale_seconds:
                 raise
             log.warning("serving %r as it was %d s ago: %s", key, since, error)
-            return _answer(request, found, stale=True, age=since)
+            return await self._answered(request, found, stale=True, age=since)
+
+    def forget(self, key: str) -> None:
+        """It is written or removed."""
+        self.memory.forget(key)
+        self._remove(key)
 
     async def close(self) -> None:
-        for task in self._renewing:
+        for arrival in [*self._arrivals.values()]:
+            await arrival.close()
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._renewing, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _ttl(self, key: str) -> float:
         return self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
@@ -78,47 +100,141 @@ class CachedReader:
             self.memory.put_missing(request.key, error)
             raise
 
+    async def _answered(
+        self, request: ObjectRequest, found: CachedObject, *, stale: bool = False, age: float = 0, fresh_for: float = 0
+    ) -> Stream:
+        """From memory or disk; anew, if the disk has lost it."""
+        if found.body is not None or request.method == "HEAD":
+            return answer(request, found, None, stale=stale, age=age, fresh_for=fresh_for)
+        assert self._disk is not None
+        entry = self._disk.hot(request.key) or await asyncio.to_thread(self._disk.find, request.key)
+        if entry is None or entry.facts.etag != found.etag:
+            self.memory.forget(request.key)
+            return await self._read_through(request)
+        return answer(request, found, InFile(entry.file), stale=stale, age=age, fresh_for=fresh_for)
+
+    async def _find(self, key: str) -> CachedObject | None:
+        """What the disk has, which the storage is to be asked about before it is given out."""
+        assert self._disk is not None
+        entry = self._disk.hot(key) or await asyncio.to_thread(self._disk.find, key)
+        if entry is None:
+            return None
+        found = await asyncio.to_thread(self._loaded, entry)
+        if found is not None:
+            self.memory.put(key, found)
+        return found
+
+    def _loaded(self, entry: DiskEntry) -> CachedObject | None:
+        facts, body = entry.facts, None
+        if entry.size <= self._max_small:
+            try:
+                body = read_file(entry.file.descriptor, entry.size, 0)
+            except UpstreamError:
+                return None
+        checked = self.memory.clock() - max(time.time() - entry.checked, 0)
+        return CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
+
     async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
         found = await self._fetching.once(request.key, lambda: self._fetch(request.key, known))
         if isinstance(found, CachedObject):
-            return _answer(request, found, stale=False, age=0, fresh_for=self._ttl(request.key))
+            arrival = self._arrivals.get(request.key)
+            if arrival is not None and arrival.found is found:
+                return answer(request, found, arrival)
+            return await self._answered(request, found, fresh_for=self._ttl(request.key))
         if request.method == "GET" and not request.headers and (stream := found.claim()) is not None:
             return stream
         return await self._read_through(request)
 
-    async def _fetch(self, key: str, known: CachedObject | None) -> "CachedObject | _TooLarge":
+    async def _fetch(self, key: str, known: CachedObject | None) -> "CachedObject | _Unshared":
         condition = {"if-none-match": known.etag} if known is not None else {}
         now = self.memory.clock()
-        stream = await self._read_through(ObjectRequest("GET", key, condition))
+        try:
+            stream = await self._read_through(ObjectRequest("GET", key, condition))
+        except NotFoundError:
+            if known is not None:
+                self._remove(key)
+            raise
         if stream.status == 304 and known is not None:
             stream.close()
-            found = CachedObject(known.headers, known.body, known.etag, known.modified, now)
-        else:
-            etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
-            if not etag.startswith('"') or not length.isdigit() or int(length) > self._settings.object_max_bytes:
-                self.memory.forget(key)
-                self._large[key] = True
-                return _TooLarge(stream)
-            try:
-                body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
-            finally:
-                stream.close()
-            found = CachedObject(stream.headers, body, etag, _seconds(stream.headers.get("Last-Modified")), now)
+            found = replace(known, checked=now, believed=True)
+            self.memory.put(key, found)
+            return found
+        etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
+        size = int(length) if length.isdigit() else -1
+        if not etag.startswith('"') or size < 0:
+            return self._unshared(key, stream)
+        modified = seconds(stream.headers.get("Last-Modified"))
+        found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
+        if size > self._max_small:
+            return await self._arrive(key, found, stream) or self._unshared(key, stream)
+        try:
+            body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
+        finally:
+            stream.close()
+        found = replace(found, body=body)
         self.memory.put(key, found)
+        self._write(key, found)
         return found
 
-    def _renew(self, key: str, known: CachedObject) -> None:
-        task = asyncio.ensure_future(self._fetching.once(key, lambda: self._fetch(key, known)))
-        self._renewing.add(task)
-        task.add_done_callback(self._renewed)
+    def _unshared(self, key: str, stream: Stream) -> "_Unshared":
+        self.memory.forget(key)
+        if self._disk is None:
+            self._large[key] = True
+        return _Unshared(stream)
 
-    def _renewed(self, task: "asyncio.Task[object]") -> None:
-        self._renewing.discard(task)
+    async def _arrive(self, key: str, found: CachedObject, stream: Stream) -> CachedObject | None:
+        """Begins to bring it to the disk; None where that does not take it."""
+        disk = self._disk
+        if disk is None or not disk.takes(found.size):
+            return None
+        try:
+            incoming = await asyncio.to_thread(disk.begin, found.size)
+        except BaseException:
+            stream.close()
+            raise
+        if incoming is None:
+            return None
+
+        def ended(kept: bool) -> None:
+            del self._arrivals[key]
+            if kept:
+                self.memory.put(key, found)
+
+        self.memory.forget(key)
+        self._arrivals[key] = Arrival(
+            key, found, stream, disk=disk, incoming=incoming, reader=self._reader, on_end=ended
+        )
+        return found
+
+    def _write(self, key: str, found: CachedObject) -> None:
+        """Keeps a small object on disk too, for when memory has forgotten it, or the process is another."""
+        disk, body = self._disk, found.body
+        if disk is None or body is None or not disk.takes(found.size) or self._writes >= _MAX_WRITES:
+            return
+        self._writes += 1
+        self._run(asyncio.to_thread(disk.put, key, found, body)).add_done_callback(self._written)
+
+    def _written(self, task: "asyncio.Future[object]") -> None:
+        self._writes -= 1
+
+    def _remove(self, key: str) -> None:
+        if self._disk is not None:
+            self._run(asyncio.to_thread(self._disk.remove, key))
+
+    def _run(self, work: Awaitable[object]) -> "asyncio.Future[object]":
+        """In the background, until `close`."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+        return task
+
+    def _ran(self, task: "asyncio.Future[object]") -> None:
+        self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.info("an object could not be looked for again: %s", error)
 
 
-class _TooLarge:
+class _Unshared:
     """An answer that is not kept; the first who claims it has it."""
 
     def __init__(self, stream: Stream) -> None:
@@ -138,39 +254,3 @@ def _may_fill(request: ObjectRequest) -> bool:
     """Parts are read through. So are package files on conditions: they may be large, and need not be sent at all."""
     headers = request.headers
     return request.method == "GET" and "range" not in headers and not (headers and is_package_file(request.key))
-
-
-def _answer(request: ObjectRequest, found: CachedObject, *, stale: bool, age: float, fresh_for: float = 0.0) -> Stream:
-    """What the conditions and the range of the request make of the object."""
-    headers = found.headers | ({"Age": str(int(age))} if age >= 1 else {})
-    if stale:
-        headers |= {"Warning": '110 - "Response is Stale"', "Cache-Control": "no-cache"}
-    if not_modified(request.headers, etag=found.etag, modified=found.modified):
-        kept = _OF_304 | {"Age", "Warning"}
-        repeated = {name: value for name, value in headers.items() if name in kept}
-        return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for)
-    size = len(found.body)
-    part = requested_part(request.headers, etag=found.etag, modified=found.modified, size=size)
-    body = found.body
-    if part is not None:
-        body = body[part.start : part.stop]
-        headers |= {"Content-Length": str(len(body)), "Content-Range": part.content_range}
-    status = 206 if part is not None else 200
-    if request.method == "HEAD":
-        return Stream(status, headers, None, nothing_to_close)
-    content = body if len(body) <= _PIECE_BYTES else None
-    return Stream(status, headers, _pieces(body), nothing_to_close, content=content, fresh_for=fresh_for)
-
-
-async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    """A client that is slow to take them has one piece on its way, not a copy of all."""
-    for start in range(0, len(body), _PIECE_BYTES):
-        yield body[start : start + _PIECE_BYTES]
-
-
-def _seconds(date: str | None) -> int:
-    """0 for what is no date: then only the ETag counts."""
-    try:
-        return int(parsedate_to_datetime(date or "").timestamp())
-    except (ValueError, OverflowError):
-        return 0

@@ -14,6 +14,7 @@ from gateway.errors import (
 )
 from gateway.model import ObjectRequest, Stream
 from gateway.storage.client import Upstream
+from gateway.storage.headers import sha256_of
 from gateway.storage.origin import Origin
 from gateway.storage.signed import Answer
 
@@ -46,7 +47,18 @@ class ObjectReader:
         if request.method == "HEAD" or upstream.status == 304:
             return Stream(upstream.status, to_send, None, upstream.close, upstream.status)
         body = _Body(self._origin, path, answer)
-        return Stream(upstream.status, to_send, body.chunks(), body.close, upstream.status)
+        sha256 = sha256_of(upstream.headers)
+        return Stream(upstream.status, to_send, body.chunks(), body.close, upstream.status, sha256=sha256)
+
+    async def rest(self, key: str, etag: str, start: int, stop: int, size: int) -> Stream:
+        """Bytes `start` to `stop` (exclusive) of an object that has `size`, as it was under a strong `etag`.
+
+        Raises ObjectChangedError, and the error that remained after all healing.
+        """
+        path = self._path(key)
+        answer = await _open_part(self._origin, path, etag, start, stop, size)
+        body = _Body(self._origin, path, answer)
+        return Stream(206, {}, body.chunks(), body.close, 206)
 
 
 class _Body:
@@ -84,24 +96,34 @@ class _Body:
         self._upstream.close()
 
     async def _reopened(self) -> bytes:
-        """The first bytes from where it broke off. Raises what remains after all healing, and ObjectChangedError."""
+        """The first bytes from where it broke off. Raises as _open_part."""
         assert self._stop is not None
+        assert self._size is not None
         self._upstream.close()
-        wanted = {"range": f"bytes={self._position}-{self._stop - 1}", "if-match": self._etag}
-        try:
-            answer = await self._origin.open("GET", self._path, wanted)
-        except (NotFoundError, PreconditionFailedError, RangeNotSatisfiableError) as error:
-            raise ObjectChangedError(f"the object changed while it was sent: {error}") from error
-        self._upstream = upstream = answer.upstream
-        same = upstream.status == 206 and upstream.headers.get("etag") == self._etag
-        if not same or _extent(upstream) != (self._position, self._stop, self._size):
-            upstream.close()
-            raise ObjectChangedError("the object changed while it was sent, or the storage does not answer ranges")
+        answer = await _open_part(self._origin, self._path, self._etag, self._position, self._stop, self._size)
+        self._upstream = answer.upstream
         return answer.first
 
 
 class ObjectChangedError(UpstreamError):
     """What is left of a body can't be had any more."""
+
+
+async def _open_part(origin: Origin, path: str, etag: str, start: int, stop: int, size: int) -> Answer:
+    """Bytes `start` to `stop` (exclusive) of the object of that size and strong ETag, and of no other.
+
+    Raises ObjectChangedError, and what remains after all healing.
+    """
+    wanted = {"range": f"bytes={start}-{stop - 1}", "if-match": etag}
+    try:
+        answer = await origin.open("GET", path, wanted)
+    except (NotFoundError, PreconditionFailedError, RangeNotSatisfiableError) as error:
+        raise ObjectChangedError(f"the object changed while it was sent: {error}") from error
+    upstream = answer.upstream
+    if upstream.status != 206 or upstream.headers.get("etag") != etag or _extent(upstream) != (start, stop, size):
+        upstream.close()
+        raise ObjectChangedError("the object changed while it was sent, or the storage does not answer ranges")
+    return answer
 
 
 def _extent(upstream: Upstream) -> tuple[int, int | None, int | None]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
+from gateway.cache.disk import DiskCache
 from gateway.config import CacheSettings, StorageSettings
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
@@ -46,7 +47,7 @@ class S3Storage:
         self._settings = settings
         self._index_document = index_document
         self._on_fault = on_fault
-        self._cache = cache if cache is not None and cache.memory_bytes else None
+        self._cache = cache if cache is not None and (cache.memory_bytes or cache.dir) else None
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         # Below hashes, directories can't be listed.
@@ -100,7 +101,7 @@ class S3Storage:
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
         self._reader = ObjectReader(reached.origin, self._path)
-        self._cached = CachedReader(self._reader, self._cache) if self._cache is not None else None
+        self._cached = CachedReader(self._reader, self._cache, self._disk()) if self._cache is not None else None
         self._delivery = Delivery(
             reached.origin,
             reached.links,
@@ -221,7 +222,14 @@ class S3Storage:
 
     def _forget(self, key: str) -> None:
         if self._cached is not None:
-            self._cached.memory.forget(key)
+            self._cached.forget(key)
+
+    def _disk(self) -> DiskCache | None:
+        cache, endpoint = self._cache, self.endpoint
+        if cache is None or cache.dir is None:
+            return None
+        scope = f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
+        return DiskCache(cache.dir, cache.disk_bytes, scope)
 
     def _path(self, key: str) -> str:
         return "/" + encode_key(self._layout.object_name(key))

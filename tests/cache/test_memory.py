@@ -12,7 +12,7 @@ class Clock:
         return self.now
 
 
-FOUND = CachedObject({"ETag": '"e"'}, b"x" * 1000, '"e"', 0, 1000.0)
+FOUND = CachedObject({"ETag": '"e"'}, b"x" * 1000, 1000, '"e"', 0, 1000.0)
 
 
 def test_it_holds_no_more_than_it_may_and_the_last_used() -> None:

@@ -4,28 +4,29 @@ import asyncio
 
 import pytest
 
+from gateway.cache.openfile import read_parts
 from gateway.cache.spool import Spool
 from gateway.errors import UpstreamError
 
 
 async def all_of(spool: Spool) -> bytes:
-    return b"".join([chunk async for chunk in spool.read()])
+    return b"".join([chunk async for chunk in read_parts(spool.parts())])
 
 
 async def test_readers_get_what_has_come_and_wait_for_the_rest() -> None:
-    spool = Spool()
+    spool = Spool.temporary()
     early = asyncio.ensure_future(all_of(spool))
     content = bytes(range(256)) * 4000
     for start in range(0, len(content), 100_000):
         await spool.write(content[start : start + 100_000])
     late = asyncio.ensure_future(all_of(spool))
-    spool.finish()
+    await spool.finish()
     assert await early == await late == await all_of(spool) == content
 
 
 async def test_nobody_gets_the_last_byte_before_the_end_is_known_to_be_good() -> None:
-    spool = Spool()
-    reader = spool.read()
+    spool = Spool.temporary()
+    reader = read_parts(spool.parts())
     await spool.write(b"abc")
     assert await anext(reader) == b"ab"
     last = asyncio.ensure_future(anext(reader))
@@ -37,7 +38,7 @@ async def test_nobody_gets_the_last_byte_before_the_end_is_known_to_be_good() ->
 
 
 async def test_nothing_is_something_too() -> None:
-    spool = Spool()
+    spool = Spool.temporary()
     reader = asyncio.ensure_future(all_of(spool))
-    spool.finish()
+    await spool.finish()
     assert await reader == b""

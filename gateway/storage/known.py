@@ -1,0 +1,86 @@
+"""Answers about objects that are known: what the conditions and the range of a request make of them."""
+
+from collections.abc import AsyncIterator, Callable
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+from gateway.cache.memory import CachedObject
+from gateway.cache.openfile import OpenFile, read_parts
+from gateway.model import FilePart, ObjectRequest, Stream, nothing_to_close
+from gateway.storage.conditions import not_modified, requested_part
+
+_PIECE_BYTES = 64 * 1024
+# RFC 9110, 15.4.5: what a 304 repeats.
+_OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary"})
+
+Parts = AsyncIterator[bytes | FilePart]
+
+
+class Source(Protocol):
+    """Where the bytes of an object are."""
+
+    def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
+        """Bytes `start` to `stop` (exclusive), and what ends the reading of them."""
+
+
+class InFile:
+    """Bytes of a file."""
+
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
+
+    def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
+        async def part() -> Parts:
+            yield self._file.part(start, stop)
+
+        return part(), nothing_to_close
+
+
+def answer(
+    request: ObjectRequest,
+    found: CachedObject,
+    source: Source | None,
+    *,
+    stale: bool = False,
+    age: float = 0.0,
+    fresh_for: float = 0.0,
+) -> Stream:
+    """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds.
+
+    Raises PreconditionFailedError, RangeNotSatisfiableError.
+    """
+    headers = found.headers | ({"Age": str(int(age))} if age >= 1 else {})
+    if stale:
+        headers |= {"Warning": '110 - "Response is Stale"', "Cache-Control": "no-cache"}
+    if not_modified(request.headers, etag=found.etag, modified=found.modified):
+        kept = _OF_304 | {"Age", "Warning"}
+        repeated = {name: value for name, value in headers.items() if name in kept}
+        return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for)
+    part = requested_part(request.headers, etag=found.etag, modified=found.modified, size=found.size)
+    start, stop = (part.start, part.stop) if part is not None else (0, found.size)
+    if part is not None:
+        headers |= {"Content-Length": str(stop - start), "Content-Range": part.content_range}
+    status = 206 if part is not None else 200
+    if request.method == "HEAD":
+        return Stream(status, headers, None, nothing_to_close)
+    if found.body is not None:
+        body = found.body[start:stop] if part is not None else found.body
+        content = body if len(body) <= _PIECE_BYTES else None
+        return Stream(status, headers, _pieces(body), nothing_to_close, content=content, fresh_for=fresh_for)
+    assert source is not None
+    parts, close = source.read(start, stop)
+    return Stream(status, headers, read_parts(parts), close, parts=parts)
+
+
+def seconds(date: str | None) -> int:
+    """An HTTP date in seconds since the epoch; 0 for what is no date: then only the ETag counts."""
+    try:
+        return int(parsedate_to_datetime(date or "").timestamp())
+    except (ValueError, OverflowError):
+        return 0
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A client that is slow to take them has one piece on its way, not a copy of all."""
+    for start in range(0, len(body), _PIECE_BYTES):
+        yield body[start : start + _PIECE_BYTES]
