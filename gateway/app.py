@@ -50,6 +50,7 @@ def build_storage(settings: Settings, on_fault: Callable[[str], None] = lambda c
             build_credentials(storage),
             index_document=settings.rewrite.index_document,
             cache=settings.cache,
+            parallel=settings.parallel,
             on_fault=on_fault,
         )
     module, _, name = backend.partition(":")

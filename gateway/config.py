@@ -218,6 +218,16 @@ class CacheSettings(Section):
     )
 
 
+class ParallelSettings(Section):
+    """Large objects are fetched in parts side by side, where a connection to the storage is slower than the client."""
+
+    min_bytes: int = Field(32 * 1024 * 1024, ge=0, description="Bytes from which an object is large")
+    connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
+    window_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024 * 1024, description="Memory for parts that arrive ahead of their turn, per worker"
+    )
+
+
 class OpsSettings(Section):
     """Health and metrics."""
 
@@ -248,6 +258,7 @@ class Settings(Section):
     index: IndexSettings = IndexSettings()
     fallback: FallbackSettings = FallbackSettings()
     cache: CacheSettings = CacheSettings()
+    parallel: ParallelSettings = ParallelSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
 

@@ -1,6 +1,7 @@
 """One flight for all who want the same thing at the same time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -15,6 +16,7 @@ class Flight(Generic[T]):
 
     def __init__(self) -> None:
         self._under_way: dict[Hashable, asyncio.Future[T]] = {}
+        self._asking: Counter[Hashable] = Counter()
 
     async def once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, begun by the first who asks for `key`."""
@@ -23,9 +25,14 @@ class Flight(Generic[T]):
             task = asyncio.ensure_future(work())
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))
+        self._asking[key] += 1
         return await asyncio.shield(task)
 
+    def asking(self, key: Hashable) -> int:
+        """How many have asked for what is under way."""
+        return self._asking[key]
+
     def _landed(self, key: Hashable, task: asyncio.Future[T]) -> None:
-        del self._under_way[key]
+        del self._under_way[key], self._asking[key]
         if not task.cancelled():
             task.exception()  # it is seen, even if all who asked have gone

@@ -37,12 +37,18 @@ class Spool:
         with tempfile.TemporaryFile(buffering=0) as file:
             return cls(OpenFile(os.dup(file.fileno())))
 
+    @property
+    def joinable(self) -> bool:
+        """Whether all of it can still be read."""
+        return self._error is None
+
     async def write(self, chunk: bytes) -> None:
         """Raises SpoolError where the disk is full; what was written before can still be read."""
         self._pending.append(chunk)
         self._pending_bytes += len(chunk)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_pending())
+            self._writing.add_done_callback(_seen)
         if self._pending_bytes > _MAX_PENDING_BYTES or self._writing.done():
             await self._written()
 
@@ -56,11 +62,6 @@ class Spool:
         """Readers get `error` instead of the end."""
         self._error = error
         self._tell()
-
-    async def close(self) -> None:
-        """Waits for a write that is under way; the descriptor must not go before."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
 
     async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[FilePart]:
         """As they come. Raises what `fail` was told."""
@@ -103,6 +104,12 @@ class Spool:
     def _tell(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    """The next who writes is told; there may be none."""
+    if not task.cancelled():
+        task.exception()
 
 
 class SpoolError(UpstreamError):

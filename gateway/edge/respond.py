@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from typing import cast
 
 from aiohttp import web
+from aiohttp.http import StreamWriter
 
 from gateway.edge.reply import Reply
 from gateway.edge.sendfile import FileSender
@@ -59,12 +61,14 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
         if answer.parts is not None and sender is not None and "Content-Length" in answer.headers:
             await _send_parts(request, sender, answer.parts, exchange)
         elif answer.body is not None:
-            write = request.writer.write
+            writer = cast(StreamWriter, request.writer)
             async for chunk in answer.body:
                 if exchange.first_byte is None:
                     exchange.first_byte = time.monotonic()
-                await write(chunk)
+                await writer.write(chunk, drain=False)
                 exchange.sent_bytes += len(chunk)
+                del chunk  # what the client is slow to take is held once, by the transport
+                await writer.drain()
         await request.writer.write_eof()
     except GatewayError as error:
         exchange.error = f"body broke off: {error}"
@@ -78,14 +82,17 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
 async def _send_parts(
     request: web.BaseRequest, sender: FileSender, parts: AsyncIterator[bytes | FilePart], exchange: Exchange
 ) -> None:
+    writer = cast(StreamWriter, request.writer)
     async for part in parts:
         if exchange.first_byte is None:
             exchange.first_byte = time.monotonic()
         if isinstance(part, bytes):
-            await request.writer.write(part)
+            await writer.write(part, drain=False)
             exchange.sent_bytes += len(part)
+            del part
+            await writer.drain()
         else:
-            await request.writer.drain()
+            await writer.drain()
             async for sent in sender.send(part):
                 exchange.sent_bytes += sent
 

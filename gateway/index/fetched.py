@@ -142,7 +142,6 @@ class FetchedFiles:
             upstream.close()
             del self._arrivals[key]
             self._free.release()
-            await spool.close()
 
     async def _keep(self, key: str, spool: Spool) -> None:
         try:

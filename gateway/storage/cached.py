@@ -6,8 +6,6 @@ import time
 from collections.abc import Awaitable
 from dataclasses import replace
 
-from cachetools import LRUCache
-
 from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.flight import Flight
 from gateway.cache.memory import CachedObject, MemoryCache
@@ -19,9 +17,8 @@ from gateway.model import ObjectRequest, Stream
 from gateway.storage.arrival import Arrival
 from gateway.storage.known import InFile, answer, seconds
 from gateway.storage.reader import ObjectReader
+from gateway.storage.underway import UnderWay, Unshared
 
-_MAX_LARGE = 16384
-_UNCLAIMED_SECONDS = 1.0
 # What is known of objects on disk, where no memory is given to the small ones.
 _INDEX_BYTES = 16 * 1024 * 1024
 # Small objects on their way to the disk; beyond, they are only kept in memory.
@@ -39,10 +36,9 @@ class CachedReader:
         self._settings = settings
         self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
         self._disk = disk
-        self._fetching = Flight[CachedObject | _Unshared]()
+        self._fetching = Flight[CachedObject | Arrival | Unshared]()
         self._finding = Flight[CachedObject | None]()
-        self._arrivals: dict[str, Arrival] = {}
-        self._large: LRUCache[str, bool] = LRUCache(_MAX_LARGE)
+        self._under_way = UnderWay(reader, disk, self.memory.put)
         self._tasks: set[asyncio.Future[object]] = set()
         self._writes = 0
 
@@ -51,7 +47,7 @@ class CachedReader:
         key = request.key
         if request.bypass:
             self.memory.forget(key)
-        elif (arrival := self._arrivals.get(key)) is not None:
+        elif (arrival := self._under_way.arrival(key)) is not None:
             return answer(request, arrival.found, arrival)
         found = self.memory.get(key)
         if found is None:
@@ -60,7 +56,7 @@ class CachedReader:
             if self._disk is not None:
                 found = await self._finding.once(key, lambda: self._find(key))
         if found is None:
-            if key in self._large or not _may_fill(request):
+            if not _may_fill(request):
                 return await self._read_through(request)
             return await self._fetched(request, None)
         age, ttl = self.memory.age(found), self._ttl(key)
@@ -84,8 +80,7 @@ class CachedReader:
         self._remove(key)
 
     async def close(self) -> None:
-        for arrival in [*self._arrivals.values()]:
-            await arrival.close()
+        await self._under_way.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -137,15 +132,16 @@ class CachedReader:
     async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
         found = await self._fetching.once(request.key, lambda: self._fetch(request.key, known))
         if isinstance(found, CachedObject):
-            arrival = self._arrivals.get(request.key)
-            if arrival is not None and arrival.found is found:
-                return answer(request, found, arrival)
             return await self._answered(request, found, fresh_for=self._ttl(request.key))
+        if isinstance(found, Arrival):
+            return answer(request, found.found, found)
         if request.method == "GET" and not request.headers and (stream := found.claim()) is not None:
             return stream
         return await self._read_through(request)
 
-    async def _fetch(self, key: str, known: CachedObject | None) -> "CachedObject | _Unshared":
+    async def _fetch(self, key: str, known: CachedObject | None) -> "CachedObject | Arrival | Unshared":
+        if (arrival := self._under_way.arrival(key)) is not None:
+            return arrival  # begun while the disk was looked at
         condition = {"if-none-match": known.etag} if known is not None else {}
         now = self.memory.clock()
         try:
@@ -162,11 +158,13 @@ class CachedReader:
         etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else -1
         if not etag.startswith('"') or size < 0:
-            return self._unshared(key, stream)
+            self.memory.forget(key)
+            return self._under_way.unshared(key, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
         if size > self._max_small:
-            return await self._arrive(key, found, stream) or self._unshared(key, stream)
+            self.memory.forget(key)
+            return await self._under_way.begin(key, found, stream, several=self._fetching.asking(key) > 1)
         try:
             body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
         finally:
@@ -174,36 +172,6 @@ class CachedReader:
         found = replace(found, body=body)
         self.memory.put(key, found)
         self._write(key, found)
-        return found
-
-    def _unshared(self, key: str, stream: Stream) -> "_Unshared":
-        self.memory.forget(key)
-        if self._disk is None:
-            self._large[key] = True
-        return _Unshared(stream)
-
-    async def _arrive(self, key: str, found: CachedObject, stream: Stream) -> CachedObject | None:
-        """Begins to bring it to the disk; None where that does not take it."""
-        disk = self._disk
-        if disk is None or not disk.takes(found.size):
-            return None
-        try:
-            incoming = await asyncio.to_thread(disk.begin, found.size)
-        except BaseException:
-            stream.close()
-            raise
-        if incoming is None:
-            return None
-
-        def ended(kept: bool) -> None:
-            del self._arrivals[key]
-            if kept:
-                self.memory.put(key, found)
-
-        self.memory.forget(key)
-        self._arrivals[key] = Arrival(
-            key, found, stream, disk=disk, incoming=incoming, reader=self._reader, on_end=ended
-        )
         return found
 
     def _write(self, key: str, found: CachedObject) -> None:
@@ -232,22 +200,6 @@ class CachedReader:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.info("an object could not be looked for again: %s", error)
-
-
-class _Unshared:
-    """An answer that is not kept; the first who claims it has it."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream: Stream | None = stream
-        asyncio.get_running_loop().call_later(_UNCLAIMED_SECONDS, self._discard)
-
-    def claim(self) -> Stream | None:
-        stream, self._stream = self._stream, None
-        return stream
-
-    def _discard(self) -> None:
-        if (stream := self.claim()) is not None:
-            stream.close()
 
 
 def _may_fill(request: ObjectRequest) -> bool:

@@ -1,35 +1,27 @@
-"""Objects as the origin has them: answers that are what was asked for, and bodies that survive its faults."""
+"""Objects as the origin has them: answers that are what was asked for, whole or in parts."""
 
-import logging
-import re
+import sys
 from collections.abc import AsyncIterator, Callable
 
+from gateway.config import ParallelSettings
 from gateway.edge.headers import to_client
-from gateway.errors import (
-    NotFoundError,
-    PreconditionFailedError,
-    RangeNotSatisfiableError,
-    UpstreamError,
-    UpstreamTimeoutError,
-)
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.client import Upstream
+from gateway.storage.body import Body, open_part
 from gateway.storage.headers import sha256_of
 from gateway.storage.origin import Origin
+from gateway.storage.parallel import ParallelBody, Window
 from gateway.storage.signed import Answer
-
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
-
-log = logging.getLogger("gateway.storage")
 
 
 class ObjectReader:
     """Streams objects from one origin."""
 
-    def __init__(self, origin: Origin, path: Callable[[str], str]) -> None:
-        """`path` is where the origin has a key, encoded."""
+    def __init__(self, origin: Origin, path: Callable[[str], str], parallel: ParallelSettings) -> None:
+        """`path` is where the origin has a key, encoded. `window` is the memory for large bodies."""
         self._origin = origin
         self._path = path
+        self._parallel_from = max(parallel.min_bytes, 1) if parallel.connections > 1 else sys.maxsize
+        self.window = Window(parallel.window_bytes, parallel.connections)
 
     async def open(self, request: ObjectRequest) -> Stream:
         """Raises the error that remained after all healing."""
@@ -46,95 +38,23 @@ class ObjectReader:
             to_send.pop("Content-Length", None)
         if request.method == "HEAD" or upstream.status == 304:
             return Stream(upstream.status, to_send, None, upstream.close, upstream.status)
-        body = _Body(self._origin, path, answer)
-        sha256 = sha256_of(upstream.headers)
-        return Stream(upstream.status, to_send, body.chunks(), body.close, upstream.status, sha256=sha256)
+        chunks, close = self._reading(Body(self._origin, path, answer))
+        return Stream(upstream.status, to_send, chunks, close, upstream.status, sha256=sha256_of(upstream.headers))
 
     async def rest(self, key: str, etag: str, start: int, stop: int, size: int) -> Stream:
         """Bytes `start` to `stop` (exclusive) of an object that has `size`, as it was under a strong `etag`.
 
         Raises ObjectChangedError, and the error that remained after all healing.
         """
-        path = self._path(key)
-        answer = await _open_part(self._origin, path, etag, start, stop, size)
-        body = _Body(self._origin, path, answer)
-        return Stream(206, {}, body.chunks(), body.close, 206)
+        chunks, close = self._reading(await open_part(self._origin, self._path(key), etag, start, stop, size))
+        return Stream(206, {}, chunks, close, 206)
 
-
-class _Body:
-    """The bytes of one answer, from as many connections as it takes.
-
-    What is fetched again is asked for with If-Match and told by its ETag and Content-Range: no byte of another version
-    ever follows. Without a strong ETag and a length, the first fault is the end (RFC 9110, 8.8.1 and 15.3.7).
-    """
-
-    def __init__(self, origin: Origin, path: str, answer: Answer) -> None:
-        self._origin = origin
-        self._path = path
-        self._upstream = answer.upstream
-        self._first = answer.first
-        self._etag = answer.upstream.headers.get("etag", "")
-        self._position, self._stop, self._size = _extent(answer.upstream)
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Raises what broke it, where it can't be gone on with."""
-        chunk, self._first = self._first, b""
-        while chunk:
-            self._position += len(chunk)
-            yield chunk
-            try:
-                chunk = await self._upstream.read()
-            except (UpstreamError, UpstreamTimeoutError) as error:
-                if self._stop is None or not self._etag.startswith('"'):
-                    raise
-                log.info("a body broke off at byte %d, and is gone on with: %s", self._position, error)
-                chunk = await self._reopened()
-        if self._stop not in (None, self._position):
-            raise UpstreamError(f"the body ended at byte {self._position} of {self._stop}", code="ConnectionBroken")
-
-    def close(self) -> None:
-        self._upstream.close()
-
-    async def _reopened(self) -> bytes:
-        """The first bytes from where it broke off. Raises as _open_part."""
-        assert self._stop is not None
-        assert self._size is not None
-        self._upstream.close()
-        answer = await _open_part(self._origin, self._path, self._etag, self._position, self._stop, self._size)
-        self._upstream = answer.upstream
-        return answer.first
-
-
-class ObjectChangedError(UpstreamError):
-    """What is left of a body can't be had any more."""
-
-
-async def _open_part(origin: Origin, path: str, etag: str, start: int, stop: int, size: int) -> Answer:
-    """Bytes `start` to `stop` (exclusive) of the object of that size and strong ETag, and of no other.
-
-    Raises ObjectChangedError, and what remains after all healing.
-    """
-    wanted = {"range": f"bytes={start}-{stop - 1}", "if-match": etag}
-    try:
-        answer = await origin.open("GET", path, wanted)
-    except (NotFoundError, PreconditionFailedError, RangeNotSatisfiableError) as error:
-        raise ObjectChangedError(f"the object changed while it was sent: {error}") from error
-    upstream = answer.upstream
-    if upstream.status != 206 or upstream.headers.get("etag") != etag or _extent(upstream) != (start, stop, size):
-        upstream.close()
-        raise ObjectChangedError("the object changed while it was sent, or the storage does not answer ranges")
-    return answer
-
-
-def _extent(upstream: Upstream) -> tuple[int, int | None, int | None]:
-    """Where the body starts and stops (exclusive) in the object, and the object's size; None is not known."""
-    headers = upstream.headers
-    if upstream.status == 206:
-        match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
-        return (int(match[1]), int(match[2]) + 1, int(match[3])) if match else (0, None, None)
-    length = headers.get("content-length", "")
-    size = int(length) if length.isdigit() else None
-    return 0, size, size
+    def _reading(self, body: Body) -> tuple[AsyncIterator[bytes], Callable[[], None]]:
+        """Of a large one side by side."""
+        if body.resumable and body.stop is not None and body.stop - body.position >= self._parallel_from:
+            parallel = ParallelBody(body, self.window)
+            return parallel, parallel.close
+        return body, body.close
 
 
 def _same_object(if_range: str | None, answer: Answer) -> bool:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from gateway.cache.disk import DiskCache
-from gateway.config import CacheSettings, StorageSettings
+from gateway.config import CacheSettings, ParallelSettings, StorageSettings
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
@@ -36,6 +36,7 @@ class S3Storage:
         *,
         index_document: str,
         cache: CacheSettings | None = None,
+        parallel: ParallelSettings | None = None,
         on_fault: Callable[[str], None] = lambda label: None,
     ) -> None:
         """Without `cache` nothing is kept in memory. `on_fault` hears of every error answer of the bucket, by its S3
@@ -47,6 +48,7 @@ class S3Storage:
         self._settings = settings
         self._index_document = index_document
         self._on_fault = on_fault
+        self._parallel = parallel or ParallelSettings()
         self._cache = cache if cache is not None and (cache.memory_bytes or cache.dir) else None
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
@@ -100,7 +102,7 @@ class S3Storage:
         )
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
-        self._reader = ObjectReader(reached.origin, self._path)
+        self._reader = ObjectReader(reached.origin, self._path, self._parallel)
         self._cached = CachedReader(self._reader, self._cache, self._disk()) if self._cache is not None else None
         self._delivery = Delivery(
             reached.origin,

@@ -6,10 +6,11 @@ from functools import lru_cache
 
 import pytest
 
-from gateway.config import StorageSettings
+from gateway.config import ParallelSettings, StorageSettings
 from gateway.errors import GatewayError
 from gateway.model import ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource, chain
+from gateway.storage import parallel
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -25,7 +26,7 @@ def content(size: int, version: int = 0) -> bytes:
     return struct.pack(f">{size // 4}I", *range(version << 28, (version << 28) + size // 4))
 
 
-async def storage_of(faulty: FaultyBucket, **options: object) -> S3Storage:
+async def storage_of(faulty: FaultyBucket, parallel: ParallelSettings | None = None, **options: object) -> S3Storage:
     settings = StorageSettings.model_validate(
         {
             "bucket": BUCKET,
@@ -38,7 +39,10 @@ async def storage_of(faulty: FaultyBucket, **options: object) -> S3Storage:
         }
     )
     storage = S3Storage(
-        settings, CredentialSource(chain(access_key="AK", secret_key="SK")), index_document="index.html"
+        settings,
+        CredentialSource(chain(access_key="AK", secret_key="SK")),
+        index_document="index.html",
+        parallel=parallel,
     )
     await storage.start()
     return storage
@@ -184,12 +188,19 @@ def replaced(after: int, by: bytes) -> Behaviour:
     return behave
 
 
+@pytest.mark.parametrize("connections", [1, 4])
 @pytest.mark.parametrize("seed", range(10))
-async def test_random_schedules_of_faults(faulty: FaultyBucket, seed: int) -> None:
+async def test_random_schedules_of_faults(
+    faulty: FaultyBucket, seed: int, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A hundred schedules each: cut, stalled, truncated, lied about, replaced, at any 64 KiB boundary of 10 MB."""
+    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", STEP)
+    monkeypatch.setattr(parallel, "_BUSY", 2.0)
+    monkeypatch.setattr(parallel, "_WORTH", 0.0)  # more connections, whatever they bring
     dice = random.Random(seed)
     old, new = (content(10 * 1024 * 1024, version) for version in (0, 1))
-    storage = await storage_of(faulty, read_timeout=0.05)
+    settings = ParallelSettings(min_bytes=1000, connections=connections, window_bytes=4_000_000)
+    storage = await storage_of(faulty, settings, read_timeout=0.05)
     whole = 0
     for _ in range(100):
         faulty.objects["k"] = old

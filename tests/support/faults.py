@@ -139,6 +139,7 @@ class FaultyBucket:
                 # Whether the other side is gone shows in the reader, while the behaviour may be waiting.
                 answering = asyncio.ensure_future(behaviour(answer))
                 gone = asyncio.ensure_future(reader.read(1))
+                gone.add_done_callback(lambda task: task.cancelled() or task.exception())
                 await asyncio.wait([answering, gone], return_when=asyncio.FIRST_COMPLETED)
                 if gone.done() and not answering.done():
                     answering.cancel()

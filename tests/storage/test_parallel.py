@@ -1,0 +1,221 @@
+"""Large bodies in parts side by side: the same bytes, no more connections than help, bounded memory."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import pytest
+
+from gateway.config import ParallelSettings
+from gateway.model import ObjectRequest, Stream
+from gateway.storage import parallel
+from gateway.storage.body import ObjectChangedError
+from gateway.storage.parallel import _Pace
+from gateway.storage.s3 import S3Storage
+from tests.storage.test_reader import storage_of
+from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
+
+MB = 1024 * 1024
+LARGE = os.urandom(20 * MB)
+SETTINGS = ParallelSettings(min_bytes=8 * MB, connections=4, window_bytes=4 * MB)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More connections, whatever they bring: here all is one process."""
+    monkeypatch.setattr(parallel, "_WORTH", 0.0)
+    monkeypatch.setattr(parallel, "_BUSY", 2.0)
+    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", MB)
+
+
+async def opened(storage: S3Storage, **headers: str) -> Stream:
+    stream = await storage.fetch(ObjectRequest("GET", "k", headers))
+    assert isinstance(stream, Stream)
+    return stream
+
+
+async def read(stream: Stream) -> bytes:
+    assert stream.body is not None
+    try:
+        return b"".join([chunk async for chunk in stream.body])
+    finally:
+        stream.close()
+
+
+async def collect(body: AsyncIterator[bytes], into: bytearray) -> None:
+    async for chunk in body:
+        into += chunk
+
+
+def window(storage: S3Storage) -> int:
+    return storage._reader.window.free
+
+
+def parts(bucket: FaultyBucket) -> list[tuple[int, int]]:
+    """Start and end (inclusive) of the ranges that were asked for."""
+    ranges = [request.headers["range"].removeprefix("bytes=") for request in bucket.requests[1:]]
+    return [(int(first), int(last)) for first, _, last in (text.partition("-") for text in ranges)]
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("asked", [{}, {"range": f"bytes=1000000-{len(LARGE) - 1000}"}])
+async def test_parts_side_by_side_make_the_same_bytes(faulty: FaultyBucket, asked: dict[str, str]) -> None:
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    expected = LARGE if not asked else LARGE[1_000_000 : len(LARGE) - 999]
+    most = 0
+
+    async def counting(answer: Answer) -> None:
+        nonlocal most
+        most = max(most, sum(not request.done.is_set() for request in faulty.requests))
+        await healthy(answer)
+
+    faulty.then(counting, times=1000)
+    assert hashlib.sha256(await read(await opened(storage, **asked))).digest() == hashlib.sha256(expected).digest()
+    assert {request.headers["if-match"] for request in faulty.requests[1:]} == {etag_of(LARGE)}
+    ranges = parts(faulty)
+    assert ranges == sorted(ranges)
+    assert all(last + 1 == start for (_, last), (start, _) in pairwise(ranges)), "each byte once"
+    assert ranges[-1][1] == (len(LARGE) - 1 if not asked else len(LARGE) - 1000)
+    assert 2 <= most <= 4
+    assert window(storage) == 4 * MB
+    await storage.close()
+
+
+@pytest.mark.usefixtures("eager")
+async def test_an_object_that_changes_meanwhile_ends_visibly(faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    faulty.then(healthy, healthy, error(412, "PreconditionFailed"))
+    stream = await opened(storage)
+    assert stream.body is not None
+    got = bytearray()
+    with pytest.raises(ObjectChangedError):
+        await collect(stream.body, got)
+    stream.close()
+    assert got == LARGE[: len(got)]
+    await faulty.until(lambda: all(request.done.is_set() or request.sent for request in faulty.requests))
+    assert window(storage) == 4 * MB
+    await storage.close()
+
+
+@pytest.mark.usefixtures("eager")
+async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
+    faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "_LOOK_SECONDS", 0.05)
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    stream = await opened(storage)
+    assert stream.body is not None
+    got = b""
+    while window(storage) == 4 * MB:
+        got += await anext(stream.body)
+    async with asyncio.timeout(10):
+        while window(storage) != 4 * MB:  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(0.01)
+    assert hashlib.sha256(got + await read(stream)).digest() == hashlib.sha256(LARGE).digest()
+    await storage.close()
+
+
+async def test_a_client_slower_than_one_connection_has_one(
+    faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", MB)
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    stream = await opened(storage)
+    assert stream.body is not None
+    async for _ in stream.body:
+        await asyncio.sleep(0.002)  # the work of a client
+    stream.close()
+    assert len(faulty.requests) == 1
+    await storage.close()
+
+
+@pytest.mark.usefixtures("eager")
+async def test_who_leaves_leaves_nothing_behind(faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    tasks = len(asyncio.all_tasks())
+    for count in (1, 40, 120):
+        stream = await opened(storage)
+        assert stream.body is not None
+        for _ in range(count):
+            await anext(stream.body)
+        stream.close()
+        await faulty.until(lambda: faulty.open_connections == 0)
+        assert window(storage) == 4 * MB
+    assert len(asyncio.all_tasks()) == tasks
+    await storage.close()
+
+
+@pytest.mark.usefixtures("eager")
+async def test_many_bodies_share_the_memory(faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    least = 4 * MB
+
+    async def watched() -> bytes:
+        nonlocal least
+        stream = await opened(storage)
+        assert stream.body is not None
+        digest = hashlib.sha256()
+        try:
+            async for chunk in stream.body:
+                least = min(least, window(storage))
+                digest.update(chunk)
+        finally:
+            stream.close()
+        return digest.digest()
+
+    assert {*await asyncio.gather(*(watched() for _ in range(8)))} == {hashlib.sha256(LARGE).digest()}
+    assert 0 <= least < MB
+    assert window(storage) == 4 * MB
+    await storage.close()
+
+
+def paced(*looks: tuple[float, float]) -> list[int]:
+    """How many connections there are after each look: `looks` are bytes a second, and the share of waiting."""
+    pace = _Pace(8)
+    now = pace._since
+    counts = []
+    for rate, waiting in looks:
+        count = 64 * MB
+        spent = count / rate
+        pace.note(now, 8 * MB)
+        pace.came(count, now + spent * waiting)
+        now += spent
+        assert pace.note(now, 8 * MB)
+        counts.append(pace.connections)
+    return counts
+
+
+async def test_no_more_while_this_process_is_what_is_slow(
+    faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "_BUSY", 0.0)
+    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", MB)
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    assert hashlib.sha256(await read(await opened(storage))).digest() == hashlib.sha256(LARGE).digest()
+    assert len(faulty.requests) == 1
+    await storage.close()
+
+
+def test_more_connections_while_they_help() -> None:
+    assert paced((80e6, 1), (300e6, 1), (600e6, 1), (600e6, 1)) == [4, 8, 8, 8]
+
+
+def test_no_more_than_help() -> None:
+    assert paced((80e6, 1), (82e6, 1), (80e6, 1)) == [4, 1, 1]
+    assert paced((80e6, 1), (320e6, 1), (330e6, 1), (320e6, 1)) == [4, 8, 4, 4]
+    tried_again = paced((80e6, 1), *[(82e6, 1)] * 20)
+    assert tried_again[1:17] == [1] * 16
+    assert 4 in tried_again[17:]
+
+
+def test_fewer_for_a_client_that_is_slower() -> None:
+    assert paced((80e6, 1), (300e6, 1), (600e6, 0.1), (600e6, 0.1), (600e6, 0.1)) == [4, 8, 4, 2, 1]
