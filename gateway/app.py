@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from gateway.access.caller import CallerAddress
+from gateway.cache.disk import MAX_SHARE
 from gateway.config import Settings, StorageSettings
 from gateway.edge.address import PublicAddress
 from gateway.edge.hot import HotReplies
@@ -20,6 +21,7 @@ from gateway.index.fallback import Fallback
 from gateway.index.fetched import FetchedFiles
 from gateway.index.index import Index
 from gateway.index.metadata import WheelMetadata
+from gateway.index.prefetch import Prefetch
 from gateway.index.releases import Releases
 from gateway.index.remote import RemoteIndex
 from gateway.index.site import Site
@@ -103,6 +105,7 @@ class Gateway:
             index_document=settings.rewrite.index_document,
             max_age=settings.index.max_age,
         )
+        self._prefetch = self._build_prefetch()
         self._caller = CallerAddress(server.trusted_proxies)
         self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
         self._hot = HotReplies() if settings.cache.memory_bytes else None
@@ -142,7 +145,7 @@ class Gateway:
             await self._main.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.drain(0)
-        for part in (self._fetched, self.fallback, self.facts, self.catalog, self.storage):
+        for part in (self._prefetch, self._fetched, self.fallback, self.facts, self.catalog, self.storage):
             if part is not None:
                 await part.close()
 
@@ -173,6 +176,7 @@ class Gateway:
             caller=self._caller,
             access_log=self._access_log,
             hot=self._hot if storage is not None else None,
+            prefetch=self._prefetch if storage is not None else None,
             metrics=self.metrics,
         )
 
@@ -201,6 +205,13 @@ class Gateway:
             stale_seconds=settings.cache.stale_seconds,
         )
         return Fallback(settings.fallback, self.catalog, remote)
+
+    def _build_prefetch(self) -> Prefetch | None:
+        cache = self.settings.cache
+        if not cache.prefetch:
+            return None
+        most = cache.disk_bytes // MAX_SHARE if cache.dir is not None else cache.object_max_bytes
+        return Prefetch(self._index.page, self._index.file, self.storage.fetch, max_bytes=most)
 
     def _build_site(self, root: str, wheels: WheelMetadata) -> Site | None:
         if self.catalog is None:

@@ -25,8 +25,6 @@ from gateway.fieldtypes import (
     Words,
 )
 
-_SEVEN_DAYS = 7 * 24 * 3600
-
 
 class Section(BaseModel):
     """Part of the settings. Unknown keys are errors; values don't change; secrets don't show."""
@@ -213,6 +211,9 @@ class CacheSettings(Section):
     )
     ttl_missing: NonNegativeSeconds = Field(5.0, description="Seconds that an object's absence is believed")
     allow_bypass: bool = Field(False, description="Let clients have Cache-Control: no-cache honoured")
+    prefetch: bool = Field(
+        False, description="When an installer asks for a page, fetch ahead what it is likely to ask for next"
+    )
     stale_seconds: NonNegativeSeconds = Field(
         86400.0, description="Seconds longer that what is known is served while the storage can't be reached"
     )
@@ -266,60 +267,3 @@ class Settings(Section):
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation for name, field in Settings.model_fields.items() if isinstance(field.annotation, type)
 }
-
-
-def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
-    """Mistakes that no single setting makes: the key to name, what is wrong, and the other key it is held against."""
-    server, storage = settings.server, settings.storage
-    found = []
-    if server.tls_cert and not server.tls_key:
-        found.append(("server.tls_key", "is needed with server.tls_cert", "server.tls_cert"))
-    if server.tls_key and not server.tls_cert:
-        found.append(("server.tls_cert", "is needed with server.tls_key", "server.tls_key"))
-    key_id, secret = "storage.aws_access_key_id", "storage.aws_secret_access_key"
-    if storage.aws_access_key_id and not storage.aws_secret_access_key:
-        found.append((secret, f"is needed with {key_id}", key_id))
-    if storage.aws_secret_access_key and not storage.aws_access_key_id:
-        found.append((key_id, f"is needed with {secret}", secret))
-    if storage.aws_session_token and not storage.aws_access_key_id:
-        found.append((key_id, "is needed with storage.aws_session_token", "storage.aws_session_token"))
-    if storage.backend in ("s3", "cloudfront") and not storage.bucket:
-        message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
-        found.append(("storage.bucket", message, "storage.backend"))
-    found += _delivery_checks(storage)
-    if settings.fallback.mode != "none" and settings.index.mode not in ("auto", "generated"):
-        message = "needs index.mode auto or generated: which projects are yours is read from listings"
-        found.append(("fallback.mode", message, "index.mode"))
-    if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
-        message = "needs a fallback.mode: redirect, cache or mirror"
-        found.append(("fallback.always_show_upstream", message, "fallback.mode"))
-    if storage.use_accelerate_endpoint and storage.addressing_style == "path":
-        message = "can't be path with storage.use_accelerate_endpoint"
-        found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
-    if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
-        found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
-    return found
-
-
-def _delivery_checks(storage: StorageSettings) -> list[tuple[str, str, str]]:
-    found = []
-    backend = storage.resolved_backend
-    if backend == "s3" and storage.signature_version == "s3v4" and storage.expire_after > _SEVEN_DAYS:
-        message = f"is more than {_SEVEN_DAYS} (7 days), which is the longest that S3 takes from SigV4"
-        found.append(("storage.expire_after", message, "storage.signature_version"))
-    if backend == "file" and storage.redirect_urls:
-        message = "needs a bucket: a directory has no URLs to redirect to"
-        found.append(("storage.redirect_urls", message, "storage.backend"))
-    if backend == "cloudfront" and not storage.cloud_front_domain:
-        found.append(("storage.cloud_front_domain", "is needed by the cloudfront backend", "storage.backend"))
-    if backend == "cloudfront" and storage.public_url:
-        message = "belongs to the s3 backend; for unsigned CloudFront URLs leave out storage.cloud_front_key_id"
-        found.append(("storage.public_url", message, "storage.backend"))
-    has_key = storage.cloud_front_key_file or storage.cloud_front_key_string
-    if backend == "cloudfront" and storage.cloud_front_key_id and not has_key:
-        message = "is needed with storage.cloud_front_key_id; or set storage.cloud_front_key_string"
-        found.append(("storage.cloud_front_key_file", message, "storage.cloud_front_key_id"))
-    if storage.sse_kms_key_id and storage.server_side_encryption not in ("aws:kms", "aws:kms:dsse"):
-        message = "must be aws:kms or aws:kms:dsse with storage.sse_kms_key_id"
-        found.append(("storage.server_side_encryption", message, "storage.sse_kms_key_id"))
-    return found

@@ -6,8 +6,6 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from dataclasses import replace
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from multidict import CIMultiDict, MultiMapping
@@ -23,6 +21,7 @@ from gateway.edge.reply import Reply
 from gateway.edge.server import Connection
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.index.index import Index
+from gateway.index.prefetch import Prefetch
 from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, PageRequest, Redirect
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
@@ -55,6 +54,7 @@ class Handler:
         caller: CallerAddress,
         access_log: AccessLog | None,
         hot: HotReplies | None,
+        prefetch: Prefetch | None,
         metrics: Metrics,
     ) -> None:
         self._storage = storage
@@ -68,6 +68,7 @@ class Handler:
         self._caller = caller
         self._access_log = access_log
         self._hot = hot
+        self._prefetch = prefetch
         self._metrics = metrics
 
     async def __call__(self, request: web.BaseRequest) -> Reply:
@@ -151,36 +152,29 @@ class Handler:
             exchange.route = "index"
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = self._base_url(request, exchange.peer)
-            return await self._index.page(
+            page = await self._index.page(
                 PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass)
             )
+            if self._prefetch is not None:
+                self._prefetch.after_page(key, accept)
+            return page
         caller = Caller(exchange.client, exchange.agent)
-        return await self._object(
+        answer = await self._object(
             self._storage, self._index, ObjectRequest(request.method, key, wanted, caller, bypass), path, query
         )
+        if self._prefetch is not None:
+            self._prefetch.after_file(key)
+        return answer
 
     async def _object(self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str) -> Answer:
-        """An object; or what the index has in its place; or, for what is a directory, the way to its page."""
-        alias = index.alias(request.key)
-        keys = [request.key, alias] if alias is not None else [request.key]
-        absent: NotFoundError | None = None
-        for key in keys:
-            try:
-                return await storage.fetch(request if key == request.key else replace(request, key=key))
-            except NotFoundError as error:
-                absent = absent or error
-        for key in reversed(keys):
-            with suppress(NotFoundError):
-                if (page := await index.companion(key, request.headers)) is not None:
-                    return page
-            with suppress(NotFoundError):
-                if (answer := await index.elsewhere(replace(request, key=key))) is not None:
-                    return answer
-        folder = request.key + "/"
-        if await index.is_page(folder) or await storage.is_directory(folder):
-            return Redirect(relative_directory(path, query))
-        assert absent is not None
-        raise absent
+        """An object, or what the index has in its place; or, for what is a directory, the way to its page."""
+        try:
+            return await index.file(request)
+        except NotFoundError:
+            folder = request.key + "/"
+            if await index.is_page(folder) or await storage.is_directory(folder):
+                return Redirect(relative_directory(path, query))
+            raise
 
     def _base_url(self, request: web.BaseRequest, peer: str) -> str:
         scheme = request.scheme
@@ -197,6 +191,8 @@ class Handler:
 
     def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:
         self._metrics.in_flight.inc()
+        if self._prefetch is not None:
+            self._prefetch.clients += 1
         given_id = headers.get("X-Request-ID", "")
         peer, forwarded_for = self._peer(request), tuple(headers.getall("X-Forwarded-For", ()))
         return Exchange(
@@ -223,6 +219,8 @@ class Handler:
 
     def _end(self, exchange: Exchange) -> None:
         self._metrics.in_flight.dec()
+        if self._prefetch is not None:
+            self._prefetch.clients -= 1
         self._metrics.observe(exchange)
         if self._access_log is not None:
             self._access_log.write(exchange)

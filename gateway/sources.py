@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 from pydantic import SecretStr, ValidationError
 
-from gateway.config import SECTIONS, Section, Settings, cross_checks
+from gateway.config import SECTIONS, Section, Settings
+from gateway.crosschecks import cross_checks
 from gateway.errors import ConfigError, Problem
 
 _ENV_PREFIX = "GATEWAY_"

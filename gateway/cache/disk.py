@@ -25,7 +25,7 @@ from gateway.cache.room import Room
 
 _MAX_OPEN = 64
 _MAX_VERIFIED = 65536
-_MAX_SHARE = 4  # no object takes more than this part of the whole
+MAX_SHARE = 4  # no object takes more than this part of the whole
 _TOUCH_SECONDS = 60.0
 _OFF_SECONDS = 60.0
 
@@ -70,7 +70,7 @@ class DiskCache:
 
     def takes(self, length: int) -> bool:
         """Whether an object of so many bytes may be kept."""
-        return self.on and length <= self._max_bytes // _MAX_SHARE
+        return self.on and length <= self._max_bytes // MAX_SHARE
 
     def hot(self, key: str) -> DiskEntry | None:
         """An entry that is open already and as it was. For the event loop: one system call, and no wait."""

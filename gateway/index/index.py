@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from gateway.edge.headers import as_html
 from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
@@ -9,7 +10,7 @@ from gateway.index import stored
 from gateway.index.fetched import FetchedFiles
 from gateway.index.metadata import WheelMetadata
 from gateway.index.site import Site
-from gateway.model import Answer, ObjectRequest, Page, PageRequest, Redirect, Stream
+from gateway.model import Answer, ObjectRequest, PageRequest, Redirect, Stream
 from gateway.storage.base import Storage
 
 
@@ -61,17 +62,28 @@ class Index:
         """Whether `key`, which ends in a slash, is made a page of."""
         return self._site is not None and await self._site.exists(key)
 
-    async def companion(self, key: str, wanted: Mapping[str, str]) -> Page | None:
-        """What is made for `key` where there is no such object: the metadata of a wheel."""
-        return await self._wheels.page(key, wanted) if self._site is not None else None
-
-    async def elsewhere(self, request: ObjectRequest) -> Answer | None:
-        """A file that another index has; None where that is not asked."""
-        return await self._fetched.answer(request) if self._fetched is not None else None
-
-    def alias(self, key: str) -> str | None:
-        """The object that `key` stands for if there is none of that name."""
-        return self._site.alias(key) if self._site is not None else None
+    async def file(self, request: ObjectRequest) -> Answer:
+        """An object, or what is made or fetched in its place. Raises NotFoundError where there is neither."""
+        alias = self._site.alias(request.key) if self._site is not None else None
+        requests = [request] if alias is None else [request, replace(request, key=alias)]
+        absent: NotFoundError | None = None
+        for attempt in requests:
+            try:
+                return await self._storage.fetch(attempt)
+            except NotFoundError as error:
+                absent = absent or error
+        for attempt in reversed(requests):
+            with suppress(NotFoundError):
+                if (
+                    self._site is not None
+                    and (page := await self._wheels.page(attempt.key, request.headers)) is not None
+                ):
+                    return page
+            with suppress(NotFoundError):
+                if self._fetched is not None and (answer := await self._fetched.answer(attempt)) is not None:
+                    return answer
+        assert absent is not None
+        raise absent
 
     async def _stored(self, request: PageRequest, key: str) -> Answer:
         if self._mode == "off" or not stored.wants_json(request.accept, request.query):

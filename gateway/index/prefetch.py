@@ -1,0 +1,196 @@
+"""What an installer is likely to ask for next, fetched before it does.
+
+A page is followed by the metadata of its newest release, which names other projects, whose pages come next; a release
+whose metadata a client has asked for is likely to be installed. All of it is asked for as a client would, and so is
+kept where a client's would be.
+"""
+
+import asyncio
+import json
+import logging
+import posixpath
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cachetools import TTLCache
+from packaging.requirements import InvalidRequirement, Requirement
+
+from gateway.errors import GatewayError
+from gateway.index.names import Release, normalize, parse
+from gateway.model import Answer, ObjectRequest, Page, PageRequest, Stream
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+_METADATA = ".metadata"
+_MAX_METADATA_BYTES = 1024 * 1024
+_MAX_WHEELS = 3
+_AT_ONCE = 8
+_MAX_WAITING = 256
+_MANY_CLIENTS = 32
+# What has been asked for is not asked for again so soon.
+_MAX_RECENT, _RECENT_SECONDS = 8192, 60.0
+
+log = logging.getLogger("gateway.index")
+
+_Work = Callable[[], Awaitable[None]]
+
+
+class Prefetch:
+    """Bounded work in the background; given up while clients have enough for us to do."""
+
+    def __init__(
+        self,
+        page: Callable[[PageRequest], Awaitable[Answer]],
+        file: Callable[[ObjectRequest], Awaitable[Answer]],
+        fetch: Callable[[ObjectRequest], Awaitable[Answer]],
+        *,
+        max_bytes: int,
+    ) -> None:
+        """`page` and `file` answer as for clients, `fetch` has only what is in the storage. No wheel larger than
+        `max_bytes` is fetched: it would not be kept. `clients` is how many requests are being answered."""
+        self.clients = 0
+        self._page = page
+        self._file = file
+        self._fetch = fetch
+        self._max_bytes = max_bytes
+        self._waiting: deque[_Work] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._recent: TTLCache[str, bool] = TTLCache(_MAX_RECENT, _RECENT_SECONDS)
+
+    def after_page(self, key: str, accept: str) -> None:
+        """A client has asked for the page `key`, which ends in a slash."""
+        if key and _JSON.partition(".v1")[0] in accept:
+            self._add(key, lambda: self._follow_page(key))
+
+    def after_file(self, key: str) -> None:
+        """A client has asked for a file."""
+        wheel = key.removesuffix(_METADATA)
+        if wheel != key:
+            self._add(wheel, lambda: self._warm(wheel))
+
+    async def close(self) -> None:
+        self._give_up()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _add(self, what: str, work: _Work) -> None:
+        if self.clients > _MANY_CLIENTS:
+            return self._give_up()
+        if what in self._recent or len(self._waiting) >= _MAX_WAITING:
+            return None
+        self._recent[what] = True
+        self._waiting.append(work)
+        return self._start()
+
+    def _start(self) -> None:
+        while self._waiting and len(self._running) < _AT_ONCE:
+            task = asyncio.ensure_future(self._do(self._waiting.popleft()))
+            self._running.add(task)
+            task.add_done_callback(self._done)
+
+    async def _do(self, work: _Work) -> None:
+        try:
+            await work()
+        except GatewayError as error:
+            log.debug("not fetched ahead: %s", error)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("fetching ahead failed: this is a bug", exc_info=error)
+        if self.clients > _MANY_CLIENTS:
+            self._give_up()
+        self._start()
+
+    def _give_up(self) -> None:
+        self._waiting.clear()
+        for task in self._running:
+            task.cancel()
+
+    async def _follow_page(self, key: str) -> None:
+        answer = await self._page(PageRequest("GET", key, accept=_JSON))
+        if not isinstance(answer, Page):
+            return _close(answer)
+        project = normalize(posixpath.basename(key.rstrip("/")))
+        for wheel in await asyncio.to_thread(lambda: newest_wheels(project, json.loads(answer.body)["files"])):
+            metadata = _resolve(key, wheel) + _METADATA
+            self._add(metadata, lambda metadata=metadata: self._follow_metadata(key, metadata))  # type: ignore[misc]
+        return None
+
+    async def _follow_metadata(self, page: str, key: str) -> None:
+        """`page` is the one that has led here; those of other projects lie beside it."""
+        answer = await self._file(ObjectRequest("GET", key))
+        folder = posixpath.dirname(page.rstrip("/"))
+        for name in requirements(await _text(answer)):
+            other = posixpath.join(folder, name) + "/"
+            self._add(other, lambda other=other: self._follow_page(other))  # type: ignore[misc]
+
+    async def _warm(self, key: str) -> None:
+        head = await self._fetch(ObjectRequest("HEAD", key))
+        length = head.headers.get("Content-Length", "") if isinstance(head, Stream) else ""
+        _close(head)
+        if not length.isdigit() or int(length) > self._max_bytes:
+            return
+        answer = await self._fetch(ObjectRequest("GET", key))
+        try:
+            if isinstance(answer, Stream) and answer.content is None:
+                async for _ in answer.parts or answer.body or ():  # type: ignore[union-attr]
+                    pass
+        finally:
+            _close(answer)
+
+
+def newest_wheels(project: str, files: Iterable[Mapping[str, Any]]) -> list[str]:
+    """URLs of the newest release's wheels that have metadata of their own: one for all platforms, if there is."""
+    releases: dict[Release, list[Mapping[str, Any]]] = {}
+    for file in files:
+        release = parse(file["filename"])
+        if release is None or release.project != project or file.get("yanked") or not file.get("core-metadata"):
+            continue
+        if urlsplit(file["url"]).netloc:
+            continue  # not from here
+        releases.setdefault(release, []).append(file)
+    if not releases:
+        return []
+    newest = max(releases, key=lambda release: (not release.version.is_prerelease, release.version))
+    urls = [file["url"] for file in sorted(releases[newest], key=lambda file: "-none-any." not in file["filename"])]
+    return urls[:1] if "-none-any." in urls[0] else urls[:_MAX_WHEELS]
+
+
+def requirements(metadata: str) -> Iterator[str]:
+    """The projects that a release needs here, without its extras."""
+    for line in metadata.partition("\n\n")[0].splitlines():
+        name, _, value = line.partition(":")
+        if name.lower() != "requires-dist":
+            continue
+        try:
+            requirement = Requirement(value.strip())
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield normalize(requirement.name)
+
+
+def _resolve(page: str, url: str) -> str:
+    """The key of a page's link."""
+    return posixpath.normpath(posixpath.join(page, unquote(urlsplit(url).path))).lstrip("/")
+
+
+async def _text(answer: Answer) -> str:
+    if isinstance(answer, Page):
+        return answer.body.decode("utf-8", "replace")
+    chunks, size = [], 0
+    try:
+        if isinstance(answer, Stream) and answer.body is not None:
+            async for chunk in answer.body:
+                chunks.append(chunk)
+                if (size := size + len(chunk)) > _MAX_METADATA_BYTES:
+                    break
+    finally:
+        _close(answer)
+    return b"".join(chunks).decode("utf-8", "replace")
+
+
+def _close(answer: Answer) -> None:
+    if isinstance(answer, Stream):
+        answer.close()

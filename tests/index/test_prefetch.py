@@ -1,0 +1,167 @@
+"""What is fetched before an installer asks for it, and what is not."""
+
+import asyncio
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.index import prefetch
+from gateway.index.prefetch import newest_wheels, requirements
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import Answer, FaultyBucket
+from tests.support.http import RawAnswer, fetch
+
+JSON = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
+
+
+def metadata(name: str, *needs: str) -> bytes:
+    lines = [f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0", *(f"Requires-Dist: {need}" for need in needs)]
+    return "\n".join(lines).encode() + b"\n\nRequires-Dist: not-this\n"
+
+
+def release(bucket: FaultyBucket, name: str, *needs: str, page: bool = False) -> None:
+    """Two versions of a project, the newer with what it needs."""
+    for version in ("1.0", "2.0"):
+        wheel = f"{name}/{name}-{version}-py3-none-any.whl"
+        bucket.objects[wheel] = b"wheel of " + wheel.encode()
+        bucket.objects[f"{wheel}.metadata"] = metadata(name, *needs)
+    if page:
+        links = "".join(
+            f'<a href="{name}-{version}-py3-none-any.whl" data-core-metadata="true">x</a>' for version in ("1.0", "2.0")
+        )
+        bucket.objects[f"{name}/index.html"] = f"<!DOCTYPE html><body>{links}</body>".encode()
+
+
+@pytest.fixture
+def settings(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str, str]:
+    release(faulty, "app", "lib>=1", 'extra-only; extra == "x"', "gone")
+    release(faulty, "lib", "deep", page=True)
+    release(faulty, "deep")
+    release(faulty, "other")
+    return faulty_settings | {"cache.memory_bytes": "10000000", "cache.prefetch": "true", "storage.max_attempts": "1"}
+
+
+async def get(gateway: Gateway, target: str, accept: str = "*/*") -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, headers={"Accept": accept})
+
+
+def asked(bucket: FaultyBucket) -> list[str]:
+    return [request.key for request in bucket.requests if "list-type" not in request.target and request.key]
+
+
+async def test_the_metadata_of_all_that_a_project_needs_is_there_before_it_is_asked_for(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, "/simple/app/", JSON)).status == 200
+    wanted = {f"{name}/{name}-2.0-py3-none-any.whl.metadata" for name in ("app", "lib", "deep")}
+    await faulty.until(lambda: wanted <= set(asked(faulty)) and all(r.done.is_set() for r in faulty.requests))
+    await settled(gateway)
+    faulty.requests.clear()
+    for key in sorted(wanted):
+        assert (await get(gateway, f"/{key}")).body == faulty.objects[key]
+    assert (await get(gateway, "/simple/lib/", JSON)).status == 200
+    await settled(gateway)
+    wheels = {key.removesuffix(".metadata") for key in wanted}
+    assert set(asked(faulty)) == wheels, "which are likely to be installed now"
+    faulty.requests.clear()
+    for key in sorted(wheels):
+        assert (await get(gateway, f"/{key}")).body == faulty.objects[key]
+    assert asked(faulty) == []
+
+
+async def settled(gateway: Gateway) -> None:
+    """Until nothing is fetched ahead any more."""
+    ahead = gateway._prefetch
+    assert ahead is not None
+    async with asyncio.timeout(10):
+        while ahead._running or ahead._waiting:
+            await asyncio.gather(*ahead._running, return_exceptions=True)
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml", "*/*"])
+async def test_people_and_old_clients_have_nothing_fetched_for_them(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, accept: str
+) -> None:
+    gateway = await start_gateway(settings | {"index.compute_hashes": "false", "index.browse": "false"})
+    assert (await get(gateway, "/app/", accept)).status == 200
+    await settled(gateway)
+    assert asked(faulty) == []
+
+
+async def test_it_is_off_unless_it_is_wanted(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"cache.prefetch": "false", "index.compute_hashes": "false"})
+    assert (await get(gateway, "/simple/app/", JSON)).status == 200
+    assert gateway._prefetch is None
+    assert asked(faulty) == []
+
+
+async def test_a_wheel_too_large_to_be_kept_is_not_fetched(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"cache.object_max_bytes": "20", "index.compute_hashes": "false"})
+    await get(gateway, "/app/app-2.0-py3-none-any.whl.metadata")
+    await settled(gateway)
+    wheel = [request.method for request in faulty.requests if request.key.endswith(".whl")]
+    assert wheel == ["HEAD"]
+
+
+async def test_it_is_given_up_while_there_are_many_clients(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(settings | {"index.compute_hashes": "false"})
+    assert gateway._prefetch is not None
+    go_on = asyncio.Event()
+
+    async def waiting(answer: Answer) -> None:
+        await go_on.wait()
+        await faults.healthy(answer)
+
+    faulty.then(waiting, times=3)
+    for name in ("app", "lib", "deep"):
+        gateway._prefetch.after_file(f"{name}/{name}-1.0-py3-none-any.whl.metadata")
+    await faulty.until(lambda: len(faulty.requests) == 3)
+    monkeypatch.setattr(prefetch, "_MANY_CLIENTS", 0)
+    assert (await get(gateway, "/simple/app/", JSON)).status == 200
+    await settled(gateway)  # though nothing has been answered
+    go_on.set()
+    assert not any(request.method == "GET" and request.key for request in faulty.requests)
+    assert gateway._prefetch.clients == 0
+
+
+def file(name: str, **more: object) -> dict[str, object]:
+    return {"filename": name, "url": name, "core-metadata": True, **more}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ([], []),
+        ([file("p-1.0-py3-none-any.whl"), file("p-1.10-py3-none-any.whl")], ["p-1.10-py3-none-any.whl"]),
+        ([file("p-1.0-py3-none-any.whl"), file("p-2.0rc1-py3-none-any.whl")], ["p-1.0-py3-none-any.whl"]),
+        ([file("p-2.0rc1-py3-none-any.whl")], ["p-2.0rc1-py3-none-any.whl"]),
+        ([file("p-1.0-py3-none-any.whl"), file("p-2.0-py3-none-any.whl", yanked="bad")], ["p-1.0-py3-none-any.whl"]),
+        ([file("p-1.0.tar.gz", **{"core-metadata": False}), file("q-9.0-py3-none-any.whl")], []),
+        ([file("p-1.0-py3-none-any.whl", url="https://elsewhere.example/p-1.0-py3-none-any.whl")], []),
+        (
+            [file(f"p-1.0-cp311-cp311-{os}.whl") for os in ("win32", "linux_x86_64")]
+            + [file("p-1.0-py3-none-any.whl")],
+            ["p-1.0-py3-none-any.whl"],
+        ),
+        (
+            [file(f"p-1.0-cp3{n}-cp3{n}-linux_x86_64.whl") for n in range(9)],
+            [f"p-1.0-cp3{n}-cp3{n}-linux_x86_64.whl" for n in range(3)],
+        ),
+    ],
+)
+def test_which_files_are_likely(files: list[dict[str, object]], expected: list[str]) -> None:
+    assert newest_wheels("p", files) == expected
+
+
+def test_what_a_release_needs() -> None:
+    text = metadata("p", "My_Lib[x]>=1", 'old; python_version < "3"', "not a requirement", 'x; extra == "y"').decode()
+    assert list(requirements(text)) == ["my-lib"]
