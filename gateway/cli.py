@@ -48,6 +48,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return asyncio.run(check.run(build_storage(settings), print))
     if arguments.command == "url":
         return _url(settings, arguments)
+    if settings.storage.resolved_backend in ("s3", "cloudfront"):
+        from gateway.storage import endpoint
+
+        endpoint.resolve_ahead(settings.storage)
     if settings.server.workers > 1:
         from gateway import workers
 

@@ -1,6 +1,7 @@
 """`gateway serve`: one process, until it is told to stop."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -30,11 +31,19 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
         )
         return 1
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
+    settle()
     started(gateway)
     await stopping.wait()
     log.info("stopping: finishing what is in flight, for up to %g s", settings.server.shutdown_grace)
     await gateway.stop()
     return 0
+
+
+def settle() -> None:
+    """What has been built stays: the collector need not look at it again and again, which takes 8 % of a small request
+    (105 µs and 97)."""
+    gc.collect()
+    gc.freeze()
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -12,6 +12,7 @@ from gunicorn.workers.base import Worker
 
 from gateway.app import Gateway
 from gateway.errors import ConfigError
+from gateway.serve import settle
 
 _HEARTBEAT_SECONDS = 1.0
 
@@ -47,6 +48,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         except (ConfigError, OSError) as error:
             self.log.error("worker can't start: %s", error)
             return int(self._boot_error())
+        settle()
         self.booted = True
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()

@@ -46,11 +46,12 @@ def peak_rss_megabytes(pid: int) -> float:
 
 
 def load(pid: int, url: str, *, seconds: int, connections: int, headers: Mapping[str, str] | None = None) -> Cost:
-    """Drives wrk at `url`, after a second to warm up."""
+    """Drives wrk at `url`, after a second to warm up unless it is for a second only."""
     wrk = ["wrk", "-t1", "-c", str(connections), "--latency", "--timeout", "30s"]
     for name, value in (headers or {}).items():
         wrk += ["-H", f"{name}: {value}"]
-    subprocess.run([*wrk, "-d1s", url], capture_output=True, check=True)
+    if seconds > 1:
+        subprocess.run([*wrk, "-d1s", url], capture_output=True, check=True)
     pids = process_tree(pid)
     before = cpu_seconds(pids)
     report = subprocess.run([*wrk, f"-d{seconds}s", url], capture_output=True, text=True, check=True).stdout

@@ -13,20 +13,20 @@ _CREDENTIALS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfi
 _HOST, _PATH = "bucket.s3.amazonaws.com", "/arrow/arrow-0.12.1.tar.gz"
 
 
-def costs() -> Iterator[tuple[str, float, str]]:
+def costs() -> Iterator[tuple[str, float, float | None]]:
     """What, microseconds for one, and how many it may take."""
     options = {"credentials": _CREDENTIALS, "region": "us-east-1", "now": 1_700_000_000.0}
     url = f"https://d111111abcdef8.cloudfront.net{_PATH}"
     rsa_signer = CloudFrontSigner("KEYID", rsa.generate_private_key(65537, 2048))
     ec_signer = CloudFrontSigner("KEYID", ec.generate_private_key(ec.SECP256R1()))
-    yield "SigV4 headers, session token", _each(lambda: sign("GET", _HOST, _PATH, **options), 20_000), "≤ 10 µs"  # type: ignore[arg-type]
+    yield "SigV4 headers, session token", _each(lambda: sign("GET", _HOST, _PATH, **options), 20_000), 10  # type: ignore[arg-type]
     yield (
         "SigV4 presigned URL, session token",
         _each(lambda: presign("GET", _HOST, _PATH, expires=86400, **options), 20_000),  # type: ignore[arg-type]
-        "≤ 10 µs",
+        10,
     )
-    yield "CloudFront URL, RSA 2048, once per object", _each(lambda: rsa_signer.canned(url, 1), 500), "one at a time"
-    yield "CloudFront URL, ECDSA P-256, once per object", _each(lambda: ec_signer.canned(url, 1), 500), "one at a time"
+    yield "CloudFront URL, RSA 2048, once per object", _each(lambda: rsa_signer.canned(url, 1), 500), None
+    yield "CloudFront URL, ECDSA P-256, once per object", _each(lambda: ec_signer.canned(url, 1), 500), None
 
 
 def _each(work: Callable[[], object], count: int) -> float:
