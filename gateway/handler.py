@@ -110,6 +110,7 @@ class Handler:
             status=first.status,
             sent_bytes=len(hot.body),
             first_byte=now,
+            cache="memory",
         )
         self._metrics.observe(exchange)
         if self._access_log is not None:

@@ -100,7 +100,7 @@ class Stream:
     `close` is called; `close` may be called at any time, more than once, and never raises. `content` are the same
     bytes, where they are few and here already; `parts` are the same bytes too, for who can have the kernel send parts
     of files, and is read in place of `body`. `fresh_for` is as a Page's; `sha256`, in hex, is the whole object's, where
-    the storage was told it.
+    the storage was told it; `cache` says where else than from the storage it is (memory, disk, shared), for the log.
     """
 
     status: int
@@ -112,6 +112,7 @@ class Stream:
     fresh_for: float = 0.0
     parts: AsyncIterator[bytes | FilePart] | None = None
     sha256: str | None = None
+    cache: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +160,6 @@ class Exchange:
     upstream_status: int | None = None
     code: str | None = None
     error: str = ""
+    cache: str = ""
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()

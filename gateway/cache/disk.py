@@ -118,11 +118,13 @@ class DiskCache:
 
     def begin(self, length: int) -> Incoming | None:
         """A file for an object of so many bytes; None if there is no room for it. To be closed by `drop`."""
+        reserved = False
         try:
-            if not self.takes(length) or not self._room.reserve(length):
-                return None
-            return Incoming(self._directory, length)
+            reserved = self.takes(length) and self._room.reserve(length)
+            return Incoming(self._directory, length) if reserved else None
         except OSError as error:
+            if reserved:
+                self._room.give_back(length)
             self.trouble(error)
             return None
 

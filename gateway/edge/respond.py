@@ -50,6 +50,7 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
     if not isinstance(answer, Stream):
         return whole(answer, exchange)
     exchange.upstream_status = answer.upstream_status
+    exchange.cache = answer.cache
     if answer.content is not None:
         answer.close()
         return whole(Page(answer.status, answer.content, answer.headers, fresh_for=answer.fresh_for), exchange)

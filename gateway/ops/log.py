@@ -48,6 +48,7 @@ def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
         "ttfb_ms": None if first_byte is None else round((first_byte - exchange.started) * 1000, 1),
         "route": exchange.route,
         "upstream": exchange.upstream_status,
+        "cache": exchange.cache,
         "s3_code": exchange.code,
         "request_id": exchange.request_id,
         "agent": exchange.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life

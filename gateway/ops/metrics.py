@@ -59,12 +59,19 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self._cached = Counter(
+            "gateway_cache_answers",
+            "Answers about objects from memory, disk, or a shared fetch",
+            ["cache"],
+            registry=registry,
+        )
         self._expiry = Gauge(
             "gateway_credentials_expiry_seconds",
             "Seconds until the credentials expire; +Inf if they don't",
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self._cached_counters = {cache: self._cached.labels(cache) for cache in ("memory", "disk", "shared")}
         self._request_counters: dict[tuple[str, str, int], Counter] = {}
         self._ttfb_histograms: dict[str, Histogram] = {}
         if MULTIPROCESS_DIR not in os.environ:
@@ -83,6 +90,8 @@ class Metrics:
         counter.inc()
         if exchange.sent_bytes:
             self._bytes.inc(exchange.sent_bytes)
+        if exchange.cache:
+            self._cached_counters[exchange.cache].inc()
         if exchange.first_byte is not None:
             histogram = self._ttfb_histograms.get(exchange.route)
             if histogram is None:

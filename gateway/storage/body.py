@@ -73,6 +73,7 @@ class Body:
 
     def shorten(self, stop: int) -> None:
         """It ends there, which is not before `position`."""
+        assert stop >= self.position
         self.stop = stop
 
     def close(self) -> None:

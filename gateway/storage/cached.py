@@ -48,7 +48,7 @@ class CachedReader:
         if request.bypass:
             self.memory.forget(key)
         elif (arrival := self._under_way.arrival(key)) is not None:
-            return answer(request, arrival.found, arrival)
+            return answer(request, arrival.found, arrival, cache="shared")
         found = self.memory.get(key)
         if found is None:
             if (absent := self.memory.missing(key)) is not None:
@@ -61,10 +61,10 @@ class CachedReader:
             return await self._fetched(request, None)
         age, ttl = self.memory.age(found), self._ttl(key)
         if age < ttl:
-            return await self._answered(request, found, age=age, fresh_for=ttl - age)
+            return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
             self._run(self._fetching.once(key, lambda: self._fetch(key, found)))  # it changes hardly ever: nobody waits
-            return await self._answered(request, found, age=age)
+            return await self._answered(request, found, age=age, cached=True)
         try:
             return await self._fetched(request, found)
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
@@ -72,7 +72,7 @@ class CachedReader:
             if since >= ttl + self._settings.stale_seconds:
                 raise
             log.warning("serving %r as it was %d s ago: %s", key, since, error)
-            return await self._answered(request, found, stale=True, age=since)
+            return await self._answered(request, found, stale=True, age=since, cached=True)
 
     def forget(self, key: str) -> None:
         """It is written or removed."""
@@ -96,17 +96,25 @@ class CachedReader:
             raise
 
     async def _answered(
-        self, request: ObjectRequest, found: CachedObject, *, stale: bool = False, age: float = 0, fresh_for: float = 0
+        self,
+        request: ObjectRequest,
+        found: CachedObject,
+        *,
+        stale: bool = False,
+        age: float = 0,
+        fresh_for: float = 0,
+        cached: bool = False,
     ) -> Stream:
-        """From memory or disk; anew, if the disk has lost it."""
-        if found.body is not None or request.method == "HEAD":
-            return answer(request, found, None, stale=stale, age=age, fresh_for=fresh_for)
-        assert self._disk is not None
-        entry = self._disk.hot(request.key) or await asyncio.to_thread(self._disk.find, request.key)
-        if entry is None or entry.facts.etag != found.etag:
-            self.memory.forget(request.key)
-            return await self._read_through(request)
-        return answer(request, found, InFile(entry.file), stale=stale, age=age, fresh_for=fresh_for)
+        """From memory or disk; anew, if the disk has lost it. Not `cached` is what the storage was asked for now."""
+        cache, source = "memory" if cached else "", None
+        if found.body is None and request.method != "HEAD":
+            assert self._disk is not None
+            entry = self._disk.hot(request.key) or await asyncio.to_thread(self._disk.find, request.key)
+            if entry is None or entry.facts.etag != found.etag:
+                self.memory.forget(request.key)
+                return await self._read_through(request)
+            cache, source = "disk" if cached else "", InFile(entry.file)
+        return answer(request, found, source, stale=stale, age=age, fresh_for=fresh_for, cache=cache)
 
     async def _find(self, key: str) -> CachedObject | None:
         """What the disk has, which the storage is to be asked about before it is given out."""
@@ -125,6 +133,8 @@ class CachedReader:
             try:
                 body = read_file(entry.file.descriptor, entry.size, 0)
             except UpstreamError:
+                return None
+            if len(body) != entry.size:
                 return None
         checked = self.memory.clock() - max(time.time() - entry.checked, 0)
         return CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)

@@ -44,8 +44,9 @@ def answer(
     stale: bool = False,
     age: float = 0.0,
     fresh_for: float = 0.0,
+    cache: str = "",
 ) -> Stream:
-    """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds.
+    """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds; `cache` is as a Stream's.
 
     Raises PreconditionFailedError, RangeNotSatisfiableError.
     """
@@ -55,21 +56,22 @@ def answer(
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
         kept = _OF_304 | {"Age", "Warning"}
         repeated = {name: value for name, value in headers.items() if name in kept}
-        return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for)
+        return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for, cache=cache)
     part = requested_part(request.headers, etag=found.etag, modified=found.modified, size=found.size)
     start, stop = (part.start, part.stop) if part is not None else (0, found.size)
     if part is not None:
         headers |= {"Content-Length": str(stop - start), "Content-Range": part.content_range}
     status = 206 if part is not None else 200
     if request.method == "HEAD":
-        return Stream(status, headers, None, nothing_to_close)
+        return Stream(status, headers, None, nothing_to_close, cache=cache)
     if found.body is not None:
         body = found.body[start:stop] if part is not None else found.body
         content = body if len(body) <= _PIECE_BYTES else None
-        return Stream(status, headers, _pieces(body), nothing_to_close, content=content, fresh_for=fresh_for)
+        pieces = _pieces(body)
+        return Stream(status, headers, pieces, nothing_to_close, content=content, fresh_for=fresh_for, cache=cache)
     assert source is not None
     parts, close = source.read(start, stop)
-    return Stream(status, headers, read_parts(parts), close, parts=parts)
+    return Stream(status, headers, read_parts(parts), close, parts=parts, cache=cache)
 
 
 def seconds(date: str | None) -> int:

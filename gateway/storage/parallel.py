@@ -30,6 +30,7 @@ class Window:
     def __init__(self, max_bytes: int, connections: int) -> None:
         """`connections` is how many a body may have, the first included."""
         self.connections = connections
+        self.max_bytes = max_bytes
         self.part_bytes = min(_MAX_PART_BYTES, max_bytes // connections)
         self.free = max_bytes
 
@@ -89,8 +90,10 @@ class ParallelBody:
     def _cut(self) -> None:
         """The only part is one to the end: now it ends where others shall begin."""
         body = self._parts[0].body
-        cut = self._position + self._window.part_bytes
-        if self._pace.connections > 1 and body is not None and body.stop == self._stop and cut < self._stop:
+        if self._pace.connections == 1 or body is None or body.stop != self._stop:
+            return
+        cut = body.position + self._window.part_bytes  # which may have been read further than the client has it
+        if cut < self._stop:
             body.shorten(cut)
             self._next = cut
 

@@ -11,8 +11,9 @@ from gateway.model import Stream
 from gateway.storage.arrival import Arrival, DiskArrival, PassingArrival
 from gateway.storage.reader import ObjectReader
 
-# Of what has come, for those who are not the fastest. Clients of one build differ by their sockets' buffers, some MB.
-WAKE_BYTES = 16 * 1024 * 1024
+# Of the window, for what has come and is kept for those who are not the fastest. That is 16 MB: clients of one build
+# differ by their sockets' buffers, some MB.
+_WAKE_SHARE = 4
 _UNCLAIMED_SECONDS = 1.0
 
 
@@ -46,8 +47,9 @@ class UnderWay:
                 raise
             if incoming is not None:
                 return self._add(DiskArrival(key, found, stream, disk, incoming, self._reader, self._ended))
-        if (several or key in self._alone) and window.reserve(WAKE_BYTES):
-            return self._add(PassingArrival(key, found, stream, window, WAKE_BYTES, self._reader, self._ended))
+        wake = window.max_bytes // _WAKE_SHARE
+        if (several or key in self._alone) and window.reserve(wake):
+            return self._add(PassingArrival(key, found, stream, window, wake, self._reader, self._ended))
         return self.unshared(key, stream)
 
     def unshared(self, key: str, stream: Stream) -> "Unshared":

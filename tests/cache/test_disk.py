@@ -164,6 +164,7 @@ def test_a_full_disk_turns_the_cache_off_for_a_while_and_says_so_once(
     assert len(caplog.records) == 1
     assert "is off for 60 s: [Errno 28] No space left on device" in caplog.text
     assert files(tmp_path) == []
+    assert disk._room._used == 0
     now = 60.0
     put(disk, "a", b"x")
     assert body_of(disk, "a") == b"x"

@@ -52,6 +52,7 @@ def test_a_request_is_one_line_of_text() -> None:
         "bytes": "10",
         "route": "object",
         "upstream": "200",
+        "cache": "-",
         "s3_code": "-",
         "request_id": "r1",
         "agent": "pip/25",

@@ -250,6 +250,27 @@ async def test_without_memory_all_of_it_is_on_disk(
         assert len(faulty.requests) == 1, number
 
 
+async def test_the_log_and_the_metrics_say_where_an_answer_is_from(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    faulty: FaultyBucket,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    gateway = await start_gateway(settings | {"log.access": "true"})
+    for _ in range(2):
+        await get(gateway, "/page.html")
+        await get(gateway)
+        await until_kept(tmp_path, 2)
+    assert [line.split(" cache=")[1].split(" ")[0] for line in capfd.readouterr().out.splitlines()] == [
+        *("-", "-"),
+        *("memory", "disk"),
+    ]
+    metrics = (await get(gateway, "/metrics")).body.decode()
+    assert 'gateway_cache_answers_total{cache="memory"} 1.0' in metrics
+    assert 'gateway_cache_answers_total{cache="disk"} 1.0' in metrics
+
+
 async def test_who_can_not_have_the_kernel_send_it_gets_the_same_bytes(
     start_gateway: StartGateway, settings: dict[str, str], tmp_path: Path
 ) -> None:

@@ -107,20 +107,23 @@ async def test_an_object_that_changes_meanwhile_ends_visibly(faulty: FaultyBucke
 
 
 @pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(("connections", "most"), [(4, 4 * MB), (8, MB), (64, MB)])
 async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
-    faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+    faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch, connections: int, most: int
 ) -> None:
     monkeypatch.setattr(parallel, "_LOOK_SECONDS", 0.05)
     faulty.objects["k"] = LARGE
-    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    settings = ParallelSettings(min_bytes=8 * MB, connections=connections, window_bytes=most)
+    storage = await storage_of(faulty, settings, read_timeout=10)
     stream = await opened(storage)
     assert stream.body is not None
     got = b""
-    while window(storage) == 4 * MB:
-        got += await anext(stream.body)
-    async with asyncio.timeout(10):
-        while window(storage) != 4 * MB:  # noqa: ASYNC110  nobody tells
-            await asyncio.sleep(0.01)
+    for _ in range(2):
+        while window(storage) == most:
+            got += await anext(stream.body)
+        async with asyncio.timeout(10):
+            while window(storage) != most:  # noqa: ASYNC110  nobody tells
+                await asyncio.sleep(0.01)
     assert hashlib.sha256(got + await read(stream)).digest() == hashlib.sha256(LARGE).digest()
     await storage.close()
 

@@ -36,7 +36,7 @@ def free(gateway: Gateway) -> int:
 async def test_a_slow_reader_goes_on_by_itself(
     gateway: Gateway, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(underway, "WAKE_BYTES", 1_500_000)
+    monkeypatch.setattr(underway, "_WAKE_SHARE", 44)  # which makes 1.5 MB
     before = free(gateway)
     go_on = asyncio.Event()
 
