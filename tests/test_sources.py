@@ -76,7 +76,7 @@ storage:
   aws_secret_access_key: [very-secret]
   bukcet:
 log: loud
-cache: {dir: /x}
+cache: {xyz: /x}
 frobnicate: 1
 """
     )
@@ -86,10 +86,10 @@ frobnicate: 1
         f"server.hots ({file}:3): is not a setting; did you mean server.host?",
         f"storage.bukcet ({file}:6): is not a setting; did you mean storage.bucket?",
         f"log ({file}:7): must be a mapping of settings",
-        f"cache.dir ({file}:8): is not a setting; "
-        "there are memory_bytes, object_max_bytes, ttl_index, ttl_files, ttl_missing, allow_bypass, stale_seconds",
+        f"cache.xyz ({file}:8): is not a setting; there are memory_bytes, object_max_bytes, dir, disk_bytes, "
+        "ttl_index, ttl_files, ttl_missing, allow_bypass, prefetch, stale_seconds",
         f"frobnicate ({file}:9): is not a setting; "
-        "there are server, storage, rewrite, index, fallback, cache, ops, log",
+        "there are server, storage, rewrite, index, fallback, cache, parallel, ops, log",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "
         "did you mean section rewrite?",
         "storage.buket (environment GATEWAY_STORAGE__BUKET): is not a setting; did you mean storage.bucket?",
