@@ -10,18 +10,12 @@ import time
 from collections import deque
 
 from gateway.storage.body import Body
+from gateway.storage.pace import Pace
 
 _MAX_PART_BYTES = 8 * 1024 * 1024
-# What one connection brings before others are thought of: the buffers on the way to a slow client hold some 4 MB.
-_FIRST_LOOK_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 # A client that takes less than this of a part between two looks is slow.
 _SLOW_SHARE = 8
-_GROWTH = 4
-_WORTH = 1.15
-_BUSY = 0.8
-# What was found to be right is tried again after so many looks.
-_PATIENCE = 16
 
 
 class Window:
@@ -55,7 +49,7 @@ class ParallelBody:
         self._stop = body.stop
         self._next = body.stop  # from where no part has been begun
         self._parts: deque[_Part] = deque([_Part(body, window)])
-        self._pace = _Pace(window.connections)
+        self._pace = Pace(window.connections)
         self._watch: asyncio.TimerHandle | None = None
         self._seen = 0
         self._reading = False
@@ -122,7 +116,7 @@ class ParallelBody:
                 part.close()
             self._parts.clear()
             self._next = self._position
-            self._pace = _Pace(self._window.connections)
+            self._pace = Pace(self._window.connections)
         elif self._parts:
             self._seen = self._position
             self._watch = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
@@ -177,50 +171,6 @@ class _Part:
         count = min(count, self._reserved)
         self._reserved -= count
         self._window.give_back(count)
-
-
-class _Pace:
-    """How many connections are worth it, by what the last ones have brought."""
-
-    def __init__(self, most: int) -> None:
-        self.connections = 1
-        self._most = most
-        self._fewer = 1
-        self._before = 0.0  # bytes a second, with that
-        self._settled_for = 0
-        self._bytes = 0
-        self._since = self._taken = time.monotonic()
-        self._waited = 0.0
-        self._cpu = time.thread_time()
-
-    def came(self, count: int, now: float) -> None:
-        """`count` bytes, for the client to take."""
-        self._bytes += count
-        self._waited += now - self._taken
-
-    def note(self, now: float, part_bytes: int) -> bool:
-        """The client has taken what came. Whether the number may have changed."""
-        self._taken = now
-        if self._bytes < max(_FIRST_LOOK_BYTES, (self.connections > 1) * self.connections * part_bytes):
-            return False
-        spent = now - self._since
-        rate, starved = self._bytes / max(spent, 1e-9), self._waited > spent / 2
-        self._bytes, self._waited, self._since = 0, 0.0, now
-        busy, self._cpu = (cpu := time.thread_time()) - self._cpu > spent * _BUSY, cpu
-        if not starved:
-            self.connections = max(self.connections // 2, 1)
-        elif busy:
-            pass  # with our own work, not with waiting: more would not help
-        elif self._settled_for:
-            self._settled_for -= 1
-            self._before = self._before if self._settled_for else 0.0
-        elif rate > self._before * _WORTH and self.connections < self._most:
-            self._before, self._fewer = rate, self.connections
-            self.connections = min(self.connections * _GROWTH, self._most)
-        else:
-            self.connections = self.connections if rate > self._before * _WORTH else self._fewer
-            self._settled_for = _PATIENCE
-        return True
 
 
 def _seen(task: "asyncio.Task[None]") -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from gateway.config import ParallelSettings
 from gateway.model import ObjectRequest, Stream
-from gateway.storage import parallel
+from gateway.storage import pace, parallel
 from gateway.storage.body import ObjectChangedError
-from gateway.storage.parallel import _Pace
+from gateway.storage.pace import Pace
 from gateway.storage.s3 import S3Storage
 from tests.storage.test_reader import storage_of
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
@@ -25,9 +25,9 @@ SETTINGS = ParallelSettings(min_bytes=8 * MB, connections=4, window_bytes=4 * MB
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """More connections, whatever they bring: here all is one process."""
-    monkeypatch.setattr(parallel, "_WORTH", 0.0)
-    monkeypatch.setattr(parallel, "_BUSY", 2.0)
-    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", MB)
+    monkeypatch.setattr(pace, "_WORTH", 0.0)
+    monkeypatch.setattr(pace, "_BUSY", 2.0)
+    monkeypatch.setattr(pace, "_FIRST_LOOK_BYTES", MB)
 
 
 async def opened(storage: S3Storage, **headers: str) -> Stream:
@@ -131,7 +131,7 @@ async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
 async def test_a_client_slower_than_one_connection_has_one(
     faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", MB)
+    monkeypatch.setattr(pace, "_FIRST_LOOK_BYTES", MB)
     faulty.objects["k"] = LARGE
     storage = await storage_of(faulty, SETTINGS, read_timeout=10)
     stream = await opened(storage)
@@ -188,25 +188,25 @@ async def test_many_bodies_share_the_memory(faulty: FaultyBucket) -> None:
 
 def paced(*looks: tuple[float, float]) -> list[int]:
     """How many connections there are after each look: `looks` are bytes a second, and the share of waiting."""
-    pace = _Pace(8)
-    now = pace._since
+    judge = Pace(8)
+    now = judge._since
     counts = []
     for rate, waiting in looks:
         count = 64 * MB
         spent = count / rate
-        pace.note(now, 8 * MB)
-        pace.came(count, now + spent * waiting)
+        judge.note(now, 8 * MB)
+        judge.came(count, now + spent * waiting)
         now += spent
-        assert pace.note(now, 8 * MB)
-        counts.append(pace.connections)
+        assert judge.note(now, 8 * MB)
+        counts.append(judge.connections)
     return counts
 
 
 async def test_no_more_while_this_process_is_what_is_slow(
     faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "_BUSY", 0.0)
-    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", MB)
+    monkeypatch.setattr(pace, "_BUSY", 0.0)
+    monkeypatch.setattr(pace, "_FIRST_LOOK_BYTES", MB)
     faulty.objects["k"] = LARGE
     storage = await storage_of(faulty, SETTINGS, read_timeout=10)
     assert hashlib.sha256(await read(await opened(storage))).digest() == hashlib.sha256(LARGE).digest()

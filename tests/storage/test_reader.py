@@ -10,7 +10,7 @@ from gateway.config import ParallelSettings, StorageSettings
 from gateway.errors import GatewayError
 from gateway.model import ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource, chain
-from gateway.storage import parallel
+from gateway.storage import pace
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -194,9 +194,9 @@ async def test_random_schedules_of_faults(
     faulty: FaultyBucket, seed: int, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred schedules each: cut, stalled, truncated, lied about, replaced, at any 64 KiB boundary of 10 MB."""
-    monkeypatch.setattr(parallel, "_FIRST_LOOK_BYTES", STEP)
-    monkeypatch.setattr(parallel, "_BUSY", 2.0)
-    monkeypatch.setattr(parallel, "_WORTH", 0.0)  # more connections, whatever they bring
+    monkeypatch.setattr(pace, "_FIRST_LOOK_BYTES", STEP)
+    monkeypatch.setattr(pace, "_BUSY", 2.0)
+    monkeypatch.setattr(pace, "_WORTH", 0.0)  # more connections, whatever they bring
     dice = random.Random(seed)
     old, new = (content(10 * 1024 * 1024, version) for version in (0, 1))
     settings = ParallelSettings(min_bytes=1000, connections=connections, window_bytes=4_000_000)
