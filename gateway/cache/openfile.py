@@ -16,10 +16,16 @@ class OpenFile:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        weakref.finalize(self, os.close, descriptor)
+        self.close = weakref.finalize(
+            self, os.close, descriptor
+        )  # now, if only one holds it; more than once if need be
 
     def part(self, start: int, stop: int) -> FilePart:
         return FilePart(self.descriptor, start, stop)
+
+    async def parts(self, start: int, stop: int) -> AsyncIterator[bytes | FilePart]:
+        """Bytes `start` to `stop` (exclusive), in one."""
+        yield self.part(start, stop)
 
 
 async def read_parts(parts: AsyncIterator[bytes | FilePart]) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.cache.openfile import OpenFile, read_file, read_parts
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.model import ObjectRequest, Stream, nothing_to_close
 from gateway.storage.base import Children, Facts, StoredObject
@@ -21,7 +22,7 @@ from gateway.storage.treewriter import PendingFile, remove
 
 T = TypeVar("T")
 
-_CHUNK_BYTES = 256 * 1024
+_CONTENT_BYTES = 64 * 1024
 _LISTING_BATCH = 1000
 # By the last suffix: mimetypes takes a .tar.gz for a gzip-encoded tar, which clients would unpack under its hash.
 _TYPES = {
@@ -102,34 +103,44 @@ class FileStorage:
         return (self._prefix + key).split("/")
 
     def _fetch(self, request: ObjectRequest) -> Stream:
-        descriptor = self._tree.open(self._names(request.key))
-        body = None
+        file = OpenFile(self._tree.open(self._names(request.key)))
         try:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode):
-                raise NotFoundError("not a regular file")
-            etag, modified = _etag(info), int(info.st_mtime)
-            headers = {
-                "ETag": etag,
-                "Last-Modified": formatdate(modified, usegmt=True),
-                "Accept-Ranges": "bytes",
-            }
-            if not_modified(request.headers, etag=etag, modified=modified):
-                return Stream(304, headers, None, nothing_to_close)
-            part = requested_part(request.headers, etag=etag, modified=modified, size=info.st_size)
-            start, stop = (part.start, part.stop) if part else (0, info.st_size)
-            headers["Content-Type"] = _content_type(request.key)
-            headers["Content-Length"] = str(stop - start)
-            if part:
-                headers["Content-Range"] = part.content_range
-            if request.method != "HEAD":
-                body = _Body(descriptor, start, stop)
-            return Stream(
-                206 if part else 200, headers, body.chunks() if body else None, body.close if body else nothing_to_close
-            )
-        finally:
-            if body is None:
-                os.close(descriptor)
+            return self._stream(request, file)
+        except BaseException:
+            file.close()
+            raise
+
+    def _stream(self, request: ObjectRequest, file: OpenFile) -> Stream:
+        info = os.fstat(file.descriptor)
+        if not stat.S_ISREG(info.st_mode):
+            raise NotFoundError("not a regular file")
+        etag, modified = _etag(info), int(info.st_mtime)
+        headers = {
+            "ETag": etag,
+            "Last-Modified": formatdate(modified, usegmt=True),
+            "Accept-Ranges": "bytes",
+        }
+        if not_modified(request.headers, etag=etag, modified=modified):
+            file.close()
+            return Stream(304, headers, None, nothing_to_close)
+        part = requested_part(request.headers, etag=etag, modified=modified, size=info.st_size)
+        start, stop = (part.start, part.stop) if part else (0, info.st_size)
+        headers["Content-Type"] = _content_type(request.key)
+        headers["Content-Length"] = str(stop - start)
+        if part:
+            headers["Content-Range"] = part.content_range
+        status = 206 if part else 200
+        if request.method == "HEAD":
+            file.close()
+            return Stream(status, headers, None, nothing_to_close)
+        if stop - start <= _CONTENT_BYTES:  # it comes with the trip that opened it, and is sent along with the head
+            content = read_file(file.descriptor, stop - start, start)
+            if len(content) != stop - start:
+                raise UpstreamError("the file was cut short while it was read", code="FileSystem")
+            file.close()
+            return Stream(status, headers, _once(content), nothing_to_close, content=content)
+        parts = file.parts(start, stop)
+        return Stream(status, headers, read_parts(parts), file.close, parts=parts)
 
     def _has_entries(self, key: str) -> bool:
         try:
@@ -143,44 +154,9 @@ class FileStorage:
             os.close(descriptor)
 
 
-class _Body:
-    """Bytes `start` to `stop` of an open file, the first chunk read at once. Owns the descriptor."""
-
-    def __init__(self, descriptor: int, start: int, stop: int) -> None:
-        self._descriptor: int | None = descriptor
-        self._position = start
-        self._stop = stop
-        try:
-            self._first = self._read()
-        except BaseException:
-            self._descriptor = None  # the caller's again
-            raise
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        chunk = self._first
-        del self._first
-        while chunk:
-            yield chunk
-            chunk = await asyncio.to_thread(self._read) if self._position < self._stop else b""
-        self.close()
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _read(self) -> bytes:
-        wanted = min(_CHUNK_BYTES, self._stop - self._position)
-        if self._descriptor is None or not wanted:
-            return b""
-        try:
-            chunk = os.pread(self._descriptor, wanted, self._position)
-        except OSError as error:
-            raise UpstreamError(f"a file can't be read: {error.strerror}", code="FileSystem") from error
-        if not chunk:
-            raise UpstreamError("the file was cut short while it was sent", code="FileSystem")
-        self._position += len(chunk)
-        return chunk
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    if content:
+        yield content
 
 
 async def _to_its_end(work: Callable[[], T]) -> T:

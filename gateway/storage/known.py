@@ -27,16 +27,13 @@ class Source(Protocol):
 
 
 class InFile:
-    """Bytes of a file."""
+    """A file, which stays open for as long as it is read."""
 
     def __init__(self, file: OpenFile) -> None:
         self._file = file
 
     def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
-        async def part() -> Parts:
-            yield self._file.part(start, stop)
-
-        return part(), nothing_to_close
+        return self._file.parts(start, stop), nothing_to_close
 
 
 def answer(

@@ -252,8 +252,9 @@ async def test_hits_are_logged_and_counted_like_any_request(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert len(lines) == 3
     assert lines[-1]["request_id"] == headers["x-request-id"]
+    assert [line["cache"] for line in lines] == ["", "memory", "memory"]
     for line in lines:
-        line.update(time="", ms=0, ttfb_ms=0, request_id="", upstream=None)
+        line.update(time="", ms=0, ttfb_ms=0, request_id="", upstream=None, cache="")
     assert lines[0] == lines[2]
     assert (lines[2]["client"], lines[2]["bytes"], lines[2]["path"]) == ("192.0.2.7", len(BODY), "/a.txt")
     metrics = gateway.metrics.render().decode()
