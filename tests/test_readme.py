@@ -9,6 +9,7 @@ import pytest
 from gateway.cli import parser
 from gateway.config import SECTIONS
 from gateway.ops.metrics import Metrics
+from tests.bench import report
 from tests.support import settings_doc
 
 ROOT = Path(__file__).parent.parent
@@ -68,4 +69,6 @@ def test_its_links_lead_somewhere() -> None:
 
 
 def test_the_figures_are_those_of_a_run() -> None:
-    assert between("<!-- bench -->\n", "<!-- /bench -->").startswith("| CPU per request")
+    rows = report.from_json((ROOT / "tests/bench/results.json").read_text())
+    assert between("<!-- bench -->\n", "<!-- /bench -->") == report.table(rows)
+    assert (ROOT / "tests/bench/chart.svg").read_text() == report.chart(rows)

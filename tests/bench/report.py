@@ -33,6 +33,7 @@ def as_json(rows: Iterable[Row]) -> str:
                     "gateway": round(row.ours, 3),
                     "peers": {name: round(value, 3) for name, value in row.peers.items()},
                     "target": row.target,
+                    "of_peer": row.of_peer,
                     "met": row.met,
                 }
                 for row in rows
@@ -42,6 +43,14 @@ def as_json(rows: Iterable[Row]) -> str:
         )
         + "\n"
     )
+
+
+def from_json(text: str) -> list[Row]:
+    """What `as_json` has written."""
+    return [
+        Row(row["what"], row["unit"], row["gateway"], row["peers"], row["target"], of_peer=row["of_peer"])
+        for row in json.loads(text)
+    ]
 
 
 def chart(rows: Sequence[Row]) -> str:
