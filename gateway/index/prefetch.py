@@ -112,7 +112,8 @@ class Prefetch:
         if not isinstance(answer, Page):
             return _close(answer)
         project = normalize(posixpath.basename(key.rstrip("/")))
-        for wheel in await asyncio.to_thread(lambda: newest_wheels(project, json.loads(answer.body)["files"])):
+        # The root's page has projects in place of files.
+        for wheel in await asyncio.to_thread(lambda: newest_wheels(project, json.loads(answer.body).get("files", ()))):
             metadata = _resolve(key, wheel) + _METADATA
             self._add(metadata, lambda metadata=metadata: self._follow_metadata(key, metadata))  # type: ignore[misc]
         return None

@@ -103,6 +103,17 @@ async def test_it_is_off_unless_it_is_wanted(
     assert asked(faulty) == []
 
 
+async def test_the_root_page_leads_nowhere(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start_gateway(settings)
+    for target in ("/", "/simple/"):
+        assert (await get(gateway, target, JSON)).status == 200
+        await settled(gateway)
+    assert asked(faulty) == []
+    assert "this is a bug" not in caplog.text
+
+
 async def test_a_wheel_too_large_to_be_kept_is_not_fetched(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
