@@ -110,7 +110,7 @@ class Handler:
             status=first.status,
             sent_bytes=len(hot.body),
             first_byte=now,
-            cache="memory",
+            cache="memory" if first.route == "object" else "",
         )
         self._metrics.observe(exchange)
         if self._access_log is not None:
