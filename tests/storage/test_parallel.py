@@ -13,8 +13,9 @@ from gateway.model import ObjectRequest, Stream
 from gateway.storage import pace, parallel
 from gateway.storage.body import ObjectChangedError
 from gateway.storage.pace import Pace
+from gateway.storage.parallel import ParallelBody
 from gateway.storage.s3 import S3Storage
-from tests.storage.test_reader import storage_of
+from tests.storage.test_reader import Eager, storage_of
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
 
 MB = 1024 * 1024
@@ -24,10 +25,7 @@ SETTINGS = ParallelSettings(min_bytes=8 * MB, connections=4, window_bytes=4 * MB
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More connections, whatever they bring: here all is one process."""
-    monkeypatch.setattr(pace, "_WORTH", 0.0)
-    monkeypatch.setattr(pace, "_BUSY", 2.0)
-    monkeypatch.setattr(pace, "_FIRST_LOOK_BYTES", MB)
+    monkeypatch.setattr(parallel, "Pace", Eager)
 
 
 async def opened(storage: S3Storage, **headers: str) -> Stream:
@@ -117,7 +115,7 @@ async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
     storage = await storage_of(faulty, settings, read_timeout=10)
     stream = await opened(storage)
     assert stream.body is not None
-    got = bytearray()  # what bytes would take to grow is a slow client's time
+    got = bytearray()
     for _ in range(2):
         while window(storage) == most:
             got += await anext(stream.body)
@@ -228,3 +226,19 @@ def test_no_more_than_help() -> None:
 
 def test_fewer_for_a_client_that_is_slower() -> None:
     assert paced((80e6, 1), (300e6, 1), (600e6, 0.1), (600e6, 0.1), (600e6, 0.1)) == [4, 8, 4, 2, 1]
+
+
+async def test_a_part_is_never_cut_before_what_has_been_read_of_it(faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = LARGE
+    tiny = ParallelSettings(min_bytes=1, connections=64, window_bytes=MB)  # parts of 16 KB
+    storage = await storage_of(faulty, tiny, read_timeout=10)
+    body = (await opened(storage)).body
+    assert isinstance(body, ParallelBody)
+    head = body._body
+    while head.position <= 2 * 16 * 1024:
+        await head.read()  # ahead of what the client has
+    body._pace.connections = 64
+    body._cut()
+    assert head.stop == body._next == head.position + 16 * 1024
+    body.close()
+    await storage.close()
