@@ -6,15 +6,17 @@ import logging
 import os
 import random
 import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gateway.app import Gateway
-from gateway.cache.disk import DiskCache
+from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.incoming import Incoming
 from gateway.model import ObjectRequest, Stream
+from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway, StartProcess
 from tests.support import faults
 from tests.support.faults import Answer, FaultyBucket, error, etag_of
@@ -105,6 +107,43 @@ async def test_many_who_want_a_large_object_share_one_fetch_also_if_the_first_le
     go_on.set()
     assert {answer.body for answer in await asyncio.gather(*others)} == {LARGE}
     assert (await part).body == LARGE[2_500_000:2_500_010]
+    assert len(faulty.requests) == 1
+
+
+async def test_who_is_still_looking_on_the_disk_shares_what_has_begun_meanwhile(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(settings)
+    assert isinstance(gateway.storage, S3Storage)
+    assert gateway.storage._cached is not None
+    under_way = gateway.storage._cached._under_way
+    find, looked, found = DiskCache.find, asyncio.Event(), threading.Event()
+    loop, begin, go_on = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+
+    def slow(self: DiskCache, key: str) -> DiskEntry | None:
+        if faulty.requests:  # the second look
+            loop.call_soon_threadsafe(looked.set)
+            found.wait(10)
+        return find(self, key)
+
+    async def halting(answer: Answer) -> None:
+        await begin.wait()
+        await answer.send(200, [("ETag", etag_of(LARGE)), ("Content-Length", str(len(LARGE)))], LARGE[:100_000])
+        await go_on.wait()
+        await answer.write(LARGE[100_000:])
+
+    monkeypatch.setattr(DiskCache, "find", slow)
+    faulty.then(halting)
+    first = asyncio.ensure_future(get(gateway))
+    await faulty.until(lambda: bool(faulty.requests))
+    second = asyncio.ensure_future(get(gateway))
+    await looked.wait()
+    begin.set()
+    await until(lambda: under_way.arrival(WHEEL) is not None)
+    found.set()
+    await until(lambda: len(faulty.requests) > 1 or under_way._arrivals[WHEEL]._readers == 2)
+    go_on.set()
+    assert (await first).body == (await second).body == LARGE
     assert len(faulty.requests) == 1
 
 
