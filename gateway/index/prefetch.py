@@ -20,7 +20,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from gateway.errors import GatewayError
 from gateway.index.names import Release, normalize, parse
 from gateway.model import Answer, ObjectRequest, Page, PageRequest, Stream
+from gateway.storage.chunks import up_to
 
+_INSTALLERS_ACCEPT = "application/vnd.pypi.simple"
 _JSON = "application/vnd.pypi.simple.v1+json"
 _METADATA = ".metadata"
 _MAX_METADATA_BYTES = 1024 * 1024
@@ -60,7 +62,7 @@ class Prefetch:
 
     def after_page(self, key: str, accept: str) -> None:
         """A client has asked for the page `key`, which ends in a slash."""
-        if key and _JSON.partition(".v1")[0] in accept:
+        if key and _INSTALLERS_ACCEPT in accept:
             self._add(key, lambda: self._follow_page(key))
 
     def after_file(self, key: str) -> None:
@@ -180,16 +182,13 @@ def _resolve(page: str, url: str) -> str:
 async def _text(answer: Answer) -> str:
     if isinstance(answer, Page):
         return answer.body.decode("utf-8", "replace")
-    chunks, size = [], 0
+    if not isinstance(answer, Stream):
+        return ""
     try:
-        if isinstance(answer, Stream) and answer.body is not None:
-            async for chunk in answer.body:
-                chunks.append(chunk)
-                if (size := size + len(chunk)) > _MAX_METADATA_BYTES:
-                    break
+        content = await up_to(_MAX_METADATA_BYTES, answer.body) if answer.body is not None else b""
+        return content.decode("utf-8", "replace")
     finally:
-        _close(answer)
-    return b"".join(chunks).decode("utf-8", "replace")
+        answer.close()
 
 
 def _close(answer: Answer) -> None:

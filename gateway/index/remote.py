@@ -14,6 +14,7 @@ from gateway.cache.aged import Aged, AgedCache
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index.foreign import parse_page
 from gateway.index.pages import Project
+from gateway.storage.chunks import up_to
 from gateway.storage.client import Client, Upstream
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -138,16 +139,13 @@ def _refused(url: str, status: int) -> GatewayError:
 
 
 async def _body(answer: Upstream, limit: int) -> bytes:
-    chunks, size = [], 0
     try:
-        async for chunk in answer.body(await answer.read()):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                raise UpstreamError(f"the index answers over {limit} bytes", code=_FINAL, public=_PUBLIC)
+        body = await up_to(limit, answer.body(await answer.read()))
     finally:
         answer.close()
-    return b"".join(chunks)
+    if len(body) > limit:
+        raise UpstreamError(f"the index answers over {limit} bytes", code=_FINAL, public=_PUBLIC)
+    return body
 
 
 def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> Project:

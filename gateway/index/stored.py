@@ -1,6 +1,6 @@
 """Pages that are stored, in a form that they are not stored in."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
@@ -10,6 +10,7 @@ from gateway.index.links import names_of, project_of
 from gateway.index.names import normalize
 from gateway.index.negotiation import Form, choose, takes_html
 from gateway.model import Page, Stream
+from gateway.storage.chunks import up_to
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
 
@@ -39,16 +40,13 @@ def unavailable(error: GatewayError) -> UpstreamBusyError:
 
 async def as_json(stream: Stream, key: str, wanted: Mapping[str, str], *, max_age: int) -> Page:
     """What a stored HTML page says, as JSON. `key` is the directory's, empty for the root."""
-    chunks, size = [], 0
     try:
-        async for chunk in stream.body or _nothing():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > _MAX_PAGE_BYTES:
-                raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+        content = await up_to(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
     finally:
         stream.close()
-    text = b"".join(chunks).decode("utf-8", "replace")
+    if len(content) > _MAX_PAGE_BYTES:
+        raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+    text = content.decode("utf-8", "replace")
     name = normalize(key.rstrip("/").rpartition("/")[2])
     body = pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))
     headers = {
@@ -57,8 +55,3 @@ async def as_json(stream: Stream, key: str, wanted: Mapping[str, str], *, max_ag
         "Cache-Control": f"max-age={max_age}",
     }
     return conditional(body, etag_of(body), headers, wanted)
-
-
-async def _nothing() -> AsyncIterator[bytes]:
-    return
-    yield b""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
 from gateway.errors import UpstreamError
+from gateway.storage.chunks import up_to
 from gateway.storage.connection import UpstreamConnection
 from gateway.storage.connector import Connector
 
@@ -57,15 +58,9 @@ class Upstream:
         return body
 
     async def _read_up_to(self, limit: int, first: bytes) -> bytes:
-        chunks = []
-        size = 0
-        async for chunk in self.body(first):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                break
+        body = await up_to(limit, self.body(first))
         self.close()
-        return b"".join(chunks)
+        return body
 
     def close(self) -> None:
         """Ends the transfer: the connection is kept if the body was read to its end, else it is closed."""
