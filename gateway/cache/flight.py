@@ -34,5 +34,10 @@ class Flight(Generic[T]):
 
     def _landed(self, key: Hashable, task: asyncio.Future[T]) -> None:
         del self._under_way[key], self._asking[key]
-        if not task.cancelled():
-            task.exception()  # it is seen, even if all who asked have gone
+        seen(task)  # even if all who asked have gone
+
+
+def seen(task: "asyncio.Future[T]") -> None:
+    """A done callback for what may fail with nobody to be told: asyncio need not log that."""
+    if not task.cancelled():
+        task.exception()

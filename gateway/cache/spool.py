@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 
+from gateway.cache.flight import seen
 from gateway.cache.openfile import OpenFile
 from gateway.errors import GatewayError, UpstreamError
 from gateway.model import FilePart
@@ -13,7 +14,26 @@ from gateway.model import FilePart
 _MAX_PENDING_BYTES = 2 * 1024 * 1024
 
 
-class Spool:
+class Passage:
+    """What a Spool and a Wake have in common: how much has come, whether that was all, and word of both."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._finished = False
+        self._error: GatewayError | None = None
+        self._news = asyncio.Event()
+
+    def fail(self, error: GatewayError) -> None:
+        """Readers get `error` instead of what is missing."""
+        self._error = error
+        self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+class Spool(Passage):
     """Written by one, to `finish` or `fail`; read by any number, each at its own pace.
 
     The last byte is held back until the end is known to be good: nobody takes for whole what turns out not to be.
@@ -21,15 +41,12 @@ class Spool:
 
     def __init__(self, file: OpenFile, on_write: Callable[[bytes], object] = lambda chunk: None) -> None:
         """`on_write` sees all bytes in order, in a thread."""
+        super().__init__()
         self.file = file
         self._on_write = on_write
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._writing: asyncio.Task[None] | None = None
-        self._size = 0
-        self._finished = False
-        self._error: GatewayError | None = None
-        self._news = asyncio.Event()
 
     @classmethod
     def temporary(cls) -> "Spool":
@@ -48,7 +65,7 @@ class Spool:
         self._pending_bytes += len(chunk)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_pending())
-            self._writing.add_done_callback(_seen)
+            self._writing.add_done_callback(seen)  # the next who writes is told; there may be none
         if self._pending_bytes > _MAX_PENDING_BYTES or self._writing.done():
             await self._written()
 
@@ -56,11 +73,6 @@ class Spool:
         """All of it has been given, and is good. Raises SpoolError."""
         await self._written()
         self._finished = True
-        self._tell()
-
-    def fail(self, error: GatewayError) -> None:
-        """Readers get `error` instead of the end."""
-        self._error = error
         self._tell()
 
     async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[FilePart]:
@@ -100,16 +112,6 @@ class Spool:
         while view:
             written = os.pwrite(self.file.descriptor, view, position)
             view, position = view[written:], position + written
-
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
-
-def _seen(task: "asyncio.Task[None]") -> None:
-    """The next who writes is told; there may be none."""
-    if not task.cancelled():
-        task.exception()
 
 
 class SpoolError(UpstreamError):

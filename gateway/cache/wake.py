@@ -4,26 +4,22 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 
-from gateway.cache.spool import SpoolError
-from gateway.errors import GatewayError
+from gateway.cache.spool import Passage, SpoolError
 
 # How far it may be ahead of the reader that is fastest.
 _LEAD_BYTES = 1024 * 1024
 
 
-class Wake:
+class Wake(Passage):
     """As a Spool, but only the last bytes are there. Whoever falls behind them, or comes too late, gets SpoolError."""
 
     def __init__(self, max_bytes: int) -> None:
+        super().__init__()
         self._max_bytes = max_bytes
         self._chunks: deque[bytes] = deque()
         self._dropped = 0  # chunks
         self._start = 0  # of the first chunk that is there
-        self._size = 0
         self._fastest = 0
-        self._finished = False
-        self._error: GatewayError | None = None
-        self._news = asyncio.Event()
         self._room = asyncio.Event()
 
     @property
@@ -47,11 +43,6 @@ class Wake:
         self._finished = True
         self._tell()
 
-    def fail(self, error: GatewayError) -> None:
-        """Readers get `error` where they are."""
-        self._error = error
-        self._tell()
-
     async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         """As they come, from the very start. Raises SpoolError, and what `fail` was told."""
         position = index = 0
@@ -71,7 +62,3 @@ class Wake:
                 raise self._error
             else:
                 await self._news.wait()
-
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import deque
 
+from gateway.cache.flight import seen
 from gateway.storage.body import Body
 from gateway.storage.pace import Pace
 
@@ -155,7 +156,7 @@ class _Part:
     def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            self._task.add_done_callback(_seen)
+            self._task.add_done_callback(seen)
             self._task = None
         if self.body is not None:
             self.body.close()
@@ -171,9 +172,3 @@ class _Part:
         count = min(count, self._reserved)
         self._reserved -= count
         self._window.give_back(count)
-
-
-def _seen(task: "asyncio.Task[None]") -> None:
-    """Of a part that nobody wants any more."""
-    if not task.cancelled():
-        task.exception()
