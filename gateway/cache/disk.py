@@ -128,21 +128,21 @@ class DiskCache:
             self.trouble(error)
             return None
 
-    def publish(self, key: str, incoming: Incoming, digest: "hashlib._Hash", found: CachedObject) -> DiskEntry | None:
-        """Shows an object that is written whole; `digest` is the SHA-256 that has seen it. None if it is no good."""
+    def publish(self, key: str, incoming: Incoming, digest: "hashlib._Hash", found: CachedObject) -> bool:
+        """Shows an object that is written whole, if it is good; `digest` is the SHA-256 that has seen it."""
         if found.sha256 not in (None, digest.hexdigest()):
             log.warning("%r is not kept: its SHA-256 is %s, and should be %s", key, digest.hexdigest(), found.sha256)
-            return None
+            return False
         name = self._name(key)
         facts = EntryFacts(self._id(key), found.etag, found.modified, found.headers)
         try:
             info = incoming.publish(self._path(name), end_of_entry(facts, digest))
         except OSError as error:
             self.trouble(error)
-            return None
+            return False
         entry = DiskEntry(incoming.file, facts, incoming.length, info.st_mtime, _identity(info), self._clock())
         self._know(key, name, entry)
-        return entry
+        return True
 
     def drop(self, incoming: Incoming) -> None:
         """The end of what `begin` gave, published or not."""

@@ -59,17 +59,10 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
         exchange.status = answer.status
         await reply.prepare(request)
         sender: FileSender | None = getattr(request.protocol, "file_sender", None)
-        if answer.parts is not None and sender is not None and "Content-Length" in answer.headers:
-            await _send_parts(request, sender, answer.parts, exchange)
+        if sender is not None and answer.parts is not None and "Content-Length" in answer.headers:
+            await _send_body(request, answer.parts, sender, exchange)
         elif answer.body is not None:
-            writer = cast(StreamWriter, request.writer)
-            async for chunk in answer.body:
-                if exchange.first_byte is None:
-                    exchange.first_byte = time.monotonic()
-                await writer.write(chunk, drain=False)
-                exchange.sent_bytes += len(chunk)
-                del chunk  # what the client is slow to take is held once, by the transport
-                await writer.drain()
+            await _send_body(request, answer.body, None, exchange)
         await request.writer.write_eof()
     except GatewayError as error:
         exchange.error = f"body broke off: {error}"
@@ -80,22 +73,23 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
     return reply
 
 
-async def _send_parts(
-    request: web.BaseRequest, sender: FileSender, parts: AsyncIterator[bytes | FilePart], exchange: Exchange
+async def _send_body(
+    request: web.BaseRequest, body: AsyncIterator[bytes | FilePart], sender: FileSender | None, exchange: Exchange
 ) -> None:
+    """`sender` is for parts of files, where there are any."""
     writer = cast(StreamWriter, request.writer)
-    async for part in parts:
+    async for part in body:
         if exchange.first_byte is None:
             exchange.first_byte = time.monotonic()
-        if isinstance(part, bytes):
-            await writer.write(part, drain=False)
-            exchange.sent_bytes += len(part)
-            del part
-            await writer.drain()
-        else:
-            await writer.drain()
+        if isinstance(part, FilePart):
+            assert sender is not None
             async for sent in sender.send(part):
                 exchange.sent_bytes += sent
+            continue
+        await writer.write(part, drain=False)
+        exchange.sent_bytes += len(part)
+        del part  # what the client is slow to take is held once, by the transport
+        await writer.drain()
 
 
 def _common(headers: dict[str, str], exchange: Exchange) -> dict[str, str]:

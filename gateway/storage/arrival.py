@@ -135,8 +135,7 @@ class DiskArrival(Arrival):
         super().__init__(key, found, stream, Spool(incoming.file, self._digest.update), reader, on_end)
 
     async def _keep(self) -> bool:
-        published = await asyncio.to_thread(self._disk.publish, self.key, self._incoming, self._digest, self.found)
-        return published is not None
+        return await asyncio.to_thread(self._disk.publish, self.key, self._incoming, self._digest, self.found)
 
     def _fail(self, error: GatewayError) -> None:
         super()._fail(error)

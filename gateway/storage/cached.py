@@ -15,7 +15,8 @@ from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.model import ObjectRequest, Stream
 from gateway.storage.arrival import Arrival
-from gateway.storage.known import InFile, answer, seconds
+from gateway.storage.conditions import seconds
+from gateway.storage.known import InFile, answer
 from gateway.storage.reader import ObjectReader
 from gateway.storage.underway import UnderWay, Unshared
 
@@ -108,36 +109,34 @@ class CachedReader:
         """From memory or disk; anew, if the disk has lost it. Not `cached` is what the storage was asked for now."""
         cache, source = "memory" if cached else "", None
         if found.body is None and request.method != "HEAD":
-            assert self._disk is not None
-            entry = self._disk.hot(request.key) or await asyncio.to_thread(self._disk.find, request.key)
+            entry = await self._on_disk(request.key)
             if entry is None or entry.facts.etag != found.etag:
                 self.memory.forget(request.key)
                 return await self._read_through(request)
             cache, source = "disk" if cached else "", InFile(entry.file)
         return answer(request, found, source, stale=stale, age=age, fresh_for=fresh_for, cache=cache)
 
+    async def _on_disk(self, key: str) -> DiskEntry | None:
+        assert self._disk is not None
+        return self._disk.hot(key) or await asyncio.to_thread(self._disk.find, key)
+
     async def _find(self, key: str) -> CachedObject | None:
         """What the disk has, which the storage is to be asked about before it is given out."""
-        assert self._disk is not None
-        entry = self._disk.hot(key) or await asyncio.to_thread(self._disk.find, key)
+        entry = await self._on_disk(key)
         if entry is None:
             return None
-        found = await asyncio.to_thread(self._loaded, entry)
-        if found is not None:
-            self.memory.put(key, found)
-        return found
-
-    def _loaded(self, entry: DiskEntry) -> CachedObject | None:
         facts, body = entry.facts, None
         if entry.size <= self._max_small:
             try:
-                body = read_file(entry.file.descriptor, entry.size, 0)
+                body = await asyncio.to_thread(read_file, entry.file.descriptor, entry.size, 0)
             except UpstreamError:
                 return None
             if len(body) != entry.size:
                 return None
         checked = self.memory.clock() - max(time.time() - entry.checked, 0)
-        return CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
+        found = CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
+        self.memory.put(key, found)
+        return found
 
     async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
         found = await self._fetching.once(request.key, lambda: self._fetch(request.key, known))
@@ -170,7 +169,7 @@ class CachedReader:
         if not etag.startswith('"') or size < 0:
             self.memory.forget(key)
             return self._under_way.unshared(key, stream)
-        modified = seconds(stream.headers.get("Last-Modified"))
+        modified = seconds(stream.headers.get("Last-Modified")) or 0  # without one, only the ETag counts
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
         if size > self._max_small:
             self.memory.forget(key)

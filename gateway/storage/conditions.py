@@ -32,11 +32,11 @@ def not_modified(headers: Mapping[str, str], *, etag: str, modified: int) -> boo
         # Strong comparison: a weak tag never matches.
         if if_match.strip() != "*" and etag not in _tags(if_match):
             raise PreconditionFailedError("If-Match does not hold")
-    elif (since := _seconds(headers.get("if-unmodified-since"))) is not None and modified > since:
+    elif (since := seconds(headers.get("if-unmodified-since"))) is not None and modified > since:
         raise PreconditionFailedError("If-Unmodified-Since does not hold")
     if (if_none_match := headers.get("if-none-match")) is not None:
         return if_none_match.strip() == "*" or etag in [tag.removeprefix("W/") for tag in _tags(if_none_match)]
-    since = _seconds(headers.get("if-modified-since"))
+    since = seconds(headers.get("if-modified-since"))
     return since is not None and modified <= since
 
 
@@ -66,14 +66,14 @@ def requested_part(headers: Mapping[str, str], *, etag: str, modified: int, size
 def _if_range_holds(if_range: str | None, etag: str, modified: int) -> bool:
     if if_range is None or if_range.strip() == etag:
         return True
-    return _seconds(if_range) == modified
+    return seconds(if_range) == modified
 
 
 def _tags(field: str) -> list[str]:
     return [tag.strip() for tag in field.split(",")]
 
 
-def _seconds(date: str | None) -> int | None:
+def seconds(date: str | None) -> int | None:
     """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None for what is none, which is to be ignored."""
     if date is None or (not date.rstrip().endswith(("GMT", "UTC")) and not date[-4:].isdigit()):
         return None

@@ -103,12 +103,13 @@ class FileStorage:
         return (self._prefix + key).split("/")
 
     def _fetch(self, request: ObjectRequest) -> Stream:
-        file = OpenFile(self._tree.open(self._names(request.key)))
+        file, stream = OpenFile(self._tree.open(self._names(request.key))), None
         try:
-            return self._stream(request, file)
-        except BaseException:
-            file.close()
-            raise
+            stream = self._stream(request, file)
+            return stream
+        finally:
+            if stream is None or stream.parts is None:
+                file.close()  # nothing of it is to be read any more
 
     def _stream(self, request: ObjectRequest, file: OpenFile) -> Stream:
         info = os.fstat(file.descriptor)
@@ -121,7 +122,6 @@ class FileStorage:
             "Accept-Ranges": "bytes",
         }
         if not_modified(request.headers, etag=etag, modified=modified):
-            file.close()
             return Stream(304, headers, None, nothing_to_close)
         part = requested_part(request.headers, etag=etag, modified=modified, size=info.st_size)
         start, stop = (part.start, part.stop) if part else (0, info.st_size)
@@ -131,13 +131,11 @@ class FileStorage:
             headers["Content-Range"] = part.content_range
         status = 206 if part else 200
         if request.method == "HEAD":
-            file.close()
             return Stream(status, headers, None, nothing_to_close)
         if stop - start <= _CONTENT_BYTES:  # it comes with the trip that opened it, and is sent along with the head
             content = read_file(file.descriptor, stop - start, start)
             if len(content) != stop - start:
                 raise UpstreamError("the file was cut short while it was read", code="FileSystem")
-            file.close()
             return Stream(status, headers, _once(content), nothing_to_close, content=content)
         parts = file.parts(start, stop)
         return Stream(status, headers, read_parts(parts), file.close, parts=parts)

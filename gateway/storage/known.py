@@ -1,7 +1,6 @@
 """Answers about objects that are known: what the conditions and the range of a request make of them."""
 
 from collections.abc import AsyncIterator, Callable
-from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from gateway.cache.memory import CachedObject
@@ -72,14 +71,6 @@ def answer(
     assert source is not None
     parts, close = source.read(start, stop)
     return Stream(status, headers, read_parts(parts), close, parts=parts, cache=cache)
-
-
-def seconds(date: str | None) -> int:
-    """An HTTP date in seconds since the epoch; 0 for what is no date: then only the ETag counts."""
-    try:
-        return int(parsedate_to_datetime(date or "").timestamp())
-    except (ValueError, OverflowError):
-        return 0
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
