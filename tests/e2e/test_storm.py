@@ -5,8 +5,6 @@ import gc
 import hashlib
 import os
 import random
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from gateway.app import Gateway
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import Answer, Behaviour, FaultyBucket, error
 
 OBJECTS = {
@@ -92,13 +91,6 @@ def on_loan(gateway: Gateway) -> dict[str, object]:
         "writes": cached._writes,
         "ahead": (gateway._prefetch.clients, len(gateway._prefetch._waiting), len(gateway._prefetch._running)),
     }
-
-
-async def eventually(holds: Callable[[], bool], found: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, found()
-        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("with_disk", [False, True])

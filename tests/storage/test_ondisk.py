@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from gateway.model import ObjectRequest, Stream
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway, StartProcess
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of
 from tests.support.http import RawAnswer, fetch
 from tests.test_workers import free_port
@@ -51,14 +51,8 @@ def coming(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "cache").rglob("*") if len(path.name) == 32]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  a directory tells nobody
-            await asyncio.sleep(0.005)
-
-
 async def until_kept(tmp_path: Path, count: int) -> None:
-    await until(lambda: len(kept(tmp_path)) == count)
+    await eventually(lambda: len(kept(tmp_path)) == count)
 
 
 async def test_a_large_object_is_fetched_once_and_then_comes_from_disk(
@@ -139,9 +133,9 @@ async def test_who_is_still_looking_on_the_disk_shares_what_has_begun_meanwhile(
     second = asyncio.ensure_future(get(gateway))
     await looked.wait()
     begin.set()
-    await until(lambda: under_way.arrival(WHEEL) is not None)
+    await eventually(lambda: under_way.arrival(WHEEL) is not None)
     found.set()
-    await until(lambda: len(faulty.requests) > 1 or under_way._arrivals[WHEEL]._readers == 2)
+    await eventually(lambda: len(faulty.requests) > 1 or under_way._arrivals[WHEEL]._readers == 2)
     go_on.set()
     assert (await first).body == (await second).body == LARGE
     assert len(faulty.requests) == 1
@@ -170,7 +164,7 @@ async def test_when_nobody_reads_any_more_nothing_is_fetched_or_left(
     await reader.readexactly(90_000)
     writer.transport.abort()
     await faulty.until(lambda: faulty.open_connections == 0)
-    await until(lambda: not coming(tmp_path))
+    await eventually(lambda: not coming(tmp_path))
     assert kept(tmp_path) == []
 
 

@@ -16,6 +16,7 @@ from gateway.storage.pace import Pace
 from gateway.storage.parallel import ParallelBody
 from gateway.storage.s3 import S3Storage
 from tests.storage.test_reader import Eager, storage_of
+from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
 
 MB = 1024 * 1024
@@ -119,9 +120,7 @@ async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
     for _ in range(2):
         while window(storage) == most:
             got += await anext(stream.body)
-        async with asyncio.timeout(10):
-            while window(storage) != most:  # noqa: ASYNC110  nobody tells
-                await asyncio.sleep(0.01)
+        await eventually(lambda: window(storage) == most)
     assert hashlib.sha256(got + await read(stream)).digest() == hashlib.sha256(LARGE).digest()
     await storage.close()
 
@@ -151,9 +150,7 @@ async def test_who_leaves_leaves_nothing_behind(faulty: FaultyBucket) -> None:
         for _ in range(count):
             await anext(stream.body)
         stream.close()
-        async with asyncio.timeout(10):
-            while storage._reached.client._busy or fetching():  # noqa: ASYNC110  nobody tells
-                await asyncio.sleep(0.01)
+        await eventually(lambda: not storage._reached.client._busy and not fetching())
         assert window(storage) == 4 * MB
     assert storage._reached.client._free._value == 1024
     await storage.close()
