@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable
 
+from gateway import executors
 from gateway.app import Gateway
 from gateway.config import Settings
 from gateway.ops import log as logs
@@ -20,6 +21,7 @@ def run(settings: Settings, *, started: Callable[[Gateway], None] = lambda gatew
 
 
 async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
+    executors.name_resolvers()
     gateway = Gateway(settings)
     stopping = stop_on_signals()
     try:

@@ -10,6 +10,7 @@ from types import FrameType
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from gateway import executors
 from gateway.app import Gateway
 from gateway.errors import ConfigError
 from gateway.serve import settle
@@ -40,6 +41,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, stopping.set)
+        executors.name_resolvers()
         gateway = Gateway(self.wsgi)
         # gunicorn takes SIGHUP for a reload: new workers, which know nothing yet, take the place of the old ones.
         gateway.refresh_all = lambda: os.kill(self.ppid, signal.SIGHUP)

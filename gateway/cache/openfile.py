@@ -1,11 +1,11 @@
 """An open file that several hold: it is closed when the last of them lets go."""
 
-import asyncio
 import os
 import weakref
 from collections.abc import AsyncIterator
 
 from gateway.errors import UpstreamError
+from gateway.executors import DISK
 from gateway.model import FilePart
 
 _CHUNK_BYTES = 256 * 1024
@@ -36,9 +36,7 @@ async def read_parts(parts: AsyncIterator[bytes | FilePart]) -> AsyncIterator[by
             continue
         position = part.start
         while position < part.stop:
-            chunk = await asyncio.to_thread(
-                read_file, part.descriptor, min(_CHUNK_BYTES, part.stop - position), position
-            )
+            chunk = await DISK.run(read_file, part.descriptor, min(_CHUNK_BYTES, part.stop - position), position)
             position += len(chunk)
             yield chunk
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from gateway.cache.flight import seen
 from gateway.cache.openfile import OpenFile
 from gateway.errors import GatewayError, UpstreamError
+from gateway.executors import DISK
 from gateway.model import FilePart
 
 # What comes while a write is under way is written next, at once, up to this; then who writes must wait.
@@ -98,7 +99,7 @@ class Spool(Passage):
         while self._pending:
             chunks, self._pending, self._pending_bytes = self._pending, [], 0
             try:
-                await asyncio.to_thread(self._write, chunks, self._size)
+                await DISK.run(self._write, chunks, self._size)
             except OSError as error:
                 raise SpoolError(f"a file can't be written: {error.strerror}", code="FileSystem") from error
             self._size += sum(map(len, chunks))

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote
 from cachetools import LRUCache
 
 from gateway.errors import GatewayError
+from gateway.executors import FOREIGN
 from gateway.index.metadata import WheelMetadata
 from gateway.index.names import normalize, parse
 from gateway.index.pages import Project
@@ -95,7 +96,7 @@ class Browse:
         try:
             async with self._rendering:
                 metadata = await self._wheels.metadata(self._root + item.key)
-                found = self._abouts[slot] = await asyncio.to_thread(about, metadata)
+                found = self._abouts[slot] = await FOREIGN.run(about, metadata)
         except (GatewayError, WheelError) as error:
             log.info("the page of %s has no README: %s", project.name, error)
             return About()

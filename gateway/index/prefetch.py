@@ -18,6 +18,7 @@ from cachetools import TTLCache
 from packaging.requirements import InvalidRequirement, Requirement
 
 from gateway.errors import GatewayError
+from gateway.executors import PAGES
 from gateway.index.names import Release, normalize, parse
 from gateway.model import Answer, ObjectRequest, Page, PageRequest, Stream
 from gateway.storage.chunks import up_to
@@ -115,7 +116,7 @@ class Prefetch:
             return _close(answer)
         project = normalize(posixpath.basename(key.rstrip("/")))
         # The root's page has projects in place of files.
-        for wheel in await asyncio.to_thread(lambda: newest_wheels(project, json.loads(answer.body).get("files", ()))):
+        for wheel in await PAGES.run(lambda: newest_wheels(project, json.loads(answer.body).get("files", ()))):
             metadata = _resolve(key, wheel) + _METADATA
             self._add(metadata, lambda metadata=metadata: self._follow_metadata(key, metadata))  # type: ignore[misc]
         return None

@@ -12,6 +12,7 @@ from cachetools import TTLCache
 
 from gateway.cache.aged import Aged, AgedCache
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.executors import FOREIGN
 from gateway.index.foreign import parse_page
 from gateway.index.pages import Project
 from gateway.storage.chunks import up_to
@@ -115,7 +116,7 @@ class RemoteIndex:
         content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
         body = await _body(answer, _MAX_PAGE_BYTES)
         try:
-            page = await asyncio.to_thread(_parse, name, url, content_type, encoding, body)
+            page = await FOREIGN.run(_parse, name, url, content_type, encoding, body)
         except ValueError as error:
             raise UpstreamError(f"the page {url!r} can't be read: {error}", public=_PUBLIC) from error
         return _Version(page, answer.headers.get("etag", ""))

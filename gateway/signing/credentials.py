@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from gateway.errors import CredentialsError
+from gateway.executors import AWS
 from gateway.model import Credentials
 
 Loader: TypeAlias = Callable[[], Credentials]
@@ -123,7 +124,7 @@ class CredentialSource:
     async def _load_once(self) -> Credentials:
         previous = self._current
         try:
-            loaded = await asyncio.to_thread(self._load)
+            loaded = await AWS.run(self._load)
         except CredentialsError as error:
             self._settled_until = self._clock() + _RELOAD_PAUSE_SECONDS
             self._last_error = error

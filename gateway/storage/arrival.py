@@ -10,6 +10,7 @@ from gateway.cache.memory import CachedObject
 from gateway.cache.spool import Spool, SpoolError
 from gateway.cache.wake import Wake
 from gateway.errors import GatewayError, UpstreamError
+from gateway.executors import ROOM
 from gateway.model import Stream
 from gateway.storage.known import Parts
 from gateway.storage.parallel import Window
@@ -135,7 +136,7 @@ class DiskArrival(Arrival):
         super().__init__(key, found, stream, Spool(incoming.file, self._digest.update), reader, on_end)
 
     async def _keep(self) -> bool:
-        return await asyncio.to_thread(self._disk.publish, self.key, self._incoming, self._digest, self.found)
+        return await ROOM.run(self._disk.publish, self.key, self._incoming, self._digest, self.found)
 
     def _fail(self, error: GatewayError) -> None:
         super()._fail(error)
@@ -143,7 +144,7 @@ class DiskArrival(Arrival):
             self._disk.trouble(error)
 
     def _drop(self) -> None:
-        asyncio.get_running_loop().run_in_executor(None, self._disk.drop, self._incoming)
+        ROOM.run(self._disk.drop, self._incoming)
 
 
 class _Reading:

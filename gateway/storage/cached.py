@@ -13,6 +13,7 @@ from gateway.cache.openfile import read_file
 from gateway.config import CacheSettings
 from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.executors import DISK, ROOM
 from gateway.model import ObjectRequest, Stream
 from gateway.storage.arrival import Arrival
 from gateway.storage.conditions import seconds
@@ -118,7 +119,7 @@ class CachedReader:
 
     async def _on_disk(self, key: str) -> DiskEntry | None:
         assert self._disk is not None
-        return self._disk.hot(key) or await asyncio.to_thread(self._disk.find, key)
+        return self._disk.hot(key) or await DISK.run(self._disk.find, key)
 
     async def _find(self, key: str) -> CachedObject | None:
         """What the disk has, which the storage is to be asked about before it is given out."""
@@ -128,7 +129,7 @@ class CachedReader:
         facts, body = entry.facts, None
         if entry.size <= self._max_small:
             try:
-                body = await asyncio.to_thread(read_file, entry.file.descriptor, entry.size, 0)
+                body = await DISK.run(read_file, entry.file.descriptor, entry.size, 0)
             except UpstreamError:
                 return None
             if len(body) != entry.size:
@@ -189,14 +190,14 @@ class CachedReader:
         if disk is None or body is None or not disk.takes(found.size) or self._writes >= _MAX_WRITES:
             return
         self._writes += 1
-        self._run(asyncio.to_thread(disk.put, key, found, body)).add_done_callback(self._written)
+        self._run(ROOM.run(disk.put, key, found, body)).add_done_callback(self._written)
 
     def _written(self, task: "asyncio.Future[object]") -> None:
         self._writes -= 1
 
     def _remove(self, key: str) -> None:
         if self._disk is not None:
-            self._run(asyncio.to_thread(self._disk.remove, key))
+            self._run(DISK.run(self._disk.remove, key))
 
     def _run(self, work: Awaitable[object]) -> "asyncio.Future[object]":
         """In the background, until `close`."""

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from gateway.cache.openfile import OpenFile, read_file, read_parts
 from gateway.errors import NotFoundError, UpstreamError
+from gateway.executors import DISK
 from gateway.model import ObjectRequest, Stream, nothing_to_close
 from gateway.storage.base import Children, Facts, StoredObject
 from gateway.storage.conditions import not_modified, requested_part
@@ -56,7 +57,7 @@ class FileStorage:
         return None
 
     async def fetch(self, request: ObjectRequest) -> Stream:
-        return await asyncio.to_thread(self._fetch, request)
+        return await DISK.run(self._fetch, request)
 
     async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> None:
         """There is none."""
@@ -75,17 +76,17 @@ class FileStorage:
             await _to_its_end(file.discard)
 
     async def delete(self, key: str) -> None:
-        await asyncio.to_thread(remove, self._tree.root, self._names(key))
+        await DISK.run(remove, self._tree.root, self._names(key))
 
     async def is_directory(self, key: str) -> bool:
-        return await asyncio.to_thread(self._has_entries, key)
+        return await DISK.run(self._has_entries, key)
 
     async def check(self) -> dict[str, str]:
-        await asyncio.to_thread(lambda: os.close(self._tree.open(())))
+        await DISK.run(lambda: os.close(self._tree.open(())))
         return {"backend": "file", "dir": str(self._tree.root)}
 
     async def children(self, prefix: str = "") -> Children:
-        files, folders = await asyncio.to_thread(self._tree.children, self._names(prefix)[:-1])
+        files, folders = await DISK.run(self._tree.children, self._names(prefix)[:-1])
         objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
         return Children(tuple(objects), tuple(folders))
 
@@ -95,7 +96,7 @@ class FileStorage:
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         found = islice(self._tree.walk(self._prefix + prefix), limit)
-        while batch := await asyncio.to_thread(lambda: [*islice(found, _LISTING_BATCH)]):
+        while batch := await DISK.run(lambda: [*islice(found, _LISTING_BATCH)]):
             for path, info in batch:
                 yield StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
 
@@ -159,7 +160,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
 
 async def _to_its_end(work: Callable[[], T]) -> T:
     """In a thread. Who is cancelled waits for it: a descriptor that it writes to must not be closed meanwhile."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
+    task = asyncio.ensure_future(DISK.run(work))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

@@ -8,6 +8,7 @@ from gateway.cache.disk import DiskCache
 from gateway.config import CacheSettings, ParallelSettings, StorageSettings
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.executors import AWS
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.storage import cloudfront
@@ -91,7 +92,7 @@ class S3Storage:
         for failed in credentials:
             if isinstance(failed, BaseException):
                 log.error("%s", failed)  # they may come later; /ready says so meanwhile
-        self._reach = reached = await asyncio.to_thread(
+        self._reach = reached = await AWS.run(
             reach,
             settings,
             endpoint,
@@ -237,4 +238,4 @@ class S3Storage:
         return "/" + encode_key(self._layout.object_name(key))
 
     async def _resolve(self, region: str | None) -> Endpoint:
-        return await asyncio.to_thread(resolve, self._settings, region)
+        return await AWS.run(resolve, self._settings, region)

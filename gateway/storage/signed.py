@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import sha256
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.executors import HASH
 from gateway.model import Credentials, Endpoint
 from gateway.signing.credentials import CredentialSource
 from gateway.signing.scheme import Scheme
@@ -229,7 +230,7 @@ class SignedClient:
 async def _hash(body: bytes) -> str:
     if len(body) <= _HASH_IN_THREAD_BYTES:
         return sha256(body).hexdigest()
-    return await asyncio.to_thread(lambda: sha256(body).hexdigest())
+    return await HASH.run(lambda: sha256(body).hexdigest())
 
 
 def _pause(attempt: int) -> float:

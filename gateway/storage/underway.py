@@ -7,6 +7,7 @@ from functools import partial
 
 from gateway.cache.disk import DiskCache
 from gateway.cache.memory import CachedObject
+from gateway.executors import ROOM
 from gateway.model import Stream
 from gateway.storage.arrival import Arrival, DiskArrival, PassingArrival
 from gateway.storage.reader import ObjectReader
@@ -41,7 +42,7 @@ class UnderWay:
         disk, window = self._disk, self._reader.window
         if disk is not None and disk.takes(found.size):
             try:
-                incoming = await asyncio.to_thread(disk.begin, found.size)
+                incoming = await ROOM.run(disk.begin, found.size)
             except BaseException:
                 stream.close()
                 raise

@@ -1,0 +1,47 @@
+"""Threads for work that would hold up the event loop: an executor for each kind, so that none starves another.
+
+The loop's default executor is left to `loop.getaddrinfo`: nothing else may run there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_RESOLVER_THREADS = 16
+
+
+class Executor:
+    """A bounded number of threads, started as they are needed and kept until the process ends."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.threads = threads
+        self._pool = ThreadPoolExecutor(threads, f"gateway-{name}")
+
+    def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
+        """Starts `work` as soon as a thread is free, whether or not the result is awaited. Cancelling the result takes
+        `work` out of the queue; once it runs, it runs to its end."""
+        return asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
+
+
+# Reads and writes of files: short, unless the disk is slow.
+DISK = Executor("disk", 8)
+# Begins and ends entries of the disk cache: may wait for the lock of another process.
+ROOM = Executor("room", 4)
+# Reads or hashes whole files: long, and bound by the processor.
+HASH = Executor("hash", 2)
+# Renders, compresses and parses our own pages.
+PAGES = Executor("pages", 2)
+# Parses what others made: wheels, pages of other indexes.
+FOREIGN = Executor("foreign", 4)
+# botocore: credentials and endpoints, which may take files, processes and the network.
+AWS = Executor("aws", 4)
+
+
+def name_resolvers() -> None:
+    """Gives the running loop the threads in which it resolves names. Call once for a loop, before it resolves any."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, "gateway-dns"))
