@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +29,7 @@ def storage(root: Path) -> FileStorage:
 
 @pytest.fixture(autouse=True)
 async def no_descriptor_stays_open() -> AsyncIterator[None]:
+    gc.collect()  # what other tests have left must not be closed meanwhile
     before = len(os.listdir("/proc/self/fd"))
     yield
     assert len(os.listdir("/proc/self/fd")) == before
