@@ -88,13 +88,13 @@ class Gateway:
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
-        wheels = WheelMetadata(self.storage, max_age=settings.index.max_age)
+        wheels = WheelMetadata(self.storage)
         self.facts = FactBook(self.storage, root, wheels, compute=settings.index.compute_hashes)
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()
         self._fetched: FetchedFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
-            self._fetched = FetchedFiles(self.storage, self.fallback, root, max_age=settings.index.max_age)
+            self._fetched = FetchedFiles(self.storage, self.fallback, root)
         self.refresh_all = self.refresh  # where there are other workers, theirs too
         self._index = Index(
             self.storage,
@@ -103,7 +103,7 @@ class Gateway:
             fetched=self._fetched,
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
-            max_age=settings.index.max_age,
+            immutable_files=settings.cache.immutable_files,
         )
         self._prefetch = self._build_prefetch()
         self._caller = CallerAddress(server.trusted_proxies)
@@ -231,7 +231,7 @@ class Gateway:
             releases,
             browse,
             root,
-            max_age=self.settings.index.max_age,
+            max_age=self.settings.fallback.max_age,
             refresh=self.settings.index.refresh,
         )
 

@@ -169,11 +169,12 @@ class IndexSettings(Section):
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
     )
-    max_age: int = Field(30, ge=0, description="Seconds that clients may keep a generated page without asking")
     tracks: ProjectUrls = Field(
-        {}, description="Of which projects of other indexes ours are copies, by project (PEP 708)"
+        {}, description="Of which projects of other indexes ours are copies, by project (PEP 708, rejected in 2026)"
     )
-    alternate_locations: ProjectUrls = Field({}, description="Where else ours are, by project (PEP 708)")
+    alternate_locations: ProjectUrls = Field(
+        {}, description="Where else ours are, by project (PEP 708, rejected in 2026)"
+    )
 
 
 class FallbackSettings(Section):
@@ -188,6 +189,9 @@ class FallbackSettings(Section):
         False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
     )
     disallow: Words = Field([], description="Projects that are never looked for there: names or patterns like acme-*")
+    max_age: int = Field(
+        0, ge=0, description="Seconds that clients may keep its pages without asking; 0: they ask each time"
+    )
 
 
 class CacheSettings(Section):
@@ -211,6 +215,9 @@ class CacheSettings(Section):
     )
     ttl_missing: NonNegativeSeconds = Field(5.0, description="Seconds that an object's absence is believed")
     allow_bypass: bool = Field(False, description="Let clients have Cache-Control: no-cache honoured")
+    immutable_files: bool = Field(
+        False, description="Package files never change under their names: clients may keep them for a year unasked"
+    )
     prefetch: bool = Field(
         False, description="When an installer asks for a page, fetch ahead what it is likely to ask for next"
     )

@@ -70,7 +70,11 @@ class Fallback:
         return bool(releases) and all(there.get(name) == size for name, size in releases)
 
     def shown(self, project: Project, up: str) -> Project:
-        """As we show it: `up` leads from the page to the root, below which its files are had from us."""
+        """As we show it: `up` leads from the page to the root, below which its files are had from us.
+
+        What an index says of other indexes (PEP 708) is for the gateway's own settings to say.
+        """
+        project = replace(project, tracks=(), alternate_locations=())
         if self.redirects:
             return project
         return replace(project, files=tuple(self._through_us(project.name, file, up) for file in project.files))

@@ -42,12 +42,11 @@ class _Arrival:
 class FetchedFiles:
     """What the storage does not have and the other index does."""
 
-    def __init__(self, storage: Storage, fallback: Fallback, root: str, *, max_age: int) -> None:
+    def __init__(self, storage: Storage, fallback: Fallback, root: str) -> None:
         """`root` is the key below which projects are, with its slash."""
         self._storage = storage
         self._fallback = fallback
         self._root = root
-        self._max_age = max_age
         self._arrivals: dict[str, _Arrival] = {}
         self._opening = Flight[_Arrival]()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,8 +88,7 @@ class FetchedFiles:
             if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
                 raise UpstreamError(f"the metadata of {file.url!r} has another hash than its page says")
             self._metadata[file.url] = body
-        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": f"max-age={self._max_age}"}
-        return Page(200, body, headers)
+        return Page(200, body, {"Content-Type": "text/plain; charset=utf-8"})
 
     async def _head(self, file: File) -> Stream:
         length = str(file.size) if file.size is not None else None

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from gateway.edge.headers import as_html
+from gateway.edge.headers import as_html, is_package_file
 from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import stored
 from gateway.index.fetched import FetchedFiles
+from gateway.index.freshness import IMMUTABLE, REVALIDATE, with_default
 from gateway.index.metadata import WheelMetadata
 from gateway.index.site import Site
-from gateway.model import Answer, ObjectRequest, PageRequest, Redirect, Stream
+from gateway.model import Answer, ObjectRequest, Page, PageRequest, Redirect, Stream
 from gateway.storage.base import Storage
 
 
@@ -26,14 +27,14 @@ class Index:
         fetched: FetchedFiles | None,
         mode: str,
         index_document: str,
-        max_age: int,
+        immutable_files: bool,
     ) -> None:
         """`mode` is auto, static, generated or off."""
         self._storage = storage
         self._site = site
         self._mode = mode
         self._index_document = index_document
-        self._max_age = max_age
+        self._immutable_files = immutable_files
         self._wheels = wheels
         self._fetched = fetched
 
@@ -64,6 +65,16 @@ class Index:
 
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is made or fetched in its place. Raises NotFoundError where there is neither."""
+        answer = await self._file(request)
+        if isinstance(answer, Redirect):
+            return answer
+        if self._immutable_files and is_package_file(request.key):
+            return replace(answer, headers=with_default(answer.headers, IMMUTABLE))
+        if isinstance(answer, Page):
+            return replace(answer, headers=with_default(answer.headers, REVALIDATE))
+        return answer
+
+    async def _file(self, request: ObjectRequest) -> Answer:
         alias = self._site.alias(request.key) if self._site is not None else None
         requests = [request] if alias is None else [request, replace(request, key=alias)]
         absent: NotFoundError | None = None
@@ -89,9 +100,7 @@ class Index:
         if self._mode == "off" or not stored.wants_json(request.accept, request.query):
             return await self._fetch(request.method, key, request.wanted, request.bypass)
         page = await self._fetch("GET", key, {}, request.bypass)
-        return (
-            await stored.as_json(page, key, request.wanted, max_age=self._max_age) if isinstance(page, Stream) else page
-        )
+        return await stored.as_json(page, key, request.wanted) if isinstance(page, Stream) else page
 
     async def _fetch(self, method: str, key: str, wanted: Mapping[str, str], bypass: bool) -> Stream | Redirect:
         """A directory's index document, else the object that is named like the directory itself."""
@@ -106,5 +115,8 @@ class Index:
                 answer.close()
                 raise NotFoundError("only an empty folder marker") from None
         if isinstance(answer, Stream):
-            answer.headers = as_html(answer.headers)
+            # Without a Cache-Control, a client might guess a lifetime from Last-Modified (RFC 9111, 4.2.2).
+            answer.headers = with_default(as_html(answer.headers), REVALIDATE)
+            if self._mode != "off":
+                answer.headers = stored.negotiated(answer.headers)
         return answer

@@ -22,9 +22,8 @@ log = logging.getLogger("gateway.index")
 class WheelMetadata:
     """Reads kilobytes of a gigabyte wheel, once for each version of the object."""
 
-    def __init__(self, storage: Storage, *, max_age: int) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._max_age = max_age
         self._known: LRUCache[tuple[str, str], bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
         self._reading = Flight[bytes]()
 
@@ -38,8 +37,7 @@ class WheelMetadata:
         except WheelError as error:
             log.warning("the metadata of %r can't be read: %s", wheel, error)
             return None
-        headers = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": f"max-age={self._max_age}"}
-        return conditional(body, etag_of(body), headers, wanted)
+        return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, wanted)
 
     async def metadata(self, wheel: str) -> bytes:
         """METADATA of the wheel with this key. Raises WheelError, and what reading it raises."""

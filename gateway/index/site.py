@@ -11,6 +11,7 @@ from gateway.index import pages
 from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog, Files, Projects
 from gateway.index.conditional import conditional
+from gateway.index.freshness import REVALIDATE, for_seconds
 from gateway.index.names import normalize
 from gateway.index.negotiation import Form, choose, encoding_for, is_browser
 from gateway.index.pages import Project
@@ -36,7 +37,8 @@ class Site:
         max_age: int,
         refresh: float,
     ) -> None:
-        """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds."""
+        """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds. `max_age` is
+        for how many seconds clients may keep what is the other index's alone."""
         self._refresh = refresh
         self._browse = browse
         self._catalog = catalog
@@ -129,7 +131,11 @@ class Site:
             self._releases.version(sources, request.base_url),
             lambda: render(self._releases.project(sources, up, request.base_url)),
         )
-        return self._answer(request, form, page, sources.all)
+        return self._answer(request, form, page, sources.all, max_age=self._max_age_of(sources))
+
+    def _max_age_of(self, sources: Sources) -> int:
+        """A new release of our own must never be hidden by a page that a client keeps."""
+        return self._max_age if sources.ours is None else 0
 
     def _route(self, key: str) -> tuple[str | None, str]:
         """The project of a page, None for the root's; and what leads from the page to the root."""
@@ -154,7 +160,7 @@ class Site:
             version,
             lambda: browse.project(project, about, request.base_url),
         )
-        return self._answer(request, Form.HTML, page, sources.all, browse.headers)
+        return self._answer(request, Form.HTML, page, sources.all, browse.headers, max_age=self._max_age_of(sources))
 
     def _for_people(self, request: PageRequest, form: Form) -> Browse | None:
         """What makes pages for people, if it is one who asks: installers never say that they take XHTML."""
@@ -170,11 +176,13 @@ class Site:
         page: Rendered,
         sources: Sequence[Aged[Files] | Aged[Project] | Aged[Projects]],
         more_headers: Mapping[str, str] = MappingProxyType({}),
+        *,
+        max_age: int = 0,
     ) -> Page:
         headers = {
             "Content-Type": form.value,
             "Vary": "Accept, Accept-Encoding",
-            "Cache-Control": f"max-age={self._max_age}",
+            "Cache-Control": for_seconds(max_age),
             **more_headers,
         }
         if page.encoding is not None:
@@ -185,6 +193,6 @@ class Site:
             headers |= {
                 "Warning": '110 - "Response is Stale"',
                 "Age": str(int(max(source.age for source in sources))),
-                "Cache-Control": "no-cache",
+                "Cache-Control": REVALIDATE,
             }
         return conditional(page.body, page.etag, headers, request.wanted, fresh_for)

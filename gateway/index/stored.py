@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
 from gateway.index import pages
 from gateway.index.conditional import conditional, etag_of
+from gateway.index.freshness import REVALIDATE
 from gateway.index.links import names_of, project_of
 from gateway.index.names import normalize
 from gateway.index.negotiation import Form, choose, takes_html
@@ -38,7 +39,15 @@ def unavailable(error: GatewayError) -> UpstreamBusyError:
     return UpstreamBusyError(error.detail, code=error.code, upstream_status=error.upstream_status)
 
 
-async def as_json(stream: Stream, key: str, wanted: Mapping[str, str], *, max_age: int) -> Page:
+def negotiated(headers: dict[str, str]) -> dict[str, str]:
+    """Headers of a stored page, at whose URL its JSON is too: caches must tell clients apart (RFC 9110, 12.5.5)."""
+    fields = [field.strip() for field in headers.get("Vary", "").split(",") if field.strip()]
+    if "*" in fields or "accept" in map(str.lower, fields):
+        return headers
+    return {**headers, "Vary": ", ".join([*fields, "Accept"])}
+
+
+async def as_json(stream: Stream, key: str, wanted: Mapping[str, str]) -> Page:
     """What a stored HTML page says, as JSON. `key` is the directory's, empty for the root."""
     try:
         content = await up_to(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
@@ -52,6 +61,6 @@ async def as_json(stream: Stream, key: str, wanted: Mapping[str, str], *, max_ag
     headers = {
         "Content-Type": Form.JSON_V1.value,
         "Vary": "Accept, Accept-Encoding",
-        "Cache-Control": f"max-age={max_age}",
+        "Cache-Control": REVALIDATE,
     }
     return conditional(body, etag_of(body), headers, wanted)
