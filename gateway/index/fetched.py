@@ -13,14 +13,13 @@ from gateway.cache.openfile import read_parts
 from gateway.cache.spool import Spool
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.index.fallback import Fallback
-from gateway.index.names import is_hidden, normalize
+from gateway.index.names import METADATA, is_release_of, normalize
 from gateway.index.pages import File
 from gateway.model import Answer, ObjectRequest, Page, Stream, nothing_to_close
 from gateway.storage.base import Storage
 from gateway.storage.client import Upstream
 
 KEPT_APART = ".mirror/"
-_METADATA = ".metadata"
 _MAX_METADATA_BYTES = 8 * 1024 * 1024
 _METADATA_CACHE_BYTES = 16 * 1024 * 1024
 _MAX_FETCHES = 32
@@ -57,16 +56,15 @@ class FetchedFiles:
         """None where the other index is not asked. Raises NotFoundError if it has no such file, and what keeps it
         from being fetched."""
         folder, _, name = request.key.removeprefix(self._root).partition("/")
-        # What has no suffix is no file, but may be a page without its slash.
-        if not request.key.startswith(self._root) or "." not in name or "/" in name or is_hidden(name):
+        project, wanted = normalize(folder), name.removesuffix(METADATA)
+        # Of another index there are releases and their metadata: it has no say on pages, yanks or hashes.
+        if not request.key.startswith(self._root) or not is_release_of(project, wanted):
             return None
-        project = normalize(folder)
         if not await self._fallback.covers_file(project):
             return None
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
         with suppress(NotFoundError):
             return await self._storage.fetch(replace(request, key=key))
-        wanted = name.removesuffix(_METADATA)
         files = (await self._fallback.remote.project(project)).value.files
         file = next((file for file in files if file.name == wanted), None)
         if file is None or (wanted != name and not file.has_metadata):
@@ -84,7 +82,7 @@ class FetchedFiles:
     async def _metadata_page(self, file: File) -> Page:
         body = self._metadata.get(file.url)
         if body is None:
-            body = await self._fallback.remote.read(file.url + _METADATA, _MAX_METADATA_BYTES)
+            body = await self._fallback.remote.read(file.url + METADATA, _MAX_METADATA_BYTES)
             if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
                 raise UpstreamError(f"the metadata of {file.url!r} has another hash than its page says")
             self._metadata[file.url] = body

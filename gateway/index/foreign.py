@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from gateway.index.links import base_of, project_of
-from gateway.index.names import is_hidden
+from gateway.index.names import is_release_of
 from gateway.index.pages import File, Project
 
 _HEX = re.compile(r"[0-9A-Fa-f]{16,128}")
@@ -21,7 +21,8 @@ _HEX = re.compile(r"[0-9A-Fa-f]{16,128}")
 def parse_page(name: str, url: str, content_type: str, text: str) -> Project:
     """The page of the project with this normalised name, which is at `url`; the URLs of its files are absolute.
 
-    Files whose names or URLs are unfit are left out. Raises ValueError for what is no page.
+    Only releases of this very project are in it, by the files' own names: whatever else the page lists would be shown,
+    and kept, as what it claims to be. Raises ValueError for what is no page.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/vnd.pypi.simple.v1+json":
@@ -32,7 +33,7 @@ def parse_page(name: str, url: str, content_type: str, text: str) -> Project:
     else:
         raise ValueError(f"it is {kind or 'of no type'}, not JSON or HTML")
     files = (replace(file, url=_joined(url, file.url)) for file in project.files)
-    return replace(project, files=tuple(file for file in files if file.url and _is_fit(file.name)))
+    return replace(project, files=tuple(file for file in files if file.url and is_release_of(name, file.name)))
 
 
 def _joined(base: str, url: str) -> str:
@@ -42,10 +43,6 @@ def _joined(base: str, url: str) -> str:
         return joined if urlsplit(joined).scheme in ("http", "https") else ""
     except ValueError:
         return ""
-
-
-def _is_fit(name: str) -> bool:
-    return bool(name) and "/" not in name and not is_hidden(name)
 
 
 def _project(name: str, page: Any) -> Project:

@@ -23,9 +23,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LEGACY_SUFFIXES = (".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
 _EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
 _INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*)?\.(?:exe|msi|rpm|dmg)")
+_STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+# No file system has longer names.
+_MAX_FILENAME = 255
+METADATA = ".metadata"
 # What lies beside a file and tells of it.
 PROVENANCE = ".provenance"
-COMPANIONS = (".metadata", PROVENANCE, ".sha256", ".yanked", ".asc", ".sig")
+COMPANIONS = (METADATA, PROVENANCE, ".sha256", ".yanked", ".asc", ".sig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,12 @@ def is_project_name(name: str) -> bool:
 
 
 def parse(filename: str) -> Release | None:
-    """None for what is no wheel, sdist, egg or installer."""
+    """None for what is no wheel, sdist, egg or installer. Tags of wheels are not looked at."""
     try:
+        if len(filename) > _MAX_FILENAME:
+            return None
         if filename.endswith(".whl"):
-            name, version, _, _ = parse_wheel_filename(filename)
+            name, version, _, _ = parse_wheel_filename(_with_plain_tags(filename))
             return Release(name, version)
         if filename.endswith((".tar.gz", ".zip")):
             name, version = parse_sdist_filename(filename)
@@ -64,6 +70,19 @@ def parse(filename: str) -> Release | None:
         return Release(normalize(match[1]), Version(match[2])) if match else None
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None
+
+
+def is_release_of(project: str, filename: str) -> bool:
+    """Whether the file is a release of the project with this normalised name, by the file's own name, which is strictly
+    one: `parse` lets slashes and line breaks pass in the parts that tell neither project nor version."""
+    release = parse(filename) if _STRICT.fullmatch(filename) else None
+    return release is not None and release.project == project
+
+
+def _with_plain_tags(wheel: str) -> str:
+    """Compressed tags stand for their product: 250 characters can be many thousand tags, which nobody here asks for."""
+    front, *tags = wheel.removesuffix(".whl").rsplit("-", 3)
+    return f"{front}-py3-none-any.whl" if len(tags) == 3 and all(tags) else ""
 
 
 def is_hidden(filename: str) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.model import Endpoint
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage import listing
@@ -103,7 +103,10 @@ class Bucket:
         most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
         query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
         answer = await self._client.send("GET", self._path, query=canonical_query(query))
-        return listing.parse(await answer.upstream.read_listing(answer.first))
+        page = listing.parse(await answer.upstream.read_listing(answer.first))
+        if token is not None and page.next_token == token:
+            raise UpstreamError("the listing comes to no end: its next page has the same token")
+        return page
 
 
 def _configuration(endpoint: Endpoint) -> bytes:

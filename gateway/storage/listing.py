@@ -64,7 +64,9 @@ def parse(body: bytes) -> ListingPage:
             for item in root.iter(f"{namespace}Contents")
         ]
         folders = [key(item, "Prefix") for item in root.iter(f"{namespace}CommonPrefixes")]
-        truncated = text(root, "IsTruncated") == "true"
-        return ListingPage(objects, folders, text(root, "NextContinuationToken") or None if truncated else None)
-    except (ElementTree.ParseError, ValueError) as error:
+        token = text(root, "NextContinuationToken") if text(root, "IsTruncated") == "true" else None
+        if token == "":
+            raise ValueError("it is truncated, but has no NextContinuationToken")
+        return ListingPage(objects, folders, token)
+    except (ElementTree.ParseError, ValueError, OverflowError) as error:
         raise UpstreamError(f"the listing can't be read: {error}") from error

@@ -141,6 +141,36 @@ async def test_a_name_that_is_disallowed_never_falls_through(
     assert public.requests == []
 
 
+@pytest.mark.parametrize("always", ["false", "true"])
+@pytest.mark.parametrize("mode", ["cache", "mirror"])
+async def test_nothing_but_releases_of_the_project_is_shown_fetched_or_kept(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    mode: str,
+    always: str,
+) -> None:
+    """A page of public-lib that lists acme-lib's 99.0 would put it into our flat bucket's acme-lib."""
+    planted = {EVIL, "index.html", f"{NAME}.yanked", f"{NAME}.sha256", f"{NAME}.provenance", "public_lib-3.0-1%2Fx.whl"}
+    public.projects["public-lib"] |= dict.fromkeys(planted, b"evil")
+    public.projects["acme-lib"] |= dict.fromkeys(["index.html", f"{OURS}.yanked", f"{OURS}.sha256"], b"evil")
+    faulty.objects = {OURS: OUR_CONTENT}
+    before = dict(faulty.objects)
+    flat = {"index.layout": "flat", "fallback.always_show_upstream": always}
+    gateway = await start_gateway(settings | flat | {"fallback.mode": mode})
+    assert set(await page(gateway)) == {NAME, OLD}
+    assert set(await page(gateway, "/simple/acme-lib/")) == ({OURS, EVIL} if always == "true" else {OURS})
+    for name in planted:
+        for path in (f"/public-lib/{name}", f"/simple/public-lib/{name}"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+    for name in ("index.html", f"{OURS}.yanked", f"{OURS}.sha256"):
+        assert (await get(gateway, f"/acme-lib/{name}")).status == 404
+    await gateway.stop()
+    assert public.asked("/files/") == 0
+    assert faulty.objects == before
+
+
 async def test_what_is_ours_can_t_be_known_while_the_bucket_is_down(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
 ) -> None:

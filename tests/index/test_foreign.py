@@ -2,12 +2,14 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.index.foreign import parse_page
+from gateway.index.names import parse
 
 JSON = "application/vnd.pypi.simple.v1+json"
 URL = "https://index.example/simple/p/"
@@ -71,7 +73,29 @@ NAMES = st.sampled_from(
 @given(st.lists(st.dictionaries(NAMES, JUNK)), JUNK, JUNK)
 def test_no_field_breaks_it(files: list[dict[str, Any]], versions: Any, status: Any) -> None:
     project = parse_page("p", URL, JSON, page(files=files, versions=versions, **{"project-status": status}))
-    assert all(file.url.startswith(("http://", "https://")) and "/" not in file.name for file in project.files)
+    assert all(file.url.startswith(("http://", "https://")) for file in project.files)
+
+
+FILENAMES = st.one_of(
+    st.text(),
+    st.from_regex(
+        r"(p|P|q|p_x|\.p)-[0-9.\n]{1,3}(\.tar\.gz|\.zip|-1/?-?py3-none-[a-z/.]{1,4}\.whl|\.exe)(\.[a-z]{4,8})?"
+    ),
+    st.sampled_from(["index.html", "p-1.0.tar.gz.yanked", "p-1.0.tar.gz.sha256", "p-1.0.zip.metadata", "q-9.whl"]),
+)
+
+
+@given(st.lists(FILENAMES), st.sampled_from([JSON, "text/html"]))
+def test_whatever_a_page_lists_only_releases_of_the_project_are_in_it(names: list[str], kind: str) -> None:
+    text = page(files=[{"filename": name, "url": "x"} for name in names])
+    if kind != JSON:
+        text = "".join(f'<a href="{quote(name, safe="", errors="replace")}">x</a>' for name in names)
+    for file in parse_page("p", URL, kind, text).files:
+        release = parse(file.name)
+        assert release is not None
+        assert release.project == "p"
+        assert "/" not in file.name
+        assert file.name.isprintable()
 
 
 @pytest.mark.parametrize("kind", [JSON, "text/html"])

@@ -1,8 +1,13 @@
+import string
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.index.names import is_companion, normalize, parse
+from gateway.index.names import is_companion, is_release_of, normalize, parse
+
+MANY_TAGS = ".".join(string.ascii_lowercase)
 
 
 @pytest.mark.parametrize("name", ["My.Project", "my_project", "my-project", "MY--PROJECT", "my._-project"])
@@ -32,12 +37,47 @@ def test_names_that_mean_the_same_are_one(name: str) -> None:
         ("README.txt", None, None),
         ("", None, None),
         (".whl", None, None),
+        ("arrow-1.0---.whl", None, None),
+        (f"arrow-1.0-{MANY_TAGS}-{MANY_TAGS}-{MANY_TAGS}.whl", "arrow", "1.0"),
+        (f"arrow-{'1' * 5000}.tar.gz", None, None),
         ("-1.0.tar.gz", None, None),
     ],
 )
 def test_what_a_files_name_says(filename: str, project: str | None, version: str | None) -> None:
     release = parse(filename)
     assert (release and release.project, release and str(release.version)) == (project, version)
+
+
+def test_compressed_tags_are_not_multiplied_out() -> None:
+    """They stand for 17,000 tags, and a page may list 100,000 such wheels."""
+    tracemalloc.start()
+    try:
+        parse(f"arrow-2.0-{MANY_TAGS}-{MANY_TAGS}-{MANY_TAGS}.whl")
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("filename", "expected"),
+    [
+        ("my_project-1.0.tar.gz", True),
+        ("My.Project-1.0-1-py3-none-any.whl", True),
+        ("my_project-1!2.0+local.1.zip", True),
+        ("bar-9.9-py3-none-any.whl", False),
+        ("my_project_extra-1.0.tar.gz", False),
+        ("index.html", False),
+        ("my_project-1.0.tar.gz.yanked", False),
+        ("my_project-1.0.tar.gz.metadata", False),
+        ("my_project-1.0\n.tar.gz", False),
+        ("my_project-1.0-1/../../evil/x-py3-none-any.whl", False),
+        ("my_project-1.0-py3-none-../any.whl", False),
+        ("my_project-1.0-py3-none-\ud800.whl", False),
+        (".my_project-1.0.tar.gz", False),
+    ],
+)
+def test_a_release_is_told_by_its_own_name(filename: str, expected: bool) -> None:
+    assert is_release_of("my-project", filename) is expected
 
 
 @given(st.text())

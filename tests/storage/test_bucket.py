@@ -42,6 +42,17 @@ async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: Fa
             await storage.children()
 
 
+@pytest.mark.parametrize("token", ["", "<NextContinuationToken>t</NextContinuationToken>"], ids=["none", "the-same"])
+async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, storage: S3Storage, token: str) -> None:
+    """Taken for the end, it would say that the projects after it are nobody's."""
+    page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}</ListBucketResult>".encode()
+    for listing in (storage.children(), anext(storage.list())):
+        faulty.then(faults.serving(page, []), times=2)
+        with pytest.raises(UpstreamError, match="the listing"):
+            await listing
+        faulty.script.clear()
+
+
 @pytest.mark.parametrize(
     ("headers", "sha256"),
     [

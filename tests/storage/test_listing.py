@@ -38,8 +38,11 @@ BOMB = (
         "<Error><Code>x</Code></Error>",
         BOMB,
         "<ListBucketResult><Contents><Key>k</Key><Size>x</Size></Contents></ListBucketResult>",
+        PAGE.format(namespace="", truncated="true").replace("next", ""),
+        PAGE.format(namespace="", truncated="true").replace("<NextContinuationToken>next</NextContinuationToken>", ""),
+        PAGE.format(namespace="", truncated="false").replace("2013-05", "0000-05"),
     ],
-    ids=["empty", "html", "truncated", "error", "bomb", "no-size"],
+    ids=["empty", "html", "truncated", "error", "bomb", "no-size", "empty-token", "no-token", "year-0"],
 )
 def test_what_is_no_listing_is_an_upstream_error(body: str) -> None:
     with pytest.raises(UpstreamError, match="listing can't be read"):
