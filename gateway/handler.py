@@ -16,7 +16,7 @@ from gateway.edge import respond
 from gateway.edge.address import PublicAddress
 from gateway.edge.headers import to_storage
 from gateway.edge.hot import HotReplies
-from gateway.edge.paths import key_of, parse_target, relative_directory
+from gateway.edge.paths import is_reserved, key_of, parse_target, relative_directory
 from gateway.edge.reply import Reply
 from gateway.edge.server import Connection
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
@@ -188,6 +188,8 @@ class Handler:
         key = key_of(path, base_path=self._base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
         if key is None:
             raise NotFoundError(f"outside {self._base_path}")
+        if is_reserved(key):
+            raise NotFoundError("kept by the gateway for itself")
         return key
 
     def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:

@@ -13,6 +13,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8
+# Directories of the storage in which the gateway keeps what is for itself: no client reads or writes there.
+RESERVED = frozenset({".gateway", ".mirror"})
 # Without any of these there is no dot segment, in no encoding.
 _SUSPECT = re.compile(r"[%\\]|/\.")
 _SEPARATORS = re.compile(r"[/\\]")
@@ -80,6 +82,11 @@ def key_of(path: str, *, base_path: str, strip: str, add: str) -> str | None:
         return None
     stripped = strip_prefix(inner, strip)
     return (add + (inner if stripped is None else stripped))[1:]
+
+
+def is_reserved(key: str) -> bool:
+    """Whether a key leads into a directory that the gateway keeps for itself, at any depth."""
+    return "/." in f"/{key}" and not RESERVED.isdisjoint(key.split("/"))
 
 
 def encode_key(key: str) -> str:

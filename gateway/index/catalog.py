@@ -10,6 +10,7 @@ from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, 
 from gateway.storage.base import Children, Storage, StoredObject
 
 _ACCESS_DENIED = "AccessDenied"
+BLANK = "BlankDirectory"
 _MAX_PROJECTS = 4096
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class Catalog:
             folders[normalize(folder)] = (*folders.get(normalize(folder), ()), folder)
         has_page = any(item.key == self._root + self._index_document for item in children.objects)
         if not folders and not has_page:
-            raise NotFoundError("the storage has no projects")
+            raise no_projects(children)
         return Projects(dict(sorted(folders.items())), has_page)
 
     async def _list_files(self, project: str) -> Files:
@@ -110,6 +111,11 @@ class Catalog:
         except NotFoundError as error:
             # A listing that is refused does not mean that nothing is there: what is known of it stays.
             raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+
+
+def no_projects(children: Children) -> NotFoundError:
+    """With the code BLANK where that may be because the storage is not what it was."""
+    return NotFoundError("the storage has no projects", code=BLANK if children.blank else None)
 
 
 async def _if_permitted(cache: AgedCache[str, T], key: str) -> Aged[T]:

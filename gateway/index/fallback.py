@@ -7,12 +7,14 @@ from urllib.parse import quote
 
 from gateway.config import FallbackSettings
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError
-from gateway.index.catalog import Catalog
+from gateway.index.catalog import BLANK, Catalog
 from gateway.index.names import is_project_name, normalize, parse
 from gateway.index.pages import File, Project
 from gateway.index.remote import RemoteIndex
 from gateway.index.whole import WholeCatalog
 from gateway.model import Redirect
+
+_BLANK = "The directory behind this gateway is empty, so no other index is asked until it is known to be meant so"
 
 
 class Fallback:
@@ -89,6 +91,12 @@ class Fallback:
         try:
             projects = await self._catalog.projects()
         except NotFoundError as error:
+            if error.code == BLANK:
+                what = (
+                    "the storage's directory is empty, so nobody knows which projects are yours: is a volume missing?"
+                )
+                what += " If it is meant to be empty, put a file into it, like .keep"
+                raise UpstreamBusyError(what, public=_BLANK, code=error.code) from error
             if error.code is not None:
                 what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
                 raise UpstreamError(f"fallback.mode: {what}", code=error.code) from error

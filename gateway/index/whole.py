@@ -11,7 +11,7 @@ from typing import TypeVar
 from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
-from gateway.index.catalog import Files, Projects, not_permitted
+from gateway.index.catalog import Files, Projects, no_projects, not_permitted
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import Storage, StoredObject
 
@@ -28,6 +28,7 @@ class _Snapshot:
     projects: Projects
     files: Mapping[str, Files]
     taken: float
+    nothing: NotFoundError | None = None
 
 
 class WholeCatalog:
@@ -54,8 +55,8 @@ class WholeCatalog:
     async def projects(self) -> Aged[Projects]:
         """Raises what keeps the storage from being listed."""
         snapshot = await self._current()
-        if not snapshot.projects.folders and not snapshot.projects.has_page:
-            raise NotFoundError("the storage has no projects")
+        if snapshot.nothing is not None:
+            raise NotFoundError(snapshot.nothing.detail, code=snapshot.nothing.code)
         return self._aged(snapshot, snapshot.projects)
 
     async def files(self, project: str) -> Aged[Files]:
@@ -156,4 +157,6 @@ class WholeCatalog:
                 await asyncio.sleep(0)
             found = tuple(objects.get(project, ()))
             files[project] = Files(found, frozenset(with_page.get(project, ())), project in attested)
-        return _Snapshot(Projects({project: (project,) for project in sorted(files)}, has_page), files, taken)
+        # None of ours; the storage says whether that may be believed.
+        nothing = None if files or has_page else no_projects(await self._storage.children(self._root))
+        return _Snapshot(Projects({project: (project,) for project in sorted(files)}, has_page), files, taken, nothing)

@@ -19,10 +19,15 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """What lies right below a directory: objects by key and the names of directories, each in order."""
+    """What lies right below a directory: objects by key and the names of directories, each in order.
+
+    `blank`: there is nothing at all, and that may be because the storage is not what it was: a volume that is not
+    mounted leaves an empty directory. A bucket's answer leaves no such doubt.
+    """
 
     objects: tuple[StoredObject, ...]
     folders: tuple[str, ...]
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,9 +86,9 @@ class FileStorage:
         return {"backend": "file", "dir": str(self._tree.root)}
 
     async def children(self, prefix: str = "") -> Children:
-        files, folders = await DISK.run(self._tree.children, self._names(prefix)[:-1])
+        files, folders, blank = await DISK.run(self._tree.children, self._names(prefix)[:-1])
         objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
-        return Children(tuple(objects), tuple(folders))
+        return Children(tuple(objects), tuple(folders), blank)
 
     async def facts(self, key: str) -> Facts:
         """A file system knows of none."""

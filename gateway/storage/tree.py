@@ -2,10 +2,13 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.edge.paths import RESERVED
 from gateway.errors import NotFoundError, UpstreamError
 
 _ABSENT = frozenset(
@@ -20,7 +23,7 @@ _ABSENT = frozenset(
         errno.EPERM,
     }
 )
-# What files are called while they are written; neither read nor listed.
+# What files are called while they are written; no key leads to them, as the dot says.
 TEMPORARY = ".gateway-upload-"
 # A pipe without a writer must not hold the thread up.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -58,38 +61,93 @@ class Tree:
                 raise UpstreamError(f"a file can't be opened: {error.strerror}", code="FileSystem") from error
             raise NotFoundError(str(error)) from error
 
-    def children(self, names: Sequence[str]) -> tuple[list[tuple[str, os.stat_result]], list[str]]:
-        """The files and the directories right below what the names lead to, in the order of their UTF-8 bytes.
+    def children(self, names: Sequence[str]) -> tuple[list[tuple[str, os.stat_result]], list[str], bool]:
+        """The files and the directories right below what the names lead to, in S3's order; and whether it is blank:
+        not there, or without any entry, hidden ones included, as the place of a volume that is not mounted.
 
-        Raises UpstreamError if the root can't be read; what is not there is empty.
+        Raises UpstreamError if it can't be read.
         """
         try:
             descriptor = self.open(names, directory=True)
         except NotFoundError:
-            return [], []
+            return [], [], True
         files, folders = [], []
         try:
-            with os.scandir(descriptor) as entries:
-                for entry in sorted(entries, key=lambda entry: os.fsencode(entry.name)):
-                    if not is_name(entry.name) or not _is_text(entry.name) or entry.is_symlink():
-                        continue
-                    if entry.is_dir():
-                        folders.append(entry.name)
-                    elif entry.is_file():
-                        with suppress(FileNotFoundError):
-                            files.append((entry.name, entry.stat()))
+            entries, blank = self._entries(descriptor, names)
+            for entry in entries:
+                if entry.is_directory:
+                    folders.append(entry.name)
+                else:
+                    with suppress(FileNotFoundError):
+                        files.append((entry.name, entry.stat()))
         finally:
             os.close(descriptor)
-        return files, folders
+        return files, folders, blank
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
         """Files whose paths start with `prefix`, in the order of their UTF-8 bytes, which is S3's.
 
-        Does not go into linked directories, so it ends.
+        Goes into linked directories, and from there into each other one once: so it ends. Raises UpstreamError.
         """
-        real_root = os.path.realpath(self.root)
-        os.close(self._open_root(real_root))
-        yield from _walk(real_root, prefix.rpartition("/")[0], prefix)
+        os.close(self._open_root(os.path.realpath(self.root)))
+        return self._walk(prefix.split("/")[:-1], prefix, None)
+
+    def _walk(
+        self, names: Sequence[str], prefix: str, entered: set[tuple[int, int]] | None
+    ) -> Iterator[tuple[str, os.stat_result]]:
+        """`entered` are the directories that links have led to since the first one; None before it."""
+        try:
+            descriptor = self.open(names, directory=True)
+        except NotFoundError:
+            return  # gone meanwhile, or not ours to read
+        try:
+            for entry in self._entries(descriptor, names)[0]:
+                inner = [*names, entry.name]
+                path = "/".join(inner)
+                if not entry.is_directory:
+                    if path.startswith(prefix):
+                        with suppress(FileNotFoundError):
+                            yield path, entry.stat()
+                elif f"{path}/".startswith(prefix):
+                    beyond = entered
+                    if entry.target is not None:
+                        identity = entry.target.st_dev, entry.target.st_ino
+                        if identity in (beyond := set() if beyond is None else beyond):
+                            continue
+                        beyond.add(identity)
+                    yield from self._walk(inner, prefix, beyond)
+        finally:
+            os.close(descriptor)
+
+    def _entries(self, descriptor: int, names: Sequence[str]) -> tuple[list["_Entry"], bool]:
+        """What a key may lead to in an open directory, in S3's order; and whether there is nothing else either."""
+        found, blank = [], True
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    blank = False
+                    if not is_name(entry.name) or not _is_text(entry.name):
+                        continue
+                    target = self._target([*names, entry.name]) if entry.is_symlink() else None
+                    mode = target.st_mode if target is not None else 0
+                    if entry.is_dir(follow_symlinks=False) or stat.S_ISDIR(mode):
+                        found.append(_Entry(entry.name, True, entry, target))
+                    elif entry.is_file(follow_symlinks=False) or stat.S_ISREG(mode):
+                        found.append(_Entry(entry.name, False, entry, target))
+        except OSError as error:
+            raise UpstreamError(f"a directory can't be read: {error.strerror}", code="FileSystem") from error
+        return sorted(found, key=lambda entry: os.fsencode(entry.name) + b"/" * entry.is_directory), blank
+
+    def _target(self, names: Sequence[str]) -> os.stat_result | None:
+        """What a symbolic link leads to, if it is served."""
+        try:
+            descriptor = self.open(names)
+        except NotFoundError:
+            return None
+        try:
+            return os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _open_root(self, real_root: str) -> int:
         try:
@@ -99,30 +157,23 @@ class Tree:
             raise UpstreamError(what, code="FileSystem") from error
 
 
-def _walk(real_root: str, directory: str, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        with os.scandir(os.path.join(real_root, directory)) as scanned:
-            entries = [(entry, entry.is_dir(follow_symlinks=False)) for entry in scanned]
-    except OSError:
-        return  # gone meanwhile, or not ours to read
-    before = directory + "/" if directory else ""
-    for entry, is_directory in sorted(entries, key=lambda item: os.fsencode(item[0].name) + b"/" * item[1]):
-        path = before + entry.name
-        if is_directory:
-            if (path + "/").startswith(prefix) or prefix.startswith(path + "/"):
-                yield from _walk(real_root, path, prefix)
-        elif path.startswith(prefix) and _is_text(path) and is_name(entry.name):
-            try:
-                inside = not entry.is_symlink() or os.path.realpath(entry.path).startswith(real_root + os.sep)
-                if inside and entry.is_file():
-                    yield path, entry.stat()
-            except OSError:
-                continue
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of a directory; `target` is what a link leads to."""
+
+    name: str
+    is_directory: bool
+    entry: "os.DirEntry[str]"
+    target: os.stat_result | None
+
+    def stat(self) -> os.stat_result:
+        """While the directory is open. Raises FileNotFoundError if it has gone."""
+        return self.target or self.entry.stat(follow_symlinks=False)
 
 
 def is_name(name: str) -> bool:
-    """Whether a key may have this between its slashes."""
-    return name not in ("", ".", "..") and "\0" not in name and not name.startswith(TEMPORARY)
+    """Whether a key may have this between its slashes. Files with a dot in front are nobody's but their owner's."""
+    return name != "" and "\0" not in name and (name[0] != "." or name in RESERVED)
 
 
 def _is_text(path: str) -> bool:

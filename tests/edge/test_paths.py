@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.paths import encode_key, parse_target, relative_directory, strip_prefix
+from gateway.edge.paths import encode_key, is_reserved, parse_target, relative_directory, strip_prefix
 from gateway.errors import BadRequestError
 
 
@@ -144,3 +144,23 @@ def test_encoding_and_decoding_are_inverse(key: str) -> None:
 )
 def test_a_directory_redirect_stays_where_it_is(path: str, query: str, location: str) -> None:
     assert relative_directory(path, query) == location
+
+
+@pytest.mark.parametrize(
+    ("key", "reserved"),
+    [
+        (".gateway/x", True),
+        (".gateway", True),
+        (".mirror/", True),
+        ("a/.mirror/x", True),
+        ("/.gateway/x", True),
+        ("", False),
+        ("gateway/x", False),
+        (".gatewayx/x", False),
+        ("a.gateway/x", False),
+        (".well-known/x", False),
+        ("a/.hidden", False),
+    ],
+)
+def test_keys_that_are_the_gateway_s_own(key: str, reserved: bool) -> None:
+    assert is_reserved(key) is reserved

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -383,3 +384,63 @@ async def test_it_needs_listings(start_gateway: StartGateway, settings: dict[str
         await start_gateway(settings | {"fallback.mode": "cache", "index.mode": "static"})
     with pytest.raises(ConfigError, match="always_show_upstream"):
         await start_gateway(settings | {"fallback.always_show_upstream": "true"})
+
+
+@pytest.mark.parametrize("layout", ["project", "flat"])
+@pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
+async def test_while_a_directory_is_empty_nobody_knows_what_is_ours(
+    start_gateway: StartGateway, public: PublicIndex, tmp_path: Path, mode: str, layout: str
+) -> None:
+    """A volume that is not mounted leaves an empty directory: names of ours would all be open."""
+    root = tmp_path / "packages"
+    settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": mode}
+    gateway = await start_gateway(settings | {"index.layout": layout, "index.refresh": "0"})
+    root.mkdir()
+    for target in ("/simple/public-lib/", f"/public-lib/{NAME}"):
+        answer = await get(gateway, target)
+        if mode != "redirect" or target.endswith("/"):
+            assert (target, answer.status) == (target, 503)
+            assert b"is empty" in answer.body
+    assert public.requests == []
+    (root / ".keep").touch()
+    gateway.refresh()
+    assert (await get(gateway, "/simple/public-lib/")).status == (302 if mode == "redirect" else 200)
+    (root / ".keep").unlink()
+    root.rmdir()
+    gateway.refresh()
+    asked = len(public.requests)
+    assert (await get(gateway, "/simple/public-lib/")).status in (502, 503)
+    assert len(public.requests) == asked
+
+
+@pytest.mark.parametrize("layout", ["project", "flat"])
+async def test_a_linked_project_is_ours(
+    start_gateway: StartGateway, public: PublicIndex, tmp_path: Path, layout: str
+) -> None:
+    root = tmp_path / "packages"
+    (root / ".versions" / "7").mkdir(parents=True)
+    (root / ".versions" / "7" / OURS).write_bytes(OUR_CONTENT)
+    (root / "acme-lib").symlink_to(".versions/7")
+    settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": "mirror"}
+    gateway = await start_gateway(settings | {"index.layout": layout})
+    assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+    assert (await get(gateway, f"/acme-lib/{OURS}")).body == OUR_CONTENT
+    assert (await get(gateway, f"/acme-lib/{EVIL}")).status == 404
+    assert public.requests == []
+
+
+async def test_what_the_gateway_keeps_for_itself_is_not_asked_for_by_clients(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    await get(gateway, f"/public-lib/{NAME}")
+    await kept(faulty, f".mirror/public-lib/{NAME}")
+    faulty.objects[".gateway/facts"] = b"ours"
+    faulty.objects[".well-known/x"] = b"theirs"
+    before = len(faulty.requests)
+    for target in (f"/.mirror/public-lib/{NAME}", "/.gateway/facts", "/%2egateway/facts", "/.gateway", "/.mirror/"):
+        assert (target, (await get(gateway, target)).status) == (target, 404)
+    for target in (f"/simple/.mirror/public-lib/{NAME}", "//.gateway/facts", "/.mirror/public-lib/"):
+        assert (target, (await get(gateway, target)).status) == (target, 404)
+    assert len(faulty.requests) == before, "the bucket is not asked either"
+    assert (await get(gateway, "/.well-known/x")).body == b"theirs"

@@ -28,11 +28,60 @@ def test_files_come_in_the_order_of_s3(tree: Tree) -> None:
 
 
 def test_the_children_of_a_directory(tree: Tree) -> None:
-    files, folders = tree.children([])
-    assert ([name for name, _ in files], folders) == (["b.d", "ключ"], ["b", "b-c"])
-    files, folders = tree.children(["b"])
-    assert ([(name, info.st_size) for name, info in files], folders) == ([("x", 3)], ["deep"])
-    assert tree.children(["nope"]) == ([], [])
+    files, folders, blank = tree.children([])
+    assert ([name for name, _ in files], folders, blank) == (["b.d", "ключ"], ["b-c", "b"], False)
+    files, folders, blank = tree.children(["b"])
+    assert ([(name, info.st_size) for name, info in files], folders, blank) == ([("x", 3)], ["deep"], False)
+
+
+def test_a_directory_is_blank_if_not_even_a_hidden_file_is_in_it(tree: Tree) -> None:
+    (tree.root / "new").mkdir()
+    assert tree.children(["new"]) == tree.children(["nope"]) == ([], [], True)
+    (tree.root / "new" / ".keep").touch()
+    assert tree.children(["new"]) == ([], [], False)
+
+
+@pytest.fixture
+def linked(tree: Tree) -> Tree:
+    """Links that stay inside, to a file, to directories, among them hidden ones and their own; and links that don't."""
+    (tree.root / ".versions" / "1" / "sub").mkdir(parents=True)
+    (tree.root / ".versions" / "1" / "w").write_bytes(b"w")
+    (tree.root / ".versions" / "1" / "sub" / "up").symlink_to("..")
+    (tree.root / ".versions" / "1" / "sub" / "next").symlink_to("../../2")
+    (tree.root / ".versions" / "2").mkdir()
+    (tree.root / ".versions" / "2" / "v").write_bytes(b"v")
+    for name, target in [
+        ("alias", "b"),
+        ("current", ".versions/1"),
+        ("b/self", "."),
+        ("copy", "b.d"),
+        ("gone", "nowhere"),
+        ("loop", "loop"),
+        ("outside-file", "../secret"),
+        (".hidden-link", "b.d"),
+    ]:
+        (tree.root / name).symlink_to(target)
+    return tree
+
+
+def test_links_that_stay_inside_are_listed(linked: Tree) -> None:
+    files, folders, _ = linked.children([])
+    assert ([name for name, _ in files], folders) == (["b.d", "copy", "ключ"], ["alias", "b-c", "b", "current"])
+    assert dict(files)["copy"].st_size == 3
+    assert linked.children(["alias"])[1] == ["deep", "self"]
+
+
+def test_what_is_listed_can_be_opened_and_every_walk_ends(linked: Tree) -> None:
+    found = [path for path, _ in linked.walk()]
+    assert found == sorted(found, key=lambda path: path.encode())
+    for path in found:
+        os.close(linked.open(path.split("/")))
+    names = {"alias/x", "alias/deep/z", "b/x", "b/deep/z", "b/self/x", "current/w", "current/sub/next/v", "copy"}
+    assert names | {"b.d", "b-c/y", "ключ"} <= set(found)
+    assert not [path for path in found if "out" in path or "hidden" in path or ".versions" in path]
+    below = ["current/sub/next/v", "current/sub/up/sub/next/v", "current/sub/up/w", "current/w"]
+    assert [path for path, _ in linked.walk("current/")] == below
+    assert [path for path, _ in linked.walk("out/")] == [], "a prefix leads out no more than a name does"
 
 
 def test_a_root_that_is_not_there_is_said(tmp_path: Path) -> None:
@@ -50,7 +99,12 @@ def test_descriptors_are_the_callers_to_close(tree: Tree) -> None:
             tree.open(names)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a\0b", TEMPORARY])
+@pytest.mark.parametrize("name", ["", ".", "..", "a\0b", TEMPORARY, ".env", ".git", "..hidden", ".gateway-", ".Mirror"])
 def test_names_that_no_key_has(name: str) -> None:
     assert not is_name(name)
-    assert is_name("..hidden")
+
+
+@pytest.mark.parametrize("name", ["a", "a.", "a.b", "~", ".gateway", ".mirror"])
+def test_names_that_keys_have(name: str) -> None:
+    """The gateway's own too: that clients don't ask for them is seen to where paths become keys."""
+    assert is_name(name)
