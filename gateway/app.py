@@ -24,6 +24,7 @@ from gateway.index.metadata import WheelMetadata
 from gateway.index.prefetch import Prefetch
 from gateway.index.releases import Releases
 from gateway.index.remote import RemoteIndex
+from gateway.index.renderer import Renderer
 from gateway.index.site import Site
 from gateway.index.whole import WholeCatalog
 from gateway.model import Page
@@ -90,6 +91,7 @@ class Gateway:
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         wheels = WheelMetadata(self.storage)
         self.facts = FactBook(self.storage, root, wheels, compute=settings.index.compute_hashes)
+        self._renderer = Renderer()
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()
         self._fetched: FetchedFiles | None = None
@@ -145,7 +147,15 @@ class Gateway:
             await self._main.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.drain(0)
-        for part in (self._prefetch, self._fetched, self.fallback, self.facts, self.catalog, self.storage):
+        for part in (
+            self._prefetch,
+            self._fetched,
+            self._renderer,
+            self.fallback,
+            self.facts,
+            self.catalog,
+            self.storage,
+        ):
             if part is not None:
                 await part.close()
 
@@ -225,7 +235,8 @@ class Gateway:
         )
         browse = None
         if self.settings.index.browse:
-            browse = Browse(wheels, root, self.fallback.remote.base_url if self.fallback is not None else "")
+            elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
+            browse = Browse(wheels, self._renderer, root, elsewhere)
         return Site(
             self.catalog,
             releases,

@@ -1,17 +1,18 @@
 """The pages for people: search, releases, README, and the line that installs."""
 
-import asyncio
 import base64
 import hashlib
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
-from cachetools import LRUCache
+from cachetools import TTLCache
 
+from gateway.cache.flight import Flight
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN
 from gateway.index.metadata import WheelMetadata
@@ -19,14 +20,18 @@ from gateway.index.names import normalize, parse
 from gateway.index.pages import Project
 from gateway.index.readme import About, about
 from gateway.index.releases import Sources
+from gateway.index.renderer import Renderer, RenderError
 from gateway.index.view import OTHER, install_lines, releases_of
 from gateway.index.wheel import WheelError
+from gateway.storage.base import StoredObject
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 PER_PAGE = 200
-_MAX_ABOUTS = 256
+_ABOUT_BYTES = 8 * 1024 * 1024
+# What can't be rendered is not tried again so soon.
+_ABOUT_SECONDS = 3600.0
 _INLINE = {"script": "script.js", "style": "style.css"}
 
 log = logging.getLogger("gateway.index")
@@ -35,13 +40,14 @@ log = logging.getLogger("gateway.index")
 class Browse:
     """Makes the pages. Nothing of a project's reaches them but as text, and its README as safe HTML."""
 
-    def __init__(self, wheels: WheelMetadata, root: str, elsewhere: str) -> None:
+    def __init__(self, wheels: WheelMetadata, renderer: Renderer, root: str, elsewhere: str) -> None:
         """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to."""
         self._wheels = wheels
         self._root = root
         self._elsewhere = elsewhere
-        self._abouts: LRUCache[tuple[str, str], About] = LRUCache(_MAX_ABOUTS)
-        self._rendering = asyncio.Semaphore(1)
+        self._abouts: TTLCache[tuple[str, str], About] = TTLCache(_ABOUT_BYTES, _ABOUT_SECONDS, getsizeof=_weight)
+        self._reading = Flight[About]()
+        self._renderer = renderer
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -94,12 +100,21 @@ class Browse:
         if (remembered := self._abouts.get(slot)) is not None:
             return remembered
         try:
-            async with self._rendering:
-                metadata = await self._wheels.metadata(self._root + item.key)
-                found = self._abouts[slot] = await FOREIGN.run(about, metadata)
+            return await self._reading.once(slot, lambda: self._read(item))
         except (GatewayError, WheelError) as error:
             log.info("the page of %s has no README: %s", project.name, error)
             return About()
+
+    async def _read(self, item: StoredObject) -> About:
+        metadata = await self._wheels.metadata(self._root + item.key)
+        found, readme = await FOREIGN.run(about, metadata)
+        try:
+            found = replace(found, readme=await self._renderer.html(readme))
+        except RenderError as error:
+            log.warning("the README of %r is shown as text: %s", item.key, error)
+            return replace(found, readme=readme.as_text())
+        if found.weight <= _ABOUT_BYTES:
+            self._abouts[item.key, item.etag] = found
         return found
 
     def project(self, project: Project, about: About, base_url: str) -> bytes:
@@ -135,6 +150,10 @@ class Browse:
         )
         environment.globals |= {name: Markup(_template(file)) for name, file in _INLINE.items()}  # noqa: S704  ours
         return environment
+
+
+def _weight(found: About) -> int:
+    return found.weight
 
 
 def _template(name: str) -> str:

@@ -1,14 +1,33 @@
-"""What a wheel's metadata tells people: summary, links, README; rendered so that nothing in it can do harm. Pure."""
+"""What a wheel's metadata tells people: summary, links, README. Pure."""
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.message import Message
 from html import escape
+from sys import getsizeof
 from urllib.parse import urlsplit
 
-from packaging.metadata import RawMetadata, parse_email
+from gateway.index.coremetadata import parse
 
-_MAX_README_BYTES = 256 * 1024  # larger ones cost too much to render
-_FACTS = (("Requires", "requires_python"), ("License", "license_expression"), ("Author", "author"))
+MAX_README_CHARS = 128 * 1024
+_MAX_LINKS = 32
+_FACTS = (("Requires", "requires-python"), ("License", "license-expression"), ("Author", "author"))
+_CONTENT_TYPE = re.compile(r"\s*([a-z]+/[a-z-]+)\s*(?:;|$)", re.IGNORECASE)
+_VARIANT = re.compile(r";\s*variant\s*=\s*\"?([A-Za-z]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Readme:
+    """As its author wrote it. `kind` is a media type; `variant` is Markdown's."""
+
+    kind: str = ""
+    variant: str = ""
+    text: str = ""
+
+    def as_text(self) -> str:
+        """HTML that shows it as it is, up to a length."""
+        cut = "\n…" if len(self.text) > MAX_README_CHARS else ""
+        return f"<pre>{escape(self.text[:MAX_README_CHARS])}{cut}</pre>" if self.text else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,45 +39,39 @@ class About:
     links: tuple[tuple[str, str], ...] = ()
     readme: str = ""
 
+    @property
+    def weight(self) -> int:
+        """Its bytes in memory, about."""
+        pairs = self.facts + self.links
+        return sum(
+            map(getsizeof, (self, self.summary, self.readme, *pairs, *(text for pair in pairs for text in pair)))
+        )
 
-def about(metadata: bytes) -> About:
-    """Takes core metadata however broken: what can't be read is left out."""
-    raw, _ = parse_email(metadata)
-    found = [(term, str(raw.get(key, ""))) for term, key in _FACTS]
-    if dependencies := raw.get("requires_dist"):
-        found.append(("Depends on", ", ".join(text for text in dependencies if "extra ==" not in text)))
-    urls = [*raw.get("project_urls", {}).items(), ("Homepage", raw.get("home_page", ""))]
-    links = {label: url for label, url in reversed(urls) if _is_web(url)}
-    return About(
-        summary=raw.get("summary", ""),
+
+def about(metadata: bytes) -> tuple[About, Readme]:
+    """Takes core metadata however broken: what can't be read is left out. The README is yet to be rendered."""
+    fields = parse(metadata)
+    found = [(term, _first(fields, name)) for term, name in _FACTS]
+    found.append(("Depends on", ", ".join(text for text in fields.get("requires-dist", ()) if "extra ==" not in text)))
+    urls = [url.partition(",")[::2] for url in fields.get("project-url", ())]
+    urls.append(("Homepage", _first(fields, "home-page")))
+    links = {label.strip(): url.strip() for label, url in reversed(urls) if _is_web(url.strip())}
+    written = About(
+        summary=_first(fields, "summary"),
         facts=tuple((term, value) for term, value in found if value),
-        links=tuple(reversed(links.items())),
-        readme=_readme(raw),
+        links=tuple(reversed(links.items()))[:_MAX_LINKS],
     )
+    return written, _readme(_first(fields, "description").strip(), _first(fields, "description-content-type"))
 
 
-def _readme(raw: RawMetadata) -> str:
-    text = raw.get("description", "").strip()
-    if not text:
-        return ""
-    header = Message()
-    header["Content-Type"] = raw.get("description_content_type") or "text/x-rst"
-    kind = header.get_content_type()
-    rendered = _rendered(kind, text, header) if len(text) <= _MAX_README_BYTES else None
-    return rendered if rendered is not None else f"<pre>{escape(text)}</pre>"
+def _readme(text: str, content_type: str) -> Readme:
+    kind = _CONTENT_TYPE.match(content_type or "text/x-rst")
+    variant = _VARIANT.search(content_type)
+    return Readme(kind[1].lower() if kind else "", variant[1] if variant else "GFM", text) if text else Readme()
 
 
-def _rendered(kind: str, text: str, header: Message) -> str | None:
-    """None for what can't be rendered. Imported here, for it takes megabytes that most gateways never need."""
-    if kind == "text/markdown":
-        from readme_renderer import markdown
-
-        return markdown.render(text, variant=str(header.get_param("variant") or "GFM"))
-    if kind == "text/x-rst":
-        from readme_renderer import rst
-
-        return rst.render(text)
-    return None
+def _first(fields: Mapping[str, Sequence[str]], name: str) -> str:
+    return next(iter(fields.get(name, ())), "")
 
 
 def _is_web(url: str) -> bool:

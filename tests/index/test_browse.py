@@ -1,9 +1,13 @@
 """The pages for people, as they come over HTTP. How they look and work in a browser is in e2e/test_browser.py."""
 
+import asyncio
 import io
+import logging
 import re
 import zipfile
 from html.parser import HTMLParser
+
+import pytest
 
 from gateway.app import Gateway
 from tests.conftest import StartGateway
@@ -138,6 +142,25 @@ async def test_a_wheel_that_can_t_be_read_has_a_page_all_the_same(
     assert page.status == 200
     assert "../proj/a%20%3Cb%3E.txt" in links(page.body)
     assert b"a <b>" not in page.body
+
+
+async def test_a_readme_that_takes_all_there_is_is_shown_as_text_and_not_tried_again(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = "|" + "a|" * 30_000 + "\n|" + "-|" * 30_000 + "\n" + "|<b\n" * 100
+    faulty.objects = {"proj/proj-1.0-py3-none-any.whl": described("1.0", table)}
+    caplog.set_level(logging.INFO, "gateway.index")
+    gateway = await start_gateway(faulty_settings)
+    for _ in range(3):
+        pages = await asyncio.gather(*(get(gateway, "/proj/") for _ in range(4)))
+        assert [(page.status, b"<pre>|a|a|" in page.body, b"|&lt;b" in page.body) for page in pages] == [
+            (200, True, True)
+        ] * 4
+        gateway.refresh()
+    assert caplog.text.count("a README is shown as text") == 1
 
 
 async def test_projects_of_the_other_index_have_pages_too(

@@ -1,0 +1,71 @@
+"""The process that renders READMEs: it may be slow, run out of memory, or crash. Frames in, frames out, until EOF.
+
+A frame is its length (4 bytes, big-endian) and as many bytes. What comes in is a README as JSON: kind, variant, text.
+What goes out is HTML that is safe, and empty where the README can't be rendered.
+"""
+
+import json
+import resource
+import struct
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+LENGTH = struct.Struct(">L")
+MAX_HTML_BYTES = 1024 * 1024
+CPU_SECONDS = 2
+_MEMORY_BYTES = 80 * 1024 * 1024
+_LIMITS = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_FSIZE: 0,
+    resource.RLIMIT_DATA: _MEMORY_BYTES,  # of which some 20 MB are what is imported
+    resource.RLIMIT_AS: 8 * _MEMORY_BYTES,
+}
+
+
+def main() -> None:
+    for limit, value in _LIMITS.items():
+        with suppress(ValueError, OSError):  # the system has a lower one, or none of this kind
+            resource.setrlimit(limit, (value, value))
+    with suppress(OSError):  # where memory is short, this process goes first
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    serve(sys.stdin.buffer, sys.stdout.buffer)
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Whatever is raised ends the process: another takes its place."""
+    while len(head := requests.read(LENGTH.size)) == LENGTH.size:
+        kind, variant, text = json.loads(requests.read(*LENGTH.unpack(head)))
+        _allow_cpu(CPU_SECONDS)
+        html = (render(kind, variant, text) or "").encode()
+        if len(html) > MAX_HTML_BYTES:
+            html = b""
+        answers.write(LENGTH.pack(len(html)) + html)
+        answers.flush()
+
+
+def _allow_cpu(seconds: int) -> None:
+    """So much more than was used so far; what needs longer is killed."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    until = int(used.ru_utime + used.ru_stime) + 1 + seconds
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (until if hard == resource.RLIM_INFINITY else min(until, hard), hard))
+
+
+def render(kind: str, variant: str, text: str) -> str | None:
+    """None for what can't be rendered. Each renderer is imported when it is needed first."""
+    rendered: str | None = None
+    if kind == "text/markdown":
+        from readme_renderer import markdown
+
+        rendered = markdown.render(text, variant=variant)
+    elif kind == "text/x-rst":
+        from readme_renderer import rst
+
+        rendered = rst.render(text)
+    return rendered
+
+
+if __name__ == "__main__":
+    main()
