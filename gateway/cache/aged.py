@@ -1,5 +1,6 @@
 """Values that are fetched anew when they are old, and kept for when that fails."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable
@@ -14,6 +15,10 @@ from gateway.errors import GatewayError, NotFoundError
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
+# From this part of its time on, a value that is asked for is fetched anew in the background: under steady use nobody
+# waits, and no value is used for longer than it may.
+_REVALIDATE_FROM = 0.75
+
 log = logging.getLogger("gateway.cache")
 
 
@@ -27,7 +32,10 @@ class Aged(Generic[T]):
 
 
 class AgedCache(Generic[K, T]):
-    """Remembers what `fetch` brings. One fetch serves all who want the same key at the same time."""
+    """Remembers what `fetch` brings. One fetch serves all who want the same key at the same time.
+
+    A newer value that equals the known one is dropped: the known object stays, and so does what is made of it.
+    """
 
     def __init__(
         self,
@@ -57,11 +65,12 @@ class AgedCache(Generic[K, T]):
         now = self._clock()
         entry = self._entries.get(key)
         if entry is not None and now - entry[1] < self._fresh_seconds and entry[1] >= self._fresh_from:
+            if now - entry[1] >= self._fresh_seconds * _REVALIDATE_FROM:
+                self.revalidate(key)
             return Aged(entry[0], now - entry[1])
         try:
-            return Aged(await self._fetching.once(key, lambda: self._fetch_and_keep(key)), 0.0)
+            return Aged(await asyncio.shield(self._begin(key)), 0.0)
         except NotFoundError:
-            self._entries.pop(key, None)
             raise
         except GatewayError as error:
             if entry is None or now - entry[1] >= self._fresh_seconds + self._stale_seconds:
@@ -69,17 +78,46 @@ class AgedCache(Generic[K, T]):
             log.warning("serving what was known %d s ago: %s", now - entry[1], error)
             return Aged(entry[0], now - entry[1], stale=True)
 
+    def revalidate(self, key: K) -> None:
+        """Fetches the value anew in the background, unless that is under way."""
+        if not self._fetching.asking((key, self._fresh_from)):
+            self._begin(key).add_done_callback(_revalidated)
+
     def known(self, key: K) -> T | None:
         """What was fetched last, however old."""
         entry = self._entries.get(key)
         return entry[0] if entry is not None else None
 
     def expire(self) -> None:
-        """From now on nothing that is known counts as fresh."""
+        """From now on nothing that is known counts as fresh, nor what is under way."""
         self._fresh_from = self._clock()
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        await self._fetching.close()
+
+    def _begin(self, key: K) -> "asyncio.Future[T]":
+        return self._fetching.begin((key, self._fresh_from), lambda: self._fetch_and_keep(key))
 
     async def _fetch_and_keep(self, key: K) -> T:
         asked = self._clock()
-        value = await self._fetch(key)
-        self._entries[key] = value, asked
+        try:
+            value = await self._fetch(key)
+        except NotFoundError:
+            if self._is_newest(key, asked):
+                self._entries.pop(key, None)
+            raise
+        if self._is_newest(key, asked):
+            known = self.known(key)
+            value = known if known is not None and known == value else value
+            self._entries[key] = value, asked
         return value
+
+    def _is_newest(self, key: K, asked: float) -> bool:
+        entry = self._entries.get(key)
+        return entry is None or entry[1] <= asked
+
+
+def _revalidated(task: "asyncio.Future[T]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.info("a value could not be fetched anew: %s", error)

@@ -20,17 +20,28 @@ class Flight(Generic[T]):
 
     async def once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, begun by the first who asks for `key`."""
+        return await asyncio.shield(self.begin(key, work))
+
+    def begin(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> "asyncio.Future[T]":
+        """As `once`, for a caller that need not wait. Nobody may cancel what comes back: it is everybody's."""
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.ensure_future(work())
             self._under_way[key] = task
             task.add_done_callback(lambda done: self._landed(key, done))
         self._asking[key] += 1
-        return await asyncio.shield(task)
+        return task
 
     def asking(self, key: Hashable) -> int:
         """How many have asked for what is under way."""
         return self._asking[key]
+
+    async def close(self) -> None:
+        """Ends what is under way."""
+        tasks = [*self._under_way.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _landed(self, key: Hashable, task: asyncio.Future[T]) -> None:
         del self._under_way[key], self._asking[key]

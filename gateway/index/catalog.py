@@ -71,7 +71,9 @@ class Catalog:
         return name in folders.get(normalize(name), ())
 
     async def close(self) -> None:
-        """There is nothing under way."""
+        """Ends what is listed in the background."""
+        await self._projects.close()
+        await self._files.close()
 
     def expire(self) -> None:
         """What is known must be listed again."""

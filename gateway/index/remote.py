@@ -70,6 +70,7 @@ class RemoteIndex:
         self._absent.clear()
 
     async def close(self) -> None:
+        await self._pages.close()
         await self._client.close()
 
     async def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Upstream:

@@ -89,3 +89,94 @@ async def test_no_more_is_kept_than_there_is_room_for() -> None:
     for key in "abca":
         await cache.get(key)
     assert source.fetched == ["a", "b", "c", "a"]
+
+
+async def until_idle() -> None:
+    """What was begun in the background has had its turns."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_value_in_use_is_fetched_anew_before_anybody_has_to_wait() -> None:
+    source = Source()
+    cache = source.cache()
+    await cache.get("k")
+    source.now += 22
+    await cache.get("k")
+    await until_idle()
+    assert source.fetched == ["k"]
+    source.now += 1
+    assert [await cache.get("k") for _ in range(5)] == [Aged("k1", 23.0)] * 5, "nobody waits"
+    await until_idle()
+    assert source.fetched == ["k", "k"], "once for all five"
+    assert await cache.get("k") == Aged("k2", 0.0)
+
+
+async def test_what_fails_in_the_background_leaves_the_value_for_its_time() -> None:
+    source = Source()
+    cache = source.cache()
+    await cache.get("k")
+    source.now += 25
+    source.error = UpstreamError("down")
+    assert await cache.get("k") == Aged("k1", 25.0)
+    await until_idle()
+    assert await cache.get("k") == Aged("k1", 25.0)
+    source.error = NotFoundError("gone")
+    await until_idle()
+    with pytest.raises(NotFoundError):
+        await cache.get("k")
+
+
+async def test_an_equal_value_leaves_the_known_object() -> None:
+    values = [["same"], ["same"], ["other"]]
+
+    async def fetch(key: str) -> list[str]:
+        return values.pop(0)
+
+    source = Source()
+    cache = AgedCache(fetch, fresh_seconds=30, stale_seconds=0, max_entries=2, clock=lambda: source.now)
+    first = (await cache.get("k")).value
+    source.now += 31
+    again = await cache.get("k")
+    assert (again.value is first, again.age) == (True, 0.0)
+    source.now += 31
+    assert (await cache.get("k")).value == ["other"]
+
+
+async def test_what_is_under_way_when_all_expires_is_not_taken_for_new() -> None:
+    arriving: list[asyncio.Future[str]] = []
+
+    async def fetch(key: str) -> str:
+        arriving.append(asyncio.get_running_loop().create_future())
+        return await arriving[-1]
+
+    source = Source()
+    cache = AgedCache(fetch, fresh_seconds=30, stale_seconds=0, max_entries=2, clock=lambda: source.now)
+    before = asyncio.ensure_future(cache.get("k"))
+    await until_idle()
+    source.now += 1
+    cache.expire()
+    after = asyncio.ensure_future(cache.get("k"))
+    await until_idle()
+    arriving[1].set_result("new")
+    assert (await after).value == "new"
+    arriving[0].set_result("old")
+    await before
+    assert cache.known("k") == "new"
+
+
+async def test_closing_ends_what_is_under_way() -> None:
+    cancelled = asyncio.Event()
+
+    async def fetch(key: str) -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return key
+
+    cache = AgedCache(fetch, fresh_seconds=30, stale_seconds=0, max_entries=2)
+    cache.revalidate("k")
+    await asyncio.sleep(0)
+    await cache.close()
+    assert cancelled.is_set()
