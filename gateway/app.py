@@ -32,6 +32,7 @@ from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
+from gateway.ops.output import STDERR, STDOUT
 from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage.base import Storage
 from gateway.storage.build import client_for
@@ -85,6 +86,8 @@ class Gateway:
         self.settings = settings
         self.tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
         self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
+        for output in (STDOUT, STDERR):
+            output.on_drop(self.metrics.log_lines_dropped)
         self.storage = build_storage(settings, self.metrics.upstream_fault)
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
         self.url = ""

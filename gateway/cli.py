@@ -8,12 +8,14 @@ from pathlib import Path
 from gateway import __version__, sources
 from gateway.config import Settings
 from gateway.errors import ConfigError
+from gateway.ops.output import keep_standard_descriptors
 
 _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 good, 1 failed, 2 the configuration or the command line is broken."""
+    keep_standard_descriptors()
     arguments = parser().parse_args(argv)
     try:
         return _run(arguments)

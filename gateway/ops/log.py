@@ -2,20 +2,21 @@
 
 import json
 import logging
-import sys
 import time
+import traceback
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from gateway.config import LogSettings
 from gateway.model import Exchange
+from gateway.ops.output import STDERR, STDOUT, Output
 
 _MAX_AGENT_LENGTH = 40
 
 
 def configure(settings: LogSettings) -> None:
     """Sends all logging to stderr, in the chosen form. Call once, at start."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(_JsonFormatter() if settings.format == "json" else _TextFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("gateway").setLevel(settings.level.upper())
@@ -24,15 +25,13 @@ def configure(settings: LogSettings) -> None:
 class AccessLog:
     """Writes one line for each finished request, without its query string: that may be a signature."""
 
-    def __init__(self, *, as_json: bool, stream: TextIO | None = None) -> None:
-        self._write = (stream or sys.stdout).write
-        self._flush = (stream or sys.stdout).flush
+    def __init__(self, *, as_json: bool, output: Output = STDOUT) -> None:
+        self._output = output
         self._format = _json_line if as_json else _text_line
 
     def write(self, exchange: Exchange) -> None:
         line = self._format(_fields(exchange, time.monotonic()))
-        self._write(line.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves alone
-        self._flush()
+        self._output.write(line.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves alone
 
 
 def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
@@ -79,6 +78,15 @@ _NEEDS_QUOTES = frozenset(' "=\\')
 def timestamp(now: float) -> str:
     """RFC 3339, UTC, milliseconds."""
     return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:  # arguments that don't fit the message
+            line = f"a line of {record.name} can't be formatted: {record.msg!r}\n{traceback.format_exc()}"
+        STDERR.write(line + "\n")
 
 
 class _TextFormatter(logging.Formatter):

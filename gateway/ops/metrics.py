@@ -65,6 +65,9 @@ class Metrics:
             ["cache"],
             registry=registry,
         )
+        self._log_lines_dropped = Counter(
+            "gateway_log_lines_dropped", "Lines of the logs that could not be written", registry=registry
+        )
         self._expiry = Gauge(
             "gateway_credentials_expiry_seconds",
             "Seconds until the credentials expire; +Inf if they don't",
@@ -100,6 +103,9 @@ class Metrics:
 
     def upstream_fault(self, code: str) -> None:
         self._upstream_errors.labels(code).inc()
+
+    def log_lines_dropped(self, lines: int) -> None:
+        self._log_lines_dropped.inc(lines)
 
     def render(self) -> bytes:
         """The text exposition format."""

@@ -55,6 +55,7 @@ def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_pat
         team = start_process(settings | {"log.format": "json"})
         other = start_process({"storage.dir": str(directory(tmp_path / "common", common_objects()))})
         yield team.wait_until_it_listens(), other.wait_until_it_listens()
+        team.stop()  # so that its log is whole
         redirected = '"status": 302' in team.access_log.read_text()
         assert redirected == (request.param in ("redirected", "cloudfront"))
         if request.param.startswith("generated") and request.function.__name__ in ("test_pip", "test_uv"):

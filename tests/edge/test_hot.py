@@ -13,6 +13,7 @@ from gateway.app import Gateway
 from gateway.edge.hot import HotReplies
 from gateway.edge.reply import Reply
 from gateway.model import Exchange
+from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket, etag_of
 
@@ -240,7 +241,7 @@ async def test_hits_are_logged_and_counted_like_any_request(
     connect: Connect,
     faulty: FaultyBucket,
     faulty_settings: dict[str, str],
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     faulty.objects = {"a.txt": BODY}
     settings = {"cache.memory_bytes": "1000000", "log.access": "true", "log.format": "json"}
@@ -249,7 +250,8 @@ async def test_hits_are_logged_and_counted_like_any_request(
     request = get("/a.txt?signature=secret", "User-Agent: pip/1", "X-Forwarded-For: 192.0.2.7")
     for _ in range(3):
         _, headers, _ = await client.ask(request)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    STDOUT.flush(20)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
     assert len(lines) == 3
     assert lines[-1]["request_id"] == headers["x-request-id"]
     assert [line["cache"] for line in lines] == ["", "memory", "memory"]

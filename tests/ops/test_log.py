@@ -1,7 +1,7 @@
-import io
 import json
 import logging
 import re
+import tempfile
 import time
 
 import pytest
@@ -10,6 +10,7 @@ from gateway.config import LogSettings
 from gateway.model import Exchange
 from gateway.ops import log as logs
 from gateway.ops.log import AccessLog
+from gateway.ops.output import STDERR, Output
 
 
 def exchange(**changes: object) -> Exchange:
@@ -32,9 +33,12 @@ def exchange(**changes: object) -> Exchange:
 
 
 def written(finished: Exchange, *, as_json: bool) -> str:
-    stream = io.StringIO()
-    AccessLog(as_json=as_json, stream=stream).write(finished)
-    return stream.getvalue()
+    with tempfile.TemporaryFile() as file:
+        output = Output(file.fileno())
+        AccessLog(as_json=as_json, output=output).write(finished)
+        output.flush(20)
+        file.seek(0)
+        return file.read().decode()
 
 
 def test_a_request_is_one_line_of_text() -> None:
@@ -86,7 +90,7 @@ def test_the_query_is_not_logged(as_json: bool) -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_the_program_s_own_words_are_lines_too(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_s_own_words_are_lines_too(form: str, capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:
@@ -94,7 +98,8 @@ def test_the_program_s_own_words_are_lines_too(form: str, capsys: pytest.Capture
         logging.getLogger("gateway.storage").info("hello %s", "you")
         logging.getLogger("gateway.storage").debug("not shown")
         logging.getLogger("botocore").info("not shown either")
-        err = capsys.readouterr().err
+        STDERR.flush(20)
+        err = capfd.readouterr().err
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

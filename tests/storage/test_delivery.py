@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from gateway.app import Gateway
+from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket
@@ -186,7 +187,7 @@ async def test_nothing_that_is_signed_is_logged(
     bucket: FaultyBucket,
     faulty_settings: dict[str, str],
     caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     caplog.set_level("DEBUG")
     gateway = await start_gateway(faulty_settings | {"storage.redirect_urls": "true", "log.access": "true"})
@@ -196,7 +197,8 @@ async def test_nothing_that_is_signed_is_logged(
     bucket.then(faults.error(403, "SignatureDoesNotMatch"), times=2)
     errors = await get(gateway, "/arrow/a.whl")
     metrics = await get(gateway, "/metrics")
-    said = caplog.text + capsys.readouterr().out + errors.body.decode() + metrics.body.decode()
+    STDOUT.flush(20)
+    said = caplog.text + capfd.readouterr().out + errors.body.decode() + metrics.body.decode()
     assert 'path="/small.whl"' in said or "/small.whl" in said
     signature = parse_qs(location.partition("?")[2])["X-Amz-Signature"][0]
     assert signature not in said

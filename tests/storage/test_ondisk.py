@@ -15,6 +15,7 @@ from gateway.app import Gateway
 from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.incoming import Incoming
 from gateway.model import ObjectRequest, Stream
+from gateway.ops.output import STDOUT
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway, StartProcess
 from tests.support import faults
@@ -295,6 +296,7 @@ async def test_the_log_and_the_metrics_say_where_an_answer_is_from(
         await get(gateway, "/page.html")
         await get(gateway)
         await until_kept(tmp_path, 2)
+    STDOUT.flush(20)
     assert [line.split(" cache=")[1].split(" ")[0] for line in capfd.readouterr().out.splitlines()] == [
         *("-", "-"),
         *("memory", "disk"),

@@ -1,0 +1,168 @@
+"""Lines for standard output and error. A thread writes them; those that can't be written are dropped and counted.
+
+A write to a pipe that nobody reads blocks, one to a full disk or a closed pipe fails: neither may hold up or break an
+answer. Standard output is written in batches, so that the thread takes next to nothing from the event loop.
+"""
+
+import atexit
+import os
+import select
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+# Lines that wait for the thread; further ones are dropped.
+_MAX_WAITING_BYTES = 1024 * 1024
+# For more lines to come, before the thread writes them together.
+_BATCH_SECONDS = 0.05
+# At the end of the process, for those that still wait.
+_FLUSH_SECONDS = 1.0
+# What is written to a pipe at once is not mixed with what other workers write there (pipe(7)). One is for the newline
+# that ends a line which was cut.
+_PIECE_BYTES = select.PIPE_BUF - 1
+
+
+class Output:
+    """A descriptor that takes lines without blocking. `write` is for one thread at a time."""
+
+    def __init__(self, descriptor: int, *, batch_seconds: float = 0.0) -> None:
+        """`batch_seconds` is how long a line may wait for others."""
+        self._descriptor = descriptor
+        self._batch_seconds = batch_seconds
+        self._is_cut = False
+        self._on_drop: Callable[[int], object] = lambda lines: None
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """In a process that was forked: what waits is the parent's to write."""
+        self._queue: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._hurry = threading.Event()
+        # Each is counted up by one thread only.
+        self._put_bytes = 0
+        self._taken_bytes = 0
+        self._dropped = 0
+        self._dropping = threading.Lock()
+
+    def on_drop(self, count: Callable[[int], object]) -> None:
+        """`count` hears how many lines are dropped, beginning with those until now; also in another thread."""
+        with self._dropping:
+            self._on_drop = count
+            if self._dropped:
+                count(self._dropped)
+
+    def write(self, text: str) -> None:
+        """Takes a line, or several, each with its newline. Never blocks, never raises."""
+        data = text.encode("utf-8", "backslashreplace")
+        waiting = self._put_bytes - self._taken_bytes
+        if waiting + len(data) > _MAX_WAITING_BYTES or (self._thread is None and not self._start()):
+            self._drop(data)
+            return
+        self._put_bytes += len(data)
+        self._queue.put(data)
+
+    def flush(self, seconds: float = _FLUSH_SECONDS) -> None:
+        """Waits for up to `seconds` until what was given is written or dropped."""
+        if self._thread is not None:
+            done = threading.Event()
+            self._queue.put(done)
+            self._hurry.set()
+            done.wait(seconds)
+            self._hurry.clear()
+
+    def pause(self) -> None:
+        """Flushes, and ends the thread if that is possible; the next line starts another."""
+        thread = self._thread
+        if thread is not None:
+            self._queue.put(None)
+            self._hurry.set()
+            thread.join(_FLUSH_SECONDS)
+            self._hurry.clear()
+
+    def _start(self) -> bool:
+        thread = threading.Thread(target=self._run, name=f"gateway-output-{self._descriptor}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no more threads
+            return False
+        self._thread = thread
+        return True
+
+    def _run(self) -> None:
+        queue, piece = self._queue, b""
+        while True:
+            try:
+                item = queue.get_nowait()
+            except Empty:
+                self._send(piece)
+                piece, item = b"", queue.get()
+                self._hurry.wait(self._batch_seconds)
+            if isinstance(item, bytes) and len(piece) + len(item) <= _PIECE_BYTES:
+                piece += item
+                continue
+            self._send(piece)
+            piece = item if isinstance(item, bytes) else b""
+            if item is None:
+                self._thread = None
+                return
+            if isinstance(item, threading.Event):
+                item.set()
+
+    def _send(self, piece: bytes) -> None:
+        data, sent = b"\n" + piece if self._is_cut else piece, 0
+        try:
+            while sent < len(data):
+                sent += self._send_some(data[sent:])
+        except OSError:
+            self._drop(piece[-(len(data) - sent) :])
+        if sent:
+            self._is_cut = data[sent - 1 : sent] != b"\n"
+        self._taken_bytes += len(piece)
+
+    def _send_some(self, data: bytes) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:  # another process that has the descriptor has made it so
+            writable = select.poll()
+            writable.register(self._descriptor, select.POLLOUT)
+            writable.poll()
+            return 0
+
+    def _drop(self, data: bytes) -> None:
+        lines = data.count(b"\n")
+        with self._dropping:
+            self._dropped += lines
+            self._on_drop(lines)
+
+
+STDOUT = Output(1, batch_seconds=_BATCH_SECONDS)
+STDERR = Output(2)
+
+
+def keep_standard_descriptors() -> None:
+    """Opens those that are closed, on nothing: else the next socket gets the number, and the lines. Call it first."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _pause() -> None:
+    for output in (STDOUT, STDERR):
+        output.pause()
+
+
+def _begin_anew() -> None:
+    for output in (STDOUT, STDERR):
+        output.begin_anew()
+
+
+def _flush() -> None:
+    for output in (STDOUT, STDERR):
+        output.flush()
+
+
+# A process that forks has one thread (fork(2)): it starts those again that it needs.
+os.register_at_fork(before=_pause, after_in_child=_begin_anew)
+atexit.register(_flush)

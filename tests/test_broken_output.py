@@ -1,0 +1,131 @@
+"""The real command, whose standard output and error can't be written: it serves all the same."""
+
+import http.client
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.process import clean_environment
+
+BODY = bytes(range(256)) * 8192
+# Its line in the log is long, so that a few hundred are more than is kept for a reader.
+LONG_PATH = "/" + "long/" * 1500
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def full_pipe(stack: ExitStack) -> int:
+    """The end of a pipe that takes nothing more, and that nobody reads."""
+    reader, writer = os.pipe()
+    for descriptor in (reader, writer):
+        stack.callback(os.close, descriptor)
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(writer, True)
+    return writer
+
+
+def pipe_without_reader(stack: ExitStack) -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stack.callback(os.close, writer)
+    return writer
+
+
+def full_disk(stack: ExitStack) -> int:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+class Running:
+    """`gateway serve` with `output` as its standard output and error; None closes both."""
+
+    def __init__(self, directory: Path, output: int | None, *settings: str) -> None:
+        root = directory / "packages"
+        root.mkdir()
+        (root / "large.whl").write_bytes(BODY)
+        self.port = free_port()
+        command = [sys.executable, "-m", "gateway", "serve"]
+        for setting in (f"storage.dir={root}", f"server.port={self.port}", *settings):
+            command += ["--set", setting]
+        if output is None:
+            command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+        self.process = subprocess.Popen(
+            command, cwd=directory, env=clean_environment(directory), stdout=output, stderr=output
+        )
+
+    def connect(self) -> http.client.HTTPConnection:
+        deadline = time.monotonic() + 30
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+            try:
+                connection.connect()
+            except OSError:
+                assert self.process.poll() is None
+                assert time.monotonic() < deadline, "it does not listen"
+                time.sleep(0.02)
+            else:
+                return connection
+
+    def stop(self) -> int:
+        self.process.terminate()
+        try:
+            return self.process.wait(30)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+
+def get(connection: http.client.HTTPConnection, path: str) -> bytes:
+    connection.request("GET", path)
+    return connection.getresponse().read()
+
+
+@pytest.mark.parametrize("output", [full_disk, pipe_without_reader, full_pipe, None])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_serves_whole_answers(stack: ExitStack, tmp_path: Path, output: object, workers: int) -> None:
+    running = Running(tmp_path, output(stack) if callable(output) else None, f"server.workers={workers}")
+    try:
+        connection = running.connect()
+        stack.callback(connection.close)
+        for _ in range(200):
+            get(connection, LONG_PATH)
+        assert get(connection, "/health") == b'{"status": "ok"}\n'
+        assert get(connection, "/large.whl") == BODY
+        metrics = get(connection, "/metrics").decode()
+        found = re.search(r"^gateway_log_lines_dropped_total (\S+)$", metrics, re.MULTILINE)
+        assert found is not None
+        if output is not None:
+            assert float(found[1]) > 0
+    finally:
+        assert running.stop() == 0
+
+
+def test_without_standard_descriptors_their_numbers_are_no_sockets(tmp_path: Path) -> None:
+    running = Running(tmp_path, None)
+    try:
+        running.connect().close()
+        assert [os.readlink(f"/proc/{running.process.pid}/fd/{number}") for number in (1, 2)] == ["/dev/null"] * 2
+    finally:
+        assert running.stop() == 0
