@@ -75,13 +75,13 @@ class Handler:
         exchange = self._begin(request, request.headers)
         try:
             try:
-                answer = await self._answer(request, exchange)
+                reply = await respond.send(request, await self._answer(request, exchange), exchange)
             except GatewayError as error:
-                answer = self._refusal(request, exchange, error)
-            except Exception:
-                log.exception("request %s failed: this is a bug", exchange.request_id)
-                answer = self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
-            reply = await respond.send(request, answer, exchange)
+                reply = await respond.send(request, self._refusal(request, exchange, error), exchange)
+            except ConnectionError:
+                raise
+            except Exception as error:
+                reply = await respond.send(request, self._bug(request, exchange, error), exchange)
             if reply.fresh_for > 0 and self._hot is not None:
                 self._keep(self._hot, request, reply, exchange)
             return reply
@@ -129,6 +129,7 @@ class Handler:
         exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
         exchange.route = "invalid"
         reply = respond.whole(self._refusal(request, exchange, error), exchange, close=True)
+        respond.note(reply, exchange)
         self._end(exchange)
         return reply
 
@@ -219,6 +220,13 @@ class Handler:
         exchange.upstream_status = error.upstream_status
         exchange.code = error.code
         return respond.error_page(error, accept=request.headers.get("Accept", ""), request_id=exchange.request_id)
+
+    def _bug(self, request: web.BaseRequest, exchange: Exchange, error: Exception) -> Page:
+        """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""
+        log.exception("request %s failed: this is a bug", exchange.request_id)
+        if request.writer.output_size:
+            raise ConnectionAbortedError("unexpected exception, see the log above") from error
+        return self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
 
     def _end(self, exchange: Exchange) -> None:
         self._metrics.in_flight.dec()

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.app import Gateway
 from tests.conftest import StartGateway
-from tests.support import faults
+from tests.support import faults, oddstorage
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
 
@@ -299,3 +301,59 @@ async def test_a_bug_is_a_500_without_a_traceback(
     assert (answer.status, answer.body) == (500, b"500 Internal error\nrequest id: r1\n")
     assert "request r1 failed: this is a bug" in caplog.text
     assert "Traceback" in caplog.text
+
+
+def counted(gateway: Gateway, status: int) -> int:
+    """How many requests the metrics tell of with this status."""
+    lines = gateway.metrics.render().decode().splitlines()
+    ends = f'status="{status}"}}'
+    found = [line for line in lines if line.startswith("gateway_requests_total{") and ends in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in found)
+
+
+@pytest.mark.parametrize("case", ["header", "line", "exception"])
+async def test_a_reply_that_can_t_be_sent_is_a_500_that_is_logged(
+    start_gateway: StartGateway, caplog: pytest.LogCaptureFixture, case: str
+) -> None:
+    gateway = await start_gateway({"storage.backend": oddstorage.BACKEND})
+    for method in ("GET", "HEAD"):
+        answer = await fetch(port_of(gateway.url), f"/{case}", method=method)
+        assert answer.status == 500
+        assert "set-cookie" not in answer.headers
+        assert b"Traceback" not in answer.body
+        assert answer.headers["x-request-id"] in caplog.text
+    assert "this is a bug" in caplog.text
+    await eventually(lambda: counted(gateway, 500) == 2)
+    assert counted(gateway, 200) == 0
+
+
+async def test_an_exception_amid_a_body_ends_the_connection(
+    start_gateway: StartGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start_gateway({"storage.backend": oddstorage.BACKEND})
+    answer = await fetch(port_of(gateway.url), "/half")
+    assert (answer.status, answer.body) == (200, b"half")
+    assert "this is a bug" in caplog.text
+
+
+async def test_any_location_is_sent_as_ascii(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway({"storage.backend": oddstorage.BACKEND})
+    answer = await fetch(port_of(gateway.url), "/redirect")
+    assert answer.status == 302
+    assert answer.headers["location"] == "https://example.org/%D0%BA%D0%BB%D1%8E%D1%87/a%20b?q=%20%C3%A9#%C3%BC"
+
+
+async def test_a_project_whose_name_is_not_ascii_is_redirected_to_its_page(
+    start_gateway: StartGateway, packages: Path
+) -> None:
+    for name in ("Ключ", "A?#%"):
+        (packages / name).mkdir()
+        (packages / name / "index.html").write_text(name)
+    gateway = await start_gateway({"storage.dir": str(packages), "index.mode": "generated"})
+    for target, location in [
+        ("/simple/%D0%9A%D0%BB%D1%8E%D1%87/?q=%D0%9A", "../%D0%BA%D0%BB%D1%8E%D1%87/?q=%D0%9A"),
+        ("/simple/A%3F%23%25/", "../a%3F%23%25/"),
+    ]:
+        answer = await fetch(port_of(gateway.url), target)
+        assert (answer.status, answer.headers["location"]) == (301, location)
+    await eventually(lambda: counted(gateway, 301) == 2)

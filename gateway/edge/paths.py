@@ -11,6 +11,7 @@ from gateway.errors import BadRequestError
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_URI_SAFE = "!#$%&'()*+,/:;=?@[]~"
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8
 # Directories of the storage in which the gateway keeps what is for itself: no client reads or writes there.
@@ -103,6 +104,12 @@ def relative_directory(path: str, query: str) -> str:
     It starts with `./`, so that no name can be read as a scheme or a host (RFC 3986, 4.2).
     """
     return f"./{quote(path.rpartition('/')[2], safe='~')}/{query_part(query)}"
+
+
+def location(reference: str) -> str:
+    """A URI reference as a header may have it (RFC 3986, 2): what no URI has in it is percent-encoded, as UTF-8. What
+    is encoded already stays as it is."""
+    return quote(reference.encode("utf-8", "surrogateescape"), safe=_URI_SAFE)
 
 
 def query_part(query: str) -> str:

@@ -8,6 +8,7 @@ from typing import cast
 from aiohttp import web
 from aiohttp.http import StreamWriter
 
+from gateway.edge.paths import location
 from gateway.edge.reply import Reply
 from gateway.edge.sendfile import FileSender
 from gateway.errors import GatewayError
@@ -30,34 +31,40 @@ def error_page(error: GatewayError, *, accept: str, request_id: str) -> Page:
 
 
 def whole(answer: Page | Redirect, exchange: Exchange, *, close: bool = False) -> Reply:
-    """The reply to a request that is answered without a stream; aiohttp sends it."""
-    exchange.status = answer.status
-    exchange.first_byte = time.monotonic()
+    """The reply to a request that is answered without a stream, not sent."""
     if isinstance(answer, Redirect):
-        return Reply(answer.status, _common(answer.headers | {"Location": answer.location}, exchange), b"", close=close)
-    if exchange.method != "HEAD":
-        exchange.sent_bytes = len(answer.body)
+        headers = _common(answer.headers | {"Location": location(answer.location)}, exchange)
+        return Reply(answer.status, headers, b"", close=close)
     headers = _common(answer.headers, exchange)
     return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for)
 
 
+def note(reply: Reply, exchange: Exchange) -> None:
+    """That this has been sent, as the log and the metrics tell it."""
+    exchange.status = reply.status
+    exchange.first_byte = time.monotonic()
+    if exchange.method != "HEAD":
+        exchange.sent_bytes = len(reply.body or b"")
+
+
 async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> Reply:
-    """Sends the answer as fast as the client takes it and no faster.
+    """Sends the answer as fast as the client takes it and no faster, and notes in `exchange` what was sent.
 
     Where the body breaks off, the connection is closed short of what Content-Length promised: raises ConnectionError,
     which is how aiohttp is told so.
     """
     if not isinstance(answer, Stream):
-        return whole(answer, exchange)
+        return await _send_whole(request, answer, exchange)
     exchange.upstream_status = answer.upstream_status
     exchange.cache = answer.cache
     if answer.content is not None:
         answer.close()
-        return whole(Page(answer.status, answer.content, answer.headers, fresh_for=answer.fresh_for), exchange)
+        page = Page(answer.status, answer.content, answer.headers, fresh_for=answer.fresh_for)
+        return await _send_whole(request, page, exchange)
     try:
         reply = Reply(answer.status, _common(answer.headers, exchange))
-        exchange.status = answer.status
         await reply.prepare(request)
+        exchange.status = answer.status
         sender: FileSender | None = getattr(request.protocol, "file_sender", None)
         if sender is not None and answer.parts is not None and "Content-Length" in answer.headers:
             await _send_body(request, answer.parts, sender, exchange)
@@ -70,6 +77,13 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
         raise ConnectionAbortedError(exchange.error) from error
     finally:
         answer.close()
+    return reply
+
+
+async def _send_whole(request: web.BaseRequest, answer: Page | Redirect, exchange: Exchange) -> Reply:
+    reply = whole(answer, exchange)
+    await reply.prepare(request)
+    note(reply, exchange)
     return reply
 
 

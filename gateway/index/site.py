@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from urllib.parse import quote
 
 from gateway.cache.aged import Aged
 from gateway.edge.paths import query_part
@@ -120,7 +121,7 @@ class Site:
         if isinstance(sources, Redirect):
             return replace(sources, location=sources.location + query_part(request.query))
         if project != name:
-            return Redirect(f"../{name}/{query_part(request.query)}")
+            return Redirect(f"../{quote(name, safe='~')}/{query_part(request.query)}")
         if (browse := self._for_people(request, form)) is not None:
             return await self._project_for_people(browse, request, sources)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html

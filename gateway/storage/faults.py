@@ -19,6 +19,7 @@ from gateway.errors import (
 
 _XML_FIELD = re.compile(rb"<(Code|Region|Message|ActualObjectSize)>([^<]{1,1000})</\1>")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,63}")
+_SIZE = re.compile(r"[0-9]{1,19}")
 _REGION = re.compile(r"[a-z0-9-]{1,64}")
 
 _BUSY = frozenset(
@@ -104,8 +105,8 @@ def parse(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
     code = fields.get("Code", "")
     region = headers.get("x-amz-bucket-region") or fields.get("Region", "")
     content_range = headers.get("content-range")
-    if not content_range and fields.get("ActualObjectSize", "").isdigit():
-        content_range = f"bytes */{fields['ActualObjectSize']}"
+    if not content_range and _SIZE.fullmatch(size := fields.get("ActualObjectSize", "")):
+        content_range = f"bytes */{size}"
     return Fault(
         status=status,
         code=code if _CODE.fullmatch(code) else "",

@@ -8,7 +8,8 @@ import pytest
 
 from gateway.app import Gateway
 from tests.conftest import StartGateway
-from tests.support import faults
+from tests.support import faults, oddstorage
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 from tests.support.http import exchange
 
@@ -189,3 +190,14 @@ async def test_a_storm_leaves_no_task_and_no_descriptor(
     await faulty.until(lambda: faulty.open_connections <= 45)
     assert len(asyncio.all_tasks()) <= tasks + 45  # kept connections of the test's own bucket have a task each
     assert len(os.listdir("/proc/self/fd")) <= descriptors + 90
+
+
+async def test_what_is_counted_is_what_was_sent(start_gateway: StartGateway) -> None:
+    """A client that leaves before it has the answer has got none: 499, and no body of so many bytes."""
+    gateway = await start_gateway({"storage.backend": oddstorage.BACKEND})
+    _, writer = await begin(gateway, "/large")
+    assert b'route="object"' not in gateway.metrics.render(), "it is on its way"
+    writer.transport.abort()
+    await eventually(lambda: b'route="object",status="499"' in gateway.metrics.render())
+    assert b'status="200"' not in gateway.metrics.render()
+    assert b"gateway_response_body_bytes_total 0.0" in gateway.metrics.render()

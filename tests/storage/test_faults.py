@@ -89,6 +89,8 @@ def test_a_range_past_the_end_says_how_long_the_object_is() -> None:
     from_header = parse(416, {"content-range": "bytes */5"}, b"").error()
     from_body = parse(416, {}, xml("InvalidRange", "<ActualObjectSize>5</ActualObjectSize>")).error()
     assert from_header.headers == from_body.headers == {"Content-Range": "bytes */5"}
+    for odd in ("٣", "²", "-1", "9" * 20):
+        assert parse(416, {}, xml("InvalidRange", f"<ActualObjectSize>{odd}</ActualObjectSize>")).error().headers == {}
 
 
 def test_a_broken_connection_is_worth_another_try() -> None:
