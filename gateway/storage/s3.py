@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
+from gateway.cache.aged import AgedCache
 from gateway.cache.disk import DiskCache
 from gateway.config import CacheSettings, ParallelSettings, StorageSettings
 from gateway.edge.paths import encode_key
@@ -23,6 +24,9 @@ from gateway.storage.reader import ObjectReader
 from gateway.storage.upload import Uploads
 
 _ACCESS_DENIED = "AccessDenied"
+_MAX_DIRECTORIES = 4096
+# S3's limit, in UTF-8.
+_MAX_KEY_BYTES = 1024
 
 log = logging.getLogger("gateway.storage")
 
@@ -55,6 +59,13 @@ class S3Storage:
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         # Below hashes, directories can't be listed.
         self._may_list = not settings.prepend_hash
+        # Each 404 asks whether its key is a directory.
+        self._directories: AgedCache[str, bool] = AgedCache(
+            self._look_for_directory,
+            fresh_seconds=(cache or CacheSettings()).ttl_missing,
+            stale_seconds=0,
+            max_entries=_MAX_DIRECTORIES,
+        )
         self._reach: Reach | None = None
         self._bucket: Bucket
         self._reader: ObjectReader
@@ -121,6 +132,7 @@ class S3Storage:
 
     async def close(self) -> None:
         await self.credentials.close()
+        await self._directories.close()
         if self._cached is not None:
             await self._cached.close()
         if self._reach is not None:
@@ -151,6 +163,10 @@ class S3Storage:
             self._forget(key)
 
     async def is_directory(self, key: str) -> bool:
+        # No object has a longer key, so none lies below this one.
+        return len(key) <= _MAX_KEY_BYTES and (await self._directories.get(key)).value
+
+    async def _look_for_directory(self, key: str) -> bool:
         if self._may_list:
             try:
                 return bool([item async for item in self._bucket.list(key, limit=1)])
@@ -182,6 +198,7 @@ class S3Storage:
             yield item
 
     def expire(self) -> None:
+        self._directories.expire()
         if self._cached is not None:
             self._cached.memory.expire()
 
@@ -224,6 +241,7 @@ class S3Storage:
             self._cached.memory.note(item.key, item.etag)
 
     def _forget(self, key: str) -> None:
+        self._directories.expire()
         if self._cached is not None:
             self._cached.forget(key)
 
