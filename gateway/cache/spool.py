@@ -13,6 +13,9 @@ from gateway.model import FilePart
 
 # What comes while a write is under way is written next, at once, up to this; then who writes must wait.
 _MAX_PENDING_BYTES = 2 * 1024 * 1024
+# A reader waits for bytes that are no further ahead than this. One connection to S3 brings that in 50 ms, which is as
+# long as the first byte of another request takes.
+_NEAR_BYTES = 4 * 1024 * 1024
 
 
 class Passage:
@@ -43,7 +46,7 @@ class Spool(Passage):
     def __init__(self, file: OpenFile, on_write: Callable[[bytes], object] = lambda chunk: None) -> None:
         """`on_write` sees all bytes in order, in a thread."""
         super().__init__()
-        self.file = file
+        self._file: OpenFile | None = file
         self._on_write = on_write
         self._pending: list[bytes] = []
         self._pending_bytes = 0
@@ -59,6 +62,10 @@ class Spool(Passage):
     def joinable(self) -> bool:
         """Whether all of it can still be read."""
         return self._error is None
+
+    def reaches(self, start: int) -> bool:
+        """Whether the byte at `start` can be read now, or in a moment."""
+        return self._error is None and (self._finished or start <= self._size + _NEAR_BYTES)
 
     async def write(self, chunk: bytes) -> None:
         """Raises SpoolError where the disk is full; what was written before can still be read."""
@@ -83,12 +90,18 @@ class Spool(Passage):
             ready = self._size if self._finished else self._size - 1
             ready = ready if stop is None else min(ready, stop)
             if position < ready:
-                yield self.file.part(position, ready)
+                assert self._file is not None, "it is closed when nobody reads any more"
+                yield self._file.part(position, ready)
                 position = ready
             elif self._error is not None:
                 raise self._error
             else:
                 await self._news.wait()
+
+    def close(self) -> None:
+        """Lets go of the file: nothing is written or read any more."""
+        self._file = None
+        self._pending.clear()
 
     async def _written(self) -> None:
         """Waits until nothing is pending."""
@@ -96,22 +109,22 @@ class Spool(Passage):
             await asyncio.shield(self._writing)
 
     async def _write_pending(self) -> None:
-        while self._pending:
+        while self._pending and self._file is not None:
             chunks, self._pending, self._pending_bytes = self._pending, [], 0
             try:
-                await DISK.run(self._write, chunks, self._size)
+                await DISK.run(self._write, self._file, chunks, self._size)
             except OSError as error:
                 raise SpoolError(f"a file can't be written: {error.strerror}", code="FileSystem") from error
             self._size += sum(map(len, chunks))
             self._tell()
         self._writing = None
 
-    def _write(self, chunks: list[bytes], position: int) -> None:
+    def _write(self, file: OpenFile, chunks: list[bytes], position: int) -> None:
         for chunk in chunks:
             self._on_write(chunk)
         view = memoryview(b"".join(chunks))
         while view:
-            written = os.pwrite(self.file.descriptor, view, position)
+            written = os.pwrite(file.descriptor, view, position)
             view, position = view[written:], position + written
 
 

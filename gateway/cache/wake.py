@@ -27,6 +27,10 @@ class Wake(Passage):
         """Whether all of it can still be read."""
         return not self._start and self._error is None
 
+    def reaches(self, start: int) -> bool:
+        """Whether the byte at `start` can be read now. Readers begin at the start: the others are not far ahead."""
+        return start == 0 and self.joinable
+
     async def write(self, chunk: bytes) -> None:
         """Waits until somebody has read what was written."""
         self._chunks.append(chunk)
@@ -42,6 +46,10 @@ class Wake(Passage):
     async def finish(self) -> None:
         self._finished = True
         self._tell()
+
+    def close(self) -> None:
+        """Lets go of the bytes: nothing is written or read any more."""
+        self._chunks.clear()
 
     async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         """As they come, from the very start. Raises SpoolError, and what `fail` was told."""

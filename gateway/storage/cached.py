@@ -15,11 +15,11 @@ from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.executors import DISK, ROOM
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.arrival import Arrival
 from gateway.storage.conditions import seconds
-from gateway.storage.known import InFile, answer
+from gateway.storage.fill import Claim, Fill, Head, Opened
+from gateway.storage.fills import Fills, FillStats
+from gateway.storage.known import InFile, NotHereError, answer
 from gateway.storage.reader import ObjectReader
-from gateway.storage.underway import UnderWay, Unshared
 
 # What is known of objects on disk, where no memory is given to the small ones.
 _INDEX_BYTES = 16 * 1024 * 1024
@@ -38,19 +38,22 @@ class CachedReader:
         self._settings = settings
         self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
         self._disk = disk
-        self._fetching = Flight[CachedObject | Arrival | Unshared]()
         self._finding = Flight[CachedObject | None]()
-        self._under_way = UnderWay(reader, disk, self.memory.put)
+        self._fills = Fills(reader, disk, self.memory.put)
         self._tasks: set[asyncio.Future[object]] = set()
         self._writes = 0
+        self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
 
     async def open(self, request: ObjectRequest) -> Stream:
         """As ObjectReader."""
         key = request.key
         if request.bypass:
             self.memory.forget(key)
-        elif (arrival := self._under_way.arrival(key)) is not None:
-            return answer(request, arrival.found, arrival, cache="shared")
+            self._fills.forget(key)
+        elif (fill := self._fills.flowing(key)) is not None:
+            with fill.claim() as claim:
+                stream = self._shared(request, claim, cache="shared")
+            return stream or await self._read_through(request)
         found = self.memory.get(key)
         if found is None:
             if (absent := self.memory.missing(key)) is not None:
@@ -65,7 +68,8 @@ class CachedReader:
         if age < ttl:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
-            self._run(self._fetching.once(key, lambda: self._fetch(key, found)))  # it changes hardly ever: nobody waits
+            if not self._fills.asking(key):
+                self._run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
             return await self._answered(request, found, age=age, cached=True)
         try:
             return await self._fetched(request, found)
@@ -78,11 +82,27 @@ class CachedReader:
 
     def forget(self, key: str) -> None:
         """It is written or removed."""
+        self._changes += 1
         self.memory.forget(key)
+        self._fills.forget(key)
         self._remove(key)
 
+    def note(self, key: str, etag: str) -> None:
+        """The storage says that this is the object now."""
+        self.memory.note(key, etag)
+        self._fills.note(key, etag)
+
+    def expire(self) -> None:
+        """Everything that is known must be asked for again."""
+        self._changes += 1
+        self.memory.expire()
+        self._fills.expire()
+
+    def stats(self) -> FillStats:
+        return self._fills.stats()
+
     async def close(self) -> None:
-        await self._under_way.close()
+        await self._fills.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -91,10 +111,12 @@ class CachedReader:
         return self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
 
     async def _read_through(self, request: ObjectRequest) -> Stream:
+        changes = self._changes
         try:
             return await self._reader.open(request)
         except NotFoundError as error:
-            self.memory.put_missing(request.key, error)
+            if self._changes == changes:  # else it may have been written since
+                self.memory.put_missing(request.key, error)
             raise
 
     async def _answered(
@@ -140,18 +162,31 @@ class CachedReader:
         return found
 
     async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
-        found = await self._fetching.once(request.key, lambda: self._fetch(request.key, known))
-        if isinstance(found, CachedObject):
-            return await self._answered(request, found, fresh_for=self._ttl(request.key))
-        if isinstance(found, Arrival):
-            return answer(request, found.found, found)
-        if request.method == "GET" and not request.headers and (stream := found.claim()) is not None:
-            return stream
-        return await self._read_through(request)
+        with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
+            head, stream = await claim.head(), None
+            if isinstance(head, Opened):
+                if request.method == "GET" and not request.headers:
+                    stream = claim.take()
+                stream = stream or self._shared(request, claim)
+        if isinstance(head, Opened):
+            return stream or await self._read_through(request)
+        return await self._answered(request, head, fresh_for=self._ttl(request.key))
 
-    async def _fetch(self, key: str, known: CachedObject | None) -> "CachedObject | Arrival | Unshared":
-        if (arrival := self._under_way.arrival(key)) is not None:
-            return arrival  # begun while the disk was looked at
+    async def _revalidate(self, key: str, known: CachedObject) -> None:
+        with self._fills.claim(key, lambda fill: self._ask(fill, known)) as claim:
+            await claim.head()
+
+    def _shared(self, request: ObjectRequest, claim: Claim, *, cache: str = "") -> Stream | None:
+        """The answer from a fill; None if the fill has not what is wanted."""
+        if claim.fill.found is None:
+            return None
+        try:
+            return answer(request, claim.fill.found, claim, cache=cache)
+        except NotHereError:
+            return None
+
+    async def _ask(self, fill: Fill, known: CachedObject | None) -> Head:
+        key = fill.key
         condition = {"if-none-match": known.etag} if known is not None else {}
         now = self.memory.clock()
         try:
@@ -162,38 +197,46 @@ class CachedReader:
             raise
         if stream.status == 304 and known is not None:
             stream.close()
-            found = replace(known, checked=now, believed=True)
-            self.memory.put(key, found)
-            return found
+            return self._keep(fill, replace(known, checked=now, believed=True))
         etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else -1
         if not etag.startswith('"') or size < 0:
             self.memory.forget(key)
-            return self._under_way.unshared(key, stream)
+            return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified")) or 0  # without one, only the ETag counts
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
         if size > self._max_small:
             self.memory.forget(key)
-            return await self._under_way.begin(key, found, stream, several=self._fetching.asking(key) > 1)
+            return Opened(found, stream)
         try:
             body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
         finally:
             stream.close()
-        found = replace(found, body=body)
-        self.memory.put(key, found)
-        self._write(key, found)
+        found = self._keep(fill, replace(found, body=body))
+        self._write(fill, found)
         return found
 
-    def _write(self, key: str, found: CachedObject) -> None:
+    def _keep(self, fill: Fill, found: CachedObject) -> CachedObject:
+        if fill.current:
+            self.memory.put(fill.key, found)
+        return found
+
+    def _write(self, fill: Fill, found: CachedObject) -> None:
         """Keeps a small object on disk too, for when memory has forgotten it, or the process is another."""
         disk, body = self._disk, found.body
-        if disk is None or body is None or not disk.takes(found.size) or self._writes >= _MAX_WRITES:
-            return
-        self._writes += 1
-        self._run(ROOM.run(disk.put, key, found, body)).add_done_callback(self._written)
+        wanted = fill.current and disk is not None and disk.takes(found.size) and self._writes < _MAX_WRITES
+        if wanted and disk is not None and body is not None:
+            self._writes += 1
+            self._run(self._put(disk, fill.key, found, body))
 
-    def _written(self, task: "asyncio.Future[object]") -> None:
-        self._writes -= 1
+    async def _put(self, disk: DiskCache, key: str, found: CachedObject, body: bytes) -> None:
+        try:
+            await ROOM.run(disk.put, key, found, body)
+        finally:
+            self._writes -= 1
+        known = self.memory.get(key)
+        if known is None or known.etag != found.etag:  # written or removed meanwhile
+            self._remove(key)
 
     def _remove(self, key: str) -> None:
         if self._disk is not None:

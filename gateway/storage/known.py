@@ -18,11 +18,15 @@ _OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary"
 Parts = AsyncIterator[bytes | FilePart]
 
 
+class NotHereError(Exception):
+    """The source has not the bytes that are wanted, and won't have them in a moment."""
+
+
 class Source(Protocol):
     """Where the bytes of an object are."""
 
     def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
-        """Bytes `start` to `stop` (exclusive), and what ends the reading of them."""
+        """Bytes `start` to `stop` (exclusive), and what ends the reading of them. Raises NotHereError."""
 
 
 class InFile:
@@ -47,7 +51,7 @@ def answer(
 ) -> Stream:
     """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds; `cache` is as a Stream's.
 
-    Raises PreconditionFailedError, RangeNotSatisfiableError.
+    Raises PreconditionFailedError, RangeNotSatisfiableError; and what `source` raises.
     """
     headers = found.headers | ({"Age": str(int(age))} if age >= 1 else {})
     if stale:

@@ -200,7 +200,7 @@ class S3Storage:
     def expire(self) -> None:
         self._directories.expire()
         if self._cached is not None:
-            self._cached.memory.expire()
+            self._cached.expire()
 
     async def check(self) -> dict[str, str]:
         found = {
@@ -238,7 +238,7 @@ class S3Storage:
 
     def _note(self, item: StoredObject) -> None:
         if self._cached is not None:
-            self._cached.memory.note(item.key, item.etag)
+            self._cached.note(item.key, item.etag)
 
     def _forget(self, key: str) -> None:
         self._directories.expire()

@@ -111,7 +111,7 @@ async def test_who_is_still_looking_on_the_disk_shares_what_has_begun_meanwhile(
     gateway = await start_gateway(settings)
     assert isinstance(gateway.storage, S3Storage)
     assert gateway.storage._cached is not None
-    under_way = gateway.storage._cached._under_way
+    fills = gateway.storage._cached._fills
     find, looked, found = DiskCache.find, asyncio.Event(), threading.Event()
     loop, begin, go_on = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
@@ -134,9 +134,9 @@ async def test_who_is_still_looking_on_the_disk_shares_what_has_begun_meanwhile(
     second = asyncio.ensure_future(get(gateway))
     await looked.wait()
     begin.set()
-    await eventually(lambda: under_way.arrival(WHEEL) is not None)
+    await eventually(lambda: fills.flowing(WHEEL) is not None)
     found.set()
-    await eventually(lambda: len(faulty.requests) > 1 or under_way._arrivals[WHEEL]._readers == 2)
+    await eventually(lambda: len(faulty.requests) > 1 or fills.stats().claims == 2)
     go_on.set()
     assert (await first).body == (await second).body == LARGE
     assert len(faulty.requests) == 1

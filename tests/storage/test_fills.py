@@ -7,7 +7,7 @@ import os
 import pytest
 
 from gateway.app import Gateway
-from gateway.storage import underway
+from gateway.storage import channel
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -36,7 +36,7 @@ def free(gateway: Gateway) -> int:
 async def test_a_slow_reader_goes_on_by_itself(
     gateway: Gateway, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(underway, "_WAKE_SHARE", 44)  # which makes 1.5 MB
+    monkeypatch.setattr(channel, "_WAKE_SHARE", 44)  # which makes 1.5 MB
     before = free(gateway)
     go_on = asyncio.Event()
 

@@ -1,0 +1,103 @@
+"""Channels: how the bytes of a fill reach its readers, and what they hold meanwhile."""
+
+import asyncio
+import hashlib
+from functools import partial
+from typing import Protocol, Self
+
+from gateway.cache.disk import DiskCache
+from gateway.cache.incoming import Incoming
+from gateway.cache.memory import CachedObject
+from gateway.cache.spool import Spool, SpoolError
+from gateway.cache.wake import Wake
+from gateway.errors import GatewayError
+from gateway.executors import ROOM
+from gateway.storage.parallel import Window
+
+# Of the window, for bytes that the fastest reader has had and others have not. That is 16 MB: clients of one build
+# differ by their sockets' buffers, some MB.
+_WAKE_SHARE = 4
+
+
+class Channel(Protocol):
+    """`passage` is written by the fill and read by its claims."""
+
+    @property
+    def passage(self) -> Spool | Wake: ...
+
+    async def keep(self, key: str, found: CachedObject) -> bool:
+        """All bytes have been written. Whether the object is on disk now."""
+
+    def fail(self, error: GatewayError) -> None:
+        """No more bytes will come."""
+
+    def close(self) -> None:
+        """No request reads any more."""
+
+
+class MemoryChannel:
+    """Through memory, for readers that keep up with the fastest."""
+
+    def __init__(self, window: Window, reserved: int) -> None:
+        self.passage = Wake(reserved)
+        self._window = window
+        self._reserved = reserved
+
+    @classmethod
+    def open(cls, window: Window) -> Self | None:
+        """None if the window has not so much left."""
+        share = window.max_bytes // _WAKE_SHARE
+        return cls(window, share) if window.reserve(share) else None
+
+    async def keep(self, key: str, found: CachedObject) -> bool:
+        return False
+
+    def fail(self, error: GatewayError) -> None:
+        self.passage.fail(error)
+
+    def close(self) -> None:
+        self._window.give_back(self._reserved)
+
+
+class DiskChannel:
+    """Into the disk cache: every reader at its own pace."""
+
+    def __init__(self, disk: DiskCache, incoming: Incoming) -> None:
+        self._disk = disk
+        self._incoming = incoming
+        self._digest = hashlib.sha256()
+        self.passage = Spool(incoming.file, self._digest.update)
+
+    @classmethod
+    async def open(cls, disk: DiskCache, length: int) -> Self | None:
+        """None if the disk has no room for so many bytes."""
+        if not disk.takes(length):
+            return None
+        beginning = ROOM.run(disk.begin, length)
+        try:
+            incoming = await asyncio.shield(beginning)
+        except BaseException:
+            beginning.add_done_callback(partial(_drop_begun, disk))
+            raise
+        return cls(disk, incoming) if incoming is not None else None
+
+    async def keep(self, key: str, found: CachedObject) -> bool:
+        return await ROOM.run(self._disk.publish, key, self._incoming, self._digest, found)
+
+    def fail(self, error: GatewayError) -> None:
+        self.passage.fail(error)
+        if isinstance(error, SpoolError):
+            self._disk.trouble(error)
+
+    def close(self) -> None:
+        self.passage.close()
+        _drop(self._disk, self._incoming)
+
+
+def _drop_begun(disk: DiskCache, beginning: "asyncio.Future[Incoming | None]") -> None:
+    if not beginning.cancelled() and beginning.exception() is None and (incoming := beginning.result()) is not None:
+        _drop(disk, incoming)
+
+
+def _drop(disk: DiskCache, incoming: Incoming) -> None:
+    ROOM.run(disk.drop, incoming)
