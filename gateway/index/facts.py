@@ -6,11 +6,12 @@ import logging
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
-from email.parser import HeaderParser
 
 from cachetools import LRUCache
 
 from gateway.errors import GatewayError
+from gateway.executors import FOREIGN
+from gateway.index.coremetadata import requires_python
 from gateway.index.metadata import WheelMetadata
 from gateway.index.names import parse
 from gateway.index.wheel import WheelError
@@ -148,8 +149,7 @@ class FactBook:
         except WheelError as error:
             log.info("the metadata of %r can't be read: %s", key, error)
             return None
-        value = HeaderParser().parsestr(metadata.decode("utf-8", "replace")).get("Requires-Python")
-        return str(value).strip() if value else None
+        return await FOREIGN.run(requires_python, metadata)
 
     async def _chunks(self, request: ObjectRequest) -> AsyncIterator[bytes]:
         answer = await self._storage.fetch(request)

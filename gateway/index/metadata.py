@@ -1,7 +1,9 @@
 """`<wheel>.metadata` (PEP 658), read out of the wheel where nothing of that name lies beside it."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 
 from cachetools import LRUCache
 
@@ -14,18 +16,25 @@ from gateway.model import ObjectRequest, Page, Stream
 from gateway.storage.base import Storage
 
 _SUFFIX = ".metadata"
-_CACHE_BYTES = 32 * 1024 * 1024
+_CACHE_BYTES = 16 * 1024 * 1024
+_OVERHEAD_BYTES = 512
+# Directories and metadata beyond this size are read a few at a time, for the memory that they take.
+_LARGE_BYTES = 256 * 1024
+_MAX_LARGE = 2
+
+Version = tuple[str, str]  # key and ETag
 
 log = logging.getLogger("gateway.index")
 
 
 class WheelMetadata:
-    """Reads kilobytes of a gigabyte wheel, once for each version of the object."""
+    """Reads kilobytes of a gigabyte wheel, once for each version of the object, whether it has metadata or not."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._known: LRUCache[tuple[str, str], bytes] = LRUCache(_CACHE_BYTES, getsizeof=len)
+        self._known: LRUCache[Version, bytes | str] = LRUCache(_CACHE_BYTES, getsizeof=_weight)
         self._reading = Flight[bytes]()
+        self._large = asyncio.Semaphore(_MAX_LARGE)
 
     async def page(self, key: str, wanted: Mapping[str, str]) -> Page | None:
         """The answer for `key` if it names the metadata of a wheel that is there. Raises what reading it raises."""
@@ -40,28 +49,48 @@ class WheelMetadata:
         return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, wanted)
 
     async def metadata(self, wheel: str) -> bytes:
-        """METADATA of the wheel with this key. Raises WheelError, and what reading it raises."""
+        """METADATA of the wheel with this key, as it is now. Raises WheelError, and what reading it raises."""
+        head = await self._fetch("HEAD", wheel, {})
+        head.close()
+        length = head.headers.get("Content-Length", "")
+        return await self.of(wheel, head.headers.get("ETag", ""), int(length) if length.isdigit() else 0)
+
+    async def of(self, wheel: str, etag: str, size: int, tail: bytes = b"") -> bytes:
+        """METADATA of one version of a wheel, of which `tail` is here already. Raises as `metadata`."""
         release = parse(wheel.rpartition("/")[2])
         if release is None:
             raise WheelError("its name is not a wheel's")
-        return await self._reading.once(wheel, lambda: self._read(wheel, release.project))
-
-    async def _read(self, wheel: str, project: str) -> bytes:
-        head = await self._fetch("HEAD", wheel, {})
-        head.close()
-        etag, size = head.headers.get("ETag", ""), int(head.headers.get("Content-Length", "0"))
+        project = release.project
         known = self._known.get((wheel, etag)) if etag else None
-        if known is not None:
-            return known
+        if known is None:
+            return await self._reading.once((wheel, etag), lambda: self._read(wheel, project, etag, size, tail))
+        if isinstance(known, str):
+            raise WheelError(known)
+        return known
 
-        async def read(start: int, stop: int) -> bytes:
-            return await self._part(wheel, etag, start, stop)
+    async def _read(self, wheel: str, project: str, etag: str, size: int, tail: bytes) -> bytes:
+        found: bytes | str
+        async with AsyncExitStack() as turn:
+            large = False
 
-        tail = await read(max(size - TAIL_BYTES, 0), size) if size else b""
-        metadata = await read_metadata(project, size, tail, read)
+            async def read(start: int, stop: int) -> bytes:
+                nonlocal large
+                if stop - start > _LARGE_BYTES and not large:
+                    large = True
+                    await turn.enter_async_context(self._large)
+                return await self._part(wheel, etag, start, stop)
+
+            try:
+                if not tail and size:
+                    tail = await read(max(size - TAIL_BYTES, 0), size)
+                found = await read_metadata(project, size, tail, read)
+            except WheelError as error:
+                found = str(error)
         if etag:
-            self._known[wheel, etag] = metadata
-        return metadata
+            self._known[wheel, etag] = found
+        if isinstance(found, str):
+            raise WheelError(found)
+        return found
 
     async def _part(self, wheel: str, etag: str, start: int, stop: int) -> bytes:
         """Bytes of just this version of the wheel."""
@@ -85,3 +114,7 @@ class WheelMetadata:
         answer = await self._storage.fetch(ObjectRequest(method, key, headers))
         assert isinstance(answer, Stream), "no redirect was allowed"
         return answer
+
+
+def _weight(found: bytes | str) -> int:
+    return len(found) + _OVERHEAD_BYTES

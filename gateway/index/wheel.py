@@ -1,4 +1,4 @@
-"""The metadata of a wheel that lies far away: a few kilobytes of its end and of one member. Pure but for the reads.
+"""The metadata of a wheel that lies far away: a few kilobytes of its end, or of that and of one member.
 
 The format is ZIP (PKWARE's APPNOTE.TXT, 4.3); what a wheel has in it, the binary distribution format.
 Nothing that the archive says of sizes and places is believed before it has been held against the file's size.
@@ -7,16 +7,21 @@ Nothing that the archive says of sizes and places is believed before it has been
 import struct
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gateway.executors import FOREIGN
+from gateway.index.coremetadata import MAX_METADATA_BYTES
 from gateway.index.names import normalize
 
 # Bytes `start` to `stop` (exclusive), exactly.
 Read = Callable[[int, int], Awaitable[bytes]]
 
-TAIL_BYTES = 32 * 1024  # holds the whole directory of most wheels
-_MAX_DIRECTORY_BYTES = 32 * 1024 * 1024
-MAX_METADATA_BYTES = 8 * 1024 * 1024
+# Holds the directory of most wheels, and their metadata too: tools write it last.
+TAIL_BYTES = 64 * 1024
+MAX_DIRECTORY_BYTES = 8 * 1024 * 1024  # some 70,000 members
+_MAX_PACKED_BYTES = MAX_METADATA_BYTES + 1024
+# What may stand between a member's header and its bytes, beyond its name.
+_EXTRA_BYTES = 256
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -26,6 +31,7 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
 _IN_ZIP64 = 0xFFFFFFFF
 _ZIP64_EXTRA = 1
+_METADATA = b".dist-info/METADATA"
 
 
 class WheelError(ValueError):
@@ -40,22 +46,26 @@ class _Member:
     packed: int
     size: int
     offset: int
+    name_length: int
 
 
 async def read_metadata(project: str, size: int, tail: bytes, read: Read) -> bytes:
     """METADATA of a wheel of `size` bytes that ends in `tail`. `project` is the normalised name that the file bears.
 
-    Raises WheelError, and what `read` raises.
+    What lies in `tail` is not read again. Raises WheelError, and what `read` raises.
     """
-    start, stop = await _directory(size, tail, read)
-    if stop - start > _MAX_DIRECTORY_BYTES:
-        raise WheelError("its directory is too large")
     first = size - len(tail)
-    directory = tail[start - first : stop - first] if start >= first else await read(start, stop)
-    found = [member for name, member in _members(directory) if _is_metadata(name, project)]
-    if len(found) != 1:
-        raise WheelError(f"it has {len(found)} METADATA of {project}")
-    return await _content(found[0], start, read)
+
+    async def part(start: int, stop: int) -> bytes:
+        return tail[start - first : stop - first] if start >= first else await read(start, stop)
+
+    start, stop = await _directory(size, tail, part)
+    if stop - start > MAX_DIRECTORY_BYTES:
+        raise WheelError("its directory is too large")
+    directory = await part(start, stop) if stop > start else b""
+    member = await FOREIGN.run(_find, directory, project)
+    packed = await _packed(member, start, part)
+    return await FOREIGN.run(_unpacked, member, packed)
 
 
 async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
@@ -84,22 +94,31 @@ async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
     return offset, offset + length
 
 
-def _members(directory: bytes) -> Iterator[tuple[str, _Member]]:
+def _find(directory: bytes, project: str) -> _Member:
+    """The one METADATA of the project. Two are refused: installers would not agree on which one counts."""
+    found = [member for name, member in _named_metadata(directory) if _is_of(name, project)]
+    if len(found) != 1:
+        raise WheelError(f"it has {len(found)} METADATA of {project}")
+    return found[0]
+
+
+def _named_metadata(directory: bytes) -> Iterator[tuple[str, _Member]]:
     at = 0
     while at < len(directory):
         if len(directory) - at < _ENTRY.size:
             raise WheelError("its directory breaks off")
-        fields = _ENTRY.unpack_from(directory, at)
-        flags, method, crc, packed, size = fields[5], fields[6], *fields[9:12]
-        name_length, extra_length, comment_length, offset = *fields[12:15], fields[-1]
+        signature, *fields = _ENTRY.unpack_from(directory, at)
+        name_length, extra_length, comment_length = fields[11:14]
         name_at = at + _ENTRY.size
         extra_at = name_at + name_length
         at = extra_at + extra_length + comment_length
-        if fields[0] != b"PK\x01\x02" or at > len(directory):
+        if signature != b"PK\x01\x02" or at > len(directory):
             raise WheelError("its directory is damaged")
-        name = directory[name_at:extra_at].decode("utf-8", "replace")
-        member = _Member(method, flags, crc, packed, size, offset)
-        yield name, _widened(member, directory[extra_at : extra_at + extra_length])
+        if directory.endswith(_METADATA, name_at, extra_at):
+            flags, method, crc, packed, size, offset = fields[4], fields[5], *fields[8:11], fields[-1]
+            name = directory[name_at:extra_at].decode("utf-8", "replace")
+            member = _Member(method, flags, crc, packed, size, offset, name_length)
+            yield name, _widened(member, directory[extra_at : extra_at + extra_length])
 
 
 def _widened(member: _Member, extra: bytes) -> _Member:
@@ -119,28 +138,36 @@ def _widened(member: _Member, extra: bytes) -> _Member:
                 )
             except RuntimeError:  # what StopIteration becomes within a generator
                 break
-            return _Member(member.method, member.flags, member.crc, packed, size, offset)
+            return replace(member, packed=packed, size=size, offset=offset)
     raise WheelError("its ZIP64 sizes are missing")
 
 
-def _is_metadata(name: str, project: str) -> bool:
+def _is_of(name: str, project: str) -> bool:
     folder, _, file = name.partition("/")
-    return file == "METADATA" and folder.endswith(".dist-info") and normalize(folder.split("-")[0]) == project
+    return file == "METADATA" and normalize(folder.split("-")[0]) == project
 
 
-async def _content(member: _Member, directory_start: int, read: Read) -> bytes:
+async def _packed(member: _Member, directory_start: int, read: Read) -> bytes:
+    """The member's bytes as they are in the archive; in one read, unless its header is longer than headers are."""
     if member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
         raise WheelError("its METADATA is encrypted, or compressed in a way that wheels are not")
-    if member.size > MAX_METADATA_BYTES or member.packed > MAX_METADATA_BYTES:
+    if member.size > MAX_METADATA_BYTES or member.packed > _MAX_PACKED_BYTES:
         raise WheelError("its METADATA is too large")
     if member.offset + _LOCAL.size > directory_start:
         raise WheelError("its METADATA lies beyond its members")
-    header = await read(member.offset, member.offset + _LOCAL.size)
-    signature, *_, name_length, extra_length = _LOCAL.unpack(header)
+    guess = member.offset + _LOCAL.size + member.name_length + _EXTRA_BYTES + member.packed
+    found = await read(member.offset, min(guess, directory_start))
+    signature, *_, name_length, extra_length = _LOCAL.unpack_from(found)
     start = member.offset + _LOCAL.size + name_length + extra_length
-    if signature != b"PK\x03\x04" or start + member.packed > directory_start:
+    stop = start + member.packed
+    if signature != b"PK\x03\x04" or stop > directory_start:
         raise WheelError("its METADATA is not where its directory says")
-    packed = await read(start, start + member.packed) if member.packed else b""
+    if stop - member.offset <= len(found) or not member.packed:
+        return found[start - member.offset : stop - member.offset]
+    return await read(start, stop)
+
+
+def _unpacked(member: _Member, packed: bytes) -> bytes:
     content = packed
     if member.method == _DEFLATED:
         try:

@@ -68,6 +68,17 @@ async def test_where_there_is_none_it_is_a_404(gateway: Gateway, name: str) -> N
     assert (await get(gateway, f"/my-project/{name}.metadata")).status == 404
 
 
+async def test_a_wheel_without_metadata_is_read_once(gateway: Gateway, faulty: FaultyBucket) -> None:
+    """However large its directory is: 33 MB of it held up everybody at each request."""
+    name = "my_project-2.0-py3-none-any.whl"
+    for expected in (["HEAD", "GET"], ["HEAD"]):
+        faulty.requests.clear()
+        assert (await get(gateway, f"/my-project/{name}.metadata")).status == 404
+        assert [request.method for request in faulty.requests if request.key.endswith(name)] == expected
+    faulty.objects[f"my-project/{name}"] = wheel("my_project", "2.0")[1]
+    assert (await get(gateway, f"/my-project/{name}.metadata")).status == 200, "another version is read again"
+
+
 async def test_a_wheel_that_is_replaced_meanwhile_gives_no_mixture(gateway: Gateway, faulty: FaultyBucket) -> None:
     async def replace(answer: faults.Answer) -> None:
         faulty.objects[f"my-project/{NAME}"] = wheel("my_project", "1.0")[1]

@@ -1,5 +1,6 @@
 """Metadata out of wheels, good, odd and hostile, with a count of what was read."""
 
+import asyncio
 import io
 import struct
 import zipfile
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.index.wheel import MAX_METADATA_BYTES, TAIL_BYTES, WheelError, read_metadata
+from gateway.index.coremetadata import MAX_METADATA_BYTES
+from gateway.index.wheel import TAIL_BYTES, WheelError, read_metadata
 from tests.support.wheels import wheel
 
 METADATA = b"Metadata-Version: 2.1\nName: my-project\nVersion: 1.0\nRequires-Python: >=3.11\n"
@@ -52,9 +54,12 @@ async def test_the_metadata_of_a_real_wheel() -> None:
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 async def test_of_a_large_wheel_little_is_read(compression: int) -> None:
     big = ("my_project/big.so", bytes(20_000_000))
-    file = File(archive(big, (NAME, METADATA), compression=zipfile.ZIP_STORED))
-    assert await file.metadata() == METADATA
-    assert (file.reads, file.read_bytes < 2000) == (2, True)
+    last = File(archive(big, (NAME, METADATA), compression=zipfile.ZIP_STORED))
+    assert await last.metadata() == METADATA
+    assert last.reads == 0, "it is in the tail, as all tools write it"
+    first = File(archive((NAME, METADATA), big, compression=zipfile.ZIP_STORED))
+    assert await first.metadata() == METADATA
+    assert (first.reads, first.read_bytes < 2000) == (1, True)
     assert await File(archive((NAME, METADATA), compression=compression)).metadata() == METADATA
 
 
@@ -62,7 +67,34 @@ async def test_a_directory_that_is_larger_than_the_tail_is_read_whole() -> None:
     many = [(f"my_project/{'x' * 50}{number}.py", b"") for number in range(2000)]
     file = File(archive(*many, (NAME, METADATA)))
     assert await file.metadata() == METADATA
-    assert file.reads == 3
+    assert file.reads == 2
+
+
+async def test_a_header_that_is_longer_than_headers_are_costs_another_read() -> None:
+    info = zipfile.ZipInfo(NAME)
+    info.extra = struct.pack("<HH", 0x9999, 2000) + bytes(2000)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archived:
+        archived.writestr(info, METADATA)
+        archived.writestr("my_project/big.so", bytes(TAIL_BYTES))
+    file = File(buffer.getvalue())
+    assert await file.metadata() == METADATA
+    assert file.reads == 2
+
+
+async def test_a_large_directory_does_not_hold_up_the_loop() -> None:
+    """7 MB of it: on the loop, nothing else would have a turn until it is read."""
+    entry = archive(("x", b""), compression=zipfile.ZIP_STORED)[31:-22]
+    directory = entry * (7_000_000 // len(entry))
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(directory), 31, 0)
+    reading = asyncio.ensure_future(File(bytes(31) + directory + end).metadata())
+    turns = 0
+    while not reading.done():
+        turns += 1
+        await asyncio.sleep(0)
+    with pytest.raises(WheelError, match="it has 0 METADATA"):
+        await reading
+    assert turns > 20
 
 
 async def test_a_comment_that_looks_like_the_end_does_not_mislead() -> None:
@@ -118,7 +150,12 @@ BOMB = archive((NAME, bytes(50_000_000)))
         (archive((NAME, METADATA), ("My.Project-2.0.dist-info/METADATA", b"x")), "it has 2 METADATA"),
         (archive(("other-1.0.dist-info/METADATA", METADATA)), "it has 0 METADATA"),
         (archive((f"sub/{NAME}", METADATA)), "it has 0 METADATA"),
-        (BOMB, "too large"),
+        (BOMB, "METADATA is too large"),
+        (archive((NAME, bytes(MAX_METADATA_BYTES + 1))), "METADATA is too large"),
+        (
+            bytes(9_000_000) + struct.pack("<4s4H2LH", b"PK\x05\x06", *[0] * 4, 9_000_000, 0, 0),
+            "directory is too large",
+        ),
         (patched(BOMB, 24, "<L", len(METADATA)), "not what its directory says"),
         (patched(GOOD, 24, "<L", len(METADATA) + 1), "not what its directory says"),
         (patched(GOOD, 20, "<L", 1), "not what its directory says|can't be unpacked"),
