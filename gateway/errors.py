@@ -123,6 +123,13 @@ class UpstreamTimeoutError(GatewayError):
     public = "The storage behind this gateway did not answer in time"
 
 
+class ForeignPageError(GatewayError):
+    """Another index answers with something that is no page of a project."""
+
+    status = 502
+    public = "The index behind this gateway answers with a page that can't be read"
+
+
 class CredentialsError(UpstreamError):
     """No credentials could be had; `detail` says what was tried and what to do."""
 

@@ -1,19 +1,27 @@
 """Another index: its pages of projects, as JSON or HTML (PEP 691, 503), and its files."""
 
 import asyncio
+import logging
 import random
-import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import quote, urljoin, urlsplit
 
 from cachetools import TTLCache
 
 from gateway.cache.aged import Aged, AgedCache
-from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import (
+    ForeignPageError,
+    GatewayError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from gateway.executors import FOREIGN
-from gateway.index.foreign import parse_page
+from gateway.index import weburl
+from gateway.index.foreign import ForeignPage, parse_page
 from gateway.index.pages import Project
 from gateway.storage.chunks import up_to
 from gateway.storage.client import Client, Upstream
@@ -21,23 +29,30 @@ from gateway.storage.client import Client, Upstream
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PUBLIC = "The index behind this gateway can't be reached; try again"
 _FINAL = "NotRetried"
-_HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
-_TARGET_SAFE = "/%:@!$&'()*+,;=~?"  # what has escapes keeps them
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TRIES = 3
 _PAUSE_SECONDS = 0.2
-_MAX_PAGE_BYTES = 64 * 1024 * 1024
-_MAX_FILES = 100_000  # on all pages that are remembered: some 100 MB
-_MAX_ABSENT = 4096
+# Until an answer begins, or a page is read: installers give up after 15 s.
+_DEADLINE_SECONDS = 10.0
+# The largest project of PyPI has a page of some 15 MB. A character beyond ASCII makes each take up to four bytes.
+_MAX_PAGE_BYTES = 32 * 1024 * 1024
+_MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
+_MAX_REMEMBERED_BYTES = 48 * 1024 * 1024
+_FILE_BYTES = 700  # of one that is remembered, beside its texts
+_MAX_REMEMBERED_NAMES = 4096
+
+log = logging.getLogger("gateway.index")
 
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A page, and the ETag to ask with whether it has changed; empty if it has none."""
+    """A page, the ETag to ask with whether it has changed (empty if it has none), and the memory that it takes, in
+    bytes."""
 
     page: Project
     etag: str
+    size: int
 
 
 class RemoteIndex:
@@ -51,14 +66,16 @@ class RemoteIndex:
             self._fetch,
             fresh_seconds=refresh,
             stale_seconds=stale_seconds,
-            max_entries=_MAX_FILES,
-            getsizeof=lambda version: min(len(version.page.files) + 1, _MAX_FILES),
+            max_entries=_MAX_REMEMBERED_BYTES,
+            getsizeof=lambda version: min(version.size, _MAX_REMEMBERED_BYTES),
         )
-        self._absent: TTLCache[str, str] = TTLCache(_MAX_ABSENT, refresh)
+        self._absent: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED_NAMES, refresh)
+        self._unreadable: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED_NAMES, refresh)
+        self._parsing = asyncio.Lock()
 
     async def project(self, name: str) -> Aged[Project]:
         """By its normalised name; URLs are absolute. Raises NotFoundError if the index has none, UpstreamError,
-        UpstreamTimeoutError, UpstreamBusyError."""
+        UpstreamTimeoutError, UpstreamBusyError, ForeignPageError."""
         if (absent := self._absent.get(name)) is not None:
             raise NotFoundError(absent, upstream_status=404)
         found = await self._pages.get(name)
@@ -68,6 +85,7 @@ class RemoteIndex:
         """What is known must be asked for again."""
         self._pages.expire()
         self._absent.clear()
+        self._unreadable.clear()
 
     async def close(self) -> None:
         await self._pages.close()
@@ -75,9 +93,21 @@ class RemoteIndex:
 
     async def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Upstream:
         """The answer 200 or 304 of `url`, wherever it leads to. Raises NotFoundError, and as above."""
+        async with _deadline(url):
+            _, answer = await self._open(method, url, headers or {})
+        return answer
+
+    async def read(self, url: str, limit: int) -> bytes:
+        """All of a small file. Raises as `open`."""
+        async with _deadline(url):
+            _, answer = await self._open("GET", url, {})
+            return await _body(answer, limit)
+
+    async def _open(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, Upstream]:
+        """As `open`, and where that was in the end."""
         for attempt in range(1, _TRIES + 1):
             try:
-                return await self._open(method, url, {"Accept-Encoding": "identity", **(headers or {})})
+                return await self._follow(method, url, {"Accept-Encoding": "identity", **headers})
             except (UpstreamBusyError, UpstreamError, UpstreamTimeoutError) as error:
                 error.public = _PUBLIC
                 if attempt == _TRIES or error.code == _FINAL:
@@ -85,29 +115,34 @@ class RemoteIndex:
             await asyncio.sleep(_PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311  spreads clients
         raise AssertionError("the last try returns or raises")
 
-    async def read(self, url: str, limit: int) -> bytes:
-        """All of a small file. Raises as `open`."""
-        return await _body(await self.open("GET", url), limit)
-
-    async def _open(self, method: str, url: str, headers: Mapping[str, str]) -> Upstream:
-        for _ in range(_MAX_REDIRECTS + 1):
-            scheme, host, target = _split(url)
-            answer = await self._client.send(method, scheme, host, target, headers)
-            if answer.status in (200, 304):
-                return answer
-            location = answer.headers.get("location", "")
-            answer.close()
-            if answer.status not in _REDIRECTS or not location:
-                raise _refused(url, answer.status)
-            url = urljoin(url, location)
-        raise UpstreamError(f"the index leads in circles to {url!r}", code=_FINAL)
+    async def _follow(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, Upstream]:
+        shown = weburl.without_query(url)
+        try:
+            for _ in range(_MAX_REDIRECTS + 1):
+                answer = await self._client.send(method, *weburl.split(url), headers)
+                if answer.status in (200, 304):
+                    return url, answer
+                location = answer.headers.get("location", "")
+                answer.close()
+                if answer.status not in _REDIRECTS or not location:
+                    raise _refused(weburl.without_query(url), answer.status)
+                url = weburl.joined(url, location)
+        except ValueError as error:
+            raise UpstreamError(f"{shown!r} is, or leads to, something {error}", code=_FINAL) from error
+        raise UpstreamError(f"{shown!r} leads in circles", code=_FINAL)
 
     async def _fetch(self, name: str) -> _Version:
+        if (reason := self._unreadable.get(name)) is not None:
+            raise _unreadable(name, reason)
         url = f"{self.base_url}{name}/"
+        async with _deadline(url):
+            return await self._fetch_page(name, url)
+
+    async def _fetch_page(self, name: str, url: str) -> _Version:
         known = self._pages.known(name)
         condition = {"If-None-Match": known.etag} if known is not None and known.etag else {}
         try:
-            answer = await self.open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
+            url, answer = await self._open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
             self._absent[name] = error.detail
             raise
@@ -117,19 +152,28 @@ class RemoteIndex:
         content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
         body = await _body(answer, _MAX_PAGE_BYTES)
         try:
-            page = await FOREIGN.run(_parse, name, url, content_type, encoding, body)
+            async with self._parsing:  # or so many would take memory at once
+                page, size = await FOREIGN.run(_parse, name, url, content_type, encoding, body)
         except ValueError as error:
-            raise UpstreamError(f"the page {url!r} can't be read: {error}", public=_PUBLIC) from error
-        return _Version(page, answer.headers.get("etag", ""))
+            self._unreadable[name] = str(error)
+            raise _unreadable(name, str(error)) from error
+        if page.left_out:
+            log.info("%s: %d files are left out; %s", weburl.without_query(url), page.left_out, page.reason)
+        return _Version(page.project, answer.headers.get("etag", ""), size)
 
 
-def _split(url: str) -> tuple[str, str, str]:
-    """Scheme, host and target of an absolute URL. Raises UpstreamError for any but HTTP's."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.netloc):
-        raise UpstreamError(f"the index leads to {url!r}", code=_FINAL)
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return parts.scheme, parts.netloc, quote(target, safe=_TARGET_SAFE)
+@asynccontextmanager
+async def _deadline(url: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise UpstreamTimeoutError(f"{url!r} took over {_DEADLINE_SECONDS:g} s", public=_PUBLIC) from error
+
+
+def _unreadable(name: str, reason: str) -> ForeignPageError:
+    public = f"{ForeignPageError.public}: {reason}"
+    return ForeignPageError(f"the other index's page of {name!r} can't be read: {reason}", public=public)
 
 
 def _refused(url: str, status: int) -> GatewayError:
@@ -150,8 +194,8 @@ async def _body(answer: Upstream, limit: int) -> bytes:
     return body
 
 
-def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> Project:
-    """Raises ValueError."""
+def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[ForeignPage, int]:
+    """The page, and the memory that it takes. Raises ValueError."""
     if encoding == "gzip":
         unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
         try:
@@ -162,4 +206,8 @@ def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -
             raise ValueError("it is not whole, or too large")
     elif encoding not in ("", "identity"):
         raise ValueError(f"it is encoded as {encoding}")
-    return parse_page(name, url, content_type, body.decode("utf-8", "replace"))
+    if len(body) > _MAX_WIDE_PAGE_BYTES and not body.isascii():
+        raise ValueError(f"it is over {_MAX_WIDE_PAGE_BYTES} bytes, and not ASCII")
+    page = parse_page(name, url, content_type, body.decode("utf-8", "replace"))
+    texts = ((file.name, file.url, file.requires_python, file.provenance) for file in page.project.files)
+    return page, _FILE_BYTES * (1 + len(page.project.files)) + sum(len(text or "") for four in texts for text in four)

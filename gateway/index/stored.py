@@ -36,7 +36,7 @@ def format_of(query: str) -> str | None:
 
 def unavailable(error: GatewayError) -> UpstreamBusyError:
     """Installers take an absent page for an absent project, and try again after a 503."""
-    return UpstreamBusyError(error.detail, code=error.code, upstream_status=error.upstream_status)
+    return UpstreamBusyError(error.detail, public=error.public, code=error.code, upstream_status=error.upstream_status)
 
 
 def negotiated(headers: dict[str, str]) -> dict[str, str]:

@@ -352,6 +352,14 @@ async def test_html_pages_are_read_with_their_base(
     assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
 
 
+async def test_links_are_relative_to_where_the_page_has_moved(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    moved = public.url.replace("/simple/", "/old/simple/")
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror", "fallback.base_url": moved})
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
 async def test_files_that_have_moved_are_followed(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:
@@ -360,23 +368,52 @@ async def test_files_that_have_moved_are_followed(
     assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
 
 
-@pytest.mark.parametrize(
-    ("fields", "status"),
-    [
-        ({"meta": {"api-version": "2.0"}}, 503),
-        ({"files": "none"}, 503),
-        ({"files": [{"filename": "../../evil", "url": "x"}, {"filename": "a", "url": "file:///etc/passwd"}, 7]}, 200),
-    ],
-)
-async def test_a_page_that_can_t_be_read_is_no_empty_page(
-    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, fields: dict[str, object], status: int
+ODD_PAGES = {
+    "of another version": json.dumps({"meta": {"api-version": "2.0"}, "files": []}),
+    "without files": json.dumps({"meta": {"api-version": "1.0"}, "files": "none"}),
+    "of half a JSON": '{"meta": ',
+    "deep": "[" * 100_000,
+    "with a huge number": '{"meta": ' + "9" * 5000,
+    "with a bomb": '{"meta": [' + "[]," * 3_000_000,
+}
+
+
+@pytest.mark.parametrize("body", ODD_PAGES.values(), ids=ODD_PAGES)
+async def test_a_page_that_can_t_be_read_is_502_with_a_reason_and_asked_for_once(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, body: str
 ) -> None:
-    public.page = fields
+    public.body = body.encode()
     gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
-    answer = await get(gateway, "/public-lib/", Accept=JSON)
-    assert answer.status == status
-    if status == 200:
-        assert json.loads(answer.body)["files"] == []
+    for path in ("/public-lib/", "/simple/public-lib/", f"/public-lib/{NAME}"):
+        answer = await get(gateway, path, Accept=JSON)
+        assert answer.status == 502
+        assert b"answers with a page that can't be read: " in answer.body
+    assert public.asked("/simple/") == 1
+    public.body = None
+    gateway.refresh()
+    assert set(await page(gateway)) == {NAME, OLD}
+
+
+async def test_an_odd_file_is_left_out_and_an_odd_field_too(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    names = [f"public_lib-{number}.0.tar.gz" for number in range(20, 27)]
+    public.projects["public-lib"] |= dict.fromkeys(names, b"x")
+    fields: list[dict[str, object]] = [
+        {"size": int("9" * 400)},
+        {"upload-time": "0000-01-01T00:00:00Z"},
+        {"requires-python": "\ud800"},
+        {"url": "https://files.example:99999/x"},
+        {"url": "http://[::1/x"},
+        {"url": "https://files.example/\ud800"},
+        {"filename": ["x"]},
+    ]
+    public.fields = dict(zip(names, fields, strict=True))
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for path in ("/public-lib/", "/simple/public-lib/"):
+        assert set(await page(gateway, path)) == {NAME, OLD, *names[:3]}
+    for accept in ("text/html", "text/html,application/xhtml+xml"):
+        assert (await get(gateway, "/public-lib/", Accept=accept)).status == 200
 
 
 async def test_it_needs_listings(start_gateway: StartGateway, settings: dict[str, str]) -> None:

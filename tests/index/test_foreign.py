@@ -1,6 +1,9 @@
 """Pages of other indexes, however they are."""
 
 import json
+import sys
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -8,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.index import pages
 from gateway.index.foreign import parse_page
 from gateway.index.names import parse
+from gateway.index.pages import File, Project
 
 JSON = "application/vnd.pypi.simple.v1+json"
 URL = "https://index.example/simple/p/"
@@ -17,6 +22,10 @@ URL = "https://index.example/simple/p/"
 
 def page(**fields: Any) -> str:
     return json.dumps({"meta": {"api-version": "1.4"}, "files": [], **fields})
+
+
+def read(content_type: str, text: str, url: str = URL) -> Project:
+    return parse_page("p", url, content_type, text).project
 
 
 def test_what_a_page_says() -> None:
@@ -32,9 +41,7 @@ def test_what_a_page_says() -> None:
         "provenance": "https://index.example/p",
     }
     status = {"status": "archived", "reason": "done"}
-    project = parse_page(
-        "p", URL, f"{JSON}; charset=utf-8", page(files=[file], versions=["1.0"], **{"project-status": status})
-    )
+    project = read(f"{JSON}; charset=utf-8", page(files=[file], versions=["1.0"], **{"project-status": status}))
     [found] = project.files
     assert (found.url, found.hashes) == ("https://index.example/files/p-1.0.tar.gz", {"sha256": "ab" * 32})
     assert (found.yanked, found.size, found.requires_python) == ("why", 3, ">=3")
@@ -51,9 +58,18 @@ def test_what_a_page_says() -> None:
         (JSON, page(files={})),
         (JSON, json.dumps({"files": []})),
         (JSON, page(meta={"api-version": "2.0"})),
+        (JSON, "[" * 200_000),
+        (JSON, page(files=[0])[:-2] + '{"x":' * 200_000),
+        (JSON, page(size=0)[:-2] + "9" * (sys.int_info.default_max_str_digits + 1) + "}"),
+        (JSON, page(files=[{}] * 600_000)),
+        (JSON, page(files=[0] * 2_200_000)),
+        ("text/html", '<a href="p-1.0.zip">' * 600_000),
+        ("text/html", '<base href="http://index.example/"><a href="p-1.0.zip">'),
+        ("text/html", '<base href="ftp://index.example/"><a href="p-1.0.zip">'),
         ("text/plain", "x"),
         ("", "x"),
     ],
+    ids=lambda value: value[:30],
 )
 def test_what_is_no_page(content_type: str, text: str) -> None:
     with pytest.raises(ValueError):
@@ -70,10 +86,80 @@ NAMES = st.sampled_from(
 )
 
 
-@given(st.lists(st.dictionaries(NAMES, JUNK)), JUNK, JUNK)
-def test_no_field_breaks_it(files: list[dict[str, Any]], versions: Any, status: Any) -> None:
-    project = parse_page("p", URL, JSON, page(files=files, versions=versions, **{"project-status": status}))
-    assert all(file.url.startswith(("http://", "https://")) for file in project.files)
+def rendered(project: Project) -> bytes:
+    return pages.project_html(project) + pages.project_json(project)
+
+
+@given(st.lists(st.dictionaries(NAMES, JUNK)), JUNK, JUNK, JUNK)
+def test_no_field_breaks_it(files: list[dict[str, Any]], versions: Any, status: Any, urls: Any) -> None:
+    files = [{"filename": "p-1.0.zip", "url": "x"} | file for file in files]
+    more = {"project-status": status, "alternate-locations": urls}
+    project = read(JSON, page(files=files, versions=versions, **more))
+    assert all(file.url.startswith("https://") for file in project.files)
+    rendered(project)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", int("9" * 400)),
+        ("size", float("nan")),
+        ("size", -1),
+        ("size", True),
+        ("upload-time", "0000-01-01T00:00:00Z"),
+        ("upload-time", "0001-01-01T00:00:00+23:59"),
+        ("upload-time", "9999-12-31T23:59:59-23:59"),
+        ("requires-python", ">=3\ud800"),
+        ("requires-python", "x" * 10_000),
+        ("hashes", {"sha256": "\ud800" * 32, "\ud800": "ab" * 32, "x y": "ab" * 32}),
+        ("core-metadata", {"sha256": "no"}),
+        ("provenance", "http://[::1"),
+        ("provenance", "javascript:alert(1)"),
+        ("yanked", 0),
+    ],
+)
+def test_an_odd_field_is_as_if_it_were_not_there(field: str, value: Any) -> None:
+    odd = {"filename": "p-1.0.zip", "url": "x", field: value}
+    [file] = read(JSON, page(files=[odd])).files
+    assert replace(file, has_metadata=False) == File(name="p-1.0.zip", url=f"{URL}x")
+    rendered(read(JSON, page(files=[odd])))
+
+
+def test_who_is_yanked_for_an_odd_reason_is_yanked() -> None:
+    for reason in ("\ud800", "x" * 10_000, ["why"], True, 1):
+        [file] = read(JSON, page(files=[{"filename": "p-1.0.zip", "url": "x", "yanked": reason}])).files
+        assert file.yanked == ""
+
+
+ODD_URLS = [
+    "",
+    "http://[::1",
+    "https://index.example:99999/p-1.0.zip",
+    "https://index.example:0/p-1.0.zip",
+    "https://user:password@index.example/p-1.0.zip",
+    "https://a..b/p-1.0.zip",
+    f"https://{'a' * 64}.example/p-1.0.zip",
+    "https://\ud800/p-1.0.zip",
+    "https://index.example/\ud800/p-1.0.zip",
+    "http://index.example/p-1.0.zip",
+    "ftp://index.example/p-1.0.zip",
+    "x" * 10_000,
+]
+
+
+@pytest.mark.parametrize("url", ODD_URLS, ids=lambda url: ascii(url)[:60])
+def test_a_file_with_an_odd_url_is_left_out_and_the_page_says_why(url: str) -> None:
+    files = [{"filename": "p-1.0.zip", "url": url}, {"filename": "p-2.0.zip", "url": "p-2.0.zip"}]
+    found = parse_page("p", URL, JSON, page(files=files))
+    assert [file.name for file in found.project.files] == ["p-2.0.zip"]
+    assert found.left_out == 1
+    assert found.reason.startswith("'p-1.0.zip' is with")
+
+
+def test_an_index_without_tls_may_lead_to_any() -> None:
+    for url in ("http://files.example/p-1.0.zip", "https://files.example/p-1.0.zip"):
+        [file] = read(JSON, page(files=[{"filename": "p-1.0.zip", "url": url}]), URL.replace("https", "http")).files
+        assert file.url == url
 
 
 FILENAMES = st.one_of(
@@ -90,7 +176,7 @@ def test_whatever_a_page_lists_only_releases_of_the_project_are_in_it(names: lis
     text = page(files=[{"filename": name, "url": "x"} for name in names])
     if kind != JSON:
         text = "".join(f'<a href="{quote(name, safe="", errors="replace")}">x</a>' for name in names)
-    for file in parse_page("p", URL, kind, text).files:
+    for file in read(kind, text).files:
         release = parse(file.name)
         assert release is not None
         assert release.project == "p"
@@ -104,11 +190,13 @@ def test_a_link_that_is_none_does_not_take_the_others_with_it(kind: str) -> None
     text = "".join(f'<a href="{url}">x</a>' for url in urls)
     if kind == JSON:
         text = page(files=[{"filename": f"p-{number}.zip", "url": url} for number, url in enumerate(urls)])
-    [file] = parse_page("p", URL, kind, text).files
+    [file] = read(kind, text).files
     assert file.url == "https://index.example/simple/p/p-2.zip"
 
 
 @given(st.text())
 def test_no_html_breaks_it(text: str) -> None:
-    parse_page("p", URL, "text/html", text)
-    parse_page("p", URL, "text/html", f'<base href="{text}"><a href="{text}">x</a>')
+    rendered(read("text/html", text))
+    rendered(read("text/html", f'<a href="{text}" data-yanked="{text}">x</a><a href="p-1.0.zip?{text}" {text}>'))
+    with suppress(ValueError):
+        rendered(read("text/html", f'<base href="{text}"><a href="p-1.0.zip">x</a>'))

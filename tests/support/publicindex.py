@@ -14,13 +14,15 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class PublicIndex:
-    """Pages at `/simple/`, files at `/files/`. What is asked for is in `requests`, as method and path."""
+    """Pages at `/simple/`, files at `/files/`; pages at `/old/simple/` and files at `/moved/` lead there. What is
+    asked for is in `requests`, as method and path."""
 
     def __init__(self) -> None:
         self.projects: dict[str, dict[str, bytes]] = {}
         self.metadata: dict[str, bytes] = {}
         self.fields: dict[str, dict[str, Any]] = {}
         self.page: dict[str, Any] = {}
+        self.body: bytes | None = None  # of all pages, in place of what they would say
         self.form = "json"
         self.algorithm: str | None = "sha256"
         self.corrupt: set[str] = set()
@@ -54,6 +56,8 @@ class PublicIndex:
         kind, _, rest = request.path.strip("/").partition("/")
         if kind == "simple":
             return self._page(request, rest)
+        if kind == "old" and rest.startswith("simple/"):
+            raise web.HTTPFound(f"/{rest}/")
         if kind == "moved":
             raise web.HTTPFound(f"/files/{rest}")
         return await self._file(request, rest)
@@ -62,7 +66,7 @@ class PublicIndex:
         files = self.projects.get(name)
         if files is None:
             return web.Response(status=404)
-        body = (self._json if self.form == "json" else self._html)(name, files)
+        body = self.body or (self._json if self.form == "json" else self._html)(name, files)
         etag = f'"{hashlib.md5(body).hexdigest()}"'
         if request.headers.get("If-None-Match") == etag:
             return web.Response(status=304, headers={"ETag": etag})

@@ -1,0 +1,96 @@
+"""Start tags of an HTML page, in one pass: no page takes longer than its length makes it. Pure.
+
+https://html.spec.whatwg.org/multipage/parsing.html#tokenization
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from html import unescape
+
+_SPACE = r" \t\n\f\r"
+# A comment, another declaration, or the slash of an end tag and a name.
+_MARKUP = re.compile(rf"<(?:(!--)|([!?])|(/?)([A-Za-z][^{_SPACE}/>]*+))")
+_COMMENT_END = re.compile(r"--!?>")
+_TAG_END = re.compile(r">")
+# The end of the tag; or a name, and the equals sign and the quote that follow it.
+_ATTRIBUTE = re.compile(
+    rf"[{_SPACE}/]*+(?:(>)|([^{_SPACE}/>][^{_SPACE}/>=]*+)(?:[{_SPACE}]*+(=)[{_SPACE}]*+([\"']?))?+)"
+)
+_UNQUOTED = re.compile(rf"[^{_SPACE}>]*+")
+_QUOTE = {quote: re.compile(quote) for quote in "\"'"}
+# What stands in these is text, whatever it looks like.
+_RAW_TEXT_END = {
+    name: re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE)
+    for name in ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
+}
+_MAX_VALUE = 8192
+
+
+def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, dict[str, str]]]:
+    """The tags that are keys of `wanted`, each with those of its attributes that are in the value, by lower-case names.
+
+    A tag is left out if such an attribute is over 8 KB, or has a character reference of thousands of digits.
+    """
+    position = 0
+    with suppress(_PageEndError):
+        while True:
+            markup = _find(_MARKUP, page, position)
+            comment, declaration, slash, name = markup.groups()
+            if comment:
+                position = _find(_COMMENT_END, page, markup.end() - 2).end()  # `<!-->` is all of one
+                continue
+            if declaration:
+                position = _find(_TAG_END, page, markup.end()).end()
+                continue
+            name = name.lower()
+            names = wanted.get(name) if not slash else None
+            position, attributes = _attributes(page, markup.end(), names or frozenset())
+            if names is not None and attributes is not None:
+                yield name, attributes
+            if not slash and name in _RAW_TEXT_END:
+                position = _find(_RAW_TEXT_END[name], page, position).start()
+
+
+class _PageEndError(Exception):
+    """The page ends within a tag, a comment or a raw text: it holds no more tags."""
+
+
+def _find(pattern: re.Pattern[str], page: str, position: int) -> re.Match[str]:
+    found = pattern.search(page, position)
+    if found is None:
+        raise _PageEndError
+    return found
+
+
+def _attributes(page: str, position: int, names: frozenset[str]) -> tuple[int, dict[str, str] | None]:
+    """Where the tag ends, and the attributes of these names; None if one is odd. Of two the first counts."""
+    found: dict[str, str] = {}
+    odd = False
+    while True:
+        attribute = _ATTRIBUTE.match(page, position)
+        if attribute is None:
+            raise _PageEndError
+        end, name, equals, quote = attribute.groups()
+        start = position = attribute.end()
+        if end:
+            return position, None if odd else found
+        if quote:
+            stop = _find(_QUOTE[quote], page, start).start()
+            position = stop + 1
+        elif equals:
+            unquoted = _UNQUOTED.match(page, start)
+            assert unquoted is not None, "it matches nothing too"
+            stop = position = unquoted.end()
+        else:
+            stop = start
+        name = name.lower()
+        if name not in names or name in found:
+            continue
+        if stop - start > _MAX_VALUE:
+            odd = True
+            continue
+        try:
+            found[name] = unescape(page[start:stop])
+        except ValueError:
+            odd = True

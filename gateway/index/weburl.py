@@ -1,0 +1,49 @@
+"""URLs that other servers hand out, made safe to ask for. Pure."""
+
+import re
+from urllib.parse import quote, urljoin, urlsplit
+
+_MAX_URL = 8192
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+# Names, addresses of IPv4 or IPv6, each with or without a port; no user, who would be a secret.
+_HOST = re.compile(rf"(?:(?:{_LABEL}\.)*{_LABEL}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
+_MAX_HOST = 259  # a name of 253, and a port
+_TARGET_SAFE = "/%:@!$&'()*+,;=~?"  # what has escapes keeps them
+
+
+def split(url: str) -> tuple[str, str, str]:
+    """Scheme, host (with a port if the URL has one) and encoded target of an absolute URL. Raises ValueError for what
+    is none of HTTP's."""
+    if len(url) > _MAX_URL:
+        raise ValueError("with a URL over 8 KB")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+        target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_TARGET_SAFE)
+    except ValueError as error:
+        raise ValueError(f"with a URL that is none ({error})") from error
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("with a URL of another scheme than http and https")
+    if not _HOST.fullmatch(parts.netloc) or len(parts.netloc) > _MAX_HOST or port == 0:
+        raise ValueError("with a URL whose host or port is none")
+    return parts.scheme, parts.netloc.lower(), target
+
+
+def joined(base: str, url: str) -> str:
+    """The absolute URL, encoded and without its fragment, that `url` is on a page at `base`. Raises ValueError for what
+    is none of HTTP's, and for one that leads from https to http: whoever sits between could then change the answer."""
+    if not url or len(url) > _MAX_URL:
+        raise ValueError("with no URL, or one over 8 KB")
+    try:
+        url = urljoin(base, url)
+    except ValueError as error:
+        raise ValueError(f"with a URL that is none ({error})") from error
+    scheme, host, target = split(url)
+    if scheme == "http" and base.startswith("https:"):
+        raise ValueError("with a URL that leads from https to http")
+    return f"{scheme}://{host}{target}"
+
+
+def without_query(url: str) -> str:
+    """For logs: a query may be a signature."""
+    return url.partition("?")[0]
