@@ -1,5 +1,6 @@
 """What projects there are, and what files each has: listings of the storage, remembered for some seconds."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -46,6 +47,8 @@ class Catalog:
         self._storage = storage
         self._root = root
         self._index_document = index_document
+        self._believed_seconds = refresh + stale_seconds
+        self._listed = float("-inf")  # when a listing was answered last
         self._projects: AgedCache[str, Projects] = AgedCache(
             self._list_projects, fresh_seconds=refresh, stale_seconds=stale_seconds, max_entries=1
         )
@@ -56,11 +59,11 @@ class Catalog:
     async def projects(self) -> Aged[Projects]:
         """Raises NotFoundError where there is none, or nothing may be listed; and what keeps the storage from being
         listed."""
-        return await _if_permitted(self._projects, "")
+        return await self._if_permitted(self._projects, "")
 
     async def files(self, project: str) -> Aged[Files]:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
-        return await _if_permitted(self._files, project)
+        return await self._if_permitted(self._files, project)
 
     async def may_have_folder(self, name: str) -> bool:
         """Whether a folder of just this name may be there. Raises as `projects`."""
@@ -109,22 +112,25 @@ class Catalog:
 
     async def _children(self, prefix: str) -> Children:
         try:
-            return await self._storage.children(self._root + prefix)
+            children = await self._storage.children(self._root + prefix)
         except NotFoundError as error:
             # A listing that is refused does not mean that nothing is there: what is known of it stays.
             raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+        self._listed = time.monotonic()
+        return children
+
+    async def _if_permitted(self, cache: AgedCache[str, T], key: str) -> Aged[T]:
+        try:
+            return await cache.get(key)
+        except GatewayError as error:
+            if time.monotonic() - self._listed < self._believed_seconds:
+                raise  # a listing that was permitted and now is not is an outage
+            raise not_permitted(error) from error
 
 
 def no_projects(children: Children) -> NotFoundError:
     """With the code BLANK where that may be because the storage is not what it was."""
     return NotFoundError("the storage has no projects", code=BLANK if children.blank else None)
-
-
-async def _if_permitted(cache: AgedCache[str, T], key: str) -> Aged[T]:
-    try:
-        return await cache.get(key)
-    except GatewayError as error:
-        raise not_permitted(error) from error
 
 
 def not_permitted(error: GatewayError) -> GatewayError:

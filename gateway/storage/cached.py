@@ -23,6 +23,7 @@ from gateway.storage.reader import ObjectReader
 
 # What is known of objects on disk, where no memory is given to the small ones.
 _INDEX_BYTES = 16 * 1024 * 1024
+_ACCESS_DENIED = "AccessDenied"
 # Small objects on their way to the disk; beyond, they are only kept in memory.
 _MAX_WRITES = 32
 
@@ -110,11 +111,16 @@ class CachedReader:
     def _ttl(self, key: str) -> float:
         return self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
 
-    async def _read_through(self, request: ObjectRequest) -> Stream:
+    async def _read_through(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
+        """`known` is what was there when the storage was asked last."""
         changes = self._changes
         try:
             return await self._reader.open(request)
         except NotFoundError as error:
+            if known is not None and error.code == _ACCESS_DENIED:
+                # S3 says so of an absent key too, if the bucket may not be listed. For one that was there, it is more
+                # likely that a policy or a role has just been changed: an outage.
+                raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
             if self._changes == changes:  # else it may have been written since
                 self.memory.put_missing(request.key, error)
             raise
@@ -135,7 +141,7 @@ class CachedReader:
             entry = await self._on_disk(request.key)
             if entry is None or entry.facts.etag != found.etag:
                 self.memory.forget(request.key)
-                return await self._read_through(request)
+                return await self._read_through(request, found)
             cache, source = "disk" if cached else "", InFile(entry.file)
         return answer(request, found, source, stale=stale, age=age, fresh_for=fresh_for, cache=cache)
 
@@ -190,7 +196,7 @@ class CachedReader:
         condition = {"if-none-match": known.etag} if known is not None else {}
         now = self.memory.clock()
         try:
-            stream = await self._read_through(ObjectRequest("GET", key, condition))
+            stream = await self._read_through(ObjectRequest("GET", key, condition), known)
         except NotFoundError:
             if known is not None:
                 self._remove(key)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from gateway.cache.aged import AgedCache
@@ -24,6 +25,8 @@ from gateway.storage.reader import ObjectReader
 from gateway.storage.upload import Uploads
 
 _ACCESS_DENIED = "AccessDenied"
+# How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
+_REFUSED_SECONDS = 60.0
 _MAX_DIRECTORIES = 4096
 # S3's limit, in UTF-8.
 _MAX_KEY_BYTES = 1024
@@ -58,7 +61,7 @@ class S3Storage:
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         # Below hashes, directories can't be listed.
-        self._may_list = not settings.prepend_hash
+        self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
         # Each 404 asks whether its key is a directory.
         self._directories: AgedCache[str, bool] = AgedCache(
             self._look_for_directory,
@@ -167,13 +170,13 @@ class S3Storage:
         return len(key) <= _MAX_KEY_BYTES and (await self._directories.get(key)).value
 
     async def _look_for_directory(self, key: str) -> bool:
-        if self._may_list:
+        if time.monotonic() >= self._list_from:
             try:
                 return bool([item async for item in self._bucket.list(key, limit=1)])
             except GatewayError as error:
                 if error.code != _ACCESS_DENIED:
                     raise
-                self._may_list = False
+                self._list_from = time.monotonic() + _REFUSED_SECONDS
                 log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
         for candidate in (key + self._index_document, key):
             try:

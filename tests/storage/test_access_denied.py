@@ -1,0 +1,94 @@
+"""A refusal where access was had before is an outage: it takes nothing away, and is not believed for long."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.storage import s3
+from tests.conftest import StartGateway
+from tests.support.eventually import eventually
+from tests.support.faults import Answer, FaultyBucket, error, healthy
+from tests.support.http import RawAnswer, fetch
+
+LARGE = bytes(3_000_000)
+KEYS = {"p/large-1.0-py3-none-any.whl": LARGE, "p/small-1.0-py3-none-any.whl": b"small", "page.html": b"page"}
+DENIED = error(403, "AccessDenied")
+
+
+async def get(gateway: Gateway, key: str) -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), f"/{key}")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_refusal_takes_nothing_from_the_cache(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, restarted: bool
+) -> None:
+    faulty.objects = dict(KEYS)
+    cache = {"cache.memory_bytes": "10000000", "cache.dir": str(tmp_path / "cache")}
+    settings = faulty_settings | cache | {"cache.ttl_files": "0", "cache.ttl_index": "0"}
+
+    def kept() -> int:
+        return len([path for path in (tmp_path / "cache").rglob("*") if len(path.name) == 64])
+
+    gateway = await start_gateway(settings)
+    for key, body in KEYS.items():
+        assert (await get(gateway, key)).body == body
+    await eventually(lambda: kept() == len(KEYS), kept)
+    if restarted:
+        gateway = await start_gateway(settings)
+    faulty.then(DENIED, times=100)
+    for _ in range(2):
+        for key, body in KEYS.items():
+            answer = await get(gateway, key)
+            assert (answer.status, answer.body) == (200, body)
+    assert (await get(gateway, "never-seen.html")).status == 404
+    faulty.script.clear()
+    faulty.requests.clear()
+    for key, body in KEYS.items():
+        assert (await get(gateway, key)).body == body
+    assert all("if-none-match" in request.headers for request in faulty.requests), "what was kept is kept"
+    assert kept() == len(KEYS)
+
+
+async def test_a_refusal_of_what_is_too_old_to_be_served_is_no_absence(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = dict(KEYS)
+    none = {"cache.ttl_index": "0", "cache.stale_seconds": "0"}
+    gateway = await start_gateway(faulty_settings | none | {"cache.memory_bytes": "10000000"})
+    assert (await get(gateway, "page.html")).status == 200
+    faulty.then(DENIED, times=10)
+    assert (await get(gateway, "page.html")).status == 502
+    faulty.script.clear()
+    assert (await get(gateway, "page.html")).status == 200
+    del faulty.objects["page.html"]
+    assert (await get(gateway, "page.html")).status == 404
+
+
+async def test_a_listing_that_is_refused_for_a_while_hides_no_project(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p/p-1.0.tar.gz": b"x", "q/q-1.0.tar.gz": b"x"}
+    gateway = await start_gateway(faulty_settings | {"index.refresh": "0"})
+    assert (await get(gateway, "simple/p/")).status == 200
+    faulty.then(DENIED, times=10)
+    assert (await get(gateway, "simple/q/")).status == 503, "whose files have not been listed yet"
+    faulty.script.clear()
+    assert (await get(gateway, "simple/q/")).status == 200
+
+
+async def test_a_refused_listing_is_asked_for_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refusing(answer: Answer) -> None:
+        await (DENIED if "list-type" in answer.request.target else healthy)(answer)
+
+    monkeypatch.setattr(s3, "_REFUSED_SECONDS", 0.0)
+    faulty.objects = {"docs/guide.txt": b"x"}
+    gateway = await start_gateway(faulty_settings)
+    faulty.then(refusing, times=10)
+    assert not await gateway.storage.is_directory("docs/")
+    faulty.script.clear()
+    gateway.storage.expire()  # what is known of the directory itself
+    assert await gateway.storage.is_directory("docs/")
