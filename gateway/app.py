@@ -31,6 +31,7 @@ from gateway.model import Page
 from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
+from gateway.ops.mark import SharedMark
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.signing.credentials import CredentialSource, chain
@@ -80,9 +81,10 @@ def build_credentials(storage: StorageSettings) -> CredentialSource:
 class Gateway:
     """One gateway on one event loop: `start`, then serve until `stop`."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises ConfigError for settings that can't be used."""
+    def __init__(self, settings: Settings, mark: SharedMark | None = None) -> None:
+        """`mark` is shared with other workers, if there are any. Raises ConfigError for settings that can't be used."""
         server = settings.server
+        self._mark = mark
         self.settings = settings
         self.tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
         self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
@@ -100,7 +102,6 @@ class Gateway:
         self._fetched: FetchedFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             self._fetched = FetchedFiles(self.storage, self.fallback, root)
-        self.refresh_all = self.refresh  # where there are other workers, theirs too
         self._index = Index(
             self.storage,
             self._build_site(root, wheels),
@@ -191,6 +192,7 @@ class Gateway:
             hot=self._hot if storage is not None else None,
             prefetch=self._prefetch if storage is not None else None,
             metrics=self.metrics,
+            before=self.refresh_if_told if self._mark is not None else None,
         )
 
     def _build_catalog(self, root: str) -> Catalog | WholeCatalog | None:
@@ -260,6 +262,17 @@ class Gateway:
         if self.fallback is not None:
             self.fallback.remote.expire()
 
+    def refresh_all(self) -> None:
+        """`refresh`, in all workers: none begins to answer from what it knew once this has returned."""
+        if self._mark is None:
+            self.refresh()
+        else:
+            self._mark.change()
+
+    def refresh_if_told(self) -> None:
+        if self._mark is not None and self._mark.has_changed():
+            self.refresh()
+
     def _ops_routes(self) -> dict[str, OpsRoute]:
         prefix = self.settings.ops.path_prefix
 
@@ -276,5 +289,5 @@ class Gateway:
         token = self.settings.ops.admin_token
         if token is None or not token.get_secret_value():
             return {}
-        admin = Admin(token.get_secret_value(), lambda: self.refresh_all())
+        admin = Admin(token.get_secret_value(), self.refresh_all)
         return {f"{self.settings.ops.path_prefix}/-/refresh": admin.refresh}

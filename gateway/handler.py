@@ -56,7 +56,9 @@ class Handler:
         hot: HotReplies | None,
         prefetch: Prefetch | None,
         metrics: Metrics,
+        before: Callable[[], None] | None = None,
     ) -> None:
+        """`before` is called ahead of each request."""
         self._storage = storage
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
@@ -70,8 +72,11 @@ class Handler:
         self._hot = hot
         self._prefetch = prefetch
         self._metrics = metrics
+        self._before = before
 
     async def __call__(self, request: web.BaseRequest) -> Reply:
+        if self._before is not None:
+            self._before()
         exchange = self._begin(request, request.headers)
         try:
             try:
@@ -93,6 +98,8 @@ class Handler:
 
     def again(self, head: bytes, peer: str) -> bytes | None:
         """The reply to a request that has just been answered, if it may be given again; None if it must be made."""
+        if self._before is not None:
+            self._before()
         hot = self._hot.get(head) if self._hot is not None else None
         if hot is None:
             return None

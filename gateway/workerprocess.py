@@ -13,6 +13,7 @@ from gunicorn.workers.base import Worker
 from gateway import executors
 from gateway.app import Gateway
 from gateway.errors import ConfigError
+from gateway.ops.metrics import count_as
 from gateway.serve import settle
 
 _HEARTBEAT_SECONDS = 1.0
@@ -22,14 +23,17 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     """Serves until gunicorn says stop, or is gone."""
 
     def run(self) -> None:
-        """Called by gunicorn in the new process; `self.wsgi` is what Arbiter.load gave: the Settings."""
+        """Called by gunicorn in the new process; `self.wsgi` is what Application.load gave: the Settings, and the mark
+        that makes all workers refresh. `slot` is a number that no other worker has now."""
         self.booted = False  # until it listens: gunicorn gives up on a worker that can't boot
         sys.exit(asyncio.run(self._serve()))
 
     def init_signals(self) -> None:
-        """asyncio takes SIGTERM and SIGINT over once it runs; the rest end the process as usual."""
+        """asyncio takes SIGTERM, SIGINT and SIGHUP over once it runs; the rest end the process as usual."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGHUP, signal.SIGUSR1):  # gunicorn passes the latter on
+            signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._stop_before_start)
         signal.signal(signal.SIGINT, self._stop_before_start)
 
@@ -42,9 +46,10 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             loop.add_signal_handler(number, stopping.set)
         executors.name_resolvers()
-        gateway = Gateway(self.wsgi)
-        # gunicorn takes SIGHUP for a reload: new workers, which know nothing yet, take the place of the old ones.
-        gateway.refresh_all = lambda: os.kill(self.ppid, signal.SIGHUP)
+        count_as(self.slot)
+        settings, mark = self.wsgi
+        gateway = Gateway(settings, mark)
+        loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
         try:
             await gateway.start(self.sockets[0].sock)
         except (ConfigError, OSError) as error:

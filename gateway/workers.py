@@ -1,34 +1,48 @@
 """Several processes on one socket: gunicorn starts, watches, replaces and stops them."""
 
+import logging
 import os
 import shutil
 import tempfile
+from itertools import count
 from typing import Any
 
 from gateway.config import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
+from gateway.ops.mark import SharedMark
 
 _HEARTBEAT_TIMEOUT_SECONDS = 60
 # Beyond the workers' own grace, so that they end themselves.
 _EXTRA_GRACE_SECONDS = 3
+
+log = logging.getLogger("gateway")
 
 
 def run(settings: Settings) -> int:
     """Runs `server.workers` processes until SIGTERM or SIGINT. Raises ConfigError where gunicorn is missing."""
     try:
         from gunicorn.app.base import BaseApplication
+        from gunicorn.arbiter import Arbiter
     except ImportError as missing:
         message = "more than one worker needs gunicorn: pip install 'gateway[workers]'"
         raise ConfigError([Problem("server.workers", "settings", message)]) from missing
 
-    class Arbiter(BaseApplication):  # type: ignore[misc]
+    mark = SharedMark()
+
+    class Master(Arbiter):  # type: ignore[misc]
+        def handle_hup(self) -> None:
+            """No reload, which would cut downloads and start with empty caches."""
+            mark.change()
+            log.info("all workers forget what they know of the storage")
+
+    class Application(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             for name, value in _gunicorn_settings(settings).items():
                 self.cfg.set(name, value)
 
-        def load(self) -> Settings:
-            return settings
+        def load(self) -> tuple[Settings, SharedMark]:
+            return settings, mark
 
     logs.configure(settings.log)
     # Workers add their counts up in files; the library reads the variable when it is first imported.
@@ -36,7 +50,7 @@ def run(settings: Settings) -> int:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
     owner = os.getpid()
     try:
-        Arbiter().run()
+        Master(Application()).run()
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -63,12 +77,19 @@ def _gunicorn_settings(settings: Settings) -> dict[str, Any]:
         "backlog": 1024,
         "loglevel": settings.log.level,
         "logger_class": "gateway.workerprocess.GunicornLog",
+        "pre_fork": _take_slot,
         "child_exit": _forget_gauges,
         "control_socket_disable": True,
     }
 
 
+def _take_slot(arbiter: Any, worker: Any) -> None:
+    """The metrics of a worker go on where those of the dead one end whose number it gets."""
+    taken = {sibling.slot for sibling in arbiter.WORKERS.values()}
+    worker.slot = next(slot for slot in count() if slot not in taken)
+
+
 def _forget_gauges(arbiter: Any, worker: Any) -> None:
     from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(worker.slot)  # type: ignore[no-untyped-call]
