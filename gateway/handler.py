@@ -155,7 +155,7 @@ class Handler:
         if self._storage is None or self._index is None:
             raise NotFoundError("no such operations endpoint")
         key = self._key(path)
-        wanted = to_storage(request.headers.items())
+        wanted = to_storage(request.method, request.headers.items())
         bypass = self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
         if key.endswith("/") or not key:
             exchange.route = "index"

@@ -245,7 +245,8 @@ async def test_nothing_of_the_bucket_shows_in_any_answer(
             answers.append(await fetch(port_of(gateway.url), target, method=method, headers=headers | extra))
     for target in ("/k", "/d/"):
         answers.append(await fetch(port_of(gateway.url), target, method="PUT", headers=headers))
-    assert {answer.status for answer in answers} >= {200, 206, 301, 400, 404, 405, 412, 416, 502, 503, 504}
+    statuses = {200, 301, 400, 404, 405, 412, 502, 503, 504} | ({206, 416} if method == "GET" else set())
+    assert {answer.status for answer in answers} >= statuses
     for answer in answers:
         seen = (answer.head + answer.body).lower()
         assert [leak for leak in LEAKS if leak in seen] == []
@@ -357,3 +358,50 @@ async def test_a_project_whose_name_is_not_ascii_is_redirected_to_its_page(
         answer = await fetch(port_of(gateway.url), target)
         assert (answer.status, answer.headers["location"]) == (301, location)
     await eventually(lambda: counted(gateway, 301) == 2)
+
+
+async def test_a_range_is_for_get_only(start_gateway: StartGateway, packages: Path) -> None:
+    """RFC 9110, 14.2: HEAD tells of the whole."""
+    gateway = await start_gateway({"storage.dir": str(packages)})
+    for value in ("bytes=2-3", "bytes=100-"):
+        head = await fetch(port_of(gateway.url), "/arrow/arrow-1.tar.gz", method="HEAD", headers={"Range": value})
+        assert (head.status, head.headers["content-length"]) == (200, "10")
+        assert "content-range" not in head.headers
+
+
+async def test_a_range_of_head_is_not_for_the_bucket_either(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects["k"] = b"0123456789"
+    gateway = await start_gateway(faulty_settings | {"cache.memory_bytes": "1000000"})
+    for _ in range(2):  # through it, and from memory
+        head = await fetch(port_of(gateway.url), "/k", method="HEAD", headers={"Range": "bytes=2-3"})
+        assert (head.status, head.headers["content-length"]) == (200, "10")
+        assert (await fetch(port_of(gateway.url), "/k")).body == b"0123456789"
+
+
+@pytest.mark.parametrize("memory", ["0", "1000000"])
+async def test_without_last_modified_dates_don_t_count(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], memory: str
+) -> None:
+    undated = b'HTTP/1.1 200 OK\r\nETag: "a"\r\nContent-Length: 7\r\n\r\ncontent'
+    faulty.then(faults.raw(undated), times=9)
+    gateway = await start_gateway(faulty_settings | {"cache.memory_bytes": memory})
+    later = "Fri, 24 May 2033 00:00:00 GMT"
+    for headers in ({}, {"If-Modified-Since": later}, {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}):
+        answer = await fetch(port_of(gateway.url), "/k", headers=headers)
+        assert (answer.status, answer.body) == (200, b"content")
+
+
+@pytest.mark.parametrize("code", ["XMinioInvalidObjectName", "KeyTooLongError"])
+async def test_a_key_that_the_bucket_can_t_have_is_not_found(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], code: str
+) -> None:
+    async def picky(answer: faults.Answer) -> None:
+        target = answer.request.target
+        await (error(400, code) if "b.whl" in target or "%5C" in target else faults.healthy)(answer)
+
+    gateway = await start_gateway(faulty_settings)
+    faulty.then(picky, times=9)
+    for target in ("/a/b.whl", "/a%5Cb/"):
+        assert (target, (await fetch(port_of(gateway.url), target)).status) == (target, 404)

@@ -22,11 +22,11 @@ _BLOCK_BYTES = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class EntryFacts:
     """Of the object in an entry. `id` names where it comes from; `headers` are those of a 200, for clients; `modified`
-    is in seconds since the epoch."""
+    is in seconds since the epoch, if that is told."""
 
     id: str
     etag: str
-    modified: int
+    modified: int | None
     headers: Mapping[str, str]
 
 

@@ -15,15 +15,15 @@ _OVERHEAD_BYTES = 1024  # of an entry with its headers, some
 @dataclass(frozen=True, slots=True)
 class CachedObject:
     """`headers` are those of the whole (200), for clients; `body` is None for what is on disk; `etag` is strong and
-    bears its quotes; `modified` is in seconds since the epoch; `sha256`, in hex, is what the storage was told.
-    `checked` is when the storage has last said that this is the object, on our clock; not `believed` is what it has not
-    said to this process."""
+    bears its quotes; `modified` is in seconds since the epoch, if that is told; `sha256`, in hex, is what the storage
+    was told. `checked` is when the storage has last said that this is the object, on our clock; not `believed` is what
+    it has not said to this process."""
 
     headers: dict[str, str]
     body: bytes | None
     size: int
     etag: str
-    modified: int
+    modified: int | None
     checked: float
     believed: bool = True
     sha256: str | None = None

@@ -43,8 +43,11 @@ _PACKAGE_SUFFIXES = (
 _UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
-def to_storage(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The client's headers that the bucket may see, in lower case; repeated ones are joined (RFC 9110, 5.3)."""
+def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The client's headers that the bucket may see, in lower case; repeated ones are joined (RFC 9110, 5.3).
+
+    Range is for GET only (14.2): HEAD tells of the whole.
+    """
     kept: dict[str, str] = {}
     nominated: list[str] = []
     for name, value in headers:
@@ -55,6 +58,9 @@ def to_storage(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
             nominated += value.lower().split(",")
     for name in nominated:
         kept.pop(name.strip(), None)  # hop-by-hop by the client's own word (RFC 9110, 7.6.1)
+    if method != "GET":
+        kept.pop("range", None)
+        kept.pop("if-range", None)
     return kept
 
 

@@ -209,7 +209,7 @@ class CachedReader:
         if not etag.startswith('"') or size < 0:
             self.memory.forget(key)
             return Opened(None, stream)
-        modified = seconds(stream.headers.get("Last-Modified")) or 0  # without one, only the ETag counts
+        modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
         if size > self._max_small:
             self.memory.forget(key)

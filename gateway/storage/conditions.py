@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 
 from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError
 
+# RFC 9110, 8.8.3, between the commas of a list.
+_TAG = re.compile(r'(?<![^ \t,])(?:W/)?"[!#-~\x80-\xff]*"(?![^ \t,])')
 _RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -23,8 +25,9 @@ class Part:
         return f"bytes {self.start}-{self.stop - 1}/{self.size}"
 
 
-def not_modified(headers: Mapping[str, str], *, etag: str, modified: int) -> bool:
+def not_modified(headers: Mapping[str, str], *, etag: str, modified: int | None) -> bool:
     """Whether the answer is 304. `headers` has lower-case names; `modified` is in whole seconds since the epoch.
+    Dates don't count where it is None (13.1.3 and 13.1.4).
 
     Raises PreconditionFailedError where If-Match or If-Unmodified-Since does not hold.
     """
@@ -32,15 +35,17 @@ def not_modified(headers: Mapping[str, str], *, etag: str, modified: int) -> boo
         # Strong comparison: a weak tag never matches.
         if if_match.strip() != "*" and etag not in _tags(if_match):
             raise PreconditionFailedError("If-Match does not hold")
-    elif (since := seconds(headers.get("if-unmodified-since"))) is not None and modified > since:
-        raise PreconditionFailedError("If-Unmodified-Since does not hold")
+    elif modified is not None:
+        since = seconds(headers.get("if-unmodified-since"))
+        if since is not None and modified > since:
+            raise PreconditionFailedError("If-Unmodified-Since does not hold")
     if (if_none_match := headers.get("if-none-match")) is not None:
         return if_none_match.strip() == "*" or etag in [tag.removeprefix("W/") for tag in _tags(if_none_match)]
     since = seconds(headers.get("if-modified-since"))
-    return since is not None and modified <= since
+    return since is not None and modified is not None and modified <= since
 
 
-def requested_part(headers: Mapping[str, str], *, etag: str, modified: int, size: int) -> Part | None:
+def requested_part(headers: Mapping[str, str], *, etag: str, modified: int | None, size: int) -> Part | None:
     """The range that is asked for, or None for the whole.
 
     A range of another unit, several ranges, and what is no range at all are ignored, as S3 does.
@@ -63,14 +68,15 @@ def requested_part(headers: Mapping[str, str], *, etag: str, modified: int, size
     return Part(start, stop, size)
 
 
-def _if_range_holds(if_range: str | None, etag: str, modified: int) -> bool:
+def _if_range_holds(if_range: str | None, etag: str, modified: int | None) -> bool:
     if if_range is None or if_range.strip() == etag:
         return True
-    return seconds(if_range) == modified
+    return modified is not None and seconds(if_range) == modified
 
 
 def _tags(field: str) -> list[str]:
-    return [tag.strip() for tag in field.split(",")]
+    """Entity tags, which may have commas in them."""
+    return _TAG.findall(field)
 
 
 def seconds(date: str | None) -> int | None:

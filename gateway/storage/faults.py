@@ -36,7 +36,10 @@ _WRONG_REGION = frozenset(
     | {"IllegalLocationConstraintException"}
 )
 # AccessDenied is what S3 says of an absent key to those who may not list the bucket.
-_ABSENT = frozenset({"NoSuchKey", "AccessDenied", "KeyTooLongError", "InvalidURI"})
+_ABSENT = frozenset({"NoSuchKey", "AccessDenied"})
+# Keys that the storage can't have: S3's codes, Ceph's, MinIO's.
+_ABSENT |= {"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"}
+_ABSENT |= {"XMinioInvalidResourceName"}
 
 
 class Remedy(Enum):

@@ -23,16 +23,18 @@ def test_only_ranges_and_conditions_go_to_the_storage() -> None:
         "Transfer-Encoding": "chunked",
         "Content-Length": "3",
     }
-    assert to_storage((sent | dropped).items()) == {name.lower(): value for name, value in sent.items()}
+    assert to_storage("GET", (sent | dropped).items()) == {name.lower(): value for name, value in sent.items()}
+    ranges = {"Range", "If-Range"}
+    assert to_storage("HEAD", sent.items()) == {name.lower(): sent[name] for name in sent.keys() - ranges}
 
 
 def test_repeated_headers_are_joined() -> None:
-    assert to_storage([("If-None-Match", '"a"'), ("if-none-match", '"b"')]) == {"if-none-match": '"a", "b"'}
+    assert to_storage("GET", [("If-None-Match", '"a"'), ("if-none-match", '"b"')]) == {"if-none-match": '"a", "b"'}
 
 
 def test_headers_that_connection_names_are_hop_by_hop() -> None:
     headers = [("Range", "bytes=0-1"), ("Connection", "keep-alive, Range"), ("If-Match", '"a"')]
-    assert to_storage(headers) == {"if-match": '"a"'}
+    assert to_storage("GET", headers) == {"if-match": '"a"'}
 
 
 def test_content_and_caching_headers_go_to_the_client_and_nothing_else() -> None:

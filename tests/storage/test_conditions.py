@@ -22,6 +22,15 @@ LATER = "Fri, 24 May 2013 00:00:01 GMT"
         ({"if-none-match": f'"x", {ETAG}'}, True),
         ({"if-none-match": '"x"'}, False),
         ({"if-none-match": "abc"}, False),
+        ({"if-none-match": f'"x"{ETAG}'}, False),
+        ({"if-none-match": f"x{ETAG}"}, False),
+        ({"if-none-match": f"{ETAG}x"}, False),
+        ({"if-none-match": f",, {ETAG} ,"}, True),
+        ({"if-none-match": f'"x,y",\t{ETAG},"z"'}, True),
+        ({"if-none-match": f'W/"x",W/{ETAG}'}, True),
+        ({"if-none-match": f"w/{ETAG}"}, False),
+        ({"if-none-match": ""}, False),
+        ({"if-none-match": " * "}, True),
         ({"if-modified-since": NOW}, True),
         ({"if-modified-since": LATER}, True),
         ({"if-modified-since": EARLIER}, False),
@@ -43,6 +52,8 @@ LATER = "Fri, 24 May 2013 00:00:01 GMT"
         ({"if-match": '"x"'}, PreconditionFailedError),
         ({"if-match": f"W/{ETAG}"}, PreconditionFailedError),
         ({"if-unmodified-since": EARLIER}, PreconditionFailedError),
+        ({"if-unmodified-since": "Thu, 01 Jan 1970 00:00:00 GMT"}, PreconditionFailedError),
+        ({"if-modified-since": "Thu, 01 Jan 1970 00:00:00 GMT"}, False),
         ({"if-match": '"x"', "if-none-match": ETAG}, PreconditionFailedError),
     ],
 )
@@ -54,6 +65,22 @@ def test_preconditions_are_weighed_in_the_order_of_rfc_9110(
     else:
         with pytest.raises(result):
             not_modified(headers, etag=ETAG, modified=MODIFIED)
+
+
+@pytest.mark.parametrize("etag", ['"a,b"', '"a b"', '"\xe4"', '""', '"W/"'])
+def test_any_entity_tag_is_found_in_a_list(etag: str) -> None:
+    for field in (etag, f'"x", {etag}', f'{etag},"x"', f'"x",{etag} , W/"y"'):
+        assert not_modified({"if-none-match": field}, etag=etag, modified=None) is (" " not in etag), field
+    assert not not_modified({"if-none-match": '"x,y"'}, etag='"x', modified=None), "half of one is none"
+
+
+@pytest.mark.parametrize("name", ["if-modified-since", "if-unmodified-since"])
+def test_dates_don_t_count_where_none_is_known(name: str) -> None:
+    for date in (EARLIER, NOW, "Thu, 01 Jan 1970 00:00:00 GMT"):
+        assert not not_modified({name: date}, etag=ETAG, modified=None)
+    assert not_modified({"if-none-match": ETAG, name: EARLIER}, etag=ETAG, modified=None)
+    for if_range in (NOW, "nonsense", '"x"'):
+        assert requested_part({"range": "bytes=0-1", "if-range": if_range}, etag=ETAG, modified=None, size=9) is None
 
 
 def part(value: str, size: int = 100, if_range: str | None = None) -> Part | None:
