@@ -35,6 +35,7 @@ from gateway.ops.mark import SharedMark
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.signing.credentials import CredentialSource, chain
+from gateway.storage.addresses import AddressPolicy
 from gateway.storage.base import Storage
 from gateway.storage.build import client_for
 from gateway.storage.file import FileStorage
@@ -213,9 +214,10 @@ class Gateway:
         settings = self.settings
         if settings.fallback.mode == "none" or self.catalog is None:
             return None
+        base_url = settings.fallback.base_url
         remote = RemoteIndex(
-            client_for(settings.fallback.base_url),
-            settings.fallback.base_url,
+            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts)),
+            base_url,
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
         )

@@ -11,6 +11,7 @@ from gateway.fieldtypes import (
     ClientCertificate,
     Distribution,
     EndpointUrl,
+    Hosts,
     IndexDocument,
     KeyPrefix,
     MountPrefix,
@@ -187,6 +188,9 @@ class FallbackSettings(Section):
     base_url: EndpointUrl = Field("https://pypi.org/simple/", description="The other index")
     always_show_upstream: bool = Field(
         False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
+    )
+    allow_hosts: Hosts = Field(
+        [], description="Hosts with internal addresses that its links may lead to, as host or host:port; its own may"
     )
     disallow: Words = Field([], description="Projects that are never looked for there: names or patterns like acme-*")
     max_age: int = Field(

@@ -48,6 +48,14 @@ def _is_address(text: str) -> bool:
     return bool(sound) and not (parts.query or parts.fragment or re.search(r"\s", text))
 
 
+def _hosts(hosts: list[str]) -> list[str]:
+    for host in hosts:
+        parts = urlsplit(f"//{host}")  # a bad port raises ValueError
+        if "@" in host or not parts.hostname or parts.port == 0 or parts.netloc != host or re.search(r"\s", host):
+            raise ValueError("must be hosts, like files.example.com or 10.0.0.7:8081")
+    return hosts
+
+
 def _endpoint_url(text: str) -> str:
     if not _is_address(text) or "@" in text:
         raise ValueError("must be an address like https://host or http://host:port")
@@ -152,3 +160,4 @@ SourceRange = Annotated[bool | IPv4Network, BeforeValidator(_source_range)]
 ClientCertificate = Annotated[list[ReadableFile], BeforeValidator(_certificate), Field(min_length=1, max_length=2)]
 ProjectUrls = Annotated[dict[str, list[str]], BeforeValidator(_project_urls)]
 Words = Annotated[list[str], BeforeValidator(_comma_separated)]
+Hosts = Annotated[list[str], BeforeValidator(_comma_separated), AfterValidator(_hosts)]

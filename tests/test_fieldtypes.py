@@ -28,6 +28,7 @@ from gateway import fieldtypes
         ("ClientCertificate", "/dev/null,/dev/zero", [Path("/dev/null"), Path("/dev/zero")]),
         ("Words", "a, b,,c", ["a", "b", "c"]),
         ("Words", ["a b"], ["a b"]),
+        ("Hosts", "files.corp, 10.0.0.7:8081,[::1]:80", ["files.corp", "10.0.0.7:8081", "[::1]:80"]),
     ],
 )
 def test_values_as_they_are_meant(kind: str, given: Any, value: Any) -> None:
@@ -45,6 +46,13 @@ def test_values_as_they_are_meant(kind: str, given: Any, value: Any) -> None:
         ("Backend", "s4"),
         ("Bucket", "a/b"),
         ("EndpointUrl", "host:9000"),
+        ("Hosts", "https://files.corp"),
+        ("Hosts", "files.corp/path"),
+        ("Hosts", "user@files.corp"),
+        ("Hosts", "files.corp:99999"),
+        ("Hosts", ["files .corp"]),
+        ("Hosts", ["::1"]),
+        ("Hosts", [""]),
         ("Distribution", "user@host"),
         ("Distribution", "d1.cloudfront.net/path"),
         ("Distribution", ""),

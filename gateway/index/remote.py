@@ -25,6 +25,7 @@ from gateway.index.foreign import ForeignPage, parse_page
 from gateway.index.pages import Project
 from gateway.storage.chunks import up_to
 from gateway.storage.client import Client, Upstream
+from gateway.storage.connector import REFUSED
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PUBLIC = "The index behind this gateway can't be reached; try again"
@@ -110,7 +111,7 @@ class RemoteIndex:
                 return await self._follow(method, url, {"Accept-Encoding": "identity", **headers})
             except (UpstreamBusyError, UpstreamError, UpstreamTimeoutError) as error:
                 error.public = _PUBLIC
-                if attempt == _TRIES or error.code == _FINAL:
+                if attempt == _TRIES or error.code in (_FINAL, REFUSED):
                     raise
             await asyncio.sleep(_PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311  spreads clients
         raise AssertionError("the last try returns or raises")
@@ -168,7 +169,9 @@ async def _deadline(url: str) -> AsyncIterator[None]:
         async with asyncio.timeout(_DEADLINE_SECONDS):
             yield
     except TimeoutError as error:
-        raise UpstreamTimeoutError(f"{url!r} took over {_DEADLINE_SECONDS:g} s", public=_PUBLIC) from error
+        raise UpstreamTimeoutError(
+            f"{weburl.without_query(url)!r} took over {_DEADLINE_SECONDS:g} s", public=_PUBLIC
+        ) from error
 
 
 def _unreadable(name: str, reason: str) -> ForeignPageError:

@@ -13,6 +13,7 @@ from gateway.model import Endpoint
 from gateway.signing.credentials import CredentialSource
 from gateway.signing.scheme import Scheme, SigV2, SigV4
 from gateway.storage import cloudfront
+from gateway.storage.addresses import AddressPolicy
 from gateway.storage.client import Client
 from gateway.storage.connector import Connector
 from gateway.storage.links import Links
@@ -105,10 +106,13 @@ def _client(settings: StorageSettings, endpoint: Endpoint) -> Client:
     return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent)
 
 
-def client_for(address: str) -> Client:
-    """A client for another server than the bucket. What it trusts is the system's (SSL_CERT_FILE)."""
+def client_for(address: str, policy: AddressPolicy) -> Client:
+    """A client for another server than the bucket, and where that leads. What it trusts is the system's
+    (SSL_CERT_FILE)."""
     proxies = {scheme: Proxy.parse(url) for scheme, url in _environment_proxies(address).items()}
-    connector = Connector(connect_timeout=_OTHER_CONNECT_SECONDS, read_timeout=_OTHER_READ_SECONDS, proxies=proxies)
+    connector = Connector(
+        connect_timeout=_OTHER_CONNECT_SECONDS, read_timeout=_OTHER_READ_SECONDS, proxies=proxies, policy=policy
+    )
     return Client(connector, max_connections=_OTHER_CONNECTIONS, user_agent=f"gateway/{__version__}")
 
 

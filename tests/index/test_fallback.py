@@ -416,6 +416,44 @@ async def test_an_odd_file_is_left_out_and_an_odd_field_too(
         assert (await get(gateway, "/public-lib/", Accept=accept)).status == 200
 
 
+@pytest.fixture
+async def internal() -> AsyncIterator[PublicIndex]:
+    """Something else on this machine, at another port than the other index."""
+    server = PublicIndex()
+    server.projects = {"public-lib": {NAME: CONTENT}}
+    server.metadata = {NAME: b"Metadata-Version: 2.1\n"}
+    async with server.running():
+        yield server
+
+
+@pytest.mark.parametrize("way", ["link", "name", "redirect", "base", "page"])
+async def test_another_index_leads_to_no_internal_address(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, internal: PublicIndex, way: str
+) -> None:
+    address = internal.url.removeprefix("http://").removesuffix("/simple/")
+    if way == "name":
+        address = address.replace("127.0.0.1", "localhost")
+    if way in ("link", "name"):
+        public.fields[NAME] = {"url": f"http://{address}/files/{NAME}"}
+    elif way == "base":
+        public.form, public.base = "html", f"http://{address}/files/"
+    else:
+        public.moved = f"http://{address}"
+        public.fields[NAME] = {"url": f"/moved/{NAME}"}
+    if way == "page":
+        settings |= {"fallback.base_url": public.url.replace("/simple/", "/old/simple/")}
+    settings |= {"fallback.mode": "cache"}
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, "/simple/public-lib/")).status == (503 if way == "page" else 200)
+    answer = await get(gateway, f"/public-lib/{NAME}")
+    assert answer.status in (502, 503)
+    assert address.encode() not in answer.body
+    assert internal.requests == []
+    trusting = await start_gateway(settings | {"fallback.allow_hosts": address})
+    assert (await get(trusting, f"/public-lib/{NAME}")).body == CONTENT
+    assert internal.asked("/files/") == 1
+
+
 async def test_it_needs_listings(start_gateway: StartGateway, settings: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="which projects are yours is read from listings"):
         await start_gateway(settings | {"fallback.mode": "cache", "index.mode": "static"})

@@ -14,8 +14,8 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class PublicIndex:
-    """Pages at `/simple/`, files at `/files/`; pages at `/old/simple/` and files at `/moved/` lead there. What is
-    asked for is in `requests`, as method and path."""
+    """Pages at `/simple/`, files at `/files/`; pages at `/old/simple/` and files at `/moved/` lead there, or
+    to the same on another server. What is asked for is in `requests`, as method and path."""
 
     def __init__(self) -> None:
         self.projects: dict[str, dict[str, bytes]] = {}
@@ -24,6 +24,8 @@ class PublicIndex:
         self.page: dict[str, Any] = {}
         self.body: bytes | None = None  # of all pages, in place of what they would say
         self.form = "json"
+        self.base = "../../files/"  # of HTML pages
+        self.moved = ""  # another server, where that is
         self.algorithm: str | None = "sha256"
         self.corrupt: set[str] = set()
         self.down = False
@@ -57,9 +59,9 @@ class PublicIndex:
         if kind == "simple":
             return self._page(request, rest)
         if kind == "old" and rest.startswith("simple/"):
-            raise web.HTTPFound(f"/{rest}/")
+            raise web.HTTPFound(f"{self.moved}/{rest}/")
         if kind == "moved":
-            raise web.HTTPFound(f"/files/{rest}")
+            raise web.HTTPFound(f"{self.moved}/files/{rest}")
         return await self._file(request, rest)
 
     def _page(self, request: web.BaseRequest, name: str) -> web.Response:
@@ -104,7 +106,7 @@ class PublicIndex:
         links = "".join(
             f'<a href="{file}#{self.algorithm}={self._digest(content)}">x</a>' for file, content in files.items()
         )
-        return f'<html><head><base href="../../files/"></head><body>{links}</body></html>'.encode()
+        return f'<html><head><base href="{self.base}"></head><body>{links}</body></html>'.encode()
 
     def _digest(self, content: bytes) -> str:
         return hashlib.new(self.algorithm or "sha256", content).hexdigest()

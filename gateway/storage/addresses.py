@@ -1,0 +1,62 @@
+"""Which servers strangers may have the gateway ask: public ones, and those that the settings trust."""
+
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urlsplit
+
+# The one block of global unicast (RFC 4291, 2.4), and what in it stands for addresses of IPv4: Teredo, 6to4.
+_GLOBAL = IPv6Network("2000::/3")
+_TUNNELS = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))
+# What NAT64 makes of an address of IPv4 (RFC 6052).
+_NAT64 = IPv6Network("64:ff9b::/96")
+_PORTS = {"http": 80, "https": 443}
+
+
+class AddressPolicy:
+    """Keeps what another server names (a link, a redirect) from reaching the network that the gateway stands in."""
+
+    def __init__(self, base_url: str, trusted: Iterable[str]) -> None:
+        """The server of `base_url`, and the `trusted` ones (a host, or `host:port`), may have any address."""
+        base = urlsplit(base_url)
+        self._trusted: set[tuple[str, int | None]] = {(_plain(base.hostname or ""), base.port or _PORTS[base.scheme])}
+        for host in trusted:
+            parts = urlsplit(f"//{host}")
+            self._trusted.add((_plain(parts.hostname or ""), parts.port))
+
+    def trusts(self, name: str, port: int) -> bool:
+        name = _plain(name)
+        return (name, port) in self._trusted or (name, None) in self._trusted
+
+    def permits(self, address: str) -> bool:
+        """Whether a server that is not trusted may have this address, which is resolved already."""
+        return is_public(ip_address(address))
+
+    def permits_name(self, name: str) -> bool:
+        """As far as can be said of a name that a proxy resolves: it may be an address, in one of many spellings."""
+        name = _plain(name)
+        try:
+            return is_public(ip_address(name))
+        except ValueError:
+            pass
+        try:
+            return is_public(IPv4Address(socket.inet_aton(name)))  # 127.1, 0x7f000001
+        except OSError:
+            return name != "localhost" and not name.endswith(".localhost")
+
+
+def is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it is on the internet, for all to reach: not private, shared (RFC 6598), loopback, link-local, multicast
+    or reserved, nor of a kind that stands for another that may be."""
+    if isinstance(address, IPv4Address):
+        return address.is_global and not address.is_multicast
+    if address.ipv4_mapped is not None:
+        return is_public(address.ipv4_mapped)
+    if address in _NAT64:
+        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+    return address in _GLOBAL and address.is_global and not any(address in tunnel for tunnel in _TUNNELS)
+
+
+def _plain(name: str) -> str:
+    """One spelling of a host's name."""
+    return name.lower().rstrip(".")
