@@ -16,6 +16,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.handler import AdminRoute, Handler, OpsRoute
 from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog
+from gateway.index.factfinder import FactFinder
 from gateway.index.facts import FactBook
 from gateway.index.fallback import Fallback
 from gateway.index.fetched import FetchedFiles
@@ -96,7 +97,8 @@ class Gateway:
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         wheels = WheelMetadata(self.storage)
-        self.facts = FactBook(self.storage, root, wheels, compute=settings.index.compute_hashes)
+        finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
+        self.facts = FactBook(finder, retry_seconds=settings.index.refresh)
         self._renderer = Renderer()
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()

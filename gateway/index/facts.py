@@ -1,166 +1,166 @@
 """What a listing does not say of files: hashes, yanks, the Pythons that they are for. Found out behind the pages."""
 
 import asyncio
-import hashlib
 import logging
-import re
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 
 from cachetools import LRUCache
 
 from gateway.errors import GatewayError
-from gateway.executors import FOREIGN
-from gateway.index.coremetadata import requires_python
-from gateway.index.metadata import WheelMetadata
+from gateway.index.factfinder import FactFinder
+from gateway.index.knownfacts import SHA256_FILE, YANKED_FILE, Entry, KnownFacts, version_of
 from gateway.index.names import parse
-from gateway.index.wheel import WheelError
-from gateway.model import ObjectRequest, Stream
-from gateway.storage.base import Facts, Storage, StoredObject
+from gateway.storage.base import Facts, StoredObject
 
-_MAX_FACTS = 200_000
+_MAX_BYTES = 32 * 1024 * 1024
 _MAX_WANTED = 20_000
 _MAX_ASKED = 4096
 _WORKERS = 2
-_MAX_TEXT_BYTES = 1024
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 log = logging.getLogger("gateway.index")
 
+_NOTHING_KNOWN = KnownFacts()
 
-_NOTHING = Facts()
-_SHA256_FILE, _YANKED_FILE = ".sha256", ".yanked"
-Slot = tuple[str, str]  # key and ETag
+
+@dataclass(slots=True)
+class _Project:
+    """`failed` is when something of it could not be found out."""
+
+    known: KnownFacts = field(default_factory=KnownFacts)
+    failed: float | None = None
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    item: StoredObject
+    hash_file: StoredObject | None
 
 
 class FactBook:
-    """Remembers facts by key and ETag. What is not known yet is looked for in the background, a few files at a time."""
+    """Remembers facts of the projects that were asked for last. What is not known yet is looked for in the background,
+    a few files at a time."""
 
-    def __init__(self, storage: Storage, root: str, wheels: WheelMetadata, *, compute: bool) -> None:
-        """Keys are relative to `root`. `compute` also hashes files whose hash nothing tells, which reads them whole."""
-        self._storage = storage
-        self._root = root
-        self._wheels = wheels
-        self._compute = compute
-        self._known: LRUCache[Slot, Facts] = LRUCache(_MAX_FACTS)
-        self._wanted: dict[Slot, tuple[str, Slot | None]] = {}
+    def __init__(
+        self, finder: FactFinder, *, retry_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """What could not be found out is tried again after `retry_seconds`, when its project is asked for."""
+        self._finder = finder
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._projects: OrderedDict[str, _Project] = OrderedDict()
+        self._weight = 0
+        # The listings whose files are known or looked for.
         self._asked: LRUCache[str, tuple[StoredObject, ...]] = LRUCache(_MAX_ASKED)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.generation: Counter[str] = Counter()  # by project: rises with each fact that its page should show
+        self._wanted: dict[tuple[str, str], _Wanted] = {}  # by project and key
+        self._workers: set[asyncio.Task[None]] = set()
+        self._versions = count(1)
 
-    def of(self, item: StoredObject, present: Mapping[str, StoredObject]) -> Facts:
-        """What is known of a file; `present` are all that lie there, by their keys."""
-        own = self._known.get(_slot(item), _NOTHING)
-        sha256, yanked = own.sha256, own.yanked
-        if sha256 is None and (beside := present.get(item.key + _SHA256_FILE)) is not None:
-            sha256 = self._known.get(_slot(beside), _NOTHING).sha256
-        if (beside := present.get(item.key + _YANKED_FILE)) is not None:
-            # Its being there is enough; what it says is the reason.
-            yanked = self._known.get(_slot(beside), _NOTHING).yanked or yanked or ""
-        return Facts(sha256, own.requires_python, yanked)
+    def of(self, project: str) -> KnownFacts:
+        """Safe in any thread."""
+        found = self._projects.get(project)
+        return found.known if found is not None else _NOTHING_KNOWN
 
     def want_once(self, project: str, items: tuple[StoredObject, ...]) -> None:
-        """As `want`, but for a listing that has been asked for before it costs nothing."""
-        if self._asked.get(project) is not items:
-            self._asked[project] = items
-            self.want(project, items)
-
-    def want(self, project: str, items: Iterable[StoredObject]) -> None:
-        """Looks for the facts of a project's files, the newest first, unless they are known."""
-        present = {item.key: item for item in items}
-        for item in sorted(present.values(), key=lambda item: -item.modified):
-            slot = _slot(item)
-            hash_file = present.get(item.key + _SHA256_FILE)
-            beside = _slot(hash_file) if hash_file is not None else None
-            known = slot in self._known and (
-                beside is None or beside in self._known or self._known[slot].sha256 is not None
-            )
-            name = item.key.rpartition("/")[2].removesuffix(_YANKED_FILE)
-            if not known and slot not in self._wanted and parse(name) is not None:
-                if len(self._wanted) >= _MAX_WANTED:
-                    break
-                self._wanted[slot] = project, beside
-        while self._wanted and len(self._tasks) < _WORKERS:
-            task = asyncio.get_running_loop().create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        """Looks for the facts of a project's files. For a listing that has been asked for before it costs nothing."""
+        found = self._projects.get(project)
+        if found is None:
+            found = self._projects[project] = _Project()
+        self._projects.move_to_end(project)
+        may_retry = found.failed is not None and self._clock() >= found.failed + self._retry_seconds
+        if self._asked.get(project) is items and not may_retry:
+            return
+        self._asked[project], found.failed = items, None
+        self._want(project, found.known, items)
 
     async def settled(self) -> None:
         """Waits until nothing is looked for."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def close(self) -> None:
         """Stops looking."""
         self._wanted.clear()
-        for task in self._tasks:
+        for task in self._workers:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _want(self, project: str, known: KnownFacts, items: tuple[StoredObject, ...]) -> None:
+        """The newest first."""
+        present = {item.key: item for item in items}
+        for item in sorted(items, key=lambda item: -item.modified):
+            name = item.key.rpartition("/")[2].removesuffix(YANKED_FILE)
+            hash_file = present.get(item.key + SHA256_FILE)
+            if _is_known(known, item, hash_file) or parse(name) is None:
+                continue
+            if len(self._wanted) >= _MAX_WANTED:
+                del self._asked[project]  # the next request asks for the rest
+                break
+            self._wanted[project, item.key] = _Wanted(item, hash_file)
+        while self._wanted and len(self._workers) < _WORKERS:
+            self._start(self._work())
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._workers.add(task)
+        task.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
         while self._wanted:
-            slot = next(iter(self._wanted))
-            project, beside = self._wanted.pop(slot)
+            project, key = next(iter(self._wanted))
+            wanted = self._wanted.pop((project, key))
+            found = self._projects.get(project)
+            if found is None:
+                continue  # forgotten: who asks again makes for another look
             try:
-                facts = await self._find(slot, beside)
+                entries = await self._find(found.known, wanted)
             except GatewayError as error:
-                log.info("nothing can be found out of %r now: %s", slot[0], error)
-                continue  # the next listing asks again
-            self._known[slot] = facts
-            if facts != _NOTHING or beside is not None:
-                self.generation[project] += 1
+                log.info("nothing can be found out of %r now: %s", key, error)
+                found.failed = self._clock()
+                continue
+            self._note(project, found, entries)
 
-    async def _find(self, slot: Slot, beside: Slot | None) -> Facts:
-        key, etag = slot
-        if key.endswith(_YANKED_FILE):
-            return Facts(yanked=(await self._text(key)).strip())
-        told = await self._storage.facts(self._root + key)
-        sha256 = told.sha256
-        in_file = await self._hash_in(beside) if sha256 is None and beside is not None else None
-        if sha256 is None and in_file is None and self._compute:
-            sha256 = await self._computed_sha256(self._root + key, etag)
-        requires_python = told.requires_python or await self._requires_python(self._root + key)
-        return Facts(sha256, requires_python, told.yanked)
+    async def _find(self, known: KnownFacts, wanted: _Wanted) -> Mapping[str, Entry]:
+        item, hash_file = wanted.item, wanted.hash_file
+        if item.key.endswith(YANKED_FILE):
+            return {item.key: Entry(version_of(item), await self._finder.yank_in(item))}
+        entries = {}
+        beside: Facts | None = None
+        if hash_file is not None:
+            beside = known.get(hash_file) or await self._finder.hash_in(hash_file)
+            entries[hash_file.key] = Entry(version_of(hash_file), beside)
+        previous = known.entries.get(item.key)
+        same = previous is not None and previous.version.rpartition(" ")[0] == version_of(item).rpartition(" ")[0]
+        facts = await self._finder.find(
+            item,
+            previous.facts if previous is not None and same else None,
+            hash_beside=beside is not None and beside.sha256 is not None,
+        )
+        entries[item.key] = Entry(version_of(item), facts)
+        return entries
 
-    async def _hash_in(self, slot: Slot) -> str | None:
-        """What a `.sha256` file says, as sha256sum writes it: the digits come first."""
-        match = _SHA256.match((await self._text(slot[0])).strip())
-        sha256 = match[0].lower() if match else None
-        self._known[slot] = Facts(sha256)
-        return sha256
-
-    async def _text(self, key: str) -> str:
-        """The start of a small file."""
-        request = ObjectRequest("GET", self._root + key, {"range": f"bytes=0-{_MAX_TEXT_BYTES - 1}"})
-        return b"".join([chunk async for chunk in self._chunks(request)]).decode("utf-8", "replace")
-
-    async def _computed_sha256(self, key: str, etag: str) -> str:
-        """Of just this version."""
-        digest = hashlib.sha256()
-        async for chunk in self._chunks(ObjectRequest("GET", key, {"if-match": etag} if etag else {})):
-            digest.update(chunk)
-        return digest.hexdigest()
-
-    async def _requires_python(self, key: str) -> str | None:
-        if not key.endswith(".whl"):
-            return None
-        try:
-            metadata = await self._wheels.metadata(key)
-        except WheelError as error:
-            log.info("the metadata of %r can't be read: %s", key, error)
-            return None
-        return await FOREIGN.run(requires_python, metadata)
-
-    async def _chunks(self, request: ObjectRequest) -> AsyncIterator[bytes]:
-        answer = await self._storage.fetch(request)
-        assert isinstance(answer, Stream), "no redirect was allowed"
-        try:
-            if answer.body is not None:
-                async for chunk in answer.body:
-                    yield chunk
-        finally:
-            answer.close()
+    def _note(self, project: str, found: _Project, entries: Mapping[str, Entry]) -> None:
+        for key, entry in entries.items():
+            previous = found.known.entries.get(key)
+            grown = entry.weight - (previous.weight if previous is not None else 0)
+            found.known.entries[key] = entry
+            found.weight += grown
+            self._weight += grown
+        found.known.version = next(self._versions)
+        while self._weight > _MAX_BYTES and len(self._projects) > 1:
+            oldest = next(iter(self._projects))
+            if oldest == project:
+                break
+            self._weight -= self._projects.pop(oldest).weight
+            self._asked.pop(oldest, None)
 
 
-def _slot(item: StoredObject) -> Slot:
-    return item.key, item.etag
+def _is_known(known: KnownFacts, item: StoredObject, hash_file: StoredObject | None) -> bool:
+    facts = known.get(item)
+    if facts is None:
+        return False
+    return facts.sha256 is not None or hash_file is None or known.get(hash_file) is not None

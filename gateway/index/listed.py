@@ -6,12 +6,12 @@ from urllib.parse import quote
 from packaging.version import InvalidVersion, Version
 
 from gateway.index.catalog import Files
-from gateway.index.facts import FactBook
+from gateway.index.knownfacts import KnownFacts
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, parse
 from gateway.index.pages import File, Project
 
 
-def listed(name: str, listing: Files, facts: FactBook, *, index_document: str, up: str, base_url: str) -> Project:
+def listed(name: str, listing: Files, facts: KnownFacts, *, index_document: str, up: str, base_url: str) -> Project:
     """What a listing says of a project. Files of other projects that lie in its folder are not its own.
 
     `up` leads from the page to the root, which is `base_url` where a link must be absolute.
@@ -35,7 +35,7 @@ def listed(name: str, listing: Files, facts: FactBook, *, index_document: str, u
                 name=filename,
                 url=up + path,
                 size=item.size,
-                modified=item.modified,
+                modified=known.uploaded if known.uploaded is not None else item.modified,
                 hashes={"sha256": known.sha256} if known.sha256 else {},
                 requires_python=known.requires_python,
                 yanked=known.yanked,

@@ -74,7 +74,7 @@ class Releases:
         ours = sources.ours
         if ours is None:
             return None
-        return self._facts.generation[sources.name], base_url if ours.value.attested else ""
+        return self._facts.of(sources.name).version, base_url if ours.value.attested else ""
 
     def project(self, sources: Sources, up: str, base_url: str) -> Project:
         """`up` leads from the page to the root, which is `base_url` where a link must be absolute."""
@@ -86,7 +86,9 @@ class Releases:
                 return theirs
         assert ours is not None
         project = replace(
-            listed(name, ours.value, self._facts, index_document=self._index_document, up=up, base_url=base_url),
+            listed(
+                name, ours.value, self._facts.of(name), index_document=self._index_document, up=up, base_url=base_url
+            ),
             tracks=tuple(self._settings.tracks.get(name, ())),
             alternate_locations=tuple(self._settings.alternate_locations.get(name, ())),
         )

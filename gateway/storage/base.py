@@ -32,11 +32,13 @@ class Children:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of one version of a release file. None is what is not known, or not so: `yanked` is the reason, maybe empty."""
+    """Of one version of a release file. None is what is not known, or not so: `sha256` is in hex, `yanked` the reason,
+    maybe empty; `uploaded` when its release got it first, in seconds since the epoch, where that is not `modified`."""
 
     sha256: str | None = None
     requires_python: str | None = None
     yanked: str | None = None
+    uploaded: float | None = None
 
 
 class Storage(Protocol):
@@ -79,8 +81,11 @@ class Storage(Protocol):
     async def children(self, prefix: str = "") -> "Children":
         """What lies right below `prefix`, which is empty or ends with a slash."""
 
-    async def facts(self, key: str) -> Facts:
-        """What the storage has been told of an object when it was written; nothing is computed."""
+    async def facts(self, key: str, etag: str = "") -> Facts:
+        """What the storage has been told of an object when it was written; nothing is computed.
+
+        With an ETag, of just this version: raises PreconditionFailedError if it is another one now.
+        """
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         """The objects whose keys start with `prefix`, in key order, at most `limit`."""

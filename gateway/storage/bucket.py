@@ -4,18 +4,16 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, PreconditionFailedError, UpstreamError
 from gateway.model import Endpoint
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage import listing
 from gateway.storage.base import Children, Facts, StoredObject
-from gateway.storage.headers import metadata_of, sha256_of
+from gateway.storage.headers import facts_of
 from gateway.storage.layout import Layout
 from gateway.storage.signed import Request, SignedClient
 
 _CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
-_NO = frozenset({"false", "no", "0"})
-_YES = frozenset({"", "true", "yes", "1"})
 # The one region that must not be named.
 _FIRST_REGION = "us-east-1"
 
@@ -61,18 +59,15 @@ class Bucket:
             if token is None:
                 return Children(tuple(objects), tuple(folders))
 
-    async def facts(self, path: str) -> Facts:
-        """As the uploader has said in the object's metadata (pypicloud does), or as S3 itself has checked it."""
+    async def facts(self, path: str, etag: str) -> Facts:
+        """See base.py."""
         request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
         answer = (await self._client.perform(request)).upstream
         answer.close()
-        said = metadata_of(answer.headers)
-        yanked = said.get("yanked", "false")
-        return Facts(
-            sha256=sha256_of(answer.headers),
-            requires_python=said.get("requires-python") or None,
-            yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked,
-        )
+        # Not with If-Match: some servers don't know it in a HEAD.
+        if etag and answer.headers.get("etag", "").strip('"') != etag.strip('"'):
+            raise PreconditionFailedError(f"the object is another than {etag} now")
+        return facts_of(answer.headers)
 
     async def first(self) -> StoredObject | None:
         """Any object. Raises what the bucket says where it can't be listed."""

@@ -90,7 +90,7 @@ class FileStorage:
         objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
         return Children(tuple(objects), tuple(folders), blank)
 
-    async def facts(self, key: str) -> Facts:
+    async def facts(self, key: str, etag: str = "") -> Facts:
         """A file system knows of none."""
         return Facts()
 

@@ -1,12 +1,20 @@
-"""What an object's headers tell that is not for clients. Names are in lower case."""
+"""What an object's headers tell that is not for clients, and how it is written there. Names are in lower case."""
 
 import base64
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from gateway.storage.base import Facts
 
 _METADATA = "x-amz-meta-"
 _HEX_SHA256 = re.compile("[0-9a-fA-F]{64}")
 _BASE64_SHA256 = re.compile("[0-9a-zA-Z+/]{43}=")
+_NO = frozenset({"false", "no", "0"})
+_YES = frozenset({"", "true", "yes", "1"})
+_PRINTABLE = re.compile(r"[ -~]{1,256}")
+# The last second of year 9999: no page can tell a later one.
+_MAX_SECONDS = 253402300799.0
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
@@ -28,3 +36,41 @@ def sha256_of(headers: Mapping[str, str]) -> str | None:
     if _BASE64_SHA256.fullmatch(checksum := headers.get("x-amz-checksum-sha256", "")):
         return base64.b64decode(checksum).hex()
     return None
+
+
+def facts_of(headers: Mapping[str, str]) -> Facts:
+    """As the uploader has said in the object's metadata (pypicloud does), or as S3 itself has checked it."""
+    said = metadata_of(headers)
+    yanked = said.get("yanked", "false")
+    return Facts(
+        sha256=sha256_of(headers),
+        requires_python=_printable(said.get("requires-python")),
+        yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked,
+        uploaded=seconds_of(said.get("upload-time")),
+    )
+
+
+def headers_of(facts: Facts) -> dict[str, str]:
+    """The metadata that says so, as `facts_of` reads it."""
+    told = {
+        "sha256": facts.sha256,
+        "requires-python": _printable(facts.requires_python),
+        "yanked": None if facts.yanked is None else _printable(facts.yanked) or "true",
+        "upload-time": datetime.fromtimestamp(facts.uploaded, UTC).isoformat() if facts.uploaded is not None else None,
+    }
+    return {_METADATA + name: value for name, value in told.items() if value is not None}
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Since the epoch, of a time as ISO 8601 has it; in UTC if it does not say."""
+    try:
+        parsed = datetime.fromisoformat(time or "")
+        seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds <= _MAX_SECONDS else None
+
+
+def _printable(value: str | None) -> str | None:
+    value = value.strip() if value is not None else ""
+    return value if _PRINTABLE.fullmatch(value) else None

@@ -192,8 +192,8 @@ class S3Storage:
             self._note(item)
         return children
 
-    async def facts(self, key: str) -> Facts:
-        return await self._bucket.facts(self._path(key))
+    async def facts(self, key: str, etag: str = "") -> Facts:
+        return await self._bucket.facts(self._path(key), etag)
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         async for item in self._bucket.list(prefix, limit=limit):

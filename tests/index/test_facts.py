@@ -4,11 +4,15 @@ import base64
 import hashlib
 import io
 import json
+import random
 import zipfile
+from collections import Counter
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.index.facts import FactBook
+from gateway.storage.base import Facts, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.bucket import Bucket
@@ -177,3 +181,140 @@ async def test_a_hash_that_comes_later_or_changes_is_found(
             faulty.objects[f"proj/{NAME}.sha256"] = content
         gateway.refresh()
         assert (await files(gateway))[NAME]["hashes"] == hashes
+
+
+def asked(faulty: FaultyBucket) -> Counter[str]:
+    """How often for a file, by what."""
+    found: Counter[str] = Counter()
+    for request in faulty.requests:
+        if "list-type" not in request.target:
+            found["range" if "range" in request.headers else request.method] += 1
+    return found
+
+
+BIG_FIRST = io.BytesIO()
+with zipfile.ZipFile(BIG_FIRST, "w") as big:
+    big.writestr("proj-1.0.dist-info/METADATA", "Name: proj\nVersion: 1.0\nRequires-Python: >=3.9\n")
+    big.writestr("proj/data", random.Random(1).randbytes(300_000))
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "expected"),
+    [
+        (CONTENT, [], {"HEAD": 1, "GET": 1}),
+        (BIG_FIRST.getvalue(), [], {"HEAD": 1, "GET": 1}),
+        (CONTENT, [("x-amz-meta-sha256", SHA)], {"HEAD": 1, "range": 1}),
+        (BIG_FIRST.getvalue(), [("x-amz-meta-sha256", OTHER)], {"HEAD": 1, "range": 2}),
+        (CONTENT, [("x-amz-meta-sha256", SHA), ("x-amz-meta-requires-python", ">=3.9")], {"HEAD": 1}),
+    ],
+)
+async def test_a_file_costs_no_more_requests_than_it_takes(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    content: bytes,
+    headers: list[tuple[str, str]],
+    expected: dict[str, int],
+) -> None:
+    faulty.objects = {f"proj/{NAME}": content}
+    faulty.headers = {f"proj/{NAME}": headers}
+    found = await files(await start_gateway(faulty_settings))
+    assert asked(faulty) == expected
+    if content != CONTENT or len(headers) == 2:
+        assert found[NAME]["requires-python"] == ">=3.9"
+
+
+async def test_the_metadata_of_a_wheel_too_large_to_keep_is_read_beside_the_hash(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("proj-1.0.dist-info/METADATA", "Name: proj\nRequires-Python: >=3.10\n")
+        archive.writestr("proj/data", bytes(3_000_000))
+    faulty.objects = {f"proj/{NAME}": buffer.getvalue()}
+    found = await files(await start_gateway(faulty_settings))
+    assert asked(faulty) == {"HEAD": 1, "GET": 1, "range": 1}
+    assert found[NAME]["requires-python"] == ">=3.10"
+    assert found[NAME]["hashes"] == {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
+
+
+async def test_what_is_said_of_another_version_than_the_listing_s_is_not_believed(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"proj/proj-1.0.tar.gz": b"one"}
+    gateway = await start_gateway(faulty_settings | {"index.compute_hashes": "false"})
+
+    async def replaced(answer: faults.Answer) -> None:
+        if "list-type" in answer.request.target:
+            faulty.then(replaced)
+        else:
+            faulty.objects = {"proj/proj-1.0.tar.gz": b"two"}
+            faulty.headers = {"proj/proj-1.0.tar.gz": [("x-amz-meta-sha256", OTHER)]}
+        await faults.healthy(answer)
+
+    faulty.then(replaced)
+    assert (await files(gateway))["proj-1.0.tar.gz"]["hashes"] == {}
+    gateway.refresh()
+    assert (await files(gateway))["proj-1.0.tar.gz"]["hashes"] == {"sha256": OTHER}
+
+
+async def test_a_release_is_as_old_as_its_metadata_says(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    told = {"proj-1.0.tar.gz": "2019-05-06T07:08:09.5Z", "proj-2.0.tar.gz": "2020-01-01", "proj-3.0.tar.gz": "99999"}
+    faulty.objects = {f"proj/{name}": b"x" for name in [*told, "proj-4.0.tar.gz"]}
+    faulty.headers = {f"proj/{name}": [("x-amz-meta-upload-time", time)] for name, time in told.items()}
+    found = await files(await start_gateway(faulty_settings))
+    assert [found[name]["upload-time"] for name in sorted(found)] == [
+        "2019-05-06T07:08:09.500000Z",
+        "2020-01-01T00:00:00.000000Z",
+        "2023-11-14T22:13:20.000000Z",
+        "2023-11-14T22:13:20.000000Z",
+    ]
+
+
+async def test_metadata_that_is_replaced_in_place_is_seen_and_the_bytes_are_not_read_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"proj/{NAME}": CONTENT}
+    gateway = await start_gateway(faulty_settings)
+    assert (await files(gateway))[NAME]["yanked"] is False
+    faulty.headers = {f"proj/{NAME}": [("x-amz-meta-yanked", "broken")]}
+    faulty.modified = {f"proj/{NAME}": "2024-01-01T00:00:00.000Z"}
+    faulty.requests.clear()
+    gateway.refresh()
+    found = (await files(gateway))[NAME]
+    assert (found["yanked"], found["hashes"]) == ("broken", {"sha256": SHA})
+    assert asked(faulty) == {"HEAD": 1}
+
+
+async def test_facts_of_the_projects_asked_for_last_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.index.facts._MAX_BYTES", 20_000)
+
+    class Finder:
+        found = 0
+
+        async def find(self, item: StoredObject, previous: Facts | None, *, hash_beside: bool) -> Facts:
+            self.found += 1
+            return Facts(SHA)
+
+    finder = Finder()
+    book = FactBook(finder, retry_seconds=0)  # type: ignore[arg-type]
+    listings = {
+        f"p{number}": tuple(
+            StoredObject(f"p{number}/p{number}-{release}.tar.gz", 1, f'"{release}"', 0.0) for release in range(10)
+        )
+        for number in range(10)
+    }
+    for name, items in listings.items():
+        book.want_once(name, items)
+        await book.settled()
+    sizes = [len(book.of(name).entries) for name in listings]
+    assert sizes[-1] == 10
+    assert 10 < sum(sizes) < 60
+    versions = {book.of(name).version for name in listings}
+    book.want_once("p0", listings["p0"])
+    await book.settled()
+    assert book.of("p0").get(listings["p0"][0]) == Facts(SHA)
+    assert book.of("p0").version not in versions
+    assert finder.found == 110

@@ -81,6 +81,7 @@ class FaultyBucket:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.headers: dict[str, list[tuple[str, str]]] = {}
+        self.modified: dict[str, str] = {}  # as listings have it
         self.requests: list[Request] = []
         self.script: list[Behaviour] = []
         self.secrets: dict[tuple[str, str | None], str] | None = None
@@ -261,7 +262,8 @@ async def _list(answer: Answer) -> None:
         folders = {prefix + key[len(prefix) :].partition("/")[0] + "/" for key in keys if "/" in key[len(prefix) :]}
         keys = [key for key in keys if "/" not in key[len(prefix) :]]
     contents = "".join(
-        f"<Contents><Key>{escape(key)}</Key><LastModified>2023-11-14T22:13:20.000Z</LastModified>"
+        f"<Contents><Key>{escape(key)}</Key>"
+        f"<LastModified>{answer.bucket.modified.get(key, '2023-11-14T22:13:20.000Z')}</LastModified>"
         f"<ETag>&quot;{hashlib.md5(answer.bucket.objects[key]).hexdigest()}&quot;</ETag><Size>{len(answer.bucket.objects[key])}</Size></Contents>"
         for key in keys[:limit]
     ) + "".join(f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in sorted(folders))

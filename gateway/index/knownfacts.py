@@ -1,0 +1,113 @@
+"""What is known of a project's files, each in one version; and as a document that outlives the process. Pure."""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from sys import getsizeof
+from typing import Any
+
+from gateway.index.coremetadata import clean_requires_python
+from gateway.storage.base import Facts, StoredObject
+
+SHA256_FILE, YANKED_FILE = ".sha256", ".yanked"
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_YANK_CHARS = 1024
+_FORMAT = 1
+_MAX_SECONDS = 253402300799
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NOTHING = Facts()
+# Of a dictionary's slot and the objects in it, beside their texts.
+_OVERHEAD_BYTES = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Facts of a file in the version that `version_of` names."""
+
+    version: str
+    facts: Facts
+
+    @property
+    def weight(self) -> int:
+        """Bytes in memory, about."""
+        facts = self.facts
+        texts = (self.version, facts.sha256, facts.requires_python, facts.yanked)
+        return _OVERHEAD_BYTES + sum(getsizeof(text) for text in texts if text is not None)
+
+
+class KnownFacts:
+    """Entries by key. They are added on the event loop; reading is safe in any thread."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.version = 0  # another one whenever the project's page may be
+
+    def get(self, item: StoredObject) -> Facts | None:
+        """None if nothing is known of this version."""
+        entry = self.entries.get(item.key)
+        return entry.facts if entry is not None and entry.version == version_of(item) else None
+
+    def of(self, item: StoredObject, present: Mapping[str, StoredObject]) -> Facts:
+        """What a page shows of a file; `present` are all that lie there, by their keys."""
+        own = self.get(item) or _NOTHING
+        sha256, yanked = own.sha256, own.yanked
+        if sha256 is None and (beside := present.get(item.key + SHA256_FILE)) is not None:
+            sha256 = (self.get(beside) or _NOTHING).sha256
+        if (beside := present.get(item.key + YANKED_FILE)) is not None:
+            # Its being there is enough; what it says is the reason.
+            yanked = (self.get(beside) or _NOTHING).yanked or yanked or ""
+        return replace(own, sha256=sha256, yanked=yanked)
+
+
+def version_of(item: StoredObject) -> str:
+    """Changes with the bytes, and with the metadata: that is replaced in place, under the same ETag."""
+    etag = item.etag.strip('"')
+    return f"{etag} {int(item.modified)}"
+
+
+def to_document(entries: Mapping[str, Entry], keys: Collection[str]) -> bytes:
+    """Those of `keys`: what has gone is forgotten."""
+    files = {
+        key: [entry.version, facts.sha256, facts.requires_python, facts.yanked, facts.uploaded]
+        for key, entry in entries.items()
+        if key in keys and (facts := entry.facts)
+    }
+    return json.dumps({"format": _FORMAT, "files": files}, separators=(",", ":")).encode()
+
+
+def from_document(document: bytes) -> dict[str, Entry]:
+    """What is not as it should be is left out: others may have written it."""
+    try:
+        read = json.loads(document) if len(document) <= MAX_DOCUMENT_BYTES else None
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("files"), dict):
+        return {}
+    found = {key: _entry(value) for key, value in read["files"].items()}
+    return {key: entry for key, entry in found.items() if entry is not None}
+
+
+def _entry(value: Any) -> Entry | None:
+    match value:
+        case [str(version), sha256, requires_python, yanked, uploaded] if (
+            _is_sha256(sha256) and _is_requires_python(requires_python) and _is_yank(yanked) and _is_time(uploaded)
+        ):
+            return Entry(version, Facts(sha256, requires_python, yanked, uploaded))
+    return None
+
+
+def _is_sha256(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and _SHA256.fullmatch(value) is not None)
+
+
+def _is_requires_python(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and clean_requires_python(value) == value)
+
+
+def _is_yank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MAX_YANK_CHARS)
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and 0 <= value <= _MAX_SECONDS)
