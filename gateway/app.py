@@ -9,9 +9,11 @@ from gateway.access.caller import CallerAddress
 from gateway.cache.disk import MAX_SHARE
 from gateway.config import Settings, StorageSettings
 from gateway.edge.address import PublicAddress
+from gateway.edge.admission import Admission
+from gateway.edge.connection import Limits
 from gateway.edge.hot import HotReplies
 from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
-from gateway.edge.server import Limits, Listener, Server
+from gateway.edge.server import Listener, Server
 from gateway.errors import ConfigError, Problem
 from gateway.handler import AdminRoute, Handler, OpsRoute
 from gateway.index.browse import Browse
@@ -172,11 +174,12 @@ class Gateway:
             header_timeout=settings.header_timeout,
             keepalive_timeout=settings.keepalive_timeout,
             send_timeout=settings.send_timeout,
-            max_connections=settings.max_connections,
             max_target_bytes=settings.max_target_bytes,
             max_header_bytes=settings.max_header_bytes,
         )
-        return await Listener.open(Server(handler, handler.refuse, limits, handler.again), listener, self.tls)
+        admission = Admission(settings.max_connections, settings.max_connections_per_peer, self._caller.believes)
+        server = Server(handler, handler.refuse, limits, admission, handler.again)
+        return await Listener.open(server, listener, self.tls)
 
     def _handler(
         self, storage: Storage | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]

@@ -55,9 +55,16 @@ class ServerSettings(Section):
     header_timeout: Seconds = Field(15.0, description="Seconds within which a request's head must arrive")
     keepalive_timeout: Seconds = Field(75.0, description="Seconds that an idle connection is kept")
     send_timeout: Seconds = Field(60.0, description="Seconds after which a client that takes no byte is disconnected")
-    max_connections: int = Field(1024, ge=1, description="Client connections at once, per worker; more get 503")
+    max_connections: int = Field(
+        1024, ge=1, description="Client connections at once, per worker; the longest idle makes room, else more get 503"
+    )
+    max_connections_per_peer: int = Field(
+        512, ge=1, description="The same for one address (IPv6: /64), but for trusted_proxies and a Unix socket"
+    )
     max_target_bytes: int = Field(8190, ge=256, le=65536, description="Longest request target; longer ones get 414")
-    max_header_bytes: int = Field(16380, ge=1024, le=65536, description="Longest header; longer ones get 431")
+    max_header_bytes: int = Field(
+        32768, ge=1024, le=65536, description="Headers of a request, all together; longer ones get 431"
+    )
 
 
 class StorageSettings(Section):

@@ -7,18 +7,18 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, MultiMapping
 
-from gateway.access.caller import UNIX_SOCKET, CallerAddress
+from gateway.access.caller import CallerAddress
 from gateway.config import RewriteSettings
 from gateway.edge import respond
 from gateway.edge.address import PublicAddress
 from gateway.edge.headers import to_storage
 from gateway.edge.hot import HotReplies
 from gateway.edge.paths import is_reserved, key_of, parse_target, relative_directory
+from gateway.edge.protocol import Request
 from gateway.edge.reply import Reply
-from gateway.edge.server import Connection
 from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
 from gateway.index.index import Index
 from gateway.index.prefetch import Prefetch
@@ -74,7 +74,7 @@ class Handler:
         self._metrics = metrics
         self._before = before
 
-    async def __call__(self, request: web.BaseRequest) -> Reply:
+    async def __call__(self, request: Request) -> Reply:
         if self._before is not None:
             self._before()
         exchange = self._begin(request, request.headers)
@@ -124,14 +124,13 @@ class Handler:
             self._access_log.write(exchange)
         return hot.wire(exchange.request_id)
 
-    def _keep(self, hot: HotReplies, request: web.BaseRequest, reply: Reply, exchange: Exchange) -> None:
+    def _keep(self, hot: HotReplies, request: Request, reply: Reply, exchange: Exchange) -> None:
         """For requests without a body, of which nothing but their bytes decides the reply."""
-        head = request.protocol.only_request if isinstance(request.protocol, Connection) else None
-        plain = request.method == "GET" and request.version == HttpVersion11 and not request.body_exists
-        if head is not None and plain and request.keep_alive and not _SINGLE_USE.intersection(request.headers):
-            hot.keep(head, reply, exchange)
+        plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
+        if request.head is not None and plain and not _SINGLE_USE.intersection(request.headers):
+            hot.keep(request.head, reply, exchange)
 
-    def refuse(self, request: web.BaseRequest, error: GatewayError) -> Reply:
+    def refuse(self, request: Request, error: GatewayError) -> Reply:
         """Answers what never became a request."""
         exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
         exchange.route = "invalid"
@@ -140,14 +139,14 @@ class Handler:
         self._end(exchange)
         return reply
 
-    async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> Answer:
+    async def _answer(self, request: Request, exchange: Exchange) -> Answer:
         if self._admin_routes and (action := self._admin_routes.get(request.raw_path)) is not None:
             exchange.route = "admin"
             return action(request.method, request.headers.get("Authorization", ""))
+        if request.version < HttpVersion11:
+            self._check_old(request)
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowedError(request.method)
-        if request.version < HttpVersion10:
-            raise BadRequestError("HTTP/0.9", public="The request is not valid HTTP")
         path, query = parse_target(request.raw_path)
         if (ops_route := self._ops_routes.get(path)) is not None:
             exchange.route = path.rpartition("/")[2]
@@ -175,6 +174,14 @@ class Handler:
             self._prefetch.after_file(key)
         return answer
 
+    @staticmethod
+    def _check_old(request: Request) -> None:
+        """Refuses what HTTP/1.0 can't have: a body in chunks is faulty framing (RFC 9112, 6.1)."""
+        if request.version < HttpVersion10:
+            raise BadRequestError("HTTP/0.9", public="The request is not valid HTTP")
+        if "Transfer-Encoding" in request.headers:
+            raise BadRequestError("Transfer-Encoding in HTTP/1.0", public="The request is not valid HTTP")
+
     async def _object(self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str) -> Answer:
         """An object, or what the index has in its place; or, for what is a directory, the way to its page."""
         try:
@@ -185,7 +192,7 @@ class Handler:
                 return Redirect(relative_directory(path, query))
             raise
 
-    def _base_url(self, request: web.BaseRequest, peer: str) -> str:
+    def _base_url(self, request: Request, peer: str) -> str:
         scheme = request.scheme
         if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
             scheme = forwarded.strip().lower()
@@ -200,12 +207,12 @@ class Handler:
             raise NotFoundError("kept by the gateway for itself")
         return key
 
-    def _begin(self, request: web.BaseRequest, headers: MultiMapping[str]) -> Exchange:
+    def _begin(self, request: Request, headers: MultiMapping[str]) -> Exchange:
         self._metrics.in_flight.inc()
         if self._prefetch is not None:
             self._prefetch.clients += 1
         given_id = headers.get("X-Request-ID", "")
-        peer, forwarded_for = self._peer(request), tuple(headers.getall("X-Forwarded-For", ()))
+        peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
         return Exchange(
             request_id=given_id if given_id and _SANE_REQUEST_ID.fullmatch(given_id) else _new_request_id(),
             method=request.method,
@@ -217,18 +224,13 @@ class Handler:
             started=time.monotonic(),
         )
 
-    @staticmethod
-    def _peer(request: web.BaseRequest) -> str:
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        return peer[0] if peer else UNIX_SOCKET
-
-    def _refusal(self, request: web.BaseRequest, exchange: Exchange, error: GatewayError) -> Page:
+    def _refusal(self, request: Request, exchange: Exchange, error: GatewayError) -> Page:
         exchange.error = error.detail
         exchange.upstream_status = error.upstream_status
         exchange.code = error.code
         return respond.error_page(error, accept=request.headers.get("Accept", ""), request_id=exchange.request_id)
 
-    def _bug(self, request: web.BaseRequest, exchange: Exchange, error: Exception) -> Page:
+    def _bug(self, request: Request, exchange: Exchange, error: Exception) -> Page:
         """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""
         log.exception("request %s failed: this is a bug", exchange.request_id)
         if request.writer.output_size:

@@ -4,7 +4,7 @@ What aiohttp's own responses do for one of ours, for a third of the time; Connec
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -20,7 +20,7 @@ class Reply:
     Headers have no line breaks; `Content-Length` among them is the body's, also where none is sent (HEAD).
     """
 
-    __slots__ = ("_close", "_headers", "_started", "body", "fresh_for", "keep_alive", "status")
+    __slots__ = ("_close", "_headers", "_sent", "_started", "body", "fresh_for", "keep_alive", "status")
 
     def __init__(
         self,
@@ -39,12 +39,14 @@ class Reply:
         self._headers = headers
         self._close = close
         self._started = False
+        self._sent: Callable[[bool], Awaitable[None]] | None = None
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Sends the head, and the body if it is here. Raises ConnectionError if the client is gone."""
         if self._started:
             return
         self._started = True
+        self._sent = getattr(request, "sent", None)
         head, chunked = self._head(request)
         writer = request.writer
         await writer.write(head if self.body is None or request.method == "HEAD" else head + self.body)
@@ -61,7 +63,9 @@ class Reply:
         return f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}\r\n{lines}".encode("latin-1")
 
     async def write_eof(self) -> None:
-        """aiohttp calls it last; everything has been sent."""
+        """aiohttp calls it last: everything has been sent."""
+        if self._sent is not None:
+            await self._sent(self.keep_alive)
 
     def _head(self, request: web.BaseRequest) -> tuple[bytes, bool]:
         """The status line and the headers (RFC 9112, 3 and 4), and whether the body follows in chunks."""

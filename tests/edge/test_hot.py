@@ -145,22 +145,6 @@ async def test_what_is_not_for_it_is_looked_at_each_time(
     assert (hits == []) or request_bytes == get("/a.txt", "Content-Length: 0")
 
 
-async def test_a_body_that_comes_later_is_no_request(
-    gateway: Gateway, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The head comes in one piece, as one that could be kept; its body is what a smuggler would have answered."""
-    hits = spied(gateway, monkeypatch)
-    smuggled = get("/b.txt")
-    for _ in range(2):
-        client = await connect(gateway)
-        client.writer.write(get("/a.txt", f"Content-Length: {len(smuggled)}"))
-        assert (await client.answer())[2] == BODY
-        client.writer.write(smuggled)
-        client.writer.write_eof()
-        assert b"other" not in await client.reader.read()
-    assert hits == []
-
-
 async def test_pieces_and_pipelines_are_read_as_ever(gateway: Gateway, connect: Connect) -> None:
     client = await connect(gateway)
     await client.ask(get("/a.txt"))

@@ -3,8 +3,10 @@
 import pytest
 
 from gateway.app import Gateway
+from gateway.edge.admission import Admission
+from gateway.edge.connection import Limits
 from gateway.edge.reply import Reply
-from gateway.edge.server import Limits, Listener, Server
+from gateway.edge.server import Listener, Server
 from gateway.errors import GatewayError
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -82,9 +84,9 @@ async def test_a_header_can_t_become_two(value: str) -> None:
     def refuse(_: object, __: GatewayError) -> Reply:
         return Reply(500, {}, b"", close=True)
 
-    limits = Limits(5, 5, 5, 10, 8190, 8190)
+    limits = Limits(5, 5, 5, 8190, 8190)
     sock = socket.create_server(("127.0.0.1", 0))
-    listener = await Listener.open(Server(answer, refuse, limits), sock, None)
+    listener = await Listener.open(Server(answer, refuse, limits, Admission(10, 10, lambda peer: False)), sock, None)
     data = await exchange(sock.getsockname()[1], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     await listener.drain(0)
     assert b"Set-Cookie" not in data

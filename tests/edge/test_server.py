@@ -1,6 +1,7 @@
 """What no well-behaved client would do."""
 
 import asyncio
+import contextlib
 import re
 
 import pytest
@@ -33,7 +34,7 @@ async def settled(gateway: Gateway) -> None:
     """Waits until every connection is closed and only the test's own tasks are left."""
     assert gateway._main is not None
     async with asyncio.timeout(10):
-        await gateway._main._server.counter.none_left.wait()
+        await gateway._main._server.admission.none_left.wait()
 
 
 async def test_a_request_may_come_one_byte_at_a_time(gateway: Gateway) -> None:
@@ -169,20 +170,79 @@ async def test_a_refused_upload_is_answered_though_it_goes_on(gateway: Gateway, 
     await settled(gateway)
 
 
-async def test_more_connections_than_allowed_are_told_so(
-    start_gateway: StartGateway, faulty_settings: dict[str, str]
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+Held = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def hold(gateway: Gateway, request: bytes = b"", until: bytes = b"") -> Held:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    writer.write(request)
+    async with asyncio.timeout(20):
+        await reader.readuntil(until) if until else None
+    return reader, writer
+
+
+async def let_go(*held: Held) -> None:
+    for _, writer in held:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_busy_connections_are_kept_and_more_are_told_so(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
     gateway = await start_gateway(faulty_settings | {"server.max_connections": "2"})
-    held = [await asyncio.open_connection("127.0.0.1", port_of(gateway)) for _ in range(2)]
-    for _, writer in held:
-        writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-    for reader, _ in held:
-        await reader.readuntil(b"ok")
-    refused = await exchange(port_of(gateway), b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    faulty.then(faults.stall, times=2)
+    held = [await hold(gateway, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n") for _ in range(2)]
+    await faulty.until(lambda: len(faulty.requests) == 2)
+    refused = await exchange(port_of(gateway), HEALTH)
     assert refused.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: 1\r\n" in refused
-    held[0][1].close()
+    await let_go(held[0])
     async with asyncio.timeout(10):
         while not (await exchange(port_of(gateway), b"GET /health HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.0 200"):
             pass
-    held[1][1].close()
+    await let_go(held[1])
+
+
+async def test_idle_connections_make_room(start_gateway: StartGateway, faulty_settings: dict[str, str]) -> None:
+    """Those that have been answered, and those that never said a word."""
+    gateway = await start_gateway(faulty_settings | {"server.max_connections": "3"})
+    silent = [await hold(gateway) for _ in range(30)]
+    answered = await hold(gateway, HEALTH, b"}\n")
+    for _ in range(2):
+        assert (await exchange(port_of(gateway), HEALTH.replace(b"1.1", b"1.0"))).startswith(b"HTTP/1.0 200 ")
+    others = [await hold(gateway, HEALTH, b"}\n") for _ in range(3)]
+    assert await answered[0].read() == b"", "it was given up"
+    await let_go(*silent, answered, *others)
+
+
+async def test_one_peer_has_a_limit_of_its_own(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    for proxies, admitted in (("", False), ("127.0.0.0/8", True)):
+        gateway = await start_gateway(
+            faulty_settings | {"server.max_connections_per_peer": "1", "server.trusted_proxies": proxies}
+        )
+        faulty.then(faults.stall)
+        before = len(faulty.requests)
+        held = await hold(gateway, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n")
+        await faulty.until(lambda: len(faulty.requests) == before + 1)  # noqa: B023
+        answer = await exchange(port_of(gateway), HEALTH.replace(b"1.1", b"1.0"))
+        assert answer.startswith(b"HTTP/1.0 200 " if admitted else b"HTTP/1.1 503 ")
+        await let_go(held)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /k HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n",
+        b"PUT /k HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_chunks_in_http_1_0_are_faulty(gateway: Gateway, request_bytes: bytes) -> None:
+    answer = await exchange(port_of(gateway), request_bytes + HEALTH)
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert answer.count(b"HTTP/1.") == 1
+    await settled(gateway)

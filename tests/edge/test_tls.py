@@ -1,0 +1,135 @@
+"""Handshakes are connections: they count, they have a deadline, they make room."""
+
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway
+from tests.conftest import StartGateway
+from tests.support.certificates import self_signed
+from tests.support.eventually import eventually
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, str]:
+    pem, key = self_signed(tmp_path)
+    return {"server.tls_cert": str(pem), "server.tls_key": str(key)}
+
+
+def port_of(gateway: Gateway) -> int:
+    return int(gateway.url.rpartition(":")[2])
+
+
+def client_context(certificate: dict[str, str]) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certificate["server.tls_cert"])
+
+
+def connections(gateway: Gateway) -> int:
+    assert gateway._main is not None
+    return len(gateway._main._server.admission)
+
+
+async def ask(gateway: Gateway, certificate: dict[str, str], request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway), ssl=client_context(certificate))
+    writer.write(request)
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    return answer
+
+
+async def test_requests_are_answered_and_connections_end(
+    start_gateway: StartGateway, certificate: dict[str, str]
+) -> None:
+    gateway = await start_gateway(certificate)
+    again = HEALTH.replace(b"Connection: close\r\n", b"")
+    answer = await ask(gateway, certificate, again * 2 + HEALTH)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
+    body = b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + bytes(100_000)
+    assert (await ask(gateway, certificate, body)).startswith(b"HTTP/1.1 405 ")
+    await eventually(lambda: connections(gateway) == 0)
+
+
+async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
+    start_gateway: StartGateway, certificate: dict[str, str]
+) -> None:
+    """In one segment with it, as a client sends that need not wait."""
+    gateway = await start_gateway(certificate)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_context(certificate).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65536))
+    tls.write(HEALTH)
+    writer.write(outgoing.read())  # the handshake's last message, and the request
+    answer = b""
+    while b"ok" not in answer:
+        incoming.write(await asyncio.wait_for(reader.read(65536), 20))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            answer += tls.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_handshakes_that_do_not_end_count_and_make_room(
+    start_gateway: StartGateway, certificate: dict[str, str]
+) -> None:
+    gateway = await start_gateway(certificate | {"server.max_connections": "3"})
+    silent = []
+    for _ in range(3):
+        silent.append(await asyncio.open_connection("127.0.0.1", port_of(gateway)))
+        silent[-1][1].write(HELLO)
+    await eventually(lambda: connections(gateway) == 3)
+    assert (await ask(gateway, certificate, HEALTH)).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert await asyncio.wait_for(silent[0][0].read(), 20) == b"", "the first was given up"
+    for _, writer in silent:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    await eventually(lambda: connections(gateway) == 0)
+
+
+async def test_a_handshake_has_a_deadline(start_gateway: StartGateway, certificate: dict[str, str]) -> None:
+    gateway = await start_gateway(certificate | {"server.header_timeout": "0.2"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    writer.write(HELLO)
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    await eventually(lambda: connections(gateway) == 0)
+    writer.close()
+
+
+async def test_what_is_no_tls_is_refused_without_a_word_in_the_log(
+    start_gateway: StartGateway, certificate: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start_gateway(certificate)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    writer.write(HEALTH)
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 20)
+    await eventually(lambda: connections(gateway) == 0)
+    writer.close()
+    assert [record for record in caplog.records if record.levelno > 20] == []
+
+
+async def test_handshakes_end_with_the_gateway(start_gateway: StartGateway, certificate: dict[str, str]) -> None:
+    gateway = await start_gateway(certificate)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    await eventually(lambda: connections(gateway) == 1)
+    await asyncio.wait_for(gateway.stop(), 5)
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
