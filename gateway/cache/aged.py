@@ -41,16 +41,16 @@ class AgedCache(Generic[K, T]):
         self,
         fetch: Callable[[K], Awaitable[T]],
         *,
-        fresh_seconds: float,
+        fresh_seconds: float | Callable[[T], float],
         stale_seconds: float,
         max_entries: int,
         getsizeof: Callable[[T], int] = lambda value: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A value is used for `fresh_seconds`; for `stale_seconds` more where no newer one can be had.
-        `max_entries` are of the size that `getsizeof` says."""
+        """A value is used for `fresh_seconds`, which may depend on it, and for `stale_seconds` more where no newer one
+        can be had. `max_entries` are of the size that `getsizeof` says."""
         self._fetch = fetch
-        self._fresh_seconds = fresh_seconds
+        self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
         self._stale_seconds = stale_seconds
         self._clock = clock
         self._entries: LRUCache[K, tuple[T, float]] = LRUCache(max_entries, lambda entry: getsizeof(entry[0]))
@@ -64,19 +64,28 @@ class AgedCache(Generic[K, T]):
         """
         now = self._clock()
         entry = self._entries.get(key)
-        if entry is not None and now - entry[1] < self._fresh_seconds and entry[1] >= self._fresh_from:
-            if now - entry[1] >= self._fresh_seconds * _REVALIDATE_FROM:
-                self.revalidate(key)
-            return Aged(entry[0], now - entry[1])
+        if (found := self.peek(key)) is not None and found.age < self._fresh_seconds(found.value):
+            return found
         try:
             return Aged(await asyncio.shield(self._begin(key)), 0.0)
         except NotFoundError:
             raise
         except GatewayError as error:
-            if entry is None or now - entry[1] >= self._fresh_seconds + self._stale_seconds:
+            if entry is None or now - entry[1] >= self._fresh_seconds(entry[0]) + self._stale_seconds:
                 raise
             log.warning("serving what was known %d s ago: %s", now - entry[1], error)
             return Aged(entry[0], now - entry[1], stale=True)
+
+    def peek(self, key: K) -> Aged[T] | None:
+        """What was fetched last, however old, unless it has expired since. Nobody waits: what is due is fetched anew in
+        the background."""
+        entry = self._entries.get(key)
+        if entry is None or entry[1] < self._fresh_from:
+            return None
+        age = self._clock() - entry[1]
+        if age >= self._fresh_seconds(entry[0]) * _REVALIDATE_FROM:
+            self.revalidate(key)
+        return Aged(entry[0], age)
 
     def revalidate(self, key: K) -> None:
         """Fetches the value anew in the background, unless that is under way."""

@@ -1,18 +1,25 @@
 """What projects there are, and what files each has: listings of the storage, remembered for some seconds."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.cache.aged import Aged, AgedCache
-from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import Children, Storage, StoredObject
 
 _ACCESS_DENIED = "AccessDenied"
 BLANK = "BlankDirectory"
-_MAX_PROJECTS = 4096
+# Of the listings of projects that are remembered, and what one weighs.
+_MAX_LISTED_BYTES = 64 * 1024 * 1024
+_OBJECT_BYTES, _OVERHEAD_BYTES = 400, 2048
+# So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
+_FOLDERS_PER_REFRESH = 10_000
+# A project's page waits no longer for a root that is not listed yet; one that may lack files is not used for longer.
+_ROOT_GRACE_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -36,42 +43,88 @@ class Files:
     attested: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """What lies in the folders of a project: `folders`, which may be none. `released` tells whether that makes it a
+    project, `whole` whether other spellings of its name are known."""
+
+    folders: tuple[str, ...]
+    files: Files
+    released: bool
+    whole: bool
+
+    @property
+    def weight(self) -> int:
+        return min(_OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects), _MAX_LISTED_BYTES)
+
+
 class Catalog:
-    """Folders right below `root` are projects, if there is a release of one in them. Listed on demand."""
+    """Folders right below `root` are projects, if there is a release of one in them. Listed on demand.
+
+    A project's page needs the folder that is spelled as its normalised name, and those that are spelled otherwise
+    (`My_Project`). The first is listed by itself. The others are told by the root's listing, which costs a LIST for
+    each thousand folders: no page waits for it that can do without, and with many folders it is read more rarely.
+    """
 
     def __init__(
-        self, storage: Storage, root: str, *, index_document: str, refresh: float, stale_seconds: float
+        self,
+        storage: Storage,
+        root: str,
+        *,
+        index_document: str,
+        refresh: float,
+        stale_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
         `stale_seconds` more while the storage can't be reached."""
         self._storage = storage
         self._root = root
         self._index_document = index_document
+        self._refresh = refresh
+        self._clock = clock
         self._believed_seconds = refresh + stale_seconds
-        self._listed = float("-inf")  # when a listing was answered last
+        # When a listing was answered last: the root's, a project's.
+        self._listed = {"root": float("-inf"), "project": float("-inf")}
         self._projects: AgedCache[str, Projects] = AgedCache(
-            self._list_projects, fresh_seconds=refresh, stale_seconds=stale_seconds, max_entries=1
+            self._list_projects,
+            fresh_seconds=lambda projects: refresh * max(1.0, len(projects.folders) / _FOLDERS_PER_REFRESH),
+            stale_seconds=stale_seconds,
+            max_entries=1,
+            clock=clock,
         )
-        self._files: AgedCache[str, Files] = AgedCache(
-            self._list_files, fresh_seconds=refresh, stale_seconds=stale_seconds, max_entries=_MAX_PROJECTS
+        self._files: AgedCache[str, _Project] = AgedCache(
+            self._list_project,
+            fresh_seconds=lambda project: refresh if project.whole else min(refresh, _ROOT_GRACE_SECONDS),
+            stale_seconds=stale_seconds,
+            max_entries=_MAX_LISTED_BYTES,
+            getsizeof=lambda project: project.weight,
+            clock=clock,
         )
 
     async def projects(self) -> Aged[Projects]:
         """Raises NotFoundError where there is none, or nothing may be listed; and what keeps the storage from being
         listed."""
-        return await self._if_permitted(self._projects, "")
+        return await _if_permitted(self._projects, "")
 
     async def files(self, project: str) -> Aged[Files]:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
-        return await self._if_permitted(self._files, project)
+        found = await _if_permitted(self._files, project)
+        if not found.value.released:
+            raise NotFoundError(f"no release of a project {project!r}")
+        return Aged(found.value.files, found.age, found.stale)
+
+    async def has_project(self, project: str) -> Aged[bool]:
+        """Whether there is a folder of a project, by its normalised name, be it empty. Raises as `projects`."""
+        found = await _if_permitted(self._files, project)
+        return Aged(bool(found.value.folders), found.age, found.stale)
 
     async def may_have_folder(self, name: str) -> bool:
-        """Whether a folder of just this name may be there. Raises as `projects`."""
-        try:
-            folders = (await self.projects()).value.folders
-        except NotFoundError as error:
-            return error.code is not None
-        return name in folders.get(normalize(name), ())
+        """Whether a folder of just this name may be there. Raises what keeps the storage from being listed."""
+        root = self._projects.peek("")
+        if root is not None and root.age < self._refresh:
+            return name in root.value.folders.get(normalize(name), ())
+        return await self._storage.is_directory(f"{self._root}{name}/")
 
     async def close(self) -> None:
         """Ends what is listed in the background."""
@@ -95,37 +148,81 @@ class Catalog:
             raise no_projects(children)
         return Projects(dict(sorted(folders.items())), has_page)
 
-    async def _list_files(self, project: str) -> Files:
+    async def _list_project(self, project: str) -> _Project:
+        root, whole = self._projects.peek(""), True
+        listed: dict[str, Children] = {}
+        if root is None or root.age >= self._refresh:
+            if root is None:
+                self._projects.revalidate("")  # meanwhile
+            own = await self._children(f"{project}/")
+            if own.objects or own.folders:
+                listed[project] = own
+                if root is None:
+                    root, whole = await self._root_soon()
+            else:
+                root = await self._projects.get("")
+                if root.stale:
+                    raise UpstreamBusyError("which folders there are can't be known now")
+        spelled = root.value.folders.get(project, ()) if root is not None else ()
+        # The root's listing, if it is new, has the last word: a file system may take one spelling for another.
+        folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})
+        for folder in folders:
+            if folder not in listed:
+                listed[folder] = await self._children(f"{folder}/")
+        files = self._files_in({folder: listed[folder] for folder in folders})
+        return _Project(tuple(folders), files, bool(files.with_page) or any(map(_is_release, files.objects)), whole)
+
+    async def _root_soon(self) -> tuple[Aged[Projects] | None, bool]:
+        """What is known of the root after a while, and whether that is all that can be known."""
+        try:
+            async with asyncio.timeout(_ROOT_GRACE_SECONDS):
+                found = await self._projects.get("")
+                return found, not found.stale
+        except (TimeoutError, GatewayError) as error:
+            known = self._projects.known("")
+            root = Aged(known, float("inf"), stale=True) if known is not None else None
+            return root, isinstance(error, _DeniedError)
+
+    def _files_in(self, folders: Mapping[str, Children]) -> Files:
         objects: list[StoredObject] = []
         with_page = set()
-        for folder in (await self._projects.get("")).value.folders.get(project, ()):
-            for item in (await self._children(f"{folder}/")).objects:
+        for folder, children in folders.items():
+            for item in children.objects:
                 key = item.key.removeprefix(self._root)
                 objects.append(StoredObject(key, item.size, item.etag, item.modified))
                 # A page is the index document, or the object that is named like the folder; not its empty marker.
                 if key == f"{folder}/{self._index_document}" or (key == f"{folder}/" and item.size):
                     with_page.add(folder)
-        names = [item.key.rpartition("/")[2] for item in objects]
-        if not with_page and not any(parse(name) is not None for name in names if not is_companion(name)):
-            raise NotFoundError(f"no release of a project {project!r}")
-        return Files(tuple(objects), frozenset(with_page), any(name.endswith(PROVENANCE) for name in names))
+        return Files(tuple(objects), frozenset(with_page), any(item.key.endswith(PROVENANCE) for item in objects))
 
     async def _children(self, prefix: str) -> Children:
+        kind = "project" if prefix else "root"
         try:
             children = await self._storage.children(self._root + prefix)
         except NotFoundError as error:
-            # A listing that is refused does not mean that nothing is there: what is known of it stays.
-            raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
-        self._listed = time.monotonic()
+            # A listing that is refused does not mean that nothing is there: what is known of it stays. One that was
+            # permitted and now is not is an outage.
+            outage = self._clock() - self._listed[kind] < self._believed_seconds
+            refused = UpstreamError if outage or error.code != _ACCESS_DENIED else _DeniedError
+            raise refused(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+        self._listed[kind] = self._clock()
         return children
 
-    async def _if_permitted(self, cache: AgedCache[str, T], key: str) -> Aged[T]:
-        try:
-            return await cache.get(key)
-        except GatewayError as error:
-            if time.monotonic() - self._listed < self._believed_seconds:
-                raise  # a listing that was permitted and now is not is an outage
-            raise not_permitted(error) from error
+
+class _DeniedError(UpstreamError):
+    """What must not be listed, and never could be."""
+
+
+async def _if_permitted(cache: AgedCache[str, T], key: str) -> Aged[T]:
+    try:
+        return await cache.get(key)
+    except _DeniedError as error:
+        raise not_permitted(error) from error
+
+
+def _is_release(item: StoredObject) -> bool:
+    name = item.key.rpartition("/")[2]
+    return not is_companion(name) and parse(name) is not None
 
 
 def no_projects(children: Children) -> NotFoundError:

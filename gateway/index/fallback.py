@@ -89,7 +89,7 @@ class Fallback:
 
     async def _is_ours(self, project: str) -> bool:
         try:
-            projects = await self._catalog.projects()
+            ours = await self._catalog.has_project(project)
         except NotFoundError as error:
             if error.code == BLANK:
                 what = (
@@ -101,9 +101,9 @@ class Fallback:
                 what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
                 raise UpstreamError(f"fallback.mode: {what}", code=error.code) from error
             return False
-        if projects.stale:
+        if ours.stale:
             raise UpstreamBusyError("which projects are ours can't be known now")
-        return project in projects.value.folders
+        return ours.value
 
     def _match(self, project: str) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self._patterns)

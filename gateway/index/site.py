@@ -63,8 +63,10 @@ class Site:
             return self._root if (await self._catalog.projects()).value.has_page else None
         try:
             with_page = (await self._catalog.files(normalize(project))).value.with_page
-        except NotFoundError:
-            if await self._catalog.may_have_folder(key.removeprefix(self._root).partition("/")[0]):
+        except NotFoundError as error:
+            if error.code is not None or await self._catalog.may_have_folder(
+                key.removeprefix(self._root).partition("/")[0]
+            ):
                 raise
             return None
         return f"{self._root}{project}/" if project in with_page else None

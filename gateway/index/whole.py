@@ -67,6 +67,11 @@ class WholeCatalog:
             raise NotFoundError(f"no release of a project {project!r}")
         return self._aged(snapshot, found)
 
+    async def has_project(self, project: str) -> Aged[bool]:
+        """Whether there is a file of a project, by its normalised name."""
+        projects = await self.projects()
+        return Aged(project in projects.value.folders, projects.age, projects.stale)
+
     async def may_have_folder(self, name: str) -> bool:
         """Nobody has noted them."""
         return True
