@@ -77,6 +77,7 @@ class Fill:
         self._on_over = on_over
         self._retired = False
         self._keeping = False
+        self._done = False
         self._stream: Stream | None = None
         loop = asyncio.get_running_loop()
         self._head: asyncio.Future[Head] = loop.create_future()
@@ -99,7 +100,7 @@ class Fill:
         if self.claims:
             return
         self.retire()
-        if self._task.done():
+        if self._done:
             self._over()
         elif not self._keeping:
             self._task.cancel()
@@ -166,6 +167,7 @@ class Fill:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Also if the task was cancelled before it began."""
+        self._done = True
         self.retire()
         if not self._head.done():
             self._head.set_exception(UpstreamError("the gateway stops"))
