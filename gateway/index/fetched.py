@@ -16,7 +16,7 @@ from gateway.index.fallback import Fallback
 from gateway.index.names import METADATA, is_release_of, normalize
 from gateway.index.pages import File
 from gateway.model import Answer, ObjectRequest, Page, Stream, nothing_to_close
-from gateway.storage.base import Storage
+from gateway.storage.base import Facts, Storage
 from gateway.storage.client import Upstream
 
 KEPT_APART = ".mirror/"
@@ -125,7 +125,7 @@ class FetchedFiles:
             verified = await _fill(spool, file, upstream)
             await spool.finish()
             if verified:
-                await self._keep(key, spool)
+                await self._keep(key, file, spool)
             else:
                 log.warning("%s is not kept: its page tells no hash of it", file.url)
         except GatewayError as error:
@@ -139,9 +139,11 @@ class FetchedFiles:
             del self._arrivals[key]
             self._free.release()
 
-    async def _keep(self, key: str, spool: Spool) -> None:
+    async def _keep(self, key: str, file: File, spool: Spool) -> None:
+        facts = Facts(file.hashes.get("sha256"), file.requires_python, uploaded=file.modified)
+        chunks = read_parts(spool.parts())
         try:
-            await self._storage.put(key, read_parts(spool.parts()), content_type=_CONTENT_TYPE, only_new=True)
+            await self._storage.put(key, chunks, content_type=_CONTENT_TYPE, only_new=True, facts=facts)
             log.info("%r is kept", key)
         except PreconditionFailedError:
             pass  # somebody else has written it

@@ -65,11 +65,20 @@ class Storage(Protocol):
         there is no such place. Does not look whether the object exists."""
 
     async def put(
-        self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        only_new: bool = False,
+        replaces: str | None = None,
+        facts: Facts | None = None,
     ) -> str:
         """Writes an object as the bytes come, and returns its ETag. Nobody sees it before it is whole.
 
-        `only_new` raises PreconditionFailedError if there is one already, however many try at once.
+        `only_new` raises PreconditionFailedError if there is one already, `replaces` unless the one with this ETag is
+        there, however many try at once. `facts` are written with it, as far as the storage has a place for them; what
+        they leave open and the storage can tell (when it was uploaded, the hash of a small one) it adds.
         """
 
     async def delete(self, key: str) -> None:

@@ -63,15 +63,25 @@ class FileStorage:
         """There is none."""
 
     async def put(
-        self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        only_new: bool = False,
+        replaces: str | None = None,
+        facts: Facts | None = None,
     ) -> str:
-        """`content_type` is not kept: it goes by the name."""
+        """`content_type` is not kept: it goes by the name. Of `facts`, the time of the upload is: it is the file's."""
+        modified = facts.uploaded if facts is not None else None
         file = PendingFile(self._tree.root, self._names(key))
         try:
             await _to_its_end(file.open)
             async for chunk in chunks:
                 await _to_its_end(partial(file.write, chunk))
-            return _etag(await _to_its_end(partial(file.publish, only_new=only_new)))
+            expected = (lambda info: _etag(info) == replaces) if replaces is not None else None
+            publish = partial(file.publish, only_new=only_new, expected=expected, modified=modified)
+            return _etag(await _to_its_end(publish))
         finally:
             await _to_its_end(file.discard)
 

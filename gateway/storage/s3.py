@@ -151,11 +151,24 @@ class S3Storage:
         return f"{origin.url(path)}?{grant.query}" if grant.query else origin.url(path)
 
     async def put(
-        self, key: str, chunks: AsyncIterable[bytes], *, content_type: str | None = None, only_new: bool = False
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        only_new: bool = False,
+        replaces: str | None = None,
+        facts: Facts | None = None,
     ) -> str:
-        content_type = content_type or "application/octet-stream"
         try:
-            return await self._uploads.put(self._path(key), chunks, content_type=content_type, only_new=only_new)
+            return await self._uploads.put(
+                self._path(key),
+                chunks,
+                content_type=content_type or "application/octet-stream",
+                only_new=only_new,
+                replaces=replaces,
+                facts=facts,
+            )
         finally:
             self._forget(key)
 

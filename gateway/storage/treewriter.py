@@ -1,8 +1,9 @@
 """Writing into a directory tree: a file is there whole or not at all, and nothing is written outside. Blocking."""
 
+import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,17 +47,40 @@ class PendingFile:
             while view:
                 view = view[os.write(self._descriptor, view) :]
 
-    def publish(self, *, only_new: bool) -> os.stat_result:
-        """Gives the file its name, in one step. Raises PreconditionFailedError if `only_new` and there is one."""
+    def publish(
+        self,
+        *,
+        only_new: bool,
+        expected: Callable[[os.stat_result], bool] | None = None,
+        modified: float | None = None,
+    ) -> os.stat_result:
+        """Gives the file its name, in one step, and its time, in seconds since the epoch.
+
+        Raises PreconditionFailedError if `only_new` and there is one, or if there is none that is `expected`.
+        """
         with _explained(self._names):
+            if modified is not None:
+                os.utime(self._descriptor, (modified, modified))
             os.fsync(self._descriptor)
             info = os.fstat(self._descriptor)
             if only_new:
                 self._link()
             else:
+                if expected is not None:
+                    self._compare(expected)
                 os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
             os.fsync(self._directory)
         return info
+
+    def _compare(self, expected: Callable[[os.stat_result], bool]) -> None:
+        """Others that compare wait until this file has its name, and the directory is closed."""
+        fcntl.flock(self._directory, fcntl.LOCK_EX)
+        try:
+            info = os.stat(self._names[-1], dir_fd=self._directory)
+        except FileNotFoundError as error:
+            raise PreconditionFailedError(f"there is no {self._names[-1]} to replace") from error
+        if not expected(info):
+            raise PreconditionFailedError(f"{self._names[-1]} is another one now")
 
     def discard(self) -> None:
         """Gives everything back; what was not published is gone."""

@@ -1,17 +1,23 @@
 """Objects written to the bucket: in one request, or in parts if they are large."""
 
 import asyncio
+import hashlib
 import logging
 import re
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from html import unescape
 from xml.sax.saxutils import escape
 
 from gateway.config import StorageSettings
-from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.executors import HASH
 from gateway.signing.sigv4 import canonical_query
+from gateway.storage.base import Facts
 from gateway.storage.faults import parse
+from gateway.storage.headers import headers_of
 from gateway.storage.signed import Answer, Request, SignedClient
 
 # S3 takes at most 10,000 parts, and none under 5 MiB but the last: objects of up to 80 GB.
@@ -34,20 +40,34 @@ class Uploads:
         }
         self._options = {name: value for name, value in options.items() if value is not None}
 
-    async def put(self, path: str, chunks: AsyncIterable[bytes], *, content_type: str, only_new: bool) -> str:
-        """Returns the ETag. `only_new` raises PreconditionFailedError if the object is there already.
-
-        Nothing is visible before all of it is there.
-        """
+    async def put(
+        self,
+        path: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str,
+        only_new: bool,
+        replaces: str | None,
+        facts: Facts | None,
+    ) -> str:
+        """See base.py. Nothing is visible before all of it is there."""
         signed = {"content-type": content_type, **self._options}
-        condition = {"if-none-match": "*"} if only_new else {}
+        condition = {"if-none-match": "*"} if only_new else {"if-match": replaces} if replaces is not None else {}
         parts = _parts(chunks)
         first = await anext(parts, b"")
         second = await anext(parts, b"")
-        if second:
-            return await self._put_parts(path, [first, second], parts, signed, condition)
-        request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=not only_new)
-        return _etag(await self._perform(request))
+        if facts is not None:
+            if facts.sha256 is None and not second:
+                facts = replace(facts, sha256=(await HASH.run(hashlib.sha256, first)).hexdigest())
+            signed |= headers_of(replace(facts, uploaded=facts.uploaded or time.time()))
+        try:
+            if second:
+                return await self._put_parts(path, [first, second], parts, signed, condition)
+            repeatable = not condition
+            request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=repeatable)
+            return _etag(await self._perform(request))
+        except NotFoundError as error:
+            raise PreconditionFailedError(f"there is none to replace: {error.detail}") from error
 
     async def delete(self, path: str) -> None:
         """An object that is not there counts as deleted."""

@@ -307,6 +307,26 @@ async def test_one_fetch_serves_all_who_ask_and_outlives_the_first(
     assert await kept(faulty, f".mirror/public-lib/{NAME}") == CONTENT
 
 
+async def test_a_file_that_is_kept_keeps_the_time_that_the_other_index_tells(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """And its page costs no more than a HEAD: what was told of it stays with it."""
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    theirs = await page(gateway)
+    await get(gateway, f"/public-lib/{NAME}")
+    await kept(faulty, f"public-lib/{NAME}")
+    faulty.requests.clear()
+    gateway.refresh()
+    await page(gateway)
+    await gateway.facts.settled()
+    ours = await page(gateway)
+    assert set(ours) == {NAME}
+    for field in ("upload-time", "hashes", "requires-python"):
+        assert ours[NAME][field] == theirs[NAME][field]
+    asked = [request.method for request in faulty.requests if request.key.endswith(".whl")]
+    assert asked == ["HEAD"]
+
+
 async def test_pages_are_remembered_asked_for_again_and_outlive_the_index(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.errors import NotFoundError, PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
 from gateway.model import ObjectRequest, Stream
+from gateway.storage.base import Facts
 from gateway.storage.file import FileStorage
 
 
@@ -33,6 +34,10 @@ async def no_descriptor_stays_open() -> AsyncIterator[None]:
     before = len(os.listdir("/proc/self/fd"))
     yield
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 async def get(storage: FileStorage, key: str, method: str = "GET", **headers: str) -> tuple[Stream, bytes]:
@@ -272,3 +277,24 @@ async def test_a_body_that_nobody_reads_is_closed(storage: FileStorage, root: Pa
     reading = asyncio.ensure_future(anext(aiter(stream.body)))
     await reading
     stream.close()
+
+
+async def test_a_file_is_as_old_as_is_told_of_it(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path)
+    await storage.put("k", chunks(b"x"), facts=Facts(uploaded=1_500_000_000.25))
+    (item,) = [item async for item in storage.list()]
+    assert item.modified == 1_500_000_000.25
+
+
+async def test_of_many_who_replace_a_file_one_wins(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path)
+    first = await storage.put("k", chunks(b"first"))
+    results = await asyncio.gather(
+        *(storage.put("k", chunks(str(number).encode()), replaces=first) for number in range(5)), return_exceptions=True
+    )
+    (won,) = [number for number, result in enumerate(results) if isinstance(result, str)]
+    assert all(isinstance(result, str | PreconditionFailedError) for result in results)
+    assert (tmp_path / "k").read_bytes() == str(won).encode()
+    with pytest.raises(PreconditionFailedError):
+        await storage.put("none", chunks(b"x"), replaces=first)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k"]

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 from moto.server import ThreadedMotoServer
 
 from gateway.errors import GatewayError, PreconditionFailedError, UpstreamError
-from gateway.storage.base import Storage
+from gateway.storage.base import Facts, Storage
 from gateway.storage.upload import PART_BYTES
 from tests.conftest import StartGateway
 from tests.e2e.test_real_servers import ODD_KEYS
@@ -97,6 +98,44 @@ async def test_what_is_there_is_not_replaced_by_who_wants_only_new(bucket: Bucke
     await storage.put("k", chunks(b"replaced"))
     assert read(bucket, "k") == b"replaced"
     assert unfinished(bucket) == 0
+
+
+@pytest.mark.parametrize("size", [10, PART_BYTES + 1])
+async def test_of_many_who_replace_one_wins(bucket: Bucket, storage: Storage, size: int) -> None:
+    first = await storage.put("k", chunks(b"first"))
+    contents = [bytes([number]) * size for number in range(3)]
+    results = []
+    for content in contents:
+        try:
+            results.append(await storage.put("k", chunks(content), replaces=first))
+        except PreconditionFailedError:
+            results.append("")
+    assert [bool(result) for result in results] == [True, False, False]
+    assert read(bucket, "k") == contents[0]
+    with pytest.raises(PreconditionFailedError):
+        await storage.put("none", chunks(b"x"), replaces=first)
+    assert keys(bucket) == ["k"]
+
+
+async def test_what_is_told_of_it_is_in_its_metadata(bucket: Bucket, storage: Storage) -> None:
+    told = Facts("ab" * 32, ">=3.9,<4", uploaded=1_500_000_000.25)
+    for key, content in [("small", b"x"), ("large", bytes(PART_BYTES + 1))]:
+        await storage.put(key, chunks(content), facts=told)
+        assert await storage.facts(key) == told
+        metadata = bucket.client.head_object(Bucket=bucket.name, Key=key)["Metadata"]
+        assert {name.lower(): value for name, value in metadata.items()} == {
+            "sha256": "ab" * 32,
+            "requires-python": ">=3.9,<4",
+            "upload-time": "2017-07-14T02:40:00.250000+00:00",
+        }
+    await storage.put("open", chunks(b"content"), facts=Facts(requires_python="not\nfor a header", yanked="näh"))
+    found = await storage.facts("open")
+    assert (found.sha256, found.requires_python) == (hashlib.sha256(b"content").hexdigest(), None)
+    assert found.yanked == ""
+    assert found.uploaded is not None
+    assert found.uploaded == pytest.approx(time.time(), abs=600)
+    await storage.put("plain", chunks(b"x"))
+    assert await storage.facts("plain") == Facts()
 
 
 @pytest.mark.parametrize("size", [10, 3 * PART_BYTES])

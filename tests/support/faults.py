@@ -223,7 +223,15 @@ async def healthy(answer: Answer) -> None:
     if (refusal := bucket.refusal(request)) is not None:
         return await refusal(answer)
     if request.method == "PUT":
+        there = bucket.objects.get(request.key)
+        if "if-match" in request.headers and there is None:
+            return await error(404, "NoSuchKey")(answer)
+        same = there is None or request.headers.get("if-match", etag_of(there)) == etag_of(there)
+        if not same or (there is not None and request.headers.get("if-none-match") == "*"):
+            return await error(412, "PreconditionFailed")(answer)
         bucket.objects[request.key] = request.body
+        if said := [(name, value) for name, value in request.headers.items() if name.startswith("x-amz-meta-")]:
+            bucket.headers[request.key] = [("Content-Type", request.headers["content-type"]), *said]
         return await answer.send(200, [("ETag", etag_of(request.body))])
     if request.method == "DELETE":
         bucket.objects.pop(request.key, None)
