@@ -16,7 +16,7 @@ _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.b
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 good, 1 failed, 2 the configuration or the command line is broken."""
     keep_standard_descriptors()
-    arguments = parser().parse_args(argv)
+    arguments = _parsed(argv)
     try:
         return _run(arguments)
     except ConfigError as error:
@@ -26,6 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    top = parser()
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:  # by name only: `--aws-secret-access-key=…` may be one
+        names = [text.partition("=")[0] for text in unknown if text.startswith("-")]
+        top.error(f"unknown: {' '.join(names) or 'an argument too many'}; see gateway {arguments.command} --help")
+    return arguments
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -93,7 +102,9 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(prog="gateway", description="A signing reverse proxy in front of an S3 bucket.")
+    top = argparse.ArgumentParser(
+        prog="gateway", allow_abbrev=False, description="A signing reverse proxy in front of an S3 bucket."
+    )
     top.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -134,5 +145,5 @@ def _seconds(text: str) -> int:
 def _assignment(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is not SECTION.KEY=VALUE")
+        raise argparse.ArgumentTypeError("must be SECTION.KEY=VALUE")
     return key, value

@@ -14,6 +14,11 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
 _BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+class Refused(ValueError):  # noqa: N818  pydantic makes an error of it
+    """What is wrong with a value, in words that don't quote it: it may be a password in the wrong place. The words of
+    other ValueErrors are not shown."""
+
+
 def _mount_prefix(text: str) -> str:
     """`x/y/`, `/x/y` and `/x/y/` are one; the root is the empty text."""
     return "/" + text.strip("/") if text.strip("/") else ""
@@ -26,39 +31,48 @@ def _key_prefix(text: str) -> str:
 
 def _index_document(text: str) -> str:
     if not text or "/" in text or text in (".", ".."):
-        raise ValueError("must be a file name, without a slash")
+        raise Refused("must be a file name, without a slash")
     return text
 
 
 def _backend(text: str) -> str:
     if text not in ("file", "s3", "cloudfront") and not _BACKEND.fullmatch(text):
-        raise ValueError("must be file, s3, cloudfront, or package.module:Class")
+        raise Refused("must be file, s3, cloudfront, or package.module:Class")
     return text
 
 
 def _bucket(text: str) -> str:
     if not _BUCKET.fullmatch(text):
-        raise ValueError("must be a bucket's name or ARN, without s3:// and without a path")
+        raise Refused("must be a bucket's name or ARN, without s3:// and without a path")
     return text
 
 
-def _is_address(text: str) -> bool:
-    parts = urlsplit(text)
-    sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0  # a bad port raises ValueError
-    return bool(sound) and not (parts.query or parts.fragment or re.search(r"\s", text))
+def _is_address(text: str, *, with_user: bool = False) -> bool:
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return False
+    return bool(
+        sound and (with_user or "@" not in text) and not (parts.query or parts.fragment or re.search(r"\s", text))
+    )
+
+
+def is_proxy(text: str) -> bool:
+    """Whether it is an address, which may have a user and a password."""
+    return _is_address(text, with_user=True)
 
 
 def _hosts(hosts: list[str]) -> list[str]:
     for host in hosts:
-        parts = urlsplit(f"//{host}")  # a bad port raises ValueError
-        if "@" in host or not parts.hostname or parts.port == 0 or parts.netloc != host or re.search(r"\s", host):
-            raise ValueError("must be hosts, like files.example.com or 10.0.0.7:8081")
+        if not _is_address(f"http://{host}") or urlsplit(f"//{host}").netloc != host:
+            raise Refused("must be hosts, like files.example.com or 10.0.0.7:8081")
     return hosts
 
 
 def _endpoint_url(text: str) -> str:
-    if not _is_address(text) or "@" in text:
-        raise ValueError("must be an address like https://host or http://host:port")
+    if not _is_address(text):
+        raise Refused("must be an address like https://host or http://host:port")
     return text
 
 
@@ -73,15 +87,15 @@ def _project_urls(value: Any) -> Any:
     for name, urls in value.items():
         urls = [urls] if isinstance(urls, str) else urls
         if not isinstance(urls, list) or not all(isinstance(url, str) and _is_address(url) for url in urls):
-            raise ValueError("must name, for each project, its addresses, like https://pypi.org/simple/project/")
+            raise Refused("must name, for each project, its addresses, like https://pypi.org/simple/project/")
         found[canonicalize_name(str(name))] = urls
     return found
 
 
 def _distribution(text: str) -> str:
     address = (text if "://" in text else f"https://{text}").rstrip("/")
-    if not _is_address(address) or "@" in address or urlsplit(address).path:
-        raise ValueError("must be a distribution's name, like d111111abcdef8.cloudfront.net, or https:// and that")
+    if not _is_address(address) or urlsplit(address).path:
+        raise Refused("must be a distribution's name, like d111111abcdef8.cloudfront.net, or https:// and that")
     return address
 
 
@@ -94,8 +108,8 @@ def _proxies(value: Any) -> Any:
         value = {scheme: url for scheme, _, url in pairs} if pairs and pairs[0][1] else {"http": value, "https": value}
     if isinstance(value, dict):
         for scheme, url in value.items():
-            if scheme not in ("http", "https") or not isinstance(url, str) or not _is_address(url):
-                raise ValueError("must name http and https, and an address like http://proxy:3128 for each")
+            if scheme not in ("http", "https") or not isinstance(url, str) or not is_proxy(url):
+                raise Refused("must name http and https, and an address like http://proxy:3128 for each")
     return value
 
 
@@ -116,25 +130,28 @@ def _readable(path: Path) -> Path:
     try:
         path.open("rb").close()
     except OSError as error:
-        raise ValueError(f"can't be read: {error.strerror}") from None
+        raise Refused(f"can't be read: {error.strerror}") from None
     return path
 
 
 def _finite(seconds: float) -> float:
     if not math.isfinite(seconds):
-        raise ValueError("must be a number of seconds")
+        raise Refused("must be a number of seconds")
     return seconds
 
 
 def _not_empty(value: Any) -> Any:
     """An empty host would listen on every interface, an empty path mean the working directory."""
     if value == "":
-        raise ValueError("is empty; leave it out for the default")
+        raise Refused("is empty; leave it out for the default")
     return value
 
 
 def _network(value: Any) -> IPv4Network | IPv6Network:
-    return ip_network(str(value))  # text, because ip_network takes a number too: 10 is not 10.0.0.0/8
+    try:
+        return ip_network(str(value))  # text, because ip_network takes a number too: 10 is not 10.0.0.0/8
+    except ValueError:
+        raise Refused("must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32") from None
 
 
 def _comma_separated(value: Any) -> Any:

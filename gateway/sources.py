@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from gateway.config import SECTIONS, Section, Settings
 from gateway.crosschecks import cross_checks
 from gateway.errors import ConfigError, Problem
+from gateway.fieldtypes import Refused
 
 _ENV_PREFIX = "GATEWAY_"
 _FILE_ENV = "GATEWAY_CONFIG"
@@ -26,7 +27,8 @@ _NGINX_NAMES = {
 _LATER = frozenset({"access", "cors"})
 # What PyYAML raises: its own errors, and what its constructors trip over (`!!bool maybe`, `!!timestamp x`).
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
-_USERINFO = re.compile(r"//\S*@")
+# What is shown of a name that is not known. It may be a secret in the wrong place, unless it looks like a setting's.
+_NAME = re.compile(r"[A-Za-z_-]{1,32}(?![\w-])")
 
 
 def load(
@@ -74,11 +76,10 @@ class _Layers:
     def add(self, name: str, value: Any, source: str) -> None:
         section, _, key = name.partition(".")
         if section not in SECTIONS:
-            self._problems.append(Problem(name, source, _unknown_section(section)))
+            self._refuse(_shown(name), source, _unknown_section(section))
         elif key not in SECTIONS[section].model_fields:
-            self._problems.append(
-                Problem(name, source, _unknown(key, list(SECTIONS[section].model_fields), section + "."))
-            )
+            message = _unknown(key, list(SECTIONS[section].model_fields), section + ".")
+            self._refuse(_shown(name), source, message)
         else:
             self._values.setdefault(section, {})[key] = value
             self._sources[name] = source
@@ -104,7 +105,7 @@ class _Layers:
                 for name, value in self._entries(file, node, section + "."):
                     self._add_node(name, value, _position(file, value))
             elif section not in SECTIONS:
-                self._refuse(section, source, _unknown_section(section))
+                self._refuse(_shown(section), source, _unknown_section(section))
             elif node.tag != "tag:yaml.org,2002:null":
                 self._refuse(section, source, "must be a mapping of settings")
         return None
@@ -114,7 +115,7 @@ class _Layers:
         for key, value in node.value:
             name = prefix + (key.value if isinstance(key, yaml.ScalarNode) else "?")
             if name in seen:
-                self._refuse(name, _position(file, key), "is given twice in this file; keep one")
+                self._refuse(_shown(name), _position(file, key), "is given twice in this file; keep one")
             seen.add(name)
             yield name, value
 
@@ -122,7 +123,7 @@ class _Layers:
         try:
             value = yaml.SafeLoader("").construct_document(node)
         except _YAML_ERRORS:
-            return self._refuse(name, source, "is not a plain YAML value; put it in quotes")
+            return self._refuse(_shown(name), source, "is not a plain YAML value; put it in quotes")
         # An empty value means the default, but an unknown name is a mistake all the same.
         section, _, key = name.partition(".")
         if value is not None or section not in SECTIONS or key not in SECTIONS[section].model_fields:
@@ -148,18 +149,12 @@ class _Layers:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            bad = {str(item["loc"][0]): item["msg"] for item in error.errors(include_url=False)}
+            bad = {str(item["loc"][0]): _reason(item) for item in error.errors(include_url=False, include_input=False)}
         for key, reason in bad.items():
             name = f"{section}.{key}"
             self._invalid.add(name)
-            self._refuse(name, self._sources[name], self._explain(section, key, reason))
+            self._refuse(name, self._sources[name], reason)
         return model.model_validate({key: value for key, value in values.items() if key not in bad})
-
-    def _explain(self, section: str, key: str, reason: str) -> str:
-        reason = reason.removeprefix("Value error, ")
-        if SecretStr in getattr(SECTIONS[section].model_fields[key].annotation, "__args__", ()):
-            return reason
-        return f"{_USERINFO.sub('//…@', repr(self._values[section][key]))}: {reason}"
 
 
 def _is_there(file: Path) -> bool:
@@ -177,7 +172,24 @@ def _fault(error: yaml.YAMLError) -> str:
         return " ".join(str(error).split())
     mark = error.problem_mark
     where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return re.sub(r" '[^'<][^']+'", "", error.problem or "") + where
+    return re.sub(r""" ('[^'<][^']+'|"[^"]*")""", "", error.problem or "") + where
+
+
+def _reason(error: Any) -> str:
+    """What pydantic says, which never quotes the value: any may be a password by mistake, an address on purpose."""
+    if error["type"] != "value_error":
+        return str(error["msg"])
+    cause = error["ctx"]["error"]
+    return str(cause) if isinstance(cause, Refused) else "can't be understood"
+
+
+def _shown(name: str) -> str:
+    """A name of a section, or of a setting in one."""
+    parts = []
+    for part in name.split(".", 1):
+        found = _NAME.match(part)
+        parts.append(found[0] + "…" * (found[0] != part) if found else "…")
+    return ".".join(parts)
 
 
 def _position(file: Path, node: yaml.Node) -> str:

@@ -102,8 +102,8 @@ def test_trusted_proxies_come_as_a_list_or_separated_by_commas() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ("10.0.0.1/8", "'10.0.0.1/8': 10.0.0.1/8 has host bits set"),
-        ("10.0.0.0/8,*", "'10.0.0.0/8,*': '*' does not appear to be an IPv4 or IPv6 network"),
+        ("10.0.0.1/8", "must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32"),
+        ("10.0.0.0/8,*", "must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32"),
     ],
 )
 def test_a_network_that_can_t_be_is_refused_with_its_reason(given: str, reason: str) -> None:

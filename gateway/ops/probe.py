@@ -32,10 +32,14 @@ def health(url: str | None, settings: Callable[[], Settings]) -> int:
 
 
 def _of_url(url: str) -> tuple[http.client.HTTPConnection, str]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is not an http or https URL")
-    return _connection(parts.hostname, parts.port, parts.scheme == "https"), parts.path or "/health"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # it quotes what it does not like, which may be a password
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ValueError("what to ask is not an http or https URL")
+    return _connection(host, port, parts.scheme == "https"), parts.path or "/health"
 
 
 def _of_settings(settings: Settings) -> tuple[http.client.HTTPConnection, str]:

@@ -9,6 +9,7 @@ from gateway import __version__
 from gateway.config import StorageSettings
 from gateway.edge.paths import encode_key
 from gateway.errors import ConfigError, Problem
+from gateway.fieldtypes import is_proxy
 from gateway.model import Endpoint
 from gateway.signing.credentials import CredentialSource
 from gateway.signing.scheme import Scheme, SigV2, SigV4
@@ -128,7 +129,12 @@ def _environment_proxies(address: str) -> Mapping[str, str]:
     from botocore.utils import get_environ_proxies
 
     found: dict[str, str] = get_environ_proxies(address)
-    return {scheme: _with_scheme(url) for scheme, url in found.items() if scheme in ("http", "https")}
+    proxies = {scheme: _with_scheme(url) for scheme, url in found.items() if scheme in ("http", "https")}
+    for scheme, url in proxies.items():
+        if not is_proxy(url):
+            message = "must be an address like http://proxy:3128"
+            raise ConfigError([Problem(f"{scheme.upper()}_PROXY", "environment", message)])
+    return proxies
 
 
 def _with_scheme(url: str) -> str:

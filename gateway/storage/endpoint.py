@@ -1,6 +1,7 @@
 """Where a bucket is. botocore's own rules say: regions, partitions, dots, accelerate, dual-stack, access points."""
 
 import gc
+import re
 from typing import Any, NoReturn
 
 from gateway.config import StorageSettings
@@ -8,6 +9,8 @@ from gateway.errors import ConfigError, Problem
 from gateway.model import Endpoint
 
 _SAMPLE_KEY = "key"
+# botocore quotes it, and one of AWS's configuration may have a password in it.
+_ADDRESS = re.compile(r"\S+://\S+")
 _V4 = frozenset({"v4", "s3v4"})
 _ahead: list[tuple[StorageSettings, Endpoint]] = []
 
@@ -84,6 +87,8 @@ def _endpoint(resolved: _Resolved, settings: StorageSettings) -> Endpoint:
         raise _unusable(settings, f"needs signature version {resolved.signature_version}, which the gateway lacks")
     scheme, _, rest = resolved.url.removesuffix(f"/{_SAMPLE_KEY}").partition("://")
     host, slash, path = rest.partition("/")
+    if "@" in host:  # of AWS's configuration; our setting has none
+        raise _unusable(settings, "the endpoint's address has a user in it, which S3 does not take")
     default_port = ":443" if scheme == "https" else ":80"
     return Endpoint(scheme, host.removesuffix(default_port), slash + path, resolved.region, resolved.service)
 
@@ -96,4 +101,4 @@ def _unusable(settings: StorageSettings, reason: str) -> ConfigError:
         "storage.endpoint_url": settings.endpoint_url,
     }
     key = next((key for key, value in parts.items() if value and value in reason), "storage.bucket")
-    return ConfigError([Problem(key, str(parts[key]), f"no S3 endpoint fits: {reason}")])
+    return ConfigError([Problem(key, "settings", f"no S3 endpoint fits: {_ADDRESS.sub('…', reason)}")])
