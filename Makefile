@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench fuzz clean
 
 run: .venv/installed
 	$(BIN)/gateway demo
@@ -16,6 +16,10 @@ test check: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m tests.bench
+
+fuzz: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gateway needs Python 3.11 or later; run: make PYTHON=python3.11")'

@@ -68,5 +68,5 @@ def parse(body: bytes) -> ListingPage:
         if token == "":
             raise ValueError("it is truncated, but has no NextContinuationToken")
         return ListingPage(objects, folders, token)
-    except (ElementTree.ParseError, ValueError, OverflowError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: its encoding
         raise UpstreamError(f"the listing can't be read: {error}") from error

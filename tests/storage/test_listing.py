@@ -41,8 +41,9 @@ BOMB = (
         PAGE.format(namespace="", truncated="true").replace("next", ""),
         PAGE.format(namespace="", truncated="true").replace("<NextContinuationToken>next</NextContinuationToken>", ""),
         PAGE.format(namespace="", truncated="false").replace("2013-05", "0000-05"),
+        '<?xml version="1.0" encoding="UTF-4"?><ListBucketResult/>',
     ],
-    ids=["empty", "html", "truncated", "error", "bomb", "no-size", "empty-token", "no-token", "year-0"],
+    ids=["empty", "html", "truncated", "error", "bomb", "no-size", "empty-token", "no-token", "year-0", "encoding"],
 )
 def test_what_is_no_listing_is_an_upstream_error(body: str) -> None:
     with pytest.raises(UpstreamError, match="listing can't be read"):

@@ -1,0 +1,159 @@
+"""What is fed with anything: each harness takes bytes, and raises only if the code under it breaks a promise."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from gateway.edge.paths import encode_key, is_reserved, location, parse_target, query_part, relative_directory
+from gateway.errors import BadRequestError, ConfigError, UpstreamError
+from gateway.index import coremetadata, foreign, links, pages
+from gateway.index.names import is_release_of
+from gateway.index.readme import about
+from gateway.index.wheel import WheelError, read_metadata
+from gateway.sources import load
+from gateway.storage import listing
+from gateway.storage.http1 import Answer
+
+_CONTENT_TYPES = ("application/vnd.pypi.simple.v1+json", "text/html")
+_PAGE_URL = "https://index.example/simple/foo/"
+
+_loop = asyncio.new_event_loop()
+
+
+def request_target(data: bytes) -> None:
+    """A path that is accepted has one meaning, for us and for whoever decodes once more."""
+    text = data.decode("utf-8", "surrogateescape")
+    _one_meaning(text)
+    _one_meaning(f"/{text}")
+
+
+def _one_meaning(target: str) -> None:
+    try:
+        path, query = parse_target(target)
+    except BadRequestError:
+        return
+    assert path.startswith("/")
+    assert not any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in path)
+    for seen in (path, unquote(path), unquote(unquote(path))):
+        assert not {".", ".."} & set(seen.replace("\\", "/").split("/"))
+    assert parse_target(quote(path, safe="/")) == (path, "")
+    key = path[1:]
+    assert unquote(encode_key(key)) == key
+    is_reserved(key)
+    for reference in (relative_directory(path, query), query_part(query), location(path + query)):
+        assert reference.isascii()
+        assert reference.isprintable()
+        assert " " not in reference
+        assert location(reference) == reference
+    assert relative_directory(path, query).startswith("./")
+
+
+def upstream_answer(data: bytes) -> None:
+    """An answer means the same however it is cut into segments."""
+    method = ("GET", "HEAD")[data[0] % 2] if data else "GET"
+    cut, rest = (data[1] % 16 + 1 if len(data) > 1 else 1), data[2:]
+    whole = _answer(method, [rest])
+    assert whole == _answer(method, [rest[at : at + cut] for at in range(0, len(rest), cut)])
+
+
+def _answer(method: str, segments: list[bytes]) -> object:
+    answer, body = Answer(method), []
+    try:
+        for segment in segments:
+            body.append(answer.feed(segment))
+        answer.feed_eof()
+    except ValueError:
+        return None
+    assert all(name == name.lower() and "\n" not in value for name, value in answer.headers.items())
+    return answer.status, answer.headers, b"".join(body), answer.complete, answer.keep_alive
+
+
+def wheel(data: bytes) -> None:
+    """Whatever the archive says, only what is in the file is read, and no more than may be."""
+    tail = data[-(len(data) // 2) or len(data) :]
+
+    async def read(start: int, stop: int) -> bytes:
+        assert 0 <= start <= stop <= len(data), (start, stop)
+        return data[start:stop]
+
+    try:
+        found = _loop.run_until_complete(read_metadata("foo", len(data), tail, read))
+    except WheelError:
+        return
+    assert len(found) <= coremetadata.MAX_METADATA_BYTES
+
+
+def metadata(data: bytes) -> None:
+    """Fields can be shown, and Requires-Python put into a page."""
+    fields = coremetadata.parse(data)
+    assert all(name == name.lower() for name in fields)
+    requires = coremetadata.requires_python(data)
+    assert requires is None or not any(ord(character) < 0x20 for character in requires)
+    about(data)
+
+
+def foreign_page(data: bytes) -> None:
+    """Of another index's page only releases of the project are shown, and they can be shown."""
+    kind = _CONTENT_TYPES[data[0] % 2] if data else "text/html"
+    text = data[1:].decode("utf-8", "replace")
+    try:
+        found = foreign.parse_page("foo", _PAGE_URL, kind, text)
+    except ValueError:
+        return
+    for file in found.project.files:
+        assert is_release_of("foo", file.name)
+        assert file.url.startswith("https://"), "never down from https"
+        assert file.url.isascii()
+    json.loads(pages.project_json(found.project))
+    pages.project_html(found.project)
+
+
+def stored_page(data: bytes) -> None:
+    """A stored page can be said as JSON."""
+    text = data.decode("utf-8", "replace")
+    json.loads(pages.project_json(links.project_of("foo", text)))
+    json.loads(pages.root_json(links.names_of(text)))
+
+
+def bucket_listing(data: bytes) -> None:
+    """A listing is one, or the storage's fault."""
+    try:
+        found = listing.parse(data)
+    except UpstreamError:
+        return
+    for item in found.objects:
+        assert isinstance(item.key, str)
+        assert isinstance(item.size, int)
+
+
+def configuration(data: bytes) -> None:
+    """Settings, or a list of what is wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_bytes(data)
+        try:
+            load(config_file=file, environ={}, cwd=Path(folder))
+        except ConfigError as error:
+            problems = [str(problem) for problem in error.problems]
+        else:
+            return
+    assert problems
+    assert all(problem.isprintable() for problem in problems), problems
+
+
+HARNESSES: dict[str, Callable[[bytes], None]] = {
+    harness.__name__: harness
+    for harness in (
+        request_target,
+        upstream_answer,
+        wheel,
+        metadata,
+        foreign_page,
+        stored_page,
+        bucket_listing,
+        configuration,
+    )
+}
