@@ -14,6 +14,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -52,6 +54,7 @@ class Seaweed:
             identities = directory / "identities.json"
             identities.touch(mode=0o600)
             identities.write_text(json.dumps(self._identities()))
+            _write_security(directory)
             with (directory / "log").open("wb") as log, _interrupts_put_off():
                 self._process = subprocess.Popen(  # noqa: S603
                     [weed, *_options(directory, identities, ports)],
@@ -140,6 +143,48 @@ def _interrupts_put_off() -> Iterator[None]:
             signal.signal(number, handler)
         for late in came:
             signal.raise_signal(late)
+
+
+def _write_security(directory: Path) -> None:
+    """Its servers talk to each other in TLS with a certificate that only they have: nobody else on this machine can
+    read or write past the signatures of S3."""
+    certificate, key = _certificate()
+    for name, content in (("inside.crt", certificate), ("inside.key", key)):
+        (directory / name).write_bytes(content)  # the directory is ours alone
+    ours = f'cert = "{directory}/inside.crt"\nkey = "{directory}/inside.key"\n'
+    parts = [f'[jwt.{name}]\nkey = "{secrets.token_hex(16)}"\n' for name in ("signing", "filer_signing")]
+    parts += [f'[grpc]\nca = "{directory}/inside.crt"\n']
+    parts += [f"[grpc.{name}]\n{ours}" for name in ("master", "volume", "filer", "s3", "client")]
+    parts += [f'[https.{name}]\n{ours}ca = "{directory}/inside.crt"\n' for name in ("master", "volume", "filer")]
+    parts += [f'[https.client]\nenabled = true\n{ours}ca = "{directory}/inside.crt"\n']
+    (directory / "security.toml").write_text("\n".join(parts))
+
+
+def _certificate() -> tuple[bytes, bytes]:
+    """A certificate that signs itself, for 127.0.0.1, and its key; both as PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "inside")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), private
 
 
 def _find_weed() -> str:
