@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,17 @@ import pytest
 from tests.support.process import clean_environment
 
 
-def left_behind() -> set[str]:
+def command_of(weed: int) -> str:
+    return Path(f"/proc/{weed}/cmdline").read_text().replace("\0", " ")
+
+
+def left_behind(command: str) -> list[Path]:
+    """What is in the place of temporary files of the weed that was started so; others have theirs there too."""
     directory = Path(tempfile.gettempdir())
-    return {path.name for pattern in ("gateway-s3-*", "seaweedfs-*") for path in directory.glob(pattern)}
+    [data] = re.findall(r"-dir=(\S+)", command)
+    sockets = [directory.glob(f"seaweedfs-*-{port}.sock") for port in re.findall(r"port(?:\.grpc)?=(\d{4,})", command)]
+    assert len(sockets) == 8
+    return [path for path in [Path(data), *chain(*sockets)] if path.exists()]
 
 
 def weeds(pid: int) -> list[int]:
@@ -57,7 +66,6 @@ def said(process: subprocess.Popen[str], end: str) -> str:
 def test_what_it_invites_to_works_and_nothing_stays(
     demo: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    before = left_behind()
     text = said(demo, "Ctrl-C")
     [pip_line] = re.findall(r"^ +pip (install .*)$", text, re.MULTILINE)
     curls = re.findall(r"^ +curl (.*)$", text, re.MULTILINE)
@@ -72,23 +80,25 @@ def test_what_it_invites_to_works_and_nothing_stays(
         subprocess.run(["curl", "-sSf", *arguments_of_curl.split()], check=True, stdout=subprocess.DEVNULL)
     weed = weeds(demo.pid)
     assert len(weed) == 1
+    command = command_of(weed[0])
+    assert left_behind(command)
     demo.send_signal(number)
     assert demo.wait(30) == 0
     assert not Path(f"/proc/{weed[0]}").exists()
-    assert left_behind() <= before
+    assert not left_behind(command)
 
 
 def test_an_impatient_ctrl_c_leaves_nothing_either(demo: subprocess.Popen[str]) -> None:
-    before = left_behind()
     deadline = time.monotonic() + 20
-    while not weeds(demo.pid) and time.monotonic() < deadline:
+    while not any("-dir=" in command_of(weed) for weed in weeds(demo.pid)):  # until then it is a copy of its parent
+        assert time.monotonic() < deadline, "it starts no server"
         time.sleep(0.01)
-    weed = weeds(demo.pid)
-    assert weed, "it starts the server"
+    [weed] = weeds(demo.pid)
+    command = command_of(weed)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30) == 130
-    assert not Path(f"/proc/{weed[0]}").exists()
-    assert left_behind() <= before
+    assert not Path(f"/proc/{weed}").exists()
+    assert not left_behind(command)
 
 
 def test_without_seaweedfs_it_says_what_to_install() -> None:
