@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from gateway.access.caller import CallerAddress
 from gateway.cache.disk import MAX_SHARE
+from gateway.cache.lru import MemoryLimit
 from gateway.config import Settings, StorageSettings
 from gateway.edge.address import PublicAddress
 from gateway.edge.admission import Admission
@@ -98,7 +99,8 @@ class Gateway:
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
-        wheels = WheelMetadata(self.storage)
+        memory = MemoryLimit(settings.index.memory_bytes)
+        wheels = WheelMetadata(self.storage, memory)
         finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
         self.facts = FactBook(finder, retry_seconds=settings.index.refresh)
         self._renderer = Renderer()
@@ -119,7 +121,7 @@ class Gateway:
         self._prefetch = self._build_prefetch()
         self._caller = CallerAddress(server.trusted_proxies)
         self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
-        self._hot = HotReplies() if settings.cache.memory_bytes else None
+        self._hot = HotReplies(settings.cache.replies_bytes) if settings.cache.memory_bytes else None
         self._main: Listener | None = None
         self._ops: Listener | None = None
 

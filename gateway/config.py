@@ -173,6 +173,11 @@ class IndexSettings(Section):
         "project", description="A folder for each project; flat: files lie anywhere, and are told by their names"
     )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
+    memory_bytes: int = Field(
+        32 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Memory for listings, pages, hashes, metadata of wheels and pages of the other index, per worker",
+    )
     browse: bool = Field(True, description="Show people, by their browsers, a page made for them at / and /project/")
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
@@ -209,7 +214,9 @@ class CacheSettings(Section):
     """What is kept, so that it need not be fetched again, and for when the storage can't be reached."""
 
     memory_bytes: int = Field(
-        64 * 1024 * 1024, ge=0, description="Memory for small objects of the bucket, per worker; 0: none is kept"
+        48 * 1024 * 1024,
+        ge=0,
+        description="Memory for small objects, absences and whole replies, per worker; 0: none is kept",
     )
     object_max_bytes: int = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
     dir: Annotated[Path, NotEmpty] | None = Field(
@@ -235,6 +242,16 @@ class CacheSettings(Section):
     stale_seconds: NonNegativeSeconds = Field(
         86400.0, description="Seconds longer that what is known is served while the storage can't be reached"
     )
+
+    @property
+    def replies_bytes(self) -> int:
+        """Of `memory_bytes`, for whole replies, which live for a second."""
+        return self.memory_bytes // 8
+
+    @property
+    def objects_bytes(self) -> int:
+        """Of `memory_bytes`, for objects and absences."""
+        return self.memory_bytes - self.replies_bytes
 
 
 class ParallelSettings(Section):

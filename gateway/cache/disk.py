@@ -24,7 +24,7 @@ from gateway.cache.openfile import OpenFile
 from gateway.cache.room import Room
 
 _MAX_OPEN = 64
-_MAX_VERIFIED = 65536
+_MAX_VERIFIED = 16384  # each some 400 bytes
 MAX_SHARE = 4  # no object takes more than this part of the whole
 _TOUCH_SECONDS = 60.0
 _OFF_SECONDS = 60.0

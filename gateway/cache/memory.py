@@ -4,12 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cachetools import LRUCache, TTLCache
-
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError
 
-_MAX_MISSING = 8192
-_OVERHEAD_BYTES = 1024  # of an entry with its headers, some
+_ERROR_BYTES = 1024  # of an exception with its headers, some
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +28,31 @@ class CachedObject:
 
     @property
     def weight(self) -> int:
-        return len(self.body or b"") + _OVERHEAD_BYTES
+        """Bytes of memory."""
+        return weight_of(self.body) + weight_of(self.headers) + weight_of(self.etag) + weight_of(self.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    error: NotFoundError
+    until: float
 
 
 class MemoryCache:
-    """The objects used last, up to a number of bytes. How long they are good is for who asks to say."""
+    """The objects used last, up to a number of bytes. The caller says how long an object is good."""
 
     def __init__(self, max_bytes: int, *, missing_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`missing_seconds` is how long an absence is remembered."""
         self.clock = clock
-        self._max_bytes = max_bytes
-        self._objects: LRUCache[str, CachedObject] = LRUCache(max_bytes, lambda found: found.weight)
-        self._missing: TTLCache[str, NotFoundError] = TTLCache(_MAX_MISSING, missing_seconds, clock)
+        self._missing_seconds = missing_seconds
+        # Requests for keys that are not there must not drive objects out.
+        limit, limit_of_missing = MemoryLimit(max_bytes - max_bytes // 16), MemoryLimit(max_bytes // 16)
+        self._objects = LruCache[str, CachedObject]("objects", limit, lambda key, found: weight_of(key) + found.weight)
+        self._missing = LruCache[str, _Missing](
+            "missing",
+            limit_of_missing,
+            lambda key, missing: weight_of(key) + weight_of(missing.error.detail) + _ERROR_BYTES,
+        )
         self._fresh_from = float("-inf")
 
     def get(self, key: str) -> CachedObject | None:
@@ -53,31 +64,40 @@ class MemoryCache:
         return self.clock() - found.checked if fresh else float("inf")
 
     def put(self, key: str, found: CachedObject) -> None:
-        self._missing.pop(key, None)
-        if found.weight <= self._max_bytes:
-            self._objects[key] = found
+        self._missing.pop(key)
+        self._objects.put(key, found)
 
     def missing(self, key: str) -> NotFoundError | None:
         """What was said when it was not there, if that is still to be believed."""
         known = self._missing.get(key)
-        return NotFoundError(known.detail, code=known.code, upstream_status=known.upstream_status) if known else None
+        if known is None:
+            return None
+        if known.until <= self.clock():
+            self._missing.pop(key)
+            return None
+        return _again(known.error)
 
     def put_missing(self, key: str, error: NotFoundError) -> None:
-        self._objects.pop(key, None)
-        self._missing[key] = NotFoundError(error.detail, code=error.code, upstream_status=error.upstream_status)
+        self._objects.pop(key)
+        self._missing.put(key, _Missing(_again(error), self.clock() + self._missing_seconds))
 
     def forget(self, key: str) -> None:
-        self._objects.pop(key, None)
-        self._missing.pop(key, None)
+        self._objects.pop(key)
+        self._missing.pop(key)
 
     def note(self, key: str, etag: str) -> None:
         """The storage says that this is the object now: another one is not."""
         found = self._objects.get(key)
         if found is not None and found.etag != etag:
-            del self._objects[key]
-        self._missing.pop(key, None)
+            self._objects.pop(key)
+        self._missing.pop(key)
 
     def expire(self) -> None:
         """Nothing that is known may be used before it has been checked."""
         self._fresh_from = self.clock()
         self._missing.clear()
+
+
+def _again(error: NotFoundError) -> NotFoundError:
+    """The same, without the traceback, which would grow by each time that it is raised."""
+    return NotFoundError(error.detail, code=error.code, upstream_status=error.upstream_status)

@@ -9,15 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cachetools import LRUCache
-
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.edge.reply import Reply, date_header
 from gateway.model import Exchange
 
 _MAX_SECONDS = 1.0
 _MAX_HEAD_BYTES = 4096
 _MAX_BODY_BYTES = 256 * 1024
-_MAX_BYTES = 8 * 1024 * 1024
+_OVERHEAD_BYTES = 1024  # of the exchange and its texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,9 @@ class HotReply:
 class HotReplies:
     """Replies by the bytes of the request."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._replies: LRUCache[bytes, HotReply] = LRUCache(
-            _MAX_BYTES, lambda hot: len(hot.start) + len(hot.body) + 1024
-        )
+        self._replies = LruCache[bytes, HotReply]("replies", MemoryLimit(max_bytes), _weight)
 
     def get(self, request: bytes) -> HotReply | None:
         hot = self._replies.get(request)
@@ -59,7 +56,12 @@ class HotReplies:
         if len(request) > _MAX_HEAD_BYTES or len(body) > _MAX_BODY_BYTES:
             return
         until = self._clock() + min(reply.fresh_for, _MAX_SECONDS)
-        self._replies[request] = HotReply(reply.start(), body if reply.status != 304 else b"", until, exchange)
+        hot = HotReply(reply.start(), body if reply.status != 304 else b"", until, exchange)
+        self._replies.put(request, hot)
 
     def clear(self) -> None:
         self._replies.clear()
+
+
+def _weight(request: bytes, hot: HotReply) -> int:
+    return weight_of(request) + weight_of(hot.start) + weight_of(hot.body) + _OVERHEAD_BYTES

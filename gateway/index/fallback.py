@@ -28,7 +28,7 @@ class Fallback:
         self._patterns = [normalize(pattern) for pattern in settings.disallow]
         self._catalog = catalog
         self.remote = remote
-        self._is_disallowed = lru_cache(maxsize=4096)(self._match)
+        self._is_disallowed = lru_cache(maxsize=1024)(self._match)
 
     def __str__(self) -> str:
         return f"{self.remote.base_url} ({self._mode})"

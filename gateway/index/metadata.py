@@ -5,9 +5,8 @@ import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from cachetools import LRUCache
-
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
 from gateway.index.conditional import conditional, etag_of
 from gateway.index.names import parse
@@ -16,8 +15,6 @@ from gateway.model import ObjectRequest, Page, Stream
 from gateway.storage.base import Storage
 
 _SUFFIX = ".metadata"
-_CACHE_BYTES = 16 * 1024 * 1024
-_OVERHEAD_BYTES = 512
 # Directories and metadata beyond this size are read a few at a time, for the memory that they take.
 _LARGE_BYTES = 256 * 1024
 _MAX_LARGE = 2
@@ -30,9 +27,9 @@ log = logging.getLogger("gateway.index")
 class WheelMetadata:
     """Reads kilobytes of a gigabyte wheel, once for each version of the object, whether it has metadata or not."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, memory: MemoryLimit) -> None:
         self._storage = storage
-        self._known: LRUCache[Version, bytes | str] = LRUCache(_CACHE_BYTES, getsizeof=_weight)
+        self._known = LruCache[Version, bytes | str]("wheels", memory, _weight)
         self._reading = Flight[bytes]()
         self._large = asyncio.Semaphore(_MAX_LARGE)
 
@@ -87,7 +84,7 @@ class WheelMetadata:
             except WheelError as error:
                 found = str(error)
         if etag:
-            self._known[wheel, etag] = found
+            self._known.put((wheel, etag), found)
         if isinstance(found, str):
             raise WheelError(found)
         return found
@@ -116,5 +113,5 @@ class WheelMetadata:
         return answer
 
 
-def _weight(found: bytes | str) -> int:
-    return len(found) + _OVERHEAD_BYTES
+def _weight(version: Version, found: bytes | str) -> int:
+    return weight_of(version) + weight_of(found)

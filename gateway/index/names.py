@@ -26,6 +26,7 @@ _INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*)?\.(?
 _STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 # No file system has longer names.
 _MAX_FILENAME = 255
+_MAX_REMEMBERED = 255
 METADATA = ".metadata"
 # What lies beside a file and tells of it.
 PROVENANCE = ".provenance"
@@ -40,9 +41,13 @@ class Release:
     version: Version
 
 
-@lru_cache(maxsize=4096)
 def normalize(name: str) -> str:
     """`My.Project`, `my_project` and `my-project` are one."""
+    return _remembered(name) if len(name) <= _MAX_REMEMBERED else canonicalize_name(name)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(name: str) -> str:
     return canonicalize_name(name)
 
 

@@ -4,6 +4,8 @@ from enum import Enum
 from functools import lru_cache
 
 _PREFIX = "application/vnd.pypi.simple."
+# Clients of one kind send the same headers. A hostile one may send 16 KB each time.
+_KINDS_OF_CLIENTS = 32
 
 
 class Form(Enum):
@@ -24,7 +26,7 @@ _OFFERED = {
 }
 
 
-@lru_cache(maxsize=256)  # clients of one kind say the same
+@lru_cache(_KINDS_OF_CLIENTS)
 def choose(accept: str, wanted: str | None = None) -> Form | None:
     """The form that `Accept` likes best; None if it takes none of them. `wanted` is the value of `?format=`, which
     beats it."""
@@ -39,7 +41,7 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
     return best
 
 
-@lru_cache(maxsize=256)
+@lru_cache(_KINDS_OF_CLIENTS)
 def takes_html(accept: str) -> bool:
     """Whether a page that is stored as HTML will do."""
     ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
@@ -47,13 +49,13 @@ def takes_html(accept: str) -> bool:
     return any(ranges.get(name, 0.0) > 0 for name in (*html, "text/*", "*/*"))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(_KINDS_OF_CLIENTS)
 def is_browser(accept: str) -> bool:
     """Browsers say that they take XHTML, and no installer does."""
     return "application/xhtml+xml" in _parse(accept)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(_KINDS_OF_CLIENTS)
 def encoding_for(accept_encoding: str) -> str | None:
     """How a large page is compressed for a client: zstd (RFC 8878) or gzip, or not at all."""
     weights = _parse(accept_encoding)

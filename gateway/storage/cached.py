@@ -34,7 +34,7 @@ class CachedReader:
     """An ObjectReader with a memory. Concurrent requests for one object that is not in it share one fetch."""
 
     def __init__(self, reader: ObjectReader, settings: CacheSettings, disk: DiskCache | None = None) -> None:
-        self.memory = MemoryCache(settings.memory_bytes or _INDEX_BYTES, missing_seconds=settings.ttl_missing)
+        self.memory = MemoryCache(settings.objects_bytes or _INDEX_BYTES, missing_seconds=settings.ttl_missing)
         self._reader = reader
         self._settings = settings
         self._max_small = settings.object_max_bytes if settings.memory_bytes else -1

@@ -2,20 +2,28 @@
 
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
 from typing import Literal
 
-from cachetools import LRUCache, TLRUCache
-
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.model import Caller, ObjectRequest, Redirect, Stream
 from gateway.storage.links import Link, Links
 from gateway.storage.origin import Origin
 
-_MAX_KEYS = 16384
+_MAX_BYTES = 8 * 1024 * 1024  # some 5,000 URLs with session tokens
 # For so long a redirect is given without looking again whether the object is still there.
 _SEEN_SECONDS = 60.0
 
 Fetch = Callable[[ObjectRequest], Awaitable[Stream]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A link that is handed out without another look at the object until then, in seconds since the epoch."""
+
+    link: Link
+    until: float
 
 
 class Delivery:
@@ -51,10 +59,11 @@ class Delivery:
         self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
         self._check = check
         self._proven = proven
-        self._ready: TLRUCache[Hashable, Link] = TLRUCache(
-            _MAX_KEYS, ttu=lambda _slot, link, now: min(link.reusable_until, now + _SEEN_SECONDS), timer=time.time
+        limit = MemoryLimit(_MAX_BYTES)
+        self._ready = LruCache[Hashable, _Ready](
+            "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
         )
-        self._large: LRUCache[str, bool] = LRUCache(_MAX_KEYS)
+        self._large = LruCache[str, bool]("large", limit, lambda key, _: weight_of(key))
         self._looking = Flight[int]()
 
     async def answer(self, request: ObjectRequest) -> Stream | Redirect:
@@ -63,15 +72,19 @@ class Delivery:
         if caller is None or request.method != "GET" or not self._wanted_by(caller):
             return await self._stream(request)
         slot = request.key, self._origin.variant(caller)
-        try:
-            link = self._ready[slot]
-        except KeyError:
+        now = time.time()
+        ready = self._ready.get(slot)
+        if ready is not None and now < ready.until:
+            link = ready.link
+        else:
             answer = await self._look(request)
             if answer is not None:
                 return answer
-            self._ready[slot] = link = await self._links.get(self._path(request.key), caller)
+            link = await self._links.get(self._path(request.key), caller)
+            now = time.time()
+            self._ready.put(slot, _Ready(link, min(link.reusable_until, now + _SEEN_SECONDS)))
         # A cache that others share must not give one client's URL to another.
-        max_age = max(int(link.reusable_until - time.time()), 0)
+        max_age = max(int(link.reusable_until - now), 0)
         return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"})
 
     async def _look(self, request: ObjectRequest) -> Stream | None:
@@ -82,11 +95,11 @@ class Delivery:
             if _total_size(stream) < self._min_size:
                 return stream
             stream.close()
-            self._large[key] = True
+            self._large.put(key, True)
         elif self._check or not self._proven():
             size = await self._looking.once(key, lambda: self._size(key))
             if self._auto and size < self._min_size:
-                self._large.pop(key, None)
+                self._large.pop(key)
                 return await self._stream(request)
         return None
 

@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from cachetools import TLRUCache
-
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.model import Caller
 from gateway.storage.origin import Grant, Origin
 
-_MAX_GRANTS = 8192
+_MAX_BYTES = 4 * 1024 * 1024  # some 3,000 grants with session tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +30,8 @@ class Links:
         self._lifetime = lifetime
         self._buffer_time = buffer_time
         self._clock = clock
-        self._grants: TLRUCache[Hashable, Grant] = TLRUCache(
-            _MAX_GRANTS, ttu=lambda _slot, grant, _now: grant.expires_at - buffer_time, timer=clock
+        self._grants = LruCache[Hashable, Grant](
+            "grants", MemoryLimit(_MAX_BYTES), lambda slot, grant: weight_of(slot) + weight_of(grant.query)
         )
         self._signing = Flight[Grant]()
 
@@ -40,7 +39,7 @@ class Links:
         """A URL for GET."""
         slot = self._origin.scope(path), self._origin.variant(caller)
         grant = self._grants.get(slot)
-        if grant is None:
+        if grant is None or grant.expires_at - self._buffer_time <= self._clock():
             grant = await self._signing.once(slot, lambda: self._sign(slot, path, caller))
         url = self._origin.url(path)
         expires_at = min(grant.expires_at, self._clock() + self._lifetime)
@@ -48,5 +47,5 @@ class Links:
 
     async def _sign(self, slot: Hashable, path: str, caller: Caller | None) -> Grant:
         grant = await self._origin.grant("GET", path, caller, self._lifetime)
-        self._grants[slot] = grant
+        self._grants.put(slot, grant)
         return grant

@@ -16,18 +16,19 @@ FOUND = CachedObject({"ETag": '"e"'}, b"x" * 1000, 1000, '"e"', 0, 1000.0)
 
 
 def test_it_holds_no_more_than_it_may_and_the_last_used() -> None:
-    cache = MemoryCache(10_000, missing_seconds=5)
+    cache = MemoryCache(1_000_000, missing_seconds=5)
+    large = replace(FOUND, body=bytes(230_000))
     for number in range(10):
-        cache.put(str(number), FOUND)
+        cache.put(str(number), large)
         cache.get("0")
     assert [key for key in map(str, range(10)) if cache.get(key)] == ["0", "7", "8", "9"]
-    cache.put("huge", replace(FOUND, body=bytes(10_000)))
+    cache.put("huge", replace(FOUND, body=bytes(1_000_000)))
     assert cache.get("huge") is None
 
 
 def test_absence_is_believed_for_a_while() -> None:
     clock = Clock()
-    cache = MemoryCache(10_000, missing_seconds=5, clock=clock)
+    cache = MemoryCache(1_000_000, missing_seconds=5, clock=clock)
     cache.put("k", FOUND)
     cache.put_missing("k", NotFoundError("gone", code="NoSuchKey"))
     assert cache.get("k") is None
@@ -50,7 +51,7 @@ def test_absence_is_believed_for_a_while() -> None:
 
 def test_ages() -> None:
     clock = Clock()
-    cache = MemoryCache(10_000, missing_seconds=5, clock=clock)
+    cache = MemoryCache(1_000_000, missing_seconds=5, clock=clock)
     cache.put("k", FOUND)
     clock.now += 7
     assert cache.age(FOUND) == 7
@@ -60,9 +61,19 @@ def test_ages() -> None:
 
 
 def test_a_note_of_another_etag_ends_an_entry() -> None:
-    cache = MemoryCache(10_000, missing_seconds=5)
+    cache = MemoryCache(1_000_000, missing_seconds=5)
     cache.put("k", FOUND)
     cache.note("k", '"e"')
     assert cache.get("k") is FOUND
     cache.note("k", '"f"')
     assert cache.get("k") is None
+
+
+def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:
+    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache.put("k", FOUND)
+    for number in range(1000):
+        cache.put_missing(f"{number}/" + "x" * 1000, NotFoundError("x" * 1000))
+    assert cache.get("k") is FOUND
+    remembered = sum(cache.missing(f"{number}/" + "x" * 1000) is not None for number in range(1000))
+    assert 5 < remembered < 1_000_000 / 16 / 2000

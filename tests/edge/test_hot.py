@@ -191,7 +191,7 @@ async def test_it_lasts_a_second_or_until_refresh(
 
 def test_replies_are_kept_no_longer_than_they_are_fresh_nor_than_a_second() -> None:
     now = 100.0
-    hot = HotReplies(lambda: now)
+    hot = HotReplies(1_000_000, lambda: now)
 
     def reply(fresh_for: float, body: bytes | None = b"x", status: int = 200) -> Reply:
         return Reply(status, {"A": "b", "X-Request-ID": "id"}, body, fresh_for=fresh_for)
