@@ -1,12 +1,13 @@
 """The composition root: builds every object from the settings, starts them and stops them."""
 
 import importlib
+import json
 import logging
 import socket
 from collections.abc import Callable
 
 from gateway.access.caller import CallerAddress
-from gateway.cache.disk import MAX_SHARE
+from gateway.cache.disk import MAX_SHARE, DiskCache
 from gateway.cache.lru import MemoryLimit
 from gateway.config import Settings, StorageSettings
 from gateway.edge.address import PublicAddress
@@ -21,6 +22,7 @@ from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog
 from gateway.index.factfinder import FactFinder
 from gateway.index.facts import FactBook
+from gateway.index.factstore import DiskFacts, FactStore, SharedFacts
 from gateway.index.fallback import Fallback
 from gateway.index.fetched import FetchedFiles
 from gateway.index.index import Index
@@ -102,7 +104,7 @@ class Gateway:
         memory = MemoryLimit(settings.index.memory_bytes)
         wheels = WheelMetadata(self.storage, memory)
         finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
-        self.facts = FactBook(finder, retry_seconds=settings.index.refresh)
+        self.facts = FactBook(finder, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
         self._renderer = Renderer()
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()
@@ -216,6 +218,17 @@ class Gateway:
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
         )
+
+    def _build_fact_stores(self, root: str) -> list[FactStore]:
+        settings, storage = self.settings, self.settings.storage
+        stores: list[FactStore] = []
+        if settings.cache.dir is not None:
+            where = (storage.endpoint_url, storage.bucket) if storage.bucket else (str(storage.dir.absolute()),)
+            scope = json.dumps(["facts", storage.resolved_backend, *where, storage.prefix, root])
+            stores.append(DiskFacts(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
+        if settings.index.share_facts:
+            stores.append(SharedFacts(self.storage, root))
+        return stores
 
     def _build_fallback(self) -> Fallback | None:
         settings = self.settings

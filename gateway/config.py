@@ -182,6 +182,11 @@ class IndexSettings(Section):
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
     )
+    share_facts: bool = Field(
+        False,
+        description="Keep hashes and Requires-Python that were found out in the storage too, under .gateway/, so that "
+        "all gateways find them out once; needs leave to write there",
+    )
     tracks: ProjectUrls = Field(
         {}, description="Of which projects of other indexes ours are copies, by project (PEP 708, rejected in 2026)"
     )

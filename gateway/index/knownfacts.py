@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from sys import getsizeof
 from typing import Any
@@ -14,6 +14,7 @@ SHA256_FILE, YANKED_FILE = ".sha256", ".yanked"
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_YANK_CHARS = 1024
 _FORMAT = 1
+_SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOTHING = Facts()
@@ -48,6 +49,21 @@ class KnownFacts:
         entry = self.entries.get(item.key)
         return entry.facts if entry is not None and entry.version == version_of(item) else None
 
+    def of_same_bytes(self, item: StoredObject) -> Facts | None:
+        """What is known of a file that had these bytes, whatever was said of it then."""
+        entry = self.entries.get(item.key)
+        return entry.facts if entry is not None and _etag(entry.version) == _etag(version_of(item)) else None
+
+    def merged(self, theirs: Mapping[str, Entry], present: Mapping[str, StoredObject]) -> dict[str, Entry]:
+        """With what others have found out. Of two versions, that which is `present` counts; of files that are not
+        there, theirs stays, as long as it is not the most: they may have seen a newer listing."""
+        merged = dict(theirs) if len(theirs) <= 2 * len(present) + _SPARE_ENTRIES else {}
+        for key, item in present.items():
+            entry = self.entries.get(key)
+            if entry is not None and (key not in theirs or entry.version == version_of(item)):
+                merged[key] = entry
+        return merged
+
     def of(self, item: StoredObject, present: Mapping[str, StoredObject]) -> Facts:
         """What a page shows of a file; `present` are all that lie there, by their keys."""
         own = self.get(item) or _NOTHING
@@ -66,12 +82,20 @@ def version_of(item: StoredObject) -> str:
     return f"{etag} {int(item.modified)}"
 
 
-def to_document(entries: Mapping[str, Entry], keys: Collection[str]) -> bytes:
-    """Those of `keys`: what has gone is forgotten."""
+def _etag(version: str) -> str:
+    return version.rpartition(" ")[0]
+
+
+def to_document(entries: Mapping[str, Entry]) -> bytes:
     files = {
-        key: [entry.version, facts.sha256, facts.requires_python, facts.yanked, facts.uploaded]
-        for key, entry in entries.items()
-        if key in keys and (facts := entry.facts)
+        key: [
+            entry.version,
+            entry.facts.sha256,
+            entry.facts.requires_python,
+            entry.facts.yanked,
+            entry.facts.uploaded,
+        ]
+        for key, entry in sorted(entries.items())
     }
     return json.dumps({"format": _FORMAT, "files": files}, separators=(",", ":")).encode()
 

@@ -66,7 +66,7 @@ class Releases:
         if ours is None and theirs is None:
             raise absent
         if ours is not None:
-            self._facts.want_once(name, ours.value.objects)
+            await self._facts.want_once(name, ours.value.objects)
         return Sources(name, ours, theirs)
 
     def version(self, sources: Sources, base_url: str) -> Hashable:

@@ -307,13 +307,13 @@ async def test_facts_of_the_projects_asked_for_last_are_kept_up_to_a_size(monkey
         for number in range(10)
     }
     for name, items in listings.items():
-        book.want_once(name, items)
+        await book.want_once(name, items)
         await book.settled()
     sizes = [len(book.of(name).entries) for name in listings]
     assert sizes[-1] == 10
     assert 10 < sum(sizes) < 60
     versions = {book.of(name).version for name in listings}
-    book.want_once("p0", listings["p0"])
+    await book.want_once("p0", listings["p0"])
     await book.settled()
     assert book.of("p0").get(listings["p0"][0]) == Facts(SHA)
     assert book.of("p0").version not in versions

@@ -1,0 +1,179 @@
+"""Facts that outlive the process: what a second start costs, and a second gateway; and what spoils neither."""
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import fetch
+from tests.support.wheels import wheel
+
+JSON = "application/vnd.pypi.simple.v1+json"
+WHEELS = dict(wheel("proj", f"1.{number}") for number in range(20))
+HASHES = {name: hashlib.sha256(content).hexdigest() for name, content in WHEELS.items()}
+DOCUMENT = ".gateway/facts/proj.json"
+
+
+async def hashes(gateway: Gateway) -> dict[str, str]:
+    """As the page says now."""
+    answer = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
+    assert answer.status == 200
+    files = json.loads(answer.body)["files"]
+    return {file["filename"]: file["hashes"]["sha256"] for file in files if file["hashes"]}
+
+
+def asked(faulty: FaultyBucket) -> Counter[str]:
+    """What was asked for since, of release files and of documents."""
+    found = Counter(
+        f"{request.method} {'document' if request.key == DOCUMENT else 'file'}"
+        for request in faulty.requests
+        if "list-type" not in request.target
+    )
+    faulty.requests.clear()
+    return found
+
+
+@pytest.fixture(params=["dir", "bucket", "both"])
+def settings(
+    request: pytest.FixtureRequest, faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> dict[str, str]:
+    faulty.objects = {f"proj/{name}": content for name, content in WHEELS.items()}
+    settings = dict(faulty_settings)
+    if request.param != "bucket":
+        settings["cache.dir"] = str(tmp_path / "cache")
+    if request.param != "dir":
+        settings["index.share_facts"] = "true"
+    return settings
+
+
+async def test_a_second_start_finds_out_nothing_and_its_first_page_says_all(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
+) -> None:
+    first = await start_gateway(settings)
+    assert await hashes(first) == {}
+    await first.facts.settled()
+    assert await hashes(first) == HASHES
+    spent = asked(faulty)
+    assert (spent["HEAD file"], spent["GET file"]) == (20, 20)
+    second = await start_gateway(settings)
+    assert await hashes(second) == HASHES
+    await second.facts.settled()
+    assert asked(faulty) <= Counter({"GET document": 1})
+    name, content = wheel("proj", "2.0")
+    faulty.objects[f"proj/{name}"] = content
+    second.refresh()
+    await hashes(second)
+    await second.facts.settled()
+    spent = asked(faulty)
+    assert (spent["HEAD file"], spent["GET file"]) == (1, 1)
+    third = await start_gateway(settings)
+    assert await hashes(third) == HASHES | {name: hashlib.sha256(content).hexdigest()}
+
+
+async def test_what_was_found_before_the_end_is_not_lost(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
+) -> None:
+    first = await start_gateway(settings)
+    held = asyncio.Event()
+    seen = 0
+
+    async def half(answer: faults.Answer) -> None:
+        nonlocal seen
+        if answer.request.key.endswith(".whl"):
+            seen += 1
+            if seen > 20:
+                held.set()
+                await faults.stall(answer)
+        await faults.healthy(answer)
+
+    faulty.then(half, times=100)
+    await hashes(first)
+    await held.wait()
+    faulty.script.clear()
+    await first.facts.close()
+    known = len(first.facts.of("proj").entries)
+    assert known > 5
+    second = await start_gateway(settings)
+    assert len(await hashes(second)) == known
+
+
+async def test_gateways_side_by_side_lose_nothing(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
+) -> None:
+    gateways = [await start_gateway(settings) for _ in range(3)]
+    await asyncio.gather(*(hashes(gateway) for gateway in gateways))
+    await asyncio.gather(*(gateway.facts.settled() for gateway in gateways))
+    for gateway in gateways:
+        assert await hashes(gateway) == HASHES
+    asked(faulty)
+    assert await hashes(await start_gateway(settings)) == HASHES
+    assert asked(faulty) <= Counter({"GET document": 1})
+
+
+@pytest.mark.parametrize("document", [b"", b"garbage", b"[" * 50_000, b'{"format":1,"files":[]}', b"\xff" * 20_000_000])
+async def test_a_document_that_is_spoilt_is_written_anew(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], document: bytes
+) -> None:
+    faulty.objects = {f"proj/{name}": content for name, content in WHEELS.items()} | {DOCUMENT: document}
+    gateway = await start_gateway(faulty_settings | {"index.share_facts": "true"})
+    await hashes(gateway)
+    await gateway.facts.settled()
+    assert await hashes(gateway) == HASHES
+    assert len(json.loads(faulty.objects[DOCUMENT])["files"]) == 20
+
+
+async def test_where_it_can_t_be_written_pages_are_as_they_were(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    faulty.objects = {f"{project}/{name}": b"x" for project in ("a", "proj") for name in (f"{project}-1.tar.gz",)}
+
+    async def read_only(answer: faults.Answer) -> None:
+        await (error(403, "AccessDenied") if answer.request.method == "PUT" else faults.healthy)(answer)
+
+    faulty.then(read_only, times=100)
+    gateway = await start_gateway(faulty_settings | {"index.share_facts": "true"})
+    for project in ("a", "proj"):
+        for _ in range(2):
+            answer = await fetch(int(gateway.url.rpartition(":")[2]), f"/{project}/", headers={"Accept": JSON})
+            await gateway.facts.settled()
+        assert json.loads(answer.body)["files"][0]["hashes"]
+    assert caplog.text.count("facts can't be shared") == 1
+    assert sum(request.method == "PUT" for request in faulty.requests) == 1
+
+
+async def test_what_is_kept_is_nobody_s_to_see(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"proj/{name}": content for name, content in WHEELS.items()}
+    for layout in ("project", "flat"):
+        gateway = await start_gateway(faulty_settings | {"index.share_facts": "true", "index.layout": layout})
+        await hashes(gateway)
+        await gateway.facts.settled()
+        assert DOCUMENT in faulty.objects
+        port = int(gateway.url.rpartition(":")[2])
+        for path in (f"/{DOCUMENT}", "/.gateway/", "/.gateway/facts/", "/simple/.gateway/facts/"):
+            assert (await fetch(port, path)).status == 404, path
+        assert b"gateway/" not in (await fetch(port, "/simple/")).body
+
+
+async def test_in_a_directory_too(start_gateway: StartGateway, tmp_path: Path) -> None:
+    folder = tmp_path / "packages" / "proj"
+    folder.mkdir(parents=True)
+    for name, content in WHEELS.items():
+        (folder / name).write_bytes(content)
+    settings = {"storage.dir": str(tmp_path / "packages"), "index.share_facts": "true"}
+    gateway = await start_gateway(settings)
+    await hashes(gateway)
+    await gateway.facts.settled()
+    assert (tmp_path / "packages" / DOCUMENT).exists()
+    assert await hashes(await start_gateway(settings)) == HASHES
