@@ -235,3 +235,17 @@ def test_sighup_drops_what_is_known_of_the_storage(start_process: StartProcess, 
     while "listings are dropped" not in process.log.read_text() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert b"arrow-2.0" in get(f"{url}/arrow/")[1]
+
+
+def test_a_directory_that_is_missing_is_told_at_start_and_served_when_it_comes(
+    start_process: StartProcess, tmp_path: Path
+) -> None:
+    directory = tmp_path / "comes-later"
+    process = start_process({"storage.dir": str(directory)})
+    url = process.wait_until_it_listens()
+    before, _, _ = process.log.read_text().partition("listening on")
+    assert f"error gateway.storage: directory {directory} can't be opened" in before
+    assert "create it, or set storage.dir" in before
+    directory.mkdir()
+    (directory / "index.html").write_text("root page")
+    assert get(url) == (200, b"root page")

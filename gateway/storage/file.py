@@ -1,6 +1,7 @@
 """Objects in a directory, with S3's semantics."""
 
 import asyncio
+import logging
 import mimetypes
 import os
 import stat
@@ -34,6 +35,9 @@ _TYPES = {
 }
 
 
+log = logging.getLogger("gateway.storage")
+
+
 class FileStorage:
     """A Storage (see base.py) over a directory. All of its I/O is in threads; a small file takes one trip."""
 
@@ -45,7 +49,11 @@ class FileStorage:
         return f"directory {self._tree.root}"
 
     async def start(self) -> None:
-        pass
+        """Says at once if the directory can't be read. It may come later, and is served from then on."""
+        try:
+            await self.check()
+        except UpstreamError as error:
+            log.error("%s", error)
 
     async def close(self) -> None:
         pass
