@@ -27,6 +27,7 @@ from gateway.index.fallback import Fallback
 from gateway.index.fetched import FetchedFiles
 from gateway.index.index import Index
 from gateway.index.metadata import WheelMetadata
+from gateway.index.people import PeoplePages
 from gateway.index.prefetch import Prefetch
 from gateway.index.releases import Releases
 from gateway.index.remote import RemoteIndex
@@ -260,14 +261,14 @@ class Gateway:
             index_document=self.settings.rewrite.index_document,
             settings=self.settings.index,
         )
-        browse = None
+        people = None
         if self.settings.index.browse:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
-            browse = Browse(wheels, self._renderer, root, elsewhere)
+            people = PeoplePages(Browse(wheels, self._renderer, root, elsewhere), releases)
         return Site(
             self.catalog,
             releases,
-            browse,
+            people,
             root,
             max_age=self.settings.fallback.max_age,
             refresh=self.settings.index.refresh,

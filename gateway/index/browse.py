@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import logging
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs
 
 from cachetools import TTLCache
 
@@ -16,10 +18,9 @@ from gateway.cache.flight import Flight
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN
 from gateway.index.metadata import WheelMetadata
-from gateway.index.names import normalize, parse
+from gateway.index.names import normalize
 from gateway.index.pages import Project
 from gateway.index.readme import About, about
-from gateway.index.releases import Sources
 from gateway.index.renderer import Renderer, RenderError
 from gateway.index.view import OTHER, install_lines, releases_of
 from gateway.index.wheel import WheelError
@@ -38,7 +39,10 @@ log = logging.getLogger("gateway.index")
 
 
 class Browse:
-    """Makes the pages. Nothing of a project's reaches them but as text, and its README as safe HTML."""
+    """Makes the pages, with marks where the lines that install belong.
+
+    Nothing of a project's reaches them but as text, and its README as safe HTML.
+    """
 
     def __init__(self, wheels: WheelMetadata, renderer: Renderer, root: str, elsewhere: str) -> None:
         """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to."""
@@ -48,6 +52,8 @@ class Browse:
         self._abouts: TTLCache[tuple[str, str], About] = TTLCache(_ABOUT_BYTES, _ABOUT_SECONDS, getsizeof=_weight)
         self._reading = Flight[About]()
         self._renderer = renderer
+        # Nobody can know them, and write them into a README.
+        self._marks = [(tool, secrets.token_hex(16)) for tool, _ in install_lines("", "")]
 
     @cached_property
     def headers(self) -> dict[str, str]:
@@ -63,7 +69,7 @@ class Browse:
             "X-Content-Type-Options": "nosniff",
         }
 
-    def projects(self, names: Sequence[str], query: str, base_url: str) -> bytes:
+    def projects(self, names: Sequence[str], query: str) -> bytes:
         """The root's page: those of `names`, which are in order, that match `?q=`."""
         fields = parse_qs(query, errors="replace")
         wanted = fields.get("q", [""])[0].strip()
@@ -84,25 +90,20 @@ class Browse:
             page=page,
             pages=pages,
             elsewhere=self._elsewhere,
-            lines=install_lines(base_url, "<project>"),
+            lines=self._marks,
         )
 
-    async def about(self, project: Project, sources: Sources) -> About:
-        """What the newest wheel of ours says; nothing if there is none that can be read."""
-        ours = {item.key: item for item in sources.ours.value.objects} if sources.ours is not None else {}
-        wheels = [file for file in project.files if file.name.endswith(".whl") and unquote(file.url) in ours]
-        known = [(release.version, file) for file in wheels if (release := parse(file.name)) is not None]
-        if not known:
+    async def about(self, project: str, wheel: StoredObject | None) -> About:
+        """What the project's newest wheel says; nothing if there is none that can be read."""
+        if wheel is None:
             return About()
-        _, newest = max(known, key=lambda found: (found[1].yanked is None, not found[0].is_prerelease, found[0]))
-        item = ours[unquote(newest.url)]
-        slot = item.key, item.etag
+        slot = wheel.key, wheel.etag
         if (remembered := self._abouts.get(slot)) is not None:
             return remembered
         try:
-            return await self._reading.once(slot, lambda: self._read(item))
+            return await self._reading.once(slot, lambda: self._read(wheel))
         except (GatewayError, WheelError) as error:
-            log.info("the page of %s has no README: %s", project.name, error)
+            log.info("the page of %s has no README: %s", project, error)
             return About()
 
     async def _read(self, item: StoredObject) -> About:
@@ -117,7 +118,7 @@ class Browse:
             self._abouts[item.key, item.etag] = found
         return found
 
-    def project(self, project: Project, about: About, base_url: str) -> bytes:
+    def project(self, project: Project, about: About) -> bytes:
         """A project's page; URLs of files are relative to the root."""
         from markupsafe import Markup
 
@@ -133,8 +134,14 @@ class Browse:
             status_reason=project.status_reason,
             releases=releases,
             readme=Markup(about.readme),  # noqa: S704  readme.py has made it safe
-            lines=install_lines(base_url, project.name),
+            lines=self._marks,
         )
+
+    def with_lines(self, page: bytes, lines: Sequence[tuple[str, str]]) -> bytes:
+        """A page as it is sent: with the line that installs, by the name of the installer."""
+        for (_, mark), (_, line) in zip(self._marks, lines, strict=True):
+            page = page.replace(mark.encode(), escape(line).encode())
+        return page
 
     def _render(self, template: str, **values: Any) -> bytes:
         return self._environment.get_template(template).render(values).encode()

@@ -31,6 +31,7 @@ class Index:
     ) -> None:
         """`mode` is auto, static, generated or off."""
         self._storage = storage
+        self._stored_pages = stored.StoredPages()
         self._site = site
         self._mode = mode
         self._index_document = index_document
@@ -100,7 +101,7 @@ class Index:
         if self._mode == "off" or not stored.wants_json(request.accept, request.query):
             return await self._fetch(request.method, key, request.wanted, request.bypass)
         page = await self._fetch("GET", key, {}, request.bypass)
-        return await stored.as_json(page, key, request.wanted) if isinstance(page, Stream) else page
+        return await self._stored_pages.as_json(page, key, request) if isinstance(page, Stream) else page
 
     async def _fetch(self, method: str, key: str, wanted: Mapping[str, str], bypass: bool) -> Stream | Redirect:
         """A directory's index document, else the object that is named like the directory itself."""

@@ -9,6 +9,7 @@ from gateway.index.catalog import Files
 from gateway.index.knownfacts import KnownFacts
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, parse
 from gateway.index.pages import File, Project
+from gateway.storage.base import StoredObject
 
 
 def listed(name: str, listing: Files, facts: KnownFacts, *, index_document: str, up: str, base_url: str) -> Project:
@@ -45,6 +46,19 @@ def listed(name: str, listing: Files, facts: KnownFacts, *, index_document: str,
             )
         )
     return Project(name, tuple(str(version) for version in sorted(versions)), tuple(files))
+
+
+def newest_wheel(name: str, listing: Files, facts: KnownFacts) -> StoredObject | None:
+    """Pre-releases and what is yanked come last."""
+    present = {item.key: item for item in listing.objects}
+    found = [
+        (facts.of(item, present).yanked is None, not release.version.is_prerelease, release.version, item)
+        for item in listing.objects
+        if item.key.endswith(".whl")
+        and (release := parse(item.key.rpartition("/")[2])) is not None
+        and release.project == name
+    ]
+    return max(found, key=lambda wheel: wheel[:3])[3] if found else None
 
 
 def merged(own: Project, other: Project) -> Project:

@@ -9,10 +9,11 @@ from gateway.errors import NotFoundError
 from gateway.index.catalog import Catalog, Files
 from gateway.index.facts import FactBook
 from gateway.index.fallback import Fallback
-from gateway.index.listed import listed, merged
+from gateway.index.listed import listed, merged, newest_wheel
 from gateway.index.pages import Project
 from gateway.index.whole import WholeCatalog
 from gateway.model import Redirect
+from gateway.storage.base import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,10 @@ class Releases:
         if ours is None:
             return None
         return self._facts.of(sources.name).version, base_url if ours.value.attested else ""
+
+    def newest_wheel(self, sources: Sources) -> StoredObject | None:
+        """Of ours; pre-releases and what is yanked come last."""
+        return newest_wheel(sources.name, sources.ours.value, self._facts.of(sources.name)) if sources.ours else None
 
     def project(self, sources: Sources, up: str, base_url: str) -> Project:
         """`up` leads from the page to the root, which is `base_url` where a link must be absolute."""

@@ -1,15 +1,37 @@
-"""Pages as bytes, made once for as long as what they are made of stands."""
+"""Pages as bytes, made off the loop, once for as long as what they are made of stands."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from cachetools import LRUCache
 
+from gateway.cache.flight import Flight
+from gateway.executors import PAGES
 from gateway.index.compression import compress
 from gateway.index.conditional import etag_of
 
+T = TypeVar("T")
+
 _MAX_BYTES = 64 * 1024 * 1024
 _OVERHEAD_BYTES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced(Generic[T]):
+    """A value, and what it was made of."""
+
+    value: T
+    made_of: tuple[object, ...]
+    version: Hashable
+
+    def stands(self, made_of: Sequence[object], version: Hashable) -> bool:
+        """Whether it was made of these very objects at this version."""
+        return (
+            self.version == version
+            and len(self.made_of) == len(made_of)
+            and all(then is now for then, now in zip(self.made_of, made_of, strict=True))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +41,24 @@ class Rendered:
     body: bytes
     etag: str
     encoding: str | None
-    made_of: tuple[object, ...]
-    version: Hashable
 
 
 class RenderedPages:
     """The pages used last, by what they are of and their form."""
 
-    def __init__(self) -> None:
-        self._pages: LRUCache[Hashable, Rendered] = LRUCache(_MAX_BYTES, lambda page: len(page.body) + _OVERHEAD_BYTES)
+    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._pages: LRUCache[Hashable, Sourced[Rendered]] = LRUCache(max_bytes, lambda page: _weight(page.value))
+        self._rendering = Flight[Rendered]()
 
-    def get(
+    def known(
+        self, slot: Hashable, encoding: str | None, made_of: Sequence[object], version: Hashable
+    ) -> Rendered | None:
+        """The page, if it was made of these very objects at this version."""
+        page = self._pages.get((slot, encoding))
+        return page.value if page is not None and page.stands(made_of, version) else None
+
+    async def get(
         self,
         slot: Hashable,
         encoding: str | None,
@@ -37,18 +66,33 @@ class RenderedPages:
         version: Hashable,
         render: Callable[[], bytes],
     ) -> Rendered:
-        """The page, if it was made of these very objects at this version; else what `render` returns."""
-        page = self._pages.get((slot, encoding))
-        if (
-            page is not None
-            and page.version == version
-            and len(page.made_of) == len(made_of)
-            and all(then is now for then, now in zip(page.made_of, made_of, strict=True))
-        ):
+        """As `known`; else what `render` returns, which runs in a thread, once for all who ask meanwhile."""
+        page = self.known(slot, encoding, made_of, version)
+        if page is not None:
             return page
-        plain = render()
-        body, used = compress(plain, encoding)
-        page = Rendered(body, etag_of(plain, f"-{used}" if used else ""), used, tuple(made_of), version)
-        if len(body) + _OVERHEAD_BYTES <= _MAX_BYTES:
-            self._pages[slot, encoding] = page
+        # The objects live for as long as they are rendered, so that no other one has the same id.
+        flight = slot, encoding, version, *map(id, made_of)
+        return await self._rendering.once(flight, lambda: self._make(slot, encoding, tuple(made_of), version, render))
+
+    async def _make(
+        self,
+        slot: Hashable,
+        encoding: str | None,
+        made_of: tuple[object, ...],
+        version: Hashable,
+        render: Callable[[], bytes],
+    ) -> Rendered:
+        page = await PAGES.run(_render, render, encoding)
+        if _weight(page) <= self._max_bytes:
+            self._pages[slot, encoding] = Sourced(page, made_of, version)
         return page
+
+
+def _weight(page: Rendered) -> int:
+    return len(page.body) + _OVERHEAD_BYTES
+
+
+def _render(render: Callable[[], bytes], encoding: str | None) -> Rendered:
+    plain = render()
+    body, used = compress(plain, encoding)
+    return Rendered(body, etag_of(plain, f"-{used}" if used else ""), used)

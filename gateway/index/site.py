@@ -9,13 +9,13 @@ from gateway.cache.aged import Aged
 from gateway.edge.paths import query_part
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import pages
-from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog, Files, Projects
 from gateway.index.conditional import conditional
 from gateway.index.freshness import REVALIDATE, for_seconds
 from gateway.index.names import normalize
 from gateway.index.negotiation import Form, choose, encoding_for, is_browser
 from gateway.index.pages import Project
+from gateway.index.people import PeoplePages
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.stored import format_of, unavailable
@@ -32,7 +32,7 @@ class Site:
         self,
         catalog: Catalog | WholeCatalog,
         releases: Releases,
-        browse: Browse | None,
+        people: PeoplePages | None,
         root: str,
         *,
         max_age: int,
@@ -41,7 +41,7 @@ class Site:
         """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds. `max_age` is
         for how many seconds clients may keep what is the other index's alone."""
         self._refresh = refresh
-        self._browse = browse
+        self._people = people
         self._catalog = catalog
         self._releases = releases
         self._root = root
@@ -98,17 +98,10 @@ class Site:
 
     async def _root_page(self, request: PageRequest, form: Form) -> Page:
         projects = await self._catalog.projects()
-        if (browse := self._for_people(request, form)) is not None:
-            page = self._rendered.get(
-                (browse, request.query, request.base_url),
-                encoding_for(request.accept_encoding),
-                [projects.value],
-                None,
-                lambda: browse.projects(list(projects.value.folders), request.query, request.base_url),
-            )
-            return self._answer(request, form, page, [projects], browse.headers)
+        if (people := self._for_people(request, form)) is not None:
+            return self._answer(request, form, await people.root(request, projects), [projects], people.headers)
         render = pages.root_json if form is Form.JSON_V1 else pages.root_html
-        page = self._rendered.get(
+        page = await self._rendered.get(
             form,
             encoding_for(request.accept_encoding),
             [projects.value],
@@ -124,17 +117,19 @@ class Site:
             return replace(sources, location=sources.location + query_part(request.query))
         if project != name:
             return Redirect(f"../{quote(name, safe='~')}/{query_part(request.query)}")
-        if (browse := self._for_people(request, form)) is not None:
-            return await self._project_for_people(browse, request, sources)
+        max_age = self._max_age_of(sources)
+        if (people := self._for_people(request, form)) is not None:
+            page = await people.project(request, sources)
+            return self._answer(request, form, page, sources.all, people.headers, max_age=max_age)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
-        page = self._rendered.get(
+        page = await self._rendered.get(
             (name, form, up),
             encoding_for(request.accept_encoding),
             [source.value for source in sources.all],
             self._releases.version(sources, request.base_url),
             lambda: render(self._releases.project(sources, up, request.base_url)),
         )
-        return self._answer(request, form, page, sources.all, max_age=self._max_age_of(sources))
+        return self._answer(request, form, page, sources.all, max_age=max_age)
 
     def _max_age_of(self, sources: Sources) -> int:
         """A new release of our own must never be hidden by a page that a client keeps."""
@@ -152,25 +147,12 @@ class Site:
             raise NotFoundError("no page is so deep")
         return (names[0] if names else None), up
 
-    async def _project_for_people(self, browse: Browse, request: PageRequest, sources: Sources) -> Page:
-        version = self._releases.version(sources, "")  # now: facts come in while the README is read
-        project = self._releases.project(sources, "", request.base_url)
-        about = await browse.about(project, sources)
-        page = self._rendered.get(
-            (browse, sources.name, request.base_url),
-            encoding_for(request.accept_encoding),
-            [about, *(source.value for source in sources.all)],
-            version,
-            lambda: browse.project(project, about, request.base_url),
-        )
-        return self._answer(request, Form.HTML, page, sources.all, browse.headers, max_age=self._max_age_of(sources))
-
-    def _for_people(self, request: PageRequest, form: Form) -> Browse | None:
+    def _for_people(self, request: PageRequest, form: Form) -> PeoplePages | None:
         """What makes pages for people, if it is one who asks: installers never say that they take XHTML."""
         plain = request.key.removeprefix(self._root).startswith(f"{_SIMPLE}/")
         if form is not Form.HTML or plain or not is_browser(request.accept) or format_of(request.query):
             return None
-        return self._browse
+        return self._people
 
     def _answer(
         self,

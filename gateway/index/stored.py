@@ -1,19 +1,20 @@
 """Pages that are stored, in a form that they are not stored in."""
 
-from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
 from gateway.index import pages
-from gateway.index.conditional import conditional, etag_of
+from gateway.index.conditional import conditional
 from gateway.index.freshness import REVALIDATE
 from gateway.index.links import names_of, project_of
 from gateway.index.names import normalize
-from gateway.index.negotiation import Form, choose, takes_html
-from gateway.model import Page, Stream
+from gateway.index.negotiation import Form, choose, encoding_for, takes_html
+from gateway.index.rendered import RenderedPages
+from gateway.model import Page, PageRequest, Stream
 from gateway.storage.chunks import up_to
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
+_MAX_KEPT_BYTES = 16 * 1024 * 1024
 
 
 def wants_json(accept: str, query: str) -> bool:
@@ -47,20 +48,32 @@ def negotiated(headers: dict[str, str]) -> dict[str, str]:
     return {**headers, "Vary": ", ".join([*fields, "Accept"])}
 
 
-async def as_json(stream: Stream, key: str, wanted: Mapping[str, str]) -> Page:
-    """What a stored HTML page says, as JSON. `key` is the directory's, empty for the root."""
-    try:
-        content = await up_to(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
-    finally:
-        stream.close()
-    if len(content) > _MAX_PAGE_BYTES:
-        raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+class StoredPages:
+    """Stored HTML pages as JSON, each read once for as long as its ETag stands."""
+
+    def __init__(self) -> None:
+        self._rendered = RenderedPages(_MAX_KEPT_BYTES)
+
+    async def as_json(self, stream: Stream, key: str, request: PageRequest) -> Page:
+        """What a stored page says. `key` is the directory's, empty for the root."""
+        encoding, etag = encoding_for(request.accept_encoding), stream.headers.get("ETag")
+        try:
+            page = self._rendered.known(key, encoding, (), etag) if etag is not None else None
+            if page is None:
+                content = await up_to(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
+                if len(content) > _MAX_PAGE_BYTES:
+                    raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+                version = etag if etag is not None else object()
+                page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content))
+        finally:
+            stream.close()
+        headers = {"Content-Type": Form.JSON_V1.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": REVALIDATE}
+        if page.encoding is not None:
+            headers["Content-Encoding"] = page.encoding
+        return conditional(page.body, page.etag, headers, request.wanted, stream.fresh_for)
+
+
+def _to_json(key: str, content: bytes) -> bytes:
     text = content.decode("utf-8", "replace")
     name = normalize(key.rstrip("/").rpartition("/")[2])
-    body = pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))
-    headers = {
-        "Content-Type": Form.JSON_V1.value,
-        "Vary": "Accept, Accept-Encoding",
-        "Cache-Control": REVALIDATE,
-    }
-    return conditional(body, etag_of(body), headers, wanted)
+    return pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.model import Page, PageRequest
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.bucket import Bucket
@@ -221,6 +222,29 @@ async def test_a_new_file_shows_after_refresh_and_at_once_when_told(
     gateway.refresh()
     assert b"p-2.0" in (await get(gateway, "/p/")).body
     assert (await get(gateway, "/new/")).status == 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", JSON, "text/html,application/xhtml+xml"])
+async def test_what_has_not_changed_is_not_made_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], accept: str
+) -> None:
+    faulty.objects = {"p/p-1.0.tar.gz": b"x"}
+    gateway = await start_gateway(faulty_settings | {"index.compute_hashes": "false"})
+
+    async def made(key: str) -> bytes:
+        page = await gateway._index.page(PageRequest("GET", key, accept=accept))
+        assert isinstance(page, Page)
+        return page.body
+
+    await made("p/")
+    await gateway.facts.settled()
+    before = [await made(key) for key in ("p/", "")]
+    gateway.refresh()
+    assert [await made("p/") is before[0], await made("") is before[1]] == [True, True], "the very same bytes"
+    assert asked(faulty).count("list") == 4
+    faulty.objects["p/p-2.0.tar.gz"] = b"x"
+    gateway.refresh()
+    assert b"p-2.0" in await made("p/")
 
 
 async def test_while_the_bucket_is_down_what_is_known_is_served_and_no_page_is_empty(

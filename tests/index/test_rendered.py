@@ -1,9 +1,13 @@
 """Pages are made once for as long as what they are made of stands."""
 
+import asyncio
+import gzip
+import threading
+
 from gateway.index.rendered import RenderedPages
 
 
-def test_a_page_is_made_anew_when_a_source_or_its_version_changes() -> None:
+async def test_a_page_is_made_anew_when_a_source_or_its_version_changes() -> None:
     pages = RenderedPages()
     made = []
 
@@ -12,23 +16,44 @@ def test_a_page_is_made_anew_when_a_source_or_its_version_changes() -> None:
         return b"page %d " % len(made) * 500
 
     source, other = ("source",), ("other",)
-    first = pages.get("slot", None, [source], 1, render)
-    assert pages.get("slot", None, [source], 1, render) is first
-    assert pages.get("slot", None, [source], 2, render).etag != first.etag
-    assert pages.get("slot", None, [other], 2, render).body.startswith(b"page 3")
-    assert pages.get("slot", None, [other, source], 2, render).body.startswith(b"page 4")
-    packed = pages.get("slot", "gzip", [other], 2, render)
+    first = await pages.get("slot", None, [source], 1, render)
+    assert await pages.get("slot", None, [source], 1, render) is first
+    assert (await pages.get("slot", None, [source], 2, render)).etag != first.etag
+    assert (await pages.get("slot", None, [other], 2, render)).body.startswith(b"page 3")
+    assert (await pages.get("slot", None, [other, source], 2, render)).body.startswith(b"page 4")
+    packed = await pages.get("slot", "gzip", [other], 2, render)
     assert (packed.encoding, packed.etag.endswith('-gzip"')) == ("gzip", True)
 
 
-def test_what_gains_nothing_by_it_is_not_compressed() -> None:
-    page = RenderedPages().get("slot", "zstd", [], None, lambda: b"small")
+async def test_what_gains_nothing_by_it_is_not_compressed() -> None:
+    page = await RenderedPages().get("slot", "zstd", [], None, lambda: b"small")
     assert (page.body, page.encoding) == (b"small", None)
 
 
-def test_it_holds_no_more_than_it_may() -> None:
+async def test_it_holds_no_more_than_it_may() -> None:
     pages = RenderedPages()
     for number in range(100):
-        pages.get(number, None, [], None, lambda: bytes(1024 * 1024))
+        await pages.get(number, None, [], None, lambda: bytes(1024 * 1024))
     assert len(pages._pages) <= 64
-    assert pages.get("huge", None, [], None, lambda: bytes(65 * 1024 * 1024)).body
+    assert (await pages.get("huge", None, [], None, lambda: bytes(65 * 1024 * 1024))).body
+
+
+async def test_pages_are_made_in_a_thread_once_for_all_who_ask_meanwhile() -> None:
+    pages, threads = RenderedPages(), []
+    may_go = threading.Event()
+
+    def render() -> bytes:
+        threads.append(threading.current_thread())
+        may_go.wait(20)
+        return b"page" * 1000
+
+    source = ("source",)
+    asking = [asyncio.ensure_future(pages.get("slot", "gzip", [source], 1, render)) for _ in range(5)]
+    other = asyncio.ensure_future(pages.get("slot", "gzip", [("another",)], 1, lambda: b"another"))
+    asking[0].cancel()
+    assert (await other).body == b"another", "what is made of something else is another page"
+    may_go.set()
+    found = await asyncio.gather(*asking[1:])
+    assert [len(threads), len({id(page) for page in found})] == [1, 1]
+    assert threads[0] is not threading.main_thread()
+    assert gzip.decompress(found[0].body) == b"page" * 1000

@@ -1,0 +1,67 @@
+"""The pages for people as bytes: made once, whatever address the gateway is known by."""
+
+from cachetools import LRUCache
+
+from gateway.cache.aged import Aged
+from gateway.executors import PAGES
+from gateway.index.browse import Browse
+from gateway.index.catalog import Projects
+from gateway.index.negotiation import encoding_for
+from gateway.index.releases import Releases, Sources
+from gateway.index.rendered import Rendered, RenderedPages, Sourced
+from gateway.index.view import install_lines
+from gateway.model import PageRequest
+from gateway.storage.base import StoredObject
+
+_MADE_BYTES = 16 * 1024 * 1024
+_SENT_BYTES = 16 * 1024 * 1024
+_MAX_NEWEST = 4096
+
+
+class PeoplePages:
+    """A page is made with marks where the lines that install belong; those differ by the address (Host) of a request,
+    and are put in before it is compressed."""
+
+    def __init__(self, browse: Browse, releases: Releases) -> None:
+        self.headers = browse.headers
+        self._browse = browse
+        self._releases = releases
+        self._made = RenderedPages(_MADE_BYTES)
+        self._sent = RenderedPages(_SENT_BYTES)
+        self._newest: LRUCache[str, Sourced[StoredObject | None]] = LRUCache(_MAX_NEWEST)
+
+    async def root(self, request: PageRequest, projects: Aged[Projects]) -> Rendered:
+        """The projects that the request's query searches for."""
+        names, query = projects.value.folders, request.query
+        made = await self._made.get(
+            ("root", query), None, [projects.value], None, lambda: self._browse.projects([*names], query)
+        )
+        return await self._addressed(made, ("root", query), "<project>", request)
+
+    async def project(self, request: PageRequest, sources: Sources) -> Rendered:
+        """A project's page, with the README of its newest wheel."""
+        name, made_of = sources.name, tuple(source.value for source in sources.all)
+        version = self._releases.version(sources, "")  # now: facts come in while the README is read
+        newest = self._newest.get(name)
+        if newest is None or not newest.stands(made_of, version):
+            found = await PAGES.run(self._releases.newest_wheel, sources)
+            newest = self._newest[name] = Sourced(found, made_of, version)
+        about = await self._browse.about(name, newest.value)
+        made = await self._made.get(
+            ("project", name),
+            None,
+            made_of,
+            (version, about),
+            lambda: self._browse.project(self._releases.project(sources, "", ""), about),
+        )
+        return await self._addressed(made, ("project", name), name, request)
+
+    async def _addressed(self, made: Rendered, slot: tuple[str, str], name: str, request: PageRequest) -> Rendered:
+        lines = install_lines(request.base_url, name)
+        return await self._sent.get(
+            (slot, request.base_url),
+            encoding_for(request.accept_encoding),
+            (made,),
+            None,
+            lambda: self._browse.with_lines(made.body, lines),
+        )
