@@ -143,7 +143,8 @@ async def test_it_is_given_up_while_there_are_many_clients(
     assert (await get(gateway, "/simple/app/", JSON)).status == 200
     await settled(gateway)  # though nothing has been answered
     go_on.set()
-    assert not any(request.method == "GET" and request.key for request in faulty.requests)
+    # What the page of app tells of its files is found out in any case.
+    assert not any(request.method == "GET" and request.key.startswith(("lib/", "deep/")) for request in faulty.requests)
     assert gateway._prefetch.clients == 0
 
 
