@@ -1,5 +1,6 @@
 """Hashes and Requires-Python in pages: where they come from, in which order, and never a wrong one."""
 
+import asyncio
 import base64
 import hashlib
 import io
@@ -39,8 +40,17 @@ async def test_a_hash_is_computed_behind_the_page(
 ) -> None:
     faulty.objects = {f"proj/{NAME}": CONTENT, "proj/proj-0.9.tar.gz": b"sdist", "proj/notes.txt": b"x"}
     gateway = await start_gateway(faulty_settings)
+    go_on = asyncio.Event()
+
+    async def held(answer: faults.Answer) -> None:
+        if answer.request.key.startswith("proj/proj"):
+            await go_on.wait()
+        await faults.healthy(answer)
+
+    faulty.then(held, times=20)
     first = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
     assert [file["hashes"] for file in json.loads(first.body)["files"]] == [{}, {}, {}]
+    go_on.set()
     found = await files(gateway)
     assert found[NAME]["hashes"] == {"sha256": SHA}
     assert found["proj-0.9.tar.gz"]["hashes"] == {"sha256": hashlib.sha256(b"sdist").hexdigest()}
