@@ -14,6 +14,17 @@ test check: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal
 
+# What stands on aiohttp, against the lowest version that pyproject.toml allows; `make test` has the newest.
+LOWEST := $(shell sed -n 's/^ *"aiohttp>=\([0-9.]*\),.*/\1/p' pyproject.toml)
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/pytest -n 2 --dist worksteal tests/edge tests/test_handler.py
+
+.venv-lowest/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -e . aiohttp==$(LOWEST) hypothesis pytest pytest-aiohttp pytest-xdist
+	touch $@
+
 bench: .venv/installed
 	$(BIN)/python -m tests.bench
 
@@ -28,4 +39,4 @@ fuzz: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -75,7 +75,7 @@ async def test_bad_http_is_a_4xx_or_a_closed_connection(
     answer = await exchange(port_of(gateway), request_bytes)
     assert answer == b"" or re.match(rb"HTTP/\d\.\d 4", answer)
     assert b"Traceback" not in answer
-    assert faulty.requests == []
+    assert [one for one in faulty.requests if "list-type" not in one.target] == []  # listings come by themselves
     assert "Traceback" not in caplog.text
     await settled(gateway)
 
@@ -95,7 +95,7 @@ async def test_oversized_heads_are_refused(gateway: Gateway, faulty: FaultyBucke
     answer = await exchange(port_of(gateway), head + b"\r\n")
     assert answer.startswith(b"HTTP/1.0 %d " % status)
     assert b"request id: " in answer
-    assert faulty.requests == []
+    assert [one for one in faulty.requests if "list-type" not in one.target] == []  # listings come by themselves
     await settled(gateway)
 
 
@@ -166,7 +166,7 @@ async def test_a_refused_upload_is_answered_though_it_goes_on(gateway: Gateway, 
     head = b"PUT /k HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3000000\r\n\r\n"
     answer = await exchange(port_of(gateway), head + bytes(3_000_000))
     assert answer.startswith(b"HTTP/1.1 405")
-    assert faulty.requests == []
+    assert [one for one in faulty.requests if "list-type" not in one.target] == []  # listings come by themselves
     await settled(gateway)
 
 
