@@ -117,6 +117,7 @@ async def test_what_is_no_tls_is_refused_without_a_word_in_the_log(
     start_gateway: StartGateway, certificate: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = await start_gateway(certificate)
+    caplog.clear()
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
     writer.write(HEALTH)
     with contextlib.suppress(ConnectionError):
