@@ -20,6 +20,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.handler import AdminRoute, Handler, OpsRoute
 from gateway.index.browse import Browse
 from gateway.index.catalog import Catalog
+from gateway.index.downloads import DownloadLimits
 from gateway.index.factfinder import FactFinder
 from gateway.index.facts import FactBook
 from gateway.index.factstore import DiskFacts, FactStore, SharedFacts
@@ -111,7 +112,8 @@ class Gateway:
         self.fallback = self._build_fallback()
         self._fetched: FetchedFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
-            self._fetched = FetchedFiles(self.storage, self.fallback, root)
+            limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.spool_bytes)
+            self._fetched = FetchedFiles(self.storage, self.fallback, root, limits)
         self._index = Index(
             self.storage,
             self._build_site(root, wheels),

@@ -206,6 +206,12 @@ class FallbackSettings(Section):
     always_show_upstream: bool = Field(
         False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
     )
+    max_file_bytes: int = Field(4 * 1024**3, ge=1, description="Largest file that is fetched from there")
+    spool_bytes: int = Field(
+        8 * 1024**3,
+        ge=1,
+        description="Most that such files take of the temporary directory at once, per worker",
+    )
     allow_hosts: Hosts = Field(
         [], description="Hosts with internal addresses that its links may lead to, as host or host:port; its own may"
     )

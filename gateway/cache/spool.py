@@ -53,10 +53,10 @@ class Spool(Passage):
         self._writing: asyncio.Task[None] | None = None
 
     @classmethod
-    def temporary(cls) -> "Spool":
+    def temporary(cls, on_write: Callable[[bytes], object] = lambda chunk: None) -> "Spool":
         """In a file that no other process sees. Raises OSError where there is no room for temporary files."""
         with tempfile.TemporaryFile(buffering=0) as file:
-            return cls(OpenFile(os.dup(file.fileno())))
+            return cls(OpenFile(os.dup(file.fileno())), on_write)
 
     @property
     def joinable(self) -> bool:
@@ -75,11 +75,16 @@ class Spool(Passage):
             self._writing = asyncio.get_running_loop().create_task(self._write_pending())
             self._writing.add_done_callback(seen)  # the next who writes is told; there may be none
         if self._pending_bytes > _MAX_PENDING_BYTES or self._writing.done():
-            await self._written()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Waits until all that was given is written. Raises SpoolError."""
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
 
     async def finish(self) -> None:
         """All of it has been given, and is good. Raises SpoolError."""
-        await self._written()
+        await self.flush()
         self._finished = True
         self._tell()
 
@@ -103,18 +108,14 @@ class Spool(Passage):
         self._file = None
         self._pending.clear()
 
-    async def _written(self) -> None:
-        """Waits until nothing is pending."""
-        if self._writing is not None:
-            await asyncio.shield(self._writing)
-
     async def _write_pending(self) -> None:
         while self._pending and self._file is not None:
             chunks, self._pending, self._pending_bytes = self._pending, [], 0
             try:
                 await DISK.run(self._write, self._file, chunks, self._size)
             except OSError as error:
-                raise SpoolError(f"a file can't be written: {error.strerror}", code="FileSystem") from error
+                cause = error.with_traceback(None)  # whose frames would keep the file open
+                raise SpoolError(f"a file can't be written: {error.strerror}", code="FileSystem") from cause
             self._size += sum(map(len, chunks))
             self._tell()
         self._writing = None

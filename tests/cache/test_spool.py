@@ -1,12 +1,15 @@
 """Bytes that come once and are read by many."""
 
 import asyncio
+import gc
+import os
 
 import pytest
 
-from gateway.cache.openfile import read_parts
-from gateway.cache.spool import Spool
+from gateway.cache.openfile import OpenFile, read_parts
+from gateway.cache.spool import Spool, SpoolError
 from gateway.errors import UpstreamError
+from tests.support.eventually import eventually
 
 
 async def all_of(spool: Spool) -> bytes:
@@ -42,3 +45,18 @@ async def test_nothing_is_something_too() -> None:
     reader = asyncio.ensure_future(all_of(spool))
     await spool.finish()
     assert await reader == b""
+
+
+async def test_a_disk_that_is_full_is_an_error_and_the_file_is_closed_all_the_same() -> None:
+    gc.disable()
+    try:
+        descriptor = os.open("/dev/full", os.O_RDWR)
+        spool = Spool(OpenFile(descriptor))
+        await spool.write(b"abc")
+        with pytest.raises(SpoolError, match="No space left") as full:
+            await spool.finish()
+        spool.fail(full.value)
+        spool.close()
+        await eventually(lambda: not os.path.exists(f"/proc/self/fd/{descriptor}"))
+    finally:
+        gc.enable()

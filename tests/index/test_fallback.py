@@ -10,8 +10,10 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.errors import ConfigError
+from gateway.index.downloads import DownloadStats
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import JSON, PublicIndex
@@ -327,6 +329,33 @@ async def test_a_file_that_is_kept_keeps_the_time_that_the_other_index_tells(
     assert asked == ["HEAD"]
 
 
+@pytest.mark.parametrize("after", ["head", "request"])
+async def test_a_fetch_ends_with_the_last_client_that_wants_it(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket, after: str
+) -> None:
+    public.hold = asyncio.Event()
+    public.hold_head = after == "request"
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    fetched = gateway._fetched
+    assert fetched is not None
+    clients = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*gateway.url.removeprefix("http://").split(":"))
+        clients.append(writer)
+        writer.write(f"GET /public-lib/{NAME} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await eventually(lambda: fetched.stats().claims == len(clients))
+        if after == "head":
+            await reader.readuntil(b"\r\n\r\n")
+    await eventually(lambda: public.sending == 1)
+    clients[0].close()
+    await eventually(lambda: fetched.stats().claims == 1)
+    assert public.sending == 1
+    clients[1].close()
+    await eventually(lambda: fetched.stats() == DownloadStats(0, 0, 0, 0))
+    await eventually(lambda: public.sending == 0)
+    assert f"public-lib/{NAME}" not in faulty.objects
+
+
 async def test_pages_are_remembered_asked_for_again_and_outlive_the_index(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:
@@ -474,11 +503,13 @@ async def test_another_index_leads_to_no_internal_address(
     assert internal.asked("/files/") == 1
 
 
-async def test_it_needs_listings(start_gateway: StartGateway, settings: dict[str, str]) -> None:
+async def test_its_settings_fit_together(start_gateway: StartGateway, settings: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match="which projects are yours is read from listings"):
         await start_gateway(settings | {"fallback.mode": "cache", "index.mode": "static"})
     with pytest.raises(ConfigError, match="always_show_upstream"):
         await start_gateway(settings | {"fallback.always_show_upstream": "true"})
+    with pytest.raises(ConfigError, match="the largest file must fit"):
+        await start_gateway(settings | {"fallback.max_file_bytes": "2", "fallback.spool_bytes": "1"})
 
 
 @pytest.mark.parametrize("layout", ["project", "flat"])

@@ -29,14 +29,17 @@ class PublicIndex:
         self.algorithm: str | None = "sha256"
         self.corrupt: set[str] = set()
         self.down = False
-        self.hold: asyncio.Event | None = None
+        self.hold: asyncio.Event | None = None  # files wait for it half-way, or before they begin
+        self.hold_head = False
+        self.sending = 0
         self.requests: list[tuple[str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["PublicIndex"]:
-        runner = web.ServerRunner(web.Server(self._serve), handle_signals=False, shutdown_timeout=0.1)
+        server = web.Server(self._serve, handler_cancellation=True)
+        runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -118,11 +121,17 @@ class PublicIndex:
             return web.Response(status=404)
         content = bytes(len(found[name])) if name in self.corrupt else found[name]
         response = web.StreamResponse(headers={"Content-Length": str(len(content)), "ETag": '"x"'})
-        await response.prepare(request)
-        if request.method == "HEAD":
-            return response
-        await response.write(content[: len(content) // 2])
-        if self.hold is not None:
-            await self.hold.wait()
-        await response.write(content[len(content) // 2 :])
+        self.sending += 1
+        try:
+            if self.hold is not None and self.hold_head:
+                await self.hold.wait()
+            await response.prepare(request)
+            if request.method == "HEAD":
+                return response
+            await response.write(content[: len(content) // 2])
+            if self.hold is not None:
+                await self.hold.wait()
+            await response.write(content[len(content) // 2 :])
+        finally:
+            self.sending -= 1
         return response
