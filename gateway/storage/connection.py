@@ -45,7 +45,6 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def exchange(self, method: str, head: bytes, body: bytes = b"") -> Answer:
         """Sends a request and waits for the head of its answer. Raises UpstreamError, UpstreamTimeoutError."""
         self._answer = answer = Answer(method)
-        self._buffer, self._kept_up = _less, 0  # another reader
         if self._transport is not None:
             self._transport.write(head)
         sent = await self._send(body) if body else True

@@ -7,7 +7,6 @@ import pytest
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.storage.connection import UpstreamConnection
-from tests.support.eventually import eventually
 
 HEAD = b"PUT /k HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 Start = Callable[..., Awaitable[tuple["Server", UpstreamConnection]]]
@@ -88,21 +87,3 @@ async def test_one_that_is_closed_can_t_be_used(start: Start) -> None:
     connection.close()
     with pytest.raises(UpstreamError):
         await connection.exchange("GET", b"GET / HTTP/1.1\r\n\r\n")
-
-
-async def test_how_much_is_read_at_a_time_is_found_out_for_each_answer(start: Start) -> None:
-    length = 6_000_000
-    _, connection = await start(0, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length + bytes(length))
-    request = b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"
-    first = len(connection.get_buffer(-1))
-    await connection.exchange("GET", request)
-    connection._waiter = asyncio.get_running_loop().create_future()  # a reader that waits whenever something comes
-    await eventually(lambda: connection._answer.complete)
-    assert len(connection.get_buffer(-1)) > first
-    connection._waiter = None
-    while await connection.read():
-        pass
-    following = asyncio.ensure_future(connection.exchange("GET", request))
-    await asyncio.sleep(0)
-    assert len(connection.get_buffer(-1)) == first
-    following.cancel()
