@@ -21,6 +21,7 @@ from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.stored import format_of, unavailable
 from gateway.index.whole import WholeCatalog
 from gateway.model import Page, PageRequest, Redirect
+from gateway.storage.cachestatus import hit
 
 _SIMPLE = "simple"
 
@@ -172,12 +173,12 @@ class Site:
         }
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
-        fresh_for = self._refresh - max(source.age for source in sources)
-        if any(source.stale for source in sources):
+        age = max(source.age for source in sources)
+        fresh_for = self._refresh - age
+        stale = any(source.stale for source in sources)
+        if age >= 1 or stale:  # younger ones may have been listed for this request
+            headers["Cache-Status"] = hit(fresh_for, stale=stale)
+        if stale:
             fresh_for = 0.0
-            headers |= {
-                "Warning": '110 - "Response is Stale"',
-                "Age": str(int(max(source.age for source in sources))),
-                "Cache-Control": REVALIDATE,
-            }
+            headers |= {"Age": str(int(age)), "Cache-Control": REVALIDATE}
         return conditional(page.body, page.etag, headers, request.wanted, fresh_for)

@@ -15,6 +15,7 @@ from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.executors import DISK, ROOM
 from gateway.model import ObjectRequest, Stream
+from gateway.storage import cachestatus, freshness
 from gateway.storage.conditions import seconds
 from gateway.storage.fill import Claim, Fill, Head, Opened
 from gateway.storage.fills import Fills, FillStats
@@ -53,8 +54,8 @@ class CachedReader:
             self._fills.forget(key)
         elif (fill := self._fills.flowing(key)) is not None:
             with fill.claim() as claim:
-                stream = self._shared(request, claim, cache="shared")
-            return stream or await self._read_through(request)
+                stream = self._shared(request, claim, cachestatus.COLLAPSED, cache="shared")
+            return stream or await self._beside(request)
         found = self.memory.get(key)
         if found is None:
             if (absent := self.memory.missing(key)) is not None:
@@ -63,15 +64,15 @@ class CachedReader:
                 found = await self._finding.once(key, lambda: self._find(key))
         if found is None:
             if not _may_fill(request):
-                return await self._read_through(request)
+                return await self._beside(request)
             return await self._fetched(request, None)
-        age, ttl = self.memory.age(found), self._ttl(key)
+        age, ttl = self.memory.age(found), self._ttl(key, found)
         if age < ttl:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
             if not self._fills.asking(key):
                 self._run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
-            return await self._answered(request, found, age=age, cached=True)
+            return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         try:
             return await self._fetched(request, found)
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
@@ -79,7 +80,7 @@ class CachedReader:
             if since >= ttl + self._settings.stale_seconds:
                 raise
             log.warning("serving %r as it was %d s ago: %s", key, since, error)
-            return await self._answered(request, found, stale=True, age=since, cached=True)
+            return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
 
     def forget(self, key: str) -> None:
         """It is written or removed."""
@@ -108,8 +109,15 @@ class CachedReader:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _ttl(self, key: str) -> float:
-        return self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
+    def _ttl(self, key: str, found: CachedObject) -> float:
+        """As the settings say, or shorter as the object itself does."""
+        ttl = self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
+        return min(ttl, freshness.lifetime(found.headers)) if "Cache-Control" in found.headers else ttl
+
+    async def _beside(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
+        """From the storage, past the cache."""
+        stream = await self._read_through(request, known)
+        return _told(stream, cachestatus.BYPASSED if request.bypass else cachestatus.MISS)
 
     async def _read_through(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
         """`known` is what was there when the storage was asked last."""
@@ -134,16 +142,21 @@ class CachedReader:
         age: float = 0,
         fresh_for: float = 0,
         cached: bool = False,
+        status: str = "",
     ) -> Stream:
-        """From memory or disk; anew, if the disk has lost it. Not `cached` is what the storage was asked for now."""
+        """From memory or disk; anew, if the disk has lost it. Not `cached` is what the storage was asked for now, with
+        the `status` of that."""
         cache, source = "memory" if cached else "", None
         if found.body is None and request.method != "HEAD":
             entry = await self._on_disk(request.key)
             if entry is None or entry.facts.etag != found.etag:
                 self.memory.forget(request.key)
-                return await self._read_through(request, found)
+                return await self._beside(request, found)
             cache, source = "disk" if cached else "", InFile(entry.file)
-        return answer(request, found, source, stale=stale, age=age, fresh_for=fresh_for, cache=cache)
+        status = cachestatus.hit(fresh_for, stale=stale) if cached else status
+        return answer(
+            request, found, source, cache_status=status, stale=stale, age=age, fresh_for=fresh_for, cache=cache
+        )
 
     async def _on_disk(self, key: str) -> DiskEntry | None:
         assert self._disk is not None
@@ -168,26 +181,28 @@ class CachedReader:
         return found
 
     async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
+        status = cachestatus.MISS if known is None else cachestatus.REVALIDATED
+        status = cachestatus.BYPASSED if request.bypass else status
         with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
             head, stream = await claim.head(), None
             if isinstance(head, Opened):
-                if request.method == "GET" and not request.headers:
-                    stream = claim.take()
-                stream = stream or self._shared(request, claim)
+                if request.method == "GET" and not request.headers and (stream := claim.take()) is not None:
+                    stream = _told(stream, status)
+                stream = stream or self._shared(request, claim, status)
         if isinstance(head, Opened):
-            return stream or await self._read_through(request)
-        return await self._answered(request, head, fresh_for=self._ttl(request.key))
+            return stream or await self._beside(request)
+        return await self._answered(request, head, fresh_for=self._ttl(request.key, head), status=status)
 
     async def _revalidate(self, key: str, known: CachedObject) -> None:
         with self._fills.claim(key, lambda fill: self._ask(fill, known)) as claim:
             await claim.head()
 
-    def _shared(self, request: ObjectRequest, claim: Claim, *, cache: str = "") -> Stream | None:
+    def _shared(self, request: ObjectRequest, claim: Claim, status: str, *, cache: str = "") -> Stream | None:
         """The answer from a fill; None if the fill has not what is wanted."""
         if claim.fill.found is None:
             return None
         try:
-            return answer(request, claim.fill.found, claim, cache=cache)
+            return answer(request, claim.fill.found, claim, cache_status=status, cache=cache)
         except NotHereError:
             return None
 
@@ -203,11 +218,13 @@ class CachedReader:
             raise
         if stream.status == 304 and known is not None:
             stream.close()
-            return self._keep(fill, replace(known, checked=now, believed=True))
+            headers = freshness.updated(known.headers, stream.headers)
+            modified = seconds(headers.get("Last-Modified"))
+            return self._keep(fill, replace(known, headers=headers, modified=modified, checked=now, believed=True))
         etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else -1
-        if not etag.startswith('"') or size < 0:
-            self.memory.forget(key)
+        if not etag.startswith('"') or size < 0 or not freshness.may_be_kept(stream.headers):
+            self._drop(key, known)
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
@@ -223,9 +240,17 @@ class CachedReader:
         return found
 
     def _keep(self, fill: Fill, found: CachedObject) -> CachedObject:
-        if fill.current:
+        if not freshness.may_be_kept(found.headers):
+            self._drop(fill.key, found)
+        elif fill.current:
             self.memory.put(fill.key, found)
         return found
+
+    def _drop(self, key: str, known: CachedObject | None) -> None:
+        """The object may not be kept; `known` is what has been."""
+        self.memory.forget(key)
+        if known is not None:
+            self._remove(key)
 
     def _write(self, fill: Fill, found: CachedObject) -> None:
         """Keeps a small object on disk too, for when memory has forgotten it, or the process is another."""
@@ -259,6 +284,12 @@ class CachedReader:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.info("an object could not be looked for again: %s", error)
+
+
+def _told(stream: Stream, status: str) -> Stream:
+    """With Cache-Status; the headers may be shared with a fill."""
+    stream.headers = {**stream.headers, "Cache-Status": status}
+    return stream
 
 
 def _may_fill(request: ObjectRequest) -> bool:

@@ -6,14 +6,15 @@ from typing import Protocol
 from gateway.cache.memory import CachedObject
 from gateway.cache.openfile import OpenFile, read_parts
 from gateway.model import FilePart, ObjectRequest, Stream, nothing_to_close
+from gateway.storage import freshness
 from gateway.storage.conditions import not_modified, requested_part
 
 # Sent along with the head, at once.
 _CONTENT_BYTES = 64 * 1024
 # 1 MB in pieces of 256 KB takes some 240 µs, of 64 KB 350, of 1 MB 210; a client that is slow may hold a copy of one.
 _PIECE_BYTES = 256 * 1024
-# RFC 9110, 15.4.5: what a 304 repeats.
-_OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary"})
+# RFC 9110, 15.4.5: what a 304 repeats; and what is said of this answer only.
+_OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary", "Age", "Cache-Status"})
 
 Parts = AsyncIterator[bytes | FilePart]
 
@@ -44,21 +45,24 @@ def answer(
     found: CachedObject,
     source: Source | None,
     *,
+    cache_status: str,
     stale: bool = False,
     age: float = 0.0,
     fresh_for: float = 0.0,
     cache: str = "",
 ) -> Stream:
-    """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds; `cache` is as a Stream's.
+    """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds; `cache_status`
+    is what the cache has done, for the client, and `cache` as a Stream's.
 
     Raises PreconditionFailedError, RangeNotSatisfiableError; and what `source` raises.
     """
-    headers = found.headers | ({"Age": str(int(age))} if age >= 1 else {})
+    headers = found.headers | {"Cache-Status": cache_status}
+    if age >= 1:
+        headers["Age"] = str(freshness.age(found.headers) + int(age))
     if stale:
-        headers |= {"Warning": '110 - "Response is Stale"', "Cache-Control": "no-cache"}
+        headers["Cache-Control"] = "no-cache"
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
-        kept = _OF_304 | {"Age", "Warning"}
-        repeated = {name: value for name, value in headers.items() if name in kept}
+        repeated = {name: value for name, value in headers.items() if name in _OF_304}
         return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for, cache=cache)
     part = requested_part(request.headers, etag=found.etag, modified=found.modified, size=found.size)
     start, stop = (part.start, part.stop) if part is not None else (0, found.size)

@@ -370,7 +370,7 @@ async def test_pages_are_remembered_asked_for_again_and_outlive_the_index(
     gateway.refresh()
     stale = await get(gateway, "/public-lib/", Accept=JSON)
     assert (stale.status, stale.body) == (200, first.body)
-    assert stale.headers["warning"].startswith("110")
+    assert stale.headers["cache-status"].endswith("; detail=stale")
     unknown = await get(gateway, "/other-lib/")
     assert unknown.status == 503
     assert b"index behind this gateway" in unknown.body

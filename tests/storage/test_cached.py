@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -38,10 +39,8 @@ async def test_what_is_known_is_not_asked_for_again(
     etag = etag_of(BODY)
     assert (first.status, first.body, first.headers["etag"]) == (200, BODY, etag)
     again = await get(gateway, "/page.html")
-    assert (again.body, again.headers | {"date": "", "x-request-id": ""}) == (
-        BODY,
-        first.headers | {"date": "", "x-request-id": ""},
-    )
+    of_this_answer = {"date": "", "x-request-id": "", "cache-status": ""}
+    assert (again.body, again.headers | of_this_answer) == (BODY, first.headers | of_this_answer)
     head = await get(gateway, "/page.html", "HEAD")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(BODY)))
     part = await get(gateway, "/page.html", Range="bytes=10-19")
@@ -163,11 +162,11 @@ async def test_known_pages_and_files_outlive_the_bucket(
         for _ in range(2):
             stale = await get(gateway, target)
             assert (stale.status, stale.body) == (200, body)
-            assert stale.headers["warning"].startswith("110")
+            assert stale.headers["cache-status"].endswith("; detail=stale")
             assert stale.headers["cache-control"] == "no-cache"
         assert (await get(gateway, "/p/unknown")).status in (502, 503)
         faulty.script.clear()
-        assert "warning" not in (await get(gateway, target)).headers
+        assert (await get(gateway, target)).headers["cache-status"] == "gateway; fwd=stale"
     short = await start_gateway(settings | {"cache.ttl_index": "0", "cache.stale_seconds": "0"})
     await get(short, "/page.html")
     faulty.then(error(500, "InternalError"), times=10)
@@ -195,3 +194,102 @@ async def test_what_has_no_strong_etag_is_not_kept(
         for _ in range(2):
             assert (await get(gateway, f"/odd{len(headers)}")).body in (b"abc", body)
         assert faulty.script == []
+
+
+def says(cache_control: str, **headers: str) -> faults.Behaviour:
+    """The answer of a bucket whose object says so."""
+    named = [("ETag", '"x"'), ("Cache-Control", cache_control), *headers.items()]
+    return faults.serving(b"content", named)
+
+
+@pytest.mark.parametrize("size", [7, 3_000_000])
+@pytest.mark.parametrize("directive", ["no-store", "private", "max-age=60, Private", 'private="set-cookie"'])
+async def test_what_may_not_be_kept_is_not(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    faulty: FaultyBucket,
+    tmp_path: Path,
+    directive: str,
+    size: int,
+) -> None:
+    gateway = await start_gateway(settings | {"cache.dir": str(tmp_path / "cache"), "parallel.connections": "1"})
+    body = bytes(size)
+    faulty.then(faults.serving(body, [("ETag", '"x"'), ("Cache-Control", directive)]), times=6)
+    for _ in range(2):
+        answer = await get(gateway, "/page.html")
+        assert (answer.status, answer.body, answer.headers["cache-control"]) == (200, body, directive)
+        assert answer.headers["cache-status"] == "gateway; fwd=miss"
+    both = await asyncio.gather(get(gateway, "/page.html"), get(gateway, "/page.html"))
+    assert [answer.body for answer in both] == [body, body]
+    assert len(asked(faulty)) == 4
+
+
+@pytest.mark.parametrize(
+    ("directive", "age", "asks"),
+    [
+        ("no-cache", None, True),
+        ("max-age=0", None, True),
+        ("max-age=600, s-maxage=0", None, True),
+        ("max-age=600", "600", True),
+        ("max-age=nonsense", None, True),
+        ("max-age=600", "5", False),
+        ("public, must-revalidate", None, False),
+        ("max-age=0, s-maxage=600", None, False),
+    ],
+)
+async def test_an_object_is_used_for_no_longer_than_it_says(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    faulty: FaultyBucket,
+    directive: str,
+    age: str | None,
+    asks: bool,
+) -> None:
+    gateway = await start_gateway(settings)
+    answer = says(directive, **({"Age": age} if age else {}))
+    faulty.then(answer, times=2)
+    assert (await get(gateway, "/page.html")).headers["cache-status"] == "gateway; fwd=miss"
+    again = await get(gateway, "/page.html")
+    assert again.headers["cache-status"].startswith("gateway; fwd=stale" if asks else "gateway; hit; ttl=29")
+    assert len(asked(faulty)) == (2 if asks else 1)
+    if asks:
+        assert faulty.requests[-1].headers["if-none-match"] == '"x"'
+    assert again.headers.get("age") == age
+
+
+async def test_a_304_brings_what_is_said_of_caching_up_to_date(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"cache.ttl_index": "0"})
+    later = b"Last-Modified: Fri, 24 May 2033 00:00:00 GMT"
+    unchanged = b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nAge: 7\r\nCache-Control: no-cache\r\n' + later + b"\r\n\r\n"
+    private = b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nCache-Control: private\r\n\r\n'
+    faulty.then(says("max-age=60", Age="3"), faults.raw(unchanged), faults.raw(private))
+    assert (await get(gateway, "/page.html")).headers["age"] == "3"
+    second = await get(gateway, "/page.html", If_Modified_Since="Fri, 24 May 2030 00:00:00 GMT")
+    assert (second.status, second.body) == (200, b"content"), "it has been modified since"
+    assert (second.headers["age"], second.headers["cache-control"]) == ("7", "no-cache")
+    third = await get(gateway, "/page.html")
+    assert (third.body, third.headers["cache-control"], third.headers.get("age")) == (b"content", "private", None)
+    assert "if-none-match" in faulty.requests[-1].headers
+    await get(gateway, "/page.html")
+    assert "if-none-match" not in faulty.requests[-1].headers, "nothing was kept"
+
+
+async def test_clients_are_told_what_the_cache_did(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"cache.allow_bypass": "true"})
+
+    async def told(target: str, method: str = "GET", **headers: str) -> str:
+        return (await get(gateway, target, method, **headers)).headers.get("cache-status", "")
+
+    assert await told("/page.html", "HEAD") == await told(f"/{WHEEL}", Range="bytes=0-1") == "gateway; fwd=miss"
+    assert await told("/page.html") == "gateway; fwd=miss"
+    assert (await told("/page.html")).startswith("gateway; hit; ttl=29")
+    assert (await told("/page.html", "HEAD")).startswith("gateway; hit; ttl=29")
+    assert (await told("/page.html", If_None_Match=etag_of(BODY))).startswith("gateway; hit; ttl=29")
+    assert await told("/page.html", Cache_Control="no-cache") == "gateway; fwd=request"
+    assert await told("/nope") == ""
+    without = await start_gateway(settings | {"cache.memory_bytes": "0"})
+    assert "cache-status" not in (await get(without, "/page.html")).headers

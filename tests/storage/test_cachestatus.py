@@ -1,0 +1,17 @@
+import pytest
+
+from gateway.storage.cachestatus import hit
+
+
+@pytest.mark.parametrize(
+    ("fresh_for", "stale", "told"),
+    [
+        (29.9, False, "gateway; hit; ttl=29"),
+        (0.0, False, "gateway; hit; ttl=0"),
+        (-0.1, False, "gateway; hit; ttl=-1"),
+        (-7.0, True, "gateway; hit; ttl=-7; detail=stale"),
+        (20.0, True, "gateway; hit; ttl=0; detail=stale"),
+    ],
+)
+def test_a_hit_tells_how_fresh_it_is(fresh_for: float, stale: bool, told: str) -> None:
+    assert hit(fresh_for, stale=stale) == told
