@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench fuzz clean
+.PHONY: run test check bench fuzz lock clean
 
 run: .venv/installed
 	$(BIN)/gateway demo
@@ -37,6 +37,14 @@ fuzz: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
+
+# What the image installs: after a change of dependencies, or to take newer ones.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock'
+lock: .venv/installed
+	$(LOCK) --extra workers --output-file deploy/image.lock pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(LOCK) --output-file deploy/build.lock -
 
 clean:
 	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,13 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from gateway import __version__
 from gateway.cli import parser
 from gateway.config import Settings
 from gateway.sources import load
@@ -70,17 +74,16 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             continue
         for source in sources:
             assert any(fnmatch.fnmatch(source, pattern) for pattern in allowed), f".dockerignore keeps {source} out"
-            destination = context / (source if target.endswith("./") else target)
+            destination = context / (Path(source).name if target == "./" else target)
             if (ROOT / source).is_dir():
                 shutil.copytree(ROOT / source, destination, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / source, destination)
     for line in instructions("RUN"):
-        command = line.replace("/opt/gateway", str(place / "gateway")).replace(
-            "python -m venv", f"{sys.executable} -m venv"
-        )
+        command = line.replace("python -m venv", f"{sys.executable} -m venv").replace("/opt/", f"{place}/")
         subprocess.run(command, shell=True, cwd=context, check=True, env={"PATH": os.environ["PATH"]})
     shutil.rmtree(context)  # the second stage has only the environment
+    shutil.rmtree(place / "build")
     yield place
     shutil.rmtree(place)
 
@@ -137,6 +140,47 @@ def test_the_image_s_environment_is_settings_and_listens_for_others() -> None:
     assert environment["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
+def test_the_image_s_base_is_fixed() -> None:
+    [(base)] = [line.removeprefix("PYTHON=") for line in instructions("ARG")]
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+@sha256:[0-9a-f]{64}", base)
+    assert [line.split(" AS ")[0] for line in instructions("FROM")] == ["${PYTHON}", "${PYTHON}"]
+
+
+def locked(name: str) -> dict[str, list[str]]:
+    """The hashes of each requirement, as `name==version`, in one of the image's locks."""
+    found: dict[str, list[str]] = {}
+    for line in (ROOT / "deploy" / name).read_text().replace("\\\n", " ").splitlines():
+        if line and not line.lstrip().startswith("#"):
+            requirement, *hashes = line.split(" --hash=")
+            found[requirement.partition(";")[0].strip()] = [text.strip() for text in hashes]
+    return found
+
+
+@pytest.mark.parametrize("lock", ["image.lock", "build.lock"])
+def test_the_locks_have_all_that_is_needed_with_its_hashes(lock: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = {
+        "image.lock": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["workers"],
+        "build.lock": project["build-system"]["requires"],
+    }[lock]
+    entries = locked(lock)
+    assert all(
+        re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for hashes in entries.values() for digest in hashes or ["none"]
+    )
+    versions = {name: version for name, _, version in (entry.partition("==") for entry in entries)}
+    for text in needed:
+        requirement = Requirement(text)
+        version = versions.get(canonicalize_name(requirement.name))
+        assert version is not None, f"{requirement.name} is not in {lock}: make lock"
+        assert requirement.specifier.contains(version), f"{requirement} is not what {lock} has, {version}: make lock"
+
+
+def test_the_image_installs_nothing_but_what_is_locked() -> None:
+    for command in re.findall(r"pip install (.*?)(?: &&|$)", "\n".join(instructions("RUN")), re.MULTILINE):
+        assert "--require-hashes" in command or "--no-index --no-deps" in " ".join(command.split()), command
+        assert "--only-binary :all:" in command or "--no-build-isolation" in command, command
+
+
 def test_the_image_runs_as_no_root() -> None:
     assert instructions("USER") == ["10001:10001"]
     for path in ("deploy/kubernetes/service.yaml", "deploy/kubernetes/sidecar.yaml"):
@@ -156,13 +200,49 @@ def test_manifests_set_what_there_is_and_probe_what_answers(path: str) -> None:
         check = container[probe]
         if "exec" in check:
             assert settings.server.host == "127.0.0.1"
-            assert parser().parse_args(check["exec"]["command"][1:]).command == "health"
+            arguments = parser().parse_args(check["exec"]["command"][1:])
+            assert arguments.command == "health"
+            assert arguments.url in (None, f"http://127.0.0.1:{settings.ops.port}/ready")
+            assert (arguments.url is None) == (probe != "readinessProbe")
         else:
             assert settings.server.host == "0.0.0.0"
             assert check["httpGet"]["path"] == ("/ready" if probe == "readinessProbe" else "/health")
-            assert {"name": "http", "containerPort": settings.server.port} in container["ports"]
+            assert check["httpGet"]["port"] == "ops"
+            assert container["ports"] == [
+                {"name": "http", "containerPort": settings.server.port},
+                {"name": "ops", "containerPort": settings.ops.port},
+            ]
     waited = int(container.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", [0, 0])[1])
     assert pod["terminationGracePeriodSeconds"] > waited + settings.server.shutdown_grace
+
+
+@pytest.mark.parametrize("path", ["deploy/kubernetes/service.yaml", "deploy/kubernetes/sidecar.yaml"])
+def test_pods_have_no_token_of_the_cluster_and_say_which_image(path: str) -> None:
+    pod, container = gateway_container(path)
+    assert pod["automountServiceAccountToken"] is False
+    assert container["image"] == f"registry.example.com/gateway:{__version__}"
+    assert container["resources"]["limits"]["memory"]
+    [mount] = container["volumeMounts"]
+    [volume] = pod["volumes"]
+    assert (mount["name"], mount["mountPath"]) == (volume["name"], "/tmp")
+    assert volume["emptyDir"]["sizeLimit"]
+    for account in documents(path):
+        assert account["kind"] != "ServiceAccount" or account["automountServiceAccountToken"] is False
+
+
+def test_the_network_policy_lets_clients_to_the_service_and_metrics_to_monitoring() -> None:
+    by_kind = {document["kind"]: document for document in documents("deploy/kubernetes/service.yaml")}
+    template = by_kind["Deployment"]["spec"]["template"]
+    policy = by_kind["NetworkPolicy"]["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    clients, monitoring = policy["ingress"]
+    assert (clients["from"], [port["port"] for port in clients["ports"]]) == ([{"podSelector": {}}], ["http"])
+    assert [port["port"] for port in monitoring["ports"]] == ["ops"]
+    assert all(rule.get("to") or rule["ports"] for rule in policy["egress"]), "not everything"
+    assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 443, 80}
+    [(ops)] = [port for port in containers(by_kind["Deployment"])[0]["ports"] if port["name"] == "ops"]
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(ops["containerPort"])
 
 
 def test_the_service_leads_to_the_deployment() -> None:
@@ -176,7 +256,14 @@ def test_the_service_leads_to_the_deployment() -> None:
 def test_compose_is_as_strict_and_patient() -> None:
     service = documents("deploy/compose.yaml")[0]["services"]["gateway"]
     settings = load(environ=image_environment() | service["environment"], cwd=Path("/"))
+    assert settings.ops.port is not None
     assert service["read_only"]
+    assert service["image"] == f"gateway:{__version__}"
+    assert mebibytes(service["mem_limit"]) <= 512
+    assert 64 <= service["pids_limit"] <= 1024
+    [tmpfs] = service["tmpfs"]
+    [size] = re.findall(r"^/tmp:.*\bsize=(\w+)", tmpfs)
+    assert mebibytes(size) < mebibytes(service["mem_limit"])
     assert service["cap_drop"] == ["ALL"]
     assert int(service["stop_grace_period"].rstrip("s")) > settings.server.shutdown_grace
     assert service["ports"] == [f"127.0.0.1:8080:{settings.server.port}"]
@@ -190,3 +277,22 @@ def test_the_unit_runs_the_command_and_waits_for_its_grace() -> None:
     assert int(patience) > Settings().server.shutdown_grace
     for line in ("DynamicUser=yes", "ProtectSystem=strict", "NoNewPrivileges=yes", "CapabilityBoundingSet="):
         assert line in unit.splitlines()
+    [memory] = re.findall(r"^MemoryMax=(\w+)$", unit, re.MULTILINE)
+    assert mebibytes(memory) <= 1024
+    assert re.search(r"^TasksMax=\d+$", unit, re.MULTILINE)
+    assert "ExecReload=/bin/kill -HUP $MAINPID" in unit.splitlines()
+
+
+def mebibytes(text: str) -> int:
+    """As compose and systemd write them: 64m, 1G."""
+    number, unit = re.fullmatch(r"(\d+)([mMgG])", text).groups()  # type: ignore[union-attr]
+    return int(number) * (1024 if unit in "gG" else 1)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    unit = (ROOT / "deploy" / "systemd" / "gateway.service").read_text()
+    installed = tmp_path / "gateway.service"
+    installed.write_text(unit.replace("/opt/gateway/bin/gateway", sys.executable))
+    found = subprocess.run(["systemd-analyze", "verify", "--man=no", installed], capture_output=True, text=True)
+    assert "gateway.service" not in found.stderr
