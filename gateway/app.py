@@ -5,10 +5,12 @@ import json
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from gateway.access.caller import CallerAddress
 from gateway.cache.disk import MAX_SHARE, DiskCache
 from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
 from gateway.config import Settings, StorageSettings
 from gateway.edge.address import PublicAddress
 from gateway.edge.admission import Admission
@@ -46,13 +48,19 @@ from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage.addresses import AddressPolicy
 from gateway.storage.base import Storage
 from gateway.storage.build import client_for
+from gateway.storage.circuits import Circuits
 from gateway.storage.file import FileStorage
 from gateway.storage.s3 import S3Storage
 
 log = logging.getLogger("gateway")
 
 
-def build_storage(settings: Settings, on_fault: Callable[[str], None] = lambda code: None) -> Storage:
+def build_storage(
+    settings: Settings,
+    on_fault: Callable[[str], None] = lambda code: None,
+    circuits: Circuits | None = None,
+    patience: Patience | None = None,
+) -> Storage:
     """The storage that the settings name, not started. Raises ConfigError for a backend that can't be loaded."""
     storage = settings.storage
     backend = storage.resolved_backend
@@ -66,6 +74,8 @@ def build_storage(settings: Settings, on_fault: Callable[[str], None] = lambda c
             cache=settings.cache,
             parallel=settings.parallel,
             on_fault=on_fault,
+            circuits=circuits,
+            patience=patience,
         )
     module, _, name = backend.partition(":")
     try:
@@ -99,8 +109,10 @@ class Gateway:
         self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
         for output in (STDOUT, STDERR):
             output.on_drop(self.metrics.log_lines_dropped)
-        self.storage = build_storage(settings, self.metrics.upstream_fault)
-        self.readiness = Readiness(self.storage, settings.ops.ready_seconds)
+        self.patience = Patience()
+        self._circuits = {name: Circuits(partial(self.metrics.circuits_open, name)) for name in ("storage", "index")}
+        self.storage = build_storage(settings, self.metrics.upstream_fault, self._circuits["storage"], self.patience)
+        self.readiness = Readiness(self.storage, settings.ops.ready_seconds, self._down)
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         memory = MemoryLimit(settings.index.memory_bytes)
@@ -164,6 +176,7 @@ class Gateway:
         if self._ops is not None:
             await self._ops.drain(0)
         for part in (
+            self.readiness,
             self._prefetch,
             self._fetched,
             self._renderer,
@@ -220,6 +233,7 @@ class Gateway:
             index_document=settings.rewrite.index_document,
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
+            patience=self.patience,
         )
 
     def _build_fact_stores(self, root: str) -> list[FactStore]:
@@ -239,7 +253,7 @@ class Gateway:
             return None
         base_url = settings.fallback.base_url
         remote = RemoteIndex(
-            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts)),
+            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self._circuits["index"]),
             base_url,
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
@@ -275,6 +289,9 @@ class Gateway:
             max_age=self.settings.fallback.max_age,
             refresh=self.settings.index.refresh,
         )
+
+    def _down(self) -> dict[str, str]:
+        return {host: state for circuits in self._circuits.values() for host, state in circuits.down().items()}
 
     def refresh(self) -> None:
         """Makes the next pages from new listings, and asks for what is cached again."""

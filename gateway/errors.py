@@ -116,6 +116,10 @@ class UpstreamBusyError(GatewayError):
     default_headers = MappingProxyType({"Retry-After": "2"})
 
 
+class UpstreamUnavailableError(UpstreamBusyError):
+    """Nothing was sent: the server is known to be down, or all connections to it are in use. Not to be retried now."""
+
+
 class UpstreamTimeoutError(GatewayError):
     """The bucket did not answer in time."""
 

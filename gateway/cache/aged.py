@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from cachetools import LRUCache
 
 from gateway.cache.flight import Flight
+from gateway.cache.patience import Patience
 from gateway.errors import GatewayError, NotFoundError
 
 K = TypeVar("K", bound=Hashable)
@@ -44,11 +45,13 @@ class AgedCache(Generic[K, T]):
         fresh_seconds: float | Callable[[T], float],
         stale_seconds: float,
         max_entries: int,
+        patience: Patience | None = None,
         getsizeof: Callable[[T], int] = lambda value: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A value is used for `fresh_seconds`, which may depend on it, and for `stale_seconds` more where no newer one
-        can be had. `max_entries` are of the size that `getsizeof` says."""
+        can be had soon, which is for `patience` to say. `max_entries` are of the size that `getsizeof` says."""
+        self._patience = patience or Patience()
         self._fetch = fetch
         self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
         self._stale_seconds = stale_seconds
@@ -57,7 +60,7 @@ class AgedCache(Generic[K, T]):
         self._fetching = Flight[T]()
         self._fresh_from = float("-inf")
 
-    async def get(self, key: K) -> Aged[T]:
+    async def get(self, key: K, *, may_be_stale: bool = True) -> Aged[T]:
         """Raises what `fetch` raises, unless an older value may stand in for what it could not bring.
 
         A NotFoundError is an answer: what was there is gone.
@@ -66,13 +69,15 @@ class AgedCache(Generic[K, T]):
         entry = self._entries.get(key)
         if (found := self.peek(key)) is not None and found.age < self._fresh_seconds(found.value):
             return found
+        fetch = self._begin(key)
+        too_old = entry is None or now - entry[1] >= self._fresh_seconds(entry[0]) + self._stale_seconds
+        if entry is None or too_old or not may_be_stale:
+            return Aged(await asyncio.shield(fetch), 0.0)
         try:
-            return Aged(await asyncio.shield(self._begin(key)), 0.0)
+            return Aged(await self._patience.fresh(fetch), 0.0)
         except NotFoundError:
             raise
         except GatewayError as error:
-            if entry is None or now - entry[1] >= self._fresh_seconds(entry[0]) + self._stale_seconds:
-                raise
             log.warning("serving what was known %d s ago: %s", now - entry[1], error)
             return Aged(entry[0], now - entry[1], stale=True)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.cache.aged import Aged, AgedCache
-from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError
+from gateway.cache.patience import Patience
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import Children, Storage, StoredObject
 
@@ -74,10 +75,12 @@ class Catalog:
         index_document: str,
         refresh: float,
         stale_seconds: float,
+        patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
-        `stale_seconds` more while the storage can't be reached."""
+        `stale_seconds` more while the storage can't be reached, for which clients have `patience`."""
+        patience = patience or Patience()
         self._storage = storage
         self._root = root
         self._index_document = index_document
@@ -91,6 +94,7 @@ class Catalog:
             fresh_seconds=lambda projects: refresh * max(1.0, len(projects.folders) / _FOLDERS_PER_REFRESH),
             stale_seconds=stale_seconds,
             max_entries=1,
+            patience=patience,
             clock=clock,
         )
         self._files: AgedCache[str, _Project] = AgedCache(
@@ -98,6 +102,7 @@ class Catalog:
             fresh_seconds=lambda project: refresh if project.whole else min(refresh, _ROOT_GRACE_SECONDS),
             stale_seconds=stale_seconds,
             max_entries=_MAX_LISTED_BYTES,
+            patience=patience,
             getsizeof=lambda project: project.weight,
             clock=clock,
         )
@@ -115,8 +120,9 @@ class Catalog:
         return Aged(found.value.files, found.age, found.stale)
 
     async def has_project(self, project: str) -> Aged[bool]:
-        """Whether there is a folder of a project, by its normalised name, be it empty. Raises as `projects`."""
-        found = await _if_permitted(self._files, project)
+        """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
+        stale. Raises as `projects`."""
+        found = await _if_permitted(self._files, project, may_be_stale=False)
         return Aged(bool(found.value.folders), found.age, found.stale)
 
     async def may_have_folder(self, name: str) -> bool:
@@ -160,9 +166,7 @@ class Catalog:
                 if root is None:
                     root, whole = await self._root_soon()
             else:
-                root = await self._projects.get("")
-                if root.stale:
-                    raise UpstreamBusyError("which folders there are can't be known now")
+                root = await self._projects.get("", may_be_stale=False)
         spelled = root.value.folders.get(project, ()) if root is not None else ()
         # The root's listing, if it is new, has the last word: a file system may take one spelling for another.
         folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})
@@ -213,9 +217,9 @@ class _DeniedError(UpstreamError):
     """What must not be listed, and never could be."""
 
 
-async def _if_permitted(cache: AgedCache[str, T], key: str) -> Aged[T]:
+async def _if_permitted(cache: AgedCache[str, T], key: str, *, may_be_stale: bool = True) -> Aged[T]:
     try:
-        return await cache.get(key)
+        return await cache.get(key, may_be_stale=may_be_stale)
     except _DeniedError as error:
         raise not_permitted(error) from error
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.config import FallbackSettings
-from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError
+from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index.catalog import BLANK, Catalog
 from gateway.index.names import is_project_name, normalize, parse
 from gateway.index.pages import File, Project
@@ -101,6 +101,9 @@ class Fallback:
                 what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
                 raise UpstreamError(f"fallback.mode: {what}", code=error.code) from error
             return False
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            what = f"which projects are ours can't be known now: {error.detail}"
+            raise UpstreamBusyError(what, code=error.code, upstream_status=error.upstream_status) from error
         if ours.stale:
             raise UpstreamBusyError("which projects are ours can't be known now")
         return ours.value

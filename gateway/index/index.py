@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gateway.edge.headers import as_html, is_package_file
-from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index import stored
 from gateway.index.fetched import FetchedFiles
 from gateway.index.freshness import IMMUTABLE, REVALIDATE, with_default
@@ -50,7 +50,7 @@ class Index:
                 key = await site.stored_key(request.key)
             except NotFoundError:
                 key = request.key  # no project, but a directory may have a page
-            except (UpstreamError, UpstreamTimeoutError) as error:
+            except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
                 key, unknown = request.key, error
             if key is not None:
                 # It may have gone since it was listed.

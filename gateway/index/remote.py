@@ -18,6 +18,7 @@ from gateway.errors import (
     UpstreamBusyError,
     UpstreamError,
     UpstreamTimeoutError,
+    UpstreamUnavailableError,
 )
 from gateway.executors import FOREIGN
 from gateway.index import weburl
@@ -109,9 +110,13 @@ class RemoteIndex:
         for attempt in range(1, _TRIES + 1):
             try:
                 return await self._follow(method, url, {"Accept-Encoding": "identity", **headers})
+            except UpstreamUnavailableError as error:
+                error.public = _PUBLIC
+                raise
             except (UpstreamBusyError, UpstreamError, UpstreamTimeoutError) as error:
                 error.public = _PUBLIC
-                if attempt == _TRIES or error.code in (_FINAL, REFUSED):
+                final = attempt == _TRIES or error.code in (_FINAL, REFUSED)
+                if final or not self._client.retries.take():
                     raise
             await asyncio.sleep(_PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311  spreads clients
         raise AssertionError("the last try returns or raises")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
+from gateway.cache.patience import Patience
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.catalog import Files, Projects, no_projects, not_permitted
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
@@ -38,23 +39,31 @@ class WholeCatalog:
     """
 
     def __init__(
-        self, storage: Storage, root: str, *, index_document: str, refresh: float, stale_seconds: float
+        self,
+        storage: Storage,
+        root: str,
+        *,
+        index_document: str,
+        refresh: float,
+        stale_seconds: float,
+        patience: Patience | None = None,
     ) -> None:
         """As Catalog (catalog.py)."""
+        self._patience = patience or Patience()
         self._storage = storage
         self._root = root
         self._index_document = index_document
         self._refresh = refresh
         self._stale_seconds = stale_seconds
         self._snapshot: _Snapshot | None = None
-        self._expired = False
+        self._fresh_from = float("-inf")
         self._failed: GatewayError | None = None
         self._loading = Flight[_Snapshot]()
         self._loop: asyncio.Task[None] | None = None
 
-    async def projects(self) -> Aged[Projects]:
+    async def projects(self, *, may_be_stale: bool = True) -> Aged[Projects]:
         """Raises what keeps the storage from being listed."""
-        snapshot = await self._current()
+        snapshot = await self._current(may_be_stale=may_be_stale)
         if snapshot.nothing is not None:
             raise NotFoundError(snapshot.nothing.detail, code=snapshot.nothing.code)
         return self._aged(snapshot, snapshot.projects)
@@ -69,7 +78,7 @@ class WholeCatalog:
 
     async def has_project(self, project: str) -> Aged[bool]:
         """Whether there is a file of a project, by its normalised name."""
-        projects = await self.projects()
+        projects = await self.projects(may_be_stale=False)
         return Aged(project in projects.value.folders, projects.age, projects.stale)
 
     async def may_have_folder(self, name: str) -> bool:
@@ -78,7 +87,7 @@ class WholeCatalog:
 
     def expire(self) -> None:
         """What is known must be listed again."""
-        self._expired = True
+        self._fresh_from = time.monotonic()
 
     async def close(self) -> None:
         """Ends the listing in the background."""
@@ -87,13 +96,15 @@ class WholeCatalog:
             await asyncio.gather(self._loop, return_exceptions=True)
 
     def _aged(self, snapshot: _Snapshot, value: T) -> Aged[T]:
-        return Aged(value, time.monotonic() - snapshot.taken, stale=self._failed is not None)
+        stale = self._failed is not None or snapshot.taken < self._fresh_from
+        return Aged(value, time.monotonic() - snapshot.taken, stale)
 
-    async def _current(self) -> _Snapshot:
+    async def _current(self, *, may_be_stale: bool = True) -> _Snapshot:
         snapshot = self._snapshot
-        if snapshot is None or self._expired:
+        if snapshot is None or snapshot.taken < self._fresh_from:
+            load = self._loading.once("", self._load)
             try:
-                snapshot = await self._loading.once("", self._load)
+                snapshot = await (self._patience.fresh(load) if snapshot is not None and may_be_stale else load)
             except GatewayError as error:
                 if snapshot is None:
                     raise not_permitted(error) from error
@@ -112,7 +123,6 @@ class WholeCatalog:
                 log.warning("the storage can't be listed; pages stay as they are: %s", error)
 
     async def _load(self) -> _Snapshot:
-        self._expired = False
         taken = time.monotonic()
         try:
             self._snapshot = snapshot = await self._list(taken)

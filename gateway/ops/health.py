@@ -1,14 +1,17 @@
-"""/health: the process answers. /ready: the storage does too."""
+"""/health: the process answers. /ready: it has reached its storage, and may be sent requests."""
 
 import asyncio
 import json
 import time
+from collections.abc import Callable, Mapping
 
 from gateway.errors import GatewayError
 from gateway.model import Page
 from gateway.storage.base import Storage
 
 _CHECK_TIMEOUT_SECONDS = 10.0
+# Kubernetes gives a probe one second, unless it is told otherwise.
+_ANSWER_SECONDS = 0.5
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
@@ -22,30 +25,70 @@ async def health() -> Page:
 
 
 class Readiness:
-    """Asks the storage, at most once in `reuse_seconds`; one question serves all who ask meanwhile."""
+    """Asks the storage, at most once in `reuse_seconds`; one question serves all who ask meanwhile.
 
-    def __init__(self, storage: Storage, reuse_seconds: float) -> None:
+    A gateway that has never reached its storage is not ready, nor is one that stops. One that has lost the storage is
+    degraded, and ready: it serves what it knows, while all replicas that are not ready would serve nothing.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        reuse_seconds: float,
+        down: Callable[[], Mapping[str, str]] = dict,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
+        """`down` tells the state of the circuit breakers that are not closed, by server. While the storage does not
+        answer, a gateway that has been ready does, after `answer_seconds`."""
         self._storage = storage
         self._reuse_seconds = reuse_seconds
-        self._lock = asyncio.Lock()
+        self._down = down
+        self._answer_seconds = answer_seconds
+        self._asking: asyncio.Task[None] | None = None
         self._page: Page | None = None
         self._asked = 0.0
+        self._was_ready = False
         self.draining = False
 
     async def ready(self) -> Page:
         if self.draining:
             return report(503, status="draining")
-        async with self._lock:
-            if self._page is None or time.monotonic() - self._asked >= self._reuse_seconds:
-                self._page = await self._ask()
-                self._asked = time.monotonic()
+        if self._asking is None and time.monotonic() - self._asked < self._reuse_seconds and self._page is not None:
             return self._page
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+        asking = self._asking
+        await asyncio.wait([asking], timeout=self._answer_seconds if self._was_ready else None)
+        if not asking.done():
+            return self._failed("the storage has not answered yet")
+        asking.result()
+        assert self._page is not None
+        return self._page
 
-    async def _ask(self) -> Page:
+    async def close(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
+
+    async def _ask(self) -> None:
         try:
             async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
-                return report(200, status="ready", **await self._storage.check())
+                found = await self._storage.check()
+            self._was_ready = True
+            self._page = self._report(200, "ready", **found)
         except TimeoutError:
-            return report(503, status="unavailable", reason=f"no answer within {_CHECK_TIMEOUT_SECONDS:g} s")
+            self._page = self._failed(f"no answer within {_CHECK_TIMEOUT_SECONDS:g} s")
         except GatewayError as error:
-            return report(503, status="unavailable", reason=error.detail or error.public)
+            self._page = self._failed(error.detail or error.public)
+        finally:
+            self._asked = time.monotonic()
+            self._asking = None
+
+    def _failed(self, reason: str) -> Page:
+        if self._was_ready:
+            return self._report(200, "degraded", reason=reason)
+        return self._report(503, "unavailable", reason=reason)
+
+    def _report(self, code: int, status: str, **fields: str) -> Page:
+        circuits = {f"circuit {server}": state for server, state in self._down().items()}
+        return report(code, status=status, **fields, **circuits)

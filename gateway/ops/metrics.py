@@ -81,6 +81,13 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=registry,
         )
+        self._circuits = Gauge(
+            "gateway_circuits_open",
+            "Servers that are known to be down: requests to them fail at once, but for a probe now and then",
+            ["upstream"],
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self._cached_counters = {cache: self._cached.labels(cache) for cache in ("memory", "disk", "shared")}
         self._request_counters: dict[tuple[str, str, int], Counter] = {}
         self._ttfb_histograms: dict[str, Histogram] = {}
@@ -107,6 +114,10 @@ class Metrics:
             if histogram is None:
                 histogram = self._ttfb_histograms[exchange.route] = self._ttfb.labels(exchange.route)
             histogram.observe(exchange.first_byte - exchange.started)
+
+    def circuits_open(self, upstream: str, count: int) -> None:
+        """Of `storage` or `index`, how many servers are known to be down."""
+        self._circuits.labels(upstream).set(count)
 
     def upstream_fault(self, code: str) -> None:
         self._upstream_errors.labels(code).inc()

@@ -15,6 +15,7 @@ from gateway.signing.credentials import CredentialSource
 from gateway.signing.scheme import Scheme, SigV2, SigV4
 from gateway.storage import cloudfront
 from gateway.storage.addresses import AddressPolicy
+from gateway.storage.circuits import Circuits
 from gateway.storage.client import Client
 from gateway.storage.connector import Connector
 from gateway.storage.links import Links
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.signing.cloudfront import CloudFrontSigner
 
 _OTHER_CONNECT_SECONDS = 5.0
-_OTHER_READ_SECONDS = 20.0
+_OTHER_READ_SECONDS = 10.0
 _OTHER_CONNECTIONS = 64
 Relocate = Callable[[str], Awaitable[Endpoint]]
 
@@ -50,9 +51,10 @@ def reach(
     *,
     relocate: Relocate,
     on_fault: Callable[[str], None],
+    circuits: Circuits | None = None,
 ) -> Reach:
     """Raises ConfigError for certificates that can't be used. Blocks for as long as files take to read."""
-    client = _client(settings, endpoint)
+    client = _client(settings, endpoint, circuits)
 
     def signed(endpoint: Endpoint, scheme: Scheme | None, relocate: Relocate | None = relocate) -> SignedClient:
         return SignedClient(
@@ -62,7 +64,6 @@ def reach(
             credentials=credentials,
             relocate=relocate,
             max_attempts=settings.max_attempts,
-            patience=settings.read_timeout,
             on_fault=on_fault,
         )
 
@@ -91,7 +92,7 @@ def _scheme(settings: StorageSettings) -> Scheme | None:
     return SigV2(settings.bucket or "") if settings.signature_version == "s3" else SigV4()
 
 
-def _client(settings: StorageSettings, endpoint: Endpoint) -> Client:
+def _client(settings: StorageSettings, endpoint: Endpoint, circuits: Circuits | None) -> Client:
     try:
         connector = Connector(
             connect_timeout=settings.connect_timeout,
@@ -104,17 +105,18 @@ def _client(settings: StorageSettings, endpoint: Endpoint) -> Client:
         key = "storage.client_cert" if settings.client_cert else "storage.verify"
         raise ConfigError([Problem(key, "set", f"can't be used: {error}")]) from error
     agent = f"gateway/{__version__} {settings.user_agent_extra or ''}".rstrip()
-    return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent)
+    return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent, circuits=circuits)
 
 
-def client_for(address: str, policy: AddressPolicy) -> Client:
+def client_for(address: str, policy: AddressPolicy, circuits: Circuits | None = None) -> Client:
     """A client for another server than the bucket, and where that leads. What it trusts is the system's
     (SSL_CERT_FILE)."""
     proxies = {scheme: Proxy.parse(url) for scheme, url in _environment_proxies(address).items()}
     connector = Connector(
         connect_timeout=_OTHER_CONNECT_SECONDS, read_timeout=_OTHER_READ_SECONDS, proxies=proxies, policy=policy
     )
-    return Client(connector, max_connections=_OTHER_CONNECTIONS, user_agent=f"gateway/{__version__}")
+    agent = f"gateway/{__version__}"
+    return Client(connector, max_connections=_OTHER_CONNECTIONS, user_agent=agent, circuits=circuits)
 
 
 def _proxies(settings: StorageSettings, endpoint: Endpoint) -> Mapping[str, str]:

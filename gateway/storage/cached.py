@@ -10,6 +10,7 @@ from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.flight import Flight
 from gateway.cache.memory import CachedObject, MemoryCache
 from gateway.cache.openfile import read_file
+from gateway.cache.patience import Patience
 from gateway.config import CacheSettings
 from gateway.edge.headers import is_package_file
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
@@ -34,13 +35,22 @@ log = logging.getLogger("gateway.cache")
 class CachedReader:
     """An ObjectReader with a memory. Concurrent requests for one object that is not in it share one fetch."""
 
-    def __init__(self, reader: ObjectReader, settings: CacheSettings, disk: DiskCache | None = None) -> None:
+    def __init__(
+        self,
+        reader: ObjectReader,
+        settings: CacheSettings,
+        disk: DiskCache | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """`patience` is what clients have with the storage where something stale could be served."""
+        self._patience = patience or Patience()
         self.memory = MemoryCache(settings.objects_bytes or _INDEX_BYTES, missing_seconds=settings.ttl_missing)
         self._reader = reader
         self._settings = settings
         self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
         self._disk = disk
         self._finding = Flight[CachedObject | None]()
+        self._news = Flight[Head]()
         self._fills = Fills(reader, disk, self.memory.put)
         self._tasks: set[asyncio.Future[object]] = set()
         self._writes = 0
@@ -105,6 +115,7 @@ class CachedReader:
 
     async def close(self) -> None:
         await self._fills.close()
+        await self._news.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -184,7 +195,7 @@ class CachedReader:
         status = cachestatus.MISS if known is None else cachestatus.REVALIDATED
         status = cachestatus.BYPASSED if request.bypass else status
         with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
-            head, stream = await claim.head(), None
+            head, stream = await self._head(claim, known), None
             if isinstance(head, Opened):
                 if request.method == "GET" and not request.headers and (stream := claim.take()) is not None:
                     stream = _told(stream, status)
@@ -192,6 +203,12 @@ class CachedReader:
         if isinstance(head, Opened):
             return stream or await self._beside(request)
         return await self._answered(request, head, fresh_for=self._ttl(request.key, head), status=status)
+
+    async def _head(self, claim: Claim, known: CachedObject | None) -> Head:
+        """Where something stale could be served, this request does not wait for long; the fill goes on."""
+        if known is None:
+            return await claim.head()
+        return await self._patience.fresh(self._news.begin(claim.fill, lambda: _outcome(claim.fill.claim())))
 
     async def _revalidate(self, key: str, known: CachedObject) -> None:
         with self._fills.claim(key, lambda fill: self._ask(fill, known)) as claim:
@@ -290,6 +307,11 @@ def _told(stream: Stream, status: str) -> Stream:
     """With Cache-Status; the headers may be shared with a fill."""
     stream.headers = {**stream.headers, "Cache-Status": status}
     return stream
+
+
+async def _outcome(claim: Claim) -> Head:
+    with claim:
+        return await claim.head()
 
 
 def _may_fill(request: ObjectRequest) -> bool:

@@ -5,10 +5,13 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
-from gateway.errors import UpstreamError
+from gateway import effort
+from gateway.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.storage.chunks import up_to
+from gateway.storage.circuits import Circuits
 from gateway.storage.connection import UpstreamConnection
 from gateway.storage.connector import Connector
+from gateway.storage.retries import RetryBudget
 
 # S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
 _IDLE_SECONDS = 15.0
@@ -70,10 +73,23 @@ class Upstream:
 
 
 class Client:
-    """Keeps connections, some for each scheme and host. Sends the headers it is given, Host, and its User-Agent."""
+    """Keeps connections, some for each scheme and host. Sends the headers it is given, Host, and its User-Agent.
 
-    def __init__(self, connector: Connector, *, max_connections: int, user_agent: str = "gateway") -> None:
-        """At most `max_connections` requests are under way at once; others wait."""
+    `retries` is for all who send: it is asked before a request is sent again.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        max_connections: int,
+        user_agent: str = "gateway",
+        circuits: Circuits | None = None,
+    ) -> None:
+        """At most `max_connections` requests are under way at once; others wait, as long as connecting may take."""
+        self.retries = RetryBudget()
+        self._circuits = circuits or Circuits()
+        self._max_connections = max_connections
         self._connector = connector
         self._user_agent = user_agent
         self._free = asyncio.Semaphore(max_connections)
@@ -94,10 +110,44 @@ class Client:
         """Sends one request to `host` (with a port unless it is the scheme's), `target` byte for byte as given.
 
         Redirects are not followed. `anew` uses a new connection, since on one that is just closing nobody can tell
-        whether a request arrived. Raises UpstreamError, UpstreamTimeoutError.
+        whether a request arrived. Raises UpstreamError, UpstreamTimeoutError; UpstreamUnavailableError if it was not
+        sent.
         """
         head = self._head(method, scheme, host, target, headers, body)
-        await self._free.acquire()
+        self._circuits.admit(host)
+        await self._permit()
+        cost = effort.current.get()
+        if cost is not None:
+            cost.began()
+        try:
+            upstream = await self._exchange(method, scheme, host, head, body, anew)
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            self._circuits.failed(host, str(error))
+            raise
+        finally:
+            if cost is not None:
+                cost.ended()
+        if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
+            self._circuits.failed(host, f"it answers {upstream.status}")
+        else:
+            self._circuits.answered(host)
+            self.retries.answered()
+        return upstream
+
+    async def _permit(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._connector.connect_timeout):
+                await self._free.acquire()
+        except TimeoutError:
+            raise UpstreamUnavailableError(
+                f"all {self._max_connections} connections are in use (storage.max_pool_connections)",
+                code="NoFreeConnection",
+            ) from None
+
+    async def _exchange(self, method: str, scheme: str, host: str, head: bytes, body: bytes, anew: bool) -> Upstream:
         while True:
             connection, fresh = await self._connection(scheme, host, anew)
             try:

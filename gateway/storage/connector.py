@@ -37,7 +37,7 @@ class Connector:
         """
         self._policy = policy
         self.proxies = proxies
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._verify = verify
         self._client_cert = client_cert
@@ -51,10 +51,10 @@ class Connector:
         proxy = self.proxies.get(scheme)
         to = f"the proxy {proxy.host}:{proxy.port}" if proxy else host
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self.connect_timeout):
                 return await self._open(scheme, host, proxy)
         except TimeoutError as error:
-            raise UpstreamTimeoutError(f"can't connect to {to} within {self._connect_timeout:g} s") from error
+            raise UpstreamTimeoutError(f"can't connect to {to} within {self.connect_timeout:g} s") from error
         except ssl.SSLError as error:
             raise UpstreamError(f"TLS with {host} failed: {error}", code="TLS") from error
         except OSError as error:
@@ -88,7 +88,7 @@ class Connector:
     async def _open_permitted(self, policy: AddressPolicy, name: str, port: int, *, tls: bool) -> UpstreamConnection:
         """To one of the addresses that the policy permits, and to no other: the name is resolved once."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._connect_timeout
+        until = loop.time() + self.connect_timeout
         found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
         addresses = _by_turns([str(address[0]) for *_, address in found if policy.permits(str(address[0]))])
         for left in range(len(addresses), 0, -1):

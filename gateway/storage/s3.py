@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from gateway.cache.aged import AgedCache
 from gateway.cache.disk import DiskCache
+from gateway.cache.patience import Patience
 from gateway.config import CacheSettings, ParallelSettings, StorageSettings
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
@@ -18,6 +19,7 @@ from gateway.storage.base import Children, Facts, StoredObject
 from gateway.storage.bucket import Bucket
 from gateway.storage.build import Reach, reach
 from gateway.storage.cached import CachedReader
+from gateway.storage.circuits import Circuits
 from gateway.storage.delivery import Delivery
 from gateway.storage.endpoint import resolve
 from gateway.storage.layout import Layout
@@ -46,9 +48,11 @@ class S3Storage:
         cache: CacheSettings | None = None,
         parallel: ParallelSettings | None = None,
         on_fault: Callable[[str], None] = lambda label: None,
+        circuits: Circuits | None = None,
+        patience: Patience | None = None,
     ) -> None:
         """Without `cache` nothing is kept in memory. `on_fault` hears of every error answer of the bucket, by its S3
-        code, retried ones included.
+        code, retried ones included. `circuits` and `patience` are for those who want to know of outages, too.
 
         Raises ConfigError for a CloudFront key that can't be used.
         """
@@ -56,6 +60,8 @@ class S3Storage:
         self._settings = settings
         self._index_document = index_document
         self._on_fault = on_fault
+        self._circuits = circuits
+        self._patience = patience or Patience()
         self._parallel = parallel or ParallelSettings()
         self._cache = cache if cache is not None and (cache.memory_bytes or cache.dir) else None
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
@@ -114,11 +120,13 @@ class S3Storage:
             self._signer,
             relocate=self._resolve,
             on_fault=self._on_fault,
+            circuits=self._circuits,
         )
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
         self._reader = ObjectReader(reached.origin, self._path, self._parallel)
-        self._cached = CachedReader(self._reader, self._cache, self._disk()) if self._cache is not None else None
+        if self._cache is not None:
+            self._cached = CachedReader(self._reader, self._cache, self._disk(), self._patience)
         self._delivery = Delivery(
             reached.origin,
             reached.links,

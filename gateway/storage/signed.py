@@ -18,6 +18,8 @@ from gateway.signing.sigv4 import EMPTY_SHA256
 from gateway.storage.client import Client, Upstream
 from gateway.storage.faults import Fault, Remedy, parse
 
+# For so long a request is sent again: nobody who waits for it waits longer (server.answer_timeout).
+_RETRY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 2.0
 _CLOCK_TOLERANCE_SECONDS = 5.0
@@ -60,7 +62,7 @@ class SignedClient:
     """Sends requests to one host, signed, until there is a good answer or nothing left to try.
 
     All of a request's trying happens before its first byte has gone to the client. One request is sent at most
-    `max_attempts` times for faults of the storage, and once more for each remedy, within `patience` seconds.
+    `max_attempts` times for faults of the storage, as far as the client's budget goes, and once more for each remedy.
     """
 
     def __init__(
@@ -72,7 +74,6 @@ class SignedClient:
         credentials: CredentialSource,
         relocate: Callable[[str], Awaitable[Endpoint]] | None,
         max_attempts: int,
-        patience: float,
         on_fault: Callable[[str], None],
     ) -> None:
         """Without a `scheme`, requests are not signed and no credentials are asked for. `relocate` resolves the
@@ -84,7 +85,6 @@ class SignedClient:
         self._credentials = credentials
         self._relocate = relocate
         self._max_attempts = max_attempts
-        self._patience = patience
         self._on_fault = on_fault
         self._clock_offset = 0.0
         self._relocating = asyncio.Lock()
@@ -99,7 +99,7 @@ class SignedClient:
         """Any request. Raises the error that remained."""
         if request.body:
             request = replace(request, payload_hash=await _hash(request.body))
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + _RETRY_SECONDS
         healed: set[Remedy] = set()
         attempt = 1
         while True:
@@ -112,7 +112,8 @@ class SignedClient:
             self._on_fault(answer.label)
             if answer.broken is not None and not request.repeatable:
                 raise answer.error()
-            if answer.remedy is Remedy.WAIT and attempt < self._max_attempts and time.monotonic() < deadline:
+            in_time = attempt < self._max_attempts and time.monotonic() < deadline
+            if answer.remedy is Remedy.WAIT and in_time and self._client.retries.take():
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
             elif answer.remedy not in healed and await self._heal(answer, credentials, endpoint):
@@ -186,7 +187,7 @@ class SignedClient:
         except BaseException:
             upstream.close()
             raise
-        if request.method == "HEAD" and not fault.code and fault.status not in (412, 416):
+        if request.method == "HEAD" and not fault.code and fault.status < 500 and fault.status not in (412, 416, 429):
             # An error answer to HEAD has no body to say why; the same GET has.
             ask = Request("GET", request.path, request.query, {"range": "bytes=0-0"})
             why = await self._try(ask, credentials, endpoint)

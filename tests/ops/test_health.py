@@ -2,6 +2,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from gateway.errors import UpstreamError
 from gateway.ops.health import Readiness, health
 from gateway.storage.file import FileStorage
@@ -42,6 +44,42 @@ async def test_ready_says_why_not() -> None:
     storage = Checked()
     storage.failure = UpstreamError("403 InvalidAccessKeyId")
     assert await ask(Readiness(storage, 5)) == (503, {"status": "unavailable", "reason": "403 InvalidAccessKeyId"})
+
+
+async def test_a_storage_that_is_lost_makes_the_gateway_degraded_and_no_less_ready() -> None:
+    storage = Checked()
+    readiness = Readiness(storage, 0, lambda: {"s3.example": "open"})
+    await ask(readiness)
+    storage.failure = UpstreamError("can't connect")
+    found = {"status": "degraded", "reason": "can't connect", "circuit s3.example": "open"}
+    assert await ask(readiness) == (200, found)
+    storage.failure = None
+    assert (await ask(readiness))[1]["status"] == "ready"
+
+
+async def test_a_storage_that_does_not_answer_does_not_hold_up_the_probe() -> None:
+    """A kubelet that waits for longer than its timeout takes the gateway out of its Service."""
+    storage = Checked()
+    readiness = Readiness(storage, 0, answer_seconds=0.01)
+    await ask(readiness)
+    storage.open.clear()
+    for _ in range(3):
+        status, found = await ask(readiness)
+        assert (status, found["status"], found["reason"]) == (200, "degraded", "the storage has not answered yet")
+    assert storage.checks == 2
+    storage.open.set()
+    assert (await ask(readiness))[1]["status"] == "ready"
+    assert storage.checks == 2
+    storage.open.clear()
+    await ask(readiness)
+    await readiness.close()
+
+
+async def test_a_bug_in_the_check_is_not_taken_for_an_answer() -> None:
+    storage = Checked()
+    storage.failure = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug"):
+        await ask(Readiness(storage, 0))
 
 
 async def test_one_question_serves_all_and_is_reused_for_seconds() -> None:

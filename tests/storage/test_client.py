@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavailableError
 from gateway.storage.client import Client, Upstream
 from gateway.storage.connector import Connector
 from tests.support import faults
@@ -98,6 +98,21 @@ async def test_no_more_connections_than_allowed(faulty: FaultyBucket) -> None:
         with pytest.raises(UpstreamError):
             await client.send("GET", "http", "127.0.0.1:1", "/", {})
     held[1].close()
+    await client.close()
+
+
+async def test_a_connection_is_not_waited_for_without_end(faulty: FaultyBucket) -> None:
+    client = make(max_connections=1, connect_timeout=0.05)
+    faulty.then(faults.stall)
+    held = asyncio.ensure_future(send(client, faulty))
+    await faulty.until(lambda: len(faulty.requests) == 1)
+    with pytest.raises(
+        UpstreamUnavailableError, match=r"all 1 connections are in use \(storage\.max_pool_connections\)"
+    ):
+        await send(client, faulty)
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    (await send(client, faulty)).close()
     await client.close()
 
 

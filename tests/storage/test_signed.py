@@ -32,7 +32,6 @@ def signed(
         credentials=CredentialSource(lambda: Credentials("AKIDFAULTY", "the-secret-of-faulty", expires_at=expires_at)),
         relocate=None,
         max_attempts=3,
-        patience=5,
         on_fault=lambda label: None,
     )
 

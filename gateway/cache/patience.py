@@ -1,0 +1,47 @@
+"""How long a client waits for a fresh answer where a stale one could be served."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from gateway.cache.flight import seen
+from gateway.errors import UpstreamTimeoutError
+
+T = TypeVar("T")
+
+# S3's first byte takes some 0.2 s, rarely 0.5. Two upstreams one after the other stay within 2 s.
+_WAIT_SECONDS = 1.0
+
+
+class Patience:
+    """With one upstream. Once an answer is overdue, nobody else waits until there is news of it."""
+
+    def __init__(self, seconds: float = _WAIT_SECONDS) -> None:
+        self.seconds = seconds
+        self._overdue: set[asyncio.Future[object]] = set()
+
+    @property
+    def overdue(self) -> int:
+        """How many answers are awaited for longer than anybody waits."""
+        return len(self._overdue)
+
+    async def fresh(self, work: Awaitable[T]) -> T:
+        """What `work` brings or raises, if that is soon. Else raises UpstreamTimeoutError, and `work` goes on."""
+        task: asyncio.Future[T] = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([task], timeout=0 if self._overdue else self.seconds)
+        except asyncio.CancelledError:
+            task.add_done_callback(seen)
+            raise
+        if task.done():
+            return task.result()
+        self._overdue.add(task)  # type: ignore[arg-type]  # a Future is invariant, without need
+        task.add_done_callback(self._settled)
+        raise UpstreamTimeoutError(f"no answer for {self.seconds:g} s, or to another request for longer")
+
+    def _settled(self, task: "asyncio.Future[T]") -> None:
+        seen(task)
+        if task.cancelled() or task.exception() is not None:
+            self._overdue.discard(task)
+        else:
+            self._overdue.clear()  # it answers again

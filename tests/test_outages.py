@@ -1,0 +1,130 @@
+"""The storage is down, through the whole gateway: what clients get, how soon, and what the storage is asked."""
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+
+from gateway.app import Gateway
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import Behaviour, FaultyBucket, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.publicindex import PublicIndex
+
+WHEEL = "acme/acme-1.0-py3-none-any.whl"
+ALWAYS = 100_000
+BUSY = error(503, "SlowDown")
+
+
+@pytest.fixture
+def settings(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str, str]:
+    """Everything that is known is old at once."""
+    faulty.objects = {WHEEL: b"a wheel", "page.html": b"a page", "acme/acme-1.0.tar.gz": b"an sdist"}
+    old = {"index.refresh": "0", "cache.ttl_index": "0", "cache.ttl_files": "0", "cache.ttl_missing": "0"}
+    kept = {"cache.memory_bytes": "10000000", "index.compute_hashes": "false", "ops.ready_seconds": "0"}
+    return faulty_settings | old | kept
+
+
+async def get(gateway: Gateway, target: str, method: str = "GET") -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, method=method)
+
+
+@pytest.mark.parametrize("fault", [BUSY, faults.reset], ids=["busy", "reset"])
+@pytest.mark.parametrize("at_once", [1, 100])
+async def test_an_outage_multiplies_requests_by_no_more_than_a_fifth(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, fault: Behaviour, at_once: int
+) -> None:
+    gateway = await start_gateway(settings)
+    await get(gateway, "/page.html")
+    faulty.requests.clear()
+    faulty.then(fault, times=ALWAYS)
+    free = asyncio.Semaphore(at_once)
+
+    async def one(number: int) -> int:
+        async with free:
+            return (await get(gateway, f"/{number}/file-1.0.tar.gz")).status
+
+    statuses = Counter(await asyncio.gather(*(one(number) for number in range(200))))
+    assert set(statuses) <= {502, 503}
+    assert len(faulty.requests) <= 240
+
+
+async def test_one_fault_among_answers_is_still_healed(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings)
+    for _ in range(30):
+        faulty.then(faults.reset, faults.healthy, faults.healthy, faults.healthy, faults.healthy, faults.healthy)
+        statuses = [(await get(gateway, "/page.html")).status for _ in range(5)]
+        assert statuses == [200] * 5
+
+
+async def test_a_storage_that_never_answers_delays_one_client_by_a_second_and_no_other(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings)
+    targets = ["/acme/", "/page.html", f"/{WHEEL}", "/"]
+    known = {target: (await get(gateway, target)).body for target in targets}
+    faulty.then(faults.stall, times=ALWAYS)
+    gateway.patience.seconds = 0.05
+    assert (await get(gateway, "/page.html")).body == known["/page.html"]
+    gateway.patience.seconds = 3600  # whoever waits now, waits for longer than this test lasts
+    for target in [*targets, *targets]:
+        answer = await get(gateway, target)
+        assert (answer.status, answer.body) == (200, known[target])
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+async def test_while_the_storage_is_known_to_be_down_stale_answers_come_without_a_request_to_it(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"storage.max_attempts": "1"})
+    known = (await get(gateway, "/page.html")).body
+    faulty.then(BUSY, times=ALWAYS)
+    for number in range(10):
+        await get(gateway, f"/{number}/file-1.0.tar.gz")
+    page = json.loads((await get(gateway, "/ready")).body)
+    assert page["status"] == "unavailable"
+    assert page[f"circuit 127.0.0.1:{faulty.port}"] in ("open", "half-open")
+    assert b'gateway_circuits_open{upstream="storage"} 1.0' in (await get(gateway, "/metrics")).body
+    before = len(faulty.requests)
+    for _ in range(100):
+        assert (await get(gateway, "/page.html")).body == known
+    assert len(faulty.requests) <= before + 5  # probes
+
+
+async def test_a_storage_that_is_back_is_found(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"storage.max_attempts": "1"})
+    faulty.then(BUSY, times=10)
+    for number in range(10):
+        await get(gateway, f"/{number}/file-1.0.tar.gz")
+    async with asyncio.timeout(20):
+        while (answer := await get(gateway, "/page.html")).status != 200:
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.body == b"a page"
+    assert b'gateway_circuits_open{upstream="storage"} 0.0' in (await get(gateway, "/metrics")).body
+
+
+async def test_a_slow_listing_does_not_close_the_other_index(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """Whether a project is ours must be known by a listing that is fresh: that one is waited for."""
+    async with PublicIndex().running() as public:
+        public.projects["other"] = {"other-1.0-py3-none-any.whl": b"x"}
+        gateway = await start_gateway(settings | {"fallback.mode": "cache", "fallback.base_url": public.url})
+        assert (await get(gateway, "/other/")).status == 200
+        gateway.patience.seconds = 0
+        assert (await get(gateway, "/other/")).status == 200
+
+
+async def test_a_head_that_fails_is_not_followed_by_a_get_that_asks_why(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"storage.max_attempts": "1"})
+    faulty.then(error(503, "SlowDown", body=b""), times=ALWAYS)
+    assert (await get(gateway, "/other/file-1.0.tar.gz", "HEAD")).status == 503
+    assert [request.method for request in faulty.requests] == ["HEAD"]
