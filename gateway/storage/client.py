@@ -15,6 +15,8 @@ from gateway.storage.retries import RetryBudget
 
 # S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
 _IDLE_SECONDS = 15.0
+# Another index may name any number of hosts, which may keep their connections open for ever.
+_MAX_IDLE_ORIGINS = 32
 _MAX_ERROR_BODY_BYTES = 64 * 1024
 _MAX_LISTING_BYTES = 16 * 1024 * 1024
 
@@ -167,11 +169,14 @@ class Client:
         origin = self._busy.pop(connection)
         self._free.release()
         if connection.reusable:
-            idle = self._idle.setdefault(origin, deque())
+            idle = self._idle[origin] = self._idle.pop(origin, deque())  # the last used comes last
             now = time.monotonic()
             idle.append((connection, now))
             while now - idle[0][1] > _IDLE_SECONDS:
                 idle.popleft()[0].close()
+            if len(self._idle) > _MAX_IDLE_ORIGINS:
+                for unused, _ in self._idle.pop(next(iter(self._idle))):
+                    unused.close()
         else:
             connection.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,6 +43,17 @@ async def test_a_connection_is_kept_once_its_body_is_read(client: Client, faulty
     for _ in range(3):
         assert await whole(await send(client, faulty)) == b"content"
     assert {request.connection for request in faulty.requests} == {1}
+
+
+async def test_connections_to_many_hosts_are_not_all_kept(client: Client, faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = b"content"
+    spellings = itertools.islice(itertools.product(*zip("localhost", "LOCALHOST", strict=True)), 40)
+    hosts = [f"{''.join(letters)}:{faulty.port}" for letters in spellings]
+    for host in hosts:
+        assert await whole(await client.send("GET", "http", host, f"/{faults.BUCKET}/k", {})) == b"content"
+    await faulty.until(lambda: faulty.open_connections == 32)
+    await whole(await client.send("GET", "http", hosts[-32], f"/{faults.BUCKET}/k", {}))
+    assert faulty.requests[-1].connection == 9, "the last used are kept"
 
 
 async def test_a_connection_with_an_unread_body_is_closed(client: Client, faulty: FaultyBucket) -> None:
