@@ -24,7 +24,7 @@ def split(url: str) -> tuple[str, str, str]:
         raise ValueError(f"with a URL that is none ({error})") from error
     if parts.scheme not in ("http", "https"):
         raise ValueError("with a URL of another scheme than http and https")
-    if not _HOST.fullmatch(parts.netloc) or len(parts.netloc) > _MAX_HOST or port == 0:
+    if len(parts.netloc) > _MAX_HOST or not _HOST.fullmatch(parts.netloc) or port == 0:
         raise ValueError("with a URL whose host or port is none")
     return parts.scheme, parts.netloc.lower(), target
 

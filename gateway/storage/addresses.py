@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
 # The one block of global unicast (RFC 4291, 2.4), and what in it stands for addresses of IPv4: Teredo, 6to4.
@@ -10,6 +10,8 @@ _GLOBAL = IPv6Network("2000::/3")
 _TUNNELS = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))
 # What NAT64 makes of an address of IPv4 (RFC 6052).
 _NAT64 = IPv6Network("64:ff9b::/96")
+# Of protocols (RFC 6890): some Pythons take the most of it for global.
+_PROTOCOLS = IPv4Network("192.0.0.0/24")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -49,7 +51,7 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     """Whether it is on the internet, for all to reach: not private, shared (RFC 6598), loopback, link-local, multicast
     or reserved, nor of a kind that stands for another that may be."""
     if isinstance(address, IPv4Address):
-        return address.is_global and not address.is_multicast
+        return address.is_global and not address.is_multicast and address not in _PROTOCOLS
     if address.ipv4_mapped is not None:
         return is_public(address.ipv4_mapped)
     if address in _NAT64:
