@@ -24,12 +24,14 @@ log = logging.getLogger("gateway.index")
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """Of one process. A file waits `wait_seconds` for its turn to be fetched, and `keep_seconds` for its turn to be
-    written to the storage, and as long again while it is written. A write takes some 25 MB of memory."""
+    """Of one process. A client has its answer within `answer_seconds`: installers give up after 15. A file waits
+    `wait_seconds` for its turn to be fetched, and `keep_seconds` for its turn to be written to the storage, and as long
+    again while it is written. A write takes some 25 MB of memory."""
 
     max_file_bytes: int
     spool_bytes: int
     fetches: int = 32
+    answer_seconds: float = 12.0
     wait_seconds: float = 3.0
     writes: int = 2
     keep_seconds: float = 300.0

@@ -1,5 +1,6 @@
 """Files of the other index: fetched once for all who ask, verified, and kept in the storage."""
 
+import asyncio
 import hashlib
 from contextlib import suppress
 from dataclasses import replace
@@ -7,7 +8,7 @@ from dataclasses import replace
 from cachetools import LRUCache
 
 from gateway.cache.flight import Flight
-from gateway.errors import NotFoundError, UpstreamError
+from gateway.errors import NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index.coremetadata import MAX_METADATA_BYTES
 from gateway.index.download import headers_of
 from gateway.index.downloads import DownloadLimits, Downloads, DownloadStats
@@ -30,6 +31,7 @@ class FetchedFiles:
         self._storage = storage
         self._fallback = fallback
         self._root = root
+        self._limits = limits
         self._downloads = Downloads(fallback.remote, storage, limits)
         self._reading = Flight[bytes]()
         self._metadata: LRUCache[str, bytes] = LRUCache(_METADATA_CACHE_BYTES, len)
@@ -37,6 +39,14 @@ class FetchedFiles:
     async def answer(self, request: ObjectRequest) -> Answer | None:
         """None where the other index is not asked. Raises NotFoundError if it has no such file, and what keeps it
         from being fetched."""
+        try:
+            async with asyncio.timeout(self._limits.answer_seconds):
+                return await self._answer(request)
+        except TimeoutError as error:
+            public = "The index behind this gateway did not answer in time"
+            raise UpstreamTimeoutError(f"no answer within {self._limits.answer_seconds:g} s", public=public) from error
+
+    async def _answer(self, request: ObjectRequest) -> Answer | None:
         folder, _, name = request.key.removeprefix(self._root).partition("/")
         project, wanted = normalize(folder), name.removesuffix(METADATA)
         # Of another index there are releases and their metadata: it has no say on pages, yanks or hashes.

@@ -10,7 +10,7 @@ from gateway.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavaila
 from gateway.storage.chunks import up_to
 from gateway.storage.circuits import Circuits
 from gateway.storage.connection import UpstreamConnection
-from gateway.storage.connector import Connector
+from gateway.storage.connector import REFUSED, Connector
 from gateway.storage.retries import RetryBudget
 
 # S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
@@ -124,7 +124,8 @@ class Client:
         try:
             upstream = await self._exchange(method, scheme, host, head, body, anew)
         except (UpstreamError, UpstreamTimeoutError) as error:
-            self._circuits.failed(host, str(error))
+            if error.code != REFUSED:  # which was not the server's doing
+                self._circuits.failed(host, str(error))
             raise
         finally:
             if cost is not None:

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.errors import GatewayError, UpstreamBusyError, UpstreamError
+from gateway.cache.aged import Aged
+from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index.downloads import DownloadLimits, Downloads, DownloadStats
-from gateway.index.pages import File
-from gateway.model import Stream
+from gateway.index.fetched import FetchedFiles
+from gateway.index.pages import File, Project
+from gateway.model import ObjectRequest, Stream
 from tests.support.eventually import eventually
 
 CONTENT = bytes(range(256)) * 16
@@ -77,6 +79,9 @@ class Bucket:
         self.writing = 0
         self.most = 0
 
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        raise NotFoundError(request.key)
+
     async def put(self, key: str, chunks: AsyncIterator[bytes], **_: Any) -> str:
         self.writing += 1
         self.most = max(self.most, self.writing)
@@ -86,6 +91,22 @@ class Bucket:
         finally:
             self.writing -= 1
         return '"etag"'
+
+
+class Listing:
+    """A fallback whose index lists one file."""
+
+    keeps_apart = False
+
+    def __init__(self, index: Index) -> None:
+        self.remote = self
+        self.open = index.open
+
+    async def covers_file(self, project: str) -> bool:
+        return True
+
+    async def project(self, name: str) -> Aged[Project]:
+        return Aged(Project(name, (), (file(),)), 0.0)
 
 
 def file(number: int = 0, size: int | None = None, content: bytes = CONTENT) -> File:
@@ -199,6 +220,18 @@ async def test_who_waits_too_long_for_a_turn_is_told_to_come_again() -> None:
     await eventually(lambda: len(index.opened) == 3)
     index.opened[2].send(CONTENT, b"")
     assert await third == CONTENT
+
+
+async def test_who_waits_too_long_for_an_answer_is_told_so() -> None:
+    """However many waits there are in a row."""
+    index, bucket = Index(), Bucket()
+    index.may_open = asyncio.Semaphore(0)
+    limits = DownloadLimits(1_000_000, 2_000_000, answer_seconds=0.05)
+    fetched = FetchedFiles(bucket, Listing(index), "", limits)  # type: ignore[arg-type]
+    with pytest.raises(UpstreamTimeoutError):
+        async with asyncio.timeout(20):
+            await fetched.answer(ObjectRequest("GET", "p/p-0.zip"))
+    await eventually(lambda: fetched.stats() == IDLE)
 
 
 async def test_a_file_that_is_too_large_is_not_begun() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.storage.addresses import AddressPolicy, is_public
+from gateway.storage.circuits import Circuits
+from gateway.storage.client import Client
 from gateway.storage.connector import REFUSED, Connector
 from gateway.storage.proxy import Proxy
 
@@ -141,6 +143,17 @@ async def test_a_connection_goes_to_an_address_that_was_permitted_and_to_no_othe
                 await connector(POLICY).connect("http", f"{host}:{port}")
             assert refused.value.code == REFUSED
     assert len(came) <= len(addresses), "who is refused is not even connected to"
+
+
+async def test_a_server_that_is_refused_is_not_taken_for_one_that_is_down() -> None:
+    """Its breaker would tell /ready and the metrics a name that a stranger has made up."""
+    circuits = Circuits()
+    client = Client(connector(POLICY), max_connections=2, circuits=circuits)
+    for _ in range(20):
+        with pytest.raises(UpstreamError) as refused:
+            await client.send("GET", "http", "127.0.0.1:1", "/", {})
+        assert refused.value.code == REFUSED
+    assert circuits.down() == {}
 
 
 async def test_another_address_is_tried_where_one_does_not_answer() -> None:
