@@ -35,7 +35,9 @@ _MAX_ASKED = 4096
 _WORKERS = 2
 # A page waits so long for what was kept; what must be found out anew, it never waits for.
 _LOAD_SECONDS = 1.0
-_SAVE_EVERY = 200
+# Often enough that gateways side by side hear of each other, and seldom enough that a large document is not written for
+# a few files.
+_MIN_UNSAVED, _UNSAVED_SHARE = 50, 20
 _SAVE_ATTEMPTS = 3
 _FLUSH_SECONDS = 2.0
 # Beyond the newest, each gateway looks at the files in an order of its own, and finds the others' facts when it saves.
@@ -164,7 +166,7 @@ class FactBook:
                 found.pending -= 1
                 if not _is_known(found, item):
                     await self._look(project, found, item)
-                if self._stores and found.unsaved and (not found.pending or found.unsaved >= _SAVE_EVERY):
+                if self._stores and found.unsaved and (not found.pending or found.unsaved >= _worth_saving(found)):
                     self._save_soon(project, found)
         finally:
             self._finding -= 1
@@ -270,3 +272,7 @@ def _is_known(found: _Project, item: StoredObject) -> bool:
         return False
     hash_file = found.present.get(item.key + SHA256_FILE)
     return facts.sha256 is not None or hash_file is None or found.known.get(hash_file) is not None
+
+
+def _worth_saving(found: _Project) -> int:
+    return max(_MIN_UNSAVED, len(found.known.entries) // _UNSAVED_SHARE)
