@@ -118,7 +118,7 @@ class Gateway:
         memory = MemoryLimit(settings.index.memory_bytes)
         wheels = WheelMetadata(self.storage, memory)
         finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
-        self.facts = FactBook(finder, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
+        self.facts = FactBook(finder, memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
         self._renderer = Renderer()
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()

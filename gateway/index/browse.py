@@ -107,7 +107,7 @@ class Browse:
             return About()
 
     async def _read(self, item: StoredObject) -> About:
-        metadata = await self._wheels.metadata(self._root + item.key)
+        metadata = await self._wheels.of(self._root + item.key, item.etag, item.size)
         found, readme = await FOREIGN.run(about, metadata)
         try:
             found = replace(found, readme=await self._renderer.html(readme))

@@ -34,7 +34,7 @@ class Projects:
     has_page: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Files:
     """What lies in a project's folders, keys relative to the root; and which folders have a page of their own.
     `attested`: some have their provenance beside them (PEP 740)."""

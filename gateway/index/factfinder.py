@@ -1,7 +1,6 @@
 """Finds out what a listing does not say of a file, in as few requests as it takes."""
 
 import hashlib
-import logging
 import re
 from collections.abc import AsyncIterator
 
@@ -18,8 +17,6 @@ from gateway.storage.chunks import up_to
 _KEPT_BYTES = 1024 * 1024
 _HASHED_BYTES = 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-
-log = logging.getLogger("gateway.index")
 
 
 class FactFinder:
@@ -77,8 +74,7 @@ class FactFinder:
     async def _requires_python(self, key: str, etag: str, size: int, tail: bytes) -> str | None:
         try:
             return await FOREIGN.run(requires_python, await self._wheels.of(key, etag, size, tail))
-        except WheelError as error:
-            log.info("the metadata of %r can't be read: %s", key, error)
+        except WheelError:
             return None
 
     async def _chunks(self, request: ObjectRequest) -> AsyncIterator[bytes]:

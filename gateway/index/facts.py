@@ -4,20 +4,21 @@ import asyncio
 import logging
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from weakref import ref
 
-from cachetools import LRUCache
-
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError, PreconditionFailedError
 from gateway.executors import FOREIGN
+from gateway.index.catalog import Files
 from gateway.index.factfinder import FactFinder
 from gateway.index.factstore import FactStore
 from gateway.index.knownfacts import (
     MAX_DOCUMENT_BYTES,
+    NOTHING_KNOWN,
     SHA256_FILE,
     YANKED_FILE,
     Entry,
@@ -29,9 +30,9 @@ from gateway.index.knownfacts import (
 from gateway.index.names import is_companion, parse
 from gateway.storage.base import StoredObject
 
-_MAX_BYTES = 32 * 1024 * 1024
 _MAX_WANTED = 20_000
-_MAX_ASKED = 4096
+# Of what all caches may hold, the facts of one project are no more than this part.
+_MAX_SHARE = 2
 _WORKERS = 2
 # A page waits so long for what was kept; what must be found out anew, it never waits for.
 _LOAD_SECONDS = 1.0
@@ -45,14 +46,15 @@ _IN_ORDER = 50
 
 log = logging.getLogger("gateway.index")
 
-_NOTHING_KNOWN = KnownFacts()
-
 
 @dataclass(slots=True)
 class _Project:
-    """`failed` is when something of it could not be found out; `pending` files are looked for, `unsaved` are known."""
+    """`asked` is the listing whose files are known or looked for, `present` its files, while one of them is looked for
+    or not saved; `failed` is when something could not be found out; `pending` files are looked for, `unsaved` are
+    known."""
 
     known: KnownFacts = field(default_factory=KnownFacts)
+    asked: "ref[Files] | None" = None
     present: Mapping[str, StoredObject] = field(default_factory=dict)
     loading: asyncio.Task[None] | None = None
     failed: float | None = None
@@ -68,6 +70,7 @@ class FactBook:
     def __init__(
         self,
         finder: FactFinder,
+        memory: MemoryLimit,
         stores: Sequence[FactStore] = (),
         *,
         retry_seconds: float,
@@ -78,38 +81,39 @@ class FactBook:
         self._stores = stores
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._projects: OrderedDict[str, _Project] = OrderedDict()
-        self._weight = 0
-        # The listings whose files are known or looked for.
-        self._asked: LRUCache[str, tuple[StoredObject, ...]] = LRUCache(_MAX_ASKED)
-        self._wanted: dict[tuple[str, str], StoredObject] = {}  # by project and key
+        self._projects = LruCache[str, _Project]("facts", memory, lambda name, found: weight_of(name) + found.weight)
+        self._max_weight = memory.max_bytes // _MAX_SHARE
+        self._wanted: dict[tuple[str, str], tuple[_Project, StoredObject]] = {}  # by project and key
         self._unsaved: dict[str, _Project] = {}
+        self._saving: set[str] = set()
+        self._one_save = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._finding = 0
-        self._saving = False
         self._versions = count(1)
 
     def of(self, project: str) -> KnownFacts:
-        """Safe in any thread."""
+        """What is known now."""
         found = self._projects.get(project)
-        return found.known if found is not None else _NOTHING_KNOWN
+        return found.known if found is not None else NOTHING_KNOWN
 
-    async def want_once(self, project: str, items: tuple[StoredObject, ...]) -> None:
-        """Looks for the facts of a project's files. For a listing that has been asked for before it costs nothing."""
+    async def want_once(self, project: str, files: Files) -> KnownFacts:
+        """What is known of a project's files, and soon more of it. For a listing that has been asked for before, it
+        costs nothing."""
         found = self._projects.get(project)
         if found is None:
-            found = self._projects[project] = _Project()
+            found = _Project()
+            self._projects.put(project, found)
             if self._stores:
                 found.loading = self._start(self._load(project, found))
-        self._projects.move_to_end(project)
         may_retry = found.failed is not None and self._clock() >= found.failed + self._retry_seconds
-        if self._asked.get(project) is not items or may_retry:
-            self._asked[project], found.failed = items, None
-            found.present = {item.key: item for item in items}
+        if found.asked is None or found.asked() is not files or may_retry:
+            found.asked, found.failed = ref(files), None
+            found.present = {item.key: item for item in files.objects}
             if found.loading is None:
                 self._want(project, found)
         if found.loading is not None:
             await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
+        return found.known
 
     async def settled(self) -> None:
         """Waits until nothing is looked for, and all is saved."""
@@ -123,14 +127,16 @@ class FactBook:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._unsaved |= {project: found for project, found in self._projects.items() if found.unsaved}
-        if self._stores and self._unsaved:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_FLUSH_SECONDS):
-                    await self._save_all()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                for project, found in [*self._unsaved.items()]:
+                    await self._save_everywhere(project, found)
 
     def _want(self, project: str, found: _Project) -> None:
         """The newest first."""
+        if found.weight >= self._max_weight:
+            log.warning("not all of %s can be remembered: raise index.memory_bytes", project)
+            return
         items = sorted(found.present.values(), key=lambda item: -item.modified)
         if self._stores:
             rest = items[_IN_ORDER:]
@@ -141,10 +147,12 @@ class FactBook:
             if _is_known(found, item) or parse(name) is None:
                 continue
             if len(self._wanted) >= _MAX_WANTED:
-                self._asked.pop(project, None)  # the next request asks for the rest
+                found.asked = None  # the next request asks for the rest
                 break
-            found.pending += (project, item.key) not in self._wanted
-            self._wanted[project, item.key] = item
+            already = self._wanted.get((project, item.key))
+            found.pending += already is None or already[0] is not found
+            self._wanted[project, item.key] = found, item
+        self._let_go(found)
         while self._wanted and self._finding < _WORKERS:
             self._finding += 1
             self._start(self._work())
@@ -159,27 +167,26 @@ class FactBook:
         try:
             while self._wanted:
                 project, key = next(iter(self._wanted))
-                item = self._wanted.pop((project, key))
-                found = self._projects.get(project)
-                if found is None:
-                    continue  # forgotten: who asks again makes for another look
-                found.pending -= 1
-                if not _is_known(found, item):
+                found, item = self._wanted.pop((project, key))
+                if self._projects.get(project) is found:  # else it is forgotten: the next request looks again
                     await self._look(project, found, item)
-                if self._stores and found.unsaved and (not found.pending or found.unsaved >= _worth_saving(found)):
-                    self._save_soon(project, found)
         finally:
             self._finding -= 1
 
     async def _look(self, project: str, found: _Project, item: StoredObject) -> None:
         try:
-            entries = await self._find(found, item)
+            if not _is_known(found, item) and found.weight < self._max_weight:
+                self._note(project, found, await self._find(found, item))
+                if self._stores:
+                    found.unsaved += 1
+                    self._unsaved[project] = found
         except GatewayError as error:
             log.info("nothing can be found out of %r now: %s", item.key, error)
             found.failed = self._clock()
-            return
-        found.unsaved += len(entries)
-        self._note(project, found, entries)
+        finally:
+            found.pending -= 1
+        self._save_soon(project, found)
+        self._let_go(found)
 
     async def _find(self, found: _Project, item: StoredObject) -> Mapping[str, Entry]:
         known = found.known
@@ -197,15 +204,16 @@ class FactBook:
     def _note(self, project: str, found: _Project, entries: Mapping[str, Entry]) -> None:
         for key, entry in entries.items():
             previous = found.known.entries.get(key)
-            grown = entry.weight - (previous.weight if previous is not None else 0)
+            found.weight += entry.weight - (previous.weight if previous is not None else 0)
             found.known.entries[key] = entry
-            found.weight += grown
-            self._weight += grown
         found.known.version = next(self._versions)
-        while self._weight > _MAX_BYTES and next(iter(self._projects)) != project:
-            oldest, forgotten = self._projects.popitem(last=False)
-            self._weight -= forgotten.weight
-            self._asked.pop(oldest, None)
+        if self._projects.get(project) is found:
+            self._projects.put(project, found)  # it weighs more now
+
+    @staticmethod
+    def _let_go(found: _Project) -> None:
+        if not found.pending and not found.unsaved:
+            found.present = {}
 
     async def _load(self, project: str, found: _Project) -> None:
         for store in self._stores:
@@ -231,31 +239,29 @@ class FactBook:
             self._note(project, found, news)
 
     def _save_soon(self, project: str, found: _Project) -> None:
-        self._unsaved[project] = found
-        if not self._saving:
-            self._saving = True
-            self._start(self._save_all())
+        enough = max(_MIN_UNSAVED, len(found.known.entries) // _UNSAVED_SHARE)
+        if found.unsaved and (not found.pending or found.unsaved >= enough) and project not in self._saving:
+            self._saving.add(project)
+            self._start(self._save_everywhere(project, found))
 
-    async def _save_all(self) -> None:
-        try:
-            while self._unsaved:
-                project = next(iter(self._unsaved))
-                found = self._unsaved.pop(project)
-                found.unsaved = 0
-                for store in self._stores:
-                    try:
-                        await self._save(store, project, found)
-                    except GatewayError as error:
-                        log.info("what is known of %s can't be kept: %s", project, error)
-        finally:
-            self._saving = False
+    async def _save_everywhere(self, project: str, found: _Project) -> None:
+        async with self._one_save:
+            self._unsaved.pop(project, None)
+            self._saving.discard(project)
+            present, found.unsaved = found.present, 0
+            for store in self._stores:
+                try:
+                    await self._save(store, project, found, present)
+                except GatewayError as error:
+                    log.info("what is known of %s can't be kept: %s", project, error)
+        self._let_go(found)
 
-    async def _save(self, store: FactStore, project: str, found: _Project) -> None:
+    async def _save(self, store: FactStore, project: str, found: _Project, present: Mapping[str, StoredObject]) -> None:
         for attempt in range(1, _SAVE_ATTEMPTS + 1):
             before, etag = await store.read(project)
             theirs = await FOREIGN.run(from_document, before)
             self._take(project, found, theirs)
-            after = await FOREIGN.run(to_document, found.known.merged(theirs, found.present))
+            after = await FOREIGN.run(to_document, found.known.merged(theirs, present))
             if after == before or len(after) > MAX_DOCUMENT_BYTES:
                 break
             try:
@@ -272,7 +278,3 @@ def _is_known(found: _Project, item: StoredObject) -> bool:
         return False
     hash_file = found.present.get(item.key + SHA256_FILE)
     return facts.sha256 is not None or hash_file is None or found.known.get(hash_file) is not None
-
-
-def _worth_saving(found: _Project) -> int:
-    return max(_MIN_UNSAVED, len(found.known.entries) // _UNSAVED_SHARE)

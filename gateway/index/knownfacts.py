@@ -76,6 +76,9 @@ class KnownFacts:
         return replace(own, sha256=sha256, yanked=yanked)
 
 
+NOTHING_KNOWN = KnownFacts()
+
+
 def version_of(item: StoredObject) -> str:
     """Changes with the bytes, and with the metadata: that is replaced in place, under the same ETag."""
     etag = item.etag.strip('"')

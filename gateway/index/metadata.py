@@ -40,8 +40,7 @@ class WheelMetadata:
             return None
         try:
             body = await self.metadata(wheel)
-        except WheelError as error:
-            log.warning("the metadata of %r can't be read: %s", wheel, error)
+        except WheelError:
             return None
         return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, wanted)
 
@@ -83,6 +82,7 @@ class WheelMetadata:
                 found = await read_metadata(project, size, tail, read)
             except WheelError as error:
                 found = str(error)
+                log.warning("the metadata of %r can't be read: %s", wheel, error)
         if etag:
             self._known.put((wheel, etag), found)
         if isinstance(found, str):

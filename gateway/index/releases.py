@@ -9,6 +9,7 @@ from gateway.errors import NotFoundError
 from gateway.index.catalog import Catalog, Files
 from gateway.index.facts import FactBook
 from gateway.index.fallback import Fallback
+from gateway.index.knownfacts import NOTHING_KNOWN, KnownFacts
 from gateway.index.listed import listed, merged, newest_wheel
 from gateway.index.pages import Project
 from gateway.index.whole import WholeCatalog
@@ -23,6 +24,7 @@ class Sources:
     name: str
     ours: Aged[Files] | None
     theirs: Aged[Project] | None
+    facts: KnownFacts  # of ours
 
     @property
     def all(self) -> list[Aged[Files] | Aged[Project]]:
@@ -66,20 +68,19 @@ class Releases:
                 absent = error
         if ours is None and theirs is None:
             raise absent
-        if ours is not None:
-            await self._facts.want_once(name, ours.value.objects)
-        return Sources(name, ours, theirs)
+        facts = await self._facts.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN
+        return Sources(name, ours, theirs, facts)
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
         """Changes whenever the page would, though its sources have not."""
         ours = sources.ours
         if ours is None:
             return None
-        return self._facts.of(sources.name).version, base_url if ours.value.attested else ""
+        return sources.facts.version, base_url if ours.value.attested else ""
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
         """Of ours; pre-releases and what is yanked come last."""
-        return newest_wheel(sources.name, sources.ours.value, self._facts.of(sources.name)) if sources.ours else None
+        return newest_wheel(sources.name, sources.ours.value, sources.facts) if sources.ours else None
 
     def project(self, sources: Sources, up: str, base_url: str) -> Project:
         """`up` leads from the page to the root, which is `base_url` where a link must be absolute."""
@@ -91,9 +92,7 @@ class Releases:
                 return theirs
         assert ours is not None
         project = replace(
-            listed(
-                name, ours.value, self._facts.of(name), index_document=self._index_document, up=up, base_url=base_url
-            ),
+            listed(name, ours.value, sources.facts, index_document=self._index_document, up=up, base_url=base_url),
             tracks=tuple(self._settings.tracks.get(name, ())),
             alternate_locations=tuple(self._settings.alternate_locations.get(name, ())),
         )

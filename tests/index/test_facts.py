@@ -2,16 +2,20 @@
 
 import asyncio
 import base64
+import gc
 import hashlib
 import io
 import json
 import random
+import weakref
 import zipfile
 from collections import Counter
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.lru import MemoryLimit
+from gateway.index.catalog import Files
 from gateway.index.facts import FactBook
 from gateway.storage.base import Facts, StoredObject
 from tests.conftest import StartGateway
@@ -298,33 +302,85 @@ async def test_metadata_that_is_replaced_in_place_is_seen_and_the_bytes_are_not_
     assert asked(faulty) == {"HEAD": 1}
 
 
-async def test_facts_of_the_projects_asked_for_last_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.index.facts._MAX_BYTES", 20_000)
+class Finder:
+    """Knows a hash of everything, at once."""
 
-    class Finder:
-        found = 0
+    compute = True
+    found = 0
 
-        async def find(self, item: StoredObject, previous: Facts | None, *, hash_beside: bool) -> Facts:
-            self.found += 1
-            return Facts(SHA)
+    async def find(self, item: StoredObject, previous: Facts | None, *, hash_beside: bool) -> Facts:
+        self.found += 1
+        return Facts(SHA)
 
-    finder = Finder()
-    book = FactBook(finder, retry_seconds=0)  # type: ignore[arg-type]
-    listings = {
-        f"p{number}": tuple(
-            StoredObject(f"p{number}/p{number}-{release}.tar.gz", 1, f'"{release}"', 0.0) for release in range(10)
-        )
-        for number in range(10)
-    }
-    for name, items in listings.items():
-        await book.want_once(name, items)
+
+def listing(project: str, releases: int) -> Files:
+    items = (
+        StoredObject(f"{project}/{project}-{release}.tar.gz", 1, f'"{release}"', 0.0) for release in range(releases)
+    )
+    return Files(tuple(items), frozenset())
+
+
+async def test_facts_of_the_projects_asked_for_last_are_kept_up_to_a_size() -> None:
+    finder, memory = Finder(), MemoryLimit(30_000)
+    book = FactBook(finder, memory, retry_seconds=0)  # type: ignore[arg-type]
+    listings = {f"p{number}": listing(f"p{number}", 10) for number in range(10)}
+    for name, files in listings.items():
+        await book.want_once(name, files)
         await book.settled()
     sizes = [len(book.of(name).entries) for name in listings]
     assert sizes[-1] == 10
-    assert 10 < sum(sizes) < 60
+    assert 20 < sum(sizes) < 70
+    assert memory.stats()["facts"] <= 30_000
     versions = {book.of(name).version for name in listings}
     await book.want_once("p0", listings["p0"])
     await book.settled()
-    assert book.of("p0").get(listings["p0"][0]) == Facts(SHA)
+    assert book.of("p0").get(listings["p0"].objects[0]) == Facts(SHA)
     assert book.of("p0").version not in versions
     assert finder.found == 110
+
+
+async def test_one_project_does_not_take_all_the_memory(caplog: pytest.LogCaptureFixture) -> None:
+    finder, memory = Finder(), MemoryLimit(30_000)
+    book = FactBook(finder, memory, retry_seconds=0)  # type: ignore[arg-type]
+    files = listing("p", 1000)
+    for _ in range(3):
+        await book.want_once("p", files)
+        await book.settled()
+    assert 10 < finder.found < 50, "what can't be remembered is not looked for again and again"
+    assert memory.stats()["facts"] < 20_000
+    await book.want_once("p", listing("p", 1001))
+    assert "raise index.memory_bytes" in caplog.text
+
+
+async def test_a_project_that_is_forgotten_while_it_is_looked_at_is_looked_at_again() -> None:
+    class Slow(Finder):
+        def __init__(self) -> None:
+            self.gate = asyncio.Event()
+
+        async def find(self, item: StoredObject, previous: Facts | None, *, hash_beside: bool) -> Facts:
+            await self.gate.wait()
+            return await super().find(item, previous, hash_beside=hash_beside)
+
+    finder, memory = Slow(), MemoryLimit(30_000)
+    book = FactBook(finder, memory, retry_seconds=0)  # type: ignore[arg-type]
+    files = listing("p", 10)
+    await book.want_once("p", files)
+    await asyncio.sleep(0)
+    book._projects.clear()
+    await book.want_once("p", files)
+    finder.gate.set()
+    await book.settled()
+    assert len(book.of("p").entries) == 10
+    assert book._projects.get("p").pending == 0  # type: ignore[union-attr]
+
+
+async def test_nothing_of_a_listing_is_held_once_all_is_known() -> None:
+    book = FactBook(Finder(), MemoryLimit(30_000), retry_seconds=0)  # type: ignore[arg-type]
+    files = listing("p", 10)
+    held = weakref.ref(files)
+    await book.want_once("p", files)
+    await book.settled()
+    del files
+    gc.collect()
+    assert held() is None
+    assert book._projects.get("p").present == {}  # type: ignore[union-attr]

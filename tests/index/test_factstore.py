@@ -93,10 +93,9 @@ async def test_what_was_found_before_the_end_is_not_lost(
                 await faults.stall(answer)
         await faults.healthy(answer)
 
-    faulty.then(half, times=100)
+    faulty.then(half, times=300)
     await hashes(first)
     await held.wait()
-    faulty.script.clear()
     await first.facts.close()
     known = len(first.facts.of("proj").entries)
     assert known > 5

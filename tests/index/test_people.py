@@ -6,6 +6,7 @@ from typing import Any, cast
 from gateway.cache.aged import Aged
 from gateway.index.browse import Browse
 from gateway.index.catalog import Files, Projects
+from gateway.index.knownfacts import NOTHING_KNOWN
 from gateway.index.metadata import WheelMetadata
 from gateway.index.pages import File, Project
 from gateway.index.people import PeoplePages
@@ -45,7 +46,7 @@ def request(base_url: str, query: str = "") -> PageRequest:
 
 async def test_a_project_s_page_is_made_once_for_all_hosts() -> None:
     releases = Counting()
-    pages, sources = people(releases), Sources("p", Aged(Files((), frozenset()), 0.0), None)
+    pages, sources = people(releases), Sources("p", Aged(Files((), frozenset()), 0.0), None, NOTHING_KNOWN)
     for _ in range(3):
         for host in ("https://a.example/", "http://b.example/x/"):
             body = (await pages.project(request(host), sources)).body
@@ -56,7 +57,7 @@ async def test_a_project_s_page_is_made_once_for_all_hosts() -> None:
     releases.facts = 2
     await pages.project(request("https://a.example/"), sources)
     assert (releases.built, releases.looked) == (2, 2), "facts have come in"
-    other = Sources("p", Aged(Files((), frozenset({"p"})), 0.0), None)
+    other = Sources("p", Aged(Files((), frozenset({"p"})), 0.0), None, NOTHING_KNOWN)
     await pages.project(request("https://a.example/"), other)
     assert (releases.built, releases.looked) == (3, 3), "another listing"
 
