@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench fuzz lock clean
+.PHONY: run test check bench fuzz mutants lock clean
 
 run: .venv/installed
 	$(BIN)/gateway demo
@@ -31,6 +31,10 @@ bench: .venv/installed
 fuzz: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz
+
+mutants: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
+	$(BIN)/python -m tests.mutants
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gateway needs Python 3.11 or later; run: make PYTHON=python3.11")'

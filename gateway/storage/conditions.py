@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError
 
 # RFC 9110, 8.8.3, between the commas of a list.
 _TAG = re.compile(r'(?<![^ \t,])(?:W/)?"[!#-~\x80-\xff]*"(?![^ \t,])')
+# Of the three forms; Python's parser would take others, with other zones or none.
+_DATE_END = re.compile(r"(?:GMT|UTC| [0-9]{4})[ \t]*\Z")
 _RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -81,9 +84,9 @@ def _tags(field: str) -> list[str]:
 
 def seconds(date: str | None) -> int | None:
     """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None for what is none, which is to be ignored."""
-    if date is None or (not date.rstrip().endswith(("GMT", "UTC")) and not date[-4:].isdigit()):
+    if date is None or not _DATE_END.search(date):
         return None
     try:
-        return int(parsedate_to_datetime(date).timestamp())
+        return int(parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp())
     except (ValueError, OverflowError):
         return None

@@ -1,9 +1,12 @@
+import time
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError
-from gateway.storage.conditions import Part, not_modified, requested_part
+from gateway.storage.conditions import Part, not_modified, requested_part, seconds
 
 ETAG = '"abc"'
 MODIFIED = 1369353600
@@ -36,6 +39,9 @@ LATER = "Fri, 24 May 2013 00:00:01 GMT"
         ({"if-modified-since": EARLIER}, False),
         ({"if-modified-since": "Friday, 24-May-13 00:00:00 GMT"}, True),
         ({"if-modified-since": "Fri May 24 00:00:00 2013"}, True),
+        ({"if-modified-since": f"{NOW} "}, True),
+        ({"if-modified-since": "Fri, 24 May 2013 00:00:00 UTC"}, True),
+        ({"if-modified-since": "Fri, 24 May 2013 00:00:00 +0000"}, False),
         ({"if-modified-since": "yesterday"}, False),
         ({"if-modified-since": ""}, False),
         ({"if-modified-since": "Fri, 24 May 99999999999 00:00:00 GMT"}, False),
@@ -63,8 +69,10 @@ def test_preconditions_are_weighed_in_the_order_of_rfc_9110(
     if isinstance(result, bool):
         assert not_modified(headers, etag=ETAG, modified=MODIFIED) is result
     else:
-        with pytest.raises(result):
+        with pytest.raises(result) as refused:
             not_modified(headers, etag=ETAG, modified=MODIFIED)
+        name = "If-Match" if "if-match" in headers else "If-Unmodified-Since"
+        assert str(refused.value) == f"{name} does not hold"
 
 
 @pytest.mark.parametrize("etag", ['"a,b"', '"a b"', '"\xe4"', '""', '"W/"'])
@@ -126,6 +134,7 @@ def test_one_range_of_bytes_is_a_part(value: str, content_range: str) -> None:
 )
 def test_what_is_no_single_range_is_ignored(value: str) -> None:
     assert part(value) is None
+    assert requested_part({}, etag=ETAG, modified=MODIFIED, size=100) is None
 
 
 @pytest.mark.parametrize("value", ["bytes=100-", "bytes=100-200", "bytes=-0", f"bytes={'9' * 19}-"])
@@ -133,6 +142,7 @@ def test_a_range_past_the_end_says_how_long_the_file_is(value: str) -> None:
     with pytest.raises(RangeNotSatisfiableError) as refused:
         part(value)
     assert refused.value.headers == {"Content-Range": "bytes */100"}
+    assert str(refused.value) == "100 bytes"
 
 
 def test_an_empty_file_has_no_range() -> None:
@@ -164,3 +174,21 @@ def test_ranges_cut_as_slices_do(size: int, first: int, last: int) -> None:
             assert expected == b""
         else:
             assert (None if found is None else data[found.start : found.stop]) == expected
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+@pytest.mark.parametrize(
+    "date", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+)
+def test_dates_are_of_gmt_wherever_we_are(date: str) -> None:
+    """The three forms of RFC 9110, 5.6.7."""
+    assert seconds(date) == 784111777
