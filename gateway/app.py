@@ -218,6 +218,7 @@ class Gateway:
             hot=self._hot if storage is not None else None,
             prefetch=self._prefetch if storage is not None else None,
             metrics=self.metrics,
+            answer_timeout=self.settings.server.answer_timeout,
             before=self.refresh_if_told if self._mark is not None else None,
         )
 

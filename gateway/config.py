@@ -53,6 +53,9 @@ class ServerSettings(Section):
         30.0, description="Seconds that requests in flight may take to finish after SIGTERM"
     )
     header_timeout: Seconds = Field(15.0, description="Seconds within which a request's head must arrive")
+    answer_timeout: Seconds = Field(
+        12.0, description="Seconds within which a request is answered, be the storage up or down; pip gives up after 15"
+    )
     keepalive_timeout: Seconds = Field(75.0, description="Seconds that an idle connection is kept")
     send_timeout: Seconds = Field(60.0, description="Seconds after which a client that takes no byte is disconnected")
     max_connections: int = Field(
@@ -98,7 +101,7 @@ class StorageSettings(Section):
     )
     use_fips_endpoint: bool | None = Field(None, description="Use FIPS endpoints; unset: as AWS's configuration says")
     connect_timeout: Seconds = Field(5.0, description="Seconds to connect to the storage")
-    read_timeout: Seconds = Field(30.0, description="Seconds between two reads from it; also the budget for retries")
+    read_timeout: Seconds = Field(10.0, description="Seconds that the storage may be silent before it is asked again")
     max_pool_connections: int = Field(1024, ge=1, description="Connections to the storage at once, per worker")
     max_attempts: int = Field(
         5, ge=1, le=20, description="Tries of a request that the storage fails, the first included"

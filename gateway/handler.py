@@ -10,16 +10,26 @@ from collections.abc import Awaitable, Callable
 from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, MultiMapping
 
+from gateway import effort
 from gateway.access.caller import CallerAddress
 from gateway.config import RewriteSettings
 from gateway.edge import respond
 from gateway.edge.address import PublicAddress
+from gateway.edge.deadline import Deadline, OverdueError
 from gateway.edge.headers import to_storage
 from gateway.edge.hot import HotReplies
 from gateway.edge.paths import is_reserved, key_of, parse_target, relative_directory
 from gateway.edge.protocol import Request
 from gateway.edge.reply import Reply
-from gateway.errors import BadRequestError, GatewayError, MethodNotAllowedError, NotFoundError
+from gateway.effort import Effort
+from gateway.errors import (
+    BadRequestError,
+    GatewayError,
+    MethodNotAllowedError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamTimeoutError,
+)
 from gateway.index.index import Index
 from gateway.index.prefetch import Prefetch
 from gateway.model import Answer, Caller, Exchange, ObjectRequest, Page, PageRequest, Redirect
@@ -56,9 +66,10 @@ class Handler:
         hot: HotReplies | None,
         prefetch: Prefetch | None,
         metrics: Metrics,
+        answer_timeout: float,
         before: Callable[[], None] | None = None,
     ) -> None:
-        """`before` is called ahead of each request."""
+        """`before` is called ahead of each request. `answer_timeout` is in seconds."""
         self._storage = storage
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
@@ -73,14 +84,17 @@ class Handler:
         self._prefetch = prefetch
         self._metrics = metrics
         self._before = before
+        self._deadline = Deadline(answer_timeout)
 
     async def __call__(self, request: Request) -> Reply:
         if self._before is not None:
             self._before()
         exchange = self._begin(request, request.headers)
+        exchange.effort = cost = Effort()
+        effort.current.set(cost)
         try:
             try:
-                reply = await respond.send(request, await self._answer(request, exchange), exchange)
+                reply = await respond.send(request, await self._in_time(request, exchange), exchange)
             except GatewayError as error:
                 reply = await respond.send(request, self._refusal(request, exchange, error), exchange)
             except ConnectionError:
@@ -139,6 +153,17 @@ class Handler:
         self._end(exchange)
         return reply
 
+    async def _in_time(self, request: Request, exchange: Exchange) -> Answer:
+        """The answer, which the storage and the other index may take so long for, together; a body takes its time."""
+        try:
+            with self._deadline:
+                return await self._answer(request, exchange)
+        except OverdueError as error:
+            what = f"no answer within {self._deadline.seconds:g} s (server.answer_timeout)"
+            # Installers take a page that fails with 504 for a project that is not there, and ask again after a 503.
+            late = UpstreamBusyError if exchange.route == "index" else UpstreamTimeoutError
+            raise late(what, code="AnswerTimeout") from error
+
     async def _answer(self, request: Request, exchange: Exchange) -> Answer:
         if self._admin_routes and (action := self._admin_routes.get(request.raw_path)) is not None:
             exchange.route = "admin"
@@ -153,7 +178,7 @@ class Handler:
             return await ops_route()
         if self._storage is None or self._index is None:
             raise NotFoundError("no such operations endpoint")
-        key = self._key(path)
+        exchange.key = key = self._key(path)
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
         if key.endswith("/") or not key:

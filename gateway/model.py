@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gateway.effort import Effort
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -161,5 +163,7 @@ class Exchange:
     code: str | None = None
     error: str = ""
     cache: str = ""
+    key: str = ""
+    effort: Effort | None = None
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()

@@ -7,8 +7,10 @@ from collections import Counter
 import pytest
 
 from gateway.app import Gateway
+from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import Behaviour, FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import PublicIndex
@@ -128,3 +130,52 @@ async def test_a_head_that_fails_is_not_followed_by_a_get_that_asks_why(
     faulty.then(error(503, "SlowDown", body=b""), times=ALWAYS)
     assert (await get(gateway, "/other/file-1.0.tar.gz", "HEAD")).status == 503
     assert [request.method for request in faulty.requests] == ["HEAD"]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("/unknown/file-1.0.tar.gz", 504), ("/unknown/", 503), ("/", 503), ("/page", 504)]
+)
+async def test_whatever_takes_so_long_a_request_is_answered_in_time(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, target: str, status: int
+) -> None:
+    gateway = await start_gateway(settings | {"server.answer_timeout": "0.1"})
+    faulty.then(faults.stall, times=ALWAYS)
+    answer = await get(gateway, target)  # none of the storage's timeouts is below ten seconds
+    assert answer.status == status
+    assert b"server." not in answer.body
+
+
+async def test_a_body_may_take_longer_than_the_answer(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    faulty.objects["large.bin"] = bytes(20_000_000)
+    gateway = await start_gateway(settings | {"server.answer_timeout": "0.3"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]), limit=4096)
+    writer.write(b"GET /large.bin HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    deadline = asyncio.get_running_loop().time() + 0.4
+    await eventually(lambda: asyncio.get_running_loop().time() > deadline)  # it takes nothing meanwhile
+    assert len(await reader.read()) == 20_000_000
+    writer.close()
+
+
+async def test_the_log_says_what_an_answer_has_cost_and_that_it_is_stale(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    faulty: FaultyBucket,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    gateway = await start_gateway(
+        settings | {"log.access": "true", "log.format": "json", "storage.max_attempts": "2", "rewrite.add_prefix": "/p"}
+    )
+    faulty.objects["p/page.html"] = b"a page"
+    assert (await get(gateway, "/page.html")).status == 200
+    faulty.then(BUSY, BUSY)
+    assert (await get(gateway, "/page.html")).status == 200
+    await get(gateway, "/health")
+    STDOUT.flush()
+    first, stale, health = (json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{"))
+    assert (first["key"], first["attempts"], first["stale"]) == ("p/page.html", 1, "no")
+    assert (stale["key"], stale["attempts"], stale["stale"]) == ("p/page.html", 2, "yes")
+    assert 0 < stale["upstream_ms"] <= stale["ms"]
+    assert "attempts" not in health

@@ -11,6 +11,7 @@ from cachetools import LRUCache
 
 from gateway.cache.flight import Flight
 from gateway.cache.patience import Patience
+from gateway.effort import note_stale
 from gateway.errors import GatewayError, NotFoundError
 
 K = TypeVar("K", bound=Hashable)
@@ -78,6 +79,7 @@ class AgedCache(Generic[K, T]):
         except NotFoundError:
             raise
         except GatewayError as error:
+            note_stale()
             log.warning("serving what was known %d s ago: %s", now - entry[1], error)
             return Aged(entry[0], now - entry[1], stale=True)
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
 from gateway.cache.patience import Patience
+from gateway.effort import note_stale
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.catalog import Files, Projects, no_projects, not_permitted
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
@@ -108,6 +109,7 @@ class WholeCatalog:
             except GatewayError as error:
                 if snapshot is None:
                     raise not_permitted(error) from error
+                note_stale()
         if self._loop is None:
             self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
         if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:

@@ -52,6 +52,20 @@ def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
         "request_id": exchange.request_id,
         "agent": exchange.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
         "error": exchange.error,
+        **_cost(exchange, ended),
+    }
+
+
+def _cost(exchange: Exchange, ended: float) -> dict[str, Any]:
+    """What the answer has cost upstream, and whether it is stale, of those that cost something."""
+    effort = exchange.effort
+    if effort is None or not (effort.attempts or effort.stale):
+        return {}
+    return {
+        "key": exchange.key,
+        "attempts": effort.attempts,
+        "upstream_ms": round(effort.seconds(ended) * 1000, 1),
+        "stale": "yes" if effort.stale else "no",
     }
 
 

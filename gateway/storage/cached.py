@@ -13,6 +13,7 @@ from gateway.cache.openfile import read_file
 from gateway.cache.patience import Patience
 from gateway.config import CacheSettings
 from gateway.edge.headers import is_package_file
+from gateway.effort import note_stale
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.executors import DISK, ROOM
 from gateway.model import ObjectRequest, Stream
@@ -89,6 +90,7 @@ class CachedReader:
             since = self.memory.clock() - found.checked
             if since >= ttl + self._settings.stale_seconds:
                 raise
+            note_stale()
             log.warning("serving %r as it was %d s ago: %s", key, since, error)
             return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
 

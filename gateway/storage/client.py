@@ -120,7 +120,7 @@ class Client:
         await self._permit()
         cost = effort.current.get()
         if cost is not None:
-            cost.began()
+            cost.began(time.monotonic())
         try:
             upstream = await self._exchange(method, scheme, host, head, body, anew)
         except (UpstreamError, UpstreamTimeoutError) as error:
@@ -129,7 +129,7 @@ class Client:
             raise
         finally:
             if cost is not None:
-                cost.ended()
+                cost.ended(time.monotonic())
         if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
             self._circuits.failed(host, f"it answers {upstream.status}")
         else:
