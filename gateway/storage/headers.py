@@ -12,6 +12,7 @@ _HEX_SHA256 = re.compile("[0-9a-fA-F]{64}")
 _BASE64_SHA256 = re.compile("[0-9a-zA-Z+/]{43}=")
 _NO = frozenset({"false", "no", "0"})
 _YES = frozenset({"", "true", "yes", "1"})
+_MAX_YANK_CHARS = 1024
 _PRINTABLE = re.compile(r"[ -~]{1,256}")
 # The last second of year 9999: no page can tell a later one.
 _MAX_SECONDS = 253402300799.0
@@ -45,7 +46,7 @@ def facts_of(headers: Mapping[str, str]) -> Facts:
     return Facts(
         sha256=sha256_of(headers),
         requires_python=_printable(said.get("requires-python")),
-        yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked,
+        yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked[:_MAX_YANK_CHARS],
         uploaded=seconds_of(said.get("upload-time")),
     )
 

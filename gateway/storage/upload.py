@@ -67,6 +67,8 @@ class Uploads:
             request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=repeatable)
             return _etag(await self._perform(request))
         except NotFoundError as error:
+            if replaces is None:
+                raise
             raise PreconditionFailedError(f"there is none to replace: {error.detail}") from error
 
     async def delete(self, path: str) -> None:

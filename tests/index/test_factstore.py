@@ -77,6 +77,19 @@ async def test_a_second_start_finds_out_nothing_and_its_first_page_says_all(
     assert await hashes(third) == HASHES | {name: hashlib.sha256(content).hexdigest()}
 
 
+async def test_the_longest_reason_of_a_yank_outlives_the_process_too(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
+) -> None:
+    for name in WHEELS:
+        faulty.headers[f"proj/{name}"] = [("x-amz-meta-yanked", "x" * 4000)]
+    first = await start_gateway(settings)
+    await hashes(first)
+    await first.facts.settled()
+    asked(faulty)
+    assert await hashes(await start_gateway(settings)) == HASHES
+    assert asked(faulty) <= Counter({"GET document": 1})
+
+
 async def test_what_was_found_before_the_end_is_not_lost(
     start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
 ) -> None:

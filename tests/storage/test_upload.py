@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 from moto.server import ThreadedMotoServer
 
-from gateway.errors import GatewayError, PreconditionFailedError, UpstreamError
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.storage.base import Facts, Storage
 from gateway.storage.upload import PART_BYTES
 from tests.conftest import StartGateway
@@ -181,6 +181,15 @@ async def test_a_creation_is_not_repeated_once_it_may_have_happened(
     with pytest.raises(UpstreamError):
         await faulty_storage.put("k2", chunks(b"content"), only_new=True)
     assert len(faulty.requests) == 1
+
+
+async def test_a_key_that_can_t_be_is_no_failed_precondition(faulty: FaultyBucket, faulty_storage: Storage) -> None:
+    faulty.then(error(400, "KeyTooLongError"))
+    with pytest.raises(NotFoundError):
+        await faulty_storage.put("k", chunks(b"x"))
+    faulty.then(error(404, "NoSuchKey"))
+    with pytest.raises(PreconditionFailedError, match="none to replace"):
+        await faulty_storage.put("k", chunks(b"x"), replaces='"e"')
 
 
 async def test_a_refused_write_is_no_absent_object(faulty: FaultyBucket, faulty_storage: Storage) -> None:
