@@ -7,6 +7,8 @@ from typing import Literal
 
 from gateway.cache.flight import Flight
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.patience import Patience
+from gateway.errors import UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.model import Caller, ObjectRequest, Redirect, Stream
 from gateway.storage.links import Link, Links
 from gateway.storage.origin import Origin
@@ -47,8 +49,8 @@ class Delivery:
         proven: Callable[[], bool],
     ) -> None:
         """`links` are the origin's; `stream` fetches an object, `path` is where the origin has it. `proven` tells
-        whether the origin has ever answered: until then a URL may be signed for the wrong region, so one request is
-        made first."""
+        whether URLs can be right: until the origin has answered, one may be signed for the wrong region, so a request
+        is made first."""
         self._origin = origin
         self._links = links
         self._stream = stream
@@ -59,6 +61,7 @@ class Delivery:
         self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
         self._check = check
         self._proven = proven
+        self._patience = Patience()
         limit = MemoryLimit(_MAX_BYTES)
         self._ready = LruCache[Hashable, _Ready](
             "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
@@ -96,12 +99,24 @@ class Delivery:
                 return stream
             stream.close()
             self._large.put(key, True)
-        elif self._check or not self._proven():
+        elif not self._check:
+            await self._prove(key)
+        else:
             size = await self._looking.once(key, lambda: self._size(key))
             if self._auto and size < self._min_size:
                 self._large.pop(key)
                 return await self._stream(request)
         return None
+
+    async def _prove(self, key: str) -> None:
+        """A storage that can't be reached from here proves nothing: clients may have a route where there is none."""
+        if self._proven():
+            return
+        try:
+            await self._patience.fresh(self._looking.begin(key, lambda: self._size(key)))
+        except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
+            if error.upstream_status is not None:
+                raise
 
     def _wanted_by(self, caller: Caller) -> bool:
         if not self._on or not self._origin.serves(caller):

@@ -79,7 +79,8 @@ class SignedClient:
         """Without a `scheme`, requests are not signed and no credentials are asked for. `relocate` resolves the
         endpoint in another region; `on_fault` hears of each error answer by its label."""
         self.endpoint = endpoint
-        self.proven = False  # whether it has ever had a good answer, so that region and clock are right
+        # Whether it has ever had a good answer, so that region and clock are right: unsigned requests need neither.
+        self.proven = scheme is None
         self._client = client
         self._scheme = scheme
         self._credentials = credentials

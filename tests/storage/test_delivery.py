@@ -97,6 +97,27 @@ async def test_without_the_check_only_the_first_redirect_asks_the_bucket(
     assert bucket.requests == []
 
 
+@pytest.mark.parametrize("public", ["true", "false"])
+async def test_without_the_check_a_gateway_that_has_no_route_to_the_storage_redirects_to_it(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str], public: str
+) -> None:
+    bucket.then(faults.stall, times=100)
+    settings = faulty_settings | {"storage.redirect_urls": "true", "storage.redirect_check": "false"}
+    gateway = await start_gateway(settings | {"storage.public_url": public})
+    assert (await get(gateway, "/small.whl")).status == 302
+    assert (await get(gateway, "/other.whl")).status == 302
+    if public == "true":
+        assert bucket.requests == [], "there is nothing to be learnt"
+
+
+async def test_without_the_check_credentials_that_are_refused_are_an_error(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    bucket.accept("another", "secret")
+    settings = faulty_settings | {"storage.redirect_urls": "true", "storage.redirect_check": "false"}
+    assert (await get(await start_gateway(settings), "/small.whl")).status == 502
+
+
 async def test_auto_redirects_large_objects_for_clients_that_can_follow(
     start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
