@@ -6,7 +6,7 @@ https://packaging.python.org/en/latest/specifications/simple-repository-api/
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,10 +18,11 @@ from gateway.index.pages import File, Project
 # What Python's objects take, roughly: a page of `{},{},` needs 80 times its length. One of 20,000 files needs 36 MB.
 _OBJECT_BYTES, _ITEM_BYTES = 232, 64
 _MAX_JSON_BYTES = 64 * 1024 * 1024
-# What these characters cost: an attribute a microsecond, a reference (`&gt;`) five, a link memory too. 20,000 links
-# cost a million.
-_MAX_MARKUP = 2_000_000
-_MARKUP_COSTS = {"<": 10, "=": 1, "&": 5}
+# What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
+_MAX_MARKUP = 3_000_000
+_MARKUP_COSTS = {"<": 15, "=": 2, "&": 20}
+# The largest projects of PyPI have some 20,000.
+_MAX_FILES = 50_000
 _MAX_TEXT = 8192
 _MAX_VERSION = 128
 _MAX_URLS = 32
@@ -62,6 +63,7 @@ def _read_html(name: str, url: str, text: str) -> ForeignPage:
         base = weburl.joined(url, found.base) if found.base else url
     except ValueError as error:
         raise ValueError(f"it has a <base> {error}") from error
+    _count(found.files)
     fit = _Fit(name, base)
     found.files = fit.files(found.files)
     return fit.page(found.project(name))
@@ -82,6 +84,7 @@ def _read_json(name: str, url: str, text: str) -> ForeignPage:
         raise ValueError("it has no meta or no files")  # noqa: TRY004
     if not str(meta.get("api-version", "")).startswith("1."):
         raise ValueError("its API is of another version than 1")
+    _count(files)
     status = page.get("project-status")
     status = status if isinstance(status, dict) else {}
     fit = _Fit(name, url)
@@ -96,6 +99,11 @@ def _read_json(name: str, url: str, text: str) -> ForeignPage:
             status_reason=_text(status.get("reason")),
         )
     )
+
+
+def _count(files: Sized) -> None:
+    if len(files) > _MAX_FILES:
+        raise ValueError(f"it lists over {_MAX_FILES} files")
 
 
 class _Fit:

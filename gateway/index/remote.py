@@ -157,12 +157,13 @@ class RemoteIndex:
             return known
         content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
         body = await _body(answer, _MAX_PAGE_BYTES)
-        try:
-            async with self._parsing:  # or so many would take memory at once
-                page, size = await FOREIGN.run(_parse, name, url, content_type, encoding, body)
-        except ValueError as error:
-            self._unreadable[name] = str(error)
-            raise _unreadable(name, str(error)) from error
+        async with self._parsing:  # or so many would take memory at once
+            parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
+        del body  # or an error would hold it
+        if isinstance(parsed, str):
+            self._unreadable[name] = parsed
+            raise _unreadable(name, parsed)
+        page, size = parsed
         if page.left_out:
             log.info("%s: %d files are left out; %s", weburl.without_query(url), page.left_out, page.reason)
         return _Version(page.project, answer.headers.get("etag", ""), size)
@@ -200,6 +201,14 @@ async def _body(answer: Upstream, limit: int) -> bytes:
     if len(body) > limit:
         raise UpstreamError(f"the index answers over {limit} bytes", code=_FINAL, public=_PUBLIC)
     return body
+
+
+def _parsed(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[ForeignPage, int] | str:
+    """As `_parse`, or why it fails: the error itself would hold all of the page for as long as it is held."""
+    try:
+        return _parse(name, url, content_type, encoding, body)
+    except ValueError as error:
+        return str(error)
 
 
 def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[ForeignPage, int]:
