@@ -77,8 +77,9 @@ class Admission:
 
     def idle(self, guest: Guest) -> None:
         """From now on: also for one that is idle already."""
-        self._idle[guest] = None
-        self._idle.move_to_end(guest)
+        if guest in self._groups:
+            self._idle[guest] = None
+            self._idle.move_to_end(guest)
 
     def left(self, guest: Guest) -> None:
         """It is closed, or will be at once. Does nothing for a guest that was refused or has left."""

@@ -68,6 +68,31 @@ class _State(Enum):
 class Connection(asyncio.Protocol):
     """Stands between a socket's transport and aiohttp's protocol, which answers one request after the other."""
 
+    __slots__ = (
+        "_admission",
+        "_again",
+        "_deadline",
+        "_draining",
+        "_gone",
+        "_head_bytes",
+        "_http",
+        "_kept",
+        "_limits",
+        "_lines",
+        "_loop",
+        "_paused",
+        "_seam",
+        "_stall_check",
+        "_state",
+        "_timer",
+        "_transport",
+        "_unread",
+        "_whole_head",
+        "file_sender",
+        "peer",
+        "refusal",
+    )
+
     def __init__(self, http: asyncio.Protocol, limits: Limits, admission: Admission, again: Again) -> None:
         self._http = http
         self._limits = limits
@@ -75,7 +100,6 @@ class Connection(asyncio.Protocol):
         self._again = again
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._secured = False
         self.peer = ""
         self.file_sender: FileSender | None = None  # where there is no TLS
         self.refusal: GatewayError | None = None  # why what aiohttp was handed is no request
@@ -121,7 +145,6 @@ class Connection(asyncio.Protocol):
         # file is sent past it. (Not 0 with TLS: asyncio's transport would then count as full when it is empty.)
         transport.set_write_buffer_limits(high=1 if secured else 0)
         self._transport = transport
-        self._secured = secured
         self.file_sender = None if secured else FileSender(transport, self._limits.send_timeout)
         self._http.connection_made(transport)
         self._expect(self._limits.header_timeout)
@@ -132,8 +155,9 @@ class Connection(asyncio.Protocol):
             if not self._paused and (reply := self._again(data, self.peer)) is not None:
                 assert self._transport is not None
                 self._transport.write(reply)
-                self._deadline = self._loop.time() + self._limits.keepalive_timeout  # the timer is set already
-                self._admission.idle(self)
+                if not self._paused:
+                    self._deadline = self._loop.time() + self._limits.keepalive_timeout  # the timer is set already
+                    self._admission.idle(self)
             else:
                 self._begin_head(data)
         elif state is _State.HEAD:
@@ -213,8 +237,8 @@ class Connection(asyncio.Protocol):
             return
         if self._state is _State.BUSY and keep_alive and not self._draining:
             self._state = _State.IDLE
-            self._expect(self._limits.keepalive_timeout)
-            self._admission.idle(self)
+            if not self._paused:
+                self._rest()
             if self._kept:
                 kept, self._kept = self._kept, b""
                 transport.resume_reading()
@@ -225,11 +249,17 @@ class Connection(asyncio.Protocol):
             await self._linger(transport)
         transport.close()
 
+    def _rest(self) -> None:
+        """Nothing is under way: the client has so long to ask for something."""
+        self._expect(self._limits.keepalive_timeout)
+        self._admission.idle(self)
+
     async def _linger(self, transport: asyncio.Transport) -> None:
         """Lets the client finish: were the socket closed on what it sends, it would lose the answer."""
         if transport.can_write_eof():
             transport.write_eof()
         self._gone = self._loop.create_future()
+        self._admission.idle(self)
         try:
             async with asyncio.timeout(_LINGERING_SECONDS):
                 await self._gone
@@ -250,8 +280,9 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Ends the connection: at once if nothing is asked of it, else after the reply."""
         self._draining = True
-        if self._state in (_State.IDLE, _State.HEAD):
-            self.give_up()
+        if self._transport is not None and (self._state in (_State.IDLE, _State.HEAD) or self._gone is not None):
+            self._state = _State.LAST
+            self._transport.close()
 
     def give_up(self) -> None:
         self._state = _State.LAST
@@ -273,6 +304,8 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._paused = True
         self._http.pause_writing()
+        self._deadline = math.inf
+        self._admission.busy(self)
         if self._transport is not None:
             self._watch_for_a_stall(self._transport)
 
@@ -281,6 +314,8 @@ class Connection(asyncio.Protocol):
         self._http.resume_writing()
         if self._stall_check is not None:
             self._stall_check.cancel()
+        if self._state is _State.IDLE:
+            self._rest()
 
     def _watch_for_a_stall(self, transport: asyncio.WriteTransport) -> None:
         left = transport.get_write_buffer_size()

@@ -61,6 +61,17 @@ async def test_idle_again_is_idle_from_then_on() -> None:
     assert (first.ended, second.ended) == ([], ["given up"])
 
 
+async def test_one_that_has_been_given_up_is_never_asked_again() -> None:
+    door = admission(1)
+    first, second = Client(), Client()
+    door.admit(first)
+    assert door.admit(second)
+    door.idle(first)
+    door.busy(second)
+    assert not door.admit(Client())
+    assert first.ended == ["given up"]
+
+
 async def test_one_peer_has_its_own_limit() -> None:
     door = admission(100, 2)
     busy, idle, other = Client(), Client(), Client("192.0.2.2")

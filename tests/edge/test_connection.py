@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gateway.app import Gateway
+from gateway.edge.admission import Admission
 from gateway.edge.connection import Again
 from gateway.edge.hot import HotReplies
 from gateway.edge.server import Server
@@ -95,12 +96,13 @@ class Edge:
         self.hits += reply is not None
         return reply
 
-    def wire(self, *, fast: bool = True) -> Wire:
+    def wire(self, *, fast: bool = True, admission: Admission | None = None) -> Wire:
         again: Again = self.again if fast else lambda head, peer: None
         server = self.server
+        own = server.admission if admission is None else admission
         handler = server._http.request_handler
         assert handler is not None
-        other = Server(handler, server._refuse, server.limits, server.admission, again)  # type: ignore[arg-type]
+        other = Server(handler, server._refuse, server.limits, own, again)  # type: ignore[arg-type]
         return Wire(other.connection()).start()
 
     async def converse(self, segments: Sequence[tuple[bytes, int]], *, fast: bool, half_close: bool = False) -> bytes:
@@ -358,5 +360,60 @@ def test_requests_are_cut_anywhere(edge: Edge) -> None:
         for place in range(len(whole)):
             segments = [(whole[:place], random.Random(place).randrange(10)), (whole[place:], 0)]
             assert await edge.converse(segments, fast=True) == expected
+
+    edge.run(converse())
+
+
+class Guest:
+    peer = "192.0.2.10"
+
+    def give_up(self) -> None:
+        raise AssertionError("nobody comes after it")
+
+    finish = give_up
+
+
+@pytest.mark.parametrize("request_bytes", [HOT[0], COLD[3]])
+def test_a_reply_that_the_client_is_yet_to_take_is_not_given_up(edge: Edge, request_bytes: bytes) -> None:
+    """Neither for another connection, nor when the gateway ends, nor for being idle."""
+
+    async def converse() -> None:
+        admission = Admission(1, 1, lambda peer: False)
+        wire = edge.wire(admission=admission)
+        wire.stuck = True
+        wire.arrive(request_bytes)
+        await eventually(lambda: wire.get_write_buffer_size() > 0)
+        assert not admission.admit(Guest())
+        wire.connection._look()  # its deadline, if it had one
+        assert not wire.closing
+        wire.release()
+        assert normal(wire.sent) == await edge.one(request_bytes)
+        await eventually(lambda: wire.connection._state.name == "IDLE")
+        wire.arrive(ask("/health", "Connection: close"))
+        assert (await wire.until_lost()).count(b"HTTP/1.1 200 OK") == 2
+
+    edge.run(converse())
+
+
+def test_what_is_idle_is_given_up(edge: Edge) -> None:
+    """Before the first request, between two, in the middle of a head, and while a body is awaited that nobody reads."""
+
+    async def converse() -> None:
+        for parts in ([], [HOT[0]], [HOT[0][:20]], [HOT[0], HOT[0][:20]]):
+            admission = Admission(1, 1, lambda peer: False)
+            wire = edge.wire(admission=admission)
+            for part in parts:
+                wire.arrive(part)
+            assert admission.admit(Guest())
+            assert wire.closing
+            await wire.until_lost()
+            assert len(admission) == 1
+        admission = Admission(1, 1, lambda peer: False)
+        wire = edge.wire(admission=admission)
+        wire.end = lambda: None  # type: ignore[method-assign]
+        wire.arrive(ask("/health", "Content-Length: 5"))
+        await eventually(lambda: b"\r\n\r\n" in wire.sent)
+        await eventually(lambda: admission.admit(Guest()))
+        await wire.until_lost()
 
     edge.run(converse())

@@ -17,7 +17,9 @@ class Wire(asyncio.Transport):
         self.closing = False
         self.reading = True
         self.lost = asyncio.Event()
+        self.stuck = False  # the client takes nothing
         self._pending = b""
+        self._untaken = b""
 
     def start(self) -> "Wire":
         """As one that has been secured: files are not sent past the transport."""
@@ -44,7 +46,17 @@ class Wire(asyncio.Transport):
 
     def write(self, data: Any) -> None:
         assert not self.closing
-        self.sent += bytes(data)
+        if self.stuck:
+            self._untaken += bytes(data)
+            self.connection.pause_writing()
+        else:
+            self.sent += bytes(data)
+
+    def release(self) -> None:
+        """The client takes what there is."""
+        self.stuck = False
+        self.sent, self._untaken = self.sent + self._untaken, b""
+        self.connection.resume_writing()
 
     def write_eof(self) -> None:
         asyncio.get_running_loop().call_soon(self.end)
@@ -78,4 +90,4 @@ class Wire(asyncio.Transport):
         pass
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return len(self._untaken)
