@@ -75,7 +75,7 @@ def remembered(rig: Rig, seconds: int) -> Iterator[Row]:
 
 def slow(rig: Rig, seconds: int) -> Iterator[Row]:
     """Memory that clients take who take their time."""
-    server = rig.gateway("slow", {})
+    server = rig.gateway("slow", {"server.max_connections_per_peer": "1024"})
     yield Row(
         "resident memory, 1,000 slow readers of 1 GB",
         "MB",

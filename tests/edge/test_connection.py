@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.app import Gateway
 from gateway.edge.admission import Admission
-from gateway.edge.connection import Again
+from gateway.edge.connection import Again, Connection
 from gateway.edge.hot import HotReplies
 from gateway.edge.server import Server
 from gateway.sources import load
@@ -388,9 +389,9 @@ def test_a_reply_that_the_client_is_yet_to_take_is_not_given_up(edge: Edge, requ
         assert not wire.closing
         wire.release()
         assert normal(wire.sent) == await edge.one(request_bytes)
-        await eventually(lambda: wire.connection._state.name == "IDLE")
-        wire.arrive(ask("/health", "Connection: close"))
-        assert (await wire.until_lost()).count(b"HTTP/1.1 200 OK") == 2
+        await eventually(lambda: admission.admit(Guest()), lambda: wire.connection._state)
+        assert wire.closing, "now it is idle"
+        await wire.until_lost()
 
     edge.run(converse())
 
@@ -409,11 +410,75 @@ def test_what_is_idle_is_given_up(edge: Edge) -> None:
             await wire.until_lost()
             assert len(admission) == 1
         admission = Admission(1, 1, lambda peer: False)
-        wire = edge.wire(admission=admission)
-        wire.end = lambda: None  # type: ignore[method-assign]
-        wire.arrive(ask("/health", "Content-Length: 5"))
-        await eventually(lambda: b"\r\n\r\n" in wire.sent)
-        await eventually(lambda: admission.admit(Guest()))
+        wire = await lingering(edge, admission)
+        assert admission.admit(Guest())
+        assert wire.closing
         await wire.until_lost()
+
+    edge.run(converse())
+
+
+async def lingering(edge: Edge, admission: Admission | None = None) -> Wire:
+    """A connection that has been answered, and whose client neither closes nor sends its body of five bytes."""
+    wire = edge.wire(admission=admission)
+    wire.end = lambda: None  # type: ignore[method-assign]
+    wire.arrive(ask("/health", "Content-Length: 5"))
+    await eventually(lambda: wire.connection._gone is not None)
+    assert not wire.closing
+    return wire
+
+
+def test_lingering_ends_with_the_body(edge: Edge) -> None:
+    async def converse() -> None:
+        wire = await lingering(edge)
+        wire.arrive(b"1234")
+        await loop_turns(20)
+        assert not wire.closing
+        wire.arrive(b"5")
+        await loop_turns(20)
+        assert wire.closing
+        await wire.until_lost()
+
+    edge.run(converse())
+
+
+async def loop_turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def test_a_gateway_that_ends_tells_so(edge: Edge) -> None:
+    """To those whose request is here; the others are closed."""
+
+    async def converse() -> None:
+        wire = edge.wire()
+        wire.arrive(COLD[2])
+        wire.connection.finish()
+        answer = await wire.until_lost()
+        assert answer.startswith(b"HTTP/1.1 404 ")
+        assert b"\r\nConnection: close\r\n" in answer
+        for part in (b"", HOT[0][:9]):
+            wire = edge.wire()
+            wire.arrive(part)
+            wire.connection.finish()
+            assert wire.closing
+            assert await wire.until_lost() == b""
+
+    edge.run(converse())
+
+
+def test_what_aiohttp_reads_otherwise_is_the_last_request(edge: Edge) -> None:
+    """The lines of the head are not those of the request: one of the two was misled."""
+
+    async def converse() -> None:
+        for fields, same in ((1, True), (0, False), (2, False)):
+            request = Mock(raw_headers=((b"Host", b"h"),) * fields, body_exists=False, headers={}, keep_alive=True)
+            connection = Connection(Mock(), edge.server.limits, edge.server.admission, lambda head, peer: None)
+            wire = Wire(connection).start()
+            wire.arrive(HOT[0])
+            assert connection.begin(request) == (HOT[0] if same else None, same)
+            assert connection.begin(request) == (None, False), "nor is a second one"
+            wire.close()
+            await wire.until_lost()
 
     edge.run(converse())
