@@ -145,8 +145,8 @@ def complete(answer: bytes, request: bytes) -> bool:
 
 
 def normal(answers: bytes) -> bytes:
-    """But for ids, dates and ages."""
-    answers = re.sub(rb"(X-Request-ID|Date|Age): [^\r]*\r\n", b"", answers)
+    """But for ids, dates and ages, and where an answer comes from."""
+    answers = re.sub(rb"(X-Request-ID|Date|Age|Cache-Status): [^\r]*\r\n", b"", answers)
     return re.sub(rb'request id: [^\n]*\n|"request_id": "[^"]*"', b"", answers)
 
 
