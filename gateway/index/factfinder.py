@@ -29,16 +29,14 @@ class FactFinder:
         self._wheels = wheels
         self.compute = compute
 
-    async def find(self, item: StoredObject, previous: Facts | None, *, hash_beside: bool) -> Facts:
-        """Of this version of a release file. `previous` was known of the same bytes. Raises GatewayErrors."""
+    async def find(self, item: StoredObject, *, hash_beside: bool) -> Facts:
+        """Of this version of a release file. Raises GatewayErrors."""
         key = self._root + item.key
         told = await self._storage.facts(key, item.etag)
         sha256, python, tail, size = told.sha256, told.requires_python, b"", item.size
-        if previous is not None:
-            sha256, python = sha256 or previous.sha256, python or previous.requires_python
         if sha256 is None and self.compute and not hash_beside:
             sha256, tail, size = await self._hashed(key, item.etag)
-        if python is None and previous is None and key.endswith(".whl"):
+        if python is None and key.endswith(".whl"):
             python = await self._requires_python(key, item.etag, size, tail)
         return Facts(sha256, python, told.yanked, told.uploaded)
 

@@ -197,7 +197,7 @@ class FactBook:
             beside = known.get(hash_file) or await self._finder.hash_in(hash_file)
             entries[hash_file.key] = Entry(version_of(hash_file), beside)
             hash_beside = beside.sha256 is not None
-        facts = await self._finder.find(item, known.of_same_bytes(item), hash_beside=hash_beside)
+        facts = await self._finder.find(item, hash_beside=hash_beside)
         entries[item.key] = Entry(version_of(item), facts)
         return entries
 

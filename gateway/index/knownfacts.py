@@ -49,11 +49,6 @@ class KnownFacts:
         entry = self.entries.get(item.key)
         return entry.facts if entry is not None and entry.version == version_of(item) else None
 
-    def of_same_bytes(self, item: StoredObject) -> Facts | None:
-        """What is known of a file that had these bytes, whatever was said of it then."""
-        entry = self.entries.get(item.key)
-        return entry.facts if entry is not None and _etag(entry.version) == _etag(version_of(item)) else None
-
     def merged(self, theirs: Mapping[str, Entry], present: Mapping[str, StoredObject]) -> dict[str, Entry]:
         """With what others have found out. Of two versions, that which is `present` counts; of files that are not
         there, theirs stays, as long as it is not the most: they may have seen a newer listing."""
@@ -83,10 +78,6 @@ def version_of(item: StoredObject) -> str:
     """Changes with the bytes, and with the metadata: that is replaced in place, under the same ETag."""
     etag = item.etag.strip('"')
     return f"{etag} {int(item.modified)}"
-
-
-def _etag(version: str) -> str:
-    return version.rpartition(" ")[0]
 
 
 def to_document(entries: Mapping[str, Entry]) -> bytes:

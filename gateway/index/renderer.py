@@ -33,7 +33,7 @@ class Renderer:
     def __init__(
         self, *, seconds: float = _SECONDS, idle_seconds: float = _IDLE_SECONDS, program: str = _PROGRAM
     ) -> None:
-        """`seconds` is how long a README may take, the wait for its turn included."""
+        """`seconds` is how long a README may wait for its turn, and then take."""
         self._seconds = seconds
         self._idle_seconds = idle_seconds
         self._program = program
