@@ -149,7 +149,7 @@ class Handler:
         exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
         exchange.route = "invalid"
         reply = respond.whole(self._refusal(request, exchange, error), exchange, close=True)
-        respond.note(reply, exchange)
+        respond.note(reply, exchange, time.monotonic())
         self._end(exchange)
         return reply
 

@@ -42,6 +42,7 @@ class HotReplies:
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._cleared = float("-inf")
         self._replies = LruCache[bytes, HotReply]("replies", MemoryLimit(max_bytes), _weight)
 
     def get(self, request: bytes) -> HotReply | None:
@@ -49,17 +50,24 @@ class HotReplies:
         return hot if hot is not None and hot.until > self._clock() else None
 
     def keep(self, request: bytes, reply: Reply, exchange: Exchange) -> None:
-        """`request` are the bytes that were answered by `reply`, which is kept if it may be."""
+        """`request` are the bytes that were answered by `reply`, which is kept if it may be.
+
+        Its time counts from the request: a client that is slow to take a reply makes it no younger, and nothing that was
+        asked for before `clear` is kept after it.
+        """
         body = reply.body
         if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 304):
             return
         if len(request) > _MAX_HEAD_BYTES or len(body) > _MAX_BODY_BYTES:
             return
-        until = self._clock() + min(reply.fresh_for, _MAX_SECONDS)
+        until = exchange.started + min(reply.fresh_for, _MAX_SECONDS)
+        if exchange.started <= self._cleared or until <= self._clock():
+            return
         hot = HotReply(reply.start(), body if reply.status != 304 else b"", until, exchange)
         self._replies.put(request, hot)
 
     def clear(self) -> None:
+        self._cleared = self._clock()
         self._replies.clear()
 
 

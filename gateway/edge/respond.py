@@ -39,10 +39,10 @@ def whole(answer: Page | Redirect, exchange: Exchange, *, close: bool = False) -
     return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for)
 
 
-def note(reply: Reply, exchange: Exchange) -> None:
-    """That this has been sent, as the log and the metrics tell it."""
+def note(reply: Reply, exchange: Exchange, began: float) -> None:
+    """That this has been sent from `began` on, as the log and the metrics tell it."""
     exchange.status = reply.status
-    exchange.first_byte = time.monotonic()
+    exchange.first_byte = began
     if exchange.method != "HEAD":
         exchange.sent_bytes = len(reply.body or b"")
 
@@ -81,9 +81,9 @@ async def send(request: web.BaseRequest, answer: Answer, exchange: Exchange) -> 
 
 
 async def _send_whole(request: web.BaseRequest, answer: Page | Redirect, exchange: Exchange) -> Reply:
-    reply = whole(answer, exchange)
+    reply, began = whole(answer, exchange), time.monotonic()
     await reply.prepare(request)
-    note(reply, exchange)
+    note(reply, exchange, began)
     return reply
 
 

@@ -5,6 +5,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket, etag_of
 
 BODY = b"0123456789" * 100
-EXCHANGE = Exchange("id", "GET", "/", "127.0.0.1", "agent", 0.0)
+EXCHANGE = Exchange("id", "GET", "/", "127.0.0.1", "agent", 100.0)
 
 
 @pytest.fixture
@@ -248,3 +249,26 @@ async def test_hits_are_logged_and_counted_like_any_request(
     metrics = gateway.metrics.render().decode()
     assert 'gateway_requests_total{method="GET",route="object",status="200"} 3.0' in metrics
     assert f"gateway_response_body_bytes_total {3 * len(BODY)}" in metrics.replace(".0", "")
+
+
+def test_a_reply_is_no_younger_for_a_client_that_is_slow_to_take_it() -> None:
+    now = 100.4
+    hot = HotReplies(1_000_000, lambda: now)
+    hot.keep(b"slow", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
+    now = 100.9
+    assert hot.get(b"slow") is not None
+    now = 101.1
+    assert hot.get(b"slow") is None
+    hot.keep(b"very slow", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
+    now = 100.5
+    assert hot.get(b"very slow") is None
+
+
+def test_what_was_asked_for_before_a_refresh_is_not_kept_after_it() -> None:
+    now = 100.0
+    hot = HotReplies(1_000_000, lambda: now)
+    hot.clear()
+    hot.keep(b"old", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
+    assert hot.get(b"old") is None
+    hot.keep(b"new", Reply(200, {}, b"x", fresh_for=9), replace(EXCHANGE, started=100.1))
+    assert hot.get(b"new") is not None
