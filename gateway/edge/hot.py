@@ -52,8 +52,8 @@ class HotReplies:
     def keep(self, request: bytes, reply: Reply, exchange: Exchange) -> None:
         """`request` are the bytes that were answered by `reply`, which is kept if it may be.
 
-        Its time counts from the request: a client that is slow to take a reply makes it no younger, and nothing that was
-        asked for before `clear` is kept after it.
+        Its time counts from the request: a client that is slow to take a reply makes it no younger, and nothing that
+        was asked for before `clear` is kept after it.
         """
         body = reply.body
         if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 304):
