@@ -4,11 +4,12 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from gateway.errors import GatewayError, PreconditionFailedError, UpstreamError
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.model import Endpoint
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage import listing
 from gateway.storage.base import Children, Facts, StoredObject
+from gateway.storage.faults import IMPOSSIBLE_KEY
 from gateway.storage.headers import facts_of
 from gateway.storage.layout import Layout
 from gateway.storage.signed import Request, SignedClient
@@ -97,7 +98,12 @@ class Bucket:
     ) -> listing.ListingPage:
         most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
         query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
-        answer = await self._client.send("GET", self._path, query=canonical_query(query))
+        try:
+            answer = await self._client.send("GET", self._path, query=canonical_query(query))
+        except NotFoundError as error:
+            if prefix and error.code in IMPOSSIBLE_KEY:
+                return listing.ListingPage([], [], None)
+            raise
         page = listing.parse(await answer.upstream.read_listing(answer.first))
         if token is not None and page.next_token == token:
             raise UpstreamError("the listing comes to no end: its next page has the same token")

@@ -35,11 +35,12 @@ _WRONG_REGION = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "Redirect", "AuthorizationHeaderMalformed"}
     | {"IllegalLocationConstraintException"}
 )
+# Of a key that the storage can't have: S3's codes, Ceph's, MinIO's. Nor can anything lie below it.
+IMPOSSIBLE_KEY = frozenset(
+    {"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
+)
 # AccessDenied is what S3 says of an absent key to those who may not list the bucket.
-_ABSENT = frozenset({"NoSuchKey", "AccessDenied"})
-# Keys that the storage can't have: S3's codes, Ceph's, MinIO's.
-_ABSENT |= {"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName"}
-_ABSENT |= {"XMinioInvalidResourceName"}
+_ABSENT = IMPOSSIBLE_KEY | {"NoSuchKey", "AccessDenied"}
 
 
 class Remedy(Enum):
