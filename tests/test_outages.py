@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.faults import Behaviour, FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import PublicIndex
+from tests.support.wheels import wheel
 
 WHEEL = "acme/acme-1.0-py3-none-any.whl"
 ALWAYS = 100_000
@@ -179,3 +183,48 @@ async def test_the_log_says_what_an_answer_has_cost_and_that_it_is_stale(
     assert (stale["key"], stale["attempts"], stale["stale"]) == ("p/page.html", 2, "yes")
     assert 0 < stale["upstream_ms"] <= stale["ms"]
     assert "attempts" not in health
+
+
+async def test_what_is_too_old_to_be_served_is_waited_for(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"cache.stale_seconds": "0"})
+    gateway.patience.seconds = 0
+    for target in ("/page.html", "/acme/"):
+        assert {(await get(gateway, target)).status for _ in range(3)} == {200}
+
+
+@pytest.mark.parametrize("fault", [BUSY, faults.stall], ids=["busy", "stall"])
+async def test_what_was_not_there_is_not_there_while_the_storage_can_t_say(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, fault: Behaviour
+) -> None:
+    """The metadata of a wheel is read out of it where no object beside it has it: it must be known that none has."""
+    name, content = wheel("acme", "2.0")
+    faulty.objects[f"acme/{name}"] = content
+    gateway = await start_gateway(settings | {"server.answer_timeout": "2"})
+    targets = ["/acme/", f"/acme/{name}.metadata", f"/acme/{name}"]
+    known = [(await get(gateway, target)).body for target in targets]
+    faulty.then(fault, times=ALWAYS)
+    gateway.patience.seconds = 0.05
+    for _ in range(2):
+        answers = [await get(gateway, target) for target in targets]
+        assert [answer.status for answer in answers] == [200] * 3
+        assert [answer.body for answer in answers] == known
+    assert (await get(gateway, f"/acme/{name}.sha256")).status != 404, "of which nothing is known"
+
+
+async def test_pip_installs_what_is_known_from_a_storage_that_never_answers(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
+) -> None:
+    name, content = wheel("acme", "2.0")
+    faulty.objects[f"acme/{name}"] = content
+    gateway = await start_gateway(settings)
+    for target in ("/acme/", f"/acme/{name}.metadata", f"/acme/{name}"):
+        assert (await get(gateway, target)).status == 200
+    faulty.then(faults.stall, times=ALWAYS)
+    options = ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--retries", "0", "--target"]
+    command = ["-m", "pip", "install", *options, str(tmp_path / "installed"), "--index-url", gateway.url, "acme"]
+    clean = {variable: value for variable, value in os.environ.items() if not variable.startswith("PIP_")}
+    pip = await asyncio.create_subprocess_exec(sys.executable, *command, env=clean | {"PIP_CONFIG_FILE": os.devnull})
+    assert await pip.wait() == 0
+    assert (tmp_path / "installed/acme-2.0.dist-info").is_dir()

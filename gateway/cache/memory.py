@@ -69,13 +69,12 @@ class MemoryCache:
 
     def missing(self, key: str) -> NotFoundError | None:
         """What was said when it was not there, if that is still to be believed."""
+        return self.was_missing(key, 0.0)
+
+    def was_missing(self, key: str, seconds: float) -> NotFoundError | None:
+        """As `missing`, and for `seconds` longer: for when the storage can't be asked."""
         known = self._missing.get(key)
-        if known is None:
-            return None
-        if known.until <= self.clock():
-            self._missing.pop(key)
-            return None
-        return _again(known.error)
+        return _again(known.error) if known is not None and self.clock() < known.until + seconds else None
 
     def put_missing(self, key: str, error: NotFoundError) -> None:
         self._objects.pop(key)

@@ -74,9 +74,7 @@ class CachedReader:
             if self._disk is not None:
                 found = await self._finding.once(key, lambda: self._find(key))
         if found is None:
-            if not _may_fill(request):
-                return await self._beside(request)
-            return await self._fetched(request, None)
+            return await self._unknown(request)
         age, ttl = self.memory.age(found), self._ttl(key, found)
         if age < ttl:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
@@ -84,15 +82,30 @@ class CachedReader:
             if not self._fills.asking(key):
                 self._run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
-        try:
+        since = self.memory.clock() - found.checked
+        if since >= ttl + self._settings.stale_seconds:
             return await self._fetched(request, found)
+        try:
+            return await self._fetched(request, found, may_fail_soon=True)
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
-            since = self.memory.clock() - found.checked
-            if since >= ttl + self._settings.stale_seconds:
-                raise
             note_stale()
             log.warning("serving %r as it was %d s ago: %s", key, since, error)
             return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
+
+    async def _unknown(self, request: ObjectRequest) -> Stream:
+        """What was not there goes on not being there while the storage can't be asked: installers want files that none
+        has, as `<wheel>.metadata`, before those that are known."""
+        absent = self.memory.was_missing(request.key, self._settings.stale_seconds)
+        try:
+            if not _may_fill(request):
+                return await self._beside(request)
+            return await self._fetched(request, None, may_fail_soon=absent is not None)
+        except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
+            if absent is None:
+                raise
+            note_stale()
+            log.warning("%r was not there when the storage was asked last: %s", request.key, error)
+            raise absent from error
 
     def forget(self, key: str) -> None:
         """It is written or removed."""
@@ -193,11 +206,14 @@ class CachedReader:
         self.memory.put(key, found)
         return found
 
-    async def _fetched(self, request: ObjectRequest, known: CachedObject | None) -> Stream:
+    async def _fetched(
+        self, request: ObjectRequest, known: CachedObject | None, *, may_fail_soon: bool = False
+    ) -> Stream:
+        """`may_fail_soon`: there is something stale to serve, so this request does not wait for long."""
         status = cachestatus.MISS if known is None else cachestatus.REVALIDATED
         status = cachestatus.BYPASSED if request.bypass else status
         with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
-            head, stream = await self._head(claim, known), None
+            head, stream = await (self._head_soon(claim) if may_fail_soon else claim.head()), None
             if isinstance(head, Opened):
                 if request.method == "GET" and not request.headers and (stream := claim.take()) is not None:
                     stream = _told(stream, status)
@@ -206,10 +222,8 @@ class CachedReader:
             return stream or await self._beside(request)
         return await self._answered(request, head, fresh_for=self._ttl(request.key, head), status=status)
 
-    async def _head(self, claim: Claim, known: CachedObject | None) -> Head:
-        """Where something stale could be served, this request does not wait for long; the fill goes on."""
-        if known is None:
-            return await claim.head()
+    async def _head_soon(self, claim: Claim) -> Head:
+        """Raises UpstreamTimeoutError rather than wait for long; the fill goes on."""
         return await self._patience.fresh(self._news.begin(claim.fill, lambda: _outcome(claim.fill.claim())))
 
     async def _revalidate(self, key: str, known: CachedObject) -> None:

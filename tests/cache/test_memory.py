@@ -37,6 +37,9 @@ def test_absence_is_believed_for_a_while() -> None:
     assert (first.detail, first.code, first is again) == ("gone", "NoSuchKey", False), "each raises its own"
     clock.now += 5
     assert cache.missing("k") is None
+    assert cache.was_missing("k", 1) is not None, "for when nobody can be asked"
+    clock.now += 1
+    assert cache.was_missing("k", 1) is None
     ends: list[Callable[[], None]] = [
         lambda: cache.put("k", FOUND),
         lambda: cache.forget("k"),
