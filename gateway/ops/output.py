@@ -16,7 +16,7 @@ _MAX_WAITING_BYTES = 1024 * 1024
 # For more lines to come, before the thread writes them together.
 _BATCH_SECONDS = 0.05
 # At the end of the process, for those that still wait.
-_FLUSH_SECONDS = 1.0
+_FLUSH_SECONDS = 0.5
 # What is written to a pipe at once is not mixed with what other workers write there (pipe(7)). One is for the newline
 # that ends a line which was cut.
 _PIECE_BYTES = select.PIPE_BUF - 1
@@ -81,11 +81,12 @@ class Output:
 
     def _start(self) -> bool:
         thread = threading.Thread(target=self._run, name=f"gateway-output-{self._descriptor}", daemon=True)
+        self._thread = thread  # before it may end itself
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads
+            self._thread = None
             return False
-        self._thread = thread
         return True
 
     def _run(self) -> None:
@@ -102,7 +103,7 @@ class Output:
                 continue
             self._send(piece)
             piece = item if isinstance(item, bytes) else b""
-            if item is None:
+            if item is None and queue.empty():  # else it was blocked when it was to end, and the process went on
                 self._thread = None
                 return
             if isinstance(item, threading.Event):

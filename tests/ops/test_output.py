@@ -153,6 +153,17 @@ def test_a_child_process_writes_its_own_lines_only(pipe: Pipe) -> None:
     assert pipe.read() == b"parent\nchild\nparent again\n"
 
 
+def test_one_that_could_not_be_paused_goes_on(pipe: Pipe) -> None:
+    """It was blocked when the process forked, twice."""
+    lines = b"".join([LINE.encode()] * 1000)
+    pipe.output.write(lines.decode())
+    pipe.output.pause()
+    pipe.output.pause()
+    pipe.output.write("after\n")
+    assert pipe.read() == lines + b"after\n"
+    assert pipe.dropped == 0
+
+
 def test_a_paused_output_has_no_thread() -> None:
     outputs.STDERR.write("")
     assert "gateway-output-2" in [thread.name for thread in threading.enumerate()]
