@@ -24,6 +24,10 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
         found.append(("storage.bucket", message, "storage.backend"))
     found += _delivery_checks(storage)
+    for key, path in (("storage.prefix", storage.prefix), ("rewrite.add_prefix", settings.rewrite.add_prefix)):
+        if storage.resolved_backend == "file" and "/." in f"/{path}":
+            message = "has a name with a dot in front: the directory backend serves none of those"
+            found.append((key, message, "storage.backend"))
     if settings.fallback.mode != "none" and settings.index.mode not in ("auto", "generated"):
         message = "needs index.mode auto or generated: which projects are yours is read from listings"
         found.append(("fallback.mode", message, "index.mode"))
