@@ -115,17 +115,17 @@ class Gateway:
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds, self._down)
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
-        memory = MemoryLimit(settings.index.memory_bytes)
-        wheels = WheelMetadata(self.storage, memory)
+        self._memory = MemoryLimit(settings.index.memory_bytes)
+        wheels = WheelMetadata(self.storage, self._memory)
         finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
-        self.facts = FactBook(finder, memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
+        self.facts = FactBook(finder, self._memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
         self._renderer = Renderer()
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()
         self._fetched: FetchedFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.spool_bytes)
-            self._fetched = FetchedFiles(self.storage, self.fallback, root, limits)
+            self._fetched = FetchedFiles(self.storage, self.fallback, root, limits, self._memory)
         self._index = Index(
             self.storage,
             self._build_site(root, wheels),
@@ -134,6 +134,7 @@ class Gateway:
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
             immutable_files=settings.cache.immutable_files,
+            memory=self._memory,
         )
         self._prefetch = self._build_prefetch()
         self._caller = CallerAddress(server.trusted_proxies)
@@ -227,8 +228,12 @@ class Gateway:
         settings = self.settings
         if settings.index.mode not in ("auto", "generated"):
             return None
-        by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
-        return (Catalog if by_folder else WholeCatalog)(
+        build = (
+            partial(Catalog, memory=self._memory)
+            if settings.index.layout == "project" and not settings.storage.prepend_hash
+            else WholeCatalog
+        )
+        return build(
             self.storage,
             root,
             index_document=settings.rewrite.index_document,
@@ -258,6 +263,7 @@ class Gateway:
             base_url,
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
+            memory=self._memory,
         )
         return Fallback(settings.fallback, self.catalog, remote)
 
@@ -281,7 +287,7 @@ class Gateway:
         people = None
         if self.settings.index.browse:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
-            people = PeoplePages(Browse(wheels, self._renderer, root, elsewhere), releases)
+            people = PeoplePages(Browse(wheels, self._renderer, root, elsewhere, self._memory), releases, self._memory)
         return Site(
             self.catalog,
             releases,
@@ -289,6 +295,7 @@ class Gateway:
             root,
             max_age=self.settings.fallback.max_age,
             refresh=self.settings.index.refresh,
+            memory=self._memory,
         )
 
     def _down(self) -> dict[str, str]:

@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from cachetools import LRUCache
-
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.effort import note_stale
 from gateway.errors import GatewayError, NotFoundError
@@ -45,19 +44,24 @@ class AgedCache(Generic[K, T]):
         *,
         fresh_seconds: float | Callable[[T], float],
         stale_seconds: float,
-        max_entries: int,
+        name: str,
+        memory: MemoryLimit,
+        weigh: Callable[[T], int] = weight_of,
         patience: Patience | None = None,
-        getsizeof: Callable[[T], int] = lambda value: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A value is used for `fresh_seconds`, which may depend on it, and for `stale_seconds` more where no newer one
-        can be had soon, which is for `patience` to say. `max_entries` are of the size that `getsizeof` says."""
+        can be had soon, which is for `patience` to say. `weigh` tells a value's bytes; `name` is the cache's."""
         self._patience = patience or Patience()
         self._fetch = fetch
         self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
         self._stale_seconds = stale_seconds
         self._clock = clock
-        self._entries: LRUCache[K, tuple[T, float]] = LRUCache(max_entries, lambda entry: getsizeof(entry[0]))
+        # A value that is larger than the limit is kept all the same: it would be fetched for each request.
+        most = memory.max_bytes // 2
+        self._entries = LruCache[K, tuple[T, float]](
+            name, memory, lambda key, entry: min(weight_of(key) + weigh(entry[0]), most)
+        )
         self._fetching = Flight[T]()
         self._fresh_from = float("-inf")
 
@@ -121,12 +125,12 @@ class AgedCache(Generic[K, T]):
             value = await self._fetch(key)
         except NotFoundError:
             if self._is_newest(key, asked):
-                self._entries.pop(key, None)
+                self._entries.pop(key)
             raise
         if self._is_newest(key, asked):
             known = self.known(key)
             value = known if known is not None and known == value else value
-            self._entries[key] = value, asked
+            self._entries.put(key, (value, asked))
         return value
 
     def _is_newest(self, key: K, asked: float) -> bool:

@@ -12,9 +12,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from cachetools import TTLCache
-
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN
 from gateway.index.metadata import WheelMetadata
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 PER_PAGE = 200
-_ABOUT_BYTES = 8 * 1024 * 1024
-# What can't be rendered is not tried again so soon.
-_ABOUT_SECONDS = 3600.0
 _INLINE = {"script": "script.js", "style": "style.css"}
 
 log = logging.getLogger("gateway.index")
@@ -44,12 +40,16 @@ class Browse:
     Nothing of a project's reaches them but as text, and its README as safe HTML.
     """
 
-    def __init__(self, wheels: WheelMetadata, renderer: Renderer, root: str, elsewhere: str) -> None:
+    def __init__(
+        self, wheels: WheelMetadata, renderer: Renderer, root: str, elsewhere: str, memory: MemoryLimit
+    ) -> None:
         """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to."""
         self._wheels = wheels
         self._root = root
         self._elsewhere = elsewhere
-        self._abouts: TTLCache[tuple[str, str], About] = TTLCache(_ABOUT_BYTES, _ABOUT_SECONDS, getsizeof=_weight)
+        self._abouts = LruCache[tuple[str, str], About](
+            "READMEs", memory, lambda slot, about: weight_of(slot) + about.weight
+        )
         self._reading = Flight[About]()
         self._renderer = renderer
         # Nobody can know them, and write them into a README.
@@ -114,8 +114,7 @@ class Browse:
         except RenderError as error:
             log.warning("the README of %r is shown as text: %s", item.key, error)
             return replace(found, readme=readme.as_text())
-        if found.weight <= _ABOUT_BYTES:
-            self._abouts[item.key, item.etag] = found
+        self._abouts.put((item.key, item.etag), found)
         return found
 
     def project(self, project: Project, about: About) -> bytes:
@@ -157,10 +156,6 @@ class Browse:
         )
         environment.globals |= {name: Markup(_template(file)) for name, file in _INLINE.items()}  # noqa: S704  ours
         return environment
-
-
-def _weight(found: About) -> int:
-    return found.weight
 
 
 def _template(name: str) -> str:

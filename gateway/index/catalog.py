@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.cache.aged import Aged, AgedCache
+from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
@@ -15,8 +16,7 @@ from gateway.storage.base import Children, Storage, StoredObject
 _ACCESS_DENIED = "AccessDenied"
 BLANK = "BlankDirectory"
 # Of the listings of projects that are remembered, and what one weighs.
-_MAX_LISTED_BYTES = 64 * 1024 * 1024
-_OBJECT_BYTES, _OVERHEAD_BYTES = 400, 2048
+_OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
 # So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
 # A project's page waits no longer for a root that is not listed yet; one that may lack files is not used for longer.
@@ -25,7 +25,7 @@ _ROOT_GRACE_SECONDS = 1.0
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Projects:
     """Folders by the normalised name of the project that they are of, in order; and whether the root has a page of
     its own."""
@@ -56,7 +56,7 @@ class _Project:
 
     @property
     def weight(self) -> int:
-        return min(_OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects), _MAX_LISTED_BYTES)
+        return _OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects)
 
 
 class Catalog:
@@ -75,6 +75,7 @@ class Catalog:
         index_document: str,
         refresh: float,
         stale_seconds: float,
+        memory: MemoryLimit,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -93,7 +94,9 @@ class Catalog:
             self._list_projects,
             fresh_seconds=lambda projects: refresh * max(1.0, len(projects.folders) / _FOLDERS_PER_REFRESH),
             stale_seconds=stale_seconds,
-            max_entries=1,
+            name="the root's listing",
+            memory=memory,
+            weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * len(projects.folders),
             patience=patience,
             clock=clock,
         )
@@ -101,9 +104,10 @@ class Catalog:
             self._list_project,
             fresh_seconds=lambda project: refresh if project.whole else min(refresh, _ROOT_GRACE_SECONDS),
             stale_seconds=stale_seconds,
-            max_entries=_MAX_LISTED_BYTES,
+            name="listings",
+            memory=memory,
+            weigh=lambda project: project.weight,
             patience=patience,
-            getsizeof=lambda project: project.weight,
             clock=clock,
         )
 

@@ -5,9 +5,8 @@ import hashlib
 from contextlib import suppress
 from dataclasses import replace
 
-from cachetools import LRUCache
-
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index.coremetadata import MAX_METADATA_BYTES
 from gateway.index.download import headers_of
@@ -20,13 +19,14 @@ from gateway.model import Answer, ObjectRequest, Page, Stream, nothing_to_close
 from gateway.storage.base import Storage
 
 KEPT_APART = ".mirror/"
-_METADATA_CACHE_BYTES = 16 * 1024 * 1024
 
 
 class FetchedFiles:
     """What the storage does not have and the other index does."""
 
-    def __init__(self, storage: Storage, fallback: Fallback, root: str, limits: DownloadLimits) -> None:
+    def __init__(
+        self, storage: Storage, fallback: Fallback, root: str, limits: DownloadLimits, memory: MemoryLimit
+    ) -> None:
         """`root` is the key below which projects are, with its slash."""
         self._storage = storage
         self._fallback = fallback
@@ -34,7 +34,9 @@ class FetchedFiles:
         self._limits = limits
         self._downloads = Downloads(fallback.remote, storage, limits)
         self._reading = Flight[bytes]()
-        self._metadata: LRUCache[str, bytes] = LRUCache(_METADATA_CACHE_BYTES, len)
+        self._metadata = LruCache[str, bytes](
+            "metadata of the other index", memory, lambda url, body: weight_of(url) + weight_of(body)
+        )
 
     async def answer(self, request: ObjectRequest) -> Answer | None:
         """None where the other index is not asked. Raises NotFoundError if it has no such file, and what keeps it
@@ -93,5 +95,5 @@ class FetchedFiles:
         body = await self._fallback.remote.read(file.url + METADATA, MAX_METADATA_BYTES)
         if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
             raise UpstreamError(f"the metadata of {without_query(file.url)!r} has another hash than its page says")
-        self._metadata[file.url] = body
+        self._metadata.put(file.url, body)
         return body

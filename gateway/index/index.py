@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from gateway.cache.lru import MemoryLimit
 from gateway.edge.headers import as_html, is_package_file
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index import stored
@@ -28,10 +29,11 @@ class Index:
         mode: str,
         index_document: str,
         immutable_files: bool,
+        memory: MemoryLimit,
     ) -> None:
         """`mode` is auto, static, generated or off."""
         self._storage = storage
-        self._stored_pages = stored.StoredPages()
+        self._stored_pages = stored.StoredPages(memory)
         self._site = site
         self._mode = mode
         self._index_document = index_document

@@ -35,7 +35,7 @@ class File:
     provenance: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Project:
     """A project's page: its normalised name, its versions in order, its files.
 

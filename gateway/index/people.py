@@ -1,34 +1,33 @@
 """The pages for people as bytes: made once, whatever address the gateway is known by."""
 
-from cachetools import LRUCache
-
 from gateway.cache.aged import Aged
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import PAGES
 from gateway.index.browse import Browse
 from gateway.index.catalog import Projects
 from gateway.index.negotiation import encoding_for
 from gateway.index.releases import Releases, Sources
-from gateway.index.rendered import Rendered, RenderedPages, Sourced
+from gateway.index.rendered import Rendered, RenderedPages, Sourced, sourced
 from gateway.index.view import install_lines
 from gateway.model import PageRequest
 from gateway.storage.base import StoredObject
 
-_MADE_BYTES = 16 * 1024 * 1024
-_SENT_BYTES = 16 * 1024 * 1024
-_MAX_NEWEST = 4096
+_NEWEST_BYTES = 1024
 
 
 class PeoplePages:
     """A page is made with marks where the lines that install belong; those differ by the address (Host) of a request,
     and are put in before it is compressed."""
 
-    def __init__(self, browse: Browse, releases: Releases) -> None:
+    def __init__(self, browse: Browse, releases: Releases, memory: MemoryLimit) -> None:
         self.headers = browse.headers
         self._browse = browse
         self._releases = releases
-        self._made = RenderedPages(_MADE_BYTES)
-        self._sent = RenderedPages(_SENT_BYTES)
-        self._newest: LRUCache[str, Sourced[StoredObject | None]] = LRUCache(_MAX_NEWEST)
+        self._made = RenderedPages("pages for people", memory)
+        self._sent = RenderedPages("pages for people, addressed", memory)
+        self._newest = LruCache[str, Sourced[StoredObject | None]](
+            "newest wheels", memory, lambda name, found: weight_of(name) + _NEWEST_BYTES
+        )
 
     async def root(self, request: PageRequest, projects: Aged[Projects]) -> Rendered:
         """The projects that the request's query searches for."""
@@ -45,7 +44,8 @@ class PeoplePages:
         newest = self._newest.get(name)
         if newest is None or not newest.stands(made_of, version):
             found = await PAGES.run(self._releases.newest_wheel, sources)
-            newest = self._newest[name] = Sourced(found, made_of, version)
+            newest = sourced(found, made_of, version)
+            self._newest.put(name, newest)
         about = await self._browse.about(name, newest.value)
         made = await self._made.get(
             ("project", name),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cachetools import TTLCache
 
 from gateway.cache.aged import Aged, AgedCache
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import (
     ForeignPageError,
     GatewayError,
@@ -40,7 +41,6 @@ _DEADLINE_SECONDS = 10.0
 # The largest project of PyPI has a page of some 15 MB. A character beyond ASCII makes each take up to four bytes.
 _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
-_MAX_REMEMBERED_BYTES = 48 * 1024 * 1024
 _FILE_BYTES = 700  # of one that is remembered, beside its texts
 _MAX_REMEMBERED_NAMES = 4096
 
@@ -60,7 +60,9 @@ class _Version:
 class RemoteIndex:
     """Reads pages, remembers them, and asks whether they have changed."""
 
-    def __init__(self, client: Client, base_url: str, *, refresh: float, stale_seconds: float) -> None:
+    def __init__(
+        self, client: Client, base_url: str, *, refresh: float, stale_seconds: float, memory: MemoryLimit
+    ) -> None:
         """A page is used for `refresh` seconds, and for `stale_seconds` more while the index can't be reached."""
         self.base_url = base_url.rstrip("/") + "/"
         self._client = client
@@ -68,8 +70,9 @@ class RemoteIndex:
             self._fetch,
             fresh_seconds=refresh,
             stale_seconds=stale_seconds,
-            max_entries=_MAX_REMEMBERED_BYTES,
-            getsizeof=lambda version: min(version.size, _MAX_REMEMBERED_BYTES),
+            name="pages of the other index",
+            memory=memory,
+            weigh=lambda version: version.size,
         )
         self._absent: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED_NAMES, refresh)
         self._unreadable: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED_NAMES, refresh)

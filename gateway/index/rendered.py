@@ -3,26 +3,25 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-
-from cachetools import LRUCache
+from weakref import ReferenceType, ref
 
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import PAGES
 from gateway.index.compression import compress
 from gateway.index.conditional import etag_of
 
 T = TypeVar("T")
 
-_MAX_BYTES = 64 * 1024 * 1024
 _OVERHEAD_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Sourced(Generic[T]):
-    """A value, and what it was made of."""
+    """A value, and what it was made of, which it does not keep alive."""
 
     value: T
-    made_of: tuple[object, ...]
+    made_of: tuple[ReferenceType[object], ...]
     version: Hashable
 
     def stands(self, made_of: Sequence[object], version: Hashable) -> bool:
@@ -30,11 +29,15 @@ class Sourced(Generic[T]):
         return (
             self.version == version
             and len(self.made_of) == len(made_of)
-            and all(then is now for then, now in zip(self.made_of, made_of, strict=True))
+            and all(then() is now for then, now in zip(self.made_of, made_of, strict=True))
         )
 
 
-@dataclass(frozen=True, slots=True)
+def sourced(value: T, made_of: Sequence[object], version: Hashable) -> Sourced[T]:
+    return Sourced(value, tuple(map(ref, made_of)), version)
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Rendered:
     """`etag` bears its quotes, and differs by encoding."""
 
@@ -46,9 +49,8 @@ class Rendered:
 class RenderedPages:
     """The pages used last, by what they are of and their form."""
 
-    def __init__(self, max_bytes: int = _MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._pages: LRUCache[Hashable, Sourced[Rendered]] = LRUCache(max_bytes, lambda page: _weight(page.value))
+    def __init__(self, name: str, memory: MemoryLimit) -> None:
+        self._pages = LruCache[Hashable, Sourced[Rendered]](name, memory, _weight)
         self._rendering = Flight[Rendered]()
 
     def known(
@@ -83,13 +85,12 @@ class RenderedPages:
         render: Callable[[], bytes],
     ) -> Rendered:
         page = await PAGES.run(_render, render, encoding)
-        if _weight(page) <= self._max_bytes:
-            self._pages[slot, encoding] = Sourced(page, made_of, version)
+        self._pages.put((slot, encoding), sourced(page, made_of, version))
         return page
 
 
-def _weight(page: Rendered) -> int:
-    return len(page.body) + _OVERHEAD_BYTES
+def _weight(slot: Hashable, page: Sourced[Rendered]) -> int:
+    return weight_of(slot) + weight_of(page.value.body) + weight_of(page.version) + _OVERHEAD_BYTES
 
 
 def _render(render: Callable[[], bytes], encoding: str | None) -> Rendered:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from gateway.cache.aged import Aged
+from gateway.cache.lru import MemoryLimit
 from gateway.edge.paths import query_part
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index import pages
@@ -38,6 +39,7 @@ class Site:
         *,
         max_age: int,
         refresh: float,
+        memory: MemoryLimit,
     ) -> None:
         """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds. `max_age` is
         for how many seconds clients may keep what is the other index's alone."""
@@ -47,7 +49,7 @@ class Site:
         self._releases = releases
         self._root = root
         self._max_age = max_age
-        self._rendered = RenderedPages()
+        self._rendered = RenderedPages("pages", memory)
 
     def alias(self, key: str) -> str | None:
         """The key that one below `simple/` stands for too: a static page's relative links lead there."""

@@ -2,6 +2,7 @@
 
 from urllib.parse import parse_qs
 
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
 from gateway.index import pages
 from gateway.index.conditional import conditional
@@ -14,7 +15,6 @@ from gateway.model import Page, PageRequest, Stream
 from gateway.storage.chunks import up_to
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
-_MAX_KEPT_BYTES = 16 * 1024 * 1024
 
 
 def wants_json(accept: str, query: str) -> bool:
@@ -51,8 +51,8 @@ def negotiated(headers: dict[str, str]) -> dict[str, str]:
 class StoredPages:
     """Stored HTML pages as JSON, each read once for as long as its ETag stands."""
 
-    def __init__(self) -> None:
-        self._rendered = RenderedPages(_MAX_KEPT_BYTES)
+    def __init__(self, memory: MemoryLimit) -> None:
+        self._rendered = RenderedPages("stored pages as JSON", memory)
 
     async def as_json(self, stream: Stream, key: str, request: PageRequest) -> Page:
         """What a stored page says. `key` is the directory's, empty for the root."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable
 
 from gateway.cache.aged import AgedCache
 from gateway.cache.disk import DiskCache
+from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.config import CacheSettings, ParallelSettings, StorageSettings
 from gateway.edge.paths import encode_key
@@ -29,7 +30,7 @@ from gateway.storage.upload import Uploads
 _ACCESS_DENIED = "AccessDenied"
 # How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
 _REFUSED_SECONDS = 60.0
-_MAX_DIRECTORIES = 4096
+_DIRECTORIES_BYTES = 2 * 1024 * 1024
 # S3's limit, in UTF-8.
 _MAX_KEY_BYTES = 1024
 
@@ -73,7 +74,8 @@ class S3Storage:
             self._look_for_directory,
             fresh_seconds=(cache or CacheSettings()).ttl_missing,
             stale_seconds=0,
-            max_entries=_MAX_DIRECTORIES,
+            name="directories",
+            memory=MemoryLimit(_DIRECTORIES_BYTES),
         )
         self._reach: Reach | None = None
         self._bucket: Bucket

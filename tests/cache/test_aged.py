@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from gateway.cache.aged import Aged, AgedCache
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import NotFoundError, UpstreamError
 
 
@@ -20,7 +21,15 @@ class Source:
         return f"{key}{len(self.fetched)}"
 
     def cache(self) -> AgedCache[str, str]:
-        return AgedCache(self.fetch, fresh_seconds=30, stale_seconds=100, max_entries=2, clock=lambda: self.now)
+        return AgedCache(
+            self.fetch,
+            fresh_seconds=30,
+            stale_seconds=100,
+            name="test",
+            memory=MemoryLimit(2000),
+            weigh=lambda _: 500,
+            clock=lambda: self.now,
+        )
 
 
 async def test_a_value_is_used_while_it_is_fresh() -> None:
@@ -134,7 +143,15 @@ async def test_an_equal_value_leaves_the_known_object() -> None:
         return values.pop(0)
 
     source = Source()
-    cache = AgedCache(fetch, fresh_seconds=30, stale_seconds=0, max_entries=2, clock=lambda: source.now)
+    cache = AgedCache(
+        fetch,
+        fresh_seconds=30,
+        stale_seconds=0,
+        name="test",
+        memory=MemoryLimit(2000),
+        weigh=lambda _: 500,
+        clock=lambda: source.now,
+    )
     first = (await cache.get("k")).value
     source.now += 31
     again = await cache.get("k")
@@ -151,7 +168,15 @@ async def test_what_is_under_way_when_all_expires_is_not_taken_for_new() -> None
         return await arriving[-1]
 
     source = Source()
-    cache = AgedCache(fetch, fresh_seconds=30, stale_seconds=0, max_entries=2, clock=lambda: source.now)
+    cache = AgedCache(
+        fetch,
+        fresh_seconds=30,
+        stale_seconds=0,
+        name="test",
+        memory=MemoryLimit(2000),
+        weigh=lambda _: 500,
+        clock=lambda: source.now,
+    )
     before = asyncio.ensure_future(cache.get("k"))
     await until_idle()
     source.now += 1
@@ -175,7 +200,9 @@ async def test_closing_ends_what_is_under_way() -> None:
             cancelled.set()
         return key
 
-    cache = AgedCache(fetch, fresh_seconds=30, stale_seconds=0, max_entries=2)
+    cache = AgedCache(
+        fetch, fresh_seconds=30, stale_seconds=0, name="test", memory=MemoryLimit(2000), weigh=lambda _: 500
+    )
     cache.revalidate("k")
     await asyncio.sleep(0)
     await cache.close()

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.catalog import Catalog
 from gateway.storage.base import Children, Storage, StoredObject
@@ -23,7 +24,15 @@ class Folders:
 
     def catalog(self) -> Catalog:
         storage = cast(Storage, self)
-        return Catalog(storage, "", index_document="index.html", refresh=30, stale_seconds=1000, clock=lambda: self.now)
+        return Catalog(
+            storage,
+            "",
+            index_document="index.html",
+            refresh=30,
+            stale_seconds=1000,
+            memory=MemoryLimit(10_000_000),
+            clock=lambda: self.now,
+        )
 
     async def children(self, prefix: str = "") -> Children:
         self.listed.append(prefix)

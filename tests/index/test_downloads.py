@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.cache.aged import Aged
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index.downloads import DownloadLimits, Downloads, DownloadStats
 from gateway.index.fetched import FetchedFiles
@@ -227,7 +228,7 @@ async def test_who_waits_too_long_for_an_answer_is_told_so() -> None:
     index, bucket = Index(), Bucket()
     index.may_open = asyncio.Semaphore(0)
     limits = DownloadLimits(1_000_000, 2_000_000, answer_seconds=0.05)
-    fetched = FetchedFiles(bucket, Listing(index), "", limits)  # type: ignore[arg-type]
+    fetched = FetchedFiles(bucket, Listing(index), "", limits, MemoryLimit(1_000_000))  # type: ignore[arg-type]
     with pytest.raises(UpstreamTimeoutError):
         async with asyncio.timeout(20):
             await fetched.answer(ObjectRequest("GET", "p/p-0.zip"))

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from typing import Any, cast
 
 from gateway.cache.aged import Aged
+from gateway.cache.lru import MemoryLimit
 from gateway.index.browse import Browse
 from gateway.index.catalog import Files, Projects
 from gateway.index.knownfacts import NOTHING_KNOWN
@@ -37,7 +38,9 @@ class Counting:
 
 def people(releases: Any) -> PeoplePages:
     unused = cast(Any, None)
-    return PeoplePages(Browse(cast(WheelMetadata, unused), cast(Renderer, unused), "", ""), cast(Releases, releases))
+    memory = MemoryLimit(10_000_000)
+    browse = Browse(cast(WheelMetadata, unused), cast(Renderer, unused), "", "", memory)
+    return PeoplePages(browse, cast(Releases, releases), memory)
 
 
 def request(base_url: str, query: str = "") -> PageRequest:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import UpstreamError
 from gateway.index.stored import StoredPages
 from gateway.model import PageRequest, Stream
@@ -37,7 +38,7 @@ LINKS = b"".join(b'<a href="p-%d.tar.gz">' % number for number in range(100))
 
 
 async def test_a_page_is_read_once_for_as_long_as_its_etag_stands() -> None:
-    pages, stored = StoredPages(), Stored(LINKS, '"1"')
+    pages, stored = StoredPages(MemoryLimit(10_000_000)), Stored(LINKS, '"1"')
     for _ in range(3):
         page = await pages.as_json(stored.stream(), "p/", request())
         assert len(json.loads(page.body)["files"]) == 100
@@ -50,7 +51,7 @@ async def test_a_page_is_read_once_for_as_long_as_its_etag_stands() -> None:
 
 
 async def test_it_is_compressed_for_clients_that_accept_it() -> None:
-    pages, stored = StoredPages(), Stored(LINKS, '"1"')
+    pages, stored = StoredPages(MemoryLimit(10_000_000)), Stored(LINKS, '"1"')
     plain, packed = [await pages.as_json(stored.stream(), "p/", request(accept)) for accept in ("", "gzip")]
     assert packed.headers["Content-Encoding"] == "gzip"
     assert len(packed.body) < len(plain.body) / 3
@@ -58,7 +59,7 @@ async def test_it_is_compressed_for_clients_that_accept_it() -> None:
 
 
 async def test_without_an_etag_nothing_is_remembered() -> None:
-    pages = StoredPages()
+    pages = StoredPages(MemoryLimit(10_000_000))
     for name in (b"a", b"b"):
         page = await pages.as_json(Stored(b"<a href='%b.whl'>" % name, None).stream(), "p/", request())
         assert [file["filename"] for file in json.loads(page.body)["files"]] == [f"{name.decode()}.whl"]
@@ -74,5 +75,5 @@ async def test_a_page_that_breaks_off_is_given_back() -> None:
     stream = stored.stream()
     stream.body = broken()
     with pytest.raises(UpstreamError):
-        await StoredPages().as_json(stream, "p/", request())
+        await StoredPages(MemoryLimit(10_000_000)).as_json(stream, "p/", request())
     assert stored.closed == 1

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import UpstreamError
 from gateway.index.remote import RemoteIndex
 from gateway.index.weburl import joined, split, without_query
@@ -79,7 +80,7 @@ class Redirecting:
 )
 async def test_a_redirect_that_leads_nowhere_is_followed_no_further(location: str, asked: int) -> None:
     client = Redirecting(location)
-    remote = RemoteIndex(client, BASE, refresh=0, stale_seconds=0)  # type: ignore[arg-type]
+    remote = RemoteIndex(client, BASE, refresh=0, stale_seconds=0, memory=MemoryLimit(10_000_000))  # type: ignore[arg-type]
     with pytest.raises(UpstreamError) as failed:
         await remote.open("GET", BASE)
     assert len(client.sent) == asked
