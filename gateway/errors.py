@@ -117,7 +117,10 @@ class UpstreamBusyError(GatewayError):
 
 
 class UpstreamUnavailableError(UpstreamBusyError):
-    """Nothing was sent: the server is known to be down, or all connections to it are in use. Not to be retried now."""
+    """Nothing was sent: the server is known to be down, or all connections to it are in use. Not to be retried before
+    `wait` seconds have passed."""
+
+    wait = 0.0
 
 
 class UpstreamTimeoutError(GatewayError):

@@ -1,7 +1,9 @@
 """Bodies that survive: what breaks off is fetched from there on, as long as it is the same object."""
 
+import asyncio
 import logging
 import re
+import time
 
 from gateway.errors import (
     NotFoundError,
@@ -9,12 +11,16 @@ from gateway.errors import (
     RangeNotSatisfiableError,
     UpstreamError,
     UpstreamTimeoutError,
+    UpstreamUnavailableError,
 )
 from gateway.storage.client import Upstream
 from gateway.storage.origin import Origin
 from gateway.storage.signed import Answer
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
+
+# Of a server that is down: pip waits for 15 s for the next bytes.
+_WAIT_SECONDS = 10.0
 
 log = logging.getLogger("gateway.storage")
 
@@ -104,7 +110,7 @@ async def open_part(origin: Origin, path: str, etag: str, start: int, stop: int,
     """
     wanted = {"range": f"bytes={start}-{stop - 1}", "if-match": etag}
     try:
-        answer = await origin.open("GET", path, wanted)
+        answer = await _open(origin, path, wanted)
     except (NotFoundError, PreconditionFailedError, RangeNotSatisfiableError) as error:
         raise ObjectChangedError(f"the object changed while it was sent: {error}") from error
     body = Body(origin, path, answer)
@@ -112,6 +118,18 @@ async def open_part(origin: Origin, path: str, etag: str, start: int, stop: int,
         body.close()
         raise ObjectChangedError("the object changed while it was sent, or the storage does not answer ranges")
     return body
+
+
+async def _open(origin: Origin, path: str, wanted: dict[str, str]) -> Answer:
+    """A client that has half of a body can't be told to come again: a server that is down is waited for."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return await origin.open("GET", path, wanted)
+        except UpstreamUnavailableError as error:
+            if time.monotonic() + error.wait >= deadline:
+                raise
+            await asyncio.sleep(error.wait)
 
 
 def _extent(upstream: Upstream) -> tuple[int, int | None, int | None]:

@@ -31,11 +31,13 @@ class Circuits:
         if breaker is None or breaker.admit(now := self._clock()):
             return
         wait = breaker.wait(now)
-        raise UpstreamUnavailableError(
+        error = UpstreamUnavailableError(
             f"{host} is down: its circuit breaker is open, for {wait:.1f} s more",
             code="CircuitOpen",
             headers={"Retry-After": str(math.ceil(wait))},
         )
+        error.wait = wait
+        raise error
 
     def answered(self, host: str) -> None:
         breaker = self._breakers.pop(host, None)

@@ -11,6 +11,7 @@ from gateway.errors import GatewayError
 from gateway.model import ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage import parallel
+from gateway.storage.circuits import Circuits
 from gateway.storage.pace import Pace
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
@@ -37,7 +38,12 @@ def content(size: int, version: int = 0) -> bytes:
     return struct.pack(f">{size // 4}I", *range(version << 28, (version << 28) + size // 4))
 
 
-async def storage_of(faulty: FaultyBucket, parallel: ParallelSettings | None = None, **options: object) -> S3Storage:
+async def storage_of(
+    faulty: FaultyBucket,
+    parallel: ParallelSettings | None = None,
+    circuits: Circuits | None = None,
+    **options: object,
+) -> S3Storage:
     settings = StorageSettings.model_validate(
         {
             "bucket": BUCKET,
@@ -54,6 +60,7 @@ async def storage_of(faulty: FaultyBucket, parallel: ParallelSettings | None = N
         CredentialSource(chain(access_key="AK", secret_key="SK")),
         index_document="index.html",
         parallel=parallel,
+        circuits=circuits,
     )
     await storage.start()
     return storage
@@ -120,6 +127,23 @@ async def test_a_body_that_breaks_off_is_gone_on_with(faulty: FaultyBucket, how:
     assert ranges[0] is None
     assert [int(text.partition("=")[2].partition("-")[0]) > 0 for text in ranges[1:] if text] == [True] * 3
     assert {request.headers.get("if-match") for request in faulty.requests[1:]} == {etag_of(body)}
+    await storage.close()
+
+
+async def test_a_body_waits_for_a_server_that_is_known_to_be_down(faulty: FaultyBucket) -> None:
+    body = faulty.objects["k"] = content(1_000_000)
+    circuits = Circuits()
+    storage = await storage_of(faulty, circuits=circuits)
+
+    faulty.then(cut(300_000, "reset"))
+    stream = await storage.fetch(ObjectRequest("GET", "k"))
+    assert isinstance(stream, Stream)
+    assert stream.body is not None
+    for _ in range(10):
+        circuits.failed(f"127.0.0.1:{faulty.port}", "down")  # its head was an answer, which closes the circuit
+    assert circuits.down() != {}
+    assert b"".join([chunk async for chunk in stream.body]) == body
+    assert circuits.down() == {}
     await storage.close()
 
 
