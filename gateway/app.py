@@ -153,6 +153,8 @@ class Gateway:
         listener = listener or bind(server)
         try:
             await self.storage.start()
+            if self.catalog is not None:
+                await self.catalog.start()
             routes, admin = self._ops_routes(), self._admin_routes()
             if ops.port is not None:
                 ops_socket = bind_tcp(server.host, ops.port, shared=server.workers > 1)

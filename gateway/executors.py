@@ -36,6 +36,8 @@ ROOM = Executor("room", 4)
 HASH = Executor("hash", 2)
 # Renders, compresses and parses our own pages.
 PAGES = Executor("pages", 2)
+# Reads long listings.
+LISTINGS = Executor("listings", 1)
 # Parses what others made: wheels, pages of other indexes.
 FOREIGN = Executor("foreign", 4)
 # botocore: credentials and endpoints, which may take files, processes and the network.

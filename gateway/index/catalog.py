@@ -111,6 +111,9 @@ class Catalog:
             clock=clock,
         )
 
+    async def start(self) -> None:
+        """Nothing is listed before it is asked for."""
+
     async def projects(self) -> Aged[Projects]:
         """Raises NotFoundError where there is none, or nothing may be listed; and what keeps the storage from being
         listed."""

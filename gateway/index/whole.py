@@ -3,40 +3,47 @@
 import asyncio
 import logging
 import time
-from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from cachetools import LRUCache
 
 from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
 from gateway.cache.patience import Patience
 from gateway.effort import note_stale
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.executors import LISTINGS
 from gateway.index.catalog import Files, Projects, no_projects, not_permitted
-from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
-from gateway.storage.base import Storage, StoredObject
+from gateway.index.packed import PackedBatch, PackedListing
+from gateway.storage.base import Storage
 
 T = TypeVar("T")
 
 _MIN_PAUSE_SECONDS = 1.0
-_YIELD_EVERY = 500
+# Of the listings of projects that were asked for last, and what one weighs.
+_MAX_FILES_BYTES = 16 * 1024 * 1024
+_OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
 
 log = logging.getLogger("gateway.index")
 
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
+    """`batches` are those of the listing, by their digests."""
+
     projects: Projects
-    files: Mapping[str, Files]
+    listing: PackedListing
+    batches: Mapping[bytes, PackedBatch]
     taken: float
     nothing: NotFoundError | None = None
 
 
 class WholeCatalog:
-    """Projects by the names of their files, wherever below `root` those lie. Listed whole, again and again.
-
-    The first who asks waits for the first listing; later ones get the last, while the next is made.
+    """Projects by the names of their files, wherever below `root` those lie. Listed whole, again and again, for as
+    long as it is asked for: requests get the last listing while the next is made.
     """
 
     def __init__(
@@ -60,7 +67,15 @@ class WholeCatalog:
         self._fresh_from = float("-inf")
         self._failed: GatewayError | None = None
         self._loading = Flight[_Snapshot]()
+        self._files: LRUCache[str, tuple[PackedListing, Files]] = LRUCache(_MAX_FILES_BYTES, _weight)
         self._loop: asyncio.Task[None] | None = None
+        self._took = 0.0  # seconds, by the last listing
+        self._asked = float("-inf")  # when anybody has asked last
+
+    async def start(self) -> None:
+        """Begins to list, and does not wait."""
+        self._begin()
+        self._keep_going()
 
     async def projects(self, *, may_be_stale: bool = True) -> Aged[Projects]:
         """Raises what keeps the storage from being listed."""
@@ -72,10 +87,16 @@ class WholeCatalog:
     async def files(self, project: str) -> Aged[Files]:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project."""
         snapshot = await self._current()
-        found = snapshot.files.get(project)
-        if found is None:
-            raise NotFoundError(f"no release of a project {project!r}")
-        return self._aged(snapshot, found)
+        known = self._files.get(project)
+        if known is None or known[0] is not snapshot.listing:
+            found = snapshot.listing.files(project)
+            if found is None:
+                raise NotFoundError(f"no release of a project {project!r}")
+            # What has not changed stays, and so does what is made of it.
+            known = snapshot.listing, known[1] if known is not None and known[1] == found else found
+            if _weight(known) <= _MAX_FILES_BYTES:
+                self._files[project] = known
+        return self._aged(snapshot, known[1])
 
     async def has_project(self, project: str) -> Aged[bool]:
         """Whether there is a file of a project, by its normalised name."""
@@ -95,39 +116,58 @@ class WholeCatalog:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
+        await self._loading.close()
 
     def _aged(self, snapshot: _Snapshot, value: T) -> Aged[T]:
-        stale = self._failed is not None or snapshot.taken < self._fresh_from
+        stale = self._failed is not None or not self._is_new(snapshot)
         return Aged(value, time.monotonic() - snapshot.taken, stale)
 
     async def _current(self, *, may_be_stale: bool = True) -> _Snapshot:
+        self._asked = time.monotonic()
+        self._keep_going()
         snapshot = self._snapshot
-        if snapshot is None or snapshot.taken < self._fresh_from:
-            load = self._loading.once("", self._load)
+        if snapshot is None or not self._is_new(snapshot):
+            load = self._begin()
+            soon = snapshot is not None and may_be_stale
             try:
-                snapshot = await (self._patience.fresh(load) if snapshot is not None and may_be_stale else load)
+                snapshot = await (self._patience.fresh(load) if soon else asyncio.shield(load))
             except GatewayError as error:
                 if snapshot is None:
                     raise not_permitted(error) from error
                 note_stale()
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
         if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:
             raise self._failed
         return snapshot
 
+    def _begin(self) -> "asyncio.Future[_Snapshot]":
+        return self._loading.begin(self._fresh_from, self._load)
+
+    def _is_new(self, snapshot: _Snapshot) -> bool:
+        """Whether it is no older than one may be that is made again and again."""
+        longest = self._pause + 2 * self._took + _MIN_PAUSE_SECONDS
+        return snapshot.taken >= self._fresh_from and time.monotonic() - snapshot.taken <= longest
+
+    @property
+    def _pause(self) -> float:
+        return max(self._refresh, _MIN_PAUSE_SECONDS)
+
+    def _keep_going(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
+
     async def _keep_fresh(self) -> None:
         while True:
-            await asyncio.sleep(max(self._refresh, _MIN_PAUSE_SECONDS))
-            try:
-                await self._loading.once("", self._load)
-            except GatewayError as error:
-                log.warning("the storage can't be listed; pages stay as they are: %s", error)
+            await asyncio.sleep(self._pause)
+            if self._snapshot is None or self._asked >= self._snapshot.taken:
+                try:
+                    await asyncio.shield(self._begin())
+                except GatewayError as error:
+                    log.warning("the storage can't be listed; pages stay as they are: %s", error)
 
     async def _load(self) -> _Snapshot:
         taken = time.monotonic()
         try:
-            self._snapshot = snapshot = await self._list(taken)
+            snapshot = await self._list(taken)
         except NotFoundError as error:
             # Not permitted: that does not mean that nothing is there.
             self._failed = UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
@@ -135,45 +175,36 @@ class WholeCatalog:
         except GatewayError as error:
             self._failed = error
             raise
-        self._failed = None
+        if self._snapshot is None or self._snapshot.taken <= taken:
+            self._snapshot, self._failed, self._took = snapshot, None, time.monotonic() - taken
         return snapshot
 
     async def _list(self, taken: float) -> _Snapshot:
-        objects: defaultdict[str, list[StoredObject]] = defaultdict(list)
-        attested = set()
-        companions: list[tuple[str, StoredObject]] = []
-        with_page: defaultdict[str, set[str]] = defaultdict(set)
-        has_page = False
-        count = 0
-        async for item in self._storage.list(self._root):
-            count += 1
-            if count % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)  # requests go on meanwhile
-            key = item.key.removeprefix(self._root)
-            folder, _, name = key.rpartition("/")
-            item = StoredObject(key, item.size, item.etag, item.modified)
-            if any(is_hidden(segment) for segment in folder.split("/") if segment):
-                continue
-            if key == self._index_document:
-                has_page = True
-            elif name == self._index_document and "/" not in folder:
-                with_page[normalize(folder)].add(folder)
-            elif is_companion(name):
-                companions.append((name.rpartition(".")[0], item))
-            elif (release := parse(name)) is not None:
-                objects[release.project].append(item)
-        for name, item in companions:
-            release = parse(name)
-            if release is not None and release.project in objects:
-                objects[release.project].append(item)
-                if item.key.endswith(PROVENANCE):
-                    attested.add(release.project)
-        files = {}
-        for count, project in enumerate({*objects, *with_page}, 1):
-            if count % _YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-            found = tuple(objects.get(project, ()))
-            files[project] = Files(found, frozenset(with_page.get(project, ())), project in attested)
+        known = self._snapshot.batches if self._snapshot is not None else {}
+        packed: dict[bytes, PackedBatch] = {}
+        order = []
+        async with aclosing(self._storage.batches(self._root, known=known.keys())) as batches:
+            async for batch in batches:
+                order.append((batch.order, batch.digest))
+                if batch.objects is None:
+                    packed[batch.digest] = known[batch.digest]
+                else:
+                    packed[batch.digest] = await LISTINGS.run(
+                        PackedBatch, batch.objects, self._root, self._index_document
+                    )
+        found = {digest: packed[digest] for _, digest in sorted(order)}
+        if self._snapshot is not None and self._snapshot.nothing is None and [*found] == [*known]:
+            return replace(self._snapshot, taken=taken)
+        listing = await LISTINGS.run(PackedListing, [*found.values()])
         # None of ours; the storage says whether that may be believed.
-        nothing = None if files or has_page else no_projects(await self._storage.children(self._root))
-        return _Snapshot(Projects({project: (project,) for project in sorted(files)}, has_page), files, taken, nothing)
+        nothing = None
+        if not listing.folders and not listing.has_page:
+            nothing = no_projects(await self._storage.children(self._root))
+        projects = Projects(listing.folders, listing.has_page)
+        if self._snapshot is not None and self._snapshot.projects == projects:
+            projects = self._snapshot.projects
+        return _Snapshot(projects, listing, found, taken, nothing)
+
+
+def _weight(known: tuple[PackedListing, Files]) -> int:
+    return _OVERHEAD_BYTES + _OBJECT_BYTES * len(known[1].objects)

@@ -1,6 +1,6 @@
 """What every storage backend offers. A backend returns data (Stream or Redirect), never a web response."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +28,16 @@ class Children:
     objects: tuple[StoredObject, ...]
     folders: tuple[str, ...]
     blank: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some thousand objects of a long listing. Batches are in key order if they are sorted by `order`. `digest` changes
+    with what is in it; `objects` are None where that is known to who asked."""
+
+    order: tuple[str, int]
+    digest: bytes
+    objects: tuple[StoredObject, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,10 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         """The objects whose keys start with `prefix`, in key order, at most `limit`."""
+
+    def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        """All objects whose keys start with `prefix`, in any order. Those of batches with a `known` digest are not
+        told again."""
 
     async def check(self) -> dict[str, str]:
         """Asks the storage itself. Returns what it found (backend, bucket, credentials …); raises if unusable."""

@@ -1,18 +1,19 @@
 """The bucket as a whole: what is in it, and whether it is there."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Container
 from dataclasses import replace
 
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.model import Endpoint
 from gateway.signing.sigv4 import canonical_query
 from gateway.storage import listing
-from gateway.storage.base import Children, Facts, StoredObject
+from gateway.storage.base import Batch, Children, Facts, StoredObject
 from gateway.storage.faults import IMPOSSIBLE_KEY
 from gateway.storage.headers import facts_of
 from gateway.storage.layout import Layout
 from gateway.storage.signed import Request, SignedClient
+from gateway.storage.sweep import Sweep
 
 _CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
 # The one region that must not be named.
@@ -60,6 +61,10 @@ class Bucket:
             if token is None:
                 return Children(tuple(objects), tuple(folders))
 
+    def batches(self, prefix: str, known: Container[bytes]) -> AsyncGenerator[Batch, None]:
+        """See base.py."""
+        return Sweep(self._body, self._layout, prefix, known).batches()
+
     async def facts(self, path: str, etag: str) -> Facts:
         """See base.py."""
         request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
@@ -97,17 +102,29 @@ class Bucket:
         self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = ""
     ) -> listing.ListingPage:
         most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
-        query = listing.parameters(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
         try:
-            answer = await self._client.send("GET", self._path, query=canonical_query(query))
+            body = await self._body(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
         except NotFoundError as error:
             if prefix and error.code in IMPOSSIBLE_KEY:
                 return listing.ListingPage([], [], None)
             raise
-        page = listing.parse(await answer.upstream.read_listing(answer.first))
+        page = listing.parse(body)
         if token is not None and page.next_token == token:
             raise UpstreamError("the listing comes to no end: its next page has the same token")
         return page
+
+    async def _body(
+        self,
+        prefix: str,
+        *,
+        token: str | None = None,
+        after: str = "",
+        limit: int = listing.MAX_KEYS,
+        delimiter: str = "",
+    ) -> bytes:
+        query = listing.parameters(prefix, limit=limit, token=token, delimiter=delimiter, after=after)
+        answer = await self._client.send("GET", self._path, query=canonical_query(query))
+        return await answer.upstream.read_listing(answer.first)
 
 
 def _configuration(endpoint: Endpoint) -> bytes:

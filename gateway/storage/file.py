@@ -5,10 +5,11 @@ import logging
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +18,7 @@ from gateway.cache.openfile import OpenFile, read_file, read_parts
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.executors import DISK
 from gateway.model import ObjectRequest, Stream, nothing_to_close
-from gateway.storage.base import Children, Facts, StoredObject
+from gateway.storage.base import Batch, Children, Facts, StoredObject
 from gateway.storage.conditions import not_modified, requested_part
 from gateway.storage.tree import Tree, is_name
 from gateway.storage.treewriter import PendingFile, remove
@@ -117,6 +118,21 @@ class FileStorage:
         while batch := await DISK.run(lambda: [*islice(found, _LISTING_BATCH)]):
             for path, info in batch:
                 yield StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
+
+    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        found = await DISK.run(self._tree.walk, self._prefix + prefix)
+        number = 0
+        while batch := await DISK.run(self._batch, found, number, known):
+            yield batch
+            number += 1
+
+    def _batch(self, found: Iterator[tuple[str, os.stat_result]], number: int, known: Container[bytes]) -> Batch | None:
+        objects = tuple(
+            StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
+            for path, info in islice(found, _LISTING_BATCH)
+        )
+        digest = blake2b(repr(objects).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        return Batch(("", number), digest, None if digest in known else objects) if objects else None
 
     def _names(self, key: str) -> Sequence[str]:
         return (self._prefix + key).split("/")

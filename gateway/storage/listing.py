@@ -12,6 +12,7 @@ from gateway.errors import UpstreamError
 from gateway.storage.base import StoredObject
 
 MAX_KEYS = 1000
+_OPEN, _CLOSE = b"<Contents>", b"</Contents>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,21 @@ class ListingPage:
     next_token: str | None
 
 
-def parameters(prefix: str, *, limit: int = MAX_KEYS, token: str | None = None, delimiter: str = "") -> dict[str, str]:
-    """Query parameters of one call; with a delimiter, what lies below it is told by its directory only.
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a page says but for its objects: the token that fetches the next page, and the last object's key. `contents`
+    are the bytes that tell the objects: the same for the same objects, as the token is not."""
+
+    next_token: str | None
+    last_key: str
+    contents: bytes
+
+
+def parameters(
+    prefix: str, *, limit: int = MAX_KEYS, token: str | None = None, delimiter: str = "", after: str = ""
+) -> dict[str, str]:
+    """Query parameters of one call, for keys after `after`; with a delimiter, what lies below it is told by its
+    directory only.
 
     Keys come back URL-encoded, since XML can't carry every key.
     """
@@ -36,6 +50,8 @@ def parameters(prefix: str, *, limit: int = MAX_KEYS, token: str | None = None, 
         query["delimiter"] = delimiter
     if token:
         query["continuation-token"] = token
+    if after:
+        query["start-after"] = after
     return query
 
 
@@ -70,3 +86,12 @@ def parse(body: bytes) -> ListingPage:
         return ListingPage(objects, folders, token)
     except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: its encoding
         raise UpstreamError(f"the listing can't be read: {error}") from error
+
+
+def outline(body: bytes) -> Outline:
+    """Raises UpstreamError as `parse`, unless what is wrong is in the middle."""
+    first, last, end = body.find(_OPEN), body.rfind(_OPEN), body.rfind(_CLOSE) + len(_CLOSE)
+    known = 0 <= first <= last < end
+    page = parse(body[:first] + body[last:] if known else body)
+    last_key = page.objects[-1].key if page.objects else ""
+    return Outline(page.next_token, last_key, body[first:end] if known else body)

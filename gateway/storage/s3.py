@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container
+from contextlib import aclosing
 
 from gateway.cache.aged import AgedCache
 from gateway.cache.disk import DiskCache
@@ -16,7 +17,7 @@ from gateway.executors import AWS
 from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.storage import cloudfront
-from gateway.storage.base import Children, Facts, StoredObject
+from gateway.storage.base import Batch, Children, Facts, StoredObject
 from gateway.storage.bucket import Bucket
 from gateway.storage.build import Reach, reach
 from gateway.storage.cached import CachedReader
@@ -222,6 +223,13 @@ class S3Storage:
         async for item in self._bucket.list(prefix, limit=limit):
             self._note(item)
             yield item
+
+    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        async with aclosing(self._bucket.batches(prefix, known)) as batches:
+            async for batch in batches:
+                for item in batch.objects or ():
+                    self._note(item)
+                yield batch
 
     def expire(self) -> None:
         self._directories.expire()

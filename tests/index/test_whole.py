@@ -3,12 +3,17 @@
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncGenerator, Container
+from typing import cast
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.patience import Patience
 from gateway.errors import NotFoundError
+from gateway.index import whole
 from gateway.index.whole import WholeCatalog
+from gateway.storage.base import Batch, Storage, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket, error
@@ -147,4 +152,121 @@ async def test_a_listing_that_is_refused_later_takes_nothing_away(
     catalog.expire()
     known = await catalog.projects()
     assert (set(known.value.folders), known.stale) == ({"p"}, True)
+    await catalog.close()
+
+
+async def test_it_is_listed_at_the_start(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    await start_gateway(faulty_settings | {"index.layout": "flat", "index.compute_hashes": "false"})
+    await faulty.until(lambda: any("list-type" in request.target for request in faulty.requests))
+
+
+async def test_a_start_does_not_wait_for_the_listing(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.then(faults.stall, times=10)
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat"})
+    assert (await get(gateway, "/health")).status == 200
+
+
+class Batches:
+    """A storage that only tells batches, each of one key."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = list(keys)
+        self.passes = self.told = 0
+        self.hold: asyncio.Event | None = None
+
+    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        self.passes += 1
+        keys = list(self.keys)
+        if self.hold is not None:
+            await self.hold.wait()
+        for number, key in enumerate(keys):
+            objects = None if key.encode() in known else (StoredObject(key, 1, '"e"', 0.0),)
+            self.told += objects is not None
+            yield Batch(("", number), key.encode(), objects)
+
+    async def until(self, passes: int) -> None:
+        async with asyncio.timeout(20):
+            while self.passes < passes:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    def catalog(self, refresh: float = 3600, patience: Patience | None = None) -> WholeCatalog:
+        storage = cast(Storage, self)
+        return WholeCatalog(
+            storage, "", index_document="index.html", refresh=refresh, stale_seconds=0, patience=patience
+        )
+
+
+async def test_what_has_not_changed_is_not_read_again_and_stays_the_same_object() -> None:
+    storage = Batches("p-1.0.tar.gz", "q-1.0.tar.gz")
+    catalog = storage.catalog()
+    files, projects = (await catalog.files("p")).value, (await catalog.projects()).value
+    catalog.expire()
+    assert (await catalog.files("p")).value is files
+    assert (storage.passes, storage.told) == (2, 2)
+    storage.keys.append("q-2.0.tar.gz")
+    catalog.expire()
+    assert len((await catalog.files("q")).value.objects) == 2
+    assert (storage.passes, storage.told) == (3, 3), "but what is new"
+    assert (await catalog.files("p")).value is files
+    assert (await catalog.projects()).value is projects
+    storage.keys.remove("p-1.0.tar.gz")
+    catalog.expire()
+    with pytest.raises(NotFoundError):
+        await catalog.files("p")
+    await catalog.close()
+
+
+async def test_nobody_gets_what_was_listed_before_all_expired() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    storage.hold = asyncio.Event()
+    catalog = storage.catalog()
+    before = asyncio.ensure_future(catalog.files("p"))
+    await storage.until(1)
+    storage.keys.append("p-2.0.tar.gz")
+    catalog.expire()
+    after = asyncio.ensure_future(catalog.files("p"))
+    await storage.until(2)
+    storage.hold.set()
+    assert len((await after).value.objects) == 2
+    await before
+    assert len((await catalog.files("p")).value.objects) == 2
+    await catalog.close()
+
+
+async def test_while_a_newer_listing_takes_too_long_the_known_one_is_used() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(patience=Patience(0.0))
+    files = (await catalog.files("p")).value
+    storage.hold = asyncio.Event()
+    catalog.expire()
+    found = await catalog.files("p")
+    assert (found.value is files, found.stale) == (True, True)
+    await catalog.close()
+
+
+async def test_it_is_not_listed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whole, "_MIN_PAUSE_SECONDS", 0.0)
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(refresh=0.01)
+    await catalog.start()
+    await storage.until(1)
+    pauses = 0
+
+    async def counted(seconds: float) -> None:
+        nonlocal pauses
+        pauses += 1
+        await real(seconds)
+
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    while pauses < 5:
+        await real(0.001)
+    assert storage.passes == 1, "nobody has asked"
+    assert len((await catalog.files("p")).value.objects) == 1
+    assert storage.passes == 2, "a request that comes later gets a new one"
     await catalog.close()

@@ -26,7 +26,7 @@ def get(start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict
         settings = faulty_settings | {f"storage.{name}": str(value) for name, value in changes.items()}
         gateway = await start_gateway({name: value for name, value in settings.items() if value != "None"})
         answer = await fetch(int(gateway.url.rpartition(":")[2]), "/arrow/a.whl")
-        return answer, faulty.requests[0]
+        return answer, next(request for request in faulty.requests if "list-type" not in request.target)
 
     return get
 
