@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.paths import encode_key, is_reserved, parse_target, relative_directory, strip_prefix
+from gateway.edge.paths import (
+    encode_key,
+    is_reserved,
+    key_of,
+    location,
+    parse_target,
+    relative_directory,
+    strip_prefix,
+)
 from gateway.errors import BadRequestError
 
 
@@ -164,3 +172,65 @@ def test_a_directory_redirect_stays_where_it_is(path: str, query: str, location:
 )
 def test_keys_that_are_the_gateway_s_own(key: str, reserved: bool) -> None:
     assert is_reserved(key) is reserved
+
+
+@pytest.mark.parametrize(
+    ("target", "detail", "public"),
+    [
+        ("a/b", "target is not a path", "The request target must start with /"),
+        ("/a#b", "fragment in target", "The request target must not have a fragment"),
+        ("/a%00b", "control character in path", "The path must not have control characters"),
+        ("/a%zz", "invalid escape in path", "The path has an invalid percent-escape"),
+        ("/%ff", "path is not UTF-8", "The path is not valid UTF-8"),
+        ("/a\udcff", "path is not UTF-8", "The path is not valid UTF-8"),
+        ("/%2525252525252525252525252525252e", "nested escapes in path", "The path is percent-encoded too many times"),
+        ("/a/..", "dot segment in path", "The path must not have . or .. segments"),
+    ],
+)
+def test_a_refusal_says_why(target: str, detail: str, public: str) -> None:
+    with pytest.raises(BadRequestError) as refused:
+        parse_target(target)
+    assert (refused.value.detail, refused.value.public) == (detail, public)
+
+
+def test_bytes_that_the_http_parser_could_not_decode_are_utf_8() -> None:
+    assert parse_target("/ключ".encode().decode("ascii", "surrogateescape")) == ("/ключ", "")
+
+
+@pytest.mark.parametrize(
+    ("path", "base_path", "strip", "add", "key"),
+    [
+        ("/a/b", "", "", "", "a/b"),
+        ("/", "", "", "", ""),
+        ("/pypi/a", "/pypi", "", "", "a"),
+        ("/a", "/pypi", "", "", None),
+        ("/simple/a/", "", "/simple", "", "a/"),
+        ("/a/", "", "/simple", "", "a/"),
+        ("/pypi/simple/a", "/pypi", "/simple", "/v1", "v1/a"),
+        ("/pypi/a", "/pypi", "/simple", "/v1", "v1/a"),
+        ("/simple", "", "/simple", "", ""),
+    ],
+)
+def test_paths_become_keys(path: str, base_path: str, strip: str, add: str, key: str | None) -> None:
+    assert key_of(path, base_path=base_path, strip=strip, add=add) == key
+
+
+@pytest.mark.parametrize(
+    ("reference", "encoded"),
+    [
+        ("https://u@h:1/a~b/c?d=e&f#g", "https://u@h:1/a~b/c?d=e&f#g"),
+        ("/%D0%BA%20", "/%D0%BA%20"),
+        ("/ключ б", "/%D0%BA%D0%BB%D1%8E%D1%87%20%D0%B1"),
+        ("//[::1]/!$&'()*+,;=:@", "//[::1]/!$&'()*+,;=:@"),
+        ('a"<>\\^`{|}\r\n', "a%22%3C%3E%5C%5E%60%7B%7C%7D%0D%0A"),
+        ("?\udcff", "?%FF"),
+    ],
+)
+def test_a_location_is_ascii(reference: str, encoded: str) -> None:
+    assert location(reference) == location(encoded) == encoded
+
+
+def test_what_need_not_be_encoded_is_not() -> None:
+    assert encode_key("a~b/c-d_e.f X") == "a~b/c-d_e.f%20X"
+    assert relative_directory("/x/a~X", "q=X&ключ") == "./a~X/?q=X&%D0%BA%D0%BB%D1%8E%D1%87"
+    assert relative_directory("/ü", "") == "./%C3%BC/"
