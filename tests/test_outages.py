@@ -228,3 +228,21 @@ async def test_pip_installs_what_is_known_from_a_storage_that_never_answers(
     pip = await asyncio.create_subprocess_exec(sys.executable, *command, env=clean | {"PIP_CONFIG_FILE": os.devnull})
     assert await pip.wait() == 0
     assert (tmp_path / "installed/acme-2.0.dist-info").is_dir()
+
+
+async def test_the_other_index_s_pages_outlive_it_at_once(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """It has been silent for a second; the storage is well."""
+    async with PublicIndex().running() as public:
+        public.projects["other"] = {"other-1.0-py3-none-any.whl": b"x"}
+        public.projects["third"] = {"third-1.0-py3-none-any.whl": b"x"}
+        gateway = await start_gateway(
+            settings | {"fallback.mode": "cache", "fallback.base_url": public.url, "server.answer_timeout": "4"}
+        )
+        known = {target: (await get(gateway, target)).body for target in ("/other/", "/third/")}
+        public.silent = True
+        for target in (*known, *known):
+            answer = await get(gateway, target)
+            assert (answer.status, answer.body) == (200, known[target])
+        assert public.asked("/simple/") > 2

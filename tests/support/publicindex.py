@@ -29,6 +29,7 @@ class PublicIndex:
         self.algorithm: str | None = "sha256"
         self.corrupt: set[str] = set()
         self.down = False
+        self.silent = False
         self.hold: asyncio.Event | None = None  # files wait for it half-way, or before they begin
         self.hold_head = False
         self.sending = 0
@@ -56,6 +57,8 @@ class PublicIndex:
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        if self.silent:
+            await asyncio.Event().wait()
         if self.down:
             return web.Response(status=503, text="down")
         kind, _, rest = request.path.strip("/").partition("/")
