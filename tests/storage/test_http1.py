@@ -130,3 +130,80 @@ def test_any_bytes_give_an_answer_or_a_value_error(data: bytes, step: int) -> No
             continue
         assert answer.status in range(600)
         assert len(body) <= len(data)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (HEAD + b"Content-Length: 1\r\n\r\nab", "more bytes than Content-Length says"),
+        (b"ICY 200 OK\r\n\r\n", "no status line"),
+        (HEAD + b"A: " + b"a" * 65536, "head too large"),
+        (HEAD + b"A b\r\n\r\n", "malformed header"),
+        (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"),
+        (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", "a transfer coding that is not just chunked"),
+        (HEAD + b"Content-Length: -1\r\n\r\n", "malformed Content-Length"),
+        (CHUNKED + b"1" * 1025, "chunk line too long"),
+        (CHUNKED + b"0\r\n\r\nx", "bytes after the last chunk"),
+        (CHUNKED + b"x\r\n", "malformed chunk size"),
+        (CHUNKED + b"1\r\nab\r\n", "a chunk longer than its size"),
+    ],
+)
+def test_a_refusal_says_why(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        read(data)
+    assert str(refused.value) == message
+
+
+def test_an_early_end_is_told() -> None:
+    with pytest.raises(ValueError) as refused:
+        read(HEAD, eof=True)
+    assert str(refused.value) == "the connection ended early"
+
+
+def test_lines_and_heads_up_to_their_limits_are_read_on() -> None:
+    assert read(HEAD + b"A: " + b"a" * (65536 - len(HEAD) - 3))[0].status == 0
+    assert read(CHUNKED + b"1;" + b"x" * 1022)[0].status == 200
+
+
+@pytest.mark.parametrize("size", [b"a", b"A", b"00A", b"a \t;x"])
+def test_chunk_sizes_are_hexadecimal(size: bytes) -> None:
+    answer, body = read(CHUNKED + size + b"\r\n0123456789\r\n0\r\n\r\n")
+    assert (body, answer.complete) == (b"0123456789", True)
+
+
+def test_repeated_headers_are_joined_and_keep_their_bytes() -> None:
+    answer, _ = read(HEAD + b"Vary: a \t\r\nVARY:b X\r\nX: \xff\xe4X\r\nContent-Length: 0\r\n\r\n")
+    assert answer.headers == {"vary": "a, b X", "x": "\xff\xe4X", "content-length": "0"}
+
+
+def test_a_no_break_space_is_no_blank() -> None:
+    assert read(HEAD + b"A: a\xa0\r\nContent-Length: 0\r\n\r\n")[0].headers["a"] == "a\xa0"
+
+
+@pytest.mark.parametrize(("status", "complete"), [(b"200", True), (b"201", False), (b"407", False)])
+def test_a_tunnel_has_no_body(status: bytes, complete: bool) -> None:
+    answer, _ = read(b"HTTP/1.1 " + status + b" x\r\nContent-Length: 3\r\n\r\n", "CONNECT")
+    assert answer.complete is complete
+
+
+def test_an_answer_without_a_body_is_complete_with_its_head() -> None:
+    for data, method in [(HEAD + b"\r\n", "HEAD"), (b"HTTP/1.1 304 x\r\nTransfer-Encoding: chunked\r\n\r\n", "GET")]:
+        answer, body = read(data, method)
+        assert (answer.complete, answer.keep_alive, body) == (True, True, b"")
+
+
+def test_nothing_is_known_before_the_head() -> None:
+    answer = Answer("GET")
+    assert (answer.status, answer.headers, answer.complete, answer.keep_alive, answer.begun) == (
+        0,
+        {},
+        False,
+        False,
+        False,
+    )
+    answer.feed(b"H")
+    assert answer.begun
