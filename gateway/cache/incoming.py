@@ -46,6 +46,7 @@ class Incoming:
 
     def close(self) -> bool:
         """Ends it; what was not published is removed. Whether it was."""
+        del self.file  # whoever still reads it has it too; an error's traceback may hold this for a while
         if not self._published:
             self._path.unlink(missing_ok=True)
         return self._published

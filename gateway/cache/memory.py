@@ -60,7 +60,7 @@ class MemoryCache:
 
     def age(self, found: CachedObject) -> float:
         """Seconds since it was last checked; infinite if that was before `expire`, or by another process."""
-        fresh = found.believed and found.checked >= self._fresh_from
+        fresh = found.believed and found.checked > self._fresh_from
         return self.clock() - found.checked if fresh else float("inf")
 
     def put(self, key: str, found: CachedObject) -> None:

@@ -105,7 +105,8 @@ class Spool(Passage):
 
     def close(self) -> None:
         """Lets go of the file: nothing is written or read any more."""
-        self._file = None
+        # An error's traceback holds the file too.
+        self._file = self._error = self._writing = None
         self._pending.clear()
 
     async def _write_pending(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from gateway.cache.disk import DiskCache, DiskEntry
@@ -42,10 +42,13 @@ class CachedReader:
         settings: CacheSettings,
         disk: DiskCache | None = None,
         patience: Patience | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`patience` is what clients have with the storage where something stale could be served."""
         self._patience = patience or Patience()
-        self.memory = MemoryCache(settings.objects_bytes or _INDEX_BYTES, missing_seconds=settings.ttl_missing)
+        memory_bytes = settings.objects_bytes or _INDEX_BYTES
+        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.ttl_missing, clock=clock)
         self._reader = reader
         self._settings = settings
         self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
@@ -116,6 +119,7 @@ class CachedReader:
 
     def note(self, key: str, etag: str) -> None:
         """The storage says that this is the object now."""
+        self._changes += 1
         self.memory.note(key, etag)
         self._fills.note(key, etag)
 
@@ -275,7 +279,7 @@ class CachedReader:
     def _keep(self, fill: Fill, found: CachedObject) -> CachedObject:
         if not freshness.may_be_kept(found.headers):
             self._drop(fill.key, found)
-        elif fill.current:
+        elif fill.keeps(found):
             self.memory.put(fill.key, found)
         return found
 

@@ -76,6 +76,7 @@ class Fill:
         self._on_kept = on_kept
         self._on_over = on_over
         self._retired = False
+        self._noted: str | None = None
         self._keeping = False
         self._done = False
         self._stream: Stream | None = None
@@ -114,6 +115,21 @@ class Fill:
         self.current = False
         self.retire()
 
+    def note(self, etag: str) -> None:
+        """A listing shows the object with this ETag."""
+        self._noted = etag
+        if self.found is not None:
+            self._compare(self.found)
+
+    def keeps(self, found: CachedObject) -> bool:
+        """Whether the object that the storage has answered is to be kept."""
+        self._compare(found)
+        return self.current
+
+    def _compare(self, found: CachedObject) -> None:
+        if self._noted not in (None, found.etag):
+            self.outdate()
+
     async def head(self) -> Head:
         """Raises what the storage answers."""
         return await asyncio.shield(self._head)
@@ -136,6 +152,7 @@ class Fill:
             if isinstance(head, Opened):
                 self._stream, self.found = head.stream, head.found
                 if head.found is not None:
+                    self._compare(head.found)
                     self.channel = await self._route(self, head.found)
         except Exception as error:
             self.retire()

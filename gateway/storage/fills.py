@@ -65,8 +65,7 @@ class Fills:
     def note(self, key: str, etag: str) -> None:
         """The storage says that this is the object now."""
         for fill in self._running.get(key, ()):
-            if fill.found is not None and fill.found.etag != etag:
-                fill.outdate()
+            fill.note(etag)
 
     def expire(self) -> None:
         """Requests from now on ask the storage again."""

@@ -60,6 +60,8 @@ def test_ages() -> None:
     assert cache.age(FOUND) == 7
     cache.expire()
     assert cache.age(FOUND) == float("inf")
+    assert cache.age(replace(FOUND, checked=clock.now)) == float("inf"), "it may have been asked for just before"
+    clock.now += 1
     assert cache.age(replace(FOUND, checked=clock.now)) == 0
 
 
