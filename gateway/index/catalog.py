@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,6 +10,7 @@ from gateway.cache.aged import Aged, AgedCache
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.executors import PAGES
 from gateway.index.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import Children, Storage, StoredObject
 
@@ -151,15 +152,11 @@ class Catalog:
 
     async def _list_projects(self, _: str) -> Projects:
         children = await self._children("")
-        folders: dict[str, tuple[str, ...]] = {}
-        for folder in children.folders:
-            if is_hidden(folder):
-                continue
-            folders[normalize(folder)] = (*folders.get(normalize(folder), ()), folder)
+        folders = await PAGES.run(_by_project, children.folders)
         has_page = any(item.key == self._root + self._index_document for item in children.objects)
         if not folders and not has_page:
             raise no_projects(children)
-        return Projects(dict(sorted(folders.items())), has_page)
+        return Projects(folders, has_page)
 
     async def _list_project(self, project: str) -> _Project:
         root, whole = self._projects.peek(""), True
@@ -229,6 +226,15 @@ async def _if_permitted(cache: AgedCache[str, T], key: str, *, may_be_stale: boo
         return await cache.get(key, may_be_stale=may_be_stale)
     except _DeniedError as error:
         raise not_permitted(error) from error
+
+
+def _by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for folder in folders:
+        if not is_hidden(folder):
+            name = normalize(folder)
+            found[name] = (*found.get(name, ()), folder)
+    return dict(sorted(found.items()))
 
 
 def _is_release(item: StoredObject) -> bool:

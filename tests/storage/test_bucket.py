@@ -1,11 +1,14 @@
 """The bucket as a whole, from a server that pages and one that answers oddly."""
 
 import base64
+import threading
 
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.storage import listing
 from gateway.storage.base import Facts
+from gateway.storage.listing import ListingPage
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -35,6 +38,22 @@ async def test_children_come_in_as_many_answers_as_it_takes(faulty: FaultyBucket
     assert len(faulty.requests) == 3
 
 
+async def test_a_long_listing_is_read_in_a_thread(
+    faulty: FaultyBucket, storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def parse(body: bytes) -> ListingPage:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return real(body)
+
+    real = listing.parse
+    monkeypatch.setattr(listing, "parse", parse)
+    faulty.objects = {f"pypi/{number:05}": b"x" for number in range(1010)}
+    await storage.children()
+    assert threads == [False, True], "a short one is read at once"
+
+
 async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: FaultyBucket, storage: S3Storage) -> None:
     for body in (b"", b"<html>maintenance</html>", b"<ListBucketResult>"):
         faulty.then(faults.serving(body, []))
@@ -46,10 +65,10 @@ async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: Fa
 async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, storage: S3Storage, token: str) -> None:
     """Taken for the end, it would say that the projects after it are nobody's."""
     page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}</ListBucketResult>".encode()
-    for listing in (storage.children(), anext(storage.list())):
+    for asking in (storage.children(), anext(storage.list())):
         faulty.then(faults.serving(page, []), times=2)
         with pytest.raises(UpstreamError, match="the listing"):
-            await listing
+            await asking
         faulty.script.clear()
 
 
