@@ -12,14 +12,12 @@ class Effort:
     `stale` tells that something it knew stood in for an answer. What clients share is counted for the first of them.
     """
 
-    __slots__ = ("_open", "_seconds", "_since", "attempts", "stale")
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        self.stale = False
-        self._open = 0
-        self._since = 0.0
-        self._seconds = 0.0
+    # Of the class: most requests cost nothing upstream, and need none of their own.
+    attempts = 0
+    stale = False
+    _open = 0
+    _since = 0.0
+    _seconds = 0.0
 
     def began(self, now: float) -> None:
         self.attempts += 1

@@ -7,9 +7,12 @@ from gateway.edge.deadline import Deadline, OverdueError
 
 
 async def within(deadline: Deadline, event: asyncio.Event) -> str:
-    with deadline:
-        await event.wait()
+    await deadline.within(wait(event))
     return "done"
+
+
+async def wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def test_what_is_done_in_time_is_left_alone() -> None:
@@ -18,10 +21,7 @@ async def test_what_is_done_in_time_is_left_alone() -> None:
     await asyncio.sleep(0)
     event.set()
     assert await asyncio.gather(*tasks) == ["done"] * 3
-    with deadline:
-        pass  # and again, in one task
-    with deadline:
-        pass
+    assert [await within(deadline, event) for _ in range(3)] == ["done"] * 3, "and again, in one task"
 
 
 async def test_what_takes_too_long_is_ended_and_nothing_else() -> None:
@@ -69,14 +69,13 @@ async def test_an_answer_that_comes_as_its_time_is_up_is_kept() -> None:
     deadline = Deadline(60)
 
     async def stubborn() -> int:
-        with deadline:
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                return task.cancelling()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return task.cancelling()
         return -1
 
-    task = asyncio.ensure_future(stubborn())
+    task = asyncio.ensure_future(deadline.within(stubborn()))
     await asyncio.sleep(0)
     deadline._ends[task] = 0.0
     deadline._look()
@@ -85,9 +84,12 @@ async def test_an_answer_that_comes_as_its_time_is_up_is_kept() -> None:
 
 
 async def test_errors_are_what_they_are() -> None:
+    async def fail(error: Exception) -> None:
+        raise error
+
     for error in (ValueError("x"), TimeoutError("of another kind")):
-        with pytest.raises(type(error), match=str(error)) as raised, Deadline(60):
-            raise error
+        with pytest.raises(type(error), match=str(error)) as raised:
+            await Deadline(60).within(fail(error))
         assert raised.value is error
 
 
@@ -96,8 +98,7 @@ async def test_many_at_once_leave_nothing_behind() -> None:
 
     async def one() -> str:
         try:
-            with deadline:
-                await asyncio.sleep(chance.uniform(0, 0.04))
+            await deadline.within(asyncio.sleep(chance.uniform(0, 0.04)))
         except OverdueError:
             return "late"
         return "done"
