@@ -117,7 +117,7 @@ class Sweep:
         for item in items:
             key = self._layout.key(item.key)
             if key is not None and key.startswith(self._prefix) and (not stop or item.key <= stop):
-                yield replace(item, key=key)
+                yield item if key == item.key else replace(item, key=key)
 
     async def _folder(self) -> str:
         """The innermost folder that all lies in."""
