@@ -10,7 +10,7 @@ from gateway.errors import BadRequestError
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_ABSOLUTE_FORM = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_ABSOLUTE_FORM = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _URI_SAFE = "!#$%&'()*+,/:;=?@[]~"
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8

@@ -88,6 +88,8 @@ def test_a_target_is_decoded_once(target: str, path: str, query: str) -> None:
         "/a%255c..%255cb",
         "/%2525252525252525252525252525252e",
         "http://host/../a",
+        "http://",
+        "https:///a",
     ],
 )
 def test_a_target_that_could_mislead_is_refused(target: str) -> None:
