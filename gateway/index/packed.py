@@ -4,6 +4,7 @@ Half a million objects take some 60 MB; as StoredObjects they would take 300.
 """
 
 from array import array
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from sys import intern
@@ -14,8 +15,6 @@ from gateway.storage.base import StoredObject
 
 _SEPARATOR = "\0"  # no request can ask for a key that has it
 _RELEASE, _COMPANION, _PAGE = range(3)
-# An item's number is that of its batch, and that in its batch.
-_ITEM_BITS = 12
 
 
 class PackedBatch:
@@ -28,9 +27,9 @@ class PackedBatch:
         keys, etags, numbers = [], [], defaultdict[str, int]()
         numbers.default_factory = lambda: len(numbers)
         self._sizes, self._modified = array("Q"), array("d")
-        self.owners, self.kinds = array("H"), bytearray()
+        self.owners, self.kinds = array("I"), bytearray()
         self.has_page = False
-        for item in objects[: 1 << _ITEM_BITS]:
+        for item in objects:
             key = item.key.removeprefix(root)
             if key == index_document:
                 self.has_page = True
@@ -59,15 +58,17 @@ class PackedListing:
 
     def __init__(self, batches: Sequence[PackedBatch]) -> None:
         self._batches = batches
+        self._starts: list[int] = []  # the number of each batch's first item
         self._items: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
-        known = set()
-        for number, batch in enumerate(batches):
-            start = number << _ITEM_BITS
+        known, start = set(), 0
+        for batch in batches:
+            self._starts.append(start)
             for item, (owner, kind) in enumerate(zip(batch.owners, batch.kinds, strict=True), start):
                 project = batch.projects[owner]
                 self._items[project].append(item)
                 if kind != _COMPANION:
                     known.add(project)
+            start += len(batch.owners)
         self.has_page = any(batch.has_page for batch in batches)
         self.folders: Mapping[str, tuple[str, ...]] = {project: (project,) for project in sorted(known)}
 
@@ -77,7 +78,8 @@ class PackedListing:
             return None
         numbers = defaultdict(list)
         for item in self._items[project]:
-            numbers[item >> _ITEM_BITS].append(item & ((1 << _ITEM_BITS) - 1))
+            batch = bisect_right(self._starts, item) - 1
+            numbers[batch].append(item - self._starts[batch])
         found = [item for batch in sorted(numbers) for item in self._batches[batch].items(numbers[batch])]
         objects = {item.key: item for kind in (_RELEASE, _COMPANION) for of, item in found if of == kind}
         pages = frozenset(item.key.rpartition("/")[0] for kind, item in found if kind == _PAGE)

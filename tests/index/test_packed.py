@@ -46,3 +46,13 @@ def test_a_key_that_is_listed_twice_is_one_file() -> None:
     files = listing(["p-1.0.tar.gz"], ["p-1.0.tar.gz"]).files("p")
     assert files is not None
     assert len(files.objects) == 1
+
+
+def test_a_server_may_tell_more_than_it_is_asked_for() -> None:
+    found = listing(
+        ["a-1.0.tar.gz"], ["notes.txt"], [f"p{number}-1.0.tar.gz" for number in range(70_000)], ["z-1.0.tar.gz"]
+    )
+    for name in ("a", "p0", "p4096", "p65536", "p69999", "z"):
+        files = found.files(name)
+        assert files is not None
+        assert [item.key for item in files.objects] == [f"{name}-1.0.tar.gz"]
