@@ -173,6 +173,8 @@ def test_lines_and_heads_up_to_their_limits_are_read_on() -> None:
 def test_chunk_sizes_are_hexadecimal(size: bytes) -> None:
     answer, body = read(CHUNKED + size + b"\r\n0123456789\r\n0\r\n\r\n")
     assert (body, answer.complete) == (b"0123456789", True)
+    answer, body = read(CHUNKED + b"10\r\n0123456789abcdef\r\n0\r\n\r\n")
+    assert (body, answer.complete) == (b"0123456789abcdef", True)
 
 
 def test_repeated_headers_are_joined_and_keep_their_bytes() -> None:
