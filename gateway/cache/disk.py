@@ -17,7 +17,8 @@ from pathlib import Path
 
 from cachetools import LRUCache
 
-from gateway.cache.entry import EntryFacts, end_of_entry, read_facts, verify
+from gateway.cache.blocks import BLOCK_BYTES, BlockHasher, Blocks, DamagedError
+from gateway.cache.entry import EntryFacts, end_of_entry, read_end
 from gateway.cache.incoming import Incoming
 from gateway.cache.memory import CachedObject
 from gateway.cache.openfile import OpenFile
@@ -40,6 +41,7 @@ class DiskEntry:
     the epoch."""
 
     file: OpenFile
+    blocks: Blocks
     facts: EntryFacts
     size: int
     checked: float
@@ -60,7 +62,7 @@ class DiskCache:
         self._clock = clock
         self._room = Room(directory, max_bytes)
         self._hot: LRUCache[str, DiskEntry] = LRUCache(_MAX_OPEN)
-        self._verified: LRUCache[str, _Identity] = LRUCache(_MAX_VERIFIED)
+        self._pending: LRUCache[str, tuple[_Identity, set[int]]] = LRUCache(_MAX_VERIFIED)
         self._lock = threading.Lock()
         self._off_until = float("-inf")
 
@@ -88,7 +90,7 @@ class DiskCache:
         return entry
 
     def find(self, key: str) -> DiskEntry | None:
-        """The entry of an object. One that is not as it was written is removed."""
+        """The entry of an object. One that is not as it was written is removed: a large body shows that in reading."""
         if not self.on:
             return None
         name = self._name(key)
@@ -102,16 +104,21 @@ class DiskCache:
             return None
         try:
             info = os.fstat(file.descriptor)
-            facts, size = read_facts(file.descriptor)
+            facts, size, hashes = read_end(file.descriptor)
             if facts.id != self._id(key):
                 raise ValueError("it is another object's")
-            if self._verified.get(name) != _identity(info):
-                verify(file.descriptor)
-        except (ValueError, OSError) as error:
+            with self._lock:
+                identity, pending = self._pending.get(name, (None, set()))
+            if identity != _identity(info):
+                pending = {*range(-(-size // BLOCK_BYTES))}
+            blocks = Blocks(file, size, hashes, pending)
+            if len(pending) == 1:
+                blocks.verify(0, size)  # of several, each when it is read
+        except (ValueError, OSError, DamagedError) as error:
             log.warning("a cached object is dropped: %s: %s", path, error)
             self._remove(path)
             return None
-        entry = DiskEntry(file, facts, size, info.st_mtime, _identity(info))
+        entry = DiskEntry(file, blocks, facts, size, info.st_mtime, _identity(info))
         self._know(key, name, entry)
         self._touch(entry)
         return entry
@@ -128,19 +135,21 @@ class DiskCache:
             self.trouble(error)
             return None
 
-    def publish(self, key: str, incoming: Incoming, digest: "hashlib._Hash", found: CachedObject) -> bool:
-        """Shows an object that is written whole, if it is good; `digest` is the SHA-256 that has seen it."""
-        if found.sha256 not in (None, digest.hexdigest()):
-            log.warning("%r is not kept: its SHA-256 is %s, and should be %s", key, digest.hexdigest(), found.sha256)
+    def publish(self, key: str, incoming: Incoming, hasher: BlockHasher, found: CachedObject) -> bool:
+        """Shows an object that is written whole, if it is good; `hasher` has seen it."""
+        if found.sha256 not in (None, hasher.sha256):
+            log.warning("%r is not kept: its SHA-256 is %s, and should be %s", key, hasher.sha256, found.sha256)
             return False
         name = self._name(key)
         facts = EntryFacts(self._id(key), found.etag, found.modified, found.headers)
         try:
-            info = incoming.publish(self._path(name), end_of_entry(facts, digest))
+            hashes = hasher.finish()
+            info = incoming.publish(self._path(name), end_of_entry(facts, incoming.length, hashes))
         except OSError as error:
             self.trouble(error)
             return False
-        entry = DiskEntry(incoming.file, facts, incoming.length, info.st_mtime, _identity(info), self._clock())
+        blocks = Blocks(incoming.file, incoming.length, hashes, set())
+        entry = DiskEntry(incoming.file, blocks, facts, incoming.length, info.st_mtime, _identity(info), self._clock())
         self._know(key, name, entry)
         return True
 
@@ -159,7 +168,9 @@ class DiskCache:
             return
         try:
             incoming.write(body)
-            self.publish(key, incoming, hashlib.sha256(body), found)
+            hasher = BlockHasher(whole=found.sha256 is not None)
+            hasher.update(body)
+            self.publish(key, incoming, hasher, found)
         except OSError as error:
             self.trouble(error)
         finally:
@@ -180,7 +191,7 @@ class DiskCache:
     def _know(self, key: str, name: str, entry: DiskEntry) -> None:
         with self._lock:
             self._hot[key] = entry
-            self._verified[name] = entry.identity
+            self._pending[name] = entry.identity, entry.blocks.pending
 
     def _touch(self, entry: DiskEntry) -> None:
         entry.touched = self._clock()

@@ -1,9 +1,10 @@
-"""One object in a file: its bytes, then what is known of it, then a footer that proves both.
+"""One object in a file: its bytes, then what is known of it and the hashes of its blocks, then a footer.
 
-    body | JSON: id, etag, modified, headers | magic, length of the JSON, SHA-256 of all that is before the footer
+    body | JSON: id, etag, modified, headers | SHA-256 of each MiB | magic, lengths of the JSON and of the body, SHA-256
+    of what is between body and footer
 
-The body is first, so that the kernel can send any part of it. The hash stands in for fsync: what a crash has torn, a
-disk has forgotten or somebody has edited is told when a process first opens it, and dropped.
+The body is first, so that the kernel can send any part of it. The hashes stand in for fsync: what a crash has torn, a
+disk has forgotten or somebody has edited is told when a process first reads it, and dropped.
 """
 
 import hashlib
@@ -13,10 +14,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_MAGIC = b"gateway1"
-_FOOTER = struct.Struct(">8sI32s")
+from gateway.cache.blocks import hashes_length
+
+_MAGIC = b"gateway2"
+_FOOTER = struct.Struct(">8sIQ32s")
 _MAX_JSON_BYTES = 64 * 1024
-_BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,39 +32,30 @@ class EntryFacts:
     headers: Mapping[str, str]
 
 
-def end_of_entry(facts: EntryFacts, digest: "hashlib._Hash") -> bytes:
-    """What follows the body; `digest` has seen the body, and is used up."""
+def end_of_entry(facts: EntryFacts, size: int, hashes: bytes) -> bytes:
+    """What follows a body of `size` bytes; `hashes` are those of its blocks."""
     text = json.dumps(
         {"id": facts.id, "etag": facts.etag, "modified": facts.modified, "headers": dict(facts.headers)}
     ).encode()
-    digest.update(text)
-    return text + _FOOTER.pack(_MAGIC, len(text), digest.digest())
+    end = text + hashes
+    return end + _FOOTER.pack(_MAGIC, len(text), size, hashlib.sha256(end).digest())
 
 
-def read_facts(descriptor: int) -> tuple[EntryFacts, int]:
-    """What an entry's file says of its object, and how many bytes the body has. Raises ValueError if it is no entry."""
-    end = os.fstat(descriptor).st_size - _FOOTER.size
-    magic, length, _ = _FOOTER.unpack(_read(descriptor, _FOOTER.size, end))
-    size = end - length
-    if magic != _MAGIC or length > _MAX_JSON_BYTES or size < 0:
+def read_end(descriptor: int) -> tuple[EntryFacts, int, bytes]:
+    """What an entry's file says of its object, how many bytes the body has, and the hashes of its blocks. Raises
+    ValueError if it is no entry, or not as it was written; the body is not looked at."""
+    footer = os.fstat(descriptor).st_size - _FOOTER.size
+    magic, length, size, digest = _FOOTER.unpack(_read(descriptor, _FOOTER.size, footer))
+    if magic != _MAGIC or length > _MAX_JSON_BYTES or size + length + hashes_length(size) != footer:
         raise ValueError("no entry's footer")
+    end = _read(descriptor, footer - size, size)
+    if hashlib.sha256(end).digest() != digest:
+        raise ValueError("its bytes have changed")
     try:
-        facts = EntryFacts(**json.loads(_read(descriptor, length, size)))
+        facts = EntryFacts(**json.loads(end[:length]))
     except TypeError as error:
         raise ValueError(f"not an entry's facts: {error}") from error
-    return facts, size
-
-
-def verify(descriptor: int) -> None:
-    """Reads all of it. Raises ValueError if a byte differs from what was written."""
-    position, end = 0, os.fstat(descriptor).st_size - _FOOTER.size
-    digest = hashlib.sha256()
-    while position < end:
-        block = _read(descriptor, min(_BLOCK_BYTES, end - position), position)
-        digest.update(block)
-        position += len(block)
-    if digest.digest() != _FOOTER.unpack(_read(descriptor, _FOOTER.size, end))[2]:
-        raise ValueError("its bytes have changed")
+    return facts, size, end[length:]
 
 
 def _read(descriptor: int, count: int, position: int) -> bytes:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from gateway.cache.blocks import DamagedError
 from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.flight import Flight
 from gateway.cache.memory import CachedObject, MemoryCache
@@ -21,7 +22,8 @@ from gateway.storage import cachestatus, freshness
 from gateway.storage.conditions import seconds
 from gateway.storage.fill import Claim, Fill, Head, Opened
 from gateway.storage.fills import Fills, FillStats
-from gateway.storage.known import InFile, NotHereError, answer
+from gateway.storage.known import NotHereError, answer
+from gateway.storage.ondisk import OnDisk
 from gateway.storage.reader import ObjectReader
 
 # What is known of objects on disk, where no memory is given to the small ones.
@@ -182,7 +184,7 @@ class CachedReader:
             if entry is None or entry.facts.etag != found.etag:
                 self.memory.forget(request.key)
                 return await self._beside(request, found)
-            cache, source = "disk" if cached else "", InFile(entry.file)
+            cache, source = "disk" if cached else "", OnDisk(entry, self._reader, request.key, found, self._damaged)
         status = cachestatus.hit(fresh_for, stale=stale) if cached else status
         return answer(
             request, found, source, cache_status=status, stale=stale, age=age, fresh_for=fresh_for, cache=cache
@@ -200,7 +202,11 @@ class CachedReader:
         facts, body = entry.facts, None
         if entry.size <= self._max_small:
             try:
-                body = await DISK.run(read_file, entry.file.descriptor, entry.size, 0)
+                body = await DISK.run(_read_whole, entry)
+            except DamagedError as error:
+                log.warning("%r is dropped from the disk: %s", key, error)
+                self._remove(key)
+                return None
             except UpstreamError:
                 return None
             if len(body) != entry.size:
@@ -306,6 +312,10 @@ class CachedReader:
         if known is None or known.etag != found.etag:  # written or removed meanwhile
             self._remove(key)
 
+    def _damaged(self, key: str) -> None:
+        self.memory.forget(key)
+        self._remove(key)
+
     def _remove(self, key: str) -> None:
         if self._disk is not None:
             self._run(DISK.run(self._disk.remove, key))
@@ -327,6 +337,11 @@ def _told(stream: Stream, status: str) -> Stream:
     """With Cache-Status; the headers may be shared with a fill."""
     stream.headers = {**stream.headers, "Cache-Status": status}
     return stream
+
+
+def _read_whole(entry: DiskEntry) -> bytes:
+    entry.blocks.verify(0, entry.size)
+    return read_file(entry.file.descriptor, entry.size, 0)
 
 
 async def _outcome(claim: Claim) -> Head:

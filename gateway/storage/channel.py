@@ -1,10 +1,10 @@
 """Channels: how the bytes of a fill reach its readers, and what they hold meanwhile."""
 
 import asyncio
-import hashlib
 from functools import partial
 from typing import Protocol, Self
 
+from gateway.cache.blocks import BlockHasher
 from gateway.cache.disk import DiskCache
 from gateway.cache.incoming import Incoming
 from gateway.cache.memory import CachedObject
@@ -62,27 +62,27 @@ class MemoryChannel:
 class DiskChannel:
     """Into the disk cache: every reader at its own pace."""
 
-    def __init__(self, disk: DiskCache, incoming: Incoming) -> None:
+    def __init__(self, disk: DiskCache, incoming: Incoming, found: CachedObject) -> None:
         self._disk = disk
         self._incoming = incoming
-        self._digest = hashlib.sha256()
-        self.passage = Spool(incoming.file, self._digest.update)
+        self._hasher = BlockHasher(whole=found.sha256 is not None)
+        self.passage = Spool(incoming.file, self._hasher.update)
 
     @classmethod
-    async def open(cls, disk: DiskCache, length: int) -> Self | None:
-        """None if the disk has no room for so many bytes."""
-        if not disk.takes(length):
+    async def open(cls, disk: DiskCache, found: CachedObject) -> Self | None:
+        """None if the disk has no room for the object."""
+        if not disk.takes(found.size):
             return None
-        beginning = ROOM.run(disk.begin, length)
+        beginning = ROOM.run(disk.begin, found.size)
         try:
             incoming = await asyncio.shield(beginning)
         except BaseException:
             beginning.add_done_callback(partial(_drop_begun, disk))
             raise
-        return cls(disk, incoming) if incoming is not None else None
+        return cls(disk, incoming, found) if incoming is not None else None
 
     async def keep(self, key: str, found: CachedObject) -> bool:
-        return await ROOM.run(self._disk.publish, key, self._incoming, self._digest, found)
+        return await ROOM.run(self._disk.publish, key, self._incoming, self._hasher, found)
 
     def fail(self, error: GatewayError) -> None:
         self.passage.fail(error)

@@ -21,15 +21,16 @@ ends it in any state: requests that hold claims read on, later ones ask the stor
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from gateway.cache.flight import seen
 from gateway.cache.memory import CachedObject
-from gateway.cache.spool import SpoolError
 from gateway.errors import GatewayError, UpstreamError
 from gateway.model import Stream
 from gateway.storage.channel import Channel
+from gateway.storage.continued import Continued
 from gateway.storage.known import NotHereError, Parts
 from gateway.storage.reader import ObjectReader
 
@@ -213,7 +214,6 @@ class Claim:
         self._fill: Fill | None = fill
         self._reader = reader
         self._reading = False
-        self._rest: Stream | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -237,8 +237,8 @@ class Claim:
         """As the fill's; the claim ends with the stream."""
         stream = self.fill.take()
         if stream is not None:
-            self._reading, self._rest = True, Stream(stream.status, stream.headers, None, stream.close)
-            stream.close = self._close
+            self._reading = True
+            stream.close = partial(self._close, stream.close)
         return stream
 
     def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
@@ -246,27 +246,12 @@ class Claim:
         if channel is None or found is None or not channel.passage.reaches(start):
             raise NotHereError
         self._reading = True
-        return self._parts(channel, self.fill.key, found, start, stop), self._close
+        here = channel.passage.parts(start, stop)
+        body = Continued(here, self._reader, self.fill.key, found, start, stop, self._give_back)
+        return body.parts(), body.close
 
-    async def _parts(self, channel: Channel, key: str, found: CachedObject, start: int, stop: int) -> Parts:
-        """From the channel as long as it has them, then from the storage, by Range and If-Match."""
-        try:
-            async for part in channel.passage.parts(start, stop):
-                yield part
-                start += len(part) if isinstance(part, bytes) else part.stop - part.start
-        except SpoolError:
-            self._give_back()
-        else:
-            self._give_back()
-            return
-        self._rest = await self._reader.rest(key, found.etag, start, stop, found.size)
-        assert self._rest.body is not None
-        async for chunk in self._rest.body:
-            yield chunk
-
-    def _close(self) -> None:
-        if self._rest is not None:
-            self._rest.close()
+    def _close(self, close: Callable[[], None]) -> None:
+        close()
         self._give_back()
 
     def _give_back(self) -> None:

@@ -83,7 +83,7 @@ class Fills:
         return (fill for fills in self._running.values() for fill in fills)
 
     async def _route(self, fill: Fill, found: CachedObject) -> Channel | None:
-        if self._disk is not None and (channel := await DiskChannel.open(self._disk, found.size)) is not None:
+        if self._disk is not None and (channel := await DiskChannel.open(self._disk, found)) is not None:
             return channel
         several = fill.claims > 1 or any(other.taken for other in self._running[fill.key])
         return MemoryChannel.open(self._reader.window) if several else None

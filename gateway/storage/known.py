@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from gateway.cache.memory import CachedObject
-from gateway.cache.openfile import OpenFile, read_parts
+from gateway.cache.openfile import read_parts
 from gateway.model import FilePart, ObjectRequest, Stream, nothing_to_close
 from gateway.storage import freshness
 from gateway.storage.conditions import not_modified, requested_part
@@ -28,16 +28,6 @@ class Source(Protocol):
 
     def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
         """Bytes `start` to `stop` (exclusive), and what ends the reading of them. Raises NotHereError."""
-
-
-class InFile:
-    """A file, which stays open for as long as it is read."""
-
-    def __init__(self, file: OpenFile) -> None:
-        self._file = file
-
-    def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
-        return self._file.parts(start, stop), nothing_to_close
 
 
 def answer(

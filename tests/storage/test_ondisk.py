@@ -217,6 +217,46 @@ async def test_a_corrupted_entry_is_fetched_again(
     assert len(faulty.requests) == 3, "it is kept anew"
 
 
+async def test_after_a_restart_a_large_entry_is_verified_as_it_is_read(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
+) -> None:
+    faulty.objects[WHEEL] = body = os.urandom(12_000_000)
+    await get(await start_gateway(settings))
+    await until_kept(tmp_path, 1)
+    gateway = await start_gateway(settings)
+    assert isinstance(gateway.storage, S3Storage)
+    assert gateway.storage._cached is not None
+    disk = gateway.storage._cached._disk
+    assert disk is not None
+    assert (await get(gateway, Range="bytes=7000000-7000009")).body == body[7_000_000:7_000_010]
+    entry = disk.hot(WHEEL)
+    assert entry is not None
+    assert entry.blocks.pending == {*range(12)} - {6}
+    assert (await get(gateway)).body == body
+    assert not entry.blocks.pending
+    assert [request.headers.get("if-none-match") for request in faulty.requests] == [None, etag_of(body)]
+
+
+async def test_damage_found_in_the_middle_of_a_body_costs_nobody_a_byte(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
+) -> None:
+    faulty.objects[WHEEL] = body = os.urandom(12_000_000)
+    await get(await start_gateway(settings))
+    await until_kept(tmp_path, 1)
+    with kept(tmp_path)[0].open("r+b") as file:
+        file.seek(9_000_000)
+        file.write(b"wrong")
+    gateway = await start_gateway(settings)
+    assert (await get(gateway)).body == body
+    last = faulty.requests[-1].headers
+    assert (last["if-match"], last["range"].partition("=")[2].partition("-")[2]) == (etag_of(body), "11999999")
+    assert int(last["range"].removeprefix("bytes=").partition("-")[0]) > 0
+    await until_kept(tmp_path, 0)
+    for _ in range(2):
+        assert (await get(gateway)).body == body
+        await until_kept(tmp_path, 1)
+
+
 async def test_a_disk_that_fills_up_in_the_middle_costs_nobody_a_byte(
     start_gateway: StartGateway,
     settings: dict[str, str],
