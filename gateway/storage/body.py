@@ -41,7 +41,7 @@ class Body:
         self._upstream = answer.upstream
         self._first = answer.first
         self.etag = answer.upstream.headers.get("etag", "")
-        self.position, self.stop, self.size = _extent(answer.upstream)
+        self.position, self.stop, self.size = extent(answer.upstream)
 
     @property
     def resumable(self) -> bool:
@@ -132,7 +132,7 @@ async def _open(origin: Origin, path: str, wanted: dict[str, str]) -> Answer:
             await asyncio.sleep(error.wait)
 
 
-def _extent(upstream: Upstream) -> tuple[int, int | None, int | None]:
+def extent(upstream: Upstream) -> tuple[int, int | None, int | None]:
     """Where the body starts and stops (exclusive) in the object, and the object's size; None is not known."""
     headers = upstream.headers
     if upstream.status == 206:

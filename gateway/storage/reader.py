@@ -1,12 +1,15 @@
 """Objects as the origin has them: answers that are what was asked for, whole or in parts."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from gateway.config import ParallelSettings
 from gateway.edge.headers import to_client
+from gateway.errors import RangeNotSatisfiableError, UpstreamError
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.body import Body, open_part
+from gateway.storage.body import Body, extent, open_part
+from gateway.storage.client import Upstream
+from gateway.storage.conditions import requested_part
 from gateway.storage.headers import sha256_of
 from gateway.storage.origin import Origin
 from gateway.storage.parallel import ParallelBody, Window
@@ -33,6 +36,9 @@ class ObjectReader:
             headers = {name: value for name, value in headers.items() if name not in ("range", "if-range")}
             answer = await self._origin.open(request.method, path, headers)
         upstream = answer.upstream
+        if upstream.status != 200 and (lie := _unasked(headers, upstream)):
+            upstream.close()
+            raise UpstreamError(f"the storage answered {upstream.status}{lie}", code="UnaskedAnswer")
         to_send = to_client(upstream.headers, request.key)
         if upstream.status == 304:
             to_send.pop("Content-Length", None)
@@ -63,3 +69,30 @@ def _same_object(if_range: str | None, answer: Answer) -> bool:
         return True
     validator = "etag" if if_range.startswith('"') else "last-modified"
     return answer.upstream.headers.get(validator) == if_range
+
+
+def _unasked(headers: Mapping[str, str], upstream: Upstream) -> str:
+    """Why this is no answer to a request with `headers`; empty if it is one.
+
+    A part that is taken for the whole, or for another part, would be cached, and confirmed by its ETag ever after.
+    """
+    if upstream.status == 304:
+        return "" if "if-none-match" in headers or "if-modified-since" in headers else " without a condition"
+    if upstream.status != 206:
+        return " in place of an object"
+    if "range" not in headers:
+        return ", a part of the object, where the whole was asked for"
+    start, stop, size = extent(upstream)
+    if stop is None or size is None:
+        several = "," in headers["range"] and upstream.headers.get("content-type", "").startswith(
+            "multipart/byteranges"
+        )
+        return "" if several else " without saying which part of the object it is"
+    try:
+        part = requested_part({"range": headers["range"]}, etag="", modified=None, size=size)
+    except RangeNotSatisfiableError:
+        part = None
+    length = upstream.headers.get("content-length", str(stop - start))
+    if part is None or (start, stop, length) != (part.start, part.stop, str(stop - start)):
+        return f" with bytes {start}-{stop - 1}/{size}, which are not those asked for"
+    return ""

@@ -7,7 +7,7 @@ from functools import lru_cache
 import pytest
 
 from gateway.config import ParallelSettings, StorageSettings
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.model import ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage import parallel
@@ -115,6 +115,82 @@ async def read(storage: S3Storage, **headers: str) -> tuple[int, bytes, GatewayE
         failure = error
     stream.close()
     return stream.status, b"".join(got), failure
+
+
+def answering(status: int, **headers: str) -> Behaviour:
+    async def behave(answer: Answer) -> None:
+        named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+        await answer.send(
+            status, [("ETag", etag_of(content(100))), *named], b"" if status == 304 else content(100)[:10]
+        )
+
+    return behave
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        answering(206, Content_Range="bytes 0-9/100"),
+        answering(206),
+        answering(304),
+        answering(204),
+    ],
+)
+async def test_no_part_is_taken_for_the_whole_and_nothing_for_an_object(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], behaviour: Behaviour
+) -> None:
+    faulty.objects["p/p-1.0.tar.gz"] = content(100)
+    gateway = await start_gateway(faulty_settings)
+    port = int(gateway.url.rpartition(":")[2])
+
+    async def of_the_object(answer: Answer) -> None:
+        await (behaviour if answer.request.key.startswith("p/") else faults.healthy)(answer)
+
+    faulty.then(of_the_object, times=10)
+    assert (await fetch(port, "/p/p-1.0.tar.gz")).status == 502
+    faulty.script.clear()
+    whole = await fetch(port, "/p/p-1.0.tar.gz")
+    assert (whole.status, whole.body) == (200, content(100)), "nothing was kept"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("bytes=0-9", "bytes 5-14/100"),
+        ("bytes=0-9", "bytes 0-8/100"),
+        ("bytes=0-9", "bytes 0-19/100"),
+        ("bytes=0-", "bytes 0-9/100"),
+        ("bytes=-20", "bytes 90-99/100"),
+        ("bytes=100-", "bytes 90-99/100"),
+        ("bytes=0-9", "bananas"),
+        ("bytes=0-1,5-6", "bananas"),
+    ],
+)
+async def test_a_part_is_the_one_that_was_asked_for(faulty: FaultyBucket, wanted: str, told: str) -> None:
+    faulty.objects["k"] = content(100)
+    storage = await storage_of(faulty)
+    faulty.then(answering(206, Content_Range=told))
+    with pytest.raises(UpstreamError, match="206"):
+        await storage.fetch(ObjectRequest("GET", "k", {"range": wanted}))
+    await storage.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "headers"),
+    [
+        ("bytes=0-9", {"Content_Range": "bytes 0-9/100"}),
+        ("bytes=-10", {"Content_Range": "bytes 90-99/100"}),
+        ("bytes=90-200", {"Content_Range": "bytes 90-99/100"}),
+        ("bytes=0-1,5-6", {"Content_Type": "multipart/byteranges; boundary=x"}),
+    ],
+)
+async def test_a_part_that_was_asked_for_is_handed_on(
+    faulty: FaultyBucket, wanted: str, headers: dict[str, str]
+) -> None:
+    storage = await storage_of(faulty)
+    faulty.then(answering(206, **headers))
+    assert await read(storage, range=wanted) == (206, content(100)[:10], None)
+    await storage.close()
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "stall"])
