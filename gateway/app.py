@@ -267,7 +267,7 @@ class Gateway:
             stale_seconds=settings.cache.stale_seconds,
             memory=self._memory,
         )
-        return Fallback(settings.fallback, self.catalog, remote)
+        return Fallback(settings.fallback, self.catalog, remote, self.facts)
 
     def _build_prefetch(self) -> Prefetch | None:
         cache = self.settings.cache

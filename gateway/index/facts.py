@@ -115,6 +115,11 @@ class FactBook:
             await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
         return found.known
 
+    async def sha256_of(self, project: str, item: StoredObject) -> str | None:
+        """Of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
+        facts = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
+        return facts.sha256
+
     async def settled(self) -> None:
         """Waits until nothing is looked for, and all is saved."""
         while self._tasks:

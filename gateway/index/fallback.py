@@ -8,6 +8,7 @@ from urllib.parse import quote
 from gateway.config import FallbackSettings
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.index.catalog import BLANK, Catalog
+from gateway.index.facts import FactBook
 from gateway.index.names import is_project_name, normalize, parse
 from gateway.index.pages import File, Project
 from gateway.index.remote import RemoteIndex
@@ -21,13 +22,16 @@ class Fallback:
     """The rules that close dependency confusion: a project of our own is never looked for elsewhere, unless the
     settings say so; nor is one while it can't be known whether it is our own."""
 
-    def __init__(self, settings: FallbackSettings, catalog: Catalog | WholeCatalog, remote: RemoteIndex) -> None:
+    def __init__(
+        self, settings: FallbackSettings, catalog: Catalog | WholeCatalog, remote: RemoteIndex, facts: FactBook
+    ) -> None:
         self._mode = settings.mode
         # Whether also pages of our own projects show what is there.
         self.always = settings.always_show_upstream
         self._patterns = [normalize(pattern) for pattern in settings.disallow]
         self._catalog = catalog
         self.remote = remote
+        self._facts = facts
         self._is_disallowed = lru_cache(maxsize=1024)(self._match)
 
     def __str__(self) -> str:
@@ -54,7 +58,8 @@ class Fallback:
         return self._may_look(project) and (self.always or not await self._is_ours(project))
 
     async def covers_file(self, project: str) -> bool:
-        """As `covers`, and where the bucket has some of the project's files, but only copies of those there.
+        """As `covers`, and where the bucket has some of the project's files, but only copies of those there, by their
+        hashes.
 
         So a page that was given out before the first of them was kept still leads to all that it lists.
         """
@@ -64,12 +69,19 @@ class Fallback:
             return False
         try:
             objects = (await self._catalog.files(project)).value.objects
-            there = {file.name: file.size for file in (await self.remote.project(project)).value.files}
+            there = {file.name: file for file in (await self.remote.project(project)).value.files}
         except NotFoundError:
             return False
-        ours = [(item.key.rpartition("/")[2], item.size) for item in objects]
-        releases = [(name, size) for name, size in ours if parse(name) is not None]
-        return bool(releases) and all(there.get(name) == size for name, size in releases)
+        ours = [(item, there.get(item.key.rpartition("/")[2])) for item in objects]
+        ours = [(item, file) for item, file in ours if parse(item.key.rpartition("/")[2]) is not None]
+        if not ours or not all(file is not None and file.size in (None, item.size) for item, file in ours):
+            return False
+        # Names and sizes stand in lock files for all to read, and anybody may publish under our names.
+        for item, file in ours:
+            sha256 = file.hashes.get("sha256") if file is not None else None
+            if sha256 is None or sha256 != await self._facts.sha256_of(project, item):
+                return False
+        return True
 
     def shown(self, project: Project, up: str) -> Project:
         """As we show it: `up` leads from the page to the root, below which its files are had from us.

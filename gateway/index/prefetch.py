@@ -11,14 +11,17 @@ import logging
 import posixpath
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cachetools import TTLCache
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.markers import UndefinedEnvironmentName
+from packaging.requirements import Requirement
 
 from gateway.errors import GatewayError
-from gateway.executors import PAGES
+from gateway.executors import FOREIGN, PAGES
 from gateway.index.names import Release, normalize, parse
 from gateway.model import Answer, ObjectRequest, Page, PageRequest, Stream
 from gateway.storage.chunks import up_to
@@ -28,6 +31,7 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 _METADATA = ".metadata"
 _MAX_METADATA_BYTES = 1024 * 1024
 _MAX_WHEELS = 3
+_MAX_REQUIREMENTS = 1000
 _AT_ONCE = 8
 _MAX_WAITING = 256
 _MANY_CLIENTS = 32
@@ -125,7 +129,7 @@ class Prefetch:
         """`page` is the one that has led here; those of other projects lie beside it."""
         answer = await self._file(ObjectRequest("GET", key))
         folder = posixpath.dirname(page.rstrip("/"))
-        for name in requirements(await _text(answer)):
+        for name in await FOREIGN.run(list, requirements(await _text(answer))):
             other = posixpath.join(folder, name) + "/"
             self._add(other, lambda other=other: self._follow_page(other))  # type: ignore[misc]
 
@@ -162,17 +166,15 @@ def newest_wheels(project: str, files: Iterable[Mapping[str, Any]]) -> list[str]
 
 
 def requirements(metadata: str) -> Iterator[str]:
-    """The projects that a release needs here, without its extras."""
-    for line in metadata.partition("\n\n")[0].splitlines():
-        name, _, value = line.partition(":")
-        if name.lower() != "requires-dist":
-            continue
-        try:
-            requirement = Requirement(value.strip())
-        except InvalidRequirement:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield normalize(requirement.name)
+    """The projects that a release needs here, without its extras, as far as they can be read."""
+    lines = (line.partition(":") for line in metadata.partition("\n\n")[0].splitlines())
+    values = (value.strip() for name, _, value in lines if name.lower() == "requires-dist")
+    for value in islice(values, _MAX_REQUIREMENTS):
+        # Markers compare what can't be compared, and nest as deep as they like.
+        with suppress(ValueError, UndefinedEnvironmentName, RecursionError):
+            requirement = Requirement(value)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                yield normalize(requirement.name)
 
 
 def _resolve(page: str, url: str) -> str:

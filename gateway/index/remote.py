@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from cachetools import TTLCache
 
 from gateway.cache.aged import Aged, AgedCache
-from gateway.cache.lru import MemoryLimit
+from gateway.cache.lru import MemoryLimit, weight_of
 from gateway.errors import (
     ForeignPageError,
     GatewayError,
@@ -41,7 +41,7 @@ _DEADLINE_SECONDS = 10.0
 # The largest project of PyPI has a page of some 15 MB. A character beyond ASCII makes each take up to four bytes.
 _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
-_FILE_BYTES = 700  # of one that is remembered, beside its texts
+_FILE_BYTES = 80  # of one that is remembered, beside its texts and hashes
 _MAX_REMEMBERED_NAMES = 4096
 
 log = logging.getLogger("gateway.index")
@@ -229,5 +229,15 @@ def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -
     if len(body) > _MAX_WIDE_PAGE_BYTES and not body.isascii():
         raise ValueError(f"it is over {_MAX_WIDE_PAGE_BYTES} bytes, and not ASCII")
     page = parse_page(name, url, content_type, body.decode("utf-8", "replace"))
-    texts = ((file.name, file.url, file.requires_python, file.provenance) for file in page.project.files)
-    return page, _FILE_BYTES * (1 + len(page.project.files)) + sum(len(text or "") for four in texts for text in four)
+    return page, _weight(page.project)
+
+
+def _weight(page: Project) -> int:
+    """Bytes in memory, about, of all that another index may fill."""
+    texts = page.versions, page.tracks, page.alternate_locations, page.status, page.status_reason
+    return weight_of(texts) + sum(
+        _FILE_BYTES
+        + weight_of((file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance))
+        + weight_of(file.hashes)
+        for file in page.files
+    )

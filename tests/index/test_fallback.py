@@ -236,6 +236,18 @@ async def test_a_page_given_out_before_still_leads_to_its_files(
     assert (await get(gateway, f"/public-lib/{NAME}")).status == 404
 
 
+async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    public.projects["acme-lib"] = {OURS: bytes(len(OUR_CONTENT)), EVIL: EVIL_CONTENT}
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+    for target in (f"/acme-lib/{EVIL}", f"/simple/acme-lib/{EVIL}", f"/acme-lib/{EVIL}.metadata"):
+        assert (await get(gateway, target)).status == 404
+    assert public.asked("/files/") == 0
+    assert set(faulty.objects) == {f"Acme.Lib/{OURS}"}
+
+
 @pytest.mark.parametrize("fault", ["content", "size", "longer"])
 async def test_what_is_not_the_file_that_the_page_tells_is_neither_kept_nor_whole(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket, fault: str

@@ -1,6 +1,8 @@
 """What is fetched before an installer asks for it, and what is not."""
 
 import asyncio
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -180,3 +182,34 @@ def test_which_files_are_likely(files: list[dict[str, object]], expected: list[s
 def test_what_a_release_needs() -> None:
     text = metadata("p", "My_Lib[x]>=1", 'old; python_version < "3"', "not a requirement", 'x; extra == "y"').decode()
     assert list(requirements(text)) == ["my-lib"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    ["old; python_version ~= 'abc'", "x; 'a' === 'b'", "x; " + "(" * 5000 + "python_version > '3'" + ")" * 5000],
+    ids=["undefined", "no variable", "deep"],
+)
+def test_what_can_t_be_read_of_the_needs_hides_none_of_the_rest(odd: str) -> None:
+    assert list(requirements(metadata("p", odd, "lib").decode())) == ["lib"]
+
+
+def test_what_a_release_needs_is_bounded() -> None:
+    needs = [f"lib-{number}" for number in range(5000)]
+    assert list(requirements(metadata("p", *needs).decode())) == needs[:1000]
+
+
+async def test_needs_are_read_in_a_thread(
+    start_gateway: StartGateway, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noted(text: str) -> Iterator[str]:
+        threads.append(threading.current_thread())
+        yield from requirements(text)
+
+    monkeypatch.setattr(prefetch, "requirements", noted)
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, "/simple/app/", JSON)).status == 200
+    await settled(gateway)
+    assert threads
+    assert threading.main_thread() not in threads
