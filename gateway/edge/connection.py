@@ -29,6 +29,7 @@ from gateway.errors import GatewayError, HeadersTooLargeError, UriTooLongError
 
 # A client that is refused while it sends a body may finish sending, or it would miss the answer.
 _LINGERING_SECONDS = 5.0
+_RECEIVE_BYTES = 32 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _REQUEST_LINE_BYTES = 64  # beside the target: method, version, spaces
 _NO_HTTP = b"\0\r\n\r\n"
@@ -144,6 +145,8 @@ class Connection(asyncio.Protocol):
         # that is still here, where a client that reads nothing could keep it for ever, and nothing is left here when a
         # file is sent past it. (Not 0 with TLS: asyncio's transport would then count as full when it is empty.)
         transport.set_write_buffer_limits(high=1 if secured else 0)
+        # asyncio reads 256 KB at a time, and takes that much memory before it knows what there is. A head has less.
+        transport.max_size = _RECEIVE_BYTES  # type: ignore[attr-defined]
         self._transport = transport
         self.file_sender = None if secured else FileSender(transport, self._limits.send_timeout)
         self._http.connection_made(transport)
@@ -298,6 +301,7 @@ class Connection(asyncio.Protocol):
                 timer.cancel()
         self._stop_lingering()
         self._transport = None
+        self._whole_head, self._kept, self._seam = None, b"", b""
         self._http.connection_lost(exc)
         self._admission.left(self)
 

@@ -79,6 +79,7 @@ class HttpProtocol(web.RequestHandler):
         """aiohttp calls this for what its parser refuses, for the ConnectionError by which `send` ends a body, and
         for what else leaves the handler, which would be a bug."""
         if isinstance(exc, HttpProcessingError):
+            exc.__traceback__ = None  # its frames hold what was received, for as long as aiohttp holds it
             return self._refuse(request, self.connection.refusal or _parse_error(exc, self._max_target_bytes))
         if not isinstance(exc, ConnectionError):
             log.error("a request failed: this is a bug", exc_info=exc or True)  # without it, aiohttp is handling it

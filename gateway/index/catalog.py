@@ -17,6 +17,8 @@ from gateway.storage.base import Children, Storage, StoredObject
 _ACCESS_DENIED = "AccessDenied"
 BLANK = "BlankDirectory"
 # Of the listings of projects that are remembered, and what one weighs.
+# A release's file name, which starts with its project's, has no more than 255 characters.
+_MAX_NAME = 255
 _OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
 # So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
@@ -159,6 +161,8 @@ class Catalog:
         return Projects(folders, has_page)
 
     async def _list_project(self, project: str) -> _Project:
+        if len(project) > _MAX_NAME:
+            return _Project((), self._files_in({}), False, True)
         root, whole = self._projects.peek(""), True
         listed: dict[str, Children] = {}
         if root is None or root.age >= self._refresh:

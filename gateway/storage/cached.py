@@ -271,13 +271,15 @@ class CachedReader:
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
-        if size > self._max_small:
+        window = self._reader.window
+        if size > self._max_small or not window.reserve(size):  # what is on its way takes memory, too
             self.memory.forget(key)
             return Opened(found, stream)
         try:
             body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
         finally:
             stream.close()
+            window.give_back(size)
         found = self._keep(fill, replace(found, body=body))
         self._write(fill, found)
         return found

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.bench import replay, signing
 from tests.bench.measure import cpu_seconds, load, peak_rss_megabytes, process_tree, slow_readers
 from tests.bench.rig import Rig, Server
+from tests.bench.storm import storm
 
 _KEPT_ON_DISK = {"cache.memory_bytes": "1000000", "cache.object_max_bytes": "1000"}
 
@@ -83,6 +84,8 @@ def slow(rig: Rig, seconds: int) -> Iterator[Row]:
         {},
         200,
     )
+    worker, _ = storm(20)
+    yield Row("resident memory, all kinds of clients at once, default settings", "MB", worker, {}, 180)
     yield Row("start to first proxied answer", "s", rig.start_seconds(), {}, 1)
 
 

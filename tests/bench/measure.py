@@ -45,6 +45,15 @@ def peak_rss_megabytes(pid: int) -> float:
     return int(found[1]) / 1024
 
 
+def rss_megabytes(pid: int) -> float:
+    """0 for a process that has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
+
+
 def load(pid: int, url: str, *, seconds: int, connections: int, headers: Mapping[str, str] | None = None) -> Cost:
     """Drives wrk at `url`, after a second to warm up unless it is for a second only."""
     wrk = ["wrk", "-t1", "-c", str(connections), "--latency", "--timeout", "30s"]

@@ -1,10 +1,12 @@
 """What leaves the handler is either a client's fault, or its leaving, or a bug: each is answered as what it is."""
 
+import gc
 import logging
 import socket
 from collections.abc import Awaitable, Callable
 
 import pytest
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.edge.admission import Admission
 from gateway.edge.connection import Limits
@@ -86,3 +88,19 @@ async def test_what_is_no_request_is_the_clients_fault(
     _, refused = await serve(answer, request_bytes)
     assert [error.status for error in refused] == [status]
     assert caplog.records == []
+
+
+async def test_what_was_no_request_is_let_go_when_it_has_been_refused() -> None:
+    """The exception would hold it, by the frames of its traceback, until the garbage collector comes by."""
+    gc.collect()
+    gc.disable()
+    try:
+        await serve(_answered, b"GET / HTTP/1.1\r\nHost: x\r\nno field " + b"x" * 7000 + b"\r\n\r\n")
+        held = [found for found in gc.get_objects() if isinstance(found, BaseException) and found.__traceback__]
+        assert not [found for found in held if isinstance(found, HttpProcessingError)]
+    finally:
+        gc.enable()
+
+
+async def _answered(_: Request) -> Reply:
+    return Reply(204, {})

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import DATE, FaultyBucket, error, etag_of
 from tests.support.http import RawAnswer, fetch
 
@@ -62,6 +64,25 @@ async def test_many_who_ask_at_once_share_one_fetch(
     answers = await asyncio.gather(*(get(gateway, f"/{WHEEL}") for _ in range(50)))
     assert {answer.body for answer in answers} == {BODY}
     assert asked(faulty) == [("GET", WHEEL)]
+
+
+async def test_small_objects_on_their_way_share_the_memory_for_bytes_on_their_way(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """Those that find no room are streamed, and not kept."""
+    size = 600_000
+    faulty.objects |= {f"{number}.bin": bytes([number]) * size for number in range(2)}
+    gateway = await start_gateway(settings | {"parallel.window_bytes": "1048576"})
+    assert isinstance(gateway.storage, S3Storage)
+    window = gateway.storage._reader.window
+    faulty.then(faults.stall_in_body(1000, length=size))
+    first = asyncio.ensure_future(get(gateway, "/0.bin"))
+    await eventually(lambda: window.free == window.max_bytes - size)
+    for _ in range(2):
+        assert (await get(gateway, "/1.bin")).body == bytes([1]) * size
+    assert asked(faulty) == [("GET", "0.bin"), ("GET", "1.bin"), ("GET", "1.bin")]
+    first.cancel()
+    await eventually(lambda: window.free == window.max_bytes)
 
 
 async def test_large_objects_are_streamed_to_all_who_ask_at_once_and_not_kept(
