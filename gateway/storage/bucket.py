@@ -58,6 +58,9 @@ class Bucket:
         token: str | None = None
         while True:
             page = await self._page(prefix, limit=None, token=token, delimiter="/")
+            told = [*(item.key for item in page.objects), *page.folders]
+            if not all(name.startswith(before) for name in told):
+                raise UpstreamError("the listing is of another directory than was asked for")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
             folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
             token = page.next_token

@@ -80,7 +80,10 @@ def parse(body: bytes) -> ListingPage:
             for item in root.iter(f"{namespace}Contents")
         ]
         folders = [key(item, "Prefix") for item in root.iter(f"{namespace}CommonPrefixes")]
-        token = text(root, "NextContinuationToken") if text(root, "IsTruncated") == "true" else None
+        truncated = text(root, "IsTruncated").strip().lower()
+        if truncated not in ("true", "false"):  # cut short by what stands between, it would say that nothing is there
+            raise ValueError("it does not say whether it is truncated")
+        token = text(root, "NextContinuationToken") if truncated == "true" else None
         if token == "":
             raise ValueError("it is truncated, but has no NextContinuationToken")
         return ListingPage(objects, folders, token)

@@ -73,6 +73,21 @@ async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, 
 
 
 @pytest.mark.parametrize(
+    "told",
+    [
+        "<Contents><Key>other/q-1.tar.gz</Key><LastModified>2013-05-24T00:00:00.000Z</LastModified><Size>7</Size></Contents>",
+        "<CommonPrefixes><Prefix>other/</Prefix></CommonPrefixes>",
+    ],
+)
+async def test_a_listing_of_another_directory_is_an_error(faulty: FaultyBucket, storage: S3Storage, told: str) -> None:
+    """Taken for this one's, it would say that a project has no files."""
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{told}</ListBucketResult>".encode()
+    faulty.then(faults.serving(page, []))
+    with pytest.raises(UpstreamError, match="another directory"):
+        await storage.children("p/")
+
+
+@pytest.mark.parametrize(
     ("headers", "sha256"),
     [
         ([("x-amz-meta-sha256", "AB" * 32)], "ab" * 32),

@@ -41,9 +41,24 @@ BOMB = (
         PAGE.format(namespace="", truncated="true").replace("next", ""),
         PAGE.format(namespace="", truncated="true").replace("<NextContinuationToken>next</NextContinuationToken>", ""),
         PAGE.format(namespace="", truncated="false").replace("2013-05", "0000-05"),
+        PAGE.format(namespace="", truncated=""),
+        "<ListBucketResult><Name>b</Name></ListBucketResult>",
         '<?xml version="1.0" encoding="UTF-4"?><ListBucketResult/>',
     ],
-    ids=["empty", "html", "truncated", "error", "bomb", "no-size", "empty-token", "no-token", "year-0", "encoding"],
+    ids=[
+        "empty",
+        "html",
+        "truncated",
+        "error",
+        "bomb",
+        "no-size",
+        "empty-token",
+        "no-token",
+        "year-0",
+        "no-end",
+        "nothing",
+        "encoding",
+    ],
 )
 def test_what_is_no_listing_is_an_upstream_error(body: str) -> None:
     with pytest.raises(UpstreamError, match="listing can't be read"):
