@@ -50,7 +50,7 @@ class Files:
 @dataclass(frozen=True, slots=True)
 class _Project:
     """What lies in the folders of a project: `folders`, which may be none. `released` tells whether that makes it a
-    project, `whole` whether other spellings of its name are known."""
+    project, `whole` whether that is all that can be known of it now."""
 
     folders: tuple[str, ...]
     files: Files
@@ -165,7 +165,8 @@ class Catalog:
             return _Project((), self._files_in({}), False, True)
         root, whole = self._projects.peek(""), True
         listed: dict[str, Children] = {}
-        if root is None or root.age >= self._refresh:
+        asked = root is None or root.age >= self._refresh
+        if asked:
             if root is None:
                 self._projects.revalidate("")  # meanwhile
             own = await self._children(f"{project}/")
@@ -178,6 +179,8 @@ class Catalog:
         spelled = root.value.folders.get(project, ()) if root is not None else ()
         # The root's listing, if it is new, has the last word: a file system may take one spelling for another.
         folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})
+        # What follows from a listing of the root alone must not outlive it: the folder may have come since.
+        whole = whole and bool(folders or asked)
         for folder in folders:
             if folder not in listed:
                 listed[folder] = await self._children(f"{folder}/")

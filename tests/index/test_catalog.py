@@ -86,6 +86,19 @@ async def test_where_the_root_comes_soon_no_page_lacks_a_file() -> None:
     assert sorted(storage.listed) == ["", "P/", "p/"]
 
 
+async def test_a_new_project_is_ours_as_soon_as_the_root_may_tell() -> None:
+    storage = Folders("q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    storage.keys.add("p/p-1.0.tar.gz")
+    storage.now += 22
+    assert not (await catalog.has_project("p")).value, "the root's listing is believed"
+    storage.now += 9
+    assert (await catalog.has_project("p")).value, "and what follows from it no longer than itself"
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
+    await catalog.close()
+
+
 async def test_many_folders_are_not_listed_again_for_each_page() -> None:
     storage = Folders(*MANY, "team-7/team_7-2.0.tar.gz", "Team_7/team_7-3.0.tar.gz")
     catalog = storage.catalog()
