@@ -36,9 +36,14 @@ class FactFinder:
         sha256, python, tail, size = told.sha256, told.requires_python, b"", item.size
         if sha256 is None and self.compute and not hash_beside:
             sha256, tail, size = await self._hashed(key, item.etag)
+        unreadable = False
         if python is None and key.endswith(".whl"):
-            python = await self._requires_python(key, item.etag, size, tail)
-        return Facts(sha256, python, told.yanked, told.uploaded)
+            try:
+                metadata = await self._wheels.of(key, item.etag, size, tail)
+                python = await FOREIGN.run(requires_python, metadata)
+            except WheelError:
+                unreadable = True
+        return Facts(sha256, python, told.yanked, told.uploaded, unreadable)
 
     async def hash_in(self, item: StoredObject) -> Facts:
         """What a `.sha256` file says, as sha256sum writes it: the digits come first."""
@@ -68,12 +73,6 @@ class FactFinder:
                 pending = bytearray()
         await HASH.run(digest.update, pending)
         return digest.hexdigest(), bytes((tail + pending)[-keep:]) if keep else b"", size
-
-    async def _requires_python(self, key: str, etag: str, size: int, tail: bytes) -> str | None:
-        try:
-            return await FOREIGN.run(requires_python, await self._wheels.of(key, etag, size, tail))
-        except WheelError:
-            return None
 
     async def _chunks(self, request: ObjectRequest) -> AsyncIterator[bytes]:
         answer = await self._storage.fetch(request)

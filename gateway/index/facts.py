@@ -155,8 +155,11 @@ class FactBook:
                 found.asked = None  # the next request asks for the rest
                 break
             already = self._wanted.get((project, item.key))
-            found.pending += already is None or already[0] is not found
             self._wanted[project, item.key] = found, item
+            if already is None or already[0] is not found:
+                found.pending += 1
+                if already is not None:
+                    self._done_with(project, already[0])
         self._let_go(found)
         while self._wanted and self._finding < _WORKERS:
             self._finding += 1
@@ -173,8 +176,10 @@ class FactBook:
             while self._wanted:
                 project, key = next(iter(self._wanted))
                 found, item = self._wanted.pop((project, key))
-                if self._projects.get(project) is found:  # else it is forgotten: the next request looks again
+                if self._projects.get(project) is found:
                     await self._look(project, found, item)
+                else:  # it is forgotten: the next request looks again
+                    self._done_with(project, found)
         finally:
             self._finding -= 1
 
@@ -188,8 +193,11 @@ class FactBook:
         except GatewayError as error:
             log.info("nothing can be found out of %r now: %s", item.key, error)
             found.failed = self._clock()
-        finally:
-            found.pending -= 1
+        self._done_with(project, found)
+
+    def _done_with(self, project: str, found: _Project) -> None:
+        """One of its files is not looked for any more."""
+        found.pending -= 1
         self._save_soon(project, found)
         self._let_go(found)
 

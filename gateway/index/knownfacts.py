@@ -88,6 +88,7 @@ def to_document(entries: Mapping[str, Entry]) -> bytes:
             entry.facts.requires_python,
             entry.facts.yanked,
             entry.facts.uploaded,
+            entry.facts.unreadable,
         ]
         for key, entry in sorted(entries.items())
     }
@@ -108,10 +109,10 @@ def from_document(document: bytes) -> dict[str, Entry]:
 
 def _entry(value: Any) -> Entry | None:
     match value:
-        case [str(version), sha256, requires_python, yanked, uploaded] if (
+        case [str(version), sha256, requires_python, yanked, uploaded, bool(unreadable)] if (
             _is_sha256(sha256) and _is_requires_python(requires_python) and _is_yank(yanked) and _is_time(uploaded)
         ):
-            return Entry(version, Facts(sha256, requires_python, yanked, uploaded))
+            return Entry(version, Facts(sha256, requires_python, yanked, uploaded, unreadable))
     return None
 
 

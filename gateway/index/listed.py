@@ -40,8 +40,9 @@ def listed(name: str, listing: Files, facts: KnownFacts, *, index_document: str,
                 hashes={"sha256": known.sha256} if known.sha256 else {},
                 requires_python=known.requires_python,
                 yanked=known.yanked,
-                # Of a wheel it is read out of it where it does not lie beside it.
-                has_metadata=filename.endswith(".whl") or f"{item.key}.metadata" in present,
+                # Of a wheel it is read out of it where it does not lie beside it. pip fails where it is told, and 404.
+                has_metadata=f"{item.key}.metadata" in present
+                or (filename.endswith(".whl") and release is not None and not known.unreadable),
                 provenance=f"{base_url}{path}{PROVENANCE}" if base_url and item.key + PROVENANCE in present else None,
             )
         )

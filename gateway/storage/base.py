@@ -43,12 +43,14 @@ class Batch:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """Of one version of a release file. None is what is not known, or not so: `sha256` is in hex, `yanked` the reason,
-    maybe empty; `uploaded` when its release got it first, in seconds since the epoch, where that is not `modified`."""
+    maybe empty; `uploaded` when its release got it first, in seconds since the epoch, where that is not `modified`;
+    `unreadable` is a wheel out of which no metadata can be read."""
 
     sha256: str | None = None
     requires_python: str | None = None
     yanked: str | None = None
     uploaded: float | None = None
+    unreadable: bool = False
 
 
 class Storage(Protocol):

@@ -14,13 +14,15 @@ from collections import Counter
 import pytest
 
 from gateway.app import Gateway
-from gateway.cache.lru import MemoryLimit
+from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.index.catalog import Files
 from gateway.index.facts import FactBook
+from gateway.index.knownfacts import from_document
 from gateway.storage.base import Facts, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.bucket import Bucket
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import fetch
 from tests.support.wheels import wheel
@@ -252,6 +254,21 @@ async def test_the_metadata_of_a_wheel_too_large_to_keep_is_read_beside_the_hash
     assert found[NAME]["hashes"] == {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest()}
 
 
+async def test_no_metadata_is_promised_that_can_t_be_read(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """pip installs nothing of a release whose metadata is promised, and then is 404."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("proj-1.0.dist-info/METADATA", "Name: proj\n\n" + "a long README\n" * 100_000)
+    beside, sound = wheel("proj", "2.0")[0], wheel("proj", "3.0")[0]
+    faulty.objects = {f"proj/{name}": buffer.getvalue() for name in (NAME, beside)}
+    faulty.objects |= {f"proj/{beside}.metadata": b"Name: proj\nVersion: 2.0\n", f"proj/{sound}": CONTENT}
+    found = await files(await start_gateway(faulty_settings))
+    promised = {name: (file.get("core-metadata"), file.get("dist-info-metadata")) for name, file in found.items()}
+    assert promised == {NAME: (None, None), beside: (True, True), sound: (True, True)}
+
+
 async def test_what_is_said_of_another_version_than_the_listing_s_is_not_believed(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
@@ -350,6 +367,34 @@ async def test_one_project_does_not_take_all_the_memory(caplog: pytest.LogCaptur
     assert memory.stats()["facts"] < 20_000
     await book.want_once("p", listing("p", 1001))
     assert "raise index.memory_bytes" in caplog.text
+
+
+async def test_what_was_found_of_a_project_that_is_forgotten_meanwhile_is_saved() -> None:
+    class Stepping(Finder):
+        async def find(self, item: StoredObject, *, hash_beside: bool) -> Facts:
+            if self.found:
+                await gate.wait()
+            return await super().find(item, hash_beside=hash_beside)
+
+    class Store:
+        document = b""
+
+        async def read(self, project: str) -> tuple[bytes, None]:
+            return self.document, None
+
+        async def write(self, project: str, document: bytes, etag: str | None) -> None:
+            self.document = document
+
+    gate, memory, store = asyncio.Event(), MemoryLimit(30_000), Store()
+    book = FactBook(Stepping(), memory, [store], retry_seconds=0)  # type: ignore[arg-type]
+    await book.want_once("p", listing("p", 10))
+    await eventually(lambda: len(book.of("p").entries) == 1)
+    LruCache[str, int]("others", memory, lambda key, value: 29_000).put("all of it", 1)
+    assert book.of("p").entries == {}, "it is forgotten"
+    gate.set()
+    await book.settled()
+    assert 1 <= len(from_document(store.document)) < 10, "and nothing more is looked for"
+    assert book._unsaved == {}
 
 
 async def test_a_project_that_is_forgotten_while_it_is_looked_at_is_looked_at_again() -> None:

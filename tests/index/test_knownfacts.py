@@ -39,6 +39,7 @@ ENTRIES = st.builds(
         st.none() | st.sampled_from([">=3", "<4, >=3.8"]),
         st.none() | st.text(max_size=20),
         st.none() | st.floats(0, 2e9),
+        st.booleans(),
     ),
 )
 
@@ -61,7 +62,7 @@ def test_no_document_breaks_it(document: bytes) -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(JSON, min_size=5, max_size=5))
+@given(st.lists(JSON, min_size=6, max_size=6))
 def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
     found = from_document(json.dumps({"format": 1, "files": {"k": entry}}).encode())
     assert set(found) <= {"k"}
@@ -73,24 +74,25 @@ def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        ["v", "ab" * 31, None, None, None],
-        ["v", "AB" * 32, None, None, None],
-        ["v", None, ">=3\n", None, None],
-        ["v", None, "x" * 1000, None, None],
-        ["v", None, None, "x" * 2000, None],
-        ["v", None, None, None, -1],
-        ["v", None, None, None, 1e30],
-        ["v", None, None, None, float("nan")],
-        ["v", None, None, None, "2020"],
-        [1, None, None, None, None],
-        ["v", None, None, None],
+        ["v", "ab" * 31, None, None, None, False],
+        ["v", "AB" * 32, None, None, None, False],
+        ["v", None, ">=3\n", None, None, False],
+        ["v", None, "x" * 1000, None, None, False],
+        ["v", None, None, "x" * 2000, None, False],
+        ["v", None, None, None, -1, False],
+        ["v", None, None, None, 1e30, False],
+        ["v", None, None, None, float("nan"), False],
+        ["v", None, None, None, "2020", False],
+        [1, None, None, None, None, False],
+        ["v", None, None, None, None],
+        ["v", None, None, None, None, 1],
         {},
     ],
 )
 def test_an_entry_that_is_not_as_it_should_be_is_left_out(entry: Any) -> None:
-    good = ["v", "ab" * 32, ">=3", "", 1]
+    good = ["v", "ab" * 32, ">=3", "", 1, True]
     document = json.dumps({"format": 1, "files": {"bad": entry, "good": good}}).encode()
-    assert from_document(document) == {"good": Entry("v", Facts("ab" * 32, ">=3", "", 1))}
+    assert from_document(document) == {"good": Entry("v", Facts("ab" * 32, ">=3", "", 1, True))}
 
 
 def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
