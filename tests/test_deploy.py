@@ -230,6 +230,26 @@ def test_pods_have_no_token_of_the_cluster_and_say_which_image(path: str) -> Non
         assert account["kind"] != "ServiceAccount" or account["automountServiceAccountToken"] is False
 
 
+def bytes_of(size: str) -> int:
+    """Of Kubernetes' and Docker's ways to write it."""
+    number, unit = re.fullmatch(r"(\d+)([A-Za-z]+)", size).groups()  # type: ignore[union-attr]
+    return int(number) * {"Gi": 2**30, "Mi": 2**20, "m": 2**20, "g": 2**30}[unit]
+
+
+def test_files_on_their_way_fit_into_the_place_that_they_have() -> None:
+    """Who takes more of an emptyDir is evicted."""
+    service = documents("deploy/compose.yaml")[0]["services"]["gateway"]
+    [tmpfs] = service["tmpfs"]
+    places = [(service["environment"], tmpfs.partition("size=")[2].partition(",")[0])]
+    for path in ("deploy/kubernetes/service.yaml", "deploy/kubernetes/sidecar.yaml"):
+        pod, container = gateway_container(path)
+        environment = {variable["name"]: variable["value"] for variable in container["env"]}
+        places.append((environment, pod["volumes"][0]["emptyDir"]["sizeLimit"]))
+    for environment, size in places:
+        settings = load(environ=image_environment() | environment, cwd=Path("/"))
+        assert settings.fallback.spool_bytes * settings.server.workers < 0.9 * bytes_of(size)
+
+
 def test_the_network_policy_lets_clients_to_the_service_and_metrics_to_monitoring() -> None:
     by_kind = {document["kind"]: document for document in documents("deploy/kubernetes/service.yaml")}
     template = by_kind["Deployment"]["spec"]["template"]
