@@ -52,6 +52,9 @@ from gateway.storage.circuits import Circuits
 from gateway.storage.file import FileStorage
 from gateway.storage.s3 import S3Storage
 
+# Of index.memory_bytes.
+_PEOPLE_SHARE = 4
+
 log = logging.getLogger("gateway")
 
 
@@ -115,7 +118,11 @@ class Gateway:
         self.readiness = Readiness(self.storage, settings.ops.ready_seconds, self._down)
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
-        self._memory = MemoryLimit(settings.index.memory_bytes)
+        # Clients decide how many pages for people there are (by Host, by what they search), so these have a part of
+        # their own: what is costly to find out again stays.
+        for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
+        self._people_memory = MemoryLimit(for_people)
+        self._memory = MemoryLimit(settings.index.memory_bytes - for_people)
         wheels = WheelMetadata(self.storage, self._memory)
         finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
         self.facts = FactBook(finder, self._memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
@@ -289,7 +296,8 @@ class Gateway:
         people = None
         if self.settings.index.browse:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
-            people = PeoplePages(Browse(wheels, self._renderer, root, elsewhere, self._memory), releases, self._memory)
+            memory = self._people_memory
+            people = PeoplePages(Browse(wheels, self._renderer, root, elsewhere, memory), releases, memory)
         return Site(
             self.catalog,
             releases,

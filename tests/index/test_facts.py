@@ -24,7 +24,7 @@ from tests.support import faults
 from tests.support.bucket import Bucket
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
-from tests.support.http import fetch
+from tests.support.http import exchange, fetch
 from tests.support.wheels import wheel
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -429,3 +429,25 @@ async def test_nothing_of_a_listing_is_held_once_all_is_known() -> None:
     gc.collect()
     assert held() is None
     assert book._projects.get("p").present == {}  # type: ignore[union-attr]
+
+
+async def test_clients_who_say_that_the_gateway_has_other_names_displace_pages_for_people_only(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Hashes above all: to find them out again, every file is read."""
+    readme = "Name: read\nDescription-Content-Type: text/plain\n\n" + "a line\n" * 10_000
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("read-1.0.dist-info/METADATA", readme)
+    faulty.objects = {f"proj/{NAME}": CONTENT, f"read/{wheel('read', '1.0')[0]}": buffer.getvalue()}
+    gateway = await start_gateway(faulty_settings | {"index.memory_bytes": str(1024 * 1024)})
+    assert (await files(gateway))[NAME]["hashes"]
+    faulty.requests.clear()
+    for number in range(40):
+        head = f"GET /read/ HTTP/1.1\r\nHost: h{number}\r\nAccept: text/html,application/xhtml+xml\r\nConnection: close"
+        answer = await exchange(int(gateway.url.rpartition(":")[2]), f"{head}\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert len(answer) > 70_000
+    assert (await files(gateway))[NAME]["hashes"]
+    again = [request for request in faulty.requests if request.method == "HEAD" and request.key == f"proj/{NAME}"]
+    assert again == [], "nothing is found out again"
