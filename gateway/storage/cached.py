@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -66,21 +67,20 @@ class CachedReader:
         """As ObjectReader."""
         key = request.key
         if request.bypass:
-            self.memory.forget(key)
-            self._fills.forget(key)
+            self._fills.forget(key)  # what is known stays: others need it while the storage can't be asked
         elif (fill := self._fills.flowing(key)) is not None:
             with fill.claim() as claim:
                 stream = self._shared(request, claim, cachestatus.COLLAPSED, cache="shared")
             return stream or await self._beside(request)
         found = self.memory.get(key)
         if found is None:
-            if (absent := self.memory.missing(key)) is not None:
+            if not request.bypass and (absent := self.memory.missing(key)) is not None:
                 raise absent
             if self._disk is not None:
                 found = await self._finding.once(key, lambda: self._find(key))
         if found is None:
             return await self._unknown(request)
-        age, ttl = self.memory.age(found), self._ttl(key, found)
+        age, ttl = math.inf if request.bypass else self.memory.age(found), self._ttl(key, found)
         if age < ttl:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:

@@ -205,6 +205,19 @@ async def test_a_client_may_ask_past_the_cache_only_where_the_settings_say_so(
         assert (len(asked(faulty)) > before) == allowed
 
 
+async def test_a_client_that_wants_it_anew_takes_nothing_from_the_others(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"cache.allow_bypass": "true"})
+    await get(gateway, "/page.html")
+    assert (await get(gateway, "/page.html", Cache_Control="no-cache")).body == BODY
+    assert faulty.requests[-1].headers["if-none-match"] == etag_of(BODY)
+    faulty.then(error(503, "SlowDown"), times=100)
+    await get(gateway, "/page.html", Cache_Control="no-cache")
+    after = await get(gateway, "/page.html")
+    assert (after.status, after.body) == (200, BODY)
+
+
 async def test_what_has_no_strong_etag_is_not_kept(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
