@@ -57,6 +57,18 @@ async def test_an_outage_multiplies_requests_by_no_more_than_a_fifth(
     assert len(faulty.requests) <= 240
 
 
+async def test_one_object_that_fails_closes_the_way_to_no_other(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    async def by_key(answer: faults.Answer) -> None:
+        await (error(500, "InternalError") if answer.request.key == "bad" else faults.healthy)(answer)
+
+    gateway = await start_gateway(settings)
+    faulty.then(by_key, times=ALWAYS)
+    assert {(await get(gateway, "/bad")).status for _ in range(30)} == {503}
+    assert (await get(gateway, "/page.html")).status == 200
+
+
 async def test_one_fault_among_answers_is_still_healed(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:

@@ -2,7 +2,8 @@
 
 | state     | a request                                   | an answer   | a fault                                  |
 |-----------|---------------------------------------------|-------------|------------------------------------------|
-| closed    | passes                                      | stays       | the tenth in a row opens it              |
+| closed    | passes                                      | stays       | the tenth in a row opens it, unless all  |
+|           |                                             |             | are error answers about one object       |
 | open      | is refused; after a pause one passes as the |             |                                          |
 |           | probe: half-open, the next pause is longer  | closes      | stays open                               |
 | half-open | is refused; after the pause another passes, | closes      | open; the next probe waits for the pause |
@@ -36,6 +37,8 @@ class CircuitBreaker:
         self.state = State.CLOSED
         self._jitter = jitter
         self._faults = 0
+        self._about: str | None = None
+        self._several = False
         self._pause = 0.0
         self._probe_at = 0.0
 
@@ -56,12 +59,16 @@ class CircuitBreaker:
     def answered(self) -> None:
         self.state = State.CLOSED
         self._faults = 0
+        self._about, self._several = None, False
 
-    def failed(self, now: float) -> None:
+    def failed(self, now: float, about: str | None = None) -> None:
+        """`about` is the object that an error answer was for; None if there was no answer at all."""
+        self._several = self._several or about is None or self._about not in (None, about)
+        self._about = about
         self._faults += 1
         if self.state is State.HALF_OPEN:
             self.state = State.OPEN
-        elif self.state is State.CLOSED and self._faults >= _FAULTS_TO_OPEN:
+        elif self.state is State.CLOSED and self._several and self._faults >= _FAULTS_TO_OPEN:
             self.state = State.OPEN
             self._wait(now, _FIRST_PAUSE_SECONDS)
 

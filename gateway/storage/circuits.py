@@ -45,14 +45,15 @@ class Circuits:
             log.warning("%s answers again: its circuit breaker is closed", host)
             self._on_change(len(self.down()))
 
-    def failed(self, host: str, why: str) -> None:
+    def failed(self, host: str, why: str, about: str | None = None) -> None:
+        """`about` is as in CircuitBreaker.failed."""
         breaker = self._breakers.get(host)
         if breaker is None:
             if len(self._breakers) >= _MAX_TROUBLED:
                 return
             breaker = self._breakers[host] = CircuitBreaker()
         was_closed = breaker.state is State.CLOSED
-        breaker.failed(self._clock())
+        breaker.failed(self._clock(), about)
         if was_closed and breaker.state is State.OPEN:
             log.error("%s is down: its circuit breaker is open, after faults in a row (the last: %s)", host, why)
             self._on_change(len(self.down()))

@@ -131,7 +131,7 @@ class Client:
             if cost is not None:
                 cost.ended(time.monotonic())
         if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
-            self._circuits.failed(host, f"it answers {upstream.status}")
+            self._circuits.failed(host, f"it answers {upstream.status}", target.partition("?")[0])
         else:
             self._circuits.answered(host)
             self.retries.answered()
