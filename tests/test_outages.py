@@ -27,7 +27,8 @@ BUSY = error(503, "SlowDown")
 @pytest.fixture
 def settings(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str, str]:
     """Everything that is known is old at once."""
-    faulty.objects = {WHEEL: b"a wheel", "page.html": b"a page", "acme/acme-1.0.tar.gz": b"an sdist"}
+    # A wheel that can be read: of another, its page would promise no metadata once that is found out.
+    faulty.objects = {WHEEL: wheel("acme", "1.0")[1], "page.html": b"a page", "acme/acme-1.0.tar.gz": b"an sdist"}
     old = {"index.refresh": "0", "cache.ttl_index": "0", "cache.ttl_files": "0", "cache.ttl_missing": "0"}
     kept = {"cache.memory_bytes": "10000000", "index.compute_hashes": "false", "ops.ready_seconds": "0"}
     return faulty_settings | old | kept

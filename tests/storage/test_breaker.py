@@ -76,3 +76,20 @@ def test_jitter_spreads_the_probes(jitter: float, wait: float) -> None:
     for _ in range(10):
         breaker.failed(0)
     assert breaker.wait(0) == wait
+
+
+def test_error_answers_about_one_object_are_no_outage_and_those_about_two_are() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(50):
+        breaker.failed(0.0, "/bucket/broken")
+    assert (breaker.state, breaker.admit(0.0)) == (State.CLOSED, True)
+    breaker.failed(0.0, "/bucket/other")
+    assert (breaker.state, breaker.admit(0.0)) == (State.OPEN, False)
+
+
+def test_no_answer_at_all_is_an_outage_whatever_was_asked_for() -> None:
+    breaker = CircuitBreaker()
+    for _ in range(9):
+        breaker.failed(0.0, "/bucket/one")
+    breaker.failed(0.0)
+    assert breaker.state is State.OPEN
