@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_admission",
         "_again",
+        "_carrier",
         "_deadline",
         "_draining",
         "_gone",
@@ -101,6 +102,7 @@ class Connection(asyncio.Protocol):
         self._again = again
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._carrier: asyncio.Transport | None = None  # the socket's transport, below TLS if there is any
         self.peer = ""
         self.file_sender: FileSender | None = None  # where there is no TLS
         self.refusal: GatewayError | None = None  # why what aiohttp was handed is no request
@@ -133,7 +135,7 @@ class Connection(asyncio.Protocol):
         """Whether there may be this connection; `start` and `connection_lost`, or only the latter, follow."""
         peer = transport.get_extra_info("peername")
         self.peer = plain_address(peer[0]) if peer else UNIX_SOCKET
-        self._transport = transport
+        self._transport = self._carrier = transport
         if self._admission.admit(self):
             return True
         self._state = _State.LAST
@@ -250,7 +252,14 @@ class Connection(asyncio.Protocol):
         self._end()
         if self._unread:
             await self._linger(transport)
-        transport.close()
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection when the client has taken what was written."""
+        if self._transport is not None and self._carrier is not None:
+            self._transport.close()
+            # With TLS that tells the client, and would wait for its word (RFC 8446, 6.1: nobody has to).
+            self._carrier.close()
 
     def _rest(self) -> None:
         """Nothing is under way: the client has so long to ask for something."""
@@ -285,7 +294,7 @@ class Connection(asyncio.Protocol):
         self._draining = True
         if self._transport is not None and (self._state in (_State.IDLE, _State.HEAD) or self._gone is not None):
             self._state = _State.LAST
-            self._transport.close()
+            self.close()
 
     def give_up(self) -> None:
         self._state = _State.LAST
@@ -300,7 +309,7 @@ class Connection(asyncio.Protocol):
             if timer is not None:
                 timer.cancel()
         self._stop_lingering()
-        self._transport = None
+        self._transport = self._carrier = None
         self._whole_head, self._kept, self._seam = None, b"", b""
         self._http.connection_lost(exc)
         self._admission.left(self)

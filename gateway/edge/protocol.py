@@ -85,6 +85,7 @@ class HttpProtocol(web.RequestHandler):
             log.error("a request failed: this is a bug", exc_info=exc or True)  # without it, aiohttp is handling it
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             # Another answer would be taken for the rest of the body.
+            self.connection.close()
             raise ConnectionAbortedError(str(exc)) from exc
         return self._refuse(request, GatewayError("unexpected exception, see the log above"))
 

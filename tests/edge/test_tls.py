@@ -3,14 +3,20 @@
 import asyncio
 import contextlib
 import ssl
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.app import Gateway
 from tests.conftest import StartGateway
+from tests.support import faults
 from tests.support.certificates import self_signed
 from tests.support.eventually import eventually
+from tests.support.faults import FaultyBucket
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -134,3 +140,114 @@ async def test_handshakes_end_with_the_gateway(start_gateway: StartGateway, cert
     await asyncio.wait_for(gateway.stop(), 5)
     assert await asyncio.wait_for(reader.read(), 20) == b""
     writer.close()
+
+
+@asynccontextmanager
+async def aloof(gateway: Gateway, certificate: dict[str, str], request: bytes) -> AsyncIterator[None]:
+    """A client that has been answered and does not listen any more: it neither hears nor tells of an end."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_context(certificate).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    while True:
+        try:
+            tls.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            writer.write(outgoing.read())
+            incoming.write(await reader.read(65536))
+    tls.write(request)
+    writer.write(outgoing.read())
+    answer = b""
+    while b"ok" not in answer:
+        incoming.write(await asyncio.wait_for(reader.read(65536), 20))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            answer += tls.read()
+    assert connections(gateway) <= 1
+    yield
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_the_end_of_a_connection_does_not_wait_for_the_client(
+    start_gateway: StartGateway, certificate: dict[str, str]
+) -> None:
+    """Neither after the last answer, nor of an idle one when the gateway ends."""
+    gateway = await start_gateway(certificate | {"server.shutdown_grace": "20"})
+    async with aloof(gateway, certificate, HEALTH):
+        async with asyncio.timeout(10):
+            await eventually(lambda: connections(gateway) == 0)
+    async with aloof(gateway, certificate, HEALTH.replace(b"Connection: close\r\n", b"")):
+        assert connections(gateway) == 1
+        await asyncio.wait_for(gateway.stop(), 10)
+
+
+async def test_a_body_that_breaks_off_ends_the_connection_without_waiting_for_the_client(
+    start_gateway: StartGateway, certificate: dict[str, str], faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | certificate | {"storage.max_attempts": "1"})
+    faulty.then(faults.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok"), times=50)
+    async with aloof(gateway, certificate, b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n"):
+        async with asyncio.timeout(10):
+            await eventually(lambda: connections(gateway) == 0)
+
+
+async def test_connections_take_little_memory_before_they_have_said_anything(
+    start_gateway: StartGateway, certificate: dict[str, str]
+) -> None:
+    gateway = await start_gateway(certificate)
+    count = 40
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        silent = [await asyncio.open_connection("127.0.0.1", port_of(gateway)) for _ in range(count)]
+        for _, writer in silent:
+            writer.write(HELLO)
+        await eventually(lambda: connections(gateway) == count)
+        assert (tracemalloc.get_traced_memory()[0] - before) / count < 150_000
+    finally:
+        tracemalloc.stop()
+    for _, writer in silent:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def test_what_comes_behind_a_request_waits_in_little_memory_and_is_answered(
+    start_gateway: StartGateway, certificate: dict[str, str], faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects["k"] = b"content"
+    gateway = await start_gateway(faulty_settings | certificate)
+    answering = asyncio.Event()
+
+    async def late(answer: faults.Answer) -> None:
+        await answering.wait()
+        await faults.healthy(answer)
+
+    faulty.then(late, times=9)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway), ssl=client_context(certificate))
+    request, count = b"GET /health HTTP/1.1\r\nHost: x\r\nA: %s\r\n\r\n" % (b"a" * 6000), 300
+    writer.write(b"GET /k HTTP/1.1\r\nHost: x\r\n\r\n")
+    await faulty.until(lambda: any(one.target.endswith("/k") for one in faulty.requests))
+    writer.write(request * count + HEALTH)  # at once: in records of the largest size
+    assert gateway._main is not None
+    (connection,) = gateway._main._server.admission.guests
+    transport: Any = connection._transport  # type: ignore[attr-defined]
+    most: int = 0
+
+    def waits() -> int:
+        nonlocal most
+        most = max(most, transport.get_read_buffer_size())
+        return most
+
+    await eventually(lambda: waits() >= 64 * 1024)
+    for _ in range(200):
+        await asyncio.sleep(0)
+        waits()
+    assert most < 128 * 1024
+    answering.set()
+    answer = await asyncio.wait_for(reader.read(), 20)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == count + 2
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
