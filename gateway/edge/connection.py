@@ -25,13 +25,14 @@ from aiohttp import web
 from gateway.access.caller import UNIX_SOCKET, plain_address
 from gateway.edge.admission import Admission
 from gateway.edge.sendfile import FileSender
-from gateway.errors import GatewayError, HeadersTooLargeError, UriTooLongError
+from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 
 # A client that is refused while it sends a body may finish sending, or it would miss the answer.
 _LINGERING_SECONDS = 5.0
 _RECEIVE_BYTES = 32 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _REQUEST_LINE_BYTES = 64  # beside the target: method, version, spaces
+_HTTP_2 = b"PRI "  # RFC 9113, 3.4: aiohttp's parser would wait for what follows this head
 _NO_HTTP = b"\0\r\n\r\n"
 _BUSY = b"Too many connections; try again\n"
 _REFUSAL = (
@@ -183,7 +184,10 @@ class Connection(asyncio.Protocol):
         self._state = _State.HEAD
         self._head_bytes = self._lines = 0
         self._seam = b""
-        self._read_head(data)
+        if data.startswith(_HTTP_2):
+            self._hand_on_no_http(BadRequestError("HTTP/2", public="The request is not valid HTTP"))
+        else:
+            self._read_head(data)
 
     def _read_head(self, data: bytes) -> None:
         """Hands on what belongs to the head, and keeps what is behind it."""
@@ -207,11 +211,15 @@ class Connection(asyncio.Protocol):
         self._http.data_received(part)
 
     def _refuse(self, data: bytes) -> None:
-        """aiohttp answers, as it does whatever is no HTTP; it has the reason from here."""
+        """For a head that is too long, as it is with `data`."""
         if self._lines or b"\n" in data[: self._limits.max_target_bytes + _REQUEST_LINE_BYTES]:
-            self.refusal = HeadersTooLargeError(f"head over {self._limits.max_head_bytes} bytes")
+            self._hand_on_no_http(HeadersTooLargeError(f"head over {self._limits.max_head_bytes} bytes"))
         else:
-            self.refusal = UriTooLongError(f"target over {self._limits.max_target_bytes} bytes")
+            self._hand_on_no_http(UriTooLongError(f"target over {self._limits.max_target_bytes} bytes"))
+
+    def _hand_on_no_http(self, refusal: GatewayError) -> None:
+        """aiohttp answers, as it does whatever is no HTTP; it has the reason from here."""
+        self.refusal = refusal
         self._state = _State.BUSY
         self._lines = -1
         self._http.data_received(_NO_HTTP)

@@ -326,6 +326,21 @@ def test_a_head_is_bounded_as_a_whole(edge: Edge, pieces: list[bytes], status: i
     edge.run(converse())
 
 
+def test_http_2_is_refused_at_once(edge: Edge) -> None:
+    """aiohttp's parser takes the head of its preface for half of one, and would wait for the rest."""
+
+    async def converse() -> None:
+        for before in ([], [HOT[0]], [COLD[2]]):
+            wire = edge.wire()
+            for request in before:
+                wire.arrive(request)
+                await eventually(lambda: complete(wire.sent, request))  # noqa: B023
+            wire.arrive(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
+            assert b" 400 Bad Request\r\n" in await wire.until_lost()
+
+    edge.run(converse())
+
+
 def test_a_head_of_the_longest_kind_is_one(edge: Edge) -> None:
     head = ask("/p/?" + "q" * 996, *["A: " + "b" * 95] * 19)
     assert len(head) > HEAD_LIMIT - 200
