@@ -166,8 +166,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def _check_time(self) -> None:
         """One timer serves many reads: it looks at how long the present one has waited."""
         self._timer = None
-        if self._waiter is None:
-            return  # the client is slow, not the bucket
+        if self._waiter is None or self._waiter.done():
+            return  # the client is slow, or this process: not the bucket
         left = self._waiting_since + self._read_timeout - time.monotonic()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_time)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from unittest.mock import Mock
 
 import pytest
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.storage.connection import UpstreamConnection
+from tests.support.stepped import SteppedLoop
 
 HEAD = b"PUT /k HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 Start = Callable[..., Awaitable[tuple["Server", UpstreamConnection]]]
@@ -87,3 +89,20 @@ async def test_one_that_is_closed_can_t_be_used(start: Start) -> None:
     connection.close()
     with pytest.raises(UpstreamError):
         await connection.exchange("GET", b"GET / HTTP/1.1\r\n\r\n")
+
+
+async def test_bytes_that_come_as_the_time_is_up_are_not_lost() -> None:
+    """A process that was held up for so long finds both at once: the bytes, and that their time is up."""
+    loop = SteppedLoop()  # type: ignore[abstract]  # of the rest nothing is called
+    with loop.running():
+        connection = UpstreamConnection(read_timeout=0.0)
+        connection.connection_made(Mock(asyncio.Transport))
+        exchange = loop.create_task(connection.exchange("GET", b"GET /k HTTP/1.1\r\n\r\n"))
+    assert loop.step()
+    loop.advance(0.0)  # the timer comes before whoever reads
+    with loop.running():
+        connection.get_buffer(-1)[: len(OK)] = OK
+        connection.buffer_updated(len(OK))
+    loop.settle()
+    assert exchange.result().status == 200
+    assert connection.reusable
