@@ -71,7 +71,7 @@ class CachedReader:
         elif (fill := self._fills.flowing(key)) is not None:
             with fill.claim() as claim:
                 stream = self._shared(request, claim, cachestatus.COLLAPSED, cache="shared")
-            return stream or await self._beside(request)
+            return stream or await self._beside(request, fill.found)
         found = self.memory.get(key)
         if found is None:
             if not request.bypass and (absent := self.memory.missing(key)) is not None:
@@ -229,7 +229,7 @@ class CachedReader:
                     stream = _told(stream, status)
                 stream = stream or self._shared(request, claim, status)
         if isinstance(head, Opened):
-            return stream or await self._beside(request)
+            return stream or await self._beside(request, head.found)
         return await self._answered(request, head, fresh_for=self._ttl(request.key, head), status=status)
 
     async def _head_soon(self, claim: Claim) -> Head:

@@ -1,14 +1,17 @@
 """A refusal where access was had before is an outage: it takes nothing away, and is not believed for long."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.errors import UpstreamError
+from gateway.model import ObjectRequest, Stream
 from gateway.storage import s3
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
-from tests.support.faults import Answer, FaultyBucket, error, healthy
+from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
 from tests.support.http import RawAnswer, fetch
 
 LARGE = bytes(3_000_000)
@@ -64,6 +67,31 @@ async def test_a_refusal_of_what_is_too_old_to_be_served_is_no_absence(
     assert (await get(gateway, "page.html")).status == 200
     del faulty.objects["page.html"]
     assert (await get(gateway, "page.html")).status == 404
+
+
+async def test_a_refusal_beside_a_transfer_of_the_object_is_no_absence(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    """A range far ahead of a fill is asked for by itself."""
+    key, body, go_on = "p/large-1.0-py3-none-any.whl", bytes(12_000_000), asyncio.Event()
+
+    async def halting(answer: Answer) -> None:
+        await answer.send(200, [("ETag", etag_of(body)), ("Content-Length", str(len(body)))], body[:500_000])
+        await go_on.wait()
+        await answer.write(body[500_000:])
+
+    cache = {"cache.memory_bytes": "10000000", "cache.dir": str(tmp_path / "cache")}
+    gateway = await start_gateway(faulty_settings | cache)
+    faulty.then(halting, DENIED)
+    first = await gateway.storage.fetch(ObjectRequest("GET", key))
+    with pytest.raises(UpstreamError, match="AccessDenied"):
+        await gateway.storage.fetch(ObjectRequest("GET", key, {"range": "bytes=11000000-11000009"}))
+    assert not faulty.script, "it was asked for beside the fill"
+    go_on.set()
+    assert isinstance(first, Stream)
+    assert first.body is not None
+    assert b"".join([chunk async for chunk in first.body]) == body
+    first.close()
 
 
 async def test_a_listing_that_is_refused_for_a_while_hides_no_project(
