@@ -26,7 +26,8 @@ log = logging.getLogger("gateway.index")
 class DownloadLimits:
     """Of one process. A client has its answer within `answer_seconds`: installers give up after 15. A file waits
     `wait_seconds` for its turn to be fetched, and `keep_seconds` for its turn to be written to the storage, and as long
-    again while it is written. A write takes some 25 MB of memory."""
+    again while it is written. A write takes some 25 MB of memory. At most `waiting` files wait for that turn: each
+    holds a descriptor, and small ones hardly any of `spool_bytes`."""
 
     max_file_bytes: int
     spool_bytes: int
@@ -34,6 +35,7 @@ class DownloadLimits:
     answer_seconds: float = 12.0
     wait_seconds: float = 3.0
     writes: int = 2
+    waiting: int = 128
     keep_seconds: float = 300.0
 
 
@@ -155,6 +157,8 @@ class Downloads:
             download.reserved = size
 
     async def _keep(self, download: Download, told: Facts) -> None:
+        if len(self._to_be_written) >= self._limits.waiting:
+            return log.warning("%s is not kept: %d files wait to be written", download.name, self._limits.waiting)
         self._to_be_written.append(download)
         try:
             async with asyncio.timeout(self._limits.keep_seconds):

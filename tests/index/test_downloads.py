@@ -286,6 +286,23 @@ async def test_what_only_waits_to_be_kept_gives_way() -> None:
     assert set(bucket.objects) == {"p/0", "p/2", "p/3"}, "the first was being written, the second was the oldest"
 
 
+async def test_no_more_than_so_many_wait_to_be_kept_however_small_they_are() -> None:
+    """Each holds an open file."""
+    index, bucket = Index(), Bucket()
+    bucket.may_put = asyncio.Semaphore(0)
+    running = downloads(index, bucket, writes=1, waiting=2)
+    for number in range(5):
+        client = start(running, number)
+        await eventually(lambda number=number: len(index.opened) == number + 1)  # type: ignore[misc]
+        index.opened[number].send(CONTENT, b"")
+        assert await client == CONTENT
+        await eventually(lambda number=number: running.stats().downloads == min(number + 1, 3))  # type: ignore[misc]
+    for _ in range(3):
+        bucket.may_put.release()
+    await eventually(lambda: running.stats() == IDLE)
+    assert set(bucket.objects) == {"p/0", "p/1", "p/2"}
+
+
 async def test_a_bucket_that_takes_too_long_is_given_up() -> None:
     index, bucket = Index(), Bucket()
     bucket.may_put = asyncio.Semaphore(0)
