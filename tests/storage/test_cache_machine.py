@@ -31,8 +31,8 @@ from tests.support.scriptedorigin import ScriptedOrigin, Versions, busy, denied
 from tests.support.stepped import SteppedLoop
 
 WINDOW_BYTES = 8000
-PACKAGE, PAGE, SMALL = "p/p-1.0.whl", "page.bin", "small.html"
-TTL = {PACKAGE: 100.0, PAGE: 20.0, SMALL: 20.0}
+PACKAGE, PAGE, SMALL, PRIVATE = "p/p-1.0.whl", "page.bin", "small.html", "private.bin"
+TTL = {PACKAGE: 100.0, PAGE: 20.0, SMALL: 20.0, PRIVATE: 20.0}
 NIGHTLY = "GATEWAY_NIGHTLY" in os.environ
 
 
@@ -116,13 +116,14 @@ class CacheMachine(RuleBasedStateMachine):
         self.clients: list[Client] = []
         self.faults = 0
 
-    @initialize(keys=st.sampled_from([[PACKAGE], [PAGE], [SMALL], [PACKAGE, PAGE, SMALL]]))
+    @initialize(keys=st.sampled_from([[PACKAGE], [PAGE], [SMALL], [PACKAGE, PAGE, SMALL], [PAGE, PRIVATE]]))
     def start(self, keys: list[str]) -> None:
         self.keys = keys  # most of what can go wrong is about one
         self.objects = {
             PACKAGE: Versions("package", [6000]),
             PAGE: Versions("page", [5000]),
             SMALL: Versions("small", [100]),
+            PRIVATE: Versions("private", [5000], {"cache-control": "no-store"}),
         }
         # What was the newest version at which moment; and the last moment from which on older ones are not given out.
         self.history = {key: [(self.loop.now, 0)] for key in self.objects}
@@ -148,7 +149,9 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         method=st.sampled_from(["GET", "GET", "GET", "HEAD"]),
-        kind=st.sampled_from(["plain"] * 5 + ["near", "far", "suffix", "beyond", "same", "other", "match"]),
+        kind=st.sampled_from(
+            ["plain"] * 5 + ["first", "near", "far", "suffix", "beyond", "same", "other", "match", "if-range"]
+        ),
         by_parts=st.booleans(),
         tokens=st.sampled_from([0, 1, 1000, 1000]),
         bypass=st.sampled_from([False] * 6 + [True]),
@@ -169,6 +172,7 @@ class CacheMachine(RuleBasedStateMachine):
         etag = versions.etag(versions.version)
         headers = {
             "plain": {},
+            "first": {"range": "bytes=0-99"},
             "near": {"range": "bytes=40-"},
             "far": {"range": "bytes=4000-4099"},
             "suffix": {"range": "bytes=-50"},
@@ -176,6 +180,7 @@ class CacheMachine(RuleBasedStateMachine):
             "same": {"if-none-match": etag},
             "other": {"if-none-match": '"other"'},
             "match": {"if-match": etag},
+            "if-range": {"range": "bytes=40-99", "if-range": etag},
         }[kind]
         old = self.loop.now - 2 * TTL[key]
         by_age = max((version for at, version in self.history[key] if at <= old), default=0)
@@ -328,6 +333,10 @@ class CacheMachine(RuleBasedStateMachine):
                 self.cached.note(key, versions.etag(versions.version))
             self.since[key] = versions.version
 
+    @rule(data=st.data())
+    def memory_is_taken_by_others(self, data: st.DataObject) -> None:
+        self.cached.memory.forget(data.draw(st.sampled_from(self.keys)))
+
     @rule()
     def refresh(self) -> None:
         with self.loop.running():
@@ -353,8 +362,16 @@ class CacheMachine(RuleBasedStateMachine):
         if self.loop.ready or self.loop.jobs:
             return
         stats = self.cached.stats()
-        if stats.claims == 0:
-            assert stats.fills == 0, stats
+        assert stats.fills <= stats.claims, "a fill that nobody reads goes on"
+        clients = sum(not client.ended for client in self.clients)
+        if not self.origin.calls and not any(body.path == SMALL for body in self.origin.open_bodies):
+            assert stats.claims <= clients, "nothing but a client waits for more than the storage's answer"
+        held = len(self.origin.calls) + len(self.origin.open_bodies)
+        assert held <= self.connections * (stats.fills + clients), "a connection is held for nobody"
+        assert len([*(self.directory / "incoming").glob("*")]) <= stats.fills, "a temporary file is held for nobody"
+        if self.connections == 1 and not stats.fills:
+            assert self.reader.window.free == WINDOW_BYTES
+        self._check_descriptors(stats.fills + clients)
         if not self.clients and not self.origin.calls:
             self._check_nothing_is_held()
 
@@ -362,10 +379,16 @@ class CacheMachine(RuleBasedStateMachine):
         assert (self.cached.stats().fills, self.reader.window.free) == (0, WINDOW_BYTES)
         assert not self.origin.open_bodies
         assert not any((self.directory / "incoming").glob("*"))
-        open_entries = len(self.disk._hot) if self.disk is not None else 0
-        if self.faults and self._descriptors() > open_entries:
+        self._check_descriptors(0)
+
+    def _check_descriptors(self, in_use: int) -> None:
+        """Beside the entries that are kept open."""
+        if self.disk is None:
+            return
+        most = len(self.disk._hot) + in_use
+        if self.faults and self._descriptors() > most:
             gc.collect()  # the traceback of an error may have held a file
-        assert self._descriptors() <= open_entries
+        assert self._descriptors() <= most
 
     def _descriptors(self) -> int:
         """Of our files."""
@@ -384,6 +407,8 @@ class CacheMachine(RuleBasedStateMachine):
             assert error is not None
             self._check_error(client, error, possible)
             return
+        if request.key == PRIVATE:
+            assert "hit" not in stream.headers["Cache-Status"], "it may not be kept"
         if "detail=stale" in stream.headers.get("Cache-Status", ""):
             possible = [*range(versions.version + 1)]  # stale, because the storage has failed
         present = {versions.etag(version): version for version in possible if versions.sizes[version] is not None}
@@ -399,8 +424,9 @@ class CacheMachine(RuleBasedStateMachine):
             span = stream.headers["Content-Range"].removeprefix("bytes ").partition("/")[0].partition("-")
             start, stop = int(span[0]), int(span[2]) + 1
             assert request.headers["range"] in (f"bytes={start}-", f"bytes={start}-{stop - 1}", "bytes=-50")
+            assert request.headers.get("if-range", etag) == etag
         else:
-            assert "range" not in request.headers
+            assert "range" not in request.headers or request.headers.get("if-range", etag) != etag
         expected = whole[start:stop]
         assert stream.headers["Content-Length"] == str(len(expected))
         if stream.content is not None:
@@ -468,6 +494,11 @@ class InParts(CacheMachine):
     connections = 3
 
 
+class WithDiskInParts(CacheMachine):
+    with_disk = True
+    connections = 3
+
+
 def _bounded(machine: type[CacheMachine]) -> Any:
     case = machine.TestCase
     case.settings = settings(
@@ -484,3 +515,4 @@ def _bounded(machine: type[CacheMachine]) -> Any:
 TestWithoutDisk = _bounded(WithoutDisk)
 TestWithDisk = _bounded(WithDisk)
 TestInParts = _bounded(InParts)
+TestWithDiskInParts = _bounded(WithDiskInParts)

@@ -20,10 +20,11 @@ def content(version: int, size: int) -> bytes:
 
 @dataclass
 class Versions:
-    """An object over time: the sizes of its versions, None where it is absent."""
+    """An object over time: the sizes of its versions, None where it is absent. `headers` are those of all of them."""
 
     name: str
     sizes: list[int | None]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -53,6 +54,7 @@ class Body:
     """Stands for an Upstream."""
 
     origin: "ScriptedOrigin"
+    path: str
     status: int
     headers: dict[str, str]
     rest: bytes
@@ -135,17 +137,19 @@ class ScriptedOrigin:
             raise NotFoundError("404 NoSuchKey", code="NoSuchKey", upstream_status=404)
         etag, whole = versions.etag(versions.version), versions.body(versions.version)
         headers = {"etag": etag, "content-type": "text/plain", "last-modified": "Tue, 14 Nov 2023 22:13:20 GMT"}
+        headers |= versions.headers
         if not_modified(call.headers, etag=etag, modified=1_700_000_000):
-            return self._opened(304, headers, b"")
+            return self._opened(call.key, 304, headers, b"")
         part = requested_part(call.headers, etag=etag, modified=1_700_000_000, size=len(whole))
         body = whole if part is None else whole[part.start : part.stop]
         headers["content-length"] = str(len(body))
         if part is not None:
             headers["content-range"] = part.content_range
-        return self._opened(200 if part is None else 206, headers, body if call.method == "GET" else b"")
+        status = 200 if part is None else 206
+        return self._opened(call.key, status, headers, body if call.method == "GET" else b"")
 
-    def _opened(self, status: int, headers: dict[str, str], rest: bytes) -> Body:
-        body = Body(self, status, headers, rest)
+    def _opened(self, path: str, status: int, headers: dict[str, str], rest: bytes) -> Body:
+        body = Body(self, path, status, headers, rest)
         if rest:
             self.open_bodies[body] = None
         return body
