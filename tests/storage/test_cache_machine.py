@@ -208,8 +208,8 @@ class CacheMachine(RuleBasedStateMachine):
             self._join(key, tokens=tokens)
         self._go_on(count)
 
-    def _go_on(self, count: int) -> None:
-        for _ in range(4):
+    def _go_on(self, count: int, turns: int = 4) -> None:
+        for _ in range(turns):
             self.loop.settle()
             while self.loop.jobs:
                 self.loop.work(0)
@@ -231,7 +231,31 @@ class CacheMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.clients)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        client = data.draw(st.sampled_from(self.clients))
+        self._leave(data.draw(st.sampled_from(self.clients)))
+
+    @rule(
+        data=st.data(),
+        turns=st.integers(0, 3),
+        before=st.integers(0, 4),
+        after=st.sampled_from([0, 0, 1, 2]),
+        comes=st.booleans(),
+    )
+    def the_last_one_leaves(self, data: st.DataObject, turns: int, before: int, after: int, comes: bool) -> None:
+        """A fill, wherever it is then; and another client `comes` within some steps."""
+        key = data.draw(st.sampled_from(self.keys))
+        for _ in range(2):
+            self._join(key, tokens=1)
+        self._go_on(1500, turns)
+        for _ in range(before):
+            self.loop.step()
+        for client in [client for client in self.clients if client.request.key == key]:
+            self._leave(client)
+        for _ in range(after):
+            self.loop.step()
+        if comes:
+            self._join(key)
+
+    def _leave(self, client: Client) -> None:
         assert client.task is not None
         with self.loop.running():
             client.task.cancel()
