@@ -22,8 +22,11 @@ _MAX_NAME = 255
 _OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
 # So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
-# A project's page waits no longer for a root that is not listed yet; one that may lack files is not used for longer.
-_ROOT_GRACE_SECONDS = 1.0
+# A project's page waits no longer for a root that is not listed yet: then its own listing has still come in time for
+# those who would else be served what is stale (patience.py).
+_ROOT_GRACE_SECONDS = 0.5
+# A page that may lack files is not used for longer.
+_INCOMPLETE_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -84,7 +87,6 @@ class Catalog:
     ) -> None:
         """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
         `stale_seconds` more while the storage can't be reached, for which clients have `patience`."""
-        patience = patience or Patience()
         self._storage = storage
         self._root = root
         self._index_document = index_document
@@ -100,12 +102,13 @@ class Catalog:
             name="the root's listing",
             memory=memory,
             weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * len(projects.folders),
-            patience=patience,
+            # Of its own: that it takes long to list many folders tells nothing of other answers.
+            patience=Patience(),
             clock=clock,
         )
         self._files: AgedCache[str, _Project] = AgedCache(
             self._list_project,
-            fresh_seconds=lambda project: refresh if project.whole else min(refresh, _ROOT_GRACE_SECONDS),
+            fresh_seconds=lambda project: refresh if project.whole else min(refresh, _INCOMPLETE_SECONDS),
             stale_seconds=stale_seconds,
             name="listings",
             memory=memory,

@@ -75,6 +75,24 @@ async def test_a_project_s_page_does_not_wait_for_the_root() -> None:
     await catalog.close()
 
 
+async def test_a_root_that_takes_long_to_list_makes_no_page_an_old_one() -> None:
+    storage = Folders("p/p-1.0.tar.gz", "q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
+    assert await keys(catalog, "q") == ["q/q-1.0.tar.gz"]
+    storage.keys |= {"p/p-2.0.tar.gz", "q/q-2.0.tar.gz"}
+    storage.hold[""] = asyncio.Event()
+    storage.now += 1
+    catalog.expire()
+    assert (await catalog.projects()).stale, "the root's page is the one that waits for it"
+    found = await catalog.files("p")
+    assert ([item.key for item in found.value.objects], found.stale) == (["p/p-1.0.tar.gz", "p/p-2.0.tar.gz"], False)
+    assert await keys(catalog, "q") == ["q/q-1.0.tar.gz", "q/q-2.0.tar.gz"]
+    storage.hold[""].set()
+    await catalog.close()
+
+
 async def test_where_the_root_comes_soon_no_page_lacks_a_file() -> None:
     storage = Folders("p/p-1.0.tar.gz", "P/p-2.0.tar.gz")
     storage.hold[""] = asyncio.Event()
