@@ -178,7 +178,12 @@ class Catalog:
                 if root is None:
                     root, whole = await self._root_soon()
             else:
-                root = await self._projects.get("", may_be_stale=False)
+                # Those that were known last are there in most cases; where none is, the root has to say.
+                for folder in root.value.folders.get(project, ()) if root is not None else ():
+                    if folder != project:
+                        listed[folder] = await self._children(f"{folder}/")
+                if not any(children.objects or children.folders for children in listed.values()):
+                    root = await self._projects.get("", may_be_stale=False)
         spelled = root.value.folders.get(project, ()) if root is not None else ()
         # The root's listing, if it is new, has the last word: a file system may take one spelling for another.
         folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})

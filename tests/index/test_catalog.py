@@ -138,6 +138,25 @@ async def test_many_folders_are_not_listed_again_for_each_page() -> None:
     await catalog.close()
 
 
+async def test_a_folder_that_is_spelled_otherwise_does_not_wait_for_a_root_that_is_known() -> None:
+    storage = Folders(*MANY, "My_Lib/my_lib-1.0.tar.gz", "Old.Lib/old_lib-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    storage.now += 100
+    storage.hold[""] = asyncio.Event()
+    storage.listed.clear()
+    async with asyncio.timeout(20):
+        assert await keys(catalog, "my-lib") == ["My_Lib/my_lib-1.0.tar.gz"]
+    assert storage.listed.count("") <= 1, "it is listed anew meanwhile"
+    storage.keys -= {"Old.Lib/old_lib-1.0.tar.gz"}
+    storage.keys |= {"Old_Lib/old_lib-1.0.tar.gz"}
+    moved = asyncio.ensure_future(keys(catalog, "old-lib"))
+    await until(lambda: "Old.Lib/" in storage.listed)
+    storage.hold[""].set()
+    assert await moved == ["Old_Lib/old_lib-1.0.tar.gz"], "where nothing is left of what was known, the root has to say"
+    await catalog.close()
+
+
 async def test_few_folders_are_told_by_the_root_alone() -> None:
     storage = Folders("p/p-1.0.tar.gz", "My_Lib/my_lib-1.0.tar.gz")
     catalog = storage.catalog()
@@ -167,13 +186,13 @@ async def test_whose_name_it_is_is_known_or_not_said() -> None:
     assert [(await catalog.has_project(name)).value for name in ("empty", "my-lib", "p", "x")] == [True] * 3 + [False]
     storage.now += 31
     storage.errors[""] = UpstreamError("down")
-    for name, known in [("empty", True), ("p", True)]:
+    for name, known in [("empty", True), ("p", True), ("my-lib", True)]:
         assert (await catalog.has_project(name)).value is known
     other = storage.catalog()
     assert (await other.has_project("p")).value
     with pytest.raises(UpstreamError):
         await other.has_project("my-lib")
-    for name in ("my-lib", "x", "unheard-of"):
+    for name in ("x", "unheard-of"):
         with pytest.raises(UpstreamError):
             await catalog.has_project(name)
 
