@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from gateway.cache.blocks import DamagedError
 from gateway.cache.disk import DiskCache
 from gateway.cache.memory import CachedObject
 from gateway.cache.openfile import read_file
@@ -51,6 +52,11 @@ class DiskFacts:
         entry = self._disk.find(project)
         if entry is None or not 0 < entry.size <= MAX_DOCUMENT_BYTES:
             return b""
+        try:
+            entry.blocks.verify(0, entry.size)
+        except DamagedError:
+            self._disk.remove(project)
+            raise
         content = read_file(entry.file.descriptor, entry.size, 0)
         return content if len(content) == entry.size else b""
 

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.disk import DiskCache
+from gateway.errors import UpstreamError
+from gateway.index.factstore import DiskFacts
+from gateway.index.knownfacts import Entry, to_document
+from gateway.storage.base import Facts
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket, error
@@ -127,6 +132,22 @@ async def test_gateways_side_by_side_lose_nothing(
     asked(faulty)
     assert await hashes(await start_gateway(settings)) == HASHES
     assert asked(faulty) <= Counter({"GET document": 1})
+
+
+async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Path) -> None:
+    store = DiskFacts(DiskCache(tmp_path, 100_000_000, "facts"))
+    files = {f"p/p-{number}.tar.gz": Entry('"e" 0', Facts("ab" * 32)) for number in range(20_000)}
+    document = to_document(files)
+    assert len(document) > 1_500_000
+    await store.write("p", document, None)
+    (path,) = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > len(document)]
+    with path.open("r+b") as file:
+        file.seek(document.index(b"abab", 1_400_000))
+        file.write(b"ac")
+    other = DiskFacts(DiskCache(tmp_path, 100_000_000, "facts"))
+    with pytest.raises(UpstreamError):
+        await other.read("p")
+    assert await other.read("p") == (b"", None), "it is removed"
 
 
 @pytest.mark.parametrize("document", [b"", b"garbage", b"[" * 50_000, b'{"format":1,"files":[]}', b"\xff" * 20_000_000])
