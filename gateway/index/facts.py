@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,6 +20,7 @@ from gateway.index.knownfacts import (
     MAX_DOCUMENT_BYTES,
     NOTHING_KNOWN,
     SHA256_FILE,
+    SPARE_ENTRIES,
     YANKED_FILE,
     Entry,
     KnownFacts,
@@ -40,6 +41,8 @@ _LOAD_SECONDS = 1.0
 # a few files.
 _MIN_UNSAVED, _UNSAVED_SHARE = 50, 20
 _SAVE_ATTEMPTS = 3
+# Retries come at most 2 ** 5 times as rarely as the first: some files (archived, or denied) can never be read.
+_MAX_DOUBLINGS = 5
 _FLUSH_SECONDS = 2.0
 # Beyond the newest, each gateway looks at the files in an order of its own, and finds the others' facts when it saves.
 _IN_ORDER = 50
@@ -50,17 +53,26 @@ log = logging.getLogger("gateway.index")
 @dataclass(slots=True)
 class _Project:
     """`asked` is the listing whose files are known or looked for, `present` its files, while one of them is looked for
-    or not saved; `failed` is when something could not be found out; `pending` files are looked for, `unsaved` are
-    known."""
+    or not saved; `failed` is when something could not be found out, for which `retries` were in vain; `pending` files
+    are looked for, `unsaved` are known."""
 
     known: KnownFacts = field(default_factory=KnownFacts)
     asked: "ref[Files] | None" = None
     present: Mapping[str, StoredObject] = field(default_factory=dict)
     loading: asyncio.Task[None] | None = None
     failed: float | None = None
+    retries: int = 0
     pending: int = 0
     unsaved: int = 0
     weight: int = 0
+
+    def forget_absent(self) -> None:
+        """Drops what is known of files that are gone, once it is most: else projects whose files come and go would fill
+        up, and nothing more be found out of them."""
+        entries = self.known.entries
+        if len(entries) > 2 * len(self.present) + SPARE_ENTRIES:
+            for key in [key for key in entries if key not in self.present]:
+                self.weight -= entries.pop(key).weight
 
 
 class FactBook:
@@ -103,17 +115,27 @@ class FactBook:
         if found is None:
             found = _Project()
             self._projects.put(project, found)
-            if self._stores:
-                found.loading = self._start(self._load(project, found))
-        may_retry = found.failed is not None and self._clock() >= found.failed + self._retry_seconds
-        if found.asked is None or found.asked() is not files or may_retry:
+        if found.asked is None or found.asked() is not files or self._may_retry(found):
             found.asked, found.failed = ref(files), None
             found.present = {item.key: item for item in files.objects}
+            found.forget_absent()
             if found.loading is None:
-                self._want(project, found)
+                if self._stores and any(_unknown(found)):
+                    # Another gateway may have found it out since the documents were read last.
+                    found.loading = self._start(self._load(project, found))
+                else:
+                    self._want(project, found)
         if found.loading is not None:
             await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
         return found.known
+
+    def _may_retry(self, found: _Project) -> bool:
+        """After a failure; the more of them in a row, the later."""
+        seconds = self._retry_seconds * 2 ** min(found.retries, _MAX_DOUBLINGS)
+        if found.failed is None or found.pending or self._clock() < found.failed + seconds:
+            return False
+        found.retries += 1
+        return True
 
     async def sha256_of(self, project: str, item: StoredObject) -> str | None:
         """Of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
@@ -148,8 +170,7 @@ class FactBook:
             random.shuffle(rest)
             items[_IN_ORDER:] = rest
         for item in items:
-            name = item.key.rpartition("/")[2].removesuffix(YANKED_FILE)
-            if _is_known(found, item) or parse(name) is None:
+            if not _is_unknown(found, item):
                 continue
             if len(self._wanted) >= _MAX_WANTED:
                 found.asked = None  # the next request asks for the rest
@@ -198,6 +219,8 @@ class FactBook:
     def _done_with(self, project: str, found: _Project) -> None:
         """One of its files is not looked for any more."""
         found.pending -= 1
+        if not found.pending and found.failed is None:
+            found.retries = 0
         self._save_soon(project, found)
         self._let_go(found)
 
@@ -261,12 +284,15 @@ class FactBook:
         async with self._one_save:
             self._unsaved.pop(project, None)
             self._saving.discard(project)
-            present, found.unsaved = found.present, 0
+            present, unsaved, found.unsaved = found.present, found.unsaved, 0
             for store in self._stores:
                 try:
                     await self._save(store, project, found, present)
                 except GatewayError as error:
                     log.info("what is known of %s can't be kept: %s", project, error)
+                except asyncio.CancelledError:  # the gateway ends, and saves it once more
+                    found.present, found.unsaved, self._unsaved[project] = present, unsaved, found
+                    raise
         self._let_go(found)
 
     async def _save(self, store: FactStore, project: str, found: _Project, present: Mapping[str, StoredObject]) -> None:
@@ -283,6 +309,16 @@ class FactBook:
             except PreconditionFailedError:
                 if attempt == _SAVE_ATTEMPTS:
                     raise
+
+
+def _unknown(found: _Project) -> Iterator[StoredObject]:
+    return (item for item in found.present.values() if _is_unknown(found, item))
+
+
+def _is_unknown(found: _Project, item: StoredObject) -> bool:
+    """Whether there is something to be found out of a file that is there."""
+    name = item.key.rpartition("/")[2].removesuffix(YANKED_FILE)
+    return not _is_known(found, item) and not is_companion(name) and parse(name) is not None
 
 
 def _is_known(found: _Project, item: StoredObject) -> bool:

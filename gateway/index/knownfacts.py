@@ -14,7 +14,7 @@ SHA256_FILE, YANKED_FILE = ".sha256", ".yanked"
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 MAX_YANK_CHARS = 1024
 _FORMAT = 1
-_SPARE_ENTRIES = 100
+SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOTHING = Facts()
@@ -52,7 +52,7 @@ class KnownFacts:
     def merged(self, theirs: Mapping[str, Entry], present: Mapping[str, StoredObject]) -> dict[str, Entry]:
         """With what others have found out. Of two versions, that which is `present` counts; of files that are not
         there, theirs stays, as long as it is not the most: they may have seen a newer listing."""
-        merged = dict(theirs) if len(theirs) <= 2 * len(present) + _SPARE_ENTRIES else {}
+        merged = dict(theirs) if len(theirs) <= 2 * len(present) + SPARE_ENTRIES else {}
         for key, item in present.items():
             entry = self.entries.get(key)
             if entry is not None and (key not in theirs or entry.version == version_of(item)):

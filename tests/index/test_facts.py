@@ -15,6 +15,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.cache.lru import LruCache, MemoryLimit
+from gateway.errors import UpstreamError
 from gateway.index.catalog import Files
 from gateway.index.facts import FactBook
 from gateway.index.knownfacts import from_document
@@ -429,6 +430,54 @@ async def test_nothing_of_a_listing_is_held_once_all_is_known() -> None:
     gc.collect()
     assert held() is None
     assert book._projects.get("p").present == {}  # type: ignore[union-attr]
+
+
+async def test_a_project_whose_files_come_and_go_does_not_fill_the_memory() -> None:
+    finder = Finder()
+    book = FactBook(finder, MemoryLimit(400_000), retry_seconds=0)  # type: ignore[arg-type]
+    kept = StoredObject("p/p-0.tar.gz", 1, '"kept"', 0.0)
+    for day in range(1, 60):
+        items = [StoredObject(f"p/p-{day}.{number}.tar.gz", 1, '"e"', 0.0) for number in range(20)]
+        await book.want_once("p", Files((kept, *items), frozenset()))
+        await book.settled()
+        known = book.of("p")
+        assert all(known.get(item) == Facts(SHA) for item in (kept, *items)), f"day {day}"
+    assert len(known.entries) < 200
+    assert finder.found == 1 + 59 * 20, "what is still there is found out once"
+    assert book._projects.get("p").weight == sum(entry.weight for entry in known.entries.values())  # type: ignore[union-attr]
+
+
+async def test_what_can_never_be_found_out_is_tried_ever_more_rarely() -> None:
+    class Archived(Finder):
+        gone = True
+
+        async def find(self, item: StoredObject, *, hash_beside: bool) -> Facts:
+            facts = await super().find(item, hash_beside=hash_beside)
+            if self.gone:
+                raise UpstreamError("403 InvalidObjectState", code="InvalidObjectState", upstream_status=403)
+            return facts
+
+    finder, now, tries = Archived(), 0.0, []
+    book = FactBook(finder, MemoryLimit(400_000), retry_seconds=30, clock=lambda: now)  # type: ignore[arg-type]
+    files = listing("p", 1)
+
+    async def asked_until(end: float) -> None:
+        nonlocal now
+        while now < end:
+            before = finder.found
+            await book.want_once("p", files)
+            await book.settled()
+            if finder.found > before:
+                tries.append(now)
+            now += 10
+
+    await asked_until(4000)
+    assert tries == [0, 30, 90, 210, 450, 930, 1890, 2850, 3810]
+    finder.gone = False
+    await asked_until(4900)
+    assert book.of("p").get(files.objects[0]) == Facts(SHA)
+    assert len(tries) == 10, "and then no more"
+    assert book._projects.get("p").retries == 0  # type: ignore[union-attr]
 
 
 async def test_clients_who_say_that_the_gateway_has_other_names_displace_pages_for_people_only(

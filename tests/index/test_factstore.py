@@ -10,10 +10,13 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.cache.disk import DiskCache
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import UpstreamError
+from gateway.index.catalog import Files
+from gateway.index.facts import FactBook
 from gateway.index.factstore import DiskFacts
-from gateway.index.knownfacts import Entry, to_document
-from gateway.storage.base import Facts
+from gateway.index.knownfacts import Entry, from_document, to_document
+from gateway.storage.base import Facts, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket, error
@@ -134,6 +137,41 @@ async def test_gateways_side_by_side_lose_nothing(
     assert asked(faulty) <= Counter({"GET document": 1})
 
 
+async def test_what_one_gateway_finds_out_of_a_new_file_no_other_finds_out_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
+) -> None:
+    gateways = [await start_gateway(settings) for _ in range(3)]
+    for gateway in gateways:
+        await hashes(gateway)
+        await gateway.facts.settled()
+    asked(faulty)
+    name, content = wheel("proj", "2.0")
+    faulty.objects[f"proj/{name}"] = content
+    for gateway in gateways:
+        gateway.refresh()
+        await hashes(gateway)
+        await gateway.facts.settled()
+    spent = asked(faulty)
+    assert (spent["HEAD file"], spent["GET file"]) == (1, 1)
+    for gateway in gateways:
+        assert await hashes(gateway) == HASHES | {name: hashlib.sha256(content).hexdigest()}
+    assert asked(faulty) == {}, "nor is anything read for a listing that is known"
+
+
+async def test_a_listing_of_which_all_is_known_costs_no_document(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(settings)
+    await hashes(gateway)
+    await gateway.facts.settled()
+    asked(faulty)
+    del faulty.objects[f"proj/{next(iter(WHEELS))}"]
+    gateway.refresh()
+    assert len(await hashes(gateway)) == 19
+    await gateway.facts.settled()
+    assert asked(faulty) == {}
+
+
 async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Path) -> None:
     store = DiskFacts(DiskCache(tmp_path, 100_000_000, "facts"))
     files = {f"p/p-{number}.tar.gz": Entry('"e" 0', Facts("ab" * 32)) for number in range(20_000)}
@@ -148,6 +186,37 @@ async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Pat
     with pytest.raises(UpstreamError):
         await other.read("p")
     assert await other.read("p") == (b"", None), "it is removed"
+
+
+async def test_what_is_being_saved_at_the_end_is_saved() -> None:
+    class Finder:
+        compute = True
+
+        async def find(self, item: StoredObject, *, hash_beside: bool) -> Facts:
+            return Facts("ab" * 32)
+
+    class Store:
+        document, writes = b"", 0
+        began = asyncio.Event()
+
+        async def read(self, project: str) -> tuple[bytes, None]:
+            return self.document, None
+
+        async def write(self, project: str, document: bytes, etag: str | None) -> None:
+            self.writes += 1
+            if self.writes == 1:
+                self.began.set()
+                await asyncio.Event().wait()
+            self.document = document
+
+    store = Store()
+    book = FactBook(Finder(), MemoryLimit(1_000_000), [store], retry_seconds=0)  # type: ignore[arg-type]
+    item = StoredObject("p/p-1.tar.gz", 1, '"e"', 0.0)
+    await book.want_once("p", Files((item,), frozenset()))
+    async with asyncio.timeout(20):
+        await store.began.wait()
+    await book.close()
+    assert [*from_document(store.document)] == ["p/p-1.tar.gz"]
 
 
 @pytest.mark.parametrize("document", [b"", b"garbage", b"[" * 50_000, b'{"format":1,"files":[]}', b"\xff" * 20_000_000])
