@@ -22,9 +22,9 @@ _MAX_NAME = 255
 _OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
 # So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
-# A project's page waits no longer for a root that is not listed yet: then its own listing has still come in time for
-# those who would else be served what is stale (patience.py).
-_ROOT_GRACE_SECONDS = 0.5
+# A project's page waits no longer for a root that is not listed yet. Where an older one is known, which clients are
+# served after a second (patience.py), the wait must leave time for the project's own listing.
+_ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
 # A page that may lack files is not used for longer.
 _INCOMPLETE_SECONDS = 1.0
 
@@ -176,7 +176,7 @@ class Catalog:
             if own.objects or own.folders:
                 listed[project] = own
                 if root is None:
-                    root, whole = await self._root_soon()
+                    root, whole = await self._root_soon(project)
             else:
                 # Those that were known last are there in most cases; where none is, the root has to say.
                 for folder in root.value.folders.get(project, ()) if root is not None else ():
@@ -195,10 +195,11 @@ class Catalog:
         files = self._files_in({folder: listed[folder] for folder in folders})
         return _Project(tuple(folders), files, bool(files.with_page) or any(map(_is_release, files.objects)), whole)
 
-    async def _root_soon(self) -> tuple[Aged[Projects] | None, bool]:
+    async def _root_soon(self, project: str) -> tuple[Aged[Projects] | None, bool]:
         """What is known of the root after a while, and whether that is all that can be known."""
+        seconds = _ROOT_GRACE_SECONDS if self._files.known(project) is None else _RENEWAL_GRACE_SECONDS
         try:
-            async with asyncio.timeout(_ROOT_GRACE_SECONDS):
+            async with asyncio.timeout(seconds):
                 found = await self._projects.get("")
                 return found, not found.stale
         except (TimeoutError, GatewayError) as error:
