@@ -248,7 +248,7 @@ class FactBook:
 
     @staticmethod
     def _let_go(found: _Project) -> None:
-        if not found.pending and not found.unsaved:
+        if not found.pending and not found.unsaved and found.loading is None:
             found.present = {}
 
     async def _load(self, project: str, found: _Project) -> None:

@@ -19,6 +19,7 @@ from gateway.index.knownfacts import Entry, from_document, to_document
 from gateway.storage.base import Facts, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import fetch
 from tests.support.wheels import wheel
@@ -186,6 +187,43 @@ async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Pat
     with pytest.raises(UpstreamError):
         await other.read("p")
     assert await other.read("p") == (b"", None), "it is removed"
+
+
+async def test_a_file_that_comes_while_another_is_looked_at_is_looked_at_too() -> None:
+    class Finder:
+        compute = True
+        gate = asyncio.Event()
+
+        async def find(self, item: StoredObject, *, hash_beside: bool) -> Facts:
+            await self.gate.wait()
+            return Facts("ab" * 32)
+
+    class Store:
+        reads = writes = 0
+        gate = asyncio.Event()
+
+        async def read(self, project: str) -> tuple[bytes, None]:
+            self.reads += 1
+            if self.reads == 2:  # for the second listing; a save reads too
+                await self.gate.wait()
+            return b"", None
+
+        async def write(self, project: str, document: bytes, etag: str | None) -> None:
+            self.writes += 1
+            raise UpstreamError("no place")
+
+    finder, store = Finder(), Store()
+    book = FactBook(finder, MemoryLimit(1_000_000), [store], retry_seconds=0)  # type: ignore[arg-type]
+    first, second = (StoredObject(f"p/p-{number}.tar.gz", 1, '"e"', 0.0) for number in (1, 2))
+    await book.want_once("p", Files((first,), frozenset()))
+    asking = asyncio.ensure_future(book.want_once("p", Files((first, second), frozenset())))
+    await eventually(lambda: store.reads == 2)
+    finder.gate.set()
+    await eventually(lambda: store.writes == 1)
+    store.gate.set()
+    await asking
+    await book.settled()
+    assert book.of("p").get(second) == Facts("ab" * 32)
 
 
 async def test_what_is_being_saved_at_the_end_is_saved() -> None:
