@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from gateway.cache.aged import Aged, AgedCache
@@ -27,6 +28,9 @@ _FOLDERS_PER_REFRESH = 10_000
 _ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
 # A page that may lack files is not used for longer.
 _INCOMPLETE_SECONDS = 1.0
+
+# Listings of more files are put together in a thread.
+_MANY = 200
 
 T = TypeVar("T")
 
@@ -192,8 +196,16 @@ class Catalog:
         for folder in folders:
             if folder not in listed:
                 listed[folder] = await self._children(f"{folder}/")
-        files = self._files_in({folder: listed[folder] for folder in folders})
-        return _Project(tuple(folders), files, bool(files.with_page) or any(map(_is_release, files.objects)), whole)
+        contents = {folder: listed[folder] for folder in folders}
+        make = partial(self._project_of, contents, self._files.known(project), whole=whole)
+        return await PAGES.run(make) if sum(len(found.objects) for found in contents.values()) > _MANY else make()
+
+    def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:
+        """By its folders; `known` itself, where that is the same."""
+        files = self._files_in(contents)
+        released = bool(files.with_page) or any(map(_is_release, files.objects))
+        found = _Project(tuple(contents), files, released, whole)
+        return known if known is not None and known == found else found
 
     async def _root_soon(self, project: str) -> tuple[Aged[Projects] | None, bool]:
         """What is known of the root after a while, and whether that is all that can be known."""

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,7 +12,7 @@ from weakref import ref
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError, PreconditionFailedError
-from gateway.executors import FOREIGN
+from gateway.executors import FOREIGN, PAGES
 from gateway.index.catalog import Files
 from gateway.index.factfinder import FactFinder
 from gateway.index.factstore import FactStore
@@ -35,6 +35,8 @@ _MAX_WANTED = 20_000
 # Of what all caches may hold, the facts of one project are no more than this part.
 _MAX_SHARE = 2
 _WORKERS = 2
+# Listings of more files are looked through in a thread.
+_MANY = 200
 # A page waits so long for what was kept; what must be found out anew, it never waits for.
 _LOAD_SECONDS = 1.0
 # Often enough that gateways side by side hear of each other, and seldom enough that a large document is not written for
@@ -120,12 +122,13 @@ class FactBook:
             found.present = {item.key: item for item in files.objects}
             found.forget_absent()
             if found.loading is None:
-                if self._stores and any(_unknown(found)):
+                unknown = _unknown(found.known, found.present) if len(found.present) <= _MANY else None
+                if unknown is None or (unknown and self._stores):
                     # Another gateway may have found it out since the documents were read last.
                     found.loading = self._start(self._load(project, found))
                 else:
-                    self._want(project, found)
-        if found.loading is not None:
+                    self._want(project, found, unknown)
+        if found.loading is not None and self._stores:
             await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
         return found.known
 
@@ -159,19 +162,17 @@ class FactBook:
                 for project, found in [*self._unsaved.items()]:
                     await self._save_everywhere(project, found)
 
-    def _want(self, project: str, found: _Project) -> None:
-        """The newest first."""
+    def _want(self, project: str, found: _Project, items: list[StoredObject]) -> None:
+        """Looks for `items`, of which nothing is known, the newest first."""
         if found.weight >= self._max_weight:
             log.warning("not all of %s can be remembered: raise index.memory_bytes", project)
             return
-        items = sorted(found.present.values(), key=lambda item: -item.modified)
+        items.sort(key=lambda item: -item.modified)
         if self._stores:
             rest = items[_IN_ORDER:]
             random.shuffle(rest)
             items[_IN_ORDER:] = rest
         for item in items:
-            if not _is_unknown(found, item):
-                continue
             if len(self._wanted) >= _MAX_WANTED:
                 found.asked = None  # the next request asks for the rest
                 break
@@ -206,7 +207,7 @@ class FactBook:
 
     async def _look(self, project: str, found: _Project, item: StoredObject) -> None:
         try:
-            if not _is_known(found, item) and found.weight < self._max_weight:
+            if not _is_known(found.known, found.present, item) and found.weight < self._max_weight:
                 self._note(project, found, await self._find(found, item))
                 if self._stores:
                     found.unsaved += 1
@@ -252,14 +253,18 @@ class FactBook:
             found.present = {}
 
     async def _load(self, project: str, found: _Project) -> None:
-        for store in self._stores:
+        for store in self._stores if await _unknown_soon(found) else ():
             try:
                 document, _ = await store.read(project)
                 self._take(project, found, await FOREIGN.run(from_document, document))
             except GatewayError as error:
                 log.info("what was known of %s can't be read: %s", project, error)
+        present, unknown = None, list[StoredObject]()
+        while present is not found.present:  # a newer listing may come meanwhile
+            present = found.present
+            unknown = await _unknown_soon(found)
         found.loading = None
-        self._want(project, found)
+        self._want(project, found, unknown)
 
     def _take(self, project: str, found: _Project, theirs: Mapping[str, Entry]) -> None:
         """What others have found out of files that are there, and are not known here."""
@@ -311,19 +316,26 @@ class FactBook:
                     raise
 
 
-def _unknown(found: _Project) -> Iterator[StoredObject]:
-    return (item for item in found.present.values() if _is_unknown(found, item))
+async def _unknown_soon(found: _Project) -> list[StoredObject]:
+    if len(found.present) <= _MANY:
+        return _unknown(found.known, found.present)
+    return await PAGES.run(_unknown, found.known, found.present)
 
 
-def _is_unknown(found: _Project, item: StoredObject) -> bool:
-    """Whether there is something to be found out of a file that is there."""
-    name = item.key.rpartition("/")[2].removesuffix(YANKED_FILE)
-    return not _is_known(found, item) and not is_companion(name) and parse(name) is not None
+def _unknown(known: KnownFacts, present: Mapping[str, StoredObject]) -> list[StoredObject]:
+    """The files that are there of which there is something to be found out. Takes some 20 µs for each."""
+    return [
+        item
+        for item in present.values()
+        if not _is_known(known, present, item)
+        and not is_companion(name := item.key.rpartition("/")[2].removesuffix(YANKED_FILE))
+        and parse(name) is not None
+    ]
 
 
-def _is_known(found: _Project, item: StoredObject) -> bool:
-    facts = found.known.get(item)
+def _is_known(known: KnownFacts, present: Mapping[str, StoredObject], item: StoredObject) -> bool:
+    facts = known.get(item)
     if facts is None:
         return False
-    hash_file = found.present.get(item.key + SHA256_FILE)
-    return facts.sha256 is not None or hash_file is None or found.known.get(hash_file) is not None
+    hash_file = present.get(item.key + SHA256_FILE)
+    return facts.sha256 is not None or hash_file is None or known.get(hash_file) is not None

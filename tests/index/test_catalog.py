@@ -1,8 +1,9 @@
 """Which folders are listed for a project's page, and which pages wait for the root's listing."""
 
 import asyncio
+import threading
 from collections.abc import Callable
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 
@@ -220,6 +221,39 @@ async def test_whether_there_is_a_folder_costs_no_listing_of_the_root() -> None:
     storage.listed.clear()
     assert [await catalog.may_have_folder(name) for name in ("simple", "Simple")] == [True, False]
     assert storage.listed == []
+
+
+class Noting(str):
+    """A key that notes which threads take it apart."""
+
+    threads: ClassVar[set[threading.Thread]] = set()
+
+    def removeprefix(self, prefix: str, /) -> str:
+        self.threads.add(threading.current_thread())
+        return super().removeprefix(prefix)
+
+    def __eq__(self, other: object) -> bool:
+        self.threads.add(threading.current_thread())
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+async def test_a_listing_of_many_files_is_put_together_and_compared_off_the_loop() -> None:
+    class Many(Folders):
+        async def children(self, prefix: str = "") -> Children:
+            objects = (StoredObject(Noting(f"p/p-{number}.tar.gz"), 1, '"e"', 0) for number in range(1000))
+            return Children(tuple(objects), ()) if prefix else Children((), ("p",))
+
+    storage = Many()
+    catalog = storage.catalog()
+    files = (await catalog.files("p")).value
+    storage.now += 1
+    catalog.expire()
+    assert (await catalog.files("p")).value is files
+    assert len(files.objects) == 1000
+    assert Noting.threads
+    assert threading.main_thread() not in Noting.threads
 
 
 async def test_what_has_not_changed_stays_the_same_object() -> None:

@@ -7,9 +7,11 @@ import hashlib
 import io
 import json
 import random
+import threading
 import weakref
 import zipfile
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 
@@ -367,6 +369,7 @@ async def test_one_project_does_not_take_all_the_memory(caplog: pytest.LogCaptur
     assert 10 < finder.found < 50, "what can't be remembered is not looked for again and again"
     assert memory.stats()["facts"] < 20_000
     await book.want_once("p", listing("p", 1001))
+    await book.settled()
     assert "raise index.memory_bytes" in caplog.text
 
 
@@ -445,6 +448,25 @@ async def test_a_project_whose_files_come_and_go_does_not_fill_the_memory() -> N
     assert len(known.entries) < 200
     assert finder.found == 1 + 59 * 20, "what is still there is found out once"
     assert book._projects.get("p").weight == sum(entry.weight for entry in known.entries.values())  # type: ignore[union-attr]
+
+
+async def test_many_files_are_looked_through_off_the_loop() -> None:
+    class Noting(str):
+        threads: ClassVar[set[threading.Thread]] = set()
+
+        def rpartition(self, separator: str, /) -> tuple[str, str, str]:
+            self.threads.add(threading.current_thread())
+            return super().rpartition(separator)
+
+    finder = Finder()
+    book = FactBook(finder, MemoryLimit(4_000_000), retry_seconds=30)  # type: ignore[arg-type]
+    items = [StoredObject(Noting(f"p/p-{number}.tar.gz"), 1, '"e"', 0.0) for number in range(1000)]
+    for listed in (items[:999], items):
+        await book.want_once("p", Files(tuple(listed), frozenset()))
+        await book.settled()
+    assert finder.found == 1000
+    assert Noting.threads
+    assert threading.main_thread() not in Noting.threads
 
 
 async def test_what_can_never_be_found_out_is_tried_ever_more_rarely() -> None:
