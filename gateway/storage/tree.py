@@ -47,6 +47,8 @@ class Tree:
         try:
             real = os.path.realpath(os.path.join(real_root, *names))
             inner = Path(real).relative_to(real_root).parts
+            if not RESERVED.isdisjoint(inner) and RESERVED.isdisjoint(names):
+                raise NotFoundError("a link leads to what the gateway keeps for itself")  # no client may ask for that
             # One name after the other from the root's descriptor: a link put there meanwhile is refused.
             for i, name in enumerate(inner):
                 last = i == len(inner) - 1
@@ -55,6 +57,9 @@ class Tree:
                 os.close(current)
                 current = deeper
             return current
+        except NotFoundError:
+            os.close(current)
+            raise
         except (OSError, ValueError) as error:  # ValueError: not below the root
             os.close(current)
             if isinstance(error, OSError) and error.errno not in _ABSENT:

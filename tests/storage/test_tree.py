@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.edge.paths import RESERVED
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.storage.tree import TEMPORARY, Tree, is_name
 
@@ -82,6 +83,27 @@ def test_what_is_listed_can_be_opened_and_every_walk_ends(linked: Tree) -> None:
     below = ["current/sub/next/v", "current/sub/up/sub/next/v", "current/sub/up/w", "current/w"]
     assert [path for path, _ in linked.walk("current/")] == below
     assert [path for path, _ in linked.walk("out/")] == [], "a prefix leads out no more than a name does"
+
+
+@pytest.mark.parametrize("reserved", sorted(RESERVED))
+def test_no_link_leads_clients_to_what_the_gateway_keeps_for_itself(linked: Tree, reserved: str) -> None:
+    (linked.root / ".versions" / "1" / reserved / "in").mkdir(parents=True)
+    (linked.root / reserved / "in").mkdir(parents=True)
+    (linked.root / reserved / "in" / "kept").write_bytes(b"kept")
+    (linked.root / reserved / "alias").symlink_to("in")
+    (linked.root / "folder-link").symlink_to(reserved)
+    (linked.root / "inner-link").symlink_to(f"{reserved}/in")
+    (linked.root / "b" / "file-link").symlink_to(f"../{reserved}/in/kept")
+    (linked.root / "b" / "deep-link").symlink_to(f"../.versions/1/{reserved}")
+    os.close(linked.open(["current", "w"]))
+    for names in (["folder-link", "in", "kept"], ["inner-link", "kept"], ["b", "file-link"], ["b", "deep-link", "in"]):
+        with pytest.raises(NotFoundError):
+            linked.open(names)
+    found = [path for path, _ in linked.walk()]
+    assert not [path for path in found if "kept" in path and not path.startswith(f"{reserved}/")]
+    assert not [path for path in found if "-link" in path]
+    for names in ([reserved, "in", "kept"], [reserved, "alias", "kept"]):
+        os.close(linked.open(names))  # the gateway itself
 
 
 def test_a_root_that_is_not_there_is_said(tmp_path: Path) -> None:
