@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import time
 import traceback
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from gateway.model import Exchange
 from gateway.ops.output import STDERR, STDOUT, Output
 
 _MAX_AGENT_LENGTH = 40
+# User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
+_USERINFO = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.-]*://)?)[^/?#]*@")
 
 
 def configure(settings: LogSettings) -> None:
@@ -23,7 +26,7 @@ def configure(settings: LogSettings) -> None:
 
 
 class AccessLog:
-    """Writes one line for each finished request, without its query string: that may be a signature."""
+    """Writes one line for each finished request, without its query (which may be a signature) or passwords."""
 
     def __init__(self, *, as_json: bool, output: Output = STDOUT) -> None:
         self._output = output
@@ -40,7 +43,7 @@ def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
         "time": timestamp(time.time()),
         "client": exchange.client,
         "method": exchange.method,
-        "path": exchange.target.partition("?")[0],
+        "path": _path(exchange.target),
         "status": exchange.status,
         "bytes": exchange.sent_bytes,
         "ms": round((ended - exchange.started) * 1000, 1),
@@ -54,6 +57,12 @@ def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
         "error": exchange.error,
         **_cost(exchange, ended),
     }
+
+
+def _path(target: str) -> str:
+    """The request target without what may be secret: its query, and the user and password before a host."""
+    path = target.partition("?")[0]
+    return path if path.startswith("/") else _USERINFO.sub(r"\1", path)
 
 
 def _cost(exchange: Exchange, ended: float) -> dict[str, Any]:

@@ -89,6 +89,25 @@ def test_the_query_is_not_logged(as_json: bool) -> None:
     assert "secret" not in written(exchange(), as_json=as_json)
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize(
+    ("target", "logged"),
+    [
+        ("http://user:secret@host/arrow/?x", "http://host/arrow/"),
+        ("HTTPS://secret@host", "HTTPS://host"),
+        ("ftp://user:se@secret@host/arrow/", "ftp://host/arrow/"),
+        ("user:secret@host:443", "host:443"),
+        ("http://host/arrow@1/", "http://host/arrow@1/"),
+        ("/arrow@1/", "/arrow@1/"),
+        ("//user@host/", "//user@host/"),
+    ],
+)
+def test_a_password_in_the_request_target_is_not_logged(target: str, logged: str, as_json: bool) -> None:
+    line = written(exchange(target=target), as_json=as_json)
+    assert "secret" not in line
+    assert (json.loads(line)["path"] if as_json else line.partition(" path=")[2].split()[0]) == logged
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_the_program_s_own_words_are_lines_too(form: str, capfd: pytest.CaptureFixture[str]) -> None:
     root = logging.getLogger()
