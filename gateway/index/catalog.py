@@ -259,7 +259,7 @@ async def _if_permitted(cache: AgedCache[str, T], key: str, *, may_be_stale: boo
 def _by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for folder in folders:
-        if not is_hidden(folder):
+        if folder and not is_hidden(folder):  # a key that starts with a slash lies in a folder without a name
             name = normalize(folder)
             found[name] = (*found.get(name, ()), folder)
     return dict(sorted(found.items()))

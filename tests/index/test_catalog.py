@@ -64,6 +64,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+async def test_a_folder_without_a_name_is_no_project() -> None:
+    storage = Folders("/p-1.0.tar.gz", "//p-1.0.tar.gz", "q/q-1.0.tar.gz")
+    assert list((await storage.catalog().projects()).value.folders) == ["q"]
+
+
 async def test_a_project_s_page_does_not_wait_for_the_root() -> None:
     storage = Folders("p/p-1.0.tar.gz", "P/p-2.0.tar.gz")
     storage.hold[""] = asyncio.Event()
