@@ -111,7 +111,7 @@ class Fallback:
                 raise UpstreamBusyError(what, public=_BLANK, code=error.code) from error
             if error.code is not None:
                 what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
-                raise UpstreamError(f"fallback.mode: {what}", code=error.code) from error
+                raise UpstreamBusyError(f"fallback.mode: {what}", code=error.code) from error
             return False
         except (UpstreamError, UpstreamTimeoutError) as error:
             what = f"which projects are ours can't be known now: {error.detail}"

@@ -196,7 +196,8 @@ async def test_without_permission_to_list_nothing_falls_through(
 
     gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
     faulty.then(no_listing, times=50)
-    assert (await get(gateway, "/simple/public-lib/")).status in (502, 503)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503
+    assert (await get(gateway, f"/public-lib/{NAME}")).status == 503
     assert public.requests == []
 
 
