@@ -95,6 +95,8 @@ class Answer:
     def _frame(self) -> None:
         """Where the body ends (RFC 9112, 6.3)."""
         length, coding = self.headers.get("content-length"), self.headers.get("transfer-encoding")
+        if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
+            raise ValueError("malformed Content-Length")  # also where no body follows: a client would be told so
         if self._method == "HEAD" or self.status in (204, 304) or (self._method == "CONNECT" and self.status == 200):
             self.complete = True
         elif coding is not None:
@@ -104,29 +106,28 @@ class Answer:
         elif length is None:
             self._left = _UNTIL_CLOSE
             self.keep_alive = False
-        elif not (length.isascii() and length.isdigit() and len(length) < 20):
-            raise ValueError("malformed Content-Length")
         else:
             self._left = int(length)
 
     def _read_chunks(self, data: bytes) -> bytes:
         """Chunks (RFC 9112, 7.1); `_buffer` keeps a line that has not ended. Trailers are read over."""
-        body = []
-        while data and not self.complete:
+        data, self._buffer = self._buffer + data, b""
+        body, at = [], 0  # nothing is cut off the front of `data`: with chunks of one byte that would be quadratic
+        while at < len(data) and not self.complete:
             if self._left:
-                body.append(data[: self._left])
+                body.append(data[at : at + self._left])
                 self._left -= len(body[-1])
-                data = data[len(body[-1]) :]
+                at += len(body[-1])
                 continue
-            line, ended, data = (self._buffer + data).partition(b"\r\n")
-            if not ended:
-                if len(line) > _MAX_LINE_BYTES:
+            end = data.find(b"\r\n", at)
+            if end < 0:
+                if len(data) - at > _MAX_LINE_BYTES:
                     raise ValueError("chunk line too long")
-                self._buffer = line
+                self._buffer = data[at:]
                 break
-            self._buffer = b""
-            self._next_line(line)
-        if data and self.complete:
+            self._next_line(data[at:end])
+            at = end + 2
+        if at < len(data) and self.complete:
             raise ValueError("bytes after the last chunk")
         return b"".join(body)
 

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,7 @@ def test_whether_the_connection_may_be_used_again(head: bytes, kept: bool) -> No
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello!",
         b"HTTP/1.1 304 Not Modified\r\n\r\nhello",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: five\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
@@ -209,3 +212,19 @@ def test_nothing_is_known_before_the_head() -> None:
     )
     answer.feed(b"H")
     assert answer.begun
+
+
+@pytest.mark.parametrize("length", [b"five", b"-1", b"", b"9" * 400])
+def test_a_length_of_no_body_is_a_length_too(length: bytes) -> None:
+    """A client that asks with HEAD is told it."""
+    with pytest.raises(ValueError, match="malformed Content-Length"):
+        read(HEAD + b"Content-Length: " + length + b"\r\n\r\n", "HEAD")
+
+
+def test_chunks_of_one_byte_take_no_longer_than_their_number_makes_it() -> None:
+    """Where each of them copies all that follows, this takes a minute; and nothing else has a turn meanwhile."""
+    count = 500_000
+    started = time.process_time()
+    answer, body = read(CHUNKED + b"1\r\na\r\n" * count + b"0\r\n\r\n")
+    assert time.process_time() - started < 10
+    assert (len(body), answer.complete) == (count, True)
