@@ -65,6 +65,8 @@ class StoredPages:
                     raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
                 version = etag if etag is not None else object()
                 page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content))
+        except ValueError as error:
+            raise UpstreamError(f"the page {key!r} can't be read: {error}") from error
         finally:
             stream.close()
         headers = {"Content-Type": Form.JSON_V1.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": REVALIDATE}

@@ -25,14 +25,18 @@ _RAW_TEXT_END = {
     for name in ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 }
 _MAX_VALUE = 8192
+# Of all tags together: what is read for each takes most of the time. 20,000 links have some 100,000.
+_MAX_ATTRIBUTES = 1_000_000
 
 
 def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, dict[str, str]]]:
     """The tags that are keys of `wanted`, each with those of its attributes that are in the value, by lower-case names.
 
-    A tag is left out if such an attribute is over 8 KB, or has a character reference of thousands of digits.
+    A tag is left out if such an attribute is over 8 KB, or has a character reference of thousands of digits. Raises
+    ValueError if the page has over a million attributes.
     """
     position = 0
+    budget = iter(range(_MAX_ATTRIBUTES))
     with suppress(_PageEndError):
         while True:
             markup = _find(_MARKUP, page, position)
@@ -45,7 +49,7 @@ def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tupl
                 continue
             name = name.lower()
             names = wanted.get(name) if not slash else None
-            position, attributes = _attributes(page, markup.end(), names or frozenset())
+            position, attributes = _attributes(page, markup.end(), names or frozenset(), budget)
             if names is not None and attributes is not None:
                 yield name, attributes
             if not slash and name in _RAW_TEXT_END:
@@ -63,8 +67,11 @@ def _find(pattern: re.Pattern[str], page: str, position: int) -> re.Match[str]:
     return found
 
 
-def _attributes(page: str, position: int, names: frozenset[str]) -> tuple[int, dict[str, str] | None]:
-    """Where the tag ends, and the attributes of these names; None if one is odd. Of two the first counts."""
+def _attributes(
+    page: str, position: int, names: frozenset[str], budget: Iterator[int]
+) -> tuple[int, dict[str, str] | None]:
+    """Where the tag ends, and the attributes of these names; None if one is odd. Of two the first counts. `budget` has
+    an item for each attribute that may still be read."""
     found: dict[str, str] = {}
     odd = False
     while True:
@@ -75,6 +82,8 @@ def _attributes(page: str, position: int, names: frozenset[str]) -> tuple[int, d
         start = position = attribute.end()
         if end:
             return position, None if odd else found
+        if next(budget, None) is None:
+            raise ValueError("it has more attributes than any page")
         if quote:
             stop = _find(_QUOTE[quote], page, start).start()
             position = stop + 1

@@ -98,3 +98,11 @@ def test_a_page_without_an_end_is_read_once(part: str) -> None:
     """Where the end is looked for from each part, this takes hours."""
     assert tags("<a>" + part * 150_000) == [("a", {})]
     assert len(tags("<a " + part * 150_000)) <= 1
+
+
+@pytest.mark.parametrize("attribute", ["b ", "b/", "b='' "])
+def test_a_page_of_attributes_is_given_up(attribute: str) -> None:
+    """One of 32 MB has sixteen million, which take a quarter of a minute."""
+    assert len(tags("<a " + attribute * 900_000 + ">")) == 1
+    with pytest.raises(ValueError, match="attributes"):
+        tags(("<i " + attribute * 600_000 + ">") * 2)
