@@ -40,6 +40,8 @@ PAGES = Executor("pages", 2)
 LISTINGS = Executor("listings", 1)
 # Parses what others made: wheels, pages of other indexes.
 FOREIGN = Executor("foreign", 4)
+# Resolves names that others made up: it may take as long as their servers want.
+FOREIGN_NAMES = Executor("foreign-dns", 8)
 # botocore: credentials and endpoints, which may take files, processes and the network.
 AWS = Executor("aws", 4)
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.executors import FOREIGN_NAMES
 from gateway.storage.addresses import AddressPolicy
 from gateway.storage.connection import UpstreamConnection
 from gateway.storage.proxy import Proxy
@@ -89,7 +90,7 @@ class Connector:
         """To one of the addresses that the policy permits, and to no other: the name is resolved once."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self.connect_timeout
-        found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        found = await FOREIGN_NAMES.run(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
         addresses = _by_turns([str(address[0]) for *_, address in found if policy.permits(str(address[0]))])
         for left in range(len(addresses), 0, -1):
             try:

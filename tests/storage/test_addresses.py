@@ -2,12 +2,15 @@
 
 import asyncio
 import socket
+import threading
 from contextlib import AsyncExitStack
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.executors import name_resolvers
 from gateway.storage.addresses import AddressPolicy, is_public
 from gateway.storage.circuits import Circuits
 from gateway.storage.client import Client
@@ -176,3 +179,26 @@ async def test_a_proxy_is_not_asked_for_an_address_that_is_not_public(scheme: st
         with pytest.raises(UpstreamError, match=r"fallback\.allow_hosts"):
             await connector(POLICY, proxies).connect(scheme, "169.254.169.254")
         assert came == []
+
+
+async def test_names_that_strangers_made_up_hold_up_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their servers may take as long as they want, and a thread that resolves a name can't be told to give up."""
+    resolve, answered = socket.getaddrinfo, threading.Event()
+
+    def slowly(host: str, *rest: Any, **more: Any) -> Any:
+        if host.endswith(".evil.example"):
+            answered.wait(20)
+            host = "127.0.0.1"
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    name_resolvers()
+    many = [asyncio.ensure_future(connector(POLICY).connect("http", f"{n}.evil.example")) for n in range(40)]
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.sleep(0)
+            assert await asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80)
+    finally:
+        answered.set()
+        refused = await asyncio.gather(*many, return_exceptions=True)
+    assert {getattr(error, "code", None) for error in refused} == {REFUSED}
