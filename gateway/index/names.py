@@ -22,7 +22,9 @@ _PROJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LEGACY_SUFFIXES = (".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
 _EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
-_INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*)?\.(?:exe|msi|rpm|dmg)")
+# Without their suffix, for then nothing is tried twice.
+_INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*+)?")
+_INSTALLER_SUFFIXES = (".exe", ".msi", ".rpm", ".dmg")
 _STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 # No file system has longer names.
 _MAX_FILENAME = 255
@@ -71,7 +73,10 @@ def parse(filename: str) -> Release | None:
             if filename.endswith(suffix):
                 name, version = parse_sdist_filename(filename.removesuffix(suffix) + ".tar.gz")
                 return Release(name, version)
-        match = _EGG.fullmatch(filename) or _INSTALLER.fullmatch(filename)
+        if filename.endswith(_INSTALLER_SUFFIXES):
+            match = _INSTALLER.fullmatch(filename[: -len(".exe")])
+        else:
+            match = _EGG.fullmatch(filename)
         return Release(normalize(match[1]), Version(match[2])) if match else None
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None

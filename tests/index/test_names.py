@@ -1,4 +1,5 @@
 import string
+import time
 import tracemalloc
 
 import pytest
@@ -89,3 +90,14 @@ def test_no_name_breaks_it(filename: str) -> None:
 def test_companions_are_told_by_their_suffix() -> None:
     assert is_companion("arrow-1.0-py3-none-any.whl.metadata")
     assert not is_companion("arrow-1.0-py3-none-any.whl")
+
+
+@pytest.mark.parametrize(
+    "filename", ["p-1" + ".win" * 60, "p-1" + ".win" * 60 + "\n.exe", "p" + "-1-win" * 40 + "\n.exe"]
+)
+def test_a_name_that_is_nearly_an_installer_s_takes_no_time(filename: str) -> None:
+    """A page may list 50,000 of them, which took half a minute."""
+    started = time.process_time()
+    for number in range(20_000):
+        parse(f"{number}{filename}"[:255])
+    assert time.process_time() - started < 2
