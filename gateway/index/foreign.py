@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from gateway.index import links, weburl
@@ -18,6 +19,8 @@ from gateway.index.pages import File, Project
 # What Python's objects take, roughly: a page of `{},{},` needs 80 times its length. One of 20,000 files needs 36 MB.
 _OBJECT_BYTES, _ITEM_BYTES = 232, 64
 _MAX_JSON_BYTES = 64 * 1024 * 1024
+# A string with fifteen million of them is read in one go, during which no other thread has a turn.
+_MAX_JSON_ESCAPES = 500_000
 # What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
 _MAX_MARKUP = 3_000_000
 _MARKUP_COSTS = {"<": 15, "=": 2, "&": 20}
@@ -72,6 +75,8 @@ def _read_html(name: str, url: str, text: str) -> ForeignPage:
 def _read_json(name: str, url: str, text: str) -> ForeignPage:
     if text.count("{") * _OBJECT_BYTES + (text.count("[") + text.count(",")) * _ITEM_BYTES > _MAX_JSON_BYTES:
         raise ValueError("it has more fields than any page")
+    if text.count("\\") > _MAX_JSON_ESCAPES:
+        raise ValueError("it has more escapes than any page")
     try:
         # The hook, as any Python code, lets other threads have their turn meanwhile.
         page = json.loads(text, object_hook=lambda found: found)
@@ -85,13 +90,16 @@ def _read_json(name: str, url: str, text: str) -> ForeignPage:
     if not str(meta.get("api-version", "")).startswith("1."):
         raise ValueError("its API is of another version than 1")
     _count(files)
+    versions = page.get("versions")
+    if isinstance(versions, list) and len(versions) > _MAX_FILES:
+        raise ValueError(f"it lists over {_MAX_FILES} versions")
     status = page.get("project-status")
     status = status if isinstance(status, dict) else {}
     fit = _Fit(name, url)
     return fit.page(
         Project(
             name,
-            tuple(version for version in _texts(page.get("versions")) if len(version) <= _MAX_VERSION),
+            tuple(version for version in _texts(versions) if len(version) <= _MAX_VERSION),
             tuple(fit.files(_file(file) for file in files if isinstance(file, dict))),
             tracks=tuple(_texts(meta.get("tracks"))),
             alternate_locations=tuple(_texts(page.get("alternate-locations"))),
@@ -139,7 +147,7 @@ class _Fit:
         return found
 
     def _urls(self, urls: Iterable[str]) -> tuple[str, ...]:
-        return tuple(url for item in urls if (url := self._url(item)) is not None)[:_MAX_URLS]
+        return tuple(url for item in islice(urls, _MAX_URLS) if (url := self._url(item)) is not None)
 
     def _url(self, url: str | None) -> str | None:
         try:

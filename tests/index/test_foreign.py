@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -58,6 +59,9 @@ def test_what_a_page_says() -> None:
         (JSON, page(files={})),
         (JSON, json.dumps({"files": []})),
         (JSON, page(meta={"api-version": "2.0"})),
+        (JSON, page(versions=["1.0"] * 50_001)),
+        (JSON, page(x="\n" * 500_001)),
+        ("text/html", "<a " + "b " * 1_000_001),
         (JSON, "[" * 200_000),
         (JSON, page(files=[0])[:-2] + '{"x":' * 200_000),
         (JSON, page(size=0)[:-2] + "9" * (sys.int_info.default_max_str_digits + 1) + "}"),
@@ -202,3 +206,11 @@ def test_no_html_breaks_it(text: str) -> None:
     rendered(read("text/html", f'<a href="{text}" data-yanked="{text}">x</a><a href="p-1.0.zip?{text}" {text}>'))
     with suppress(ValueError):
         rendered(read("text/html", f'<base href="{text}"><a href="p-1.0.zip">x</a>'))
+
+
+def test_of_a_million_urls_some_are_looked_at() -> None:
+    """All of them take ten seconds."""
+    started = time.process_time()
+    project = read(JSON, page(**{"alternate-locations": ["x"] * 900_000}))
+    assert time.process_time() - started < 3
+    assert project.alternate_locations == (f"{URL}x",) * 32
