@@ -43,6 +43,7 @@ _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
 _FILE_BYTES = 80  # of one that is remembered, beside its texts and hashes
 _MAX_REMEMBERED_NAMES = 4096
+_MAX_REASON = 200  # characters: the other index may write headers and URLs of many kilobytes into them
 
 log = logging.getLogger("gateway.index")
 
@@ -97,7 +98,8 @@ class RemoteIndex:
         await self._client.close()
 
     async def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> Upstream:
-        """The answer 200 or 304 of `url`, wherever it leads to. Raises NotFoundError, and as above."""
+        """The answer 200 of `url`, or 304 if `headers` ask for it, wherever it leads to. Raises NotFoundError, and as
+        above."""
         async with _deadline(url):
             _, answer = await self._open(method, url, headers or {})
         return answer
@@ -129,7 +131,7 @@ class RemoteIndex:
         try:
             for _ in range(_MAX_REDIRECTS + 1):
                 answer = await self._client.send(method, *weburl.split(url), headers)
-                if answer.status in (200, 304):
+                if answer.status == 200 or (answer.status == 304 and "If-None-Match" in headers):
                     return url, answer
                 location = answer.headers.get("location", "")
                 answer.close()
@@ -153,7 +155,7 @@ class RemoteIndex:
         try:
             url, answer = await self._open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
-            self._absent[name] = error.detail
+            self._absent[name] = error.detail[:_MAX_REASON]
             raise
         if answer.status == 304 and known is not None:
             answer.close()
@@ -211,7 +213,7 @@ def _parsed(name: str, url: str, content_type: str, encoding: str, body: bytes) 
     try:
         return _parse(name, url, content_type, encoding, body)
     except ValueError as error:
-        return str(error)
+        return str(error)[:_MAX_REASON]
 
 
 def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[ForeignPage, int]:

@@ -293,6 +293,23 @@ async def test_any_hash_will_do_and_without_one_nothing_is_kept(
     assert (f"public-lib/{NAME}" in faulty.objects) == is_kept
 
 
+async def test_a_304_that_nobody_asked_for_is_no_file(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    """It would be given out as a file of no bytes."""
+    public.algorithm = None
+    public.fields[NAME] = {"size": None}
+    public.metadata[OLD] = b"Metadata-Version: 2.1\n"
+    public.fields[OLD] = {"core-metadata": True}
+    public.unchanged = {NAME, f"{OLD}.metadata"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for target in (f"/public-lib/{NAME}", f"/public-lib/{OLD}.metadata"):
+        answer = await get(gateway, target)
+        assert (target, answer.status) == (target, 502)
+    assert (await get(gateway, f"/public-lib/{NAME}", "HEAD")).status == 502
+    assert public.asked("/files/") == 3
+
+
 async def test_a_bucket_that_may_not_be_written_to_does_not_stop_files(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
 ) -> None:

@@ -41,3 +41,10 @@ def test_a_page_weighs_what_it_takes(more: dict[str, Any]) -> None:
         tracemalloc.stop()
     assert not isinstance(parsed, str)
     assert 0.8 * taken <= parsed[1] <= 1.5 * taken + 2000
+
+
+def test_the_reason_why_a_page_can_t_be_read_is_short() -> None:
+    """It is remembered for thousands of names, and shown."""
+    reason = _parsed("foo", "https://index.example/foo/", "x" * 60_000, "", b"")
+    assert isinstance(reason, str)
+    assert 10 < len(reason) <= 200

@@ -28,6 +28,7 @@ class PublicIndex:
         self.moved = ""  # another server, where that is
         self.algorithm: str | None = "sha256"
         self.corrupt: set[str] = set()
+        self.unchanged: set[str] = set()  # files that are answered with 304, whatever is asked
         self.down = False
         self.silent = False
         self.hold: asyncio.Event | None = None  # files wait for it half-way, or before they begin
@@ -122,6 +123,8 @@ class PublicIndex:
         found |= {f"{file}.metadata": content for file, content in self.metadata.items()}
         if name not in found:
             return web.Response(status=404)
+        if name in self.unchanged:
+            return web.Response(status=304)
         content = bytes(len(found[name])) if name in self.corrupt else found[name]
         response = web.StreamResponse(headers={"Content-Length": str(len(content)), "ETag": '"x"'})
         self.sending += 1
