@@ -54,6 +54,7 @@ from gateway.storage.s3 import S3Storage
 
 # Of index.memory_bytes.
 _PEOPLE_SHARE = 4
+_REFUSALS_SHARE = 32
 
 log = logging.getLogger("gateway")
 
@@ -121,8 +122,9 @@ class Gateway:
         # Clients decide how many pages for people there are (by Host, by what they search), so these have a part of
         # their own: what is costly to find out again stays.
         for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
-        self._people_memory = MemoryLimit(for_people)
-        self._memory = MemoryLimit(settings.index.memory_bytes - for_people)
+        for_refusals = settings.index.memory_bytes // _REFUSALS_SHARE if settings.fallback.mode != "none" else 0
+        self._people_memory, self._refusals_memory = MemoryLimit(for_people), MemoryLimit(for_refusals)
+        self._memory = MemoryLimit(settings.index.memory_bytes - for_people - for_refusals)
         wheels = WheelMetadata(self.storage, self._memory)
         finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
         self.facts = FactBook(finder, self._memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
@@ -237,17 +239,15 @@ class Gateway:
         settings = self.settings
         if settings.index.mode not in ("auto", "generated"):
             return None
-        build = (
-            partial(Catalog, memory=self._memory)
-            if settings.index.layout == "project" and not settings.storage.prepend_hash
-            else WholeCatalog
-        )
+        by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
+        build = Catalog if by_folder else WholeCatalog
         return build(
             self.storage,
             root,
             index_document=settings.rewrite.index_document,
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
+            memory=self._memory,
             patience=self.patience,
         )
 
@@ -273,6 +273,7 @@ class Gateway:
             refresh=settings.index.refresh,
             stale_seconds=settings.cache.stale_seconds,
             memory=self._memory,
+            refusals=self._refusals_memory,
         )
         return Fallback(settings.fallback, self.catalog, remote, self.facts)
 

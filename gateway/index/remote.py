@@ -3,15 +3,14 @@
 import asyncio
 import logging
 import random
+import time
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from cachetools import TTLCache
-
 from gateway.cache.aged import Aged, AgedCache
-from gateway.cache.lru import MemoryLimit, weight_of
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import (
     ForeignPageError,
     GatewayError,
@@ -42,8 +41,8 @@ _DEADLINE_SECONDS = 10.0
 _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
 _FILE_BYTES = 80  # of one that is remembered, beside its texts and hashes
-_MAX_REMEMBERED_NAMES = 4096
 _MAX_REASON = 200  # characters: the other index may write headers and URLs of many kilobytes into them
+_REFUSAL_BYTES = 72  # itself, and its number
 
 log = logging.getLogger("gateway.index")
 
@@ -58,13 +57,30 @@ class _Version:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why there is no page, which is believed until then, in seconds of a monotonic clock."""
+
+    reason: str
+    until: float
+
+
 class RemoteIndex:
     """Reads pages, remembers them, and asks whether they have changed."""
 
     def __init__(
-        self, client: Client, base_url: str, *, refresh: float, stale_seconds: float, memory: MemoryLimit
+        self,
+        client: Client,
+        base_url: str,
+        *,
+        refresh: float,
+        stale_seconds: float,
+        memory: MemoryLimit,
+        refusals: MemoryLimit,
     ) -> None:
-        """A page is used for `refresh` seconds, and for `stale_seconds` more while the index can't be reached."""
+        """A page is used for `refresh` seconds, and for `stale_seconds` more while the index can't be reached.
+        `memory` is for pages, `refusals` for the names that have none: clients make these up, and the index chooses
+        the reasons, so they must not displace what is worth more."""
         self.base_url = base_url.rstrip("/") + "/"
         self._client = client
         self._pages: AgedCache[str, _Version] = AgedCache(
@@ -75,14 +91,15 @@ class RemoteIndex:
             memory=memory,
             weigh=lambda version: version.size,
         )
-        self._absent: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED_NAMES, refresh)
-        self._unreadable: TTLCache[str, str] = TTLCache(_MAX_REMEMBERED_NAMES, refresh)
+        self._refresh = refresh
+        self._absent = LruCache[str, _Refusal]("names that the other index has not", refusals, _refusal_weight)
+        self._unreadable = LruCache[str, _Refusal]("unreadable pages of the other index", refusals, _refusal_weight)
         self._parsing = asyncio.Lock()
 
     async def project(self, name: str) -> Aged[Project]:
         """By its normalised name; URLs are absolute. Raises NotFoundError if the index has none, UpstreamError,
         UpstreamTimeoutError, UpstreamBusyError, ForeignPageError."""
-        if (absent := self._absent.get(name)) is not None:
+        if (absent := _believed(self._absent, name)) is not None:
             raise NotFoundError(absent, upstream_status=404)
         found = await self._pages.get(name)
         return Aged(found.value.page, found.age, found.stale)
@@ -143,7 +160,7 @@ class RemoteIndex:
         raise UpstreamError(f"{shown!r} leads in circles", code=_FINAL)
 
     async def _fetch(self, name: str) -> _Version:
-        if (reason := self._unreadable.get(name)) is not None:
+        if (reason := _believed(self._unreadable, name)) is not None:
             raise _unreadable(name, reason)
         url = f"{self.base_url}{name}/"
         async with _deadline(url):
@@ -155,7 +172,7 @@ class RemoteIndex:
         try:
             url, answer = await self._open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
-            self._absent[name] = error.detail[:_MAX_REASON]
+            self._absent.put(name, self._refusal(error.detail[:_MAX_REASON]))
             raise
         if answer.status == 304 and known is not None:
             answer.close()
@@ -166,12 +183,15 @@ class RemoteIndex:
             parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
         del body  # or an error would hold it
         if isinstance(parsed, str):
-            self._unreadable[name] = parsed
+            self._unreadable.put(name, self._refusal(parsed))
             raise _unreadable(name, parsed)
         page, size = parsed
         if page.left_out:
             log.info("%s: %d files are left out; %s", weburl.without_query(url), page.left_out, page.reason)
         return _Version(page.project, answer.headers.get("etag", ""), size)
+
+    def _refusal(self, reason: str) -> _Refusal:
+        return _Refusal(reason, time.monotonic() + self._refresh)
 
 
 @asynccontextmanager
@@ -183,6 +203,15 @@ async def _deadline(url: str) -> AsyncIterator[None]:
         raise UpstreamTimeoutError(
             f"{weburl.without_query(url)!r} took over {_DEADLINE_SECONDS:g} s", public=_PUBLIC
         ) from error
+
+
+def _believed(refusals: LruCache[str, _Refusal], name: str) -> str | None:
+    refusal = refusals.get(name)
+    return refusal.reason if refusal is not None and time.monotonic() < refusal.until else None
+
+
+def _refusal_weight(name: str, refusal: _Refusal) -> int:
+    return weight_of(name) + weight_of(refusal.reason) + _REFUSAL_BYTES
 
 
 def _unreadable(name: str, reason: str) -> ForeignPageError:

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TypeVar
-
-from cachetools import LRUCache
+from weakref import ReferenceType, ref
 
 from gateway.cache.aged import Aged
 from gateway.cache.flight import Flight
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.effort import note_stale
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
@@ -23,8 +23,7 @@ from gateway.storage.base import Storage
 T = TypeVar("T")
 
 _MIN_PAUSE_SECONDS = 1.0
-# Of the listings of projects that were asked for last, and what one weighs.
-_MAX_FILES_BYTES = 16 * 1024 * 1024
+# What the files of a project that was asked for weigh.
 _OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
 
 log = logging.getLogger("gateway.index")
@@ -54,9 +53,11 @@ class WholeCatalog:
         index_document: str,
         refresh: float,
         stale_seconds: float,
+        memory: MemoryLimit,
         patience: Patience | None = None,
     ) -> None:
-        """As Catalog (catalog.py)."""
+        """As Catalog (catalog.py). `memory` is for the files of projects that are asked for; the listing itself takes
+        what it takes."""
         self._patience = patience or Patience()
         self._storage = storage
         self._root = root
@@ -67,7 +68,8 @@ class WholeCatalog:
         self._fresh_from = float("-inf")
         self._failed: GatewayError | None = None
         self._loading = Flight[_Snapshot]()
-        self._files: LRUCache[str, tuple[PackedListing, Files]] = LRUCache(_MAX_FILES_BYTES, _weight)
+        # With the listing that they are of, which they don't keep alive: it takes some 60 MB, and is one of many.
+        self._files = LruCache[str, tuple[ReferenceType[PackedListing], Files]]("listings", memory, _weight)
         self._loop: asyncio.Task[None] | None = None
         self._took = 0.0  # seconds, by the last listing
         self._asked = float("-inf")  # when anybody has asked last
@@ -88,14 +90,13 @@ class WholeCatalog:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project."""
         snapshot = await self._current()
         known = self._files.get(project)
-        if known is None or known[0] is not snapshot.listing:
+        if known is None or known[0]() is not snapshot.listing:
             found = snapshot.listing.files(project)
             if found is None:
                 raise NotFoundError(f"no release of a project {project!r}")
             # What has not changed stays, and so does what is made of it.
-            known = snapshot.listing, known[1] if known is not None and known[1] == found else found
-            if _weight(known) <= _MAX_FILES_BYTES:
-                self._files[project] = known
+            known = ref(snapshot.listing), known[1] if known is not None and known[1] == found else found
+            self._files.put(project, known)
         return self._aged(snapshot, known[1])
 
     async def has_project(self, project: str) -> Aged[bool]:
@@ -206,5 +207,5 @@ class WholeCatalog:
         return _Snapshot(projects, listing, found, taken, nothing)
 
 
-def _weight(known: tuple[PackedListing, Files]) -> int:
-    return _OVERHEAD_BYTES + _OBJECT_BYTES * len(known[1].objects)
+def _weight(project: str, known: tuple[ReferenceType[PackedListing], Files]) -> int:
+    return weight_of(project) + _OVERHEAD_BYTES + _OBJECT_BYTES * len(known[1].objects)

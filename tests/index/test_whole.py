@@ -5,10 +5,12 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Container
 from typing import cast
+from weakref import ref
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.errors import NotFoundError
 from gateway.index import whole
@@ -22,6 +24,7 @@ from tests.support.wheels import wheel
 
 JSON = "application/vnd.pypi.simple.v1+json"
 NAME, CONTENT = wheel("my_project", "1.0")
+MEMORY = MemoryLimit(1_000_000)
 
 
 async def get(gateway: Gateway, target: str, **headers: str) -> RawAnswer:
@@ -142,7 +145,9 @@ async def test_a_listing_that_is_refused_later_takes_nothing_away(
     faulty: FaultyBucket, start_gateway: StartGateway, faulty_settings: dict[str, str]
 ) -> None:
     gateway = await start_gateway(faulty_settings)
-    catalog = WholeCatalog(gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=100)
+    catalog = WholeCatalog(
+        gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=100, memory=MEMORY
+    )
     faulty.then(error(403, "AccessDenied"))
     with pytest.raises(NotFoundError, match="no permission to list"):
         await catalog.projects()
@@ -194,10 +199,17 @@ class Batches:
             while self.passes < passes:  # noqa: ASYNC110
                 await asyncio.sleep(0)
 
-    def catalog(self, refresh: float = 3600, patience: Patience | None = None) -> WholeCatalog:
-        storage = cast(Storage, self)
+    def catalog(
+        self, refresh: float = 3600, patience: Patience | None = None, memory: MemoryLimit = MEMORY
+    ) -> WholeCatalog:
         return WholeCatalog(
-            storage, "", index_document="index.html", refresh=refresh, stale_seconds=0, patience=patience
+            cast(Storage, self),
+            "",
+            index_document="index.html",
+            refresh=refresh,
+            stale_seconds=0,
+            memory=memory,
+            patience=patience,
         )
 
 
@@ -218,6 +230,30 @@ async def test_what_has_not_changed_is_not_read_again_and_stays_the_same_object(
     catalog.expire()
     with pytest.raises(NotFoundError):
         await catalog.files("p")
+    await catalog.close()
+
+
+async def test_a_project_that_was_asked_for_keeps_no_old_listing_alive() -> None:
+    storage = Batches("p-1.0.tar.gz", "q-1.0.tar.gz")
+    catalog = storage.catalog()
+    files = (await catalog.files("p")).value
+    assert catalog._snapshot is not None
+    old = ref(catalog._snapshot.listing)
+    storage.keys.append("q-2.0.tar.gz")
+    catalog.expire()
+    assert len((await catalog.files("q")).value.objects) == 2
+    assert old() is None
+    assert (await catalog.files("p")).value is files
+    await catalog.close()
+
+
+async def test_the_files_of_projects_count_against_the_memory_of_the_index() -> None:
+    storage = Batches(*(f"p{number}-1.0.tar.gz" for number in range(100)))
+    memory = MemoryLimit(20_000)
+    catalog = storage.catalog(memory=memory)
+    for number in range(100):
+        assert len((await catalog.files(f"p{number}")).value.objects) == 1
+        assert 0 < memory.stats()["listings"] <= 20_000
     await catalog.close()
 
 
