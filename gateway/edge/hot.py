@@ -16,7 +16,7 @@ from gateway.model import Exchange
 _MAX_SECONDS = 1.0
 _MAX_HEAD_BYTES = 4096
 _MAX_BODY_BYTES = 256 * 1024
-_OVERHEAD_BYTES = 1024  # of the exchange and its texts
+_OVERHEAD_BYTES = 1024  # of the exchange, beside its texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +72,6 @@ class HotReplies:
 
 
 def _weight(request: bytes, hot: HotReply) -> int:
-    return weight_of(request) + weight_of(hot.start) + weight_of(hot.body) + _OVERHEAD_BYTES
+    first = hot.first
+    texts = first.target, first.key, first.client, first.agent, first.forwarded_for  # the client's: up to a whole head
+    return weight_of(request) + weight_of(hot.start) + weight_of(hot.body) + weight_of(texts) + _OVERHEAD_BYTES

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import re
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -272,3 +274,24 @@ def test_what_was_asked_for_before_a_refresh_is_not_kept_after_it() -> None:
     assert hot.get(b"old") is None
     hot.keep(b"new", Reply(200, {}, b"x", fresh_for=9), replace(EXCHANGE, started=100.1))
     assert hot.get(b"new") is not None
+
+
+def test_a_reply_weighs_what_it_takes() -> None:
+    """A head of 4 KB is held as it came, and once more as the texts for the log."""
+    hot = HotReplies(10_000_000, clock=lambda: 100.5)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(300):
+            request = get(f"/{number}" + "x" * 1500, "User-Agent: " + "y" * 1500 + str(number), "X-Forwarded-For: 1")
+            target, agent = request[4:1504].decode(), request[1600:3100].decode()
+            exchange = replace(EXCHANGE, target=target, key=target[1:], agent=agent, forwarded_for=(f"{number}",))
+            hot.keep(request, Reply(304, {"ETag": f'"{number}"'}, b"", fresh_for=60), exchange)
+        del request, target, agent, exchange
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(hot._replies) == 300
+    assert 0.8 * taken <= hot._replies.used <= 1.5 * taken
