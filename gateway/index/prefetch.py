@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN, PAGES
-from gateway.index.names import Release, normalize, parse
+from gateway.index.names import Release, is_project_name, normalize, parse
 from gateway.model import Answer, ObjectRequest, Page, PageRequest, Stream
 from gateway.storage.chunks import up_to
 
@@ -173,8 +173,10 @@ def requirements(metadata: str) -> Iterator[str]:
         # Markers compare what can't be compared, and nest as deep as they like.
         with suppress(ValueError, UndefinedEnvironmentName, RecursionError):
             requirement = Requirement(value)
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-                yield normalize(requirement.name)
+            name = normalize(requirement.name)
+            wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if wanted and is_project_name(name):  # names of any length would be remembered
+                yield name
 
 
 def _resolve(page: str, url: str) -> str:

@@ -198,6 +198,10 @@ def test_what_a_release_needs_is_bounded() -> None:
     assert list(requirements(metadata("p", *needs).decode())) == needs[:1000]
 
 
+def test_a_name_that_no_project_can_have_is_not_needed() -> None:
+    assert list(requirements(metadata("p", "x" * 129, "lib", "y" * 500_000).decode())) == ["lib"]
+
+
 async def test_needs_are_read_in_a_thread(
     start_gateway: StartGateway, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
