@@ -17,9 +17,9 @@ from pathlib import Path
 _MODULES = {
     "edge": ("paths", "headers", "hot"),
     "signing": ("sigv4", "cloudfront"),
-    "storage": ("layout", "conditions", "freshness", "cachestatus", "http1", "faults"),
-    "index": ("names", "negotiation", "pages", "links"),
-    "cache": ("aged", "disk", "flight", "memory", "spool", "wake"),
+    "storage": ("layout", "conditions", "freshness", "cachestatus", "http1", "faults", "breaker", "listing"),
+    "index": ("names", "negotiation", "pages", "links", "tags", "weburl", "foreign", "packed", "knownfacts"),
+    "cache": ("aged", "blocks", "disk", "flight", "lru", "memory", "patience", "spool", "wake"),
 }
 MODULES = {
     f"gateway/{folder}/{name}.py": f"tests/{folder}/test_{name}.py"

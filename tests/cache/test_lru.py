@@ -42,6 +42,14 @@ def test_a_value_over_the_limit_is_not_kept_and_takes_nothing_away_but_what_it_r
     assert limit.stats() == {"objects": ENTRY_BYTES}
 
 
+def test_a_value_that_just_fits_is_kept_with_its_key() -> None:
+    limit = MemoryLimit(ENTRY_BYTES + 10)
+    kept = LruCache[str, bytes]("objects", limit, lambda key, value: len(key) + len(value))
+    assert not kept.put("key", bytes(8))
+    assert kept.put("key", bytes(7))
+    assert limit.stats() == {"objects": ENTRY_BYTES + 10}
+
+
 def test_with_a_limit_of_zero_nothing_is_kept() -> None:
     limit = MemoryLimit(0)
     kept = cache("objects", limit)
@@ -85,3 +93,4 @@ def test_the_weight_of_a_container_counts_what_is_in_it() -> None:
     text = "x" * 1000
     assert weight_of(text) >= 1000
     assert weight_of((text, [text], {"k": text})) >= 3000
+    assert weight_of({text: ""}) >= 1000

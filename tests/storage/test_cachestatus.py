@@ -15,3 +15,7 @@ from gateway.storage.cachestatus import hit
 )
 def test_a_hit_tells_how_fresh_it_is(fresh_for: float, stale: bool, told: str) -> None:
     assert hit(fresh_for, stale=stale) == told
+
+
+def test_a_hit_is_not_stale_unless_it_is_said() -> None:
+    assert hit(376.5) == "gateway; hit; ttl=376"
