@@ -93,3 +93,19 @@ def test_no_answer_at_all_is_an_outage_whatever_was_asked_for() -> None:
         breaker.failed(0.0, "/bucket/one")
     breaker.failed(0.0)
     assert breaker.state is State.OPEN
+
+
+def test_an_answer_ends_what_was_known_of_several_objects() -> None:
+    breaker = CircuitBreaker()
+    breaker.failed(0.0, "/bucket/one")
+    breaker.failed(0.0, "/bucket/other")
+    breaker.answered()
+    for _ in range(50):
+        breaker.failed(0.0, "/bucket/one")
+    assert breaker.state is State.CLOSED
+
+
+def test_once_it_is_closed_nobody_waits_for_the_probe_that_was_due() -> None:
+    breaker = opened()
+    breaker.answered()
+    assert breaker.wait(100.0) == 0.0
