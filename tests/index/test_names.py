@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.index import names
 from gateway.index.names import is_companion, is_release_of, normalize, parse
 
 MANY_TAGS = ".".join(string.ascii_lowercase)
@@ -101,3 +102,28 @@ def test_a_name_that_is_nearly_an_installer_s_takes_no_time(filename: str) -> No
     for number in range(20_000):
         parse(f"{number}{filename}"[:255])
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "may_be"),
+    [("a", True), ("a-b2", True), ("x" * 128, True), ("x" * 129, False), ("", False), ("-a", False), ("A", False)],
+)
+def test_which_names_a_project_may_have(name: str, may_be: bool) -> None:
+    assert names.is_project_name(name) is may_be
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"), [(".env", True), ("a\x00b", True), ("a\x9f", True), ("a.env", False), ("a b", False)]
+)
+def test_which_names_no_request_can_ask_for(name: str, hidden: bool) -> None:
+    assert names.is_hidden(name) is hidden
+
+
+def test_a_name_of_any_length_is_normalised() -> None:
+    assert names.normalize("A_" * 1000 + "b") == "a-" * 1000 + "b"
+
+
+def test_the_longest_name_that_a_file_can_have_is_read() -> None:
+    rest = "-1.0.tar.gz"
+    assert names.parse("x" * (255 - len(rest)) + rest) is not None
+    assert names.parse("x" * (256 - len(rest)) + rest) is None
