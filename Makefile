@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench fuzz mutants lock clean
+.PHONY: run test check docs bench fuzz mutants lock clean
 
 run: .venv/installed
 	$(BIN)/gateway demo
@@ -23,6 +23,18 @@ test-lowest: .venv-lowest/installed
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check \
 	  -e . aiohttp==$(LOWEST) hypothesis pytest pytest-aiohttp pytest-xdist
+	touch $@
+
+# The manual as a site, in build/docs. --strict fails on links that lead nowhere; with --quiet it would count no warnings.
+docs: .venv-docs/installed
+	NO_MKDOCS_2_WARNING=true .venv-docs/bin/mkdocs build --strict --config-file docs/mkdocs.yml
+
+# Only what builds the manual: the extra `docs`, without the gateway.
+.venv-docs/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' \
+		> .venv-docs/requirements.txt
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-docs/requirements.txt
 	touch $@
 
 bench: .venv/installed
@@ -51,4 +63,4 @@ lock: .venv/installed
 		| $(LOCK) --output-file deploy/build.lock -
 
 clean:
-	rm -rf .venv .venv-lowest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest .venv-docs build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,7 +37,7 @@ timeout_constant = 5.0
 use_git_change_detection = false
 """
 _SURVIVED = re.compile(r"^\s+(\S+): (survived|no tests|suspicious)$", re.MULTILINE)
-_COPIED = ("gateway", "tests", "pyproject.toml", "README.md", "config.yaml")
+_COPIED = ("gateway", "tests", "pyproject.toml", "README.md", "docs", "config.yaml")
 
 
 def main(modules: list[str]) -> int:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 def test_config_yaml_lists_every_setting_at_its_default() -> None:
     text = (ROOT / "config.yaml").read_text()
-    assert text == settings_doc.yaml_text(), "run: python -m tests.support.settings_doc yaml > config.yaml"
+    assert text == settings_doc.yaml_text(), "run: python -m tests.support.settings_doc"
     listed = yaml.safe_load(text)
     assert {section: set(keys) for section, keys in listed.items()} == {
         section: set(model.model_fields) for section, model in SECTIONS.items()

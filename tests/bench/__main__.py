@@ -1,8 +1,8 @@
 """`make bench`: the gateway beside the nginx+lua setup, on this machine, in one run.
 
 Absolute figures drift on shared machines; what counts is the ratio, of CPU time per request of all processes or of
-seconds. Prints a Markdown table. A run takes some four minutes; --quick one, --nightly a quarter of an hour. --readme
-puts the table into README.md, and chart.svg and results.json beside this file.
+seconds. Prints a Markdown table. A run takes some four minutes; --quick one, --nightly a quarter of an hour. --docs
+writes the table and the chart into the manual, and results.json beside this file.
 """
 
 import argparse
@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.bench import cases, nginx, report, rig
 
 HERE = Path(__file__).parent
-README = HERE.parent.parent / "README.md"
+PAGES = HERE.parent.parent / "docs" / "pages"
+PAGE, CHART, RESULTS = PAGES / "performance.md", PAGES / "img" / "chart.svg", HERE / "results.json"
 MARK = "<!-- bench -->\n"
 END_MARK = "<!-- /bench -->"
 
@@ -23,7 +24,7 @@ def main() -> int:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true")
     size.add_argument("--nightly", action="store_true")
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--docs", action="store_true")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
     if (reason := nginx.missing()) is not None:
@@ -48,12 +49,17 @@ def main() -> int:
     print(report.table(rows))
     if arguments.json is not None:
         arguments.json.write_text(report.as_json(rows))
-    if arguments.readme:
-        before, _, rest = README.read_text().partition(MARK)
-        README.write_text(before + MARK + report.table(rows) + END_MARK + rest.partition(END_MARK)[2])
-        (HERE / "results.json").write_text(report.as_json(rows))
-        (HERE / "chart.svg").write_text(report.chart(rows))
+    if arguments.docs:
+        write(rows)
     return 0
+
+
+def write(rows: list[cases.Row]) -> None:
+    """Puts the figures into the manual, and keeps them for the tests that compare the two."""
+    before, _, rest = PAGE.read_text().partition(MARK)
+    PAGE.write_text(before + MARK + report.table(rows) + END_MARK + rest.partition(END_MARK)[2])
+    CHART.write_text(report.chart(rows))
+    RESULTS.write_text(report.as_json(rows))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""config.yaml and the README's table, made from the settings themselves.
+"""config.yaml and the manual's page of settings, made from the settings themselves.
 
-Usage: python -m tests.support.settings_doc yaml|table
+Usage: python -m tests.support.settings_doc (writes both)
 """
 
 import json
-import sys
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
 from gateway.config import SECTIONS
 
+_ROOT = Path(__file__).parents[2]
+PAGE = _ROOT / "docs" / "pages" / "settings.md"
+MARK, END_MARK = "<!-- settings -->\n", "<!-- /settings -->"
 _HEAD = """\
 # Every setting of the gateway, at its default. Times are in seconds.
 # Command-line flags beat the environment (GATEWAY_STORAGE__BUCKET), which beats this file.
@@ -30,15 +32,17 @@ def yaml_text() -> str:
     return "\n".join(lines)
 
 
-def table() -> str:
-    """The table of the README."""
-    lines = ["| setting | environment variable | default | what it does |", "|---|---|---|---|"]
+def reference() -> str:
+    """What docs/pages/settings.md has between its markers: a table for each section."""
+    lines = []
     for section, model in SECTIONS.items():
+        lines += [f"## {section}", "", model.__doc__ or "", "", "| setting | default | what it does |", "|---|---|---|"]
         for name, field in model.model_fields.items():
             variable = f"GATEWAY_{section}__{name}".upper()
             default = "" if field.default in (None, "", []) else f"`{_default(field)}`"
-            lines.append(f"| `{section}.{name}` | `{variable}` | {default} | {field.description} |")
-    return "\n".join(lines) + "\n"
+            lines.append(f"| `{section}.{name}`<br>`{variable}` | {default} | {field.description} |")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _default(field: FieldInfo) -> str:
@@ -46,5 +50,12 @@ def _default(field: FieldInfo) -> str:
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
+def main() -> None:
+    """Writes both files anew."""
+    (_ROOT / "config.yaml").write_text(yaml_text())
+    before, _, rest = PAGE.read_text().partition(MARK)
+    PAGE.write_text(before + MARK + reference() + END_MARK + rest.partition(END_MARK)[2])
+
+
 if __name__ == "__main__":
-    sys.stdout.write(yaml_text() if sys.argv[1] == "yaml" else table())
+    main()
