@@ -46,10 +46,15 @@ from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage.addresses import AddressPolicy
-from gateway.storage.base import Storage
+from gateway.storage.base import Backend, Storage
 from gateway.storage.build import client_for
+from gateway.storage.caching import CachingStorage
 from gateway.storage.circuits import Circuits
+from gateway.storage.delivery import RedirectingStorage
+from gateway.storage.directories import DirectoryMemory
 from gateway.storage.file import FileStorage
+from gateway.storage.parallel import Window
+from gateway.storage.resuming import ResumingStorage
 from gateway.storage.s3 import S3Storage
 
 # Of index.memory_bytes.
@@ -66,26 +71,45 @@ def build_storage(
     patience: Patience | None = None,
 ) -> Storage:
     """The storage that the settings name, not started. Raises ConfigError for a backend that can't be loaded."""
+    storage, parallel, cache = settings.storage, settings.parallel, settings.cache
+    backend = build_backend(settings, on_fault, circuits)
+    if backend.local:
+        return backend
+    window = Window(parallel.window_bytes, parallel.connections)
+    backend = DirectoryMemory(backend, cache.ttl_missing)
+    backend = ResumingStorage(backend, parallel, window)
+    if cache.memory_bytes or cache.dir:
+        backend = CachingStorage(backend, cache, window, patience or Patience())
+    return RedirectingStorage(
+        backend,
+        mode=storage.redirect_urls,
+        min_size=storage.redirect_min_size,
+        stream_user_agents=storage.stream_user_agents,
+        check=storage.redirect_check,
+    )
+
+
+def build_backend(
+    settings: Settings, on_fault: Callable[[str], None] = lambda code: None, circuits: Circuits | None = None
+) -> Backend:
+    """What reaches the bytes, without any decorator. Raises ConfigError for a backend that can't be loaded."""
     storage = settings.storage
-    backend = storage.resolved_backend
-    if backend == "file":
+    name = storage.resolved_backend
+    if name == "file":
         return FileStorage(storage.dir, storage.prefix)
-    if backend in ("s3", "cloudfront"):
+    if name in ("s3", "cloudfront"):
         return S3Storage(
             storage,
             build_credentials(storage),
             index_document=settings.rewrite.index_document,
-            cache=settings.cache,
-            parallel=settings.parallel,
             on_fault=on_fault,
             circuits=circuits,
-            patience=patience,
         )
-    module, _, name = backend.partition(":")
+    module, _, attribute = name.partition(":")
     try:
-        loaded: Storage = getattr(importlib.import_module(module), name)(storage)
+        loaded: Backend = getattr(importlib.import_module(module), attribute)(storage)
     except (ImportError, AttributeError) as error:
-        raise ConfigError([Problem("storage.backend", backend, f"can't be loaded: {error}")]) from error
+        raise ConfigError([Problem("storage.backend", name, f"can't be loaded: {error}")]) from error
     return loaded
 
 

@@ -1,17 +1,21 @@
 """The composition root: which storage the settings name, and what happens when it can't be had."""
 
 import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway, build_credentials, build_storage
-from gateway.errors import ConfigError
+from gateway.app import Gateway, build_backend, build_credentials, build_storage
+from gateway.errors import ConfigError, UpstreamError
+from gateway.model import ObjectRequest, Stream
 from gateway.sources import load
 from gateway.storage.file import FileStorage
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support.http import fetch
+from tests.support.layers import layer
 
 
 class Custom(FileStorage):
@@ -19,6 +23,30 @@ class Custom(FileStorage):
 
     def __init__(self, settings: object) -> None:
         super().__init__(settings.dir)  # type: ignore[attr-defined]
+
+
+class Breaking(Custom):
+    """One that is far away: its first body breaks off half-way."""
+
+    local = False
+
+    def __init__(self, settings: object) -> None:
+        super().__init__(settings)
+        self.asked: list[tuple[str, str, str | None]] = []
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        self.asked.append((request.method, request.key, request.headers.get("range")))
+        stream = await super().fetch(request)
+        stream = replace(stream, parts=None, content=None)
+        if len(self.asked) == 1 and stream.body is not None:
+            stream.body = half(stream.body)
+        return stream
+
+
+async def half(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    chunk = await anext(body)
+    yield chunk[: len(chunk) // 2]
+    raise UpstreamError("the connection broke", code="ConnectionBroken")
 
 
 @pytest.mark.parametrize(
@@ -31,13 +59,24 @@ class Custom(FileStorage):
     ],
 )
 def test_the_backend_that_is_named(settings: dict[str, str], kind: type) -> None:
-    assert isinstance(build_storage(load(settings, environ={}, cwd=Path("/"))), kind)
+    assert isinstance(build_backend(load(settings, environ={}, cwd=Path("/"))), kind)
 
 
 async def test_a_backend_of_somebody_else_s_serves(start_gateway: StartGateway, tmp_path: Path) -> None:
     (tmp_path / "k").write_bytes(b"content")
     gateway = await start_gateway({"storage.backend": "tests.test_app:Custom", "storage.dir": str(tmp_path)})
     assert (await fetch(int(gateway.url.rpartition(":")[2]), "/k")).body == b"content"
+
+
+async def test_a_backend_of_somebody_else_s_is_resumed_and_cached(start_gateway: StartGateway, tmp_path: Path) -> None:
+    (tmp_path / "k.whl").write_bytes(body := bytes(range(256)) * 16)
+    settings = {"storage.backend": "tests.test_app:Breaking", "storage.dir": str(tmp_path)}
+    gateway = await start_gateway(settings | {"cache.memory_bytes": "1000000"})
+    port = int(gateway.url.rpartition(":")[2])
+    first, second = await fetch(port, "/k.whl"), await fetch(port, "/k.whl", headers={"X-Other": "1"})
+    assert first.body == second.body == body
+    assert layer(gateway.storage, Breaking).asked == [("GET", "k.whl", None), ("GET", "k.whl", "bytes=2048-4095")]
+    assert second.headers["cache-status"].startswith("gateway; hit")
 
 
 @pytest.mark.parametrize("backend", ["no.such.module:Thing", "gateway.app:NoSuchClass"])

@@ -74,6 +74,10 @@ class DiskCache:
         """Whether an object of so many bytes may be kept."""
         return self.on and length <= self._max_bytes // MAX_SHARE
 
+    @property
+    def open_entries(self) -> int:
+        return len(self._hot)
+
     def hot(self, key: str) -> DiskEntry | None:
         """An entry that is open already and as it was. For the event loop: one system call, and no wait."""
         with self._lock:

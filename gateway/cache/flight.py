@@ -36,6 +36,9 @@ class Flight(Generic[T]):
         """How many have asked for what is under way."""
         return self._asking[key]
 
+    def __len__(self) -> int:
+        return len(self._under_way)
+
     async def close(self) -> None:
         """Ends what is under way."""
         tasks = [*self._under_way.values()]

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from gateway.errors import GatewayError
 from gateway.model import ObjectRequest, Stream
 from gateway.storage.base import Storage
-from gateway.storage.s3 import S3Storage
 
 Write = Callable[[str], None]
 
@@ -37,8 +36,8 @@ async def run(storage: Storage, write: Write) -> int:
     try:
         await storage.start()
         write(f"ok    storage      {storage}")
-        if isinstance(storage, S3Storage):
-            await _check_credentials(storage, write)
+        async for step, found in storage.diagnose():
+            write(f"ok    {step:<13}{found}" if step else f"      {found}")
         await _check_reading(storage, write)
     except GatewayError as error:
         write(f"FAIL  {error.detail or error.public}")
@@ -49,22 +48,6 @@ async def run(storage: Storage, write: Write) -> int:
         await storage.close()
     write("ok    all is well")
     return 0
-
-
-async def _check_credentials(storage: S3Storage, write: Write) -> None:
-    configured = storage.endpoint.region
-    if storage.signs:
-        credentials = await storage.credentials.get()
-        write(f"ok    credentials  {credentials.masked} from {credentials.provider}")
-    else:
-        write("ok    credentials  none: storage.signature_version is unsigned")
-    found = await storage.check()
-    region = storage.endpoint.region
-    write(f"ok    bucket       answers in region {region}")
-    if region != configured:
-        write(f"      The region was learnt from the storage's answer; set storage.region_name to {region}.")
-    if note := found.get("note"):
-        write(f"      Note: {note}. Paths without a slash find directories more slowly, and nothing can be listed.")
 
 
 async def _check_reading(storage: Storage, write: Write) -> None:

@@ -1,10 +1,10 @@
 """What every storage backend offers. A backend returns data (Stream or Redirect), never a web response."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.model import ObjectRequest, Redirect, Stream
+from gateway.model import Caller, ObjectRequest, Redirect, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,32 @@ class Facts:
     yanked: str | None = None
     uploaded: float | None = None
     unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A URL that opens an object for a client. It is handed out until `reusable_until`, in seconds since the epoch."""
+
+    url: str
+    reusable_until: float
+
+
+class ObjectLinks(Protocol):
+    """URLs at which clients get objects without the gateway."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether URLs are known to be right: until the storage has answered once, one may be signed for the wrong
+        region."""
+
+    def serves(self, caller: Caller) -> bool:
+        """Whether a URL can be made that works for this caller."""
+
+    def variant(self, caller: Caller) -> Hashable:
+        """What decides, besides the object, how a URL is signed now."""
+
+    async def get(self, key: str, caller: Caller) -> Link:
+        """A URL for GET."""
 
 
 class Storage(Protocol):
@@ -118,8 +144,37 @@ class Storage(Protocol):
     async def check(self) -> dict[str, str]:
         """Asks the storage itself. Returns what it found (backend, bucket, credentials …); raises if unusable."""
 
+    def diagnose(self) -> AsyncIterator[tuple[str, str]]:
+        """As `check`, step by step for a person: the name of each step and what it found. A step without a name adds
+        to the one before."""
+
+    def stats(self) -> Mapping[str, int]:
+        """What is held now (connections, fills, bytes), by name."""
+
     def expire(self) -> None:
         """What is cached must be asked for again."""
 
     def credentials_expire_at(self) -> float | None:
         """When the current credentials expire, in seconds since the epoch; None if never or not known."""
+
+
+class Backend(Storage, Protocol):
+    """A storage that answers with the bytes themselves. What reaches the bytes is one, and so are the decorators that
+    cache or resume them; `package.module:Class` in `storage.backend` names one, made with the StorageSettings.
+    """
+
+    @property
+    def local(self) -> bool:
+        """Whether objects are as near as a cache would be, so that none is put in front."""
+
+    @property
+    def identity(self) -> str:
+        """What tells this storage's objects from those of any other, for caches that outlive the process. Known after
+        `start`."""
+
+    @property
+    def links(self) -> ObjectLinks | None:
+        """None if clients can reach objects only through the gateway. Known after `start`."""
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        """As a Storage's, but never redirects."""

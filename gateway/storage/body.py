@@ -1,47 +1,33 @@
-"""Bodies that survive: what breaks off is fetched from there on, as long as it is the same object."""
+"""Bodies that are resumed: a body that breaks off continues from there, as long as the object is the same version."""
 
-import asyncio
 import logging
-import re
-import time
+from collections.abc import AsyncIterator
 
-from gateway.errors import (
-    NotFoundError,
-    PreconditionFailedError,
-    RangeNotSatisfiableError,
-    UpstreamError,
-    UpstreamTimeoutError,
-    UpstreamUnavailableError,
-)
-from gateway.storage.client import Upstream
-from gateway.storage.origin import Origin
-from gateway.storage.signed import Answer
-
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
-
-# Of a server that is down: pip waits for 15 s for the next bytes.
-_WAIT_SECONDS = 10.0
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.model import Stream
+from gateway.storage.part import extent, fetch_part
+from gateway.storage.source import ObjectSource
 
 log = logging.getLogger("gateway.storage")
 
 
 class Body:
-    """The bytes of one answer, from as many connections as it takes, one after the other.
+    """The bytes of one stream, from as many connections as it takes, one after the other.
 
-    What is fetched again is asked for with If-Match and told by its ETag and Content-Range: no byte of another version
+    A continuation is requested with If-Match and verified by its ETag and Content-Range: no byte of another version
     ever follows. Without a strong ETag and a length, the first fault is the end (RFC 9110, 8.8.1 and 15.3.7).
 
     `position` is where the next byte is in the object, `stop` where the body ends (exclusive); `size` is the object's.
-    What is not known is None.
+    Each is None while unknown.
     """
 
-    def __init__(self, origin: Origin, path: str, answer: Answer) -> None:
-        self._origin = origin
-        self._path = path
-        self._upstream = answer.upstream
-        self._first = answer.first
-        self.etag = answer.upstream.headers.get("etag", "")
-        self.position, self.stop, self.size = extent(answer.upstream)
+    def __init__(self, source: ObjectSource, key: str, stream: Stream) -> None:
+        self._source = source
+        self._key = key
+        self._stream = stream
+        self._chunks = _chunks(stream)
+        self.etag = stream.headers.get("ETag", "")
+        self.position, self.stop, self.size = extent(stream)
 
     @property
     def resumable(self) -> bool:
@@ -60,9 +46,8 @@ class Body:
         """The next bytes; `b""` at the end. Raises what broke it, where it can't be gone on with."""
         if self.position == self.stop:
             return b""
-        chunk, self._first = self._first, b""
         try:
-            chunk = chunk or await self._upstream.read()
+            chunk = await anext(self._chunks, b"")
         except (UpstreamError, UpstreamTimeoutError) as error:
             if not self.resumable:
                 raise
@@ -72,7 +57,7 @@ class Body:
         if self.stop is not None and self.position >= self.stop:
             chunk = chunk[: len(chunk) - (self.position - self.stop)]
             self.position = self.stop
-            self._upstream.close()
+            self._stream.close()
         elif not chunk and self.stop is not None:
             raise UpstreamError(f"the body ended at byte {self.position} of {self.stop}", code="ConnectionBroken")
         return chunk
@@ -83,61 +68,25 @@ class Body:
         self.stop = stop
 
     def close(self) -> None:
-        self._upstream.close()
+        self._stream.close()
 
     async def part(self, start: int, stop: int) -> "Body":
-        """Bytes `start` to `stop` (exclusive) of the same object. Raises as `open_part`."""
+        """Bytes `start` to `stop` (exclusive) of the same object. Raises as `fetch_part`."""
+        return Body(self._source, self._key, await self._part(start, stop))
+
+    async def _part(self, start: int, stop: int) -> Stream:
         assert self.size is not None
-        return await open_part(self._origin, self._path, self.etag, start, stop, self.size)
+        return await fetch_part(self._source, self._key, self.etag, start, stop, self.size)
 
     async def _reopened(self) -> bytes:
-        """The first bytes from where it broke off."""
+        """The first bytes of the continuation."""
         assert self.stop is not None
-        self._upstream.close()
-        rest = await self.part(self.position, self.stop)
-        self._upstream = rest._upstream
-        return rest._first
+        self._stream.close()
+        self._stream = await self._part(self.position, self.stop)
+        self._chunks = _chunks(self._stream)
+        return await anext(self._chunks, b"")
 
 
-class ObjectChangedError(UpstreamError):
-    """What is left of a body can't be had any more."""
-
-
-async def open_part(origin: Origin, path: str, etag: str, start: int, stop: int, size: int) -> Body:
-    """Bytes `start` to `stop` (exclusive) of the object of that size and strong ETag, and of no other.
-
-    Raises ObjectChangedError, and what remains after all healing.
-    """
-    wanted = {"range": f"bytes={start}-{stop - 1}", "if-match": etag}
-    try:
-        answer = await _open(origin, path, wanted)
-    except (NotFoundError, PreconditionFailedError, RangeNotSatisfiableError) as error:
-        raise ObjectChangedError(f"the object changed while it was sent: {error}") from error
-    body = Body(origin, path, answer)
-    if answer.upstream.status != 206 or (body.etag, body.position, body.stop, body.size) != (etag, start, stop, size):
-        body.close()
-        raise ObjectChangedError("the object changed while it was sent, or the storage does not answer ranges")
-    return body
-
-
-async def _open(origin: Origin, path: str, wanted: dict[str, str]) -> Answer:
-    """A client that has half of a body can't be told to come again: a server that is down is waited for."""
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            return await origin.open("GET", path, wanted)
-        except UpstreamUnavailableError as error:
-            if time.monotonic() + error.wait >= deadline:
-                raise
-            await asyncio.sleep(error.wait)
-
-
-def extent(upstream: Upstream) -> tuple[int, int | None, int | None]:
-    """Where the body starts and stops (exclusive) in the object, and the object's size; None is not known."""
-    headers = upstream.headers
-    if upstream.status == 206:
-        match = _CONTENT_RANGE.fullmatch(headers.get("content-range", ""))
-        return (int(match[1]), int(match[2]) + 1, int(match[3])) if match else (0, None, None)
-    length = headers.get("content-length", "")
-    size = int(length) if length.isdigit() else None
-    return 0, size, size
+def _chunks(stream: Stream) -> AsyncIterator[bytes]:
+    assert stream.body is not None, "only answers to GET are read"
+    return aiter(stream.body)

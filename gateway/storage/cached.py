@@ -22,10 +22,11 @@ from gateway.model import ObjectRequest, Stream
 from gateway.storage import cachestatus, freshness
 from gateway.storage.conditions import seconds
 from gateway.storage.fill import Claim, Fill, Head, Opened
-from gateway.storage.fills import Fills, FillStats
+from gateway.storage.fills import Fills
 from gateway.storage.known import NotHereError, answer
 from gateway.storage.ondisk import OnDisk
-from gateway.storage.reader import ObjectReader
+from gateway.storage.parallel import Window
+from gateway.storage.source import ObjectSource
 
 # What is known of objects on disk, where no memory is given to the small ones.
 _INDEX_BYTES = 16 * 1024 * 1024
@@ -37,34 +38,37 @@ log = logging.getLogger("gateway.cache")
 
 
 class CachedReader:
-    """An ObjectReader with a memory. Concurrent requests for one object that is not in it share one fetch."""
+    """An ObjectSource with a memory. Concurrent requests for an object that it does not hold share one fetch."""
 
     def __init__(
         self,
-        reader: ObjectReader,
+        source: ObjectSource,
+        window: Window,
         settings: CacheSettings,
         disk: DiskCache | None = None,
         patience: Patience | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`patience` is what clients have with the storage where something stale could be served."""
+        """`window` is the memory for bodies on their way. `patience` is how long clients wait where something stale
+        could be served."""
         self._patience = patience or Patience()
         memory_bytes = settings.objects_bytes or _INDEX_BYTES
         self.memory = MemoryCache(memory_bytes, missing_seconds=settings.ttl_missing, clock=clock)
-        self._reader = reader
+        self._source = source
+        self._window = window
         self._settings = settings
         self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
         self._disk = disk
         self._finding = Flight[CachedObject | None]()
         self._news = Flight[Head]()
-        self._fills = Fills(reader, disk, self.memory.put)
+        self._fills = Fills(source, window, disk, self.memory.put)
         self._tasks: set[asyncio.Future[object]] = set()
         self._writes = 0
         self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
 
-    async def open(self, request: ObjectRequest) -> Stream:
-        """As ObjectReader."""
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        """As an ObjectSource."""
         key = request.key
         if request.bypass:
             self._fills.forget(key)  # what is known stays: others need it while the storage can't be asked
@@ -131,8 +135,15 @@ class CachedReader:
         self.memory.expire()
         self._fills.expire()
 
-    def stats(self) -> FillStats:
-        return self._fills.stats()
+    def stats(self) -> dict[str, int]:
+        """Fills, their readers, and what runs in the background."""
+        return {
+            **self._fills.stats(),
+            "lookups_on_disk": len(self._finding),
+            "writes_to_disk": self._writes,
+            "background_tasks": len(self._tasks),
+            "entries_open": self._disk.open_entries if self._disk is not None else 0,
+        }
 
     async def close(self) -> None:
         await self._fills.close()
@@ -155,7 +166,7 @@ class CachedReader:
         """`known` is what was there when the storage was asked last."""
         changes = self._changes
         try:
-            return await self._reader.open(request)
+            return await self._source.fetch(request)
         except NotFoundError as error:
             if known is not None and error.code == _ACCESS_DENIED:
                 # S3 says so of an absent key too, if the bucket may not be listed. For one that was there, it is more
@@ -184,7 +195,7 @@ class CachedReader:
             if entry is None or entry.facts.etag != found.etag:
                 self.memory.forget(request.key)
                 return await self._beside(request, found)
-            cache, source = "disk" if cached else "", OnDisk(entry, self._reader, request.key, found, self._damaged)
+            cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self._damaged)
         status = cachestatus.hit(fresh_for, stale=stale) if cached else status
         return answer(
             request, found, source, cache_status=status, stale=stale, age=age, fresh_for=fresh_for, cache=cache
@@ -271,15 +282,14 @@ class CachedReader:
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
-        window = self._reader.window
-        if size > self._max_small or not window.reserve(size):  # what is on its way takes memory, too
+        if size > self._max_small or not self._window.reserve(size):  # what is on its way takes memory, too
             self.memory.forget(key)
             return Opened(found, stream)
         try:
             body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
         finally:
             stream.close()
-            window.give_back(size)
+            self._window.give_back(size)
         found = self._keep(fill, replace(found, body=body))
         self._write(fill, found)
         return found

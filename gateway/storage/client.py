@@ -95,6 +95,7 @@ class Client:
         self._connector = connector
         self._user_agent = user_agent
         self._free = asyncio.Semaphore(max_connections)
+        self._taken = 0
         self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
         self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
 
@@ -138,12 +139,13 @@ class Client:
         return upstream
 
     async def _permit(self) -> None:
-        if not self._free.locked():
-            await self._free.acquire()
-            return
         try:
-            async with asyncio.timeout(self._connector.connect_timeout):
+            if self._free.locked():
+                async with asyncio.timeout(self._connector.connect_timeout):
+                    await self._free.acquire()
+            else:
                 await self._free.acquire()
+            self._taken += 1
         except TimeoutError:
             raise UpstreamUnavailableError(
                 f"all {self._max_connections} connections are in use (storage.max_pool_connections)",
@@ -165,10 +167,14 @@ class Client:
                 self.release(connection)
                 raise
 
+    def _give_permit_back(self) -> None:
+        self._taken -= 1
+        self._free.release()
+
     def release(self, connection: UpstreamConnection) -> None:
         """Takes a connection back: to keep, if its answer was read to the end."""
         origin = self._busy.pop(connection)
-        self._free.release()
+        self._give_permit_back()
         if connection.reusable:
             idle = self._idle[origin] = self._idle.pop(origin, deque())  # the last used comes last
             now = time.monotonic()
@@ -180,6 +186,13 @@ class Client:
                     unused.close()
         else:
             connection.close()
+
+    def stats(self) -> dict[str, int]:
+        return {
+            "connections_busy": len(self._busy),
+            "connections_idle": sum(len(idle) for idle in self._idle.values()),
+            "connections_free": self._max_connections - self._taken,
+        }
 
     async def close(self) -> None:
         for connection in [*self._busy, *(connection for idle in self._idle.values() for connection, _ in idle)]:
@@ -199,7 +212,7 @@ class Client:
         try:
             connection = await self._connector.connect(scheme, host)
         except BaseException:
-            self._free.release()
+            self._give_permit_back()
             raise
         self._busy[connection] = origin
         return connection, True

@@ -7,7 +7,8 @@ from gateway.cache.memory import CachedObject
 from gateway.cache.spool import SpoolError
 from gateway.model import Stream
 from gateway.storage.known import Parts
-from gateway.storage.reader import ObjectReader
+from gateway.storage.part import fetch_part
+from gateway.storage.source import ObjectSource
 
 
 class Continued:
@@ -17,7 +18,7 @@ class Continued:
     def __init__(
         self,
         here: Parts,
-        reader: ObjectReader,
+        source: ObjectSource,
         key: str,
         found: CachedObject,
         start: int,
@@ -25,7 +26,7 @@ class Continued:
         on_left: Callable[[], None],
     ) -> None:
         self._here = here
-        self._reader = reader
+        self._source = source
         self._key = key
         self._found = found
         self._position = start
@@ -43,7 +44,8 @@ class Continued:
         else:
             self._leave()
             return
-        self._rest = await self._reader.rest(self._key, self._found.etag, self._position, self._stop, self._found.size)
+        found = self._found
+        self._rest = await fetch_part(self._source, self._key, found.etag, self._position, self._stop, found.size)
         assert self._rest.body is not None
         async for chunk in self._rest.body:
             yield chunk

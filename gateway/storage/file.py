@@ -5,7 +5,16 @@ import logging
 import mimetypes
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Container,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
@@ -40,7 +49,10 @@ log = logging.getLogger("gateway.storage")
 
 
 class FileStorage:
-    """A Storage (see base.py) over a directory. All of its I/O is in threads; a small file takes one trip."""
+    """A Backend (see base.py) over a directory. All of its I/O is in threads; a small file takes one trip."""
+
+    local = True
+    links = None  # clients reach files only through the gateway
 
     def __init__(self, root: Path, prefix: str = "") -> None:
         self._tree = Tree(root)
@@ -103,6 +115,18 @@ class FileStorage:
     async def check(self) -> dict[str, str]:
         await DISK.run(lambda: os.close(self._tree.open(())))
         return {"backend": "file", "dir": str(self._tree.root)}
+
+    async def diagnose(self) -> AsyncIterator[tuple[str, str]]:
+        await self.check()
+        return
+        yield  # it is a generator, of nothing
+
+    def stats(self) -> Mapping[str, int]:
+        return {}
+
+    @property
+    def identity(self) -> str:
+        return str(self._tree.root)
 
     async def children(self, prefix: str = "") -> Children:
         files, folders, blank = await DISK.run(self._tree.children, self._names(prefix)[:-1])

@@ -32,7 +32,7 @@ from gateway.model import Stream
 from gateway.storage.channel import Channel
 from gateway.storage.continued import Continued
 from gateway.storage.known import NotHereError, Parts
-from gateway.storage.reader import ObjectReader
+from gateway.storage.source import ObjectSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Fill:
         key: str,
         ask: Ask,
         route: Route,
-        reader: ObjectReader,
+        source: ObjectSource,
         *,
         on_kept: Callable[["Fill"], None],
         on_over: Callable[["Fill"], None],
@@ -73,7 +73,7 @@ class Fill:
         self.taken = False
         self._ask = ask
         self._route = route
-        self._reader = reader
+        self._source = source
         self._on_kept = on_kept
         self._on_over = on_over
         self._retired = False
@@ -94,7 +94,7 @@ class Fill:
     def claim(self) -> "Claim":
         assert self.joinable
         self.claims += 1
-        return Claim(self, self._reader)
+        return Claim(self, self._source)
 
     def give_back(self) -> None:
         """Called by a claim, once."""
@@ -210,9 +210,9 @@ class Claim:
     """One request's hold on a fill: a context, at whose end it is given back unless a body is being read. That one
     gives it back at its end, or when it is closed. A Source (see known.py)."""
 
-    def __init__(self, fill: Fill, reader: ObjectReader) -> None:
+    def __init__(self, fill: Fill, source: ObjectSource) -> None:
         self._fill: Fill | None = fill
-        self._reader = reader
+        self._source = source
         self._reading = False
 
     def __enter__(self) -> Self:
@@ -247,7 +247,7 @@ class Claim:
             raise NotHereError
         self._reading = True
         here = channel.passage.parts(start, stop)
-        body = Continued(here, self._reader, self.fill.key, found, start, stop, self._give_back)
+        body = Continued(here, self._source, self.fill.key, found, start, stop, self._give_back)
         return body.parts(), body.close
 
     def _close(self, close: Callable[[], None]) -> None:

@@ -3,23 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from gateway.cache.disk import DiskCache
 from gateway.cache.memory import CachedObject
 from gateway.executors import ROOM
 from gateway.storage.channel import Channel, DiskChannel, MemoryChannel
 from gateway.storage.fill import Ask, Claim, Fill
-from gateway.storage.reader import ObjectReader
-
-
-@dataclass(frozen=True, slots=True)
-class FillStats:
-    """`window_free` is what is left of the memory for large bodies, in bytes."""
-
-    fills: int
-    claims: int
-    window_free: int
+from gateway.storage.parallel import Window
+from gateway.storage.source import ObjectSource
 
 
 class Fills:
@@ -28,10 +19,11 @@ class Fills:
     reads share the next."""
 
     def __init__(
-        self, reader: ObjectReader, disk: DiskCache | None, on_kept: Callable[[str, CachedObject], None]
+        self, source: ObjectSource, window: Window, disk: DiskCache | None, on_kept: Callable[[str, CachedObject], None]
     ) -> None:
         """`on_kept` hears of what is on disk now."""
-        self._reader = reader
+        self._source = source
+        self._window = window
         self._disk = disk
         self._on_kept = on_kept
         self._newest: dict[str, Fill] = {}
@@ -52,7 +44,7 @@ class Fills:
         fill = self._newest.get(key)
         if fill is None or not fill.joinable:
             self.forget(key)  # what an older fill brings is not kept over what this one does
-            fill = Fill(key, ask, self._route, self._reader, on_kept=self._kept, on_over=self._over)
+            fill = Fill(key, ask, self._route, self._source, on_kept=self._kept, on_over=self._over)
             self._newest[key] = fill
             self._running[key].add(fill)
         return fill.claim()
@@ -75,9 +67,9 @@ class Fills:
     async def close(self) -> None:
         await asyncio.gather(*(fill.close() for fill in self._all()))
 
-    def stats(self) -> FillStats:
+    def stats(self) -> dict[str, int]:
         fills = [*self._all()]
-        return FillStats(len(fills), sum(fill.claims for fill in fills), self._reader.window.free)
+        return {"fills": len(fills), "fill_readers": sum(fill.claims for fill in fills)}
 
     def _all(self) -> Iterator[Fill]:
         return (fill for fills in self._running.values() for fill in fills)
@@ -86,7 +78,7 @@ class Fills:
         if self._disk is not None and (channel := await DiskChannel.open(self._disk, found)) is not None:
             return channel
         several = fill.claims > 1 or any(other.taken for other in self._running[fill.key])
-        return MemoryChannel.open(self._reader.window) if several else None
+        return MemoryChannel.open(self._window) if several else None
 
     def _kept(self, fill: Fill) -> None:
         assert fill.found is not None

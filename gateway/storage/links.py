@@ -2,22 +2,15 @@
 
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 
 from gateway.cache.flight import Flight
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.model import Caller
+from gateway.storage.base import Link
 from gateway.storage.origin import Grant, Origin
+from gateway.storage.signed import SignedClient
 
 _MAX_BYTES = 4 * 1024 * 1024  # some 3,000 grants with session tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A URL, and until when it is handed out, in seconds since the epoch."""
-
-    url: str
-    reusable_until: float
 
 
 class Links:
@@ -49,3 +42,27 @@ class Links:
         grant = await self._origin.grant("GET", path, caller, self._lifetime)
         self._grants.put(slot, grant)
         return grant
+
+
+class KeyedLinks:
+    """ObjectLinks (see base.py) of one origin."""
+
+    def __init__(self, origin: Origin, links: Links, client: SignedClient, path: Callable[[str], str]) -> None:
+        """`links` are the origin's, which `client` reaches; `path` is where the origin has a key."""
+        self._origin = origin
+        self._links = links
+        self._client = client
+        self._path = path
+
+    @property
+    def proven(self) -> bool:
+        return self._client.proven
+
+    def serves(self, caller: Caller) -> bool:
+        return self._origin.serves(caller)
+
+    def variant(self, caller: Caller) -> Hashable:
+        return self._origin.variant(caller)
+
+    async def get(self, key: str, caller: Caller) -> Link:
+        return await self._links.get(self._path(key), caller)

@@ -11,7 +11,7 @@ from gateway.executors import HASH
 from gateway.model import nothing_to_close
 from gateway.storage.continued import Continued
 from gateway.storage.known import Parts
-from gateway.storage.reader import ObjectReader
+from gateway.storage.source import ObjectSource
 
 # Some 10 ms of hashing at a time.
 _PIECE_BYTES = 4 * 1024 * 1024
@@ -23,10 +23,10 @@ class OnDisk:
     """A Source (see known.py). Where the file is damaged, the rest comes from the storage, and `on_damage` is told."""
 
     def __init__(
-        self, entry: DiskEntry, reader: ObjectReader, key: str, found: CachedObject, on_damage: Callable[[str], None]
+        self, entry: DiskEntry, source: ObjectSource, key: str, found: CachedObject, on_damage: Callable[[str], None]
     ) -> None:
         self._entry = entry
-        self._reader = reader
+        self._source = source
         self._key = key
         self._found = found
         self._on_damage = on_damage
@@ -36,7 +36,7 @@ class OnDisk:
         if blocks.verified_from(start, stop) == stop:
             return self._entry.file.parts(start, stop), nothing_to_close
         here = self._verified(start, stop)
-        continued = Continued(here, self._reader, self._key, self._found, start, stop, nothing_to_close)
+        continued = Continued(here, self._source, self._key, self._found, start, stop, nothing_to_close)
         return continued.parts(), continued.close
 
     async def _verified(self, start: int, stop: int) -> Parts:

@@ -1,37 +1,32 @@
-"""Objects in an S3 bucket: streamed through signed requests, or redirected to signed URLs."""
+"""Objects in an S3 bucket, reached by signed requests or through a CloudFront distribution."""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
 
-from gateway.cache.aged import AgedCache
-from gateway.cache.disk import DiskCache
-from gateway.cache.lru import MemoryLimit
-from gateway.cache.patience import Patience
-from gateway.config import CacheSettings, ParallelSettings, StorageSettings
+from gateway.config import StorageSettings
+from gateway.edge.headers import to_client
 from gateway.edge.paths import encode_key
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.executors import AWS
-from gateway.model import Endpoint, ObjectRequest, Redirect, Stream
+from gateway.model import Endpoint, ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.storage import cloudfront
 from gateway.storage.base import Batch, Children, Facts, StoredObject
 from gateway.storage.bucket import Bucket
 from gateway.storage.build import Reach, reach
-from gateway.storage.cached import CachedReader
 from gateway.storage.circuits import Circuits
-from gateway.storage.delivery import Delivery
 from gateway.storage.endpoint import resolve
+from gateway.storage.headers import sha256_of
 from gateway.storage.layout import Layout
-from gateway.storage.reader import ObjectReader
+from gateway.storage.links import KeyedLinks
+from gateway.storage.signed import Answer
 from gateway.storage.upload import Uploads
 
 _ACCESS_DENIED = "AccessDenied"
 # How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
 _REFUSED_SECONDS = 60.0
-_DIRECTORIES_BYTES = 2 * 1024 * 1024
 # S3's limit, in UTF-8.
 _MAX_KEY_BYTES = 1024
 
@@ -39,7 +34,9 @@ log = logging.getLogger("gateway.storage")
 
 
 class S3Storage:
-    """A Storage (see base.py) over one bucket, read directly or through its CloudFront distribution."""
+    """A Backend (see base.py) over one bucket, read directly or through its CloudFront distribution."""
+
+    local = False
 
     def __init__(
         self,
@@ -47,14 +44,10 @@ class S3Storage:
         credentials: CredentialSource,
         *,
         index_document: str,
-        cache: CacheSettings | None = None,
-        parallel: ParallelSettings | None = None,
         on_fault: Callable[[str], None] = lambda label: None,
         circuits: Circuits | None = None,
-        patience: Patience | None = None,
     ) -> None:
-        """Without `cache` nothing is kept in memory. `on_fault` hears of every error answer of the bucket, by its S3
-        code, retried ones included. `circuits` and `patience` are for those who want to know of outages, too.
+        """`on_fault` is called with the S3 code of every error answer of the bucket, retried ones included.
 
         Raises ConfigError for a CloudFront key that can't be used.
         """
@@ -63,26 +56,12 @@ class S3Storage:
         self._index_document = index_document
         self._on_fault = on_fault
         self._circuits = circuits
-        self._patience = patience or Patience()
-        self._parallel = parallel or ParallelSettings()
-        self._cache = cache if cache is not None and (cache.memory_bytes or cache.dir) else None
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         # Below hashes, directories can't be listed.
         self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
-        # Each 404 asks whether its key is a directory.
-        self._directories: AgedCache[str, bool] = AgedCache(
-            self._look_for_directory,
-            fresh_seconds=(cache or CacheSettings()).ttl_missing,
-            stale_seconds=0,
-            name="directories",
-            memory=MemoryLimit(_DIRECTORIES_BYTES),
-        )
         self._reach: Reach | None = None
         self._bucket: Bucket
-        self._reader: ObjectReader
-        self._cached: CachedReader | None = None
-        self._delivery: Delivery
         self._uploads: Uploads
 
     def __str__(self) -> str:
@@ -127,33 +106,28 @@ class S3Storage:
         )
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
-        self._reader = ObjectReader(reached.origin, self._path, self._parallel)
-        if self._cache is not None:
-            self._cached = CachedReader(self._reader, self._cache, self._disk(), self._patience)
-        self._delivery = Delivery(
-            reached.origin,
-            reached.links,
-            self._cached.open if self._cached is not None else self._reader.open,
-            self._path,
-            mode=settings.redirect_urls,
-            min_size=settings.redirect_min_size,
-            stream_user_agents=settings.stream_user_agents,
-            check=settings.redirect_check,
-            proven=lambda: reached.reading.proven,
-        )
         if settings.create_bucket:
             await self._bucket.create()
 
     async def close(self) -> None:
         await self.credentials.close()
-        await self._directories.close()
-        if self._cached is not None:
-            await self._cached.close()
         if self._reach is not None:
             await self._reach.client.close()
 
-    async def fetch(self, request: ObjectRequest) -> Stream | Redirect:
-        return await self._delivery.answer(request)
+    @property
+    def identity(self) -> str:
+        endpoint = self.endpoint
+        return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
+
+    @property
+    def links(self) -> KeyedLinks:
+        reached = self._reached
+        return KeyedLinks(reached.origin, reached.links, reached.reading, self._path)
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        """Raises the error that remains after all healing."""
+        answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
+        return stream_of(request, answer)
 
     async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str:
         path = self._path(key)
@@ -171,29 +145,21 @@ class S3Storage:
         replaces: str | None = None,
         facts: Facts | None = None,
     ) -> str:
-        try:
-            return await self._uploads.put(
-                self._path(key),
-                chunks,
-                content_type=content_type or "application/octet-stream",
-                only_new=only_new,
-                replaces=replaces,
-                facts=facts,
-            )
-        finally:
-            self._forget(key)
+        return await self._uploads.put(
+            self._path(key),
+            chunks,
+            content_type=content_type or "application/octet-stream",
+            only_new=only_new,
+            replaces=replaces,
+            facts=facts,
+        )
 
     async def delete(self, key: str) -> None:
-        try:
-            await self._uploads.delete(self._path(key))
-        finally:
-            self._forget(key)
+        await self._uploads.delete(self._path(key))
 
     async def is_directory(self, key: str) -> bool:
-        # No object has a longer key, so none lies below this one.
-        return len(key) <= _MAX_KEY_BYTES and (await self._directories.get(key)).value
-
-    async def _look_for_directory(self, key: str) -> bool:
+        if len(key) > _MAX_KEY_BYTES:
+            return False  # no object has a longer key, so none lies below this one
         if time.monotonic() >= self._list_from:
             try:
                 return bool([item async for item in self._bucket.list(key, limit=1)])
@@ -204,37 +170,26 @@ class S3Storage:
                 log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
         for candidate in (key + self._index_document, key):
             try:
-                (await self._reader.open(ObjectRequest("HEAD", candidate))).close()
+                (await self.fetch(ObjectRequest("HEAD", candidate))).close()
                 return True
             except NotFoundError:
                 pass
         return False
 
     async def children(self, prefix: str = "") -> Children:
-        children = await self._bucket.children(prefix)
-        for item in children.objects:
-            self._note(item)
-        return children
+        return await self._bucket.children(prefix)
 
     async def facts(self, key: str, etag: str = "") -> Facts:
         return await self._bucket.facts(self._path(key), etag)
 
-    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
-        async for item in self._bucket.list(prefix, limit=limit):
-            self._note(item)
-            yield item
+    def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        return self._bucket.list(prefix, limit=limit)
 
-    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
-        async with aclosing(self._bucket.batches(prefix, known)) as batches:
-            async for batch in batches:
-                for item in batch.objects or ():
-                    self._note(item)
-                yield batch
+    def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        return self._bucket.batches(prefix, known)
 
     def expire(self) -> None:
-        self._directories.expire()
-        if self._cached is not None:
-            self._cached.expire()
+        """Nothing is cached."""
 
     async def check(self) -> dict[str, str]:
         found = {
@@ -256,6 +211,24 @@ class S3Storage:
             await self._check_distribution(sample.key)
         return found
 
+    async def diagnose(self) -> AsyncIterator[tuple[str, str]]:
+        configured = self.endpoint.region
+        if self.signs:
+            credentials = await self.credentials.get()
+            yield "credentials", f"{credentials.masked} from {credentials.provider}"
+        else:
+            yield "credentials", "none: storage.signature_version is unsigned"
+        found = await self.check()
+        region = self.endpoint.region
+        yield "bucket", f"answers in region {region}"
+        if region != configured:
+            yield "", f"The region was learnt from the storage's answer; set storage.region_name to {region}."
+        if note := found.get("note"):
+            yield "", f"Note: {note}. Paths without a slash find directories more slowly, and nothing can be listed."
+
+    def stats(self) -> Mapping[str, int]:
+        return self._reached.client.stats()
+
     def credentials_expire_at(self) -> float | None:
         credentials = self.credentials.usable() if self.signs else None
         return credentials.expires_at if credentials else None
@@ -270,24 +243,47 @@ class S3Storage:
             what = f"the distribution does not give out an object that the bucket has ({error.detail})"
             raise UpstreamError(what, code="DistributionDenied") from error
 
-    def _note(self, item: StoredObject) -> None:
-        if self._cached is not None:
-            self._cached.note(item.key, item.etag)
-
-    def _forget(self, key: str) -> None:
-        self._directories.expire()
-        if self._cached is not None:
-            self._cached.forget(key)
-
-    def _disk(self) -> DiskCache | None:
-        cache, endpoint = self._cache, self.endpoint
-        if cache is None or cache.dir is None:
-            return None
-        scope = f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
-        return DiskCache(cache.dir, cache.disk_bytes, scope)
-
     def _path(self, key: str) -> str:
         return "/" + encode_key(self._layout.object_name(key))
 
     async def _resolve(self, region: str | None) -> Endpoint:
         return await AWS.run(resolve, self._settings, region)
+
+
+def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
+    """What a client may see of the bucket's answer."""
+    upstream = answer.upstream
+    headers = to_client(upstream.headers, request.key)
+    if upstream.status == 304:
+        headers.pop("Content-Length", None)
+    if request.method == "HEAD" or upstream.status == 304:
+        return Stream(upstream.status, headers, None, upstream.close, upstream.status)
+    whole = headers.get("Content-Length") == str(len(answer.first))
+    return Stream(
+        upstream.status,
+        headers,
+        _Body(answer),
+        upstream.close,
+        upstream.status,
+        content=answer.first if whole else None,
+        sha256=sha256_of(upstream.headers),
+    )
+
+
+class _Body:
+    """The body of one answer, in chunks as they come. Not a generator, which would hold the last one."""
+
+    __slots__ = ("_first", "_upstream")
+
+    def __init__(self, answer: Answer) -> None:
+        self._first = answer.first
+        self._upstream = answer.upstream
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk, self._first = self._first, b""
+        if chunk := chunk or await self._upstream.read():
+            return chunk
+        raise StopAsyncIteration

@@ -12,6 +12,7 @@ from gateway.model import Caller, Credentials, ObjectRequest, Redirect
 from gateway.signing.credentials import CredentialSource
 from gateway.signing.sigv4 import presign
 from gateway.sources import load
+from gateway.storage.delivery import RedirectingStorage
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.e2e.test_real_servers import KEYS_OF_SWIFT_ALONE, ODD_KEYS, port_of, targets
@@ -122,9 +123,10 @@ async def test_no_url_outlives_the_credentials_that_signed_it(bucket: Bucket) ->
     settings = bucket.settings(storage__redirect_urls="true", storage__buffer_time="60")
     server = bucket.server
     expiring = Credentials(server.access_key, server.secret_key, provider="test", expires_at=time.time() + 1000)
-    storage = S3Storage(
+    backend = S3Storage(
         load(settings, environ={}).storage, CredentialSource(lambda: expiring), index_document="index.html"
     )
+    storage = RedirectingStorage(backend, mode=True, min_size=0, stream_user_agents=[], check=True)
     await storage.start()
     try:
         answer = await storage.fetch(ObjectRequest("GET", "k", redirect_for=Caller("127.0.0.1")))

@@ -15,6 +15,7 @@ from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, Behaviour, FaultyBucket, error
+from tests.support.layers import layer
 
 OBJECTS = {
     **{f"p/small{n}-1.0-py3-none-any.whl": os.urandom(20_000) for n in range(20)},
@@ -74,19 +75,10 @@ def descriptors() -> int:
 
 def on_loan(gateway: Gateway) -> dict[str, object]:
     """What must be as it was."""
-    storage = gateway.storage
-    assert isinstance(storage, S3Storage)
-    cached, connections = storage._cached, storage._reached.client
-    assert cached is not None
     assert gateway._prefetch is not None
+    kept_for_others = ("connections_idle", "entries_open")
     return {
-        "requests to the bucket": len(connections._busy),
-        "free connections": connections._free._value,
-        "window": storage._reader.window.free,
-        "fills": cached.stats(),
-        "flights": len(cached._finding._under_way),
-        "background": len(cached._tasks),
-        "writes": cached._writes,
+        **{name: count for name, count in gateway.storage.stats().items() if name not in kept_for_others},
         "ahead": (gateway._prefetch.clients, len(gateway._prefetch._waiting), len(gateway._prefetch._running)),
     }
 
@@ -126,14 +118,12 @@ async def test_nothing_is_left(
         lambda: on_loan(gateway) == before and len(asyncio.all_tasks()) <= tasks + 2 * faulty.open_connections,
         lambda: on_loan(gateway),
     )
-    storage = gateway.storage
-    assert isinstance(storage, S3Storage)
-    for idle in storage._reached.client._idle.values():
+    for idle in layer(gateway.storage, S3Storage)._reached.client._idle.values():
         for connection, _ in idle:
             connection.close()
     await faulty.until(lambda: faulty.open_connections == 0)
     gc.collect()
-    kept_open = len(storage._cached._disk._hot) if storage._cached is not None and storage._cached._disk else 0
+    kept_open = gateway.storage.stats()["entries_open"]
     await eventually(lambda: descriptors() <= open_before + kept_open, descriptors)
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks, asyncio.all_tasks)
     if with_disk:

@@ -7,22 +7,19 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.storage import listing
-from gateway.storage.base import Facts
+from gateway.storage.base import Facts, Storage
 from gateway.storage.listing import ListingPage
-from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket
 
 
 @pytest.fixture
-async def storage(start_gateway: StartGateway, faulty_settings: dict[str, str]) -> S3Storage:
-    storage = (await start_gateway(faulty_settings | {"storage.prefix": "pypi"})).storage
-    assert isinstance(storage, S3Storage)
-    return storage
+async def storage(start_gateway: StartGateway, faulty_settings: dict[str, str]) -> Storage:
+    return (await start_gateway(faulty_settings | {"storage.prefix": "pypi"})).storage
 
 
-async def test_children_are_what_lies_right_below(faulty: FaultyBucket, storage: S3Storage) -> None:
+async def test_children_are_what_lies_right_below(faulty: FaultyBucket, storage: Storage) -> None:
     faulty.objects = {f"pypi/{key}": b"x" for key in ("a", "p/1", "p/2", "p/q/3", "r/4")} | {"other/5": b"x"}
     root = await storage.children()
     assert ([item.key for item in root.objects], root.folders) == (["a"], ("p", "r"))
@@ -32,14 +29,14 @@ async def test_children_are_what_lies_right_below(faulty: FaultyBucket, storage:
     assert (nothing.objects, nothing.folders) == ((), ())
 
 
-async def test_children_come_in_as_many_answers_as_it_takes(faulty: FaultyBucket, storage: S3Storage) -> None:
+async def test_children_come_in_as_many_answers_as_it_takes(faulty: FaultyBucket, storage: Storage) -> None:
     faulty.objects = {f"pypi/{number:05}": b"x" for number in range(2500)}
     assert len((await storage.children()).objects) == 2500
     assert len(faulty.requests) == 3
 
 
 async def test_a_long_listing_is_read_in_a_thread(
-    faulty: FaultyBucket, storage: S3Storage, monkeypatch: pytest.MonkeyPatch
+    faulty: FaultyBucket, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
 
@@ -54,7 +51,7 @@ async def test_a_long_listing_is_read_in_a_thread(
     assert threads == [False, True], "a short one is read at once"
 
 
-async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: FaultyBucket, storage: S3Storage) -> None:
+async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: FaultyBucket, storage: Storage) -> None:
     for body in (b"", b"<html>maintenance</html>", b"<ListBucketResult>"):
         faulty.then(faults.serving(body, []))
         with pytest.raises(UpstreamError, match="can't be read"):
@@ -62,7 +59,7 @@ async def test_an_answer_that_is_no_listing_is_an_error_and_not_empty(faulty: Fa
 
 
 @pytest.mark.parametrize("token", ["", "<NextContinuationToken>t</NextContinuationToken>"], ids=["none", "the-same"])
-async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, storage: S3Storage, token: str) -> None:
+async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, storage: Storage, token: str) -> None:
     """Taken for the end, it would say that the projects after it are nobody's."""
     page = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}</ListBucketResult>".encode()
     for asking in (storage.children(), anext(storage.list())):
@@ -79,7 +76,7 @@ async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, 
         "<CommonPrefixes><Prefix>other/</Prefix></CommonPrefixes>",
     ],
 )
-async def test_a_listing_of_another_directory_is_an_error(faulty: FaultyBucket, storage: S3Storage, told: str) -> None:
+async def test_a_listing_of_another_directory_is_an_error(faulty: FaultyBucket, storage: Storage, told: str) -> None:
     """Taken for this one's, it would say that a project has no files."""
     page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{told}</ListBucketResult>".encode()
     faulty.then(faults.serving(page, []))
@@ -98,7 +95,7 @@ async def test_a_listing_of_another_directory_is_an_error(faulty: FaultyBucket, 
     ],
 )
 async def test_the_hash_that_the_bucket_knows(
-    faulty: FaultyBucket, storage: S3Storage, headers: list[tuple[str, str]], sha256: str | None
+    faulty: FaultyBucket, storage: Storage, headers: list[tuple[str, str]], sha256: str | None
 ) -> None:
     faulty.objects["pypi/k"] = b"x"
     faulty.headers["pypi/k"] = headers
@@ -120,7 +117,7 @@ async def test_the_hash_that_the_bucket_knows(
     ],
 )
 async def test_what_an_uploader_has_said(
-    faulty: FaultyBucket, storage: S3Storage, headers: list[tuple[str, str]], facts: Facts
+    faulty: FaultyBucket, storage: Storage, headers: list[tuple[str, str]], facts: Facts
 ) -> None:
     faulty.objects["pypi/k"] = b"x"
     faulty.headers["pypi/k"] = headers

@@ -25,6 +25,7 @@ from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError,
 from gateway.model import FilePart, ObjectRequest, Stream
 from gateway.storage import parallel
 from gateway.storage.cached import CachedReader
+from gateway.storage.parallel import Window
 from gateway.storage.reader import ObjectReader
 from tests.storage.test_reader import Eager
 from tests.support.scriptedorigin import ScriptedOrigin, Versions, busy, denied
@@ -55,7 +56,7 @@ class Client:
 
     async def run(self, cached: CachedReader) -> None:
         try:
-            self.stream = stream = await cached.open(self.request)
+            self.stream = stream = await cached.fetch(self.request)
             try:
                 if stream.body is None:
                     return
@@ -130,7 +131,8 @@ class CacheMachine(RuleBasedStateMachine):
         self.since = dict.fromkeys(self.objects, 0)
         self.origin = ScriptedOrigin(self.objects)
         size = ParallelSettings.model_construct(min_bytes=2000, connections=self.connections, window_bytes=WINDOW_BYTES)
-        self.reader = ObjectReader(self.origin, lambda key: key, size)
+        self.window = Window(WINDOW_BYTES, self.connections)
+        self.reader = ObjectReader(self.origin, size, self.window)
         kept = CacheSettings(
             memory_bytes=1_000_000,
             object_max_bytes=500,
@@ -142,7 +144,7 @@ class CacheMachine(RuleBasedStateMachine):
         clock = self.loop.time
         self.disk = DiskCache(self.directory, 1_000_000, "bucket", clock=clock) if self.with_disk else None
         with self.loop.running():
-            self.cached = CachedReader(self.reader, kept, self.disk, clock=clock)
+            self.cached = CachedReader(self.reader, self.window, kept, self.disk, clock=clock)
 
     # Requests
 
@@ -184,7 +186,7 @@ class CacheMachine(RuleBasedStateMachine):
         }[kind]
         old = self.loop.now - 2 * TTL[key]
         by_age = max((version for at, version in self.history[key] if at <= old), default=0)
-        if self.cached.stats().fills:
+        if self.cached.stats()["fills"]:
             by_age = 0  # a running fill is as old as the storage's answer to it
         if bypass:
             self.since[key] = versions.version
@@ -379,28 +381,28 @@ class CacheMachine(RuleBasedStateMachine):
             client.stream = client.task = None  # hypothesis holds the client
             self.clients.remove(client)
         assert self.loop.failures == []
-        assert 0 <= self.reader.window.free <= WINDOW_BYTES
+        assert 0 <= self.window.free <= WINDOW_BYTES
 
     @invariant()
     def nothing_is_held_for_nobody(self) -> None:
         if self.loop.ready or self.loop.jobs:
             return
         stats = self.cached.stats()
-        assert stats.fills <= stats.claims, "a fill that nobody reads goes on"
+        assert stats["fills"] <= stats["fill_readers"], "a fill that nobody reads goes on"
         clients = sum(not client.ended for client in self.clients)
         if not self.origin.calls and not any(body.path == SMALL for body in self.origin.open_bodies):
-            assert stats.claims <= clients, "nothing but a client waits for more than the storage's answer"
+            assert stats["fill_readers"] <= clients, "nothing but a client waits for more than the storage's answer"
         held = len(self.origin.calls) + len(self.origin.open_bodies)
-        assert held <= self.connections * (stats.fills + clients), "a connection is held for nobody"
-        assert len([*(self.directory / "incoming").glob("*")]) <= stats.fills, "a temporary file is held for nobody"
-        if self.connections == 1 and not stats.fills:
-            assert self.reader.window.free == WINDOW_BYTES
-        self._check_descriptors(stats.fills + clients)
+        assert held <= self.connections * (stats["fills"] + clients), "a connection is held for nobody"
+        assert len([*(self.directory / "incoming").glob("*")]) <= stats["fills"], "a temporary file is held for nobody"
+        if self.connections == 1 and not stats["fills"]:
+            assert self.window.free == WINDOW_BYTES
+        self._check_descriptors(stats["fills"] + clients)
         if not self.clients and not self.origin.calls:
             self._check_nothing_is_held()
 
     def _check_nothing_is_held(self) -> None:
-        assert (self.cached.stats().fills, self.reader.window.free) == (0, WINDOW_BYTES)
+        assert (self.cached.stats()["fills"], self.window.free) == (0, WINDOW_BYTES)
         assert not self.origin.open_bodies
         assert not any((self.directory / "incoming").glob("*"))
         self._check_descriptors(0)

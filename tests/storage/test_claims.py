@@ -12,7 +12,6 @@ import pytest
 from gateway.app import Gateway
 from gateway.errors import NotFoundError
 from gateway.model import ObjectRequest, Stream
-from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
@@ -81,15 +80,13 @@ async def read(stream: Stream) -> bytes:
 
 
 def free(gateway: Gateway) -> int:
-    assert isinstance(gateway.storage, S3Storage)
-    return gateway.storage._reader.window.free
+    return gateway.storage.stats()["window_free"]
 
 
 async def until_nothing_is_on_loan(gateway: Gateway, bucket: FaultyBucket, window: int, tmp_path: Path) -> None:
     def nothing() -> bool:
         files = [path for path in (tmp_path / "cache").rglob("*") if len(path.name) == 32]
-        assert isinstance(gateway.storage, S3Storage)
-        return not gateway.storage._reached.client._busy and free(gateway) == window and not files
+        return not gateway.storage.stats()["connections_busy"] and free(gateway) == window and not files
 
     await eventually(nothing, lambda: (bucket.open_connections, free(gateway), window))
 

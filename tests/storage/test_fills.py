@@ -8,7 +8,6 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.storage import channel
-from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import Answer, FaultyBucket, error, etag_of
@@ -29,8 +28,7 @@ async def digest(gateway: Gateway) -> bytes:
 
 
 def free(gateway: Gateway) -> int:
-    assert isinstance(gateway.storage, S3Storage)
-    return gateway.storage._reader.window.free
+    return gateway.storage.stats()["window_free"]
 
 
 async def test_a_slow_reader_goes_on_by_itself(

@@ -16,12 +16,13 @@ from gateway.cache.disk import DiskCache, DiskEntry
 from gateway.cache.incoming import Incoming
 from gateway.model import ObjectRequest, Stream
 from gateway.ops.output import STDOUT
-from gateway.storage.s3 import S3Storage
+from gateway.storage.caching import CachingStorage
 from tests.conftest import StartGateway, StartProcess
 from tests.support import faults
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of
 from tests.support.http import RawAnswer, fetch
+from tests.support.layers import layer
 from tests.test_workers import free_port
 
 LARGE = os.urandom(3_000_000)
@@ -110,9 +111,7 @@ async def test_who_is_still_looking_on_the_disk_shares_what_has_begun_meanwhile(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = await start_gateway(settings)
-    assert isinstance(gateway.storage, S3Storage)
-    assert gateway.storage._cached is not None
-    fills = gateway.storage._cached._fills
+    fills = layer(gateway.storage, CachingStorage)._objects._fills
     find, looked, found = DiskCache.find, asyncio.Event(), threading.Event()
     loop, begin, go_on = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
@@ -137,7 +136,7 @@ async def test_who_is_still_looking_on_the_disk_shares_what_has_begun_meanwhile(
     begin.set()
     await eventually(lambda: fills.flowing(WHEEL) is not None)
     found.set()
-    await eventually(lambda: len(faulty.requests) > 1 or fills.stats().claims == 2)
+    await eventually(lambda: len(faulty.requests) > 1 or fills.stats()["fill_readers"] == 2)
     go_on.set()
     assert (await first).body == (await second).body == LARGE
     assert len(faulty.requests) == 1
@@ -224,9 +223,7 @@ async def test_after_a_restart_a_large_entry_is_verified_as_it_is_read(
     await get(await start_gateway(settings))
     await until_kept(tmp_path, 1)
     gateway = await start_gateway(settings)
-    assert isinstance(gateway.storage, S3Storage)
-    assert gateway.storage._cached is not None
-    disk = gateway.storage._cached._disk
+    disk = layer(gateway.storage, CachingStorage)._objects._disk
     assert disk is not None
     assert (await get(gateway, Range="bytes=7000000-7000009")).body == body[7_000_000:7_000_010]
     entry = disk.hot(WHEEL)

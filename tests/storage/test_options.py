@@ -14,6 +14,7 @@ from tests.support import faults
 from tests.support.bucket import Bucket
 from tests.support.faults import FaultyBucket, Request, error
 from tests.support.http import RawAnswer, fetch
+from tests.support.layers import layer
 
 Get = Callable[..., Awaitable[tuple[RawAnswer, Request]]]
 
@@ -130,8 +131,7 @@ async def test_addressing_style_virtual_and_endpoint_url(
     # *.localhost is loopback (RFC 6761)
     changes = {"storage.addressing_style": "virtual", "storage.endpoint_url": f"http://localhost:{faulty.port}"}
     gateway = await start_gateway(faulty_settings | changes)
-    storage = gateway.storage
-    assert isinstance(storage, S3Storage)
+    storage = layer(gateway.storage, S3Storage)
     assert storage.endpoint.host == f"teams-bucket.localhost:{faulty.port}"
     url = await storage.url("arrow/a.whl")
     assert url is not None

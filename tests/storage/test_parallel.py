@@ -11,10 +11,10 @@ import pytest
 from gateway.config import ParallelSettings
 from gateway.model import ObjectRequest, Stream
 from gateway.storage import pace, parallel
-from gateway.storage.body import ObjectChangedError
 from gateway.storage.pace import Pace
 from gateway.storage.parallel import ParallelBody
-from gateway.storage.s3 import S3Storage
+from gateway.storage.part import ObjectChangedError
+from gateway.storage.resuming import ResumingStorage
 from tests.storage.test_reader import Eager, storage_of
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
@@ -29,7 +29,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "Pace", Eager)
 
 
-async def opened(storage: S3Storage, **headers: str) -> Stream:
+async def opened(storage: ResumingStorage, **headers: str) -> Stream:
     stream = await storage.fetch(ObjectRequest("GET", "k", headers))
     assert isinstance(stream, Stream)
     return stream
@@ -48,8 +48,8 @@ async def collect(body: AsyncIterator[bytes], into: bytearray) -> None:
         into += chunk
 
 
-def window(storage: S3Storage) -> int:
-    return storage._reader.window.free
+def window(storage: ResumingStorage) -> int:
+    return storage.stats()["window_free"]
 
 
 def fetching() -> list[object]:
@@ -150,9 +150,9 @@ async def test_who_leaves_leaves_nothing_behind(faulty: FaultyBucket) -> None:
         for _ in range(count):
             await anext(stream.body)
         stream.close()
-        await eventually(lambda: not storage._reached.client._busy and not fetching())
+        await eventually(lambda: not storage.stats()["connections_busy"] and not fetching())
         assert window(storage) == 4 * MB
-    assert storage._reached.client._free._value == 1024
+    assert storage.stats()["connections_free"] == 1024
     await storage.close()
 
 

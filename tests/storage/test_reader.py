@@ -13,6 +13,8 @@ from gateway.signing.credentials import CredentialSource, chain
 from gateway.storage import parallel
 from gateway.storage.circuits import Circuits
 from gateway.storage.pace import Pace
+from gateway.storage.parallel import Window
+from gateway.storage.resuming import ResumingStorage
 from gateway.storage.s3 import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -43,7 +45,7 @@ async def storage_of(
     parallel: ParallelSettings | None = None,
     circuits: Circuits | None = None,
     **options: object,
-) -> S3Storage:
+) -> ResumingStorage:
     settings = StorageSettings.model_validate(
         {
             "bucket": BUCKET,
@@ -55,13 +57,14 @@ async def storage_of(
             **options,
         }
     )
-    storage = S3Storage(
+    backend = S3Storage(
         settings,
         CredentialSource(chain(access_key="AK", secret_key="SK")),
         index_document="index.html",
-        parallel=parallel,
         circuits=circuits,
     )
+    parallel = parallel or ParallelSettings()
+    storage = ResumingStorage(backend, parallel, Window(parallel.window_bytes, parallel.connections))
     await storage.start()
     return storage
 
@@ -102,7 +105,7 @@ def cut(after: int, how: str) -> Behaviour:
     return behave
 
 
-async def read(storage: S3Storage, **headers: str) -> tuple[int, bytes, GatewayError | None]:
+async def read(storage: ResumingStorage, **headers: str) -> tuple[int, bytes, GatewayError | None]:
     stream = await storage.fetch(ObjectRequest("GET", "k", headers))
     assert isinstance(stream, Stream)
     assert stream.body is not None

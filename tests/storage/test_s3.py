@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from gateway import __version__
+from gateway.config import ParallelSettings
 from gateway.errors import (
     GatewayError,
     NotFoundError,
@@ -19,11 +20,14 @@ from gateway.errors import (
 from gateway.model import Credentials, ObjectRequest, Stream
 from gateway.signing.credentials import CredentialSource
 from gateway.sources import load
+from gateway.storage.parallel import Window
+from gateway.storage.resuming import ResumingStorage
 from gateway.storage.s3 import S3Storage
 from tests.support import faults
 from tests.support.faults import FaultyBucket, error
+from tests.support.layers import layer
 
-Start = Callable[..., Awaitable[S3Storage]]
+Start = Callable[..., Awaitable[ResumingStorage]]
 GIVEN = Credentials("AKIDFAULTY", "the-secret-of-faulty", provider="test")
 
 
@@ -38,16 +42,18 @@ def heard() -> Faults:
 
 @pytest.fixture
 async def start(faulty: FaultyBucket, faulty_settings: dict[str, str], heard: Faults) -> AsyncIterator[Start]:
-    started: list[S3Storage] = []
+    started: list[ResumingStorage] = []
 
-    async def start(provider: Callable[[], Credentials] = lambda: GIVEN, **changes: object) -> S3Storage:
+    async def start(provider: Callable[[], Credentials] = lambda: GIVEN, **changes: object) -> ResumingStorage:
         settings = faulty_settings | {f"storage.{name}": str(value) for name, value in changes.items()}
-        storage = S3Storage(
+        backend = S3Storage(
             load(settings, environ={}).storage,
             CredentialSource(provider),
             index_document="index.html",
             on_fault=heard.append,
         )
+        parallel = ParallelSettings()
+        storage = ResumingStorage(backend, parallel, Window(parallel.window_bytes, parallel.connections))
         await storage.start()
         started.append(storage)
         return storage
@@ -57,7 +63,9 @@ async def start(faulty: FaultyBucket, faulty_settings: dict[str, str], heard: Fa
         await storage.close()
 
 
-async def read(storage: S3Storage, key: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+async def read(
+    storage: ResumingStorage, key: str, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     request = ObjectRequest(method, key, {name.replace("_", "-"): value for name, value in headers.items()})
     stream = await storage.fetch(request)
     assert isinstance(stream, Stream)
@@ -193,7 +201,7 @@ async def test_a_wrong_region_is_learnt_and_remembered(
     faulty.accept("AKIDFAULTY", "the-secret-of-faulty")
     faulty.then(faults.wrong_region("eu-west-1", status=status))
     assert (await read(storage, "k", method=method))[0] == 200
-    assert storage.endpoint.region == "eu-west-1"
+    assert layer(storage, S3Storage).endpoint.region == "eu-west-1"
     seen = len(faulty.requests)
     await read(storage, "k")
     assert len(faulty.requests) == seen + 1

@@ -1,13 +1,13 @@
 """An origin without sockets: each answer and each of its bytes comes when the test says, as the object is then."""
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError
-from gateway.model import Caller
+from gateway.model import ObjectRequest, Stream
 from gateway.storage.conditions import not_modified, requested_part
-from gateway.storage.origin import Grant
+from gateway.storage.s3 import stream_of
 from gateway.storage.signed import Answer
 
 _CHUNK_BYTES = 700
@@ -98,15 +98,18 @@ class Body:
 
 
 class ScriptedOrigin:
-    """An Origin. `calls` wait for an answer; `open_bodies` hold a connection."""
+    """An ObjectSource. `calls` wait for an answer; `open_bodies` hold a connection."""
 
     def __init__(self, objects: dict[str, Versions]) -> None:
         self.objects = objects
         self.calls: list[Call] = []
         self.open_bodies: dict[Body, None] = {}  # in order
 
-    async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
-        call = Call(method, path, headers, asyncio.get_running_loop().create_future())
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        return stream_of(request, await self._open(request))
+
+    async def _open(self, request: ObjectRequest) -> Answer:
+        call = Call(request.method, request.key, request.headers, asyncio.get_running_loop().create_future())
         self.calls.append(call)
         try:
             body = await call.answer
@@ -153,21 +156,6 @@ class ScriptedOrigin:
         if rest:
             self.open_bodies[body] = None
         return body
-
-    def url(self, path: str) -> str:
-        raise NotImplementedError
-
-    def serves(self, caller: Caller) -> bool:
-        return False
-
-    def variant(self, caller: Caller | None) -> Hashable:
-        return None
-
-    def scope(self, path: str) -> str:
-        return path
-
-    async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> Grant:
-        raise NotImplementedError
 
 
 def busy() -> GatewayError:

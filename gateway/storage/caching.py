@@ -1,0 +1,89 @@
+"""Objects kept in memory and on disk."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Mapping
+from contextlib import aclosing
+
+from gateway.cache.disk import DiskCache
+from gateway.cache.patience import Patience
+from gateway.config import CacheSettings
+from gateway.model import ObjectRequest, Stream
+from gateway.storage.base import Backend, Batch, Children, Facts, StoredObject
+from gateway.storage.cached import CachedReader
+from gateway.storage.decorator import StorageDecorator
+from gateway.storage.parallel import Window
+
+
+class CachingStorage(StorageDecorator):
+    """A StorageDecorator. Whatever a listing or a write says of an object, the cache knows from then on."""
+
+    def __init__(self, inner: Backend, settings: CacheSettings, window: Window, patience: Patience) -> None:
+        """`window` is the memory for bodies on their way to several readers; `patience` is how long clients wait where
+        something stale could be served."""
+        super().__init__(inner)
+        self._settings = settings
+        self._window = window
+        self._patience = patience
+        self._objects: CachedReader
+
+    async def start(self) -> None:
+        await self.inner.start()
+        settings, disk = self._settings, None
+        if settings.dir is not None:
+            disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity)
+        self._objects = CachedReader(self.inner, self._window, settings, disk, self._patience)
+
+    async def close(self) -> None:
+        if hasattr(self, "_objects"):
+            await self._objects.close()
+        await self.inner.close()
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        return await self._objects.fetch(request)
+
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        only_new: bool = False,
+        replaces: str | None = None,
+        facts: Facts | None = None,
+    ) -> str:
+        try:
+            return await self.inner.put(
+                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
+            )
+        finally:
+            self._objects.forget(key)
+
+    async def delete(self, key: str) -> None:
+        try:
+            await self.inner.delete(key)
+        finally:
+            self._objects.forget(key)
+
+    async def children(self, prefix: str = "") -> Children:
+        children = await self.inner.children(prefix)
+        for item in children.objects:
+            self._objects.note(item.key, item.etag)
+        return children
+
+    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        async for item in self.inner.list(prefix, limit=limit):
+            self._objects.note(item.key, item.etag)
+            yield item
+
+    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        async with aclosing(self.inner.batches(prefix, known=known)) as batches:
+            async for batch in batches:
+                for item in batch.objects or ():
+                    self._objects.note(item.key, item.etag)
+                yield batch
+
+    def expire(self) -> None:
+        self.inner.expire()
+        self._objects.expire()
+
+    def stats(self) -> Mapping[str, int]:
+        return {**self.inner.stats(), **self._objects.stats()}

@@ -1,0 +1,91 @@
+"""A storage in front of another one: what a decorator does not change."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Mapping
+
+from gateway.model import ObjectRequest, Stream
+from gateway.storage.base import Backend, Batch, Children, Facts, ObjectLinks, StoredObject
+
+
+class Passthrough:
+    """All of a Backend (see base.py) but `fetch`, passed on to `inner`."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+
+    def __str__(self) -> str:
+        return str(self.inner)
+
+    @property
+    def local(self) -> bool:
+        return self.inner.local
+
+    @property
+    def identity(self) -> str:
+        return self.inner.identity
+
+    @property
+    def links(self) -> ObjectLinks | None:
+        return self.inner.links
+
+    async def start(self) -> None:
+        await self.inner.start()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str | None:
+        return await self.inner.url(key, method=method, lifetime=lifetime)
+
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        only_new: bool = False,
+        replaces: str | None = None,
+        facts: Facts | None = None,
+    ) -> str:
+        return await self.inner.put(
+            key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
+        )
+
+    async def delete(self, key: str) -> None:
+        await self.inner.delete(key)
+
+    async def is_directory(self, key: str) -> bool:
+        return await self.inner.is_directory(key)
+
+    async def children(self, prefix: str = "") -> Children:
+        return await self.inner.children(prefix)
+
+    async def facts(self, key: str, etag: str = "") -> Facts:
+        return await self.inner.facts(key, etag)
+
+    def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        return self.inner.list(prefix, limit=limit)
+
+    def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        return self.inner.batches(prefix, known=known)
+
+    async def check(self) -> dict[str, str]:
+        return await self.inner.check()
+
+    def diagnose(self) -> AsyncIterator[tuple[str, str]]:
+        return self.inner.diagnose()
+
+    def stats(self) -> Mapping[str, int]:
+        return self.inner.stats()
+
+    def expire(self) -> None:
+        self.inner.expire()
+
+    def credentials_expire_at(self) -> float | None:
+        return self.inner.credentials_expire_at()
+
+
+class StorageDecorator(Passthrough):
+    """A Backend (see base.py) that passes everything on to `inner`."""
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        return await self.inner.fetch(request)

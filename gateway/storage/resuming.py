@@ -1,0 +1,26 @@
+"""Transfers that survive: bodies are verified, resumed, and fetched in parallel ranges."""
+
+from collections.abc import Mapping
+
+from gateway.config import ParallelSettings
+from gateway.model import ObjectRequest, Stream
+from gateway.storage.base import Backend
+from gateway.storage.decorator import StorageDecorator
+from gateway.storage.parallel import Window
+from gateway.storage.reader import ObjectReader
+
+
+class ResumingStorage(StorageDecorator):
+    """A StorageDecorator for a backend that answers ranges and conditions."""
+
+    def __init__(self, inner: Backend, parallel: ParallelSettings, window: Window) -> None:
+        """`window` is the memory for large bodies."""
+        super().__init__(inner)
+        self._window = window
+        self._reader = ObjectReader(inner, parallel, window)
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        return await self._reader.fetch(request)
+
+    def stats(self) -> Mapping[str, int]:
+        return {**self.inner.stats(), "window_free": self._window.free}
