@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check docs bench fuzz mutants lock clean
+.PHONY: run test check nightly docs bench fuzz mutants lock clean
 
 run: .venv/installed
 	$(BIN)/gateway demo
@@ -36,6 +36,10 @@ docs: .venv-docs/installed
 		> .venv-docs/requirements.txt
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-docs/requirements.txt
 	touch $@
+
+# The same tests with many more cases: some half an hour.
+nightly: .venv/installed
+	GATEWAY_NIGHTLY=1 $(BIN)/pytest -n 2 --dist worksteal
 
 bench: .venv/installed
 	$(BIN)/python -m tests.bench

@@ -28,13 +28,13 @@ from gateway.storage.cached import CachedReader
 from gateway.storage.parallel import Window
 from gateway.storage.reader import ObjectReader
 from tests.storage.test_reader import Eager
+from tests.support.nightly import NIGHTLY
 from tests.support.scriptedorigin import ScriptedOrigin, Versions, busy, denied
 from tests.support.stepped import SteppedLoop
 
 WINDOW_BYTES = 8000
 PACKAGE, PAGE, SMALL, PRIVATE = "p/p-1.0.whl", "page.bin", "small.html", "private.bin"
 TTL = {PACKAGE: 100.0, PAGE: 20.0, SMALL: 20.0, PRIVATE: 20.0}
-NIGHTLY = "GATEWAY_NIGHTLY" in os.environ
 
 
 @dataclass(eq=False)

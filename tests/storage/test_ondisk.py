@@ -23,6 +23,7 @@ from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of
 from tests.support.http import RawAnswer, fetch
 from tests.support.layers import layer
+from tests.support.nightly import NIGHTLY
 from tests.test_workers import free_port
 
 LARGE = os.urandom(3_000_000)
@@ -359,7 +360,10 @@ async def test_who_can_not_have_the_kernel_send_it_gets_the_same_bytes(
             await until_kept(tmp_path, 1)
 
 
-async def test_killed_in_the_middle_of_filling_fifty_times(
+TIMES = 50 if NIGHTLY else 12
+
+
+async def test_killed_in_the_middle_of_filling_many_times(
     start_process: StartProcess, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
 ) -> None:
     """All workers by SIGKILL each time, with the object half there; then it is asked for again."""
@@ -368,7 +372,7 @@ async def test_killed_in_the_middle_of_filling_fifty_times(
     process = start_process(settings | more)
     process.wait_until_it_listens()
     dice = random.Random(1)
-    for number in range(50):
+    for number in range(TIMES):
         key = f"p/{dice.choice('abc')}-1.0-py3-none-any.whl"
         body = faulty.objects[key] = dice.randbytes(3_000_000)
         half_there = asyncio.Event()
@@ -392,7 +396,7 @@ async def test_killed_in_the_middle_of_filling_fifty_times(
             answer = await fetch(port, f"/{known}")
             assert (answer.status, answer.body) == (200, faulty.objects[known]), number
     assert process.stop() == 0
-    # Of each object the last version is there, and of the fifty that were not finished nothing that counts for long.
+    # Of each object the last version is there, and of those that were not finished nothing that counts for long.
     assert len(kept(tmp_path)) == len(faulty.objects)
     for path in coming(tmp_path):
         os.utime(path, (1, 1))

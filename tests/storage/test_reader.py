@@ -20,6 +20,7 @@ from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import BUCKET, Answer, Behaviour, FaultyBucket, error, etag_of
 from tests.support.http import fetch
+from tests.support.nightly import NIGHTLY
 
 STEP = 64 * 1024
 
@@ -303,7 +304,7 @@ def replaced(after: int, by: bytes) -> Behaviour:
 
 
 @pytest.mark.parametrize("connections", [1, 4])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(10 if NIGHTLY else 3))
 async def test_random_schedules_of_faults(
     faulty: FaultyBucket, seed: int, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
