@@ -17,7 +17,7 @@ test check: .venv/installed
 # What stands on aiohttp, against the lowest version that pyproject.toml allows; `make test` has the newest.
 LOWEST := $(shell sed -n 's/^ *"aiohttp>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 test-lowest: .venv-lowest/installed
-	.venv-lowest/bin/pytest -n 2 --dist worksteal tests/edge tests/test_handler.py
+	.venv-lowest/bin/pytest -n 2 --dist worksteal tests/server tests/http tests/test_pipeline.py
 
 .venv-lowest/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-lowest

@@ -7,55 +7,55 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from gateway.access.caller import CallerAddress
-from gateway.cache.disk import MAX_SHARE, DiskCache
+from gateway.cache.disk.cache import MAX_SHARE, DiskCache
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
-from gateway.config import Settings, StorageSettings
-from gateway.edge.address import PublicAddress
-from gateway.edge.admission import Admission
-from gateway.edge.connection import Limits
-from gateway.edge.hot import HotReplies
-from gateway.edge.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
-from gateway.edge.server import Listener, Server
+from gateway.config.settings import Settings, StorageSettings
 from gateway.errors import ConfigError, Problem
-from gateway.handler import AdminRoute, Handler, OpsRoute
-from gateway.index.browse import Browse
-from gateway.index.catalog import Catalog
-from gateway.index.downloads import DownloadLimits
-from gateway.index.factfinder import FactFinder
-from gateway.index.facts import FactBook
-from gateway.index.factstore import DiskFacts, FactStore, SharedFacts
-from gateway.index.fallback import Fallback
-from gateway.index.fetched import FetchedFiles
-from gateway.index.index import Index
-from gateway.index.metadata import WheelMetadata
-from gateway.index.people import PeoplePages
+from gateway.index.browse.pages import ProjectPages
+from gateway.index.browse.rendered_pages import RenderedProjectPages
+from gateway.index.browse.renderer import Renderer
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import FolderCatalog
+from gateway.index.mirror.downloads import DownloadLimits
+from gateway.index.mirror.fallback import Fallback
+from gateway.index.mirror.mirrored_files import MirroredFiles
+from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.prefetch import Prefetch
 from gateway.index.releases import Releases
-from gateway.index.remote import RemoteIndex
-from gateway.index.renderer import Renderer
+from gateway.index.service import Index
 from gateway.index.site import Site
-from gateway.index.whole import WholeCatalog
-from gateway.model import Page
+from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.index.wheels.metadata import WheelMetadata
+from gateway.index.wheels.metadata_finder import MetadataFinder
+from gateway.index.wheels.metadata_store import DiskMetadataStore, MetadataStore, SharedMetadataStore
+from gateway.messages import BufferedResponse
 from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
 from gateway.ops.mark import SharedMark
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
-from gateway.signing.credentials import CredentialSource, chain
-from gateway.storage.addresses import AddressPolicy
+from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
+from gateway.server.admission import Admission
+from gateway.server.client_address import ClientAddress
+from gateway.server.connection import Limits
+from gateway.server.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
+from gateway.server.public_address import PublicAddress
+from gateway.server.response_cache import ResponseCache
+from gateway.server.server import Listener, Server
 from gateway.storage.base import Backend, Storage
-from gateway.storage.build import client_for
 from gateway.storage.caching import CachingStorage
-from gateway.storage.circuits import Circuits
-from gateway.storage.delivery import RedirectingStorage
 from gateway.storage.directories import DirectoryMemory
-from gateway.storage.file import FileStorage
-from gateway.storage.parallel import Window
+from gateway.storage.local.storage import LocalStorage
+from gateway.storage.redirecting import RedirectingStorage
 from gateway.storage.resuming import ResumingStorage
-from gateway.storage.s3 import S3Storage
+from gateway.storage.s3.clients import client_for
+from gateway.storage.s3.signing.credentials import CredentialSource, chain
+from gateway.storage.s3.storage import S3Storage
+from gateway.transfer.parallel import MemoryBudget
+from gateway.upstream.address_policy import AddressPolicy
+from gateway.upstream.circuits import Circuits
 
 # Of index.memory_bytes.
 _PEOPLE_SHARE = 4
@@ -75,7 +75,7 @@ def build_storage(
     backend = build_backend(settings, on_fault, circuits)
     if backend.local:
         return backend
-    window = Window(parallel.window_bytes, parallel.connections)
+    window = MemoryBudget(parallel.window_bytes, parallel.connections)
     backend = DirectoryMemory(backend, cache.ttl_missing)
     backend = ResumingStorage(backend, parallel, window)
     if cache.memory_bytes or cache.dir:
@@ -96,7 +96,7 @@ def build_backend(
     storage = settings.storage
     name = storage.resolved_backend
     if name == "file":
-        return FileStorage(storage.dir, storage.prefix)
+        return LocalStorage(storage.dir, storage.prefix)
     if name in ("s3", "cloudfront"):
         return S3Storage(
             storage,
@@ -150,15 +150,17 @@ class Gateway:
         self._people_memory, self._refusals_memory = MemoryLimit(for_people), MemoryLimit(for_refusals)
         self._memory = MemoryLimit(settings.index.memory_bytes - for_people - for_refusals)
         wheels = WheelMetadata(self.storage, self._memory)
-        finder = FactFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
-        self.facts = FactBook(finder, self._memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh)
+        finder = MetadataFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
+        self.facts = FileMetadata(
+            finder, self._memory, self._build_fact_stores(root), retry_seconds=settings.index.refresh
+        )
         self._renderer = Renderer()
         self.catalog = self._build_catalog(root)
         self.fallback = self._build_fallback()
-        self._fetched: FetchedFiles | None = None
+        self._fetched: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.spool_bytes)
-            self._fetched = FetchedFiles(self.storage, self.fallback, root, limits, self._memory)
+            self._fetched = MirroredFiles(self.storage, self.fallback, root, limits, self._memory)
         self._index = Index(
             self.storage,
             self._build_site(root, wheels),
@@ -170,9 +172,9 @@ class Gateway:
             memory=self._memory,
         )
         self._prefetch = self._build_prefetch()
-        self._caller = CallerAddress(server.trusted_proxies)
+        self._caller = ClientAddress(server.trusted_proxies)
         self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
-        self._hot = HotReplies(settings.cache.replies_bytes) if settings.cache.memory_bytes else None
+        self._hot = ResponseCache(settings.cache.replies_bytes) if settings.cache.memory_bytes else None
         self._main: Listener | None = None
         self._ops: Listener | None = None
 
@@ -224,7 +226,7 @@ class Gateway:
             if part is not None:
                 await part.close()
 
-    async def _listen(self, handler: Handler, listener: socket.socket) -> Listener:
+    async def _listen(self, handler: Pipeline, listener: socket.socket) -> Listener:
         settings = self.settings.server
         limits = Limits(
             header_timeout=settings.header_timeout,
@@ -239,8 +241,8 @@ class Gateway:
 
     def _handler(
         self, storage: Storage | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]
-    ) -> Handler:
-        return Handler(
+    ) -> Pipeline:
+        return Pipeline(
             storage,
             ops_routes,
             admin_routes,
@@ -258,13 +260,13 @@ class Gateway:
             before=self.refresh_if_told if self._mark is not None else None,
         )
 
-    def _build_catalog(self, root: str) -> Catalog | WholeCatalog | None:
+    def _build_catalog(self, root: str) -> FolderCatalog | FlatCatalog | None:
         """None where no page is made: what is stored is all there is."""
         settings = self.settings
         if settings.index.mode not in ("auto", "generated"):
             return None
         by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
-        build = Catalog if by_folder else WholeCatalog
+        build = FolderCatalog if by_folder else FlatCatalog
         return build(
             self.storage,
             root,
@@ -275,15 +277,15 @@ class Gateway:
             patience=self.patience,
         )
 
-    def _build_fact_stores(self, root: str) -> list[FactStore]:
+    def _build_fact_stores(self, root: str) -> list[MetadataStore]:
         settings, storage = self.settings, self.settings.storage
-        stores: list[FactStore] = []
+        stores: list[MetadataStore] = []
         if settings.cache.dir is not None:
             where = (storage.endpoint_url, storage.bucket) if storage.bucket else (str(storage.dir.absolute()),)
             scope = json.dumps(["facts", storage.resolved_backend, *where, storage.prefix, root])
-            stores.append(DiskFacts(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
+            stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
         if settings.index.share_facts:
-            stores.append(SharedFacts(self.storage, root))
+            stores.append(SharedMetadataStore(self.storage, root))
         return stores
 
     def _build_fallback(self) -> Fallback | None:
@@ -291,7 +293,7 @@ class Gateway:
         if settings.fallback.mode == "none" or self.catalog is None:
             return None
         base_url = settings.fallback.base_url
-        remote = RemoteIndex(
+        remote = UpstreamIndex(
             client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self._circuits["index"]),
             base_url,
             refresh=settings.index.refresh,
@@ -322,7 +324,9 @@ class Gateway:
         if self.settings.index.browse:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
             memory = self._people_memory
-            people = PeoplePages(Browse(wheels, self._renderer, root, elsewhere, memory), releases, memory)
+            people = RenderedProjectPages(
+                ProjectPages(wheels, self._renderer, root, elsewhere, memory), releases, memory
+            )
         return Site(
             self.catalog,
             releases,
@@ -361,8 +365,10 @@ class Gateway:
     def _ops_routes(self) -> dict[str, OpsRoute]:
         prefix = self.settings.ops.path_prefix
 
-        async def metrics() -> Page:
-            return Page(200, self.metrics.render(), {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"})
+        async def metrics() -> BufferedResponse:
+            return BufferedResponse(
+                200, self.metrics.render(), {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+            )
 
         return {
             f"{prefix}/health": health,

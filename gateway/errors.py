@@ -130,7 +130,7 @@ class UpstreamTimeoutError(GatewayError):
     public = "The storage behind this gateway did not answer in time"
 
 
-class ForeignPageError(GatewayError):
+class UpstreamPageError(GatewayError):
     """Another index answers with something that is no page of a project."""
 
     status = 502

@@ -9,8 +9,8 @@ import hypothesis
 import pytest
 
 from gateway.app import Gateway
-from gateway.seaweed import Seaweed
-from gateway.sources import load
+from gateway.cli.seaweed import Seaweed
+from gateway.config.load import load
 from tests.support.bucket import Bucket
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.process import GatewayProcess

@@ -1,6 +1,6 @@
 """`make mutants`: breaks a module in hundreds of small ways, and tells which of them its own tests let pass.
 
-    python -m tests.mutants [module …]        such as gateway/edge/paths.py; all of them without any
+    python -m tests.mutants [module …]        such as gateway/http/target.py; all of them without any
 
 Not part of `make test`: the modules take some minutes each. Needs the extra gateway[mutants]. A mutant that survives is
 a test that is missing, or code that does nothing.
@@ -15,14 +15,22 @@ from pathlib import Path
 
 # Those with rules in them, each with the tests that alone must catch every mistake.
 _MODULES = {
-    "edge": ("paths", "headers", "hot"),
-    "signing": ("sigv4", "cloudfront"),
-    "storage": ("layout", "conditions", "freshness", "cachestatus", "http1", "faults", "breaker", "listing"),
-    "index": ("names", "negotiation", "pages", "links", "tags", "weburl", "foreign", "packed", "knownfacts"),
-    "cache": ("aged", "blocks", "disk", "flight", "lru", "memory", "patience", "spool", "wake"),
+    "http": ("target", "headers", "conditions", "freshness", "cache_status"),
+    "server": ("response_cache",),
+    "upstream": ("parser", "circuit_breaker"),
+    "storage/s3": ("layout", "errors", "listing"),
+    "storage/s3/signing": ("sigv4", "cloudfront_signer"),
+    "index/simple": ("names", "negotiation", "pages", "static_page", "tags", "web_url"),
+    "index/catalog": ("packed",),
+    "index/mirror": ("upstream_page",),
+    "index/wheels": ("known_metadata",),
+    "cache": ("refreshing", "lru", "memory", "patience"),
+    "cache/disk": ("blocks", "cache"),
+    "transfer": ("file_broadcast", "memory_broadcast"),
+    ".": ("single_flight",),
 }
 MODULES = {
-    f"gateway/{folder}/{name}.py": f"tests/{folder}/test_{name}.py"
+    str(Path("gateway", folder, f"{name}.py")): str(Path("tests", folder, f"test_{name}.py"))
     for folder, names in _MODULES.items()
     for name in names
 }

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway, build_backend, build_credentials, build_storage
+from gateway.config.load import load
 from gateway.errors import ConfigError, UpstreamError
-from gateway.model import ObjectRequest, Stream
-from gateway.sources import load
-from gateway.storage.file import FileStorage
-from gateway.storage.s3 import S3Storage
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.local.storage import LocalStorage
+from gateway.storage.s3.storage import S3Storage
 from tests.conftest import StartGateway
 from tests.support.http import fetch
 from tests.support.layers import layer
 
 
-class Custom(FileStorage):
+class Custom(LocalStorage):
     """A backend of somebody else's: made from the storage settings."""
 
     def __init__(self, settings: object) -> None:
@@ -52,10 +52,10 @@ async def half(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 @pytest.mark.parametrize(
     ("settings", "kind"),
     [
-        ({}, FileStorage),
+        ({}, LocalStorage),
         ({"storage.bucket": "packages"}, S3Storage),
-        ({"storage.bucket": "packages", "storage.backend": "file"}, FileStorage),
-        ({"storage.backend": "tests.test_app:Custom"}, FileStorage),
+        ({"storage.bucket": "packages", "storage.backend": "file"}, LocalStorage),
+        ({"storage.backend": "tests.test_app:Custom"}, LocalStorage),
     ],
 )
 def test_the_backend_that_is_named(settings: dict[str, str], kind: type) -> None:

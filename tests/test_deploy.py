@@ -22,9 +22,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gateway import __version__
-from gateway.cli import parser
-from gateway.config import Settings
-from gateway.sources import load
+from gateway.cli.main import parser
+from gateway.config.load import load
+from gateway.config.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")

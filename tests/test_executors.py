@@ -11,8 +11,8 @@ import pytest
 
 from gateway import executors
 from gateway.executors import AWS, DISK, FOREIGN, HASH, PAGES, ROOM, Executor
-from gateway.model import ObjectRequest
-from gateway.storage.file import FileStorage
+from gateway.messages import ObjectRequest
+from gateway.storage.local.storage import LocalStorage
 
 KINDS = [DISK, ROOM, HASH, PAGES, FOREIGN, AWS]
 PATIENCE_SECONDS = 20
@@ -56,7 +56,7 @@ async def test_files_are_served_while_whole_files_are_hashed_and_others_content_
     (tmp_path / "index.html").write_text("root page")
     async with blocked(ROOM, HASH, PAGES, FOREIGN, AWS):
         stream = await asyncio.wait_for(
-            FileStorage(tmp_path).fetch(ObjectRequest("GET", "index.html")), PATIENCE_SECONDS
+            LocalStorage(tmp_path).fetch(ObjectRequest("GET", "index.html")), PATIENCE_SECONDS
         )
     assert stream.content == b"root page"
 

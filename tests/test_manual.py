@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.cli import parser
-from gateway.config import SECTIONS
+from gateway.cli.main import parser
+from gateway.config.load import load
+from gateway.config.settings import SECTIONS
 from gateway.ops.metrics import Metrics
-from gateway.sources import load
 from tests.bench import __main__ as bench
 from tests.bench import report
 from tests.support import settings_doc
@@ -213,7 +213,7 @@ def test_each_tick_of_ours_names_a_test_that_exists() -> None:
 
 def test_the_modules_that_it_names_exist() -> None:
     named = set(re.findall(r"`((?:gateway|tests|deploy)/[\w/.]*)", TEXT))
-    assert "gateway/handler.py" in named
+    assert "gateway/pipeline.py" in named
     assert [name for name in sorted(named) if not (ROOT / name.partition("::")[0]).exists()] == []
 
 

@@ -13,14 +13,14 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from gateway.cli import main
-from gateway.config import SECTIONS, Settings
+from gateway.cli import health
+from gateway.cli.main import main
+from gateway.config.load import load
+from gateway.config.settings import SECTIONS, Settings
 from gateway.errors import ConfigError
-from gateway.ops import probe
-from gateway.sources import load
-from gateway.storage import build
-from gateway.storage.endpoint import resolve
-from gateway.storage.proxy import Proxy
+from gateway.storage.s3 import clients
+from gateway.storage.s3.endpoint import resolve
+from gateway.upstream.proxy import Proxy
 
 SECRET = "hunter2S3cr3t"
 ALL = [f"{section}.{name}" for section, model in SECTIONS.items() for name in model.model_fields]
@@ -172,7 +172,7 @@ def test_no_command_line_that_is_refused_shows_a_secret(
 
 
 def test_a_probe_s_url_may_have_a_user() -> None:
-    connection, path = probe._of_url("http://user:password@127.0.0.1:80/ready")
+    connection, path = health._of_url("http://user:password@127.0.0.1:80/ready")
     assert (connection.host, connection.port, path) == ("127.0.0.1", 80, "/ready")
 
 
@@ -182,7 +182,7 @@ def test_a_proxy_of_the_environment_that_can_t_be_does_not_show(proxy: str, monk
     monkeypatch.delenv("https_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with pytest.raises(ConfigError, match="HTTPS_PROXY") as refused:
-        build._environment_proxies("https://s3.amazonaws.com")
+        clients._environment_proxies("https://s3.amazonaws.com")
     assert SECRET not in str(refused.value)
 
 

@@ -1,1 +1,1 @@
-"""What is kept, and for how long."""
+"""Caches of objects in memory and on disk, and the fills that feed them."""

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gateway.cache.flight import seen
 from gateway.errors import UpstreamTimeoutError
+from gateway.single_flight import retrieve_exception
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Patience:
         try:
             await asyncio.wait([task], timeout=0 if self._overdue else self.seconds)
         except asyncio.CancelledError:
-            task.add_done_callback(seen)
+            task.add_done_callback(retrieve_exception)
             raise
         if task.done():
             return task.result()
@@ -40,7 +40,7 @@ class Patience:
         raise UpstreamTimeoutError(f"no answer for {self.seconds:g} s, or to another request for longer")
 
     def _settled(self, task: "asyncio.Future[T]") -> None:
-        seen(task)
+        retrieve_exception(task)
         if task.cancelled() or task.exception() is not None:
             self._overdue.discard(task)
         else:

@@ -22,9 +22,9 @@ from packaging.requirements import Requirement
 
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN, PAGES
-from gateway.index.names import Release, is_project_name, normalize, parse
-from gateway.model import Answer, ObjectRequest, Page, PageRequest, Stream
-from gateway.storage.chunks import up_to
+from gateway.index.simple.names import Release, is_project_name, normalize, parse
+from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Stream
+from gateway.upstream.limited import read_limited
 
 _INSTALLERS_ACCEPT = "application/vnd.pypi.simple"
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -116,7 +116,7 @@ class Prefetch:
 
     async def _follow_page(self, key: str) -> None:
         answer = await self._page(PageRequest("GET", key, accept=_JSON))
-        if not isinstance(answer, Page):
+        if not isinstance(answer, BufferedResponse):
             return _close(answer)
         project = normalize(posixpath.basename(key.rstrip("/")))
         # The root's page has projects in place of files.
@@ -185,12 +185,12 @@ def _resolve(page: str, url: str) -> str:
 
 
 async def _text(answer: Answer) -> str:
-    if isinstance(answer, Page):
+    if isinstance(answer, BufferedResponse):
         return answer.body.decode("utf-8", "replace")
     if not isinstance(answer, Stream):
         return ""
     try:
-        content = await up_to(_MAX_METADATA_BYTES, answer.body) if answer.body is not None else b""
+        content = await read_limited(_MAX_METADATA_BYTES, answer.body) if answer.body is not None else b""
         return content.decode("utf-8", "replace")
     finally:
         answer.close()

@@ -3,17 +3,17 @@
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
-from gateway.cache.aged import Aged
-from gateway.config import IndexSettings
+from gateway.cache.refreshing import RefreshedValue
+from gateway.config.settings import IndexSettings
 from gateway.errors import NotFoundError
-from gateway.index.catalog import Catalog, Files
-from gateway.index.facts import FactBook
-from gateway.index.fallback import Fallback
-from gateway.index.knownfacts import NOTHING_KNOWN, KnownFacts
-from gateway.index.listed import listed, merged, newest_wheel
-from gateway.index.pages import Project
-from gateway.index.whole import WholeCatalog
-from gateway.model import Redirect
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import Files, FolderCatalog
+from gateway.index.catalog.project_files import listed, merged, newest_wheel
+from gateway.index.mirror.fallback import Fallback
+from gateway.index.simple.pages import Project
+from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.index.wheels.known_metadata import NOTHING_KNOWN, KnownMetadata
+from gateway.messages import Redirect
 from gateway.storage.base import StoredObject
 
 
@@ -22,12 +22,12 @@ class Sources:
     """Where a project's releases are from; one of the two at least."""
 
     name: str
-    ours: Aged[Files] | None
-    theirs: Aged[Project] | None
-    facts: KnownFacts  # of ours
+    ours: RefreshedValue[Files] | None
+    theirs: RefreshedValue[Project] | None
+    facts: KnownMetadata  # of ours
 
     @property
-    def all(self) -> list[Aged[Files] | Aged[Project]]:
+    def all(self) -> list[RefreshedValue[Files] | RefreshedValue[Project]]:
         return [source for source in (self.ours, self.theirs) if source is not None]
 
 
@@ -36,8 +36,8 @@ class Releases:
 
     def __init__(
         self,
-        catalog: Catalog | WholeCatalog,
-        facts: FactBook,
+        catalog: FolderCatalog | FlatCatalog,
+        facts: FileMetadata,
         fallback: Fallback | None,
         *,
         index_document: str,
@@ -52,8 +52,8 @@ class Releases:
     async def of(self, name: str) -> Sources | Redirect:
         """By the normalised name. Raises NotFoundError where there is no such project, and what keeps that from being
         known."""
-        ours: Aged[Files] | None = None
-        theirs: Aged[Project] | None = None
+        ours: RefreshedValue[Files] | None = None
+        theirs: RefreshedValue[Project] | None = None
         try:
             ours = await self._catalog.files(name)
         except NotFoundError as error:

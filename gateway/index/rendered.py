@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import ReferenceType, ref
 
-from gateway.cache.flight import Flight
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import PAGES
-from gateway.index.compression import compress
-from gateway.index.conditional import etag_of
+from gateway.index.etags import etag_of
+from gateway.index.simple.compression import compress
+from gateway.single_flight import SingleFlight
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class RenderedPages:
 
     def __init__(self, name: str, memory: MemoryLimit) -> None:
         self._pages = LruCache[Hashable, Sourced[Rendered]](name, memory, _weight)
-        self._rendering = Flight[Rendered]()
+        self._rendering = SingleFlight[Rendered]()
 
     def known(
         self, slot: Hashable, encoding: str | None, made_of: Sequence[object], version: Hashable

@@ -5,24 +5,24 @@ from dataclasses import replace
 from types import MappingProxyType
 from urllib.parse import quote
 
-from gateway.cache.aged import Aged
 from gateway.cache.lru import MemoryLimit
-from gateway.edge.paths import query_part
+from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
-from gateway.index import pages
-from gateway.index.catalog import Catalog, Files, Projects
-from gateway.index.conditional import conditional
-from gateway.index.freshness import REVALIDATE, for_seconds
-from gateway.index.names import normalize
-from gateway.index.negotiation import Form, choose, encoding_for, is_browser
-from gateway.index.pages import Project
-from gateway.index.people import PeoplePages
+from gateway.http.cache_status import hit
+from gateway.http.target import query_part
+from gateway.index.browse.rendered_pages import RenderedProjectPages
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import Files, FolderCatalog, Projects
+from gateway.index.etags import conditional
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
-from gateway.index.stored import format_of, unavailable
-from gateway.index.whole import WholeCatalog
-from gateway.model import Page, PageRequest, Redirect
-from gateway.storage.cachestatus import hit
+from gateway.index.simple import pages
+from gateway.index.simple.cache_control import REVALIDATE, for_seconds
+from gateway.index.simple.names import normalize
+from gateway.index.simple.negotiation import Form, choose, encoding_for, is_browser
+from gateway.index.simple.pages import Project
+from gateway.index.simple.stored import format_of, unavailable
+from gateway.messages import BufferedResponse, PageRequest, Redirect
 
 _SIMPLE = "simple"
 
@@ -32,9 +32,9 @@ class Site:
 
     def __init__(
         self,
-        catalog: Catalog | WholeCatalog,
+        catalog: FolderCatalog | FlatCatalog,
         releases: Releases,
-        people: PeoplePages | None,
+        people: RenderedProjectPages | None,
         root: str,
         *,
         max_age: int,
@@ -86,7 +86,7 @@ class Site:
             return False
         return True
 
-    async def page(self, request: PageRequest) -> Page | Redirect:
+    async def page(self, request: PageRequest) -> BufferedResponse | Redirect:
         """Raises NotFoundError where there is no such project, UpstreamBusyError where that can't be known now."""
         project, up = self._route(request.key)
         form = choose(request.accept, format_of(request.query))
@@ -99,7 +99,7 @@ class Site:
         except (UpstreamError, UpstreamTimeoutError) as error:
             raise unavailable(error) from error
 
-    async def _root_page(self, request: PageRequest, form: Form) -> Page:
+    async def _root_page(self, request: PageRequest, form: Form) -> BufferedResponse:
         projects = await self._catalog.projects()
         if (people := self._for_people(request, form)) is not None:
             return self._answer(request, form, await people.root(request, projects), [projects], people.headers)
@@ -113,7 +113,9 @@ class Site:
         )
         return self._answer(request, form, page, [projects])
 
-    async def _project_page(self, request: PageRequest, form: Form, project: str, up: str) -> Page | Redirect:
+    async def _project_page(
+        self, request: PageRequest, form: Form, project: str, up: str
+    ) -> BufferedResponse | Redirect:
         name = normalize(project)
         sources = await self._releases.of(name)
         if isinstance(sources, Redirect):
@@ -150,7 +152,7 @@ class Site:
             raise NotFoundError("no page is so deep")
         return (names[0] if names else None), up
 
-    def _for_people(self, request: PageRequest, form: Form) -> PeoplePages | None:
+    def _for_people(self, request: PageRequest, form: Form) -> RenderedProjectPages | None:
         """What makes pages for people, if it is one who asks: installers never say that they take XHTML."""
         plain = request.key.removeprefix(self._root).startswith(f"{_SIMPLE}/")
         if form is not Form.HTML or plain or not is_browser(request.accept) or format_of(request.query):
@@ -162,11 +164,11 @@ class Site:
         request: PageRequest,
         form: Form,
         page: Rendered,
-        sources: Sequence[Aged[Files] | Aged[Project] | Aged[Projects]],
+        sources: Sequence[RefreshedValue[Files] | RefreshedValue[Project] | RefreshedValue[Projects]],
         more_headers: Mapping[str, str] = MappingProxyType({}),
         *,
         max_age: int = 0,
-    ) -> Page:
+    ) -> BufferedResponse:
         headers = {
             "Content-Type": form.value,
             "Vary": "Accept, Accept-Encoding",

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Callable
 
 from gateway.errors import MethodNotAllowedError, UnauthorizedError
-from gateway.model import Page
+from gateway.messages import BufferedResponse
 from gateway.ops.health import report
 
 
@@ -15,7 +15,7 @@ class Admin:
         self._token = token.encode()
         self._refresh = refresh
 
-    def refresh(self, method: str, authorization: str) -> Page:
+    def refresh(self, method: str, authorization: str) -> BufferedResponse:
         """Makes the next pages from new listings. Raises MethodNotAllowedError, UnauthorizedError."""
         if method != "POST":
             raise MethodNotAllowedError(method, "POST")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from gateway.errors import GatewayError
-from gateway.model import Page
+from gateway.messages import BufferedResponse
 from gateway.storage.base import Storage
 
 _CHECK_TIMEOUT_SECONDS = 10.0
@@ -15,11 +15,11 @@ _ANSWER_SECONDS = 0.5
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
-def report(code: int, **fields: str) -> Page:
-    return Page(code, (json.dumps(fields) + "\n").encode(), dict(_HEADERS))
+def report(code: int, **fields: str) -> BufferedResponse:
+    return BufferedResponse(code, (json.dumps(fields) + "\n").encode(), dict(_HEADERS))
 
 
-async def health() -> Page:
+async def health() -> BufferedResponse:
     """Alive; touches nothing."""
     return report(200, status="ok")
 
@@ -45,12 +45,12 @@ class Readiness:
         self._down = down
         self._answer_seconds = answer_seconds
         self._asking: asyncio.Task[None] | None = None
-        self._page: Page | None = None
+        self._page: BufferedResponse | None = None
         self._asked = 0.0
         self._was_ready = False
         self.draining = False
 
-    async def ready(self) -> Page:
+    async def ready(self) -> BufferedResponse:
         if self.draining:
             return report(503, status="draining")
         if self._asking is None and time.monotonic() - self._asked < self._reuse_seconds and self._page is not None:
@@ -84,11 +84,11 @@ class Readiness:
             self._asked = time.monotonic()
             self._asking = None
 
-    def _failed(self, reason: str) -> Page:
+    def _failed(self, reason: str) -> BufferedResponse:
         if self._was_ready:
             return self._report(200, "degraded", reason=reason)
         return self._report(503, "unavailable", reason=reason)
 
-    def _report(self, code: int, status: str, **fields: str) -> Page:
+    def _report(self, code: int, status: str, **fields: str) -> BufferedResponse:
         circuits = {f"circuit {server}": state for server, state in self._down().items()}
         return report(code, status=status, **fields, **circuits)

@@ -8,8 +8,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.config import LogSettings
-from gateway.model import Exchange
+from gateway.config.settings import LogSettings
+from gateway.messages import RequestRecord
 from gateway.ops.output import STDERR, STDOUT, Output
 
 _MAX_AGENT_LENGTH = 40
@@ -32,12 +32,12 @@ class AccessLog:
         self._output = output
         self._format = _json_line if as_json else _text_line
 
-    def write(self, exchange: Exchange) -> None:
+    def write(self, exchange: RequestRecord) -> None:
         line = self._format(_fields(exchange, time.monotonic()))
         self._output.write(line.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves alone
 
 
-def _fields(exchange: Exchange, ended: float) -> dict[str, Any]:
+def _fields(exchange: RequestRecord, ended: float) -> dict[str, Any]:
     first_byte = exchange.first_byte
     return {
         "time": timestamp(time.time()),
@@ -65,7 +65,7 @@ def _path(target: str) -> str:
     return path if path.startswith("/") else _USERINFO.sub(r"\1", path)
 
 
-def _cost(exchange: Exchange, ended: float) -> dict[str, Any]:
+def _cost(exchange: RequestRecord, ended: float) -> dict[str, Any]:
     """What the answer has cost upstream, and whether it is stale, of those that cost something."""
     effort = exchange.effort
     if effort is None or not (effort.attempts or effort.stale):

@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from gateway.model import Exchange
+from gateway.messages import RequestRecord
 
 # Set for all workers before any is started; their metrics meet in its files.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -95,7 +95,7 @@ class Metrics:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
 
-    def observe(self, exchange: Exchange) -> None:
+    def observe(self, exchange: RequestRecord) -> None:
         """Counts a finished request."""
         key = (exchange.method, exchange.route, exchange.status)
         counter = self._request_counters.get(key)  # labels() would look it up under a lock

@@ -1,1 +1,1 @@
-"""Where the objects are: a directory, an S3 bucket."""
+"""The storage protocol, its decorators, and the backends."""

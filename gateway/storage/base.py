@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Contai
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.model import Caller, ObjectRequest, Redirect, Stream
+from gateway.messages import Caller, ObjectRequest, Redirect, Stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ObjectMetadata:
     """Of one version of a release file. None is what is not known, or not so: `sha256` is in hex, `yanked` the reason,
     maybe empty; `uploaded` when its release got it first, in seconds since the epoch, where that is not `modified`;
     `unreadable` is a wheel out of which no metadata can be read."""
@@ -110,7 +110,7 @@ class Storage(Protocol):
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: Facts | None = None,
+        facts: ObjectMetadata | None = None,
     ) -> str:
         """Writes an object as the bytes come, and returns its ETag. Nobody sees it before it is whole.
 
@@ -128,7 +128,7 @@ class Storage(Protocol):
     async def children(self, prefix: str = "") -> "Children":
         """What lies right below `prefix`, which is empty or ends with a slash."""
 
-    async def facts(self, key: str, etag: str = "") -> Facts:
+    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         """What the storage has been told of an object when it was written; nothing is computed.
 
         With an ETag, of just this version: raises PreconditionFailedError if it is another one now.

@@ -3,34 +3,34 @@
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Mapping
 from contextlib import aclosing
 
-from gateway.cache.disk import DiskCache
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
-from gateway.config import CacheSettings
-from gateway.model import ObjectRequest, Stream
-from gateway.storage.base import Backend, Batch, Children, Facts, StoredObject
-from gateway.storage.cached import CachedReader
+from gateway.config.settings import CacheSettings
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Backend, Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.decorator import StorageDecorator
-from gateway.storage.parallel import Window
+from gateway.transfer.parallel import MemoryBudget
 
 
 class CachingStorage(StorageDecorator):
     """A StorageDecorator. Whatever a listing or a write says of an object, the cache knows from then on."""
 
-    def __init__(self, inner: Backend, settings: CacheSettings, window: Window, patience: Patience) -> None:
+    def __init__(self, inner: Backend, settings: CacheSettings, window: MemoryBudget, patience: Patience) -> None:
         """`window` is the memory for bodies on their way to several readers; `patience` is how long clients wait where
         something stale could be served."""
         super().__init__(inner)
         self._settings = settings
         self._window = window
         self._patience = patience
-        self._objects: CachedReader
+        self._objects: ObjectCache
 
     async def start(self) -> None:
         await self.inner.start()
         settings, disk = self._settings, None
         if settings.dir is not None:
             disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity)
-        self._objects = CachedReader(self.inner, self._window, settings, disk, self._patience)
+        self._objects = ObjectCache(self.inner, self._window, settings, disk, self._patience)
 
     async def close(self) -> None:
         if hasattr(self, "_objects"):
@@ -48,7 +48,7 @@ class CachingStorage(StorageDecorator):
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: Facts | None = None,
+        facts: ObjectMetadata | None = None,
     ) -> str:
         try:
             return await self.inner.put(

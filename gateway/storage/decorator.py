@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Mapping
 
-from gateway.model import ObjectRequest, Stream
-from gateway.storage.base import Backend, Batch, Children, Facts, ObjectLinks, StoredObject
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Backend, Batch, Children, ObjectLinks, ObjectMetadata, StoredObject
 
 
 class Passthrough:
@@ -44,7 +44,7 @@ class Passthrough:
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: Facts | None = None,
+        facts: ObjectMetadata | None = None,
     ) -> str:
         return await self.inner.put(
             key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
@@ -59,7 +59,7 @@ class Passthrough:
     async def children(self, prefix: str = "") -> Children:
         return await self.inner.children(prefix)
 
-    async def facts(self, key: str, etag: str = "") -> Facts:
+    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         return await self.inner.facts(key, etag)
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:

@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterable
 
-from gateway.cache.aged import AgedCache
 from gateway.cache.lru import MemoryLimit
-from gateway.storage.base import Backend, Facts
+from gateway.cache.refreshing import RefreshingCache
+from gateway.storage.base import Backend, ObjectMetadata
 from gateway.storage.decorator import StorageDecorator
 
 _MEMORY_BYTES = 2 * 1024 * 1024
@@ -15,7 +15,7 @@ class DirectoryMemory(StorageDecorator):
 
     def __init__(self, inner: Backend, seconds: float) -> None:
         super().__init__(inner)
-        self._directories: AgedCache[str, bool] = AgedCache(
+        self._directories: RefreshingCache[str, bool] = RefreshingCache(
             inner.is_directory,
             fresh_seconds=seconds,
             stale_seconds=0,
@@ -38,7 +38,7 @@ class DirectoryMemory(StorageDecorator):
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: Facts | None = None,
+        facts: ObjectMetadata | None = None,
     ) -> str:
         try:
             return await self.inner.put(

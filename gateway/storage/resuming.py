@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from gateway.config import ParallelSettings
-from gateway.model import ObjectRequest, Stream
+from gateway.config.settings import ParallelSettings
+from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
-from gateway.storage.parallel import Window
-from gateway.storage.reader import ObjectReader
+from gateway.transfer.parallel import MemoryBudget
+from gateway.transfer.reader import ObjectReader
 
 
 class ResumingStorage(StorageDecorator):
     """A StorageDecorator for a backend that answers ranges and conditions."""
 
-    def __init__(self, inner: Backend, parallel: ParallelSettings, window: Window) -> None:
+    def __init__(self, inner: Backend, parallel: ParallelSettings, window: MemoryBudget) -> None:
         """`window` is the memory for large bodies."""
         super().__init__(inner)
         self._window = window

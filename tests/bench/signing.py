@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from gateway.model import Credentials
-from gateway.signing.cloudfront import CloudFrontSigner
-from gateway.signing.sigv4 import presign, sign
+from gateway.messages import Credentials
+from gateway.storage.s3.signing.cloudfront_signer import CloudFrontSigner
+from gateway.storage.s3.signing.sigv4 import presign, sign
 
 _CREDENTIALS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", token="t" * 400)
 _HOST, _PATH = "bucket.s3.amazonaws.com", "/arrow/arrow-0.12.1.tar.gz"

@@ -8,12 +8,12 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from gateway.model import Caller, Credentials, ObjectRequest, Redirect
-from gateway.signing.credentials import CredentialSource
-from gateway.signing.sigv4 import presign
-from gateway.sources import load
-from gateway.storage.delivery import RedirectingStorage
-from gateway.storage.s3 import S3Storage
+from gateway.config.load import load
+from gateway.messages import Caller, Credentials, ObjectRequest, Redirect
+from gateway.storage.redirecting import RedirectingStorage
+from gateway.storage.s3.signing.credentials import CredentialSource
+from gateway.storage.s3.signing.sigv4 import presign
+from gateway.storage.s3.storage import S3Storage
 from tests.conftest import StartGateway
 from tests.e2e.test_real_servers import KEYS_OF_SWIFT_ALONE, ODD_KEYS, port_of, targets
 from tests.support.bucket import Bucket

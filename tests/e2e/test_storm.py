@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
-from gateway.storage.s3 import S3Storage
+from gateway.storage.s3.storage import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.eventually import eventually

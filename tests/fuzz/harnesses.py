@@ -7,15 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from gateway.edge.paths import encode_key, is_reserved, location, parse_target, query_part, relative_directory
+from gateway.config.load import load
 from gateway.errors import BadRequestError, ConfigError, UpstreamError
-from gateway.index import coremetadata, foreign, links, pages
-from gateway.index.names import is_release_of
-from gateway.index.readme import about
-from gateway.index.wheel import WheelError, read_metadata
-from gateway.sources import load
-from gateway.storage import listing
-from gateway.storage.http1 import Answer
+from gateway.http.target import encode_key, is_reserved, location, parse_target, query_part, relative_directory
+from gateway.index.browse.readme import about
+from gateway.index.mirror import upstream_page
+from gateway.index.simple import pages, static_page
+from gateway.index.simple.names import is_release_of
+from gateway.index.wheels import core_metadata
+from gateway.index.wheels.wheel import WheelError, read_metadata
+from gateway.storage.s3 import listing
+from gateway.upstream.parser import Answer
 
 _CONTENT_TYPES = ("application/vnd.pypi.simple.v1+json", "text/html")
 _PAGE_URL = "https://index.example/simple/foo/"
@@ -83,14 +85,14 @@ def wheel(data: bytes) -> None:
         found = _loop.run_until_complete(read_metadata("foo", len(data), tail, read))
     except WheelError:
         return
-    assert len(found) <= coremetadata.MAX_METADATA_BYTES
+    assert len(found) <= core_metadata.MAX_METADATA_BYTES
 
 
 def metadata(data: bytes) -> None:
     """Fields can be shown, and Requires-Python put into a page."""
-    fields = coremetadata.parse(data)
+    fields = core_metadata.parse(data)
     assert all(name == name.lower() for name in fields)
-    requires = coremetadata.requires_python(data)
+    requires = core_metadata.requires_python(data)
     assert requires is None or not any(ord(character) < 0x20 for character in requires)
     about(data)
 
@@ -100,7 +102,7 @@ def foreign_page(data: bytes) -> None:
     kind = _CONTENT_TYPES[data[0] % 2] if data else "text/html"
     text = data[1:].decode("utf-8", "replace")
     try:
-        found = foreign.parse_page("foo", _PAGE_URL, kind, text)
+        found = upstream_page.parse_page("foo", _PAGE_URL, kind, text)
     except ValueError:
         return
     for file in found.project.files:
@@ -114,8 +116,8 @@ def foreign_page(data: bytes) -> None:
 def stored_page(data: bytes) -> None:
     """A stored page can be said as JSON."""
     text = data.decode("utf-8", "replace")
-    json.loads(pages.project_json(links.project_of("foo", text)))
-    json.loads(pages.root_json(links.names_of(text)))
+    json.loads(pages.project_json(static_page.project_of("foo", text)))
+    json.loads(pages.root_json(static_page.names_of(text)))
 
 
 def bucket_listing(data: bytes) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.ops.health import Readiness, health
-from gateway.storage.file import FileStorage
+from gateway.storage.local.storage import LocalStorage
 
 
-class Checked(FileStorage):
+class Checked(LocalStorage):
     """A storage whose check answers as the test says."""
 
     def __init__(self) -> None:

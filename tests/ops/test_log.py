@@ -6,16 +6,16 @@ import time
 
 import pytest
 
-from gateway.config import LogSettings
-from gateway.model import Exchange
+from gateway.config.settings import LogSettings
+from gateway.messages import RequestRecord
 from gateway.ops import log as logs
 from gateway.ops.log import AccessLog
 from gateway.ops.output import STDERR, Output
 
 
-def exchange(**changes: object) -> Exchange:
+def exchange(**changes: object) -> RequestRecord:
     now = time.monotonic()
-    finished = Exchange(
+    finished = RequestRecord(
         request_id="r1",
         method="GET",
         target="/arrow/?X-Amz-Signature=secret",
@@ -32,7 +32,7 @@ def exchange(**changes: object) -> Exchange:
     return finished
 
 
-def written(finished: Exchange, *, as_json: bool) -> str:
+def written(finished: RequestRecord, *, as_json: bool) -> str:
     with tempfile.TemporaryFile() as file:
         output = Output(file.fileno())
         AccessLog(as_json=as_json, output=output).write(finished)

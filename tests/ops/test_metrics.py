@@ -2,7 +2,7 @@ import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.model import Exchange
+from gateway.messages import RequestRecord
 from gateway.ops.metrics import Metrics
 
 
@@ -15,8 +15,10 @@ def values(metrics: Metrics) -> dict[str, float]:
     }
 
 
-def exchange(method: str, status: int, sent_bytes: int = 0, first_byte: float | None = None) -> Exchange:
-    return Exchange("id", method, "/", "c", "a", 100.0, status=status, sent_bytes=sent_bytes, first_byte=first_byte)
+def exchange(method: str, status: int, sent_bytes: int = 0, first_byte: float | None = None) -> RequestRecord:
+    return RequestRecord(
+        "id", method, "/", "c", "a", 100.0, status=status, sent_bytes=sent_bytes, first_byte=first_byte
+    )
 
 
 def test_requests_are_counted_by_method_route_and_status() -> None:

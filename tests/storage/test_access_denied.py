@@ -7,8 +7,8 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.errors import UpstreamError
-from gateway.model import ObjectRequest, Stream
-from gateway.storage import s3
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.s3 import storage
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
@@ -112,7 +112,7 @@ async def test_a_refused_listing_is_asked_for_again(
     async def refusing(answer: Answer) -> None:
         await (DENIED if "list-type" in answer.request.target else healthy)(answer)
 
-    monkeypatch.setattr(s3, "_REFUSED_SECONDS", 0.0)
+    monkeypatch.setattr(storage, "_REFUSED_SECONDS", 0.0)
     faulty.objects = {"docs/guide.txt": b"x"}
     gateway = await start_gateway(faulty_settings)
     faulty.then(refusing, times=10)

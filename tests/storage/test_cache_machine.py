@@ -18,19 +18,18 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from gateway.cache import spool, wake
-from gateway.cache.disk import DiskCache
-from gateway.config import CacheSettings, ParallelSettings
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.object_cache import ObjectCache
+from gateway.config.settings import CacheSettings, ParallelSettings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, RangeNotSatisfiableError
-from gateway.model import FilePart, ObjectRequest, Stream
-from gateway.storage import parallel
-from gateway.storage.cached import CachedReader
-from gateway.storage.parallel import Window
-from gateway.storage.reader import ObjectReader
-from tests.storage.test_reader import Eager
+from gateway.messages import FilePart, ObjectRequest, Stream
+from gateway.transfer import file_broadcast, memory_broadcast, parallel
+from gateway.transfer.parallel import MemoryBudget
+from gateway.transfer.reader import ObjectReader
 from tests.support.nightly import NIGHTLY
 from tests.support.scriptedorigin import ScriptedOrigin, Versions, busy, denied
 from tests.support.stepped import SteppedLoop
+from tests.transfer.test_reader import Eager
 
 WINDOW_BYTES = 8000
 PACKAGE, PAGE, SMALL, PRIVATE = "p/p-1.0.whl", "page.bin", "small.html", "private.bin"
@@ -54,7 +53,7 @@ class Client:
     ended: bool = False
     task: "asyncio.Task[None] | None" = None
 
-    async def run(self, cached: CachedReader) -> None:
+    async def run(self, cached: ObjectCache) -> None:
         try:
             self.stream = stream = await cached.fetch(self.request)
             try:
@@ -105,11 +104,11 @@ class CacheMachine(RuleBasedStateMachine):
         super().__init__()
         self.loop = SteppedLoop()  # type: ignore[abstract]  # of the rest nothing is called
         self.patches: list[Any] = [
-            mock.patch.object(wake, "_LEAD_BYTES", 1000),
-            mock.patch.object(spool, "_NEAR_BYTES", 1000),
-            mock.patch.object(spool, "_MAX_PENDING_BYTES", 1500),
+            mock.patch.object(memory_broadcast, "_LEAD_BYTES", 1000),
+            mock.patch.object(file_broadcast, "_NEAR_BYTES", 1000),
+            mock.patch.object(file_broadcast, "_MAX_PENDING_BYTES", 1500),
             mock.patch.object(parallel, "Pace", Eager),
-            mock.patch("tests.storage.test_reader.STEP", 1000),
+            mock.patch("tests.transfer.test_reader.STEP", 1000),
         ]
         for patch in self.patches:
             patch.start()
@@ -131,7 +130,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.since = dict.fromkeys(self.objects, 0)
         self.origin = ScriptedOrigin(self.objects)
         size = ParallelSettings.model_construct(min_bytes=2000, connections=self.connections, window_bytes=WINDOW_BYTES)
-        self.window = Window(WINDOW_BYTES, self.connections)
+        self.window = MemoryBudget(WINDOW_BYTES, self.connections)
         self.reader = ObjectReader(self.origin, size, self.window)
         kept = CacheSettings(
             memory_bytes=1_000_000,
@@ -144,7 +143,7 @@ class CacheMachine(RuleBasedStateMachine):
         clock = self.loop.time
         self.disk = DiskCache(self.directory, 1_000_000, "bucket", clock=clock) if self.with_disk else None
         with self.loop.running():
-            self.cached = CachedReader(self.reader, self.window, kept, self.disk, clock=clock)
+            self.cached = ObjectCache(self.reader, self.window, kept, self.disk, clock=clock)
 
     # Requests
 

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.errors import NotFoundError
-from gateway.model import ObjectRequest, Stream
+from gateway.messages import ObjectRequest, Stream
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy

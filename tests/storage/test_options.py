@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from gateway.storage.s3 import S3Storage
+from gateway.storage.s3.storage import S3Storage
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.bucket import Bucket

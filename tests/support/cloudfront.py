@@ -87,7 +87,7 @@ class Distribution:
     def __enter__(self) -> Self:
         distribution = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Pipeline(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
@@ -98,7 +98,7 @@ class Distribution:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Pipeline)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()

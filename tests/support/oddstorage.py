@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.config import StorageSettings
+from gateway.config.settings import StorageSettings
 from gateway.errors import UpstreamError
-from gateway.model import ObjectRequest, Redirect, Stream, nothing_to_close
-from gateway.storage.file import FileStorage
+from gateway.messages import ObjectRequest, Redirect, Stream, nothing_to_close
+from gateway.storage.local.storage import LocalStorage
 
 # More than sockets on loopback hold.
 _LARGE_BYTES = 32 * 1024 * 1024
@@ -14,7 +14,7 @@ _LARGE_BYTES = 32 * 1024 * 1024
 BACKEND = "tests.support.oddstorage:OddStorage"
 
 
-class OddStorage(FileStorage):
+class OddStorage(LocalStorage):
     """What is asked for names the answer."""
 
     def __init__(self, settings: StorageSettings) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError
-from gateway.model import ObjectRequest, Stream
-from gateway.storage.conditions import not_modified, requested_part
-from gateway.storage.s3 import stream_of
-from gateway.storage.signed import Answer
+from gateway.http.conditions import not_modified, requested_part
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.s3.client import Answer
+from gateway.storage.s3.storage import stream_of
 
 _CHUNK_BYTES = 700
 

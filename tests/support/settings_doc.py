@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from gateway.config import SECTIONS
+from gateway.config.settings import SECTIONS
 
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "docs" / "pages" / "settings.md"

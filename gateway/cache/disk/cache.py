@@ -1,0 +1,223 @@
+"""Whole objects in a directory, which several processes may share and which outlives them.
+
+An entry appears under its name by a rename, when all of it is written. Which entries go when there is no room is told
+by their access times, set here. A disk that is full, read-only or broken turns the cache off for a while, never a
+request down.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cachetools import LRUCache
+
+from gateway.cache.disk.blocks import BLOCK_BYTES, BlockHasher, Blocks, DamagedError
+from gateway.cache.disk.entry import EntryHeader, end_of_entry, read_end
+from gateway.cache.disk.quota import DiskQuota
+from gateway.cache.disk.temp_entry import TempEntry
+from gateway.cache.memory import CachedObject
+from gateway.transfer.open_file import OpenFile
+
+_MAX_OPEN = 64
+_MAX_VERIFIED = 16384  # each some 400 bytes
+MAX_SHARE = 4  # no object takes more than this part of the whole
+_TOUCH_SECONDS = 60.0
+_OFF_SECONDS = 60.0
+
+log = logging.getLogger("gateway.cache")
+
+_Identity = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class DiskEntry:
+    """An object on disk, open. `checked` is when the storage said that this is the object, or later, in seconds since
+    the epoch."""
+
+    file: OpenFile
+    blocks: Blocks
+    facts: EntryHeader
+    size: int
+    checked: float
+    identity: _Identity
+    touched: float = 0.0
+
+
+class DiskCache:
+    """The objects used last, up to a number of bytes. All but `hot` does I/O: it is called in threads."""
+
+    def __init__(
+        self, directory: Path, max_bytes: int, scope: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`scope` names where the objects come from: entries of another scope in the same directory are not ours."""
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._scope = scope
+        self._clock = clock
+        self._room = DiskQuota(directory, max_bytes)
+        self._hot: LRUCache[str, DiskEntry] = LRUCache(_MAX_OPEN)
+        self._pending: LRUCache[str, tuple[_Identity, set[int]]] = LRUCache(_MAX_VERIFIED)
+        self._lock = threading.Lock()
+        self._off_until = float("-inf")
+
+    @property
+    def on(self) -> bool:
+        return self._clock() >= self._off_until
+
+    def takes(self, length: int) -> bool:
+        """Whether an object of so many bytes may be kept."""
+        return self.on and length <= self._max_bytes // MAX_SHARE
+
+    @property
+    def open_entries(self) -> int:
+        return len(self._hot)
+
+    def hot(self, key: str) -> DiskEntry | None:
+        """An entry that is open already and as it was. For the event loop: one system call, and no wait."""
+        with self._lock:
+            entry = self._hot.get(key)
+        if entry is None:
+            return None
+        info = os.fstat(entry.file.descriptor)
+        if not info.st_nlink or _identity(info) != entry.identity:
+            with self._lock:
+                self._hot.pop(key, None)
+            return None
+        if self._clock() - entry.touched > _TOUCH_SECONDS:
+            self._touch(entry)
+        return entry
+
+    def find(self, key: str) -> DiskEntry | None:
+        """The entry of an object. One that is not as it was written is removed: a large body shows that in reading."""
+        if not self.on:
+            return None
+        name = self._name(key)
+        path = self._path(name)
+        try:
+            file = OpenFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.trouble(error)
+            return None
+        try:
+            info = os.fstat(file.descriptor)
+            facts, size, hashes = read_end(file.descriptor)
+            if facts.id != self._id(key):
+                raise ValueError("it is another object's")
+            with self._lock:
+                identity, pending = self._pending.get(name, (None, set()))
+            if identity != _identity(info):
+                pending = {*range(-(-size // BLOCK_BYTES))}
+            blocks = Blocks(file, size, hashes, pending)
+            if len(pending) == 1:
+                blocks.verify(0, size)  # of several, each when it is read
+        except (ValueError, OSError, DamagedError) as error:
+            log.warning("a cached object is dropped: %s: %s", path, error)
+            self._remove(path)
+            return None
+        entry = DiskEntry(file, blocks, facts, size, info.st_mtime, _identity(info))
+        self._know(key, name, entry)
+        self._touch(entry)
+        return entry
+
+    def begin(self, length: int) -> TempEntry | None:
+        """A file for an object of so many bytes; None if there is no room for it. To be closed by `drop`."""
+        reserved = False
+        try:
+            reserved = self.takes(length) and self._room.reserve(length)
+            return TempEntry(self._directory, length) if reserved else None
+        except OSError as error:
+            if reserved:
+                self._room.give_back(length)
+            self.trouble(error)
+            return None
+
+    def publish(self, key: str, incoming: TempEntry, hasher: BlockHasher, found: CachedObject) -> bool:
+        """Shows an object that is written whole, if it is good; `hasher` has seen it."""
+        if found.sha256 not in (None, hasher.sha256):
+            log.warning("%r is not kept: its SHA-256 is %s, and should be %s", key, hasher.sha256, found.sha256)
+            return False
+        name = self._name(key)
+        facts = EntryHeader(self._id(key), found.etag, found.modified, found.headers)
+        try:
+            hashes = hasher.finish()
+            info = incoming.publish(self._path(name), end_of_entry(facts, incoming.length, hashes))
+        except OSError as error:
+            self.trouble(error)
+            return False
+        blocks = Blocks(incoming.file, incoming.length, hashes, set())
+        entry = DiskEntry(incoming.file, blocks, facts, incoming.length, info.st_mtime, _identity(info), self._clock())
+        self._know(key, name, entry)
+        return True
+
+    def drop(self, incoming: TempEntry) -> None:
+        """The end of what `begin` gave, published or not."""
+        try:
+            if not incoming.close():
+                self._room.give_back(incoming.length)
+        except OSError as error:
+            self.trouble(error)
+
+    def put(self, key: str, found: CachedObject, body: bytes) -> None:
+        """Keeps a small object."""
+        incoming = self.begin(len(body))
+        if incoming is None:
+            return
+        try:
+            incoming.write(body)
+            hasher = BlockHasher(whole=found.sha256 is not None)
+            hasher.update(body)
+            self.publish(key, incoming, hasher, found)
+        except OSError as error:
+            self.trouble(error)
+        finally:
+            self.drop(incoming)
+
+    def remove(self, key: str) -> None:
+        """It is gone, or another one now."""
+        with self._lock:
+            self._hot.pop(key, None)
+        self._remove(self._path(self._name(key)))
+
+    def trouble(self, why: object) -> None:
+        """Turns the cache off for a while."""
+        if self.on:
+            log.error("the cache in %s is off for %d s: %s", self._directory, _OFF_SECONDS, why)
+        self._off_until = self._clock() + _OFF_SECONDS
+
+    def _know(self, key: str, name: str, entry: DiskEntry) -> None:
+        with self._lock:
+            self._hot[key] = entry
+            self._pending[name] = entry.identity, entry.blocks.pending
+
+    def _touch(self, entry: DiskEntry) -> None:
+        entry.touched = self._clock()
+        with suppress(OSError):  # read-only: then nothing is removed either
+            os.utime(entry.file.descriptor, ns=(time.time_ns(), entry.identity[2]))
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            self.trouble(error)
+
+    def _id(self, key: str) -> str:
+        return f"{self._scope}\n{key}"
+
+    def _name(self, key: str) -> str:
+        return hashlib.sha256(self._id(key).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _path(self, name: str) -> Path:
+        return self._directory / name[:2] / name
+
+
+def _identity(info: os.stat_result) -> _Identity:
+    """What changes when the bytes do: another file, or a write."""
+    return info.st_ino, info.st_size, info.st_mtime_ns

@@ -1,0 +1,65 @@
+"""One object in a file: its bytes, then what is known of it and the hashes of its blocks, then a footer.
+
+    body | JSON: id, etag, modified, headers | SHA-256 of each MiB | magic, lengths of the JSON and of the body, SHA-256
+    of what is between body and footer
+
+The body is first, so that the kernel can send any part of it. The hashes stand in for fsync: what a crash has torn, a
+disk has forgotten or somebody has edited is told when a process first reads it, and dropped.
+"""
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.cache.disk.blocks import hashes_length
+
+_MAGIC = b"gateway2"
+_FOOTER = struct.Struct(">8sIQ32s")
+_MAX_JSON_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EntryHeader:
+    """Of the object in an entry. `id` names where it comes from; `headers` are those of a 200, for clients; `modified`
+    is in seconds since the epoch, if that is told."""
+
+    id: str
+    etag: str
+    modified: int | None
+    headers: Mapping[str, str]
+
+
+def end_of_entry(facts: EntryHeader, size: int, hashes: bytes) -> bytes:
+    """What follows a body of `size` bytes; `hashes` are those of its blocks."""
+    text = json.dumps(
+        {"id": facts.id, "etag": facts.etag, "modified": facts.modified, "headers": dict(facts.headers)}
+    ).encode()
+    end = text + hashes
+    return end + _FOOTER.pack(_MAGIC, len(text), size, hashlib.sha256(end).digest())
+
+
+def read_end(descriptor: int) -> tuple[EntryHeader, int, bytes]:
+    """What an entry's file says of its object, how many bytes the body has, and the hashes of its blocks. Raises
+    ValueError if it is no entry, or not as it was written; the body is not looked at."""
+    footer = os.fstat(descriptor).st_size - _FOOTER.size
+    magic, length, size, digest = _FOOTER.unpack(_read(descriptor, _FOOTER.size, footer))
+    if magic != _MAGIC or length > _MAX_JSON_BYTES or size + length + hashes_length(size) != footer:
+        raise ValueError("no entry's footer")
+    end = _read(descriptor, footer - size, size)
+    if hashlib.sha256(end).digest() != digest:
+        raise ValueError("its bytes have changed")
+    try:
+        facts = EntryHeader(**json.loads(end[:length]))
+    except TypeError as error:
+        raise ValueError(f"not an entry's facts: {error}") from error
+    return facts, size, end[length:]
+
+
+def _read(descriptor: int, count: int, position: int) -> bytes:
+    block = os.pread(descriptor, count, position) if position >= 0 else b""
+    if len(block) != count:
+        raise ValueError("it is too short")
+    return block

@@ -1,0 +1,67 @@
+"""A file on its way into the disk cache: nobody's but its writer's until it is whole."""
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+
+from gateway.transfer.open_file import OpenFile
+
+DIRECTORY = "incoming"
+
+
+class TempEntry:
+    """Locked while its writer lives, so that others can tell what a process that was killed has left."""
+
+    def __init__(self, directory: Path, length: int) -> None:
+        """For a body of `length` bytes, below `directory`. Raises OSError."""
+        self.length = length
+        folder = directory / DIRECTORY
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / secrets.token_hex(16)
+        self._published = False
+        self.file = OpenFile(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            fcntl.flock(self.file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if length:
+                os.posix_fallocate(self.file.descriptor, 0, length)  # a full disk shows now, not in the middle
+        except OSError:
+            self.close()
+            raise
+
+    def write(self, data: bytes, position: int = 0) -> None:
+        """Raises OSError."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self.file.descriptor, view, position)
+            view, position = view[written:], position + written
+
+    def publish(self, path: Path, end: bytes) -> os.stat_result:
+        """Adds what follows the body, and gives the file its name, in place of any other. Raises OSError."""
+        self.write(end, self.length)
+        path.parent.mkdir(exist_ok=True)
+        self._path.rename(path)
+        self._published = True
+        return os.fstat(self.file.descriptor)
+
+    def close(self) -> bool:
+        """Ends it; what was not published is removed. Whether it was."""
+        del self.file  # whoever still reads it has it too; an error's traceback may hold this for a while
+        if not self._published:
+            self._path.unlink(missing_ok=True)
+        return self._published
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether its writer is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,260 @@
+"""One fetch of an object, and the requests that are answered from it while it runs.
+
+A fill exists for the requests that hold a claim on it. A claim is taken in the same step in which a request is decided
+to be answered from the fill, and given back exactly once.
+
+    state     what it means                             joinable           when the last claim is given back
+    --------  ----------------------------------------  -----------------  -------------------------------------------
+    asking    the storage has not answered yet, or a    yes                the fetch is cancelled
+              small body is being read
+    answered  the object is known, or absent, or its    no                 a stream that no request has taken is closed
+              stream is for one request alone
+    flowing   a large body passes through a channel     while the start    the fetch is cancelled
+                                                        can be read
+    keeping   all of it is there and gets its name      yes                it is finished, which takes milliseconds
+    over      the task has ended and no claim is left   no                 what the channel held is given back
+
+Giving back the last claim ends joinability in the same step: no request joins a fill that is being cancelled. `retire`
+ends it in any state: requests that hold claims read on, later ones ask the storage again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeAlias
+
+from gateway.cache.cached_response import NotHereError, Parts
+from gateway.cache.channel import Channel
+from gateway.cache.continued import Continued
+from gateway.cache.memory import CachedObject
+from gateway.errors import GatewayError, UpstreamError
+from gateway.messages import Stream
+from gateway.single_flight import retrieve_exception
+from gateway.transfer.source import ObjectSource
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The stream of a whole object that is too large to be kept in memory. `found` is None if it can't be shared: it
+    has no strong ETag, or no length."""
+
+    found: CachedObject | None
+    stream: Stream
+
+
+Head: TypeAlias = CachedObject | Opened
+# What the fill's storage answers; it is told whose answer it is.
+Ask: TypeAlias = Callable[["Fill"], Awaitable[Head]]
+Route: TypeAlias = Callable[["Fill", CachedObject], Awaitable[Channel | None]]
+
+
+class Fill:
+    """See the table above. `current`: nothing has said since the fetch began that the object is another one."""
+
+    def __init__(
+        self,
+        key: str,
+        ask: Ask,
+        route: Route,
+        source: ObjectSource,
+        *,
+        on_kept: Callable[["Fill"], None],
+        on_over: Callable[["Fill"], None],
+    ) -> None:
+        """`route` opens the channel of a large body; None if one request is to have the stream alone. `on_kept` is
+        told when the object is on disk, and `on_over` at the end."""
+        self.key = key
+        self.current = True
+        self.claims = 0
+        self.found: CachedObject | None = None
+        self.channel: Channel | None = None
+        self.taken = False
+        self._ask = ask
+        self._route = route
+        self._source = source
+        self._on_kept = on_kept
+        self._on_over = on_over
+        self._retired = False
+        self._noted: str | None = None
+        self._keeping = False
+        self._done = False
+        self._stream: Stream | None = None
+        loop = asyncio.get_running_loop()
+        self._head: asyncio.Future[Head] = loop.create_future()
+        self._head.add_done_callback(retrieve_exception)  # every request may have left
+        self._task = loop.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def joinable(self) -> bool:
+        return not self._retired and (self.channel is None or self.channel.passage.joinable)
+
+    def claim(self) -> "Claim":
+        assert self.joinable
+        self.claims += 1
+        return Claim(self, self._source)
+
+    def give_back(self) -> None:
+        """Called by a claim, once."""
+        self.claims -= 1
+        if self.claims:
+            return
+        self.retire()
+        if self._done:
+            self._over()
+        elif not self._keeping:
+            self._task.cancel()
+
+    def retire(self) -> None:
+        """Lets no other request join."""
+        self._retired = True
+
+    def outdate(self) -> None:
+        """The object is another one, or may be: what comes is only for the requests that wait for it."""
+        self.current = False
+        self.retire()
+
+    def note(self, etag: str) -> None:
+        """A listing shows the object with this ETag."""
+        self._noted = etag
+        if self.found is not None:
+            self._compare(self.found)
+
+    def keeps(self, found: CachedObject) -> bool:
+        """Whether the object that the storage has answered is to be kept."""
+        self._compare(found)
+        return self.current
+
+    def _compare(self, found: CachedObject) -> None:
+        if self._noted not in (None, found.etag):
+            self.outdate()
+
+    async def head(self) -> Head:
+        """Raises what the storage answers."""
+        return await asyncio.shield(self._head)
+
+    def take(self) -> Stream | None:
+        """The stream that one request is to have alone; None if another one has taken it."""
+        if self.channel is not None or self._stream is None:
+            return None
+        stream, self._stream = self._stream, None
+        self.taken = True
+        return stream
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            head = await self._ask(self)
+            if isinstance(head, Opened):
+                self._stream, self.found = head.stream, head.found
+                if head.found is not None:
+                    self._compare(head.found)
+                    self.channel = await self._route(self, head.found)
+        except Exception as error:
+            self.retire()
+            self._head.set_exception(error)
+            return
+        if self.channel is None:
+            self.retire()
+            self._head.set_result(head)
+        else:
+            self._head.set_result(head)
+            await self._flow(self.channel, head)
+
+    async def _flow(self, channel: Channel, head: Head) -> None:
+        assert isinstance(head, Opened)
+        assert head.found is not None
+        assert head.stream.body is not None
+        try:
+            async for chunk in head.stream.body:
+                await channel.passage.write(chunk)
+            self._keeping = True
+            await channel.passage.finish()
+            if self.current and await channel.keep(self.key, head.found):
+                self._on_kept(self)  # which may have been outdated meanwhile
+        except GatewayError as error:
+            channel.fail(error)
+        except BaseException:
+            channel.fail(UpstreamError("the gateway stops"))
+            raise
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Also if the task was cancelled before it began."""
+        self._done = True
+        self.retire()
+        if not self._head.done():
+            self._head.set_exception(UpstreamError("the gateway stops"))
+        if self.channel is not None:
+            self._close_stream()
+        if not self.claims:
+            self._over()
+
+    def _close_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+    def _over(self) -> None:
+        self._close_stream()
+        if self.channel is not None:
+            self.channel.close()
+        self._on_over(self)
+
+
+class Claim:
+    """One request's hold on a fill: a context, at whose end it is given back unless a body is being read. That one
+    gives it back at its end, or when it is closed. A Source (see cached_response.py)."""
+
+    def __init__(self, fill: Fill, source: ObjectSource) -> None:
+        self._fill: Fill | None = fill
+        self._source = source
+        self._reading = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._reading:
+            self._give_back()
+
+    @property
+    def fill(self) -> Fill:
+        assert self._fill is not None, "it has not been given back"
+        return self._fill
+
+    async def head(self) -> Head:
+        """As the fill's."""
+        return await self.fill.head()
+
+    def take(self) -> Stream | None:
+        """As the fill's; the claim ends with the stream."""
+        stream = self.fill.take()
+        if stream is not None:
+            self._reading = True
+            stream.close = partial(self._close, stream.close)
+        return stream
+
+    def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
+        channel, found = self.fill.channel, self.fill.found
+        if channel is None or found is None or not channel.passage.reaches(start):
+            raise NotHereError
+        self._reading = True
+        here = channel.passage.parts(start, stop)
+        body = Continued(here, self._source, self.fill.key, found, start, stop, self._give_back)
+        return body.parts(), body.close
+
+    def _close(self, close: Callable[[], None]) -> None:
+        close()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        fill, self._fill = self._fill, None
+        if fill is not None:
+            fill.give_back()

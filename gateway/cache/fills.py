@@ -1,0 +1,100 @@
+"""The fills that are running, by key, and which requests may join them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from gateway.cache.channel import Channel, DiskChannel, MemoryChannel
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.fill import Ask, Claim, Fill
+from gateway.cache.memory import CachedObject
+from gateway.executors import ROOM
+from gateway.transfer.parallel import MemoryBudget
+from gateway.transfer.source import ObjectSource
+
+
+class Fills:
+    """A fill that goes to disk is shared by all requests. Without a disk cache, requests that come while the storage
+    is being asked share one: a client that is alone has its own stream, which costs less, and those that come while it
+    reads share the next."""
+
+    def __init__(
+        self,
+        source: ObjectSource,
+        window: MemoryBudget,
+        disk: DiskCache | None,
+        on_kept: Callable[[str, CachedObject], None],
+    ) -> None:
+        """`on_kept` hears of what is on disk now."""
+        self._source = source
+        self._window = window
+        self._disk = disk
+        self._on_kept = on_kept
+        self._newest: dict[str, Fill] = {}
+        self._running: defaultdict[str, set[Fill]] = defaultdict(set)
+
+    def flowing(self, key: str) -> Fill | None:
+        """A fill whose object is known and which a request may join."""
+        fill = self._newest.get(key)
+        return fill if fill is not None and fill.channel is not None and fill.joinable else None
+
+    def asking(self, key: str) -> bool:
+        """Whether a request would join a fill."""
+        fill = self._newest.get(key)
+        return fill is not None and fill.joinable
+
+    def claim(self, key: str, ask: Ask) -> Claim:
+        """On the fill that may be joined, or on a new one, which begins with `ask`."""
+        fill = self._newest.get(key)
+        if fill is None or not fill.joinable:
+            self.forget(key)  # what an older fill brings is not kept over what this one does
+            fill = Fill(key, ask, self._route, self._source, on_kept=self._kept, on_over=self._over)
+            self._newest[key] = fill
+            self._running[key].add(fill)
+        return fill.claim()
+
+    def forget(self, key: str) -> None:
+        """The object is written or removed: what comes is for the requests that have asked before, and is not kept."""
+        for fill in self._running.get(key, ()):
+            fill.outdate()
+
+    def note(self, key: str, etag: str) -> None:
+        """The storage says that this is the object now."""
+        for fill in self._running.get(key, ()):
+            fill.note(etag)
+
+    def expire(self) -> None:
+        """Requests from now on ask the storage again."""
+        for fill in self._all():
+            fill.retire()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(fill.close() for fill in self._all()))
+
+    def stats(self) -> dict[str, int]:
+        fills = [*self._all()]
+        return {"fills": len(fills), "fill_readers": sum(fill.claims for fill in fills)}
+
+    def _all(self) -> Iterator[Fill]:
+        return (fill for fills in self._running.values() for fill in fills)
+
+    async def _route(self, fill: Fill, found: CachedObject) -> Channel | None:
+        if self._disk is not None and (channel := await DiskChannel.open(self._disk, found)) is not None:
+            return channel
+        several = fill.claims > 1 or any(other.taken for other in self._running[fill.key])
+        return MemoryChannel.open(self._window) if several else None
+
+    def _kept(self, fill: Fill) -> None:
+        assert fill.found is not None
+        assert self._disk is not None
+        if fill.current:
+            self._on_kept(fill.key, fill.found)
+        else:
+            ROOM.run(self._disk.remove, fill.key)
+
+    def _over(self, fill: Fill) -> None:
+        self._running[fill.key].discard(fill)
+        if not self._running[fill.key]:
+            del self._running[fill.key]
+        if self._newest.get(fill.key) is fill:
+            del self._newest[fill.key]

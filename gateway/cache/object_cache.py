@@ -1,0 +1,367 @@
+"""Objects from memory and disk, as long as they are fresh; asked for again, by their ETag, when they are not."""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from gateway.cache.cached_response import NotHereError, answer
+from gateway.cache.disk.blocks import DamagedError
+from gateway.cache.disk.cache import DiskCache, DiskEntry
+from gateway.cache.disk.source import OnDisk
+from gateway.cache.fill import Claim, Fill, Head, Opened
+from gateway.cache.fills import Fills
+from gateway.cache.memory import CachedObject, MemoryCache
+from gateway.cache.patience import Patience
+from gateway.config.settings import CacheSettings
+from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.executors import DISK, ROOM
+from gateway.http import cache_status, freshness
+from gateway.http.conditions import seconds
+from gateway.http.headers import is_package_file
+from gateway.messages import ObjectRequest, Stream
+from gateway.single_flight import SingleFlight
+from gateway.transfer.open_file import read_file
+from gateway.transfer.parallel import MemoryBudget
+from gateway.transfer.source import ObjectSource
+from gateway.usage import note_stale
+
+# What is known of objects on disk, where no memory is given to the small ones.
+_INDEX_BYTES = 16 * 1024 * 1024
+_ACCESS_DENIED = "AccessDenied"
+# Small objects on their way to the disk; beyond, they are only kept in memory.
+_MAX_WRITES = 32
+
+log = logging.getLogger("gateway.cache")
+
+
+class ObjectCache:
+    """An ObjectSource with a memory. Concurrent requests for an object that it does not hold share one fetch."""
+
+    def __init__(
+        self,
+        source: ObjectSource,
+        window: MemoryBudget,
+        settings: CacheSettings,
+        disk: DiskCache | None = None,
+        patience: Patience | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`window` is the memory for bodies on their way. `patience` is how long clients wait where something stale
+        could be served."""
+        self._patience = patience or Patience()
+        memory_bytes = settings.objects_bytes or _INDEX_BYTES
+        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.ttl_missing, clock=clock)
+        self._source = source
+        self._window = window
+        self._settings = settings
+        self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
+        self._disk = disk
+        self._finding = SingleFlight[CachedObject | None]()
+        self._news = SingleFlight[Head]()
+        self._fills = Fills(source, window, disk, self.memory.put)
+        self._tasks: set[asyncio.Future[object]] = set()
+        self._writes = 0
+        self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        """As an ObjectSource."""
+        key = request.key
+        if request.bypass:
+            self._fills.forget(key)  # what is known stays: others need it while the storage can't be asked
+        elif (fill := self._fills.flowing(key)) is not None:
+            with fill.claim() as claim:
+                stream = self._shared(request, claim, cache_status.COLLAPSED, cache="shared")
+            return stream or await self._beside(request, fill.found)
+        found = self.memory.get(key)
+        if found is None:
+            if not request.bypass and (absent := self.memory.missing(key)) is not None:
+                raise absent
+            if self._disk is not None:
+                found = await self._finding.once(key, lambda: self._find(key))
+        if found is None:
+            return await self._unknown(request)
+        age, ttl = math.inf if request.bypass else self.memory.age(found), self._ttl(key, found)
+        if age < ttl:
+            return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
+        if is_package_file(key) and age < 2 * ttl:
+            if not self._fills.asking(key):
+                self._run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
+            return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
+        since = self.memory.clock() - found.checked
+        if since >= ttl + self._settings.stale_seconds:
+            return await self._fetched(request, found)
+        try:
+            return await self._fetched(request, found, may_fail_soon=True)
+        except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
+            note_stale()
+            log.warning("serving %r as it was %d s ago: %s", key, since, error)
+            return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
+
+    async def _unknown(self, request: ObjectRequest) -> Stream:
+        """What was not there goes on not being there while the storage can't be asked: installers want files that none
+        has, as `<wheel>.metadata`, before those that are known."""
+        absent = self.memory.was_missing(request.key, self._settings.stale_seconds)
+        try:
+            if not _may_fill(request):
+                return await self._beside(request)
+            return await self._fetched(request, None, may_fail_soon=absent is not None)
+        except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
+            if absent is None:
+                raise
+            note_stale()
+            log.warning("%r was not there when the storage was asked last: %s", request.key, error)
+            raise absent from error
+
+    def forget(self, key: str) -> None:
+        """It is written or removed."""
+        self._changes += 1
+        self.memory.forget(key)
+        self._fills.forget(key)
+        self._remove(key)
+
+    def note(self, key: str, etag: str) -> None:
+        """The storage says that this is the object now."""
+        self._changes += 1
+        self.memory.note(key, etag)
+        self._fills.note(key, etag)
+
+    def expire(self) -> None:
+        """Everything that is known must be asked for again."""
+        self._changes += 1
+        self.memory.expire()
+        self._fills.expire()
+
+    def stats(self) -> dict[str, int]:
+        """Fills, their readers, and what runs in the background."""
+        return {
+            **self._fills.stats(),
+            "lookups_on_disk": len(self._finding),
+            "writes_to_disk": self._writes,
+            "background_tasks": len(self._tasks),
+            "entries_open": self._disk.open_entries if self._disk is not None else 0,
+        }
+
+    async def close(self) -> None:
+        await self._fills.close()
+        await self._news.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ttl(self, key: str, found: CachedObject) -> float:
+        """As the settings say, or shorter as the object itself does."""
+        ttl = self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
+        return min(ttl, freshness.lifetime(found.headers)) if "Cache-Control" in found.headers else ttl
+
+    async def _beside(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
+        """From the storage, past the cache."""
+        stream = await self._read_through(request, known)
+        return _told(stream, cache_status.BYPASSED if request.bypass else cache_status.MISS)
+
+    async def _read_through(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
+        """`known` is what was there when the storage was asked last."""
+        changes = self._changes
+        try:
+            return await self._source.fetch(request)
+        except NotFoundError as error:
+            if known is not None and error.code == _ACCESS_DENIED:
+                # S3 says so of an absent key too, if the bucket may not be listed. For one that was there, it is more
+                # likely that a policy or a role has just been changed: an outage.
+                raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+            if self._changes == changes:  # else it may have been written since
+                self.memory.put_missing(request.key, error)
+            raise
+
+    async def _answered(
+        self,
+        request: ObjectRequest,
+        found: CachedObject,
+        *,
+        stale: bool = False,
+        age: float = 0,
+        fresh_for: float = 0,
+        cached: bool = False,
+        status: str = "",
+    ) -> Stream:
+        """From memory or disk; anew, if the disk has lost it. Not `cached` is what the storage was asked for now, with
+        the `status` of that."""
+        cache, source = "memory" if cached else "", None
+        if found.body is None and request.method != "HEAD":
+            entry = await self._on_disk(request.key)
+            if entry is None or entry.facts.etag != found.etag:
+                self.memory.forget(request.key)
+                return await self._beside(request, found)
+            cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self._damaged)
+        status = cache_status.hit(fresh_for, stale=stale) if cached else status
+        return answer(
+            request, found, source, cache_status=status, stale=stale, age=age, fresh_for=fresh_for, cache=cache
+        )
+
+    async def _on_disk(self, key: str) -> DiskEntry | None:
+        assert self._disk is not None
+        return self._disk.hot(key) or await DISK.run(self._disk.find, key)
+
+    async def _find(self, key: str) -> CachedObject | None:
+        """What the disk has, which the storage is to be asked about before it is given out."""
+        entry = await self._on_disk(key)
+        if entry is None:
+            return None
+        facts, body = entry.facts, None
+        if entry.size <= self._max_small:
+            try:
+                body = await DISK.run(_read_whole, entry)
+            except DamagedError as error:
+                log.warning("%r is dropped from the disk: %s", key, error)
+                self._remove(key)
+                return None
+            except UpstreamError:
+                return None
+            if len(body) != entry.size:
+                return None
+        checked = self.memory.clock() - max(time.time() - entry.checked, 0)
+        found = CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
+        self.memory.put(key, found)
+        return found
+
+    async def _fetched(
+        self, request: ObjectRequest, known: CachedObject | None, *, may_fail_soon: bool = False
+    ) -> Stream:
+        """`may_fail_soon`: there is something stale to serve, so this request does not wait for long."""
+        status = cache_status.MISS if known is None else cache_status.REVALIDATED
+        status = cache_status.BYPASSED if request.bypass else status
+        with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
+            head, stream = await (self._head_soon(claim) if may_fail_soon else claim.head()), None
+            if isinstance(head, Opened):
+                if request.method == "GET" and not request.headers and (stream := claim.take()) is not None:
+                    stream = _told(stream, status)
+                stream = stream or self._shared(request, claim, status)
+        if isinstance(head, Opened):
+            return stream or await self._beside(request, head.found)
+        return await self._answered(request, head, fresh_for=self._ttl(request.key, head), status=status)
+
+    async def _head_soon(self, claim: Claim) -> Head:
+        """Raises UpstreamTimeoutError rather than wait for long; the fill goes on."""
+        return await self._patience.fresh(self._news.begin(claim.fill, lambda: _outcome(claim.fill.claim())))
+
+    async def _revalidate(self, key: str, known: CachedObject) -> None:
+        with self._fills.claim(key, lambda fill: self._ask(fill, known)) as claim:
+            await claim.head()
+
+    def _shared(self, request: ObjectRequest, claim: Claim, status: str, *, cache: str = "") -> Stream | None:
+        """The answer from a fill; None if the fill has not what is wanted."""
+        if claim.fill.found is None:
+            return None
+        try:
+            return answer(request, claim.fill.found, claim, cache_status=status, cache=cache)
+        except NotHereError:
+            return None
+
+    async def _ask(self, fill: Fill, known: CachedObject | None) -> Head:
+        key = fill.key
+        condition = {"if-none-match": known.etag} if known is not None else {}
+        now = self.memory.clock()
+        try:
+            stream = await self._read_through(ObjectRequest("GET", key, condition), known)
+        except NotFoundError:
+            if known is not None:
+                self._remove(key)
+            raise
+        if stream.status == 304 and known is not None:
+            stream.close()
+            headers = freshness.updated(known.headers, stream.headers)
+            modified = seconds(headers.get("Last-Modified"))
+            return self._keep(fill, replace(known, headers=headers, modified=modified, checked=now, believed=True))
+        etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
+        size = int(length) if length.isdigit() else -1
+        if not etag.startswith('"') or size < 0 or not freshness.may_be_kept(stream.headers):
+            self._drop(key, known)
+            return Opened(None, stream)
+        modified = seconds(stream.headers.get("Last-Modified"))
+        found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
+        if size > self._max_small or not self._window.reserve(size):  # what is on its way takes memory, too
+            self.memory.forget(key)
+            return Opened(found, stream)
+        try:
+            body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
+        finally:
+            stream.close()
+            self._window.give_back(size)
+        found = self._keep(fill, replace(found, body=body))
+        self._write(fill, found)
+        return found
+
+    def _keep(self, fill: Fill, found: CachedObject) -> CachedObject:
+        if not freshness.may_be_kept(found.headers):
+            self._drop(fill.key, found)
+        elif fill.keeps(found):
+            self.memory.put(fill.key, found)
+        return found
+
+    def _drop(self, key: str, known: CachedObject | None) -> None:
+        """The object may not be kept; `known` is what has been."""
+        self.memory.forget(key)
+        if known is not None:
+            self._remove(key)
+
+    def _write(self, fill: Fill, found: CachedObject) -> None:
+        """Keeps a small object on disk too, for when memory has forgotten it, or the process is another."""
+        disk, body = self._disk, found.body
+        wanted = fill.current and disk is not None and disk.takes(found.size) and self._writes < _MAX_WRITES
+        if wanted and disk is not None and body is not None:
+            self._writes += 1
+            self._run(self._put(disk, fill.key, found, body))
+
+    async def _put(self, disk: DiskCache, key: str, found: CachedObject, body: bytes) -> None:
+        try:
+            await ROOM.run(disk.put, key, found, body)
+        finally:
+            self._writes -= 1
+        known = self.memory.get(key)
+        if known is None or known.etag != found.etag:  # written or removed meanwhile
+            self._remove(key)
+
+    def _damaged(self, key: str) -> None:
+        self.memory.forget(key)
+        self._remove(key)
+
+    def _remove(self, key: str) -> None:
+        if self._disk is not None:
+            self._run(DISK.run(self._disk.remove, key))
+
+    def _run(self, work: Awaitable[object]) -> "asyncio.Future[object]":
+        """In the background, until `close`."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+        return task
+
+    def _ran(self, task: "asyncio.Future[object]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("an object could not be looked for again: %s", error)
+
+
+def _told(stream: Stream, status: str) -> Stream:
+    """With Cache-Status; the headers may be shared with a fill."""
+    stream.headers = {**stream.headers, "Cache-Status": status}
+    return stream
+
+
+def _read_whole(entry: DiskEntry) -> bytes:
+    entry.blocks.verify(0, entry.size)
+    return read_file(entry.file.descriptor, entry.size, 0)
+
+
+async def _outcome(claim: Claim) -> Head:
+    with claim:
+        return await claim.head()
+
+
+def _may_fill(request: ObjectRequest) -> bool:
+    """Parts are read through. So are package files on conditions: they may be large, and need not be sent at all."""
+    headers = request.headers
+    return request.method == "GET" and "range" not in headers and not (headers and is_package_file(request.key))

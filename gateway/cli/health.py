@@ -1,0 +1,71 @@
+"""`gateway health`: a health check for images that have no curl. Standard library only, so that it starts fast."""
+
+import http.client
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from gateway.config.settings import Settings
+
+_TIMEOUT_SECONDS = 3.0
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  where a wildcard is reached
+
+
+def health(url: str | None, settings: Callable[[], Settings]) -> int:
+    """0 if `url`, or the gateway that the settings describe, answers 200; else 1, and why on standard error."""
+    try:
+        connection, path = _of_url(url) if url else _of_settings(settings())
+        try:
+            connection.request("GET", path)
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        print(f"gateway health: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if status != 200:
+        print(f"gateway health: {path} answered {status}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _of_url(url: str) -> tuple[http.client.HTTPConnection, str]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # it quotes what it does not like, which may be a password
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise ValueError("what to ask is not an http or https URL")
+    return _connection(host, port, parts.scheme == "https"), parts.path or "/health"
+
+
+def _of_settings(settings: Settings) -> tuple[http.client.HTTPConnection, str]:
+    server, ops = settings.server, settings.ops
+    path = f"{ops.path_prefix}/health"
+    tls = server.tls_cert is not None
+    if server.unix_socket is not None and ops.port is None:
+        return _UnixConnection(str(server.unix_socket)), path
+    port = server.port if ops.port is None else ops.port
+    return _connection(_LOOPBACK.get(server.host, server.host), port, tls), path
+
+
+def _connection(host: str, port: int | None, tls: bool) -> http.client.HTTPConnection:
+    if not tls:
+        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
+    # It asks itself, at an address that no certificate names.
+    context = ssl._create_unverified_context()  # noqa: S323
+    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)

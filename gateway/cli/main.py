@@ -1,0 +1,150 @@
+"""The `gateway` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway import __version__
+from gateway.config import load
+from gateway.config.settings import Settings
+from gateway.errors import ConfigError
+from gateway.ops.output import keep_standard_descriptors
+
+_SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0 good, 1 failed, 2 the configuration or the command line is broken."""
+    keep_standard_descriptors()
+    arguments = _parsed(argv)
+    try:
+        return _run(arguments)
+    except ConfigError as error:
+        print(f"gateway: the configuration can't be used ({len(error.problems)} found):", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    top = parser()
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:  # by name only: `--aws-secret-access-key=…` may be one
+        names = [text.partition("=")[0] for text in unknown if text.startswith("-")]
+        top.error(f"unknown: {' '.join(names) or 'an argument too many'}; see gateway {arguments.command} --help")
+    return arguments
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    # Each command imports what it needs: `gateway health` runs every few seconds in a container.
+    if arguments.command == "health":
+        from gateway.cli import health
+
+        return health.health(arguments.url, lambda: _settings(arguments))
+    if arguments.command == "demo":
+        from gateway.cli import demo
+
+        return demo.run(arguments.port)
+    settings = _settings(arguments)
+    if arguments.command == "check":
+        import asyncio
+        import logging
+
+        from gateway.app import build_storage
+        from gateway.cli import check
+
+        logging.disable()  # it says everything itself
+        return asyncio.run(check.run(build_storage(settings), print))
+    if arguments.command == "url":
+        return _url(settings, arguments)
+    if settings.storage.resolved_backend in ("s3", "cloudfront"):
+        from gateway.storage.s3 import endpoint
+
+        endpoint.resolve_ahead(settings.storage)
+    if settings.server.workers > 1:
+        from gateway.cli import workers
+
+        return workers.run(settings)
+    from gateway.cli import serve
+
+    return serve.run(settings)
+
+
+def _url(settings: Settings, arguments: argparse.Namespace) -> int:
+    import asyncio
+    import logging
+
+    from gateway.app import build_storage
+    from gateway.cli import url
+
+    logging.disable()
+    run = url.run(
+        settings,
+        build_storage(settings),
+        arguments.path,
+        method=arguments.method,
+        expires=arguments.expires,
+        write=print,
+        note=lambda text: print(text, file=sys.stderr),
+    )
+    return asyncio.run(run)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    overrides = dict(arguments.set)
+    for flag, key in _SHORTCUTS.items():
+        if (value := getattr(arguments, flag)) is not None:
+            overrides[key] = value
+    return load.load(overrides, config_file=arguments.config)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="gateway", allow_abbrev=False, description="A signing reverse proxy in front of an S3 bucket."
+    )
+    top.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    settings = argparse.ArgumentParser(add_help=False)
+    settings.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
+    settings.add_argument(
+        "--set",
+        type=_assignment,
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting; repeatable",
+    )
+    for flag, key in _SHORTCUTS.items():
+        settings.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {key}")
+
+    commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
+    commands.add_parser(
+        "check", parents=[settings], help="try the configuration against the storage, and say what is wrong"
+    )
+    url = commands.add_parser("url", parents=[settings], help="print the URL that a client would be sent to")
+    url.add_argument("path", metavar="PATH", help="as in a request: /arrow/arrow-0.12.1.tar.gz")
+    url.add_argument("--method", choices=["GET", "HEAD"], default="GET", help="what the URL is good for")
+    url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="how long; default: storage.expire_after")
+    health = commands.add_parser("health", parents=[settings], help="exit 0 if a gateway answers /health here")
+    health.add_argument("url", nargs="?", metavar="URL", help="what to ask; default: where the settings say it listens")
+    demo = commands.add_parser("demo", help="try it: an embedded S3 server, a sample project, and a gateway in front")
+    demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="where to listen (default: 8080)")
+    return top
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 604800:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 604800 (7 days)")
+    return int(text)
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError("must be SECTION.KEY=VALUE")
+    return key, value

@@ -1,0 +1,62 @@
+"""`gateway serve`: one process, until it is told to stop."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Callable
+
+from gateway import executors
+from gateway.app import Gateway
+from gateway.config.settings import Settings
+from gateway.ops import log as logs
+
+log = logging.getLogger("gateway")
+
+
+def run(settings: Settings, *, started: Callable[[Gateway], None] = lambda gateway: None) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Raises ConfigError before anything is served."""
+    logs.configure(settings.log)
+    return asyncio.run(_serve(settings, started))
+
+
+async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
+    executors.name_resolvers()
+    gateway = Gateway(settings)
+    stopping = stop_on_signals()
+    try:
+        await gateway.start()
+    except OSError as error:
+        log.error(
+            "can't listen: %s; choose another server.port (or server.unix_socket), or stop what is there",
+            error,
+        )
+        return 1
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
+    freeze_heap()
+    started(gateway)
+    await stopping.wait()
+    log.info("stopping: finishing what is in flight, for up to %g s", settings.server.shutdown_grace)
+    await gateway.stop()
+    return 0
+
+
+def freeze_heap() -> None:
+    """What has been built stays: the collector need not look at it again and again, which takes 8 % of a small request
+    (105 µs and 97)."""
+    gc.collect()
+    gc.freeze()
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. A second one of them ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        stopping.set()
+        loop.remove_signal_handler(number)  # the default action is back
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return stopping

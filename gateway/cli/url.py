@@ -1,0 +1,53 @@
+"""`gateway url`: where a client would be sent for a path."""
+
+from collections.abc import Callable
+
+from gateway.config.settings import Settings
+from gateway.errors import GatewayError
+from gateway.http.target import key_of, parse_target
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Storage
+
+Write = Callable[[str], None]
+
+
+async def run(
+    settings: Settings, storage: Storage, path: str, *, method: str, expires: int | None, write: Write, note: Write
+) -> int:
+    """Writes the URL of the object that `path`, as a client would send it, leads to. Returns 0, or 1 if there is none.
+
+    `note` hears what is wrong with the object: that it is absent, for one. `storage` is not started yet.
+    """
+    rewrite = settings.rewrite
+    try:
+        decoded, _ = parse_target(path if path.startswith("/") else "/" + path)
+        key = key_of(decoded, base_path=settings.server.base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
+        if key is None:
+            note(f"gateway url: {path} is outside server.base_path, {settings.server.base_path}")
+            return 1
+        if not key or key.endswith("/"):
+            key += rewrite.index_document
+        await storage.start()
+        # It also finds out the bucket's region and clock, which the signature needs.
+        await _look(storage, key, note)
+        url = await storage.url(key, method=method, lifetime=expires)
+    except GatewayError as error:
+        note(f"gateway url: {error.detail or error.public}")
+        return 1
+    finally:
+        await storage.close()
+    if url is None:
+        note(f"gateway url: this storage ({storage}) has no URLs; the gateway itself serves its objects")
+        return 1
+    write(url)
+    return 0
+
+
+async def _look(storage: Storage, key: str, note: Write) -> None:
+    try:
+        answer = await storage.fetch(ObjectRequest("HEAD", key))
+    except GatewayError as error:
+        note(f"gateway url: the object {key!r} can't be had: {error.detail or error.public}")
+    else:
+        if isinstance(answer, Stream):
+            answer.close()

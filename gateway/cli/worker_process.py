@@ -1,0 +1,85 @@
+"""One worker process under gunicorn: a Gateway on the socket that all of them share."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+
+from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
+
+from gateway import executors
+from gateway.app import Gateway
+from gateway.cli.serve import freeze_heap
+from gateway.errors import ConfigError
+from gateway.ops.metrics import count_as
+
+_HEARTBEAT_SECONDS = 1.0
+
+
+class WorkerProcess(Worker):  # type: ignore[misc]
+    """Serves until gunicorn says stop, or is gone."""
+
+    def run(self) -> None:
+        """Called by gunicorn in the new process; `self.wsgi` is what Application.load gave: the Settings, and the mark
+        that makes all workers refresh. `slot` is a number that no other worker has now."""
+        self.booted = False  # until it listens: gunicorn gives up on a worker that can't boot
+        sys.exit(asyncio.run(self._serve()))
+
+    def init_signals(self) -> None:
+        """asyncio takes SIGTERM, SIGINT and SIGHUP over once it runs; the rest end the process as usual."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        for number in (signal.SIGHUP, signal.SIGUSR1):  # gunicorn passes the latter on
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._stop_before_start)
+        signal.signal(signal.SIGINT, self._stop_before_start)
+
+    def _stop_before_start(self, number: int, frame: FrameType | None) -> None:
+        sys.exit(0)
+
+    async def _serve(self) -> int:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            loop.add_signal_handler(number, stopping.set)
+        executors.name_resolvers()
+        count_as(self.slot)
+        settings, mark = self.wsgi
+        gateway = Gateway(settings, mark)
+        loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
+        try:
+            await gateway.start(self.sockets[0].sock)
+        except (ConfigError, OSError) as error:
+            self.log.error("worker can't start: %s", error)
+            return int(self._boot_error())
+        freeze_heap()
+        self.booted = True
+        while not stopping.is_set() and os.getppid() == self.ppid:
+            self.notify()
+            try:
+                async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                    await stopping.wait()
+            except TimeoutError:
+                pass
+        await gateway.stop()
+        return 0
+
+    @staticmethod
+    def _boot_error() -> int:
+        from gunicorn.arbiter import Arbiter
+
+        return int(Arbiter.WORKER_BOOT_ERROR)
+
+
+class GunicornLog(Logger):  # type: ignore[misc]
+    """gunicorn's own words go through our log; the access log is ours already."""
+
+    def setup(self, cfg: object) -> None:
+        self.cfg = cfg
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        self.error_log.setLevel(logging.INFO)
+        self.access_log.disabled = True

@@ -1,0 +1,95 @@
+"""Several processes on one socket: gunicorn starts, watches, replaces and stops them."""
+
+import logging
+import os
+import shutil
+import tempfile
+from itertools import count
+from typing import Any
+
+from gateway.config.settings import Settings
+from gateway.errors import ConfigError, Problem
+from gateway.ops import log as logs
+from gateway.ops.mark import SharedMark
+
+_HEARTBEAT_TIMEOUT_SECONDS = 60
+# Beyond the workers' own grace, so that they end themselves.
+_EXTRA_GRACE_SECONDS = 3
+
+log = logging.getLogger("gateway")
+
+
+def run(settings: Settings) -> int:
+    """Runs `server.workers` processes until SIGTERM or SIGINT. Raises ConfigError where gunicorn is missing."""
+    try:
+        from gunicorn.app.base import BaseApplication
+        from gunicorn.arbiter import Arbiter
+    except ImportError as missing:
+        message = "more than one worker needs gunicorn: pip install 'gateway[workers]'"
+        raise ConfigError([Problem("server.workers", "settings", message)]) from missing
+
+    mark = SharedMark()
+
+    class Master(Arbiter):  # type: ignore[misc]
+        def handle_hup(self) -> None:
+            """No reload, which would cut downloads and start with empty caches."""
+            mark.change()
+            log.info("all workers forget what they know of the storage")
+
+    class Application(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            for name, value in _gunicorn_settings(settings).items():
+                self.cfg.set(name, value)
+
+        def load(self) -> tuple[Settings, SharedMark]:
+            return settings, mark
+
+    logs.configure(settings.log)
+    # Workers add their counts up in files; the library reads the variable when it is first imported.
+    metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-", dir=_memory_dir())
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
+    owner = os.getpid()
+    try:
+        Master(Application()).run()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        if os.getpid() == owner:
+            shutil.rmtree(metrics_dir, ignore_errors=True)
+    return 0
+
+
+def _memory_dir() -> str | None:
+    """A file system in memory where there is one: it needs no disk and works under a read-only root."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+
+
+def _gunicorn_settings(settings: Settings) -> dict[str, Any]:
+    server = settings.server
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return {
+        "bind": [f"unix:{server.unix_socket}" if server.unix_socket else f"{host}:{server.port}"],
+        "workers": server.workers,
+        "worker_class": "gateway.cli.worker_process.WorkerProcess",
+        "worker_tmp_dir": _memory_dir(),
+        "timeout": _HEARTBEAT_TIMEOUT_SECONDS,
+        "graceful_timeout": int(server.shutdown_grace) + _EXTRA_GRACE_SECONDS,
+        "backlog": 1024,
+        "loglevel": settings.log.level,
+        "logger_class": "gateway.cli.worker_process.GunicornLog",
+        "pre_fork": _take_slot,
+        "child_exit": _forget_gauges,
+        "control_socket_disable": True,
+    }
+
+
+def _take_slot(arbiter: Any, worker: Any) -> None:
+    """The metrics of a worker go on where those of the dead one end whose number it gets."""
+    taken = {sibling.slot for sibling in arbiter.WORKERS.values()}
+    worker.slot = next(slot for slot in count() if slot not in taken)
+
+
+def _forget_gauges(arbiter: Any, worker: Any) -> None:
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.slot)  # type: ignore[no-untyped-call]

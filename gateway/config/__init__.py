@@ -1,0 +1,1 @@
+"""The settings: their types, checks, and sources."""

@@ -1,0 +1,76 @@
+"""Settings held against each other."""
+
+from gateway.config.settings import Settings, StorageSettings
+
+_SEVEN_DAYS = 7 * 24 * 3600
+
+
+def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    """Mistakes that no single setting makes: the key to name, what is wrong, and the other key it is held against."""
+    server, storage = settings.server, settings.storage
+    found = []
+    if server.tls_cert and not server.tls_key:
+        found.append(("server.tls_key", "is needed with server.tls_cert", "server.tls_cert"))
+    if server.tls_key and not server.tls_cert:
+        found.append(("server.tls_cert", "is needed with server.tls_key", "server.tls_key"))
+    key_id, secret = "storage.aws_access_key_id", "storage.aws_secret_access_key"
+    if storage.aws_access_key_id and not storage.aws_secret_access_key:
+        found.append((secret, f"is needed with {key_id}", key_id))
+    if storage.aws_secret_access_key and not storage.aws_access_key_id:
+        found.append((key_id, f"is needed with {secret}", secret))
+    if storage.aws_session_token and not storage.aws_access_key_id:
+        found.append((key_id, "is needed with storage.aws_session_token", "storage.aws_session_token"))
+    if storage.backend in ("s3", "cloudfront") and not storage.bucket:
+        message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
+        found.append(("storage.bucket", message, "storage.backend"))
+    found += _delivery_checks(storage)
+    for key, path in (("storage.prefix", storage.prefix), ("rewrite.add_prefix", settings.rewrite.add_prefix)):
+        if storage.resolved_backend == "file" and "/." in f"/{path}":
+            message = "has a name with a dot in front: the directory backend serves none of those"
+            found.append((key, message, "storage.backend"))
+    if settings.fallback.mode != "none" and settings.index.mode not in ("auto", "generated"):
+        message = "needs index.mode auto or generated: which projects are yours is read from listings"
+        found.append(("fallback.mode", message, "index.mode"))
+    if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
+        message = "needs a fallback.mode: redirect, cache or mirror"
+        found.append(("fallback.always_show_upstream", message, "fallback.mode"))
+    if settings.index.share_facts and storage.resolved_backend == "cloudfront":
+        message = "can't be true with the cloudfront backend, which would read what is shared late"
+        found.append(("index.share_facts", message, "storage.backend"))
+    if settings.fallback.spool_bytes < settings.fallback.max_file_bytes:
+        message = "is less than fallback.max_file_bytes: the largest file must fit"
+        found.append(("fallback.spool_bytes", message, "fallback.max_file_bytes"))
+    if settings.cache.prefetch and not (settings.cache.memory_bytes or settings.cache.dir):
+        found.append(
+            ("cache.prefetch", "needs a place to keep it: cache.memory_bytes or cache.dir", "cache.memory_bytes")
+        )
+    if storage.use_accelerate_endpoint and storage.addressing_style == "path":
+        message = "can't be path with storage.use_accelerate_endpoint"
+        found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
+    if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
+        found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
+    return found
+
+
+def _delivery_checks(storage: StorageSettings) -> list[tuple[str, str, str]]:
+    found = []
+    backend = storage.resolved_backend
+    if backend == "s3" and storage.signature_version == "s3v4" and storage.expire_after > _SEVEN_DAYS:
+        message = f"is more than {_SEVEN_DAYS} (7 days), which is the longest that S3 takes from SigV4"
+        found.append(("storage.expire_after", message, "storage.signature_version"))
+    if backend == "file" and storage.redirect_urls:
+        message = "needs a bucket: a directory has no URLs to redirect to"
+        found.append(("storage.redirect_urls", message, "storage.backend"))
+    if backend == "cloudfront" and not storage.cloud_front_domain:
+        found.append(("storage.cloud_front_domain", "is needed by the cloudfront backend", "storage.backend"))
+    if backend == "cloudfront" and storage.public_url:
+        message = "belongs to the s3 backend; for unsigned CloudFront URLs leave out storage.cloud_front_key_id"
+        found.append(("storage.public_url", message, "storage.backend"))
+    has_key = storage.cloud_front_key_file or storage.cloud_front_key_string
+    if backend == "cloudfront" and storage.cloud_front_key_id and not has_key:
+        message = "is needed with storage.cloud_front_key_id; or set storage.cloud_front_key_string"
+        found.append(("storage.cloud_front_key_file", message, "storage.cloud_front_key_id"))
+    if storage.sse_kms_key_id and storage.server_side_encryption not in ("aws:kms", "aws:kms:dsse"):
+        message = "must be aws:kms or aws:kms:dsse with storage.sse_kms_key_id"
+        found.append(("storage.server_side_encryption", message, "storage.sse_kms_key_id"))
+    return found

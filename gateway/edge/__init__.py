@@ -1,1 +1,0 @@
-"""The HTTP edge: what comes in, canonical; what goes out, allow-listed."""

@@ -1,0 +1,166 @@
+"""The pages for people: search, releases, README, and the line that installs."""
+
+import base64
+import hashlib
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from html import escape
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.errors import GatewayError
+from gateway.executors import FOREIGN
+from gateway.index.browse.readme import About, about
+from gateway.index.browse.renderer import Renderer, RenderError
+from gateway.index.browse.view import OTHER, install_lines, releases_of
+from gateway.index.simple.names import normalize
+from gateway.index.simple.pages import Project
+from gateway.index.wheels.metadata import WheelMetadata
+from gateway.index.wheels.wheel import WheelError
+from gateway.single_flight import SingleFlight
+from gateway.storage.base import StoredObject
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PER_PAGE = 200
+_INLINE = {"script": "script.js", "style": "style.css"}
+
+log = logging.getLogger("gateway.index")
+
+
+class ProjectPages:
+    """Makes the pages, with marks where the lines that install belong.
+
+    Nothing of a project's reaches them but as text, and its README as safe HTML.
+    """
+
+    def __init__(
+        self, wheels: WheelMetadata, renderer: Renderer, root: str, elsewhere: str, memory: MemoryLimit
+    ) -> None:
+        """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to."""
+        self._wheels = wheels
+        self._root = root
+        self._elsewhere = elsewhere
+        self._abouts = LruCache[tuple[str, str], About](
+            "READMEs", memory, lambda slot, about: weight_of(slot) + about.weight
+        )
+        self._reading = SingleFlight[About]()
+        self._renderer = renderer
+        # Nobody can know them, and write them into a README.
+        self._marks = [(tool, secrets.token_hex(16)) for tool, _ in install_lines("", "")]
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """No script but our own runs, whatever is in a README."""
+        script, style = (f"'sha256-{_sha256(_template(name))}'" for name in ("script.js", "style.css"))
+        policy = (
+            f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; form-action 'self'; "
+            "img-src 'self' https: data:; base-uri 'none'; frame-ancestors 'none'"
+        )
+        return {
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    def projects(self, names: Sequence[str], query: str) -> bytes:
+        """The root's page: those of `names`, which are in order, that match `?q=`."""
+        fields = parse_qs(query, errors="replace")
+        wanted = fields.get("q", [""])[0].strip()
+        part = normalize(wanted).strip("-")
+        found = [name for name in names if part in name]
+        # Who types a whole name, or its start, wants that first.
+        found.sort(key=lambda name: (name != part, not name.startswith(part)))
+        pages = max(1, -(-len(found) // PER_PAGE))
+        number = fields.get("page", ["1"])[0]
+        page = min(max(int(number), 1), pages) if number.isascii() and number.isdigit() and len(number) < 9 else 1
+        return self._render(
+            "projects.html",
+            up="",
+            query=wanted,
+            found=len(found),
+            total=len(names),
+            names=found[(page - 1) * PER_PAGE : page * PER_PAGE],
+            page=page,
+            pages=pages,
+            elsewhere=self._elsewhere,
+            lines=self._marks,
+        )
+
+    async def about(self, project: str, wheel: StoredObject | None) -> About:
+        """What the project's newest wheel says; nothing if there is none that can be read."""
+        if wheel is None:
+            return About()
+        slot = wheel.key, wheel.etag
+        if (remembered := self._abouts.get(slot)) is not None:
+            return remembered
+        try:
+            return await self._reading.once(slot, lambda: self._read(wheel))
+        except (GatewayError, WheelError) as error:
+            log.info("the page of %s has no README: %s", project, error)
+            return About()
+
+    async def _read(self, item: StoredObject) -> About:
+        metadata = await self._wheels.of(self._root + item.key, item.etag, item.size)
+        found, readme = await FOREIGN.run(about, metadata)
+        try:
+            found = replace(found, readme=await self._renderer.html(readme))
+        except RenderError as error:
+            log.warning("the README of %r is shown as text: %s", item.key, error)
+            return replace(found, readme=readme.as_text())
+        self._abouts.put((item.key, item.etag), found)
+        return found
+
+    def project(self, project: Project, about: About) -> bytes:
+        """A project's page; URLs of files are relative to the root."""
+        from markupsafe import Markup
+
+        releases = releases_of(project)
+        usable = [release.version for release in releases if release.yanked is None and release.version != OTHER]
+        return self._render(
+            "project.html",
+            up="../",
+            name=project.name,
+            latest=next(iter(usable), ""),
+            about=about,
+            status=project.status if project.status != "active" else None,
+            status_reason=project.status_reason,
+            releases=releases,
+            readme=Markup(about.readme),  # noqa: S704  readme.py has made it safe
+            lines=self._marks,
+        )
+
+    def with_lines(self, page: bytes, lines: Sequence[tuple[str, str]]) -> bytes:
+        """A page as it is sent: with the line that installs, by the name of the installer."""
+        for (_, mark), (_, line) in zip(self._marks, lines, strict=True):
+            page = page.replace(mark.encode(), escape(line).encode())
+        return page
+
+    def _render(self, template: str, **values: Any) -> bytes:
+        return self._environment.get_template(template).render(values).encode()
+
+    @cached_property
+    def _environment(self) -> "Environment":
+        """Imported here, for the sake of gateways that no browser ever asks."""
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from markupsafe import Markup
+
+        environment = Environment(
+            loader=PackageLoader("gateway.index.browse"), autoescape=True, undefined=StrictUndefined, auto_reload=False
+        )
+        environment.globals |= {name: Markup(_template(file)) for name, file in _INLINE.items()}  # noqa: S704  ours
+        return environment
+
+
+def _template(name: str) -> str:
+    return files("gateway.index.browse").joinpath("templates", name).read_text("utf-8")
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

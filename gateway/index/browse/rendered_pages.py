@@ -1,0 +1,67 @@
+"""The pages for people as bytes: made once, whatever address the gateway is known by."""
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.refreshing import RefreshedValue
+from gateway.executors import PAGES
+from gateway.index.browse.pages import ProjectPages
+from gateway.index.browse.view import install_lines
+from gateway.index.catalog.folders import Projects
+from gateway.index.releases import Releases, Sources
+from gateway.index.rendered import Rendered, RenderedPages, Sourced, sourced
+from gateway.index.simple.negotiation import encoding_for
+from gateway.messages import PageRequest
+from gateway.storage.base import StoredObject
+
+_NEWEST_BYTES = 1024
+
+
+class RenderedProjectPages:
+    """A page is made with marks where the lines that install belong; those differ by the address (Host) of a request,
+    and are put in before it is compressed."""
+
+    def __init__(self, browse: ProjectPages, releases: Releases, memory: MemoryLimit) -> None:
+        self.headers = browse.headers
+        self._browse = browse
+        self._releases = releases
+        self._made = RenderedPages("pages for people", memory)
+        self._sent = RenderedPages("pages for people, addressed", memory)
+        self._newest = LruCache[str, Sourced[StoredObject | None]](
+            "newest wheels", memory, lambda name, found: weight_of(name) + _NEWEST_BYTES
+        )
+
+    async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
+        """The projects that the request's query searches for."""
+        names, query = projects.value.folders, request.query
+        made = await self._made.get(
+            ("root", query), None, [projects.value], None, lambda: self._browse.projects([*names], query)
+        )
+        return await self._addressed(made, ("root", query), "<project>", request)
+
+    async def project(self, request: PageRequest, sources: Sources) -> Rendered:
+        """A project's page, with the README of its newest wheel."""
+        name, made_of = sources.name, tuple(source.value for source in sources.all)
+        version = self._releases.version(sources, "")  # now: facts come in while the README is read
+        newest = self._newest.get(name)
+        if newest is None or not newest.stands(made_of, version):
+            found = await PAGES.run(self._releases.newest_wheel, sources)
+            newest = sourced(found, made_of, version)
+            self._newest.put(name, newest)
+        about = await self._browse.about(name, newest.value)
+        made = await self._made.get(
+            ("project", name),
+            None,
+            made_of,
+            (version, about),
+            lambda: self._browse.project(self._releases.project(sources, "", ""), about),
+        )
+        return await self._addressed(made, ("project", name), name, request)
+
+    async def _addressed(self, made: Rendered, slot: tuple[str, str], name: str, request: PageRequest) -> Rendered:
+        lines = install_lines(request.base_url, name)
+        return await self._sent.get(
+            (slot, request.base_url),
+            encoding_for(request.accept_encoding),
+            (made,),
+            None,
+            lambda: self._browse.with_lines(made.body, lines),
+        )

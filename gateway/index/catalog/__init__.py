@@ -1,0 +1,1 @@
+"""Which projects exist and which files they have, from listings of the storage."""

@@ -1,0 +1,211 @@
+"""What projects there are where no folder tells: a catalogue of everything, read in the background."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from weakref import ReferenceType, ref
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.patience import Patience
+from gateway.cache.refreshing import RefreshedValue
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.executors import LISTINGS
+from gateway.index.catalog.folders import Files, Projects, no_projects, not_permitted
+from gateway.index.catalog.packed import PackedBatch, PackedListing
+from gateway.single_flight import SingleFlight
+from gateway.storage.base import Storage
+from gateway.usage import note_stale
+
+T = TypeVar("T")
+
+_MIN_PAUSE_SECONDS = 1.0
+# What the files of a project that was asked for weigh.
+_OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
+
+log = logging.getLogger("gateway.index")
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """`batches` are those of the listing, by their digests."""
+
+    projects: Projects
+    listing: PackedListing
+    batches: Mapping[bytes, PackedBatch]
+    taken: float
+    nothing: NotFoundError | None = None
+
+
+class FlatCatalog:
+    """Projects by the names of their files, wherever below `root` those lie. Listed whole, again and again, for as
+    long as it is asked for: requests get the last listing while the next is made.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        root: str,
+        *,
+        index_document: str,
+        refresh: float,
+        stale_seconds: float,
+        memory: MemoryLimit,
+        patience: Patience | None = None,
+    ) -> None:
+        """As FolderCatalog (folders.py). `memory` is for the files of projects that are requested; the listing itself
+        takes what it takes."""
+        self._patience = patience or Patience()
+        self._storage = storage
+        self._root = root
+        self._index_document = index_document
+        self._refresh = refresh
+        self._stale_seconds = stale_seconds
+        self._snapshot: _Snapshot | None = None
+        self._fresh_from = float("-inf")
+        self._failed: GatewayError | None = None
+        self._loading = SingleFlight[_Snapshot]()
+        # With the listing that they are of, which they don't keep alive: it takes some 60 MB, and is one of many.
+        self._files = LruCache[str, tuple[ReferenceType[PackedListing], Files]]("listings", memory, _weight)
+        self._loop: asyncio.Task[None] | None = None
+        self._took = 0.0  # seconds, by the last listing
+        self._asked = float("-inf")  # when anybody has asked last
+
+    async def start(self) -> None:
+        """Begins to list, and does not wait."""
+        self._begin()
+        self._keep_going()
+
+    async def projects(self, *, may_be_stale: bool = True) -> RefreshedValue[Projects]:
+        """Raises what keeps the storage from being listed."""
+        snapshot = await self._current(may_be_stale=may_be_stale)
+        if snapshot.nothing is not None:
+            raise NotFoundError(snapshot.nothing.detail, code=snapshot.nothing.code)
+        return self._aged(snapshot, snapshot.projects)
+
+    async def files(self, project: str) -> RefreshedValue[Files]:
+        """Of a project by its normalised name. Raises NotFoundError if there is no such project."""
+        snapshot = await self._current()
+        known = self._files.get(project)
+        if known is None or known[0]() is not snapshot.listing:
+            found = snapshot.listing.files(project)
+            if found is None:
+                raise NotFoundError(f"no release of a project {project!r}")
+            # What has not changed stays, and so does what is made of it.
+            known = ref(snapshot.listing), known[1] if known is not None and known[1] == found else found
+            self._files.put(project, known)
+        return self._aged(snapshot, known[1])
+
+    async def has_project(self, project: str) -> RefreshedValue[bool]:
+        """Whether there is a file of a project, by its normalised name."""
+        projects = await self.projects(may_be_stale=False)
+        return RefreshedValue(project in projects.value.folders, projects.age, projects.stale)
+
+    async def may_have_folder(self, name: str) -> bool:
+        """Nobody has noted them."""
+        return True
+
+    def expire(self) -> None:
+        """What is known must be listed again."""
+        self._fresh_from = time.monotonic()
+
+    async def close(self) -> None:
+        """Ends the listing in the background."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        await self._loading.close()
+
+    def _aged(self, snapshot: _Snapshot, value: T) -> RefreshedValue[T]:
+        stale = self._failed is not None or not self._is_new(snapshot)
+        return RefreshedValue(value, time.monotonic() - snapshot.taken, stale)
+
+    async def _current(self, *, may_be_stale: bool = True) -> _Snapshot:
+        self._asked = time.monotonic()
+        self._keep_going()
+        snapshot = self._snapshot
+        if snapshot is None or not self._is_new(snapshot):
+            load = self._begin()
+            soon = snapshot is not None and may_be_stale
+            try:
+                snapshot = await (self._patience.fresh(load) if soon else asyncio.shield(load))
+            except GatewayError as error:
+                if snapshot is None:
+                    raise not_permitted(error) from error
+                note_stale()
+        if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:
+            raise self._failed
+        return snapshot
+
+    def _begin(self) -> "asyncio.Future[_Snapshot]":
+        return self._loading.begin(self._fresh_from, self._load)
+
+    def _is_new(self, snapshot: _Snapshot) -> bool:
+        """Whether it is no older than one may be that is made again and again."""
+        longest = self._pause + 2 * self._took + _MIN_PAUSE_SECONDS
+        return snapshot.taken >= self._fresh_from and time.monotonic() - snapshot.taken <= longest
+
+    @property
+    def _pause(self) -> float:
+        return max(self._refresh, _MIN_PAUSE_SECONDS)
+
+    def _keep_going(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause)
+            if self._snapshot is None or self._asked >= self._snapshot.taken:
+                try:
+                    await asyncio.shield(self._begin())
+                except GatewayError as error:
+                    log.warning("the storage can't be listed; pages stay as they are: %s", error)
+
+    async def _load(self) -> _Snapshot:
+        taken = time.monotonic()
+        try:
+            snapshot = await self._list(taken)
+        except NotFoundError as error:
+            # Not permitted: that does not mean that nothing is there.
+            self._failed = UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
+            raise self._failed from error
+        except GatewayError as error:
+            self._failed = error
+            raise
+        if self._snapshot is None or self._snapshot.taken <= taken:
+            self._snapshot, self._failed, self._took = snapshot, None, time.monotonic() - taken
+        return snapshot
+
+    async def _list(self, taken: float) -> _Snapshot:
+        known = self._snapshot.batches if self._snapshot is not None else {}
+        packed: dict[bytes, PackedBatch] = {}
+        order = []
+        async with aclosing(self._storage.batches(self._root, known=known.keys())) as batches:
+            async for batch in batches:
+                order.append((batch.order, batch.digest))
+                if batch.objects is None:
+                    packed[batch.digest] = known[batch.digest]
+                else:
+                    packed[batch.digest] = await LISTINGS.run(
+                        PackedBatch, batch.objects, self._root, self._index_document
+                    )
+        found = {digest: packed[digest] for _, digest in sorted(order)}
+        if self._snapshot is not None and self._snapshot.nothing is None and [*found] == [*known]:
+            return replace(self._snapshot, taken=taken)
+        listing = await LISTINGS.run(PackedListing, [*found.values()])
+        # None of ours; the storage says whether that may be believed.
+        nothing = None
+        if not listing.folders and not listing.has_page:
+            nothing = no_projects(await self._storage.children(self._root))
+        projects = Projects(listing.folders, listing.has_page)
+        if self._snapshot is not None and self._snapshot.projects == projects:
+            projects = self._snapshot.projects
+        return _Snapshot(projects, listing, found, taken, nothing)
+
+
+def _weight(project: str, known: tuple[ReferenceType[PackedListing], Files]) -> int:
+    return weight_of(project) + _OVERHEAD_BYTES + _OBJECT_BYTES * len(known[1].objects)

@@ -1,0 +1,282 @@
+"""What projects there are, and what files each has: listings of the storage, remembered for some seconds."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
+from gateway.cache.refreshing import RefreshedValue, RefreshingCache
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.executors import PAGES
+from gateway.index.simple.names import PROVENANCE, is_companion, is_hidden, normalize, parse
+from gateway.storage.base import Children, Storage, StoredObject
+
+_ACCESS_DENIED = "AccessDenied"
+BLANK = "BlankDirectory"
+# Of the listings of projects that are remembered, and what one weighs.
+# A release's file name, which starts with its project's, has no more than 255 characters.
+_MAX_NAME = 255
+_OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
+# So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
+_FOLDERS_PER_REFRESH = 10_000
+# A project's page waits no longer for a root that is not listed yet. Where an older one is known, which clients are
+# served after a second (patience.py), the wait must leave time for the project's own listing.
+_ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
+# A page that may lack files is not used for longer.
+_INCOMPLETE_SECONDS = 1.0
+
+# Listings of more files are put together in a thread.
+_MANY = 200
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Projects:
+    """Folders by the normalised name of the project that they are of, in order; and whether the root has a page of
+    its own."""
+
+    folders: Mapping[str, tuple[str, ...]]
+    has_page: bool
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Files:
+    """What lies in a project's folders, keys relative to the root; and which folders have a page of their own.
+    `attested`: some have their provenance beside them (PEP 740)."""
+
+    objects: tuple[StoredObject, ...]
+    with_page: frozenset[str]
+    attested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """What lies in the folders of a project: `folders`, which may be none. `released` tells whether that makes it a
+    project, `whole` whether that is all that can be known of it now."""
+
+    folders: tuple[str, ...]
+    files: Files
+    released: bool
+    whole: bool
+
+    @property
+    def weight(self) -> int:
+        return _OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects)
+
+
+class FolderCatalog:
+    """Folders right below `root` are projects, if there is a release of one in them. Listed on demand.
+
+    A project's page needs the folder that is spelled as its normalised name, and those that are spelled otherwise
+    (`My_Project`). The first is listed by itself. The others are told by the root's listing, which costs a LIST for
+    each thousand folders: no page waits for it that can do without, and with many folders it is read more rarely.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        root: str,
+        *,
+        index_document: str,
+        refresh: float,
+        stale_seconds: float,
+        memory: MemoryLimit,
+        patience: Patience | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
+        `stale_seconds` more while the storage can't be reached, for which clients have `patience`."""
+        self._storage = storage
+        self._root = root
+        self._index_document = index_document
+        self._refresh = refresh
+        self._clock = clock
+        self._believed_seconds = refresh + stale_seconds
+        # When a listing was answered last: the root's, a project's.
+        self._listed = {"root": float("-inf"), "project": float("-inf")}
+        self._projects: RefreshingCache[str, Projects] = RefreshingCache(
+            self._list_projects,
+            fresh_seconds=lambda projects: refresh * max(1.0, len(projects.folders) / _FOLDERS_PER_REFRESH),
+            stale_seconds=stale_seconds,
+            name="the root's listing",
+            memory=memory,
+            weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * len(projects.folders),
+            # Of its own: that it takes long to list many folders tells nothing of other answers.
+            patience=Patience(),
+            clock=clock,
+        )
+        self._files: RefreshingCache[str, _Project] = RefreshingCache(
+            self._list_project,
+            fresh_seconds=lambda project: refresh if project.whole else min(refresh, _INCOMPLETE_SECONDS),
+            stale_seconds=stale_seconds,
+            name="listings",
+            memory=memory,
+            weigh=lambda project: project.weight,
+            patience=patience,
+            clock=clock,
+        )
+
+    async def start(self) -> None:
+        """Nothing is listed before it is asked for."""
+
+    async def projects(self) -> RefreshedValue[Projects]:
+        """Raises NotFoundError where there is none, or nothing may be listed; and what keeps the storage from being
+        listed."""
+        return await _if_permitted(self._projects, "")
+
+    async def files(self, project: str) -> RefreshedValue[Files]:
+        """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
+        found = await _if_permitted(self._files, project)
+        if not found.value.released:
+            raise NotFoundError(f"no release of a project {project!r}")
+        return RefreshedValue(found.value.files, found.age, found.stale)
+
+    async def has_project(self, project: str) -> RefreshedValue[bool]:
+        """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
+        stale. Raises as `projects`."""
+        found = await _if_permitted(self._files, project, may_be_stale=False)
+        return RefreshedValue(bool(found.value.folders), found.age, found.stale)
+
+    async def may_have_folder(self, name: str) -> bool:
+        """Whether a folder of just this name may be there. Raises what keeps the storage from being listed."""
+        root = self._projects.peek("")
+        if root is not None and root.age < self._refresh:
+            return name in root.value.folders.get(normalize(name), ())
+        return await self._storage.is_directory(f"{self._root}{name}/")
+
+    async def close(self) -> None:
+        """Ends what is listed in the background."""
+        await self._projects.close()
+        await self._files.close()
+
+    def expire(self) -> None:
+        """What is known must be listed again."""
+        self._projects.expire()
+        self._files.expire()
+
+    async def _list_projects(self, _: str) -> Projects:
+        children = await self._children("")
+        folders = await PAGES.run(_by_project, children.folders)
+        has_page = any(item.key == self._root + self._index_document for item in children.objects)
+        if not folders and not has_page:
+            raise no_projects(children)
+        return Projects(folders, has_page)
+
+    async def _list_project(self, project: str) -> _Project:
+        if len(project) > _MAX_NAME:
+            return _Project((), self._files_in({}), False, True)
+        root, whole = self._projects.peek(""), True
+        listed: dict[str, Children] = {}
+        asked = root is None or root.age >= self._refresh
+        if asked:
+            if root is None:
+                self._projects.revalidate("")  # meanwhile
+            own = await self._children(f"{project}/")
+            if own.objects or own.folders:
+                listed[project] = own
+                if root is None:
+                    root, whole = await self._root_soon(project)
+            else:
+                # Those that were known last are there in most cases; where none is, the root has to say.
+                for folder in root.value.folders.get(project, ()) if root is not None else ():
+                    if folder != project:
+                        listed[folder] = await self._children(f"{folder}/")
+                if not any(children.objects or children.folders for children in listed.values()):
+                    root = await self._projects.get("", may_be_stale=False)
+        spelled = root.value.folders.get(project, ()) if root is not None else ()
+        # The root's listing, if it is new, has the last word: a file system may take one spelling for another.
+        folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})
+        # What follows from a listing of the root alone must not outlive it: the folder may have come since.
+        whole = whole and bool(folders or asked)
+        for folder in folders:
+            if folder not in listed:
+                listed[folder] = await self._children(f"{folder}/")
+        contents = {folder: listed[folder] for folder in folders}
+        make = partial(self._project_of, contents, self._files.known(project), whole=whole)
+        return await PAGES.run(make) if sum(len(found.objects) for found in contents.values()) > _MANY else make()
+
+    def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:
+        """By its folders; `known` itself, where that is the same."""
+        files = self._files_in(contents)
+        released = bool(files.with_page) or any(map(_is_release, files.objects))
+        found = _Project(tuple(contents), files, released, whole)
+        return known if known is not None and known == found else found
+
+    async def _root_soon(self, project: str) -> tuple[RefreshedValue[Projects] | None, bool]:
+        """What is known of the root after a while, and whether that is all that can be known."""
+        seconds = _ROOT_GRACE_SECONDS if self._files.known(project) is None else _RENEWAL_GRACE_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                found = await self._projects.get("")
+                return found, not found.stale
+        except (TimeoutError, GatewayError) as error:
+            known = self._projects.known("")
+            root = RefreshedValue(known, float("inf"), stale=True) if known is not None else None
+            return root, isinstance(error, _DeniedError)
+
+    def _files_in(self, folders: Mapping[str, Children]) -> Files:
+        objects: list[StoredObject] = []
+        with_page = set()
+        for folder, children in folders.items():
+            for item in children.objects:
+                key = item.key.removeprefix(self._root)
+                objects.append(StoredObject(key, item.size, item.etag, item.modified))
+                # A page is the index document, or the object that is named like the folder; not its empty marker.
+                if key == f"{folder}/{self._index_document}" or (key == f"{folder}/" and item.size):
+                    with_page.add(folder)
+        return Files(tuple(objects), frozenset(with_page), any(item.key.endswith(PROVENANCE) for item in objects))
+
+    async def _children(self, prefix: str) -> Children:
+        kind = "project" if prefix else "root"
+        try:
+            children = await self._storage.children(self._root + prefix)
+        except NotFoundError as error:
+            # A listing that is refused does not mean that nothing is there: what is known of it stays. One that was
+            # permitted and now is not is an outage.
+            outage = self._clock() - self._listed[kind] < self._believed_seconds
+            refused = UpstreamError if outage or error.code != _ACCESS_DENIED else _DeniedError
+            raise refused(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+        self._listed[kind] = self._clock()
+        return children
+
+
+class _DeniedError(UpstreamError):
+    """What must not be listed, and never could be."""
+
+
+async def _if_permitted(cache: RefreshingCache[str, T], key: str, *, may_be_stale: bool = True) -> RefreshedValue[T]:
+    try:
+        return await cache.get(key, may_be_stale=may_be_stale)
+    except _DeniedError as error:
+        raise not_permitted(error) from error
+
+
+def _by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for folder in folders:
+        if folder and not is_hidden(folder):  # a key that starts with a slash lies in a folder without a name
+            name = normalize(folder)
+            found[name] = (*found.get(name, ()), folder)
+    return dict(sorted(found.items()))
+
+
+def _is_release(item: StoredObject) -> bool:
+    name = item.key.rpartition("/")[2]
+    return not is_companion(name) and parse(name) is not None
+
+
+def no_projects(children: Children) -> NotFoundError:
+    """With the code BLANK where that may be because the storage is not what it was."""
+    return NotFoundError("the storage has no projects", code=BLANK if children.blank else None)
+
+
+def not_permitted(error: GatewayError) -> GatewayError:
+    """Where nothing may be listed, what is stored is all there is. Any other error is what it is."""
+    if error.code != _ACCESS_DENIED:
+        return error
+    return NotFoundError("no permission to list the bucket, so no page can be made", code=error.code)

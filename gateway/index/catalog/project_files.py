@@ -1,0 +1,80 @@
+"""From a listing to a project's page. Pure."""
+
+from dataclasses import replace
+from urllib.parse import quote
+
+from packaging.version import InvalidVersion, Version
+
+from gateway.index.catalog.folders import Files
+from gateway.index.simple.names import PROVENANCE, is_companion, is_hidden, parse
+from gateway.index.simple.pages import File, Project
+from gateway.index.wheels.known_metadata import KnownMetadata
+from gateway.storage.base import StoredObject
+
+
+def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: str, up: str, base_url: str) -> Project:
+    """What a listing says of a project. Files of other projects that lie in its folder are not its own.
+
+    `up` leads from the page to the root, which is `base_url` where a link must be absolute.
+    """
+    present = {item.key: item for item in listing.objects}
+    files = []
+    versions = set()
+    for item in listing.objects:
+        filename = item.key.rpartition("/")[2]
+        if not filename or is_hidden(filename) or is_companion(filename) or filename == index_document:
+            continue
+        release = parse(filename)
+        if release is not None and release.project != name:
+            continue
+        if release is not None:
+            versions.add(release.version)
+        known = facts.of(item, present)
+        path = quote(item.key, safe="/")
+        files.append(
+            File(
+                name=filename,
+                url=up + path,
+                size=item.size,
+                modified=known.uploaded if known.uploaded is not None else item.modified,
+                hashes={"sha256": known.sha256} if known.sha256 else {},
+                requires_python=known.requires_python,
+                yanked=known.yanked,
+                # Of a wheel it is read out of it where it does not lie beside it. pip fails where it is told, and 404.
+                has_metadata=f"{item.key}.metadata" in present
+                or (filename.endswith(".whl") and release is not None and not known.unreadable),
+                provenance=f"{base_url}{path}{PROVENANCE}" if base_url and item.key + PROVENANCE in present else None,
+            )
+        )
+    return Project(name, tuple(str(version) for version in sorted(versions)), tuple(files))
+
+
+def newest_wheel(name: str, listing: Files, facts: KnownMetadata) -> StoredObject | None:
+    """Pre-releases and what is yanked come last."""
+    present = {item.key: item for item in listing.objects}
+    found = [
+        (facts.of(item, present).yanked is None, not release.version.is_prerelease, release.version, item)
+        for item in listing.objects
+        if item.key.endswith(".whl")
+        and (release := parse(item.key.rpartition("/")[2])) is not None
+        and release.project == name
+    ]
+    return max(found, key=lambda wheel: wheel[:3])[3] if found else None
+
+
+def merged(own: Project, other: Project) -> Project:
+    """With the files of both; what we have goes before what bears the same name there."""
+    names = {file.name for file in own.files}
+    return replace(
+        own,
+        versions=tuple(sorted({*own.versions, *other.versions}, key=_order)),
+        files=own.files + tuple(file for file in other.files if file.name not in names),
+    )
+
+
+def _order(version: str) -> tuple[bool, Version | str]:
+    """What is no version comes first, as text."""
+    try:
+        return True, Version(version)
+    except InvalidVersion:
+        return False, version

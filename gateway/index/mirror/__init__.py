@@ -1,0 +1,1 @@
+"""Another index: its pages, and the files that are fetched from it."""

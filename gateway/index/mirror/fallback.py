@@ -1,0 +1,128 @@
+"""Which projects are looked for in another index, and what of it is shown."""
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from urllib.parse import quote
+
+from gateway.config.settings import FallbackSettings
+from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import BLANK, FolderCatalog
+from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.simple.names import is_project_name, normalize, parse
+from gateway.index.simple.pages import File, Project
+from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.messages import Redirect
+
+_BLANK = "The directory behind this gateway is empty, so no other index is asked until it is known to be meant so"
+
+
+class Fallback:
+    """The rules that close dependency confusion: a project of our own is never looked for elsewhere, unless the
+    settings say so; nor is one while it can't be known whether it is our own."""
+
+    def __init__(
+        self,
+        settings: FallbackSettings,
+        catalog: FolderCatalog | FlatCatalog,
+        remote: UpstreamIndex,
+        facts: FileMetadata,
+    ) -> None:
+        self._mode = settings.mode
+        # Whether also pages of our own projects show what is there.
+        self.always = settings.always_show_upstream
+        self._patterns = [normalize(pattern) for pattern in settings.disallow]
+        self._catalog = catalog
+        self.remote = remote
+        self._facts = facts
+        self._is_disallowed = lru_cache(maxsize=1024)(self._match)
+
+    def __str__(self) -> str:
+        return f"{self.remote.base_url} ({self._mode})"
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether what is fetched is kept apart from our own projects."""
+        return self._mode == "mirror"
+
+    @property
+    def redirects(self) -> bool:
+        return self._mode == "redirect"
+
+    def redirect(self, project: str) -> Redirect:
+        """To its page there. Not to be kept: the project may be ours the next minute."""
+        return Redirect(f"{self.remote.base_url}{project}/", 302, {"Cache-Control": "no-store"})
+
+    async def close(self) -> None:
+        await self.remote.close()
+
+    async def covers(self, project: str) -> bool:
+        """Whether a project, by its normalised name, is looked for there. Raises what keeps that from being known."""
+        return self._may_look(project) and (self.always or not await self._is_ours(project))
+
+    async def covers_file(self, project: str) -> bool:
+        """As `covers`, and where the bucket has some of the project's files, but only copies of those there, by their
+        hashes.
+
+        So a page that was given out before the first of them was kept still leads to all that it lists.
+        """
+        if await self.covers(project):
+            return True
+        if self._mode != "cache" or not self._may_look(project):
+            return False
+        try:
+            objects = (await self._catalog.files(project)).value.objects
+            there = {file.name: file for file in (await self.remote.project(project)).value.files}
+        except NotFoundError:
+            return False
+        ours = [(item, there.get(item.key.rpartition("/")[2])) for item in objects]
+        ours = [(item, file) for item, file in ours if parse(item.key.rpartition("/")[2]) is not None]
+        if not ours or not all(file is not None and file.size in (None, item.size) for item, file in ours):
+            return False
+        # Names and sizes stand in lock files for all to read, and anybody may publish under our names.
+        for item, file in ours:
+            sha256 = file.hashes.get("sha256") if file is not None else None
+            if sha256 is None or sha256 != await self._facts.sha256_of(project, item):
+                return False
+        return True
+
+    def shown(self, project: Project, up: str) -> Project:
+        """As we show it: `up` leads from the page to the root, below which its files are had from us.
+
+        What an index says of other indexes (PEP 708) is for the gateway's own settings to say.
+        """
+        project = replace(project, tracks=(), alternate_locations=())
+        if self.redirects:
+            return project
+        return replace(project, files=tuple(self._through_us(project.name, file, up) for file in project.files))
+
+    def _through_us(self, project: str, file: File, up: str) -> File:
+        return replace(file, url=f"{up}{project}/{quote(file.name, safe='')}")
+
+    def _may_look(self, project: str) -> bool:
+        return is_project_name(project) and not self._is_disallowed(project)
+
+    async def _is_ours(self, project: str) -> bool:
+        try:
+            ours = await self._catalog.has_project(project)
+        except NotFoundError as error:
+            if error.code == BLANK:
+                what = (
+                    "the storage's directory is empty, so nobody knows which projects are yours: is a volume missing?"
+                )
+                what += " If it is meant to be empty, put a file into it, like .keep"
+                raise UpstreamBusyError(what, public=_BLANK, code=error.code) from error
+            if error.code is not None:
+                what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
+                raise UpstreamBusyError(f"fallback.mode: {what}", code=error.code) from error
+            return False
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            what = f"which projects are ours can't be known now: {error.detail}"
+            raise UpstreamBusyError(what, code=error.code, upstream_status=error.upstream_status) from error
+        if ours.stale:
+            raise UpstreamBusyError("which projects are ours can't be known now")
+        return ours.value
+
+    def _match(self, project: str) -> bool:
+        return any(fnmatchcase(project, pattern) for pattern in self._patterns)

@@ -1,0 +1,99 @@
+"""Files of the other index: fetched once for all who ask, verified, and kept in the storage."""
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from dataclasses import replace
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.errors import NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.index.mirror.download import headers_of
+from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats
+from gateway.index.mirror.fallback import Fallback
+from gateway.index.simple.names import METADATA, is_release_of, normalize
+from gateway.index.simple.pages import File
+from gateway.index.simple.web_url import without_query
+from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
+from gateway.messages import Answer, BufferedResponse, ObjectRequest, Stream, nothing_to_close
+from gateway.single_flight import SingleFlight
+from gateway.storage.base import Storage
+
+KEPT_APART = ".mirror/"
+
+
+class MirroredFiles:
+    """What the storage does not have and the other index does."""
+
+    def __init__(
+        self, storage: Storage, fallback: Fallback, root: str, limits: DownloadLimits, memory: MemoryLimit
+    ) -> None:
+        """`root` is the key below which projects are, with its slash."""
+        self._storage = storage
+        self._fallback = fallback
+        self._root = root
+        self._limits = limits
+        self._downloads = Downloads(fallback.remote, storage, limits)
+        self._reading = SingleFlight[bytes]()
+        self._metadata = LruCache[str, bytes](
+            "metadata of the other index", memory, lambda url, body: weight_of(url) + weight_of(body)
+        )
+
+    async def answer(self, request: ObjectRequest) -> Answer | None:
+        """None where the other index is not asked. Raises NotFoundError if it has no such file, and what keeps it
+        from being fetched."""
+        try:
+            async with asyncio.timeout(self._limits.answer_seconds):
+                return await self._answer(request)
+        except TimeoutError as error:
+            public = "The index behind this gateway did not answer in time"
+            raise UpstreamTimeoutError(f"no answer within {self._limits.answer_seconds:g} s", public=public) from error
+
+    async def _answer(self, request: ObjectRequest) -> Answer | None:
+        folder, _, name = request.key.removeprefix(self._root).partition("/")
+        project, wanted = normalize(folder), name.removesuffix(METADATA)
+        # Of another index there are releases and their metadata: it has no say on pages, yanks or hashes.
+        if not request.key.startswith(self._root) or not is_release_of(project, wanted):
+            return None
+        if not await self._fallback.covers_file(project):
+            return None
+        key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
+        with suppress(NotFoundError):
+            return await self._storage.fetch(replace(request, key=key))
+        files = (await self._fallback.remote.project(project)).value.files
+        file = next((file for file in files if file.name == wanted), None)
+        if file is None or (wanted != name and not file.has_metadata):
+            raise NotFoundError(f"no {name!r} in the other index either")
+        if wanted != name:
+            return await self._metadata_page(file)
+        if request.method == "HEAD":
+            return await self._head(file)
+        with self._downloads.claim(key, file) as claim:
+            return await claim.stream()
+
+    def stats(self) -> DownloadStats:
+        return self._downloads.stats()
+
+    async def close(self) -> None:
+        """Ends what is on its way."""
+        await self._downloads.close()
+
+    async def _metadata_page(self, file: File) -> BufferedResponse:
+        body = self._metadata.get(file.url)
+        if body is None:
+            body = await self._reading.once(file.url, lambda: self._read_metadata(file))
+        return BufferedResponse(200, body, {"Content-Type": "text/plain; charset=utf-8"})
+
+    async def _head(self, file: File) -> Stream:
+        length = str(file.size) if file.size is not None else None
+        if length is None:
+            answer = await self._fallback.remote.open("HEAD", file.url)
+            answer.close()
+            length = answer.headers.get("content-length")
+        return Stream(200, headers_of(length), None, nothing_to_close)
+
+    async def _read_metadata(self, file: File) -> bytes:
+        body = await self._fallback.remote.read(file.url + METADATA, MAX_METADATA_BYTES)
+        if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
+            raise UpstreamError(f"the metadata of {without_query(file.url)!r} has another hash than its page says")
+        self._metadata.put(file.url, body)
+        return body

@@ -1,0 +1,274 @@
+"""Another index: its pages of projects, as JSON or HTML (PEP 691, 503), and its files."""
+
+import asyncio
+import logging
+import random
+import time
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.refreshing import RefreshedValue, RefreshingCache
+from gateway.errors import (
+    GatewayError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamPageError,
+    UpstreamTimeoutError,
+    UpstreamUnavailableError,
+)
+from gateway.executors import FOREIGN
+from gateway.index.mirror.upstream_page import UpstreamPage, parse_page
+from gateway.index.simple import web_url
+from gateway.index.simple.pages import Project
+from gateway.upstream.client import Client, UpstreamResponse
+from gateway.upstream.connector import REFUSED
+from gateway.upstream.limited import read_limited
+
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_PUBLIC = "The index behind this gateway can't be reached; try again"
+_FINAL = "NotRetried"
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_REDIRECTS = 5
+_TRIES = 3
+_PAUSE_SECONDS = 0.2
+# Until an answer begins, or a page is read: installers give up after 15 s.
+_DEADLINE_SECONDS = 10.0
+# The largest project of PyPI has a page of some 15 MB. A character beyond ASCII makes each take up to four bytes.
+_MAX_PAGE_BYTES = 32 * 1024 * 1024
+_MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
+_FILE_BYTES = 80  # of one that is remembered, beside its texts and hashes
+_MAX_REASON = 200  # characters: the other index may write headers and URLs of many kilobytes into them
+_REFUSAL_BYTES = 72  # itself, and its number
+
+log = logging.getLogger("gateway.index")
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """A page, the ETag to ask with whether it has changed (empty if it has none), and the memory that it takes, in
+    bytes."""
+
+    page: Project
+    etag: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why there is no page, which is believed until then, in seconds of a monotonic clock."""
+
+    reason: str
+    until: float
+
+
+class UpstreamIndex:
+    """Reads pages, remembers them, and asks whether they have changed."""
+
+    def __init__(
+        self,
+        client: Client,
+        base_url: str,
+        *,
+        refresh: float,
+        stale_seconds: float,
+        memory: MemoryLimit,
+        refusals: MemoryLimit,
+    ) -> None:
+        """A page is used for `refresh` seconds, and for `stale_seconds` more while the index can't be reached.
+        `memory` is for pages, `refusals` for the names that have none: clients make these up, and the index chooses
+        the reasons, so they must not displace what is worth more."""
+        self.base_url = base_url.rstrip("/") + "/"
+        self._client = client
+        self._pages: RefreshingCache[str, _Version] = RefreshingCache(
+            self._fetch,
+            fresh_seconds=refresh,
+            stale_seconds=stale_seconds,
+            name="pages of the other index",
+            memory=memory,
+            weigh=lambda version: version.size,
+        )
+        self._refresh = refresh
+        self._absent = LruCache[str, _Refusal]("names that the other index has not", refusals, _refusal_weight)
+        self._unreadable = LruCache[str, _Refusal]("unreadable pages of the other index", refusals, _refusal_weight)
+        self._parsing = asyncio.Lock()
+
+    async def project(self, name: str) -> RefreshedValue[Project]:
+        """By its normalised name; URLs are absolute. Raises NotFoundError if the index has none, UpstreamError,
+        UpstreamTimeoutError, UpstreamBusyError, UpstreamPageError."""
+        if (absent := _believed(self._absent, name)) is not None:
+            raise NotFoundError(absent, upstream_status=404)
+        found = await self._pages.get(name)
+        return RefreshedValue(found.value.page, found.age, found.stale)
+
+    def expire(self) -> None:
+        """What is known must be asked for again."""
+        self._pages.expire()
+        self._absent.clear()
+        self._unreadable.clear()
+
+    async def close(self) -> None:
+        await self._pages.close()
+        await self._client.close()
+
+    async def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> UpstreamResponse:
+        """The answer 200 of `url`, or 304 if `headers` ask for it, wherever it leads to. Raises NotFoundError, and as
+        above."""
+        async with _deadline(url):
+            _, answer = await self._open(method, url, headers or {})
+        return answer
+
+    async def read(self, url: str, limit: int) -> bytes:
+        """All of a small file. Raises as `open`."""
+        async with _deadline(url):
+            _, answer = await self._open("GET", url, {})
+            return await _body(answer, limit)
+
+    async def _open(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, UpstreamResponse]:
+        """As `open`, and where that was in the end."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return await self._follow(method, url, {"Accept-Encoding": "identity", **headers})
+            except UpstreamUnavailableError as error:
+                error.public = _PUBLIC
+                raise
+            except (UpstreamBusyError, UpstreamError, UpstreamTimeoutError) as error:
+                error.public = _PUBLIC
+                final = attempt == _TRIES or error.code in (_FINAL, REFUSED)
+                if final or not self._client.retries.take():
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS * attempt * random.uniform(0.5, 1.5))  # noqa: S311  spreads clients
+        raise AssertionError("the last try returns or raises")
+
+    async def _follow(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, UpstreamResponse]:
+        shown = web_url.without_query(url)
+        try:
+            for _ in range(_MAX_REDIRECTS + 1):
+                answer = await self._client.send(method, *web_url.split(url), headers)
+                if answer.status == 200 or (answer.status == 304 and "If-None-Match" in headers):
+                    return url, answer
+                location = answer.headers.get("location", "")
+                answer.close()
+                if answer.status not in _REDIRECTS or not location:
+                    raise _refused(web_url.without_query(url), answer.status)
+                url = web_url.joined(url, location)
+        except ValueError as error:
+            raise UpstreamError(f"{shown!r} is, or leads to, something {error}", code=_FINAL) from error
+        raise UpstreamError(f"{shown!r} leads in circles", code=_FINAL)
+
+    async def _fetch(self, name: str) -> _Version:
+        if (reason := _believed(self._unreadable, name)) is not None:
+            raise _unreadable(name, reason)
+        url = f"{self.base_url}{name}/"
+        async with _deadline(url):
+            return await self._fetch_page(name, url)
+
+    async def _fetch_page(self, name: str, url: str) -> _Version:
+        known = self._pages.known(name)
+        condition = {"If-None-Match": known.etag} if known is not None and known.etag else {}
+        try:
+            url, answer = await self._open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
+        except NotFoundError as error:
+            self._absent.put(name, self._refusal(error.detail[:_MAX_REASON]))
+            raise
+        if answer.status == 304 and known is not None:
+            answer.close()
+            return known
+        content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
+        body = await _body(answer, _MAX_PAGE_BYTES)
+        async with self._parsing:  # or so many would take memory at once
+            parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
+        del body  # or an error would hold it
+        if isinstance(parsed, str):
+            self._unreadable.put(name, self._refusal(parsed))
+            raise _unreadable(name, parsed)
+        page, size = parsed
+        if page.left_out:
+            log.info("%s: %d files are left out; %s", web_url.without_query(url), page.left_out, page.reason)
+        return _Version(page.project, answer.headers.get("etag", ""), size)
+
+    def _refusal(self, reason: str) -> _Refusal:
+        return _Refusal(reason, time.monotonic() + self._refresh)
+
+
+@asynccontextmanager
+async def _deadline(url: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise UpstreamTimeoutError(
+            f"{web_url.without_query(url)!r} took over {_DEADLINE_SECONDS:g} s", public=_PUBLIC
+        ) from error
+
+
+def _believed(refusals: LruCache[str, _Refusal], name: str) -> str | None:
+    refusal = refusals.get(name)
+    return refusal.reason if refusal is not None and time.monotonic() < refusal.until else None
+
+
+def _refusal_weight(name: str, refusal: _Refusal) -> int:
+    return weight_of(name) + weight_of(refusal.reason) + _REFUSAL_BYTES
+
+
+def _unreadable(name: str, reason: str) -> UpstreamPageError:
+    public = f"{UpstreamPageError.public}: {reason}"
+    return UpstreamPageError(f"the other index's page of {name!r} can't be read: {reason}", public=public)
+
+
+def _refused(url: str, status: int) -> GatewayError:
+    if status in (404, 410):
+        return NotFoundError(f"{url!r} is not there", upstream_status=status)
+    if status == 429 or status >= 500:
+        return UpstreamBusyError(f"{url!r} answers {status}", upstream_status=status)
+    return UpstreamError(f"{url!r} answers {status}", code=_FINAL, upstream_status=status)
+
+
+async def _body(answer: UpstreamResponse, limit: int) -> bytes:
+    try:
+        body = await read_limited(limit, answer.body(await answer.read()))
+    finally:
+        answer.close()
+    if len(body) > limit:
+        raise UpstreamError(f"the index answers over {limit} bytes", code=_FINAL, public=_PUBLIC)
+    return body
+
+
+def _parsed(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[UpstreamPage, int] | str:
+    """As `_parse`, or why it fails: the error itself would hold all of the page for as long as it is held."""
+    try:
+        return _parse(name, url, content_type, encoding, body)
+    except ValueError as error:
+        return str(error)[:_MAX_REASON]
+
+
+def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[UpstreamPage, int]:
+    """The page, and the memory that it takes. Raises ValueError."""
+    if encoding == "gzip":
+        unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            body = unpacking.decompress(body, _MAX_PAGE_BYTES)
+        except zlib.error as error:
+            raise ValueError(str(error)) from error
+        if not unpacking.eof:
+            raise ValueError("it is not whole, or too large")
+    elif encoding not in ("", "identity"):
+        raise ValueError(f"it is encoded as {encoding}")
+    if len(body) > _MAX_WIDE_PAGE_BYTES and not body.isascii():
+        raise ValueError(f"it is over {_MAX_WIDE_PAGE_BYTES} bytes, and not ASCII")
+    page = parse_page(name, url, content_type, body.decode("utf-8", "replace"))
+    return page, _weight(page.project)
+
+
+def _weight(page: Project) -> int:
+    """Bytes in memory, about, of all that another index may fill."""
+    texts = page.versions, page.tracks, page.alternate_locations, page.status, page.status_reason
+    return weight_of(texts) + sum(
+        _FILE_BYTES
+        + weight_of((file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance))
+        + weight_of(file.hashes)
+        for file in page.files
+    )

@@ -1,0 +1,200 @@
+"""Pages of other indexes, read with care: nothing in them is believed to be well-formed. Pure.
+
+https://packaging.python.org/en/latest/specifications/simple-repository-api/
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sized
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from gateway.index.simple import static_page, web_url
+from gateway.index.simple.names import is_release_of
+from gateway.index.simple.pages import File, Project
+
+# What Python's objects take, roughly: a page of `{},{},` needs 80 times its length. One of 20,000 files needs 36 MB.
+_OBJECT_BYTES, _ITEM_BYTES = 232, 64
+_MAX_JSON_BYTES = 64 * 1024 * 1024
+# A string with fifteen million of them is read in one go, during which no other thread has a turn.
+_MAX_JSON_ESCAPES = 500_000
+# What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
+_MAX_MARKUP = 3_000_000
+_MARKUP_COSTS = {"<": 15, "=": 2, "&": 20}
+# The largest projects of PyPI have some 20,000.
+_MAX_FILES = 50_000
+_MAX_TEXT = 8192
+_MAX_VERSION = 128
+_MAX_URLS = 32
+_MAX_SIZE = 2**53
+_MAX_SECONDS = 253_402_300_799  # the year 9999
+_HEX = re.compile(r"[0-9A-Fa-f]{16,128}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPage:
+    """A project, as far as its page can be shown; how many of the page's files can't, and why one of them can't."""
+
+    project: Project
+    left_out: int
+    reason: str
+
+
+def parse_page(name: str, url: str, content_type: str, text: str) -> UpstreamPage:
+    """The page of the project with this normalised name, which is at `url`; the URLs of its files are absolute.
+
+    Only releases of this very project are in it, by the files' own names: whatever else the page lists would be shown,
+    and kept, as what it claims to be. Raises ValueError for what is no page.
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "application/vnd.pypi.simple.v1+json":
+        return _read_json(name, url, text)
+    if kind in ("text/html", "application/vnd.pypi.simple.v1+html"):
+        return _read_html(name, url, text)
+    raise ValueError(f"it is {kind or 'of no type'}, not JSON or HTML")
+
+
+def _read_html(name: str, url: str, text: str) -> UpstreamPage:
+    if sum(text.count(character) * cost for character, cost in _MARKUP_COSTS.items()) > _MAX_MARKUP:
+        raise ValueError("it has more links than any page")
+    found = static_page.read(text)
+    try:
+        base = web_url.joined(url, found.base) if found.base else url
+    except ValueError as error:
+        raise ValueError(f"it has a <base> {error}") from error
+    _count(found.files)
+    fit = _Fit(name, base)
+    found.files = fit.files(found.files)
+    return fit.page(found.project(name))
+
+
+def _read_json(name: str, url: str, text: str) -> UpstreamPage:
+    if text.count("{") * _OBJECT_BYTES + (text.count("[") + text.count(",")) * _ITEM_BYTES > _MAX_JSON_BYTES:
+        raise ValueError("it has more fields than any page")
+    if text.count("\\") > _MAX_JSON_ESCAPES:
+        raise ValueError("it has more escapes than any page")
+    try:
+        # The hook, as any Python code, lets other threads have their turn meanwhile.
+        page = json.loads(text, object_hook=lambda found: found)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(page, dict):
+        raise ValueError("it is no object")  # noqa: TRY004  as all that is wrong with a page
+    meta, files = page.get("meta"), page.get("files")
+    if not isinstance(meta, dict) or not isinstance(files, list):
+        raise ValueError("it has no meta or no files")  # noqa: TRY004
+    if not str(meta.get("api-version", "")).startswith("1."):
+        raise ValueError("its API is of another version than 1")
+    _count(files)
+    versions = page.get("versions")
+    if isinstance(versions, list) and len(versions) > _MAX_FILES:
+        raise ValueError(f"it lists over {_MAX_FILES} versions")
+    status = page.get("project-status")
+    status = status if isinstance(status, dict) else {}
+    fit = _Fit(name, url)
+    return fit.page(
+        Project(
+            name,
+            tuple(version for version in _texts(versions) if len(version) <= _MAX_VERSION),
+            tuple(fit.files(_file(file) for file in files if isinstance(file, dict))),
+            tracks=tuple(_texts(meta.get("tracks"))),
+            alternate_locations=tuple(_texts(page.get("alternate-locations"))),
+            status=_text(status.get("status")),
+            status_reason=_text(status.get("reason")),
+        )
+    )
+
+
+def _count(files: Sized) -> None:
+    if len(files) > _MAX_FILES:
+        raise ValueError(f"it lists over {_MAX_FILES} files")
+
+
+class _Fit:
+    """Tells what of a page fits."""
+
+    def __init__(self, project: str, base: str) -> None:
+        self._project = project
+        self._base = base
+        self._left_out = 0
+        self._reason = ""
+
+    def page(self, project: Project) -> UpstreamPage:
+        project = replace(
+            project,
+            tracks=self._urls(project.tracks),
+            alternate_locations=self._urls(project.alternate_locations),
+        )
+        return UpstreamPage(project, self._left_out, self._reason)
+
+    def files(self, files: Iterable[File]) -> list[File]:
+        """Those that are releases of the project, and lie somewhere."""
+        found = []
+        for file in files:
+            try:
+                if not is_release_of(self._project, file.name):
+                    raise ValueError("no release of the project")
+                found.append(
+                    replace(file, url=web_url.joined(self._base, file.url), provenance=self._url(file.provenance))
+                )
+            except ValueError as error:
+                self._left_out += 1
+                self._reason = self._reason or f"{file.name[:100]!r} is {error}"
+        return found
+
+    def _urls(self, urls: Iterable[str]) -> tuple[str, ...]:
+        return tuple(url for item in islice(urls, _MAX_URLS) if (url := self._url(item)) is not None)
+
+    def _url(self, url: str | None) -> str | None:
+        try:
+            return web_url.joined(self._base, url) if url is not None else None
+        except ValueError:
+            return None
+
+
+def _file(found: Mapping[str, Any]) -> File:
+    yanked, size = found.get("yanked"), found.get("size")
+    metadata = found.get("core-metadata", found.get("dist-info-metadata", False))
+    return File(
+        name=_text(found.get("filename")) or "",
+        url=_text(found.get("url")) or "",
+        size=size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < _MAX_SIZE else None,
+        modified=_seconds(found.get("upload-time")),
+        hashes=_hashes(found.get("hashes")),
+        requires_python=_text(found.get("requires-python")),
+        yanked=(_text(yanked) or "") if yanked else None,
+        has_metadata=bool(metadata),
+        metadata_sha256=_hashes(metadata).get("sha256"),
+        provenance=_text(found.get("provenance")),
+    )
+
+
+def _hashes(value: Any) -> dict[str, str]:
+    items = value.items() if isinstance(value, dict) else ()
+    known = hashlib.algorithms_guaranteed
+    return {
+        name: hex_.lower() for name, hex_ in items if name in known and isinstance(hex_, str) and _HEX.fullmatch(hex_)
+    }
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for item in value if (text := _text(item)) is not None] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str | None:
+    """None for what is no text, or can't be written in UTF-8, or is so long that nobody means it."""
+    fit = isinstance(value, str) and len(value) <= _MAX_TEXT and not _SURROGATE.search(value)
+    return value if fit else None
+
+
+def _seconds(value: Any) -> float | None:
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+        seconds = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() if time is not None else None
+    except (ValueError, OverflowError):
+        return None
+    return seconds if seconds is not None and 0 <= seconds <= _MAX_SECONDS else None

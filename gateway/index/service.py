@@ -1,0 +1,125 @@
+"""The page of a directory: the one that is stored, or one made of what lies there."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+from gateway.cache.lru import MemoryLimit
+from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.http.headers import as_html, is_package_file
+from gateway.index.mirror.mirrored_files import MirroredFiles
+from gateway.index.simple import stored
+from gateway.index.simple.cache_control import IMMUTABLE, REVALIDATE, with_default
+from gateway.index.site import Site
+from gateway.index.wheels.metadata import WheelMetadata
+from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
+from gateway.storage.base import Storage
+
+
+class Index:
+    """Answers for directories. Without a `site`, what is stored is all there is."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        site: Site | None,
+        *,
+        wheels: WheelMetadata,
+        fetched: MirroredFiles | None,
+        mode: str,
+        index_document: str,
+        immutable_files: bool,
+        memory: MemoryLimit,
+    ) -> None:
+        """`mode` is auto, static, generated or off."""
+        self._storage = storage
+        self._stored_pages = stored.StoredPages(memory)
+        self._site = site
+        self._mode = mode
+        self._index_document = index_document
+        self._immutable_files = immutable_files
+        self._wheels = wheels
+        self._fetched = fetched
+
+    async def page(self, request: PageRequest) -> Answer:
+        """Raises NotFoundError where there is no page, and UpstreamBusyError where that can't be known."""
+        site = self._site
+        if site is None:
+            return await self._stored(request, request.key)
+        unknown: GatewayError | None = None
+        if self._mode == "auto":
+            try:
+                key = await site.stored_key(request.key)
+            except NotFoundError:
+                key = request.key  # no project, but a directory may have a page
+            except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
+                key, unknown = request.key, error
+            if key is not None:
+                # It may have gone since it was listed.
+                with suppress(NotFoundError):
+                    return await self._stored(request, key)
+        if unknown is not None:
+            raise stored.unavailable(unknown)
+        return await site.page(request)
+
+    async def is_page(self, key: str) -> bool:
+        """Whether `key`, which ends in a slash, is made a page of."""
+        return self._site is not None and await self._site.exists(key)
+
+    async def file(self, request: ObjectRequest) -> Answer:
+        """An object, or what is made or fetched in its place. Raises NotFoundError where there is neither."""
+        answer = await self._file(request)
+        if isinstance(answer, Redirect):
+            return answer
+        if self._immutable_files and is_package_file(request.key):
+            return replace(answer, headers=with_default(answer.headers, IMMUTABLE))
+        if isinstance(answer, BufferedResponse):
+            return replace(answer, headers=with_default(answer.headers, REVALIDATE))
+        return answer
+
+    async def _file(self, request: ObjectRequest) -> Answer:
+        alias = self._site.alias(request.key) if self._site is not None else None
+        requests = [request] if alias is None else [request, replace(request, key=alias)]
+        absent: NotFoundError | None = None
+        for attempt in requests:
+            try:
+                return await self._storage.fetch(attempt)
+            except NotFoundError as error:
+                absent = absent or error
+        for attempt in reversed(requests):
+            with suppress(NotFoundError):
+                if (
+                    self._site is not None
+                    and (page := await self._wheels.page(attempt.key, request.headers)) is not None
+                ):
+                    return page
+            with suppress(NotFoundError):
+                if self._fetched is not None and (answer := await self._fetched.answer(attempt)) is not None:
+                    return answer
+        assert absent is not None
+        raise absent
+
+    async def _stored(self, request: PageRequest, key: str) -> Answer:
+        if self._mode == "off" or not stored.wants_json(request.accept, request.query):
+            return await self._fetch(request.method, key, request.wanted, request.bypass)
+        page = await self._fetch("GET", key, {}, request.bypass)
+        return await self._stored_pages.as_json(page, key, request) if isinstance(page, Stream) else page
+
+    async def _fetch(self, method: str, key: str, wanted: Mapping[str, str], bypass: bool) -> Stream | Redirect:
+        """A directory's index document, else the object that is named like the directory itself."""
+        try:
+            answer = await self._storage.fetch(ObjectRequest(method, key + self._index_document, wanted, bypass=bypass))
+        except NotFoundError:
+            if not key:
+                raise
+            answer = await self._storage.fetch(ObjectRequest(method, key, wanted, bypass=bypass))
+            if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
+                # A folder's marker, as consoles and sync tools leave them; an empty page would say: nothing here.
+                answer.close()
+                raise NotFoundError("only an empty folder marker") from None
+        if isinstance(answer, Stream):
+            # Without a Cache-Control, a client might guess a lifetime from Last-Modified (RFC 9111, 4.2.2).
+            answer.headers = with_default(as_html(answer.headers), REVALIDATE)
+            if self._mode != "off":
+                answer.headers = stored.negotiated(answer.headers)
+        return answer

@@ -1,0 +1,1 @@
+"""The Simple API: names, pages, and content negotiation."""

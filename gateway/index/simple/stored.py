@@ -1,0 +1,81 @@
+"""Pages that are stored, in a form that they are not stored in."""
+
+from urllib.parse import parse_qs
+
+from gateway.cache.lru import MemoryLimit
+from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
+from gateway.index.etags import conditional
+from gateway.index.rendered import RenderedPages
+from gateway.index.simple import pages
+from gateway.index.simple.cache_control import REVALIDATE
+from gateway.index.simple.names import normalize
+from gateway.index.simple.negotiation import Form, choose, encoding_for, takes_html
+from gateway.index.simple.static_page import names_of, project_of
+from gateway.messages import BufferedResponse, PageRequest, Stream
+from gateway.upstream.limited import read_limited
+
+_MAX_PAGE_BYTES = 64 * 1024 * 1024
+
+
+def wants_json(accept: str, query: str) -> bool:
+    """Whether the client asks for JSON and would not take the page as it is stored."""
+    wanted = format_of(query)
+    if wanted is None and takes_html(accept):
+        return False
+    return choose(accept, wanted) is Form.JSON_V1
+
+
+def format_of(query: str) -> str | None:
+    """The value of `?format=`. Raises BadRequestError if there are several."""
+    if not query:
+        return None
+    values = parse_qs(query, keep_blank_values=True).get("format", [])
+    if len(values) > 1:
+        raise BadRequestError("two formats", public="The query must not have more than one format")
+    return values[0] if values else None
+
+
+def unavailable(error: GatewayError) -> UpstreamBusyError:
+    """Installers take an absent page for an absent project, and try again after a 503."""
+    return UpstreamBusyError(error.detail, public=error.public, code=error.code, upstream_status=error.upstream_status)
+
+
+def negotiated(headers: dict[str, str]) -> dict[str, str]:
+    """Headers of a stored page, at whose URL its JSON is too: caches must tell clients apart (RFC 9110, 12.5.5)."""
+    fields = [field.strip() for field in headers.get("Vary", "").split(",") if field.strip()]
+    if "*" in fields or "accept" in map(str.lower, fields):
+        return headers
+    return {**headers, "Vary": ", ".join([*fields, "Accept"])}
+
+
+class StoredPages:
+    """Stored HTML pages as JSON, each read once for as long as its ETag stands."""
+
+    def __init__(self, memory: MemoryLimit) -> None:
+        self._rendered = RenderedPages("stored pages as JSON", memory)
+
+    async def as_json(self, stream: Stream, key: str, request: PageRequest) -> BufferedResponse:
+        """What a stored page says. `key` is the directory's, empty for the root."""
+        encoding, etag = encoding_for(request.accept_encoding), stream.headers.get("ETag")
+        try:
+            page = self._rendered.known(key, encoding, (), etag) if etag is not None else None
+            if page is None:
+                content = await read_limited(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
+                if len(content) > _MAX_PAGE_BYTES:
+                    raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+                version = etag if etag is not None else object()
+                page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content))
+        except ValueError as error:
+            raise UpstreamError(f"the page {key!r} can't be read: {error}") from error
+        finally:
+            stream.close()
+        headers = {"Content-Type": Form.JSON_V1.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": REVALIDATE}
+        if page.encoding is not None:
+            headers["Content-Encoding"] = page.encoding
+        return conditional(page.body, page.etag, headers, request.wanted, stream.fresh_for)
+
+
+def _to_json(key: str, content: bytes) -> bytes:
+    text = content.decode("utf-8", "replace")
+    name = normalize(key.rstrip("/").rpartition("/")[2])
+    return pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))

@@ -1,0 +1,1 @@
+"""What the gateway knows of release files beyond their listing: hashes and core metadata."""

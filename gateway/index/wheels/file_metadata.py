@@ -1,0 +1,343 @@
+"""What a listing does not say of files: hashes, yanks, the Pythons that they are for. Found out behind the pages."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from weakref import ref
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.errors import GatewayError, PreconditionFailedError
+from gateway.executors import FOREIGN, PAGES
+from gateway.index.catalog.folders import Files
+from gateway.index.simple.names import is_companion, parse
+from gateway.index.wheels.known_metadata import (
+    MAX_DOCUMENT_BYTES,
+    NOTHING_KNOWN,
+    SHA256_FILE,
+    SPARE_ENTRIES,
+    YANKED_FILE,
+    Entry,
+    KnownMetadata,
+    from_document,
+    to_document,
+    version_of,
+)
+from gateway.index.wheels.metadata_finder import MetadataFinder
+from gateway.index.wheels.metadata_store import MetadataStore
+from gateway.storage.base import StoredObject
+
+_MAX_WANTED = 20_000
+# Of what all caches may hold, the facts of one project are no more than this part.
+_MAX_SHARE = 2
+_WORKERS = 2
+# Listings of more files are looked through in a thread.
+_MANY = 200
+# A page waits so long for what was kept; what must be found out anew, it never waits for.
+_LOAD_SECONDS = 1.0
+# Often enough that gateways side by side hear of each other, and seldom enough that a large document is not written for
+# a few files.
+_MIN_UNSAVED, _UNSAVED_SHARE = 50, 20
+_SAVE_ATTEMPTS = 3
+# Retries come at most 2 ** 5 times as rarely as the first: some files (archived, or denied) can never be read.
+_MAX_DOUBLINGS = 5
+_FLUSH_SECONDS = 2.0
+# Beyond the newest, each gateway looks at the files in an order of its own, and finds the others' facts when it saves.
+_IN_ORDER = 50
+
+log = logging.getLogger("gateway.index")
+
+
+@dataclass(slots=True)
+class _Project:
+    """`asked` is the listing whose files are known or looked for, `present` its files, while one of them is looked for
+    or not saved; `failed` is when something could not be found out, for which `retries` were in vain; `pending` files
+    are looked for, `unsaved` are known."""
+
+    known: KnownMetadata = field(default_factory=KnownMetadata)
+    asked: "ref[Files] | None" = None
+    present: Mapping[str, StoredObject] = field(default_factory=dict)
+    loading: asyncio.Task[None] | None = None
+    failed: float | None = None
+    retries: int = 0
+    pending: int = 0
+    unsaved: int = 0
+    weight: int = 0
+
+    def forget_absent(self) -> None:
+        """Drops what is known of files that are gone, once it is most: else projects whose files come and go would fill
+        up, and nothing more be found out of them."""
+        entries = self.known.entries
+        if len(entries) > 2 * len(self.present) + SPARE_ENTRIES:
+            for key in [key for key in entries if key not in self.present]:
+                self.weight -= entries.pop(key).weight
+
+
+class FileMetadata:
+    """Remembers facts of the projects that were asked for last. What is not known yet is looked for in the background,
+    a few files at a time."""
+
+    def __init__(
+        self,
+        finder: MetadataFinder,
+        memory: MemoryLimit,
+        stores: Sequence[MetadataStore] = (),
+        *,
+        retry_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """What could not be found out is tried again after `retry_seconds`, when its project is asked for."""
+        self._finder = finder
+        self._stores = stores
+        self._retry_seconds = retry_seconds
+        self._clock = clock
+        self._projects = LruCache[str, _Project]("facts", memory, lambda name, found: weight_of(name) + found.weight)
+        self._max_weight = memory.max_bytes // _MAX_SHARE
+        self._wanted: dict[tuple[str, str], tuple[_Project, StoredObject]] = {}  # by project and key
+        self._unsaved: dict[str, _Project] = {}
+        self._saving: set[str] = set()
+        self._one_save = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._finding = 0
+        self._versions = count(1)
+
+    def of(self, project: str) -> KnownMetadata:
+        """What is known now."""
+        found = self._projects.get(project)
+        return found.known if found is not None else NOTHING_KNOWN
+
+    async def want_once(self, project: str, files: Files) -> KnownMetadata:
+        """What is known of a project's files, and soon more of it. For a listing that has been asked for before, it
+        costs nothing."""
+        found = self._projects.get(project)
+        if found is None:
+            found = _Project()
+            self._projects.put(project, found)
+        if found.asked is None or found.asked() is not files or self._may_retry(found):
+            found.asked, found.failed = ref(files), None
+            found.present = {item.key: item for item in files.objects}
+            found.forget_absent()
+            if found.loading is None:
+                unknown = _unknown(found.known, found.present) if len(found.present) <= _MANY else None
+                if unknown is None or (unknown and self._stores):
+                    # Another gateway may have found it out since the documents were read last.
+                    found.loading = self._start(self._load(project, found))
+                else:
+                    self._want(project, found, unknown)
+        if found.loading is not None and self._stores:
+            await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
+        return found.known
+
+    def _may_retry(self, found: _Project) -> bool:
+        """After a failure; the more of them in a row, the later."""
+        seconds = self._retry_seconds * 2 ** min(found.retries, _MAX_DOUBLINGS)
+        if found.failed is None or found.pending or self._clock() < found.failed + seconds:
+            return False
+        found.retries += 1
+        return True
+
+    async def sha256_of(self, project: str, item: StoredObject) -> str | None:
+        """Of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
+        facts = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
+        return facts.sha256
+
+    async def settled(self) -> None:
+        """Waits until nothing is looked for, and all is saved."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def close(self) -> None:
+        """Stops looking, and saves what has been found."""
+        self._wanted.clear()
+        tasks = [*self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                for project, found in [*self._unsaved.items()]:
+                    await self._save_everywhere(project, found)
+
+    def _want(self, project: str, found: _Project, items: list[StoredObject]) -> None:
+        """Looks for `items`, of which nothing is known, the newest first."""
+        if found.weight >= self._max_weight:
+            log.warning("not all of %s can be remembered: raise index.memory_bytes", project)
+            return
+        items.sort(key=lambda item: -item.modified)
+        if self._stores:
+            rest = items[_IN_ORDER:]
+            random.shuffle(rest)
+            items[_IN_ORDER:] = rest
+        for item in items:
+            if len(self._wanted) >= _MAX_WANTED:
+                found.asked = None  # the next request asks for the rest
+                break
+            already = self._wanted.get((project, item.key))
+            self._wanted[project, item.key] = found, item
+            if already is None or already[0] is not found:
+                found.pending += 1
+                if already is not None:
+                    self._done_with(project, already[0])
+        self._let_go(found)
+        while self._wanted and self._finding < _WORKERS:
+            self._finding += 1
+            self._start(self._work())
+
+    def _start(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _work(self) -> None:
+        try:
+            while self._wanted:
+                project, key = next(iter(self._wanted))
+                found, item = self._wanted.pop((project, key))
+                if self._projects.get(project) is found:
+                    await self._look(project, found, item)
+                else:  # it is forgotten: the next request looks again
+                    self._done_with(project, found)
+        finally:
+            self._finding -= 1
+
+    async def _look(self, project: str, found: _Project, item: StoredObject) -> None:
+        try:
+            if not _is_known(found.known, found.present, item) and found.weight < self._max_weight:
+                self._note(project, found, await self._find(found, item))
+                if self._stores:
+                    found.unsaved += 1
+                    self._unsaved[project] = found
+        except GatewayError as error:
+            log.info("nothing can be found out of %r now: %s", item.key, error)
+            found.failed = self._clock()
+        self._done_with(project, found)
+
+    def _done_with(self, project: str, found: _Project) -> None:
+        """One of its files is not looked for any more."""
+        found.pending -= 1
+        if not found.pending and found.failed is None:
+            found.retries = 0
+        self._save_soon(project, found)
+        self._let_go(found)
+
+    async def _find(self, found: _Project, item: StoredObject) -> Mapping[str, Entry]:
+        known = found.known
+        if item.key.endswith(YANKED_FILE):
+            return {item.key: Entry(version_of(item), await self._finder.yank_in(item))}
+        entries, hash_beside = {}, False
+        if (hash_file := found.present.get(item.key + SHA256_FILE)) is not None:
+            beside = known.get(hash_file) or await self._finder.hash_in(hash_file)
+            entries[hash_file.key] = Entry(version_of(hash_file), beside)
+            hash_beside = beside.sha256 is not None
+        facts = await self._finder.find(item, hash_beside=hash_beside)
+        entries[item.key] = Entry(version_of(item), facts)
+        return entries
+
+    def _note(self, project: str, found: _Project, entries: Mapping[str, Entry]) -> None:
+        for key, entry in entries.items():
+            previous = found.known.entries.get(key)
+            found.weight += entry.weight - (previous.weight if previous is not None else 0)
+            found.known.entries[key] = entry
+        found.known.version = next(self._versions)
+        if self._projects.get(project) is found:
+            self._projects.put(project, found)  # it weighs more now
+
+    @staticmethod
+    def _let_go(found: _Project) -> None:
+        if not found.pending and not found.unsaved and found.loading is None:
+            found.present = {}
+
+    async def _load(self, project: str, found: _Project) -> None:
+        for store in self._stores if await _unknown_soon(found) else ():
+            try:
+                document, _ = await store.read(project)
+                self._take(project, found, await FOREIGN.run(from_document, document))
+            except GatewayError as error:
+                log.info("what was known of %s can't be read: %s", project, error)
+        present, unknown = None, list[StoredObject]()
+        while present is not found.present:  # a newer listing may come meanwhile
+            present = found.present
+            unknown = await _unknown_soon(found)
+        found.loading = None
+        self._want(project, found, unknown)
+
+    def _take(self, project: str, found: _Project, theirs: Mapping[str, Entry]) -> None:
+        """What others have found out of files that are there, and are not known here."""
+        news = {}
+        for key, entry in theirs.items():
+            item = found.present.get(key)
+            if item is None or found.known.get(item) is not None:
+                continue
+            told = entry.facts.sha256 is not None or is_companion(key) or key + SHA256_FILE in theirs
+            if told or not self._finder.compute:
+                news[key] = entry
+        if news:
+            self._note(project, found, news)
+
+    def _save_soon(self, project: str, found: _Project) -> None:
+        enough = max(_MIN_UNSAVED, len(found.known.entries) // _UNSAVED_SHARE)
+        if found.unsaved and (not found.pending or found.unsaved >= enough) and project not in self._saving:
+            self._saving.add(project)
+            self._start(self._save_everywhere(project, found))
+
+    async def _save_everywhere(self, project: str, found: _Project) -> None:
+        async with self._one_save:
+            self._unsaved.pop(project, None)
+            self._saving.discard(project)
+            present, unsaved, found.unsaved = found.present, found.unsaved, 0
+            for store in self._stores:
+                try:
+                    await self._save(store, project, found, present)
+                except GatewayError as error:
+                    log.info("what is known of %s can't be kept: %s", project, error)
+                except asyncio.CancelledError:  # the gateway ends, and saves it once more
+                    found.present, found.unsaved, self._unsaved[project] = present, unsaved, found
+                    raise
+        self._let_go(found)
+
+    async def _save(
+        self, store: MetadataStore, project: str, found: _Project, present: Mapping[str, StoredObject]
+    ) -> None:
+        for attempt in range(1, _SAVE_ATTEMPTS + 1):
+            before, etag = await store.read(project)
+            theirs = await FOREIGN.run(from_document, before)
+            self._take(project, found, theirs)
+            after = await FOREIGN.run(to_document, found.known.merged(theirs, present))
+            if after == before or len(after) > MAX_DOCUMENT_BYTES:
+                break
+            try:
+                await store.write(project, after, etag)
+                break
+            except PreconditionFailedError:
+                if attempt == _SAVE_ATTEMPTS:
+                    raise
+
+
+async def _unknown_soon(found: _Project) -> list[StoredObject]:
+    if len(found.present) <= _MANY:
+        return _unknown(found.known, found.present)
+    return await PAGES.run(_unknown, found.known, found.present)
+
+
+def _unknown(known: KnownMetadata, present: Mapping[str, StoredObject]) -> list[StoredObject]:
+    """The files that are there of which there is something to be found out. Takes some 20 µs for each."""
+    return [
+        item
+        for item in present.values()
+        if not _is_known(known, present, item)
+        and not is_companion(name := item.key.rpartition("/")[2].removesuffix(YANKED_FILE))
+        and parse(name) is not None
+    ]
+
+
+def _is_known(known: KnownMetadata, present: Mapping[str, StoredObject], item: StoredObject) -> bool:
+    facts = known.get(item)
+    if facts is None:
+        return False
+    hash_file = present.get(item.key + SHA256_FILE)
+    return facts.sha256 is not None or hash_file is None or known.get(hash_file) is not None

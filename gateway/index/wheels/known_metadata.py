@@ -1,0 +1,132 @@
+"""What is known of a project's files, each in one version; and as a document that outlives the process. Pure."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from sys import getsizeof
+from typing import Any
+
+from gateway.index.wheels.core_metadata import clean_requires_python
+from gateway.storage.base import ObjectMetadata, StoredObject
+
+SHA256_FILE, YANKED_FILE = ".sha256", ".yanked"
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+MAX_YANK_CHARS = 1024
+_FORMAT = 1
+SPARE_ENTRIES = 100
+_MAX_SECONDS = 253402300799
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NOTHING = ObjectMetadata()
+# Of a dictionary's slot and the objects in it, beside their texts.
+_OVERHEAD_BYTES = 320
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Facts of a file in the version that `version_of` names."""
+
+    version: str
+    facts: ObjectMetadata
+
+    @property
+    def weight(self) -> int:
+        """Bytes in memory, about."""
+        facts = self.facts
+        texts = (self.version, facts.sha256, facts.requires_python, facts.yanked)
+        return _OVERHEAD_BYTES + sum(getsizeof(text) for text in texts if text is not None)
+
+
+class KnownMetadata:
+    """Entries by key. They are added on the event loop; reading is safe in any thread."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.version = 0  # another one whenever the project's page may be
+
+    def get(self, item: StoredObject) -> ObjectMetadata | None:
+        """None if nothing is known of this version."""
+        entry = self.entries.get(item.key)
+        return entry.facts if entry is not None and entry.version == version_of(item) else None
+
+    def merged(self, theirs: Mapping[str, Entry], present: Mapping[str, StoredObject]) -> dict[str, Entry]:
+        """With what others have found out. Of two versions, that which is `present` counts; of files that are not
+        there, theirs stays, as long as it is not the most: they may have seen a newer listing."""
+        merged = dict(theirs) if len(theirs) <= 2 * len(present) + SPARE_ENTRIES else {}
+        for key, item in present.items():
+            entry = self.entries.get(key)
+            if entry is not None and (key not in theirs or entry.version == version_of(item)):
+                merged[key] = entry
+        return merged
+
+    def of(self, item: StoredObject, present: Mapping[str, StoredObject]) -> ObjectMetadata:
+        """What a page shows of a file; `present` are all that lie there, by their keys."""
+        own = self.get(item) or _NOTHING
+        sha256, yanked = own.sha256, own.yanked
+        if sha256 is None and (beside := present.get(item.key + SHA256_FILE)) is not None:
+            sha256 = (self.get(beside) or _NOTHING).sha256
+        if (beside := present.get(item.key + YANKED_FILE)) is not None:
+            # Its being there is enough; what it says is the reason.
+            yanked = (self.get(beside) or _NOTHING).yanked or yanked or ""
+        return replace(own, sha256=sha256, yanked=yanked)
+
+
+NOTHING_KNOWN = KnownMetadata()
+
+
+def version_of(item: StoredObject) -> str:
+    """Changes with the bytes, and with the metadata: that is replaced in place, under the same ETag."""
+    etag = item.etag.strip('"')
+    return f"{etag} {int(item.modified)}"
+
+
+def to_document(entries: Mapping[str, Entry]) -> bytes:
+    files = {
+        key: [
+            entry.version,
+            entry.facts.sha256,
+            entry.facts.requires_python,
+            entry.facts.yanked,
+            entry.facts.uploaded,
+            entry.facts.unreadable,
+        ]
+        for key, entry in sorted(entries.items())
+    }
+    return json.dumps({"format": _FORMAT, "files": files}, separators=(",", ":")).encode()
+
+
+def from_document(document: bytes) -> dict[str, Entry]:
+    """What is not as it should be is left out: others may have written it."""
+    try:
+        read = json.loads(document) if len(document) <= MAX_DOCUMENT_BYTES else None
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("files"), dict):
+        return {}
+    found = {key: _entry(value) for key, value in read["files"].items()}
+    return {key: entry for key, entry in found.items() if entry is not None}
+
+
+def _entry(value: Any) -> Entry | None:
+    match value:
+        case [str(version), sha256, requires_python, yanked, uploaded, bool(unreadable)] if (
+            _is_sha256(sha256) and _is_requires_python(requires_python) and _is_yank(yanked) and _is_time(uploaded)
+        ):
+            return Entry(version, ObjectMetadata(sha256, requires_python, yanked, uploaded, unreadable))
+    return None
+
+
+def _is_sha256(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and _SHA256.fullmatch(value) is not None)
+
+
+def _is_requires_python(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and clean_requires_python(value) == value)
+
+
+def _is_yank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= MAX_YANK_CHARS)
+
+
+def _is_time(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and 0 <= value <= _MAX_SECONDS)

@@ -1,0 +1,117 @@
+"""`<wheel>.metadata` (PEP 658), read out of the wheel where nothing of that name lies beside it."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
+from gateway.index.etags import conditional, etag_of
+from gateway.index.simple.names import parse
+from gateway.index.wheels.wheel import TAIL_BYTES, WheelError, read_metadata
+from gateway.messages import BufferedResponse, ObjectRequest, Stream
+from gateway.single_flight import SingleFlight
+from gateway.storage.base import Storage
+
+_SUFFIX = ".metadata"
+# Directories and metadata beyond this size are read a few at a time, for the memory that they take.
+_LARGE_BYTES = 256 * 1024
+_MAX_LARGE = 2
+
+Version = tuple[str, str]  # key and ETag
+
+log = logging.getLogger("gateway.index")
+
+
+class WheelMetadata:
+    """Reads kilobytes of a gigabyte wheel, once for each version of the object, whether it has metadata or not."""
+
+    def __init__(self, storage: Storage, memory: MemoryLimit) -> None:
+        self._storage = storage
+        self._known = LruCache[Version, bytes | str]("wheels", memory, _weight)
+        self._reading = SingleFlight[bytes]()
+        self._large = asyncio.Semaphore(_MAX_LARGE)
+
+    async def page(self, key: str, wanted: Mapping[str, str]) -> BufferedResponse | None:
+        """The answer for `key` if it names the metadata of a wheel that is there. Raises what reading it raises."""
+        wheel = key.removesuffix(_SUFFIX)
+        if wheel == key or not wheel.endswith(".whl"):
+            return None
+        try:
+            body = await self.metadata(wheel)
+        except WheelError:
+            return None
+        return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, wanted)
+
+    async def metadata(self, wheel: str) -> bytes:
+        """METADATA of the wheel with this key, as it is now. Raises WheelError, and what reading it raises."""
+        head = await self._fetch("HEAD", wheel, {})
+        head.close()
+        length = head.headers.get("Content-Length", "")
+        return await self.of(wheel, head.headers.get("ETag", ""), int(length) if length.isdigit() else 0)
+
+    async def of(self, wheel: str, etag: str, size: int, tail: bytes = b"") -> bytes:
+        """METADATA of one version of a wheel, of which `tail` is here already. Raises as `metadata`."""
+        release = parse(wheel.rpartition("/")[2])
+        if release is None:
+            raise WheelError("its name is not a wheel's")
+        project = release.project
+        known = self._known.get((wheel, etag)) if etag else None
+        if known is None:
+            return await self._reading.once((wheel, etag), lambda: self._read(wheel, project, etag, size, tail))
+        if isinstance(known, str):
+            raise WheelError(known)
+        return known
+
+    async def _read(self, wheel: str, project: str, etag: str, size: int, tail: bytes) -> bytes:
+        found: bytes | str
+        async with AsyncExitStack() as turn:
+            large = False
+
+            async def read(start: int, stop: int) -> bytes:
+                nonlocal large
+                if stop - start > _LARGE_BYTES and not large:
+                    large = True
+                    await turn.enter_async_context(self._large)
+                return await self._part(wheel, etag, start, stop)
+
+            try:
+                if not tail and size:
+                    tail = await read(max(size - TAIL_BYTES, 0), size)
+                found = await read_metadata(project, size, tail, read)
+            except WheelError as error:
+                found = str(error)
+                log.warning("the metadata of %r can't be read: %s", wheel, error)
+        if etag:
+            self._known.put((wheel, etag), found)
+        if isinstance(found, str):
+            raise WheelError(found)
+        return found
+
+    async def _part(self, wheel: str, etag: str, start: int, stop: int) -> bytes:
+        """Bytes of just this version of the wheel."""
+        condition = {"if-match": etag} if etag else {}
+        try:
+            stream = await self._fetch("GET", wheel, {"range": f"bytes={start}-{stop - 1}", **condition})
+        except (PreconditionFailedError, RangeNotSatisfiableError) as error:
+            raise UpstreamError(f"{wheel!r} was replaced while it was read: {error}") from error
+        try:
+            if stream.status != 206 and (start, stream.headers.get("Content-Length")) != (0, str(stop)):
+                raise WheelError("the storage does not answer ranges")
+            chunks = [chunk async for chunk in stream.body] if stream.body is not None else []
+        finally:
+            stream.close()
+        part = b"".join(chunks)
+        if len(part) != stop - start:
+            raise WheelError("the storage answers another range")
+        return part
+
+    async def _fetch(self, method: str, key: str, headers: dict[str, str]) -> Stream:
+        answer = await self._storage.fetch(ObjectRequest(method, key, headers))
+        assert isinstance(answer, Stream), "no redirect was allowed"
+        return answer
+
+
+def _weight(version: Version, found: bytes | str) -> int:
+    return weight_of(version) + weight_of(found)

@@ -1,0 +1,106 @@
+"""Where facts outlive the process: a document for each project, in the disk cache or in the storage itself."""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from gateway.cache.disk.blocks import DamagedError
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.memory import CachedObject
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
+from gateway.executors import ROOM
+from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Storage
+from gateway.transfer.open_file import read_file
+from gateway.upstream.limited import read_limited
+
+_FOLDER = ".gateway/facts/"
+_CONTENT_TYPE = "application/json"
+_OFF_SECONDS = 600.0
+
+log = logging.getLogger("gateway.index")
+
+
+class MetadataStore(Protocol):
+    """Documents by project. Others read and write them too."""
+
+    async def read(self, project: str) -> tuple[bytes, str | None]:
+        """The document, which may be empty, and its ETag; None if there is none. Raises GatewayErrors."""
+
+    async def write(self, project: str, document: bytes, etag: str | None) -> None:
+        """Raises PreconditionFailedError if the one with this ETag is not there any more, and other GatewayErrors."""
+
+
+class DiskMetadataStore:
+    """In a directory that this host's workers share. The last one to write wins: what others have found out is found
+    out again."""
+
+    def __init__(self, disk: DiskCache) -> None:
+        """An entry of `disk` may go whenever its room is needed."""
+        self._disk = disk
+
+    async def read(self, project: str) -> tuple[bytes, str | None]:
+        return await ROOM.run(self._read, project), None
+
+    async def write(self, project: str, document: bytes, etag: str | None) -> None:
+        found = CachedObject({}, None, len(document), '"facts"', 0, 0.0)
+        await ROOM.run(self._disk.put, project, found, document)
+
+    def _read(self, project: str) -> bytes:
+        entry = self._disk.find(project)
+        if entry is None or not 0 < entry.size <= MAX_DOCUMENT_BYTES:
+            return b""
+        try:
+            entry.blocks.verify(0, entry.size)
+        except DamagedError:
+            self._disk.remove(project)
+            raise
+        content = read_file(entry.file.descriptor, entry.size, 0)
+        return content if len(content) == entry.size else b""
+
+
+class SharedMetadataStore:
+    """In the storage, for all gateways in front of it. Where it can't be written to, it is left alone for a while."""
+
+    def __init__(self, storage: Storage, root: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """`root` is the key below which projects are: gateways with another one have facts of their own."""
+        self._storage = storage
+        self._folder = _FOLDER + root
+        self._clock = clock
+        self._off_until = float("-inf")
+
+    async def read(self, project: str) -> tuple[bytes, str | None]:
+        try:
+            answer = await self._storage.fetch(ObjectRequest("GET", self._key(project), bypass=True))
+        except NotFoundError:
+            return b"", None
+        assert isinstance(answer, Stream), "no redirect was allowed"
+        try:
+            document = await read_limited(MAX_DOCUMENT_BYTES, answer.body) if answer.body is not None else b""
+        finally:
+            answer.close()
+        # One that is too long is none of ours, and is replaced.
+        return document if len(document) <= MAX_DOCUMENT_BYTES else b"", answer.headers.get("ETag")
+
+    async def write(self, project: str, document: bytes, etag: str | None) -> None:
+        if self._clock() < self._off_until:
+            return
+        only_new = etag is None
+        try:
+            await self._storage.put(
+                self._key(project), _once(document), content_type=_CONTENT_TYPE, only_new=only_new, replaces=etag
+            )
+        except PreconditionFailedError:
+            raise
+        except GatewayError as error:
+            self._off_until = self._clock() + _OFF_SECONDS
+            log.warning("facts can't be shared (index.share_facts) for %d s: %s", _OFF_SECONDS, error)
+
+    def _key(self, project: str) -> str:
+        return f"{self._folder}{project}.json"
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

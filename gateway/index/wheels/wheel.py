@@ -1,0 +1,179 @@
+"""The metadata of a wheel that lies far away: a few kilobytes of its end, or of that and of one member.
+
+The format is ZIP (PKWARE's APPNOTE.TXT, 4.3); what a wheel has in it, the binary distribution format.
+Nothing that the archive says of sizes and places is believed before it has been held against the file's size.
+"""
+
+import struct
+import zlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+
+from gateway.executors import FOREIGN
+from gateway.index.simple.names import normalize
+from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
+
+# Bytes `start` to `stop` (exclusive), exactly.
+Read = Callable[[int, int], Awaitable[bytes]]
+
+# Holds the directory of most wheels, and their metadata too: tools write it last.
+TAIL_BYTES = 64 * 1024
+MAX_DIRECTORY_BYTES = 8 * 1024 * 1024  # some 70,000 members
+_MAX_PACKED_BYTES = MAX_METADATA_BYTES + 1024
+# What may stand between a member's header and its bytes, beyond its name.
+_EXTRA_BYTES = 256
+_END = struct.Struct("<4s4H2LH")
+_END64_LOCATOR = struct.Struct("<4sLQL")
+_END64 = struct.Struct("<4sQ2H2L4Q")
+_ENTRY = struct.Struct("<4s4B4HL2L5H2L")
+_LOCAL = struct.Struct("<4s2B4HL2L2H")
+_STORED, _DEFLATED = 0, 8
+_ENCRYPTED = 1
+_IN_ZIP64 = 0xFFFFFFFF
+_ZIP64_EXTRA = 1
+_METADATA = b".dist-info/METADATA"
+
+
+class WheelError(ValueError):
+    """The file is no wheel whose metadata could be read; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    method: int
+    flags: int
+    crc: int
+    packed: int
+    size: int
+    offset: int
+    name_length: int
+
+
+async def read_metadata(project: str, size: int, tail: bytes, read: Read) -> bytes:
+    """METADATA of a wheel of `size` bytes that ends in `tail`. `project` is the normalised name that the file bears.
+
+    What lies in `tail` is not read again. Raises WheelError, and what `read` raises.
+    """
+    first = size - len(tail)
+
+    async def part(start: int, stop: int) -> bytes:
+        return tail[start - first : stop - first] if start >= first else await read(start, stop)
+
+    start, stop = await _directory(size, tail, part)
+    if stop - start > MAX_DIRECTORY_BYTES:
+        raise WheelError("its directory is too large")
+    directory = await part(start, stop) if stop > start else b""
+    member = await FOREIGN.run(_find, directory, project)
+    packed = await _packed(member, start, part)
+    return await FOREIGN.run(_unpacked, member, packed)
+
+
+async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
+    """Where the central directory is."""
+    at = tail.rfind(b"PK\x05\x06")
+    while at >= 0:
+        if len(tail) - at >= _END.size:
+            *_, length, offset, comment = _END.unpack_from(tail, at)
+            if at + _END.size + comment == len(tail):
+                break
+        at = tail.rfind(b"PK\x05\x06", 0, at)
+    else:
+        raise WheelError("it is no ZIP archive")
+    end = size - len(tail) + at
+    if at >= _END64_LOCATOR.size and tail[at - _END64_LOCATOR.size :].startswith(b"PK\x06\x07"):
+        _, _, place, _ = _END64_LOCATOR.unpack_from(tail, at - _END64_LOCATOR.size)
+        end = place
+        if place + _END64.size > size:
+            raise WheelError("its end lies beyond it")
+        record = await read(place, place + _END64.size)
+        signature, *_, length, offset = _END64.unpack(record)
+        if signature != b"PK\x06\x06":
+            raise WheelError("its ZIP64 end is none")
+    if offset + length > end:
+        raise WheelError("its directory lies beyond its end")
+    return offset, offset + length
+
+
+def _find(directory: bytes, project: str) -> _Member:
+    """The one METADATA of the project. Two are refused: installers would not agree on which one counts."""
+    found = [member for name, member in _named_metadata(directory) if _is_of(name, project)]
+    if len(found) != 1:
+        raise WheelError(f"it has {len(found)} METADATA of {project}")
+    return found[0]
+
+
+def _named_metadata(directory: bytes) -> Iterator[tuple[str, _Member]]:
+    at = 0
+    while at < len(directory):
+        if len(directory) - at < _ENTRY.size:
+            raise WheelError("its directory breaks off")
+        signature, *fields = _ENTRY.unpack_from(directory, at)
+        name_length, extra_length, comment_length = fields[11:14]
+        name_at = at + _ENTRY.size
+        extra_at = name_at + name_length
+        at = extra_at + extra_length + comment_length
+        if signature != b"PK\x01\x02" or at > len(directory):
+            raise WheelError("its directory is damaged")
+        if directory.endswith(_METADATA, name_at, extra_at):
+            flags, method, crc, packed, size, offset = fields[4], fields[5], *fields[8:11], fields[-1]
+            name = directory[name_at:extra_at].decode("utf-8", "replace")
+            member = _Member(method, flags, crc, packed, size, offset, name_length)
+            yield name, _widened(member, directory[extra_at : extra_at + extra_length])
+
+
+def _widened(member: _Member, extra: bytes) -> _Member:
+    """With the 64-bit values that stand in the extra field where 32 bits are too few."""
+    if _IN_ZIP64 not in (member.packed, member.size, member.offset):
+        return member
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        values = extra[at + 4 : at + 4 + length]
+        at += 4 + length
+        if kind == _ZIP64_EXTRA:
+            wide = iter(struct.unpack_from(f"<{len(values) // 8}Q", values))
+            try:
+                size, packed, offset = (
+                    next(wide) if value == _IN_ZIP64 else value for value in (member.size, member.packed, member.offset)
+                )
+            except RuntimeError:  # what StopIteration becomes within a generator
+                break
+            return replace(member, packed=packed, size=size, offset=offset)
+    raise WheelError("its ZIP64 sizes are missing")
+
+
+def _is_of(name: str, project: str) -> bool:
+    folder, _, file = name.partition("/")
+    return file == "METADATA" and normalize(folder.split("-")[0]) == project
+
+
+async def _packed(member: _Member, directory_start: int, read: Read) -> bytes:
+    """The member's bytes as they are in the archive; in one read, unless its header is longer than headers are."""
+    if member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
+        raise WheelError("its METADATA is encrypted, or compressed in a way that wheels are not")
+    if member.size > MAX_METADATA_BYTES or member.packed > _MAX_PACKED_BYTES:
+        raise WheelError("its METADATA is too large")
+    if member.offset + _LOCAL.size > directory_start:
+        raise WheelError("its METADATA lies beyond its members")
+    guess = member.offset + _LOCAL.size + member.name_length + _EXTRA_BYTES + member.packed
+    found = await read(member.offset, min(guess, directory_start))
+    signature, *_, name_length, extra_length = _LOCAL.unpack_from(found)
+    start = member.offset + _LOCAL.size + name_length + extra_length
+    stop = start + member.packed
+    if signature != b"PK\x03\x04" or stop > directory_start:
+        raise WheelError("its METADATA is not where its directory says")
+    if stop - member.offset <= len(found) or not member.packed:
+        return found[start - member.offset : stop - member.offset]
+    return await read(start, stop)
+
+
+def _unpacked(member: _Member, packed: bytes) -> bytes:
+    content = packed
+    if member.method == _DEFLATED:
+        try:
+            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
+        except zlib.error as error:
+            raise WheelError(f"its METADATA can't be unpacked: {error}") from error
+    if len(content) != member.size or zlib.crc32(content) != member.crc:
+        raise WheelError("its METADATA is not what its directory says")
+    return content

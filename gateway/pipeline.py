@@ -1,0 +1,275 @@
+"""The pipeline: one request, top to bottom."""
+
+import asyncio
+import logging
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from aiohttp import HttpVersion10, HttpVersion11
+from multidict import CIMultiDict, MultiMapping
+
+from gateway import usage
+from gateway.config.settings import RewriteSettings
+from gateway.errors import (
+    BadRequestError,
+    GatewayError,
+    MethodNotAllowedError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamTimeoutError,
+)
+from gateway.http.headers import to_storage
+from gateway.http.target import is_reserved, key_of, parse_target, relative_directory
+from gateway.index.prefetch import Prefetch
+from gateway.index.service import Index
+from gateway.messages import Answer, BufferedResponse, Caller, ObjectRequest, PageRequest, Redirect, RequestRecord
+from gateway.ops.log import AccessLog
+from gateway.ops.metrics import Metrics
+from gateway.server import response
+from gateway.server.client_address import ClientAddress
+from gateway.server.deadline import Deadline, OverdueError
+from gateway.server.protocol import Request
+from gateway.server.public_address import PublicAddress
+from gateway.server.reply import Reply
+from gateway.server.response_cache import ResponseCache
+from gateway.storage.base import Storage
+from gateway.usage import UpstreamUsage
+
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
+
+_SINGLE_USE = frozenset({"X-Request-ID", "Upgrade", "Expect"})
+
+log = logging.getLogger("gateway")
+
+OpsRoute = Callable[[], Awaitable[BufferedResponse]]
+AdminRoute = Callable[[str, str], BufferedResponse]
+
+
+class Pipeline:
+    """Answers every request of one listener. `storage` and `index` are None on one that serves only `ops_routes`."""
+
+    def __init__(
+        self,
+        storage: Storage | None,
+        ops_routes: dict[str, OpsRoute],
+        admin_routes: dict[str, AdminRoute],
+        *,
+        index: Index | None,
+        base_path: str,
+        address: PublicAddress,
+        rewrite: RewriteSettings,
+        allow_bypass: bool,
+        caller: ClientAddress,
+        access_log: AccessLog | None,
+        hot: ResponseCache | None,
+        prefetch: Prefetch | None,
+        metrics: Metrics,
+        answer_timeout: float,
+        before: Callable[[], None] | None = None,
+    ) -> None:
+        """`before` is called ahead of each request. `answer_timeout` is in seconds."""
+        self._storage = storage
+        self._ops_routes = ops_routes
+        self._admin_routes = admin_routes
+        self._index = index
+        self._base_path = base_path
+        self._address = address
+        self._rewrite = rewrite
+        self._allow_bypass = allow_bypass
+        self._caller = caller
+        self._access_log = access_log
+        self._hot = hot
+        self._prefetch = prefetch
+        self._metrics = metrics
+        self._before = before
+        self._deadline = Deadline(answer_timeout)
+
+    async def __call__(self, request: Request) -> Reply:
+        if self._before is not None:
+            self._before()
+        exchange = self._begin(request, request.headers)
+        exchange.effort = cost = UpstreamUsage()
+        usage.current.set(cost)
+        try:
+            try:
+                reply = await response.send(request, await self._in_time(request, exchange), exchange)
+            except GatewayError as error:
+                reply = await response.send(request, self._refusal(request, exchange, error), exchange)
+            except ConnectionError:
+                raise
+            except Exception as error:
+                reply = await response.send(request, self._bug(request, exchange, error), exchange)
+            if reply.fresh_for > 0 and self._hot is not None:
+                self._keep(self._hot, request, reply, exchange)
+            return reply
+        except (ConnectionError, asyncio.CancelledError) as error:
+            exchange.error = exchange.error or f"client gone: {error}".rstrip(": ")
+            raise
+        finally:
+            self._end(exchange)
+
+    def again(self, head: bytes, peer: str) -> bytes | None:
+        """The reply to a request that has just been answered, if it may be given again; None if it must be made."""
+        if self._before is not None:
+            self._before()
+        hot = self._hot.get(head) if self._hot is not None else None
+        if hot is None:
+            return None
+        first, now = hot.first, time.monotonic()
+        if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
+            return None  # what one proxy may say of its clients, another peer may only claim
+        exchange = RequestRecord(
+            request_id=_new_request_id(),
+            method=first.method,
+            target=first.target,
+            client=first.client if peer == first.peer else self._caller.of(peer, first.forwarded_for),
+            agent=first.agent,
+            started=now,
+            route=first.route,
+            status=first.status,
+            sent_bytes=len(hot.body),
+            first_byte=now,
+            cache="memory" if first.route == "object" else "",
+        )
+        self._metrics.observe(exchange)
+        if self._access_log is not None:
+            self._access_log.write(exchange)
+        return hot.wire(exchange.request_id)
+
+    def _keep(self, hot: ResponseCache, request: Request, reply: Reply, exchange: RequestRecord) -> None:
+        """For requests without a body, of which nothing but their bytes decides the reply."""
+        plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
+        if request.head is not None and plain and not _SINGLE_USE.intersection(request.headers):
+            hot.keep(request.head, reply, exchange)
+
+    def refuse(self, request: Request, error: GatewayError) -> Reply:
+        """Answers what never became a request."""
+        exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
+        exchange.route = "invalid"
+        reply = response.whole(self._refusal(request, exchange, error), exchange, close=True)
+        response.note(reply, exchange, time.monotonic())
+        self._end(exchange)
+        return reply
+
+    async def _in_time(self, request: Request, exchange: RequestRecord) -> Answer:
+        """The answer, which the storage and the other index may take so long for, together; a body takes its time."""
+        try:
+            return await self._deadline.within(self._answer(request, exchange))
+        except OverdueError as error:
+            what = f"no answer within {self._deadline.seconds:g} s (server.answer_timeout)"
+            # Installers take a page that fails with 504 for a project that is not there, and ask again after a 503.
+            late = UpstreamBusyError if exchange.route == "index" else UpstreamTimeoutError
+            raise late(what, code="AnswerTimeout") from error
+
+    async def _answer(self, request: Request, exchange: RequestRecord) -> Answer:
+        if self._admin_routes and (action := self._admin_routes.get(request.raw_path)) is not None:
+            exchange.route = "admin"
+            return action(request.method, request.headers.get("Authorization", ""))
+        if request.version < HttpVersion11:
+            self._check_old(request)
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError(request.method)
+        path, query = parse_target(request.raw_path)
+        if (ops_route := self._ops_routes.get(path)) is not None:
+            exchange.route = path.rpartition("/")[2]
+            return await ops_route()
+        if self._storage is None or self._index is None:
+            raise NotFoundError("no such operations endpoint")
+        exchange.key = key = self._key(path)
+        wanted = to_storage(request.method, request.headers.items())
+        bypass = self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
+        if key.endswith("/") or not key:
+            exchange.route = "index"
+            accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
+            base_url = self._base_url(request, exchange.peer)
+            page = await self._index.page(
+                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass)
+            )
+            if self._prefetch is not None:
+                self._prefetch.after_page(key, accept)
+            return page
+        caller = Caller(exchange.client, exchange.agent)
+        answer = await self._object(
+            self._storage, self._index, ObjectRequest(request.method, key, wanted, caller, bypass), path, query
+        )
+        if self._prefetch is not None:
+            self._prefetch.after_file(key)
+        return answer
+
+    @staticmethod
+    def _check_old(request: Request) -> None:
+        """Refuses what HTTP/1.0 can't have: a body in chunks is faulty framing (RFC 9112, 6.1)."""
+        if request.version < HttpVersion10:
+            raise BadRequestError("HTTP/0.9", public="The request is not valid HTTP")
+        if "Transfer-Encoding" in request.headers:
+            raise BadRequestError("Transfer-Encoding in HTTP/1.0", public="The request is not valid HTTP")
+
+    async def _object(self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str) -> Answer:
+        """An object, or what the index has in its place; or, for what is a directory, the way to its page."""
+        try:
+            return await index.file(request)
+        except NotFoundError:
+            folder = request.key + "/"
+            if await index.is_page(folder) or await storage.is_directory(folder):
+                return Redirect(relative_directory(path, query))
+            raise
+
+    def _base_url(self, request: Request, peer: str) -> str:
+        scheme = request.scheme
+        if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
+            scheme = forwarded.strip().lower()
+        return self._address.of(scheme, request.headers.get("Host", ""))
+
+    def _key(self, path: str) -> str:
+        rewrite = self._rewrite
+        key = key_of(path, base_path=self._base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
+        if key is None:
+            raise NotFoundError(f"outside {self._base_path}")
+        if is_reserved(key):
+            raise NotFoundError("kept by the gateway for itself")
+        return key
+
+    def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
+        self._metrics.in_flight.inc()
+        if self._prefetch is not None:
+            self._prefetch.clients += 1
+        given_id = headers.get("X-Request-ID", "")
+        peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
+        return RequestRecord(
+            request_id=given_id if given_id and _SANE_REQUEST_ID.fullmatch(given_id) else _new_request_id(),
+            method=request.method,
+            target=request.raw_path,
+            client=self._caller.of(peer, forwarded_for),
+            peer=peer,
+            forwarded_for=forwarded_for,
+            agent=headers.get("User-Agent", ""),
+            started=time.monotonic(),
+        )
+
+    def _refusal(self, request: Request, exchange: RequestRecord, error: GatewayError) -> BufferedResponse:
+        exchange.error = error.detail
+        exchange.upstream_status = error.upstream_status
+        exchange.code = error.code
+        return response.error_page(error, accept=request.headers.get("Accept", ""), request_id=exchange.request_id)
+
+    def _bug(self, request: Request, exchange: RequestRecord, error: Exception) -> BufferedResponse:
+        """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""
+        log.exception("request %s failed: this is a bug", exchange.request_id)
+        if request.writer.output_size:
+            raise ConnectionAbortedError("unexpected exception, see the log above") from error
+        return self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
+
+    def _end(self, exchange: RequestRecord) -> None:
+        self._metrics.in_flight.dec()
+        if self._prefetch is not None:
+            self._prefetch.clients -= 1
+        self._metrics.observe(exchange)
+        if self._access_log is not None:
+            self._access_log.write(exchange)
+
+
+def _new_request_id() -> str:
+    """No secret, so that it need not cost a system call."""
+    return f"{random.getrandbits(64):016x}"

@@ -1,0 +1,1 @@
+"""The client side: sockets, connections, requests and responses."""

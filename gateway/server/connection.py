@@ -1,0 +1,368 @@
+"""One client connection: cuts what arrives into requests, and hands aiohttp one at a time.
+
+| state | received so far                   | what arrives now                             | next                  |
+|-------|-----------------------------------|----------------------------------------------|-----------------------|
+| IDLE  | requests, each of them answered   | a request that is hot: its reply is sent     | IDLE                  |
+|       |                                   | else it is the start of a head               | HEAD                  |
+| HEAD  | and a part of a head              | goes to aiohttp, up to the head's empty line | BUSY                  |
+|       |                                   | if too long: 431 or 414                      | LAST                  |
+| BUSY  | and a head, whose reply is coming | is kept; if too much, reading pauses         | sent: IDLE, read on   |
+| LAST  | and a request that is the last    | is dropped                                   | sent: linger, close   |
+
+A request ends its connection if it or its reply says so, if it has a body or asks for another protocol, and if aiohttp
+read anything but one head from what it was handed. So no byte of a body is ever taken for a request, nothing is
+answered past a reply that is under way, and aiohttp's parser never holds more than one head.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from aiohttp import web
+
+from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
+from gateway.server.admission import Admission
+from gateway.server.client_address import UNIX_SOCKET, plain_address
+from gateway.server.sendfile import FileSender
+
+# A client that is refused while it sends a body may finish sending, or it would miss the answer.
+_LINGERING_SECONDS = 5.0
+_RECEIVE_BYTES = 32 * 1024
+_END_OF_HEAD = b"\r\n\r\n"
+_REQUEST_LINE_BYTES = 64  # beside the target: method, version, spaces
+_HTTP_2 = b"PRI "  # RFC 9113, 3.4: aiohttp's parser would wait for what follows this head
+_NO_HTTP = b"\0\r\n\r\n"
+_BUSY = b"Too many connections; try again\n"
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_BUSY), _BUSY)
+)
+
+Again = Callable[[bytes, str], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds. `header_timeout` spans a whole request head, from its first byte or from connecting;
+    `send_timeout` is how long a client may take no byte of what is ready for it.
+    """
+
+    header_timeout: float
+    keepalive_timeout: float
+    send_timeout: float
+    max_target_bytes: int
+    max_header_bytes: int
+
+    @property
+    def max_head_bytes(self) -> int:
+        return _REQUEST_LINE_BYTES + self.max_target_bytes + self.max_header_bytes
+
+
+class _State(Enum):
+    IDLE = 1
+    HEAD = 2
+    BUSY = 3
+    LAST = 4
+
+
+class Connection(asyncio.Protocol):
+    """Stands between a socket's transport and aiohttp's protocol, which answers one request after the other."""
+
+    __slots__ = (
+        "_admission",
+        "_again",
+        "_carrier",
+        "_deadline",
+        "_draining",
+        "_gone",
+        "_head_bytes",
+        "_http",
+        "_kept",
+        "_limits",
+        "_lines",
+        "_loop",
+        "_paused",
+        "_seam",
+        "_stall_check",
+        "_state",
+        "_timer",
+        "_transport",
+        "_unread",
+        "_whole_head",
+        "file_sender",
+        "peer",
+        "refusal",
+    )
+
+    def __init__(self, http: asyncio.Protocol, limits: Limits, admission: Admission, again: Again) -> None:
+        self._http = http
+        self._limits = limits
+        self._admission = admission
+        self._again = again
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._carrier: asyncio.Transport | None = None  # the socket's transport, below TLS if there is any
+        self.peer = ""
+        self.file_sender: FileSender | None = None  # where there is no TLS
+        self.refusal: GatewayError | None = None  # why what aiohttp was handed is no request
+        self._state = _State.IDLE
+        self._paused = False
+        self._draining = False
+        # Of the head that arrives:
+        self._head_bytes = 0
+        self._lines = 0
+        self._seam = b""  # its last bytes, which may be the start of the empty line
+        self._whole_head: bytes | None = None
+        # Of what arrives behind a head:
+        self._kept = b""
+        self._unread = 0.0  # bytes of the last request that are yet to come; infinite where nobody can tell
+        self._gone: asyncio.Future[None] | None = None
+        # Looked at by the timer, which is not moved each time that the deadline is.
+        self._deadline = math.inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._stall_check: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        if not self.admit(transport):
+            transport.write(_REFUSAL)
+            transport.close()
+            return
+        self.start(transport, secured=False)
+
+    def admit(self, transport: asyncio.Transport) -> bool:
+        """Whether there may be this connection; `start` and `connection_lost`, or only the latter, follow."""
+        peer = transport.get_extra_info("peername")
+        self.peer = plain_address(peer[0]) if peer else UNIX_SOCKET
+        self._transport = self._carrier = transport
+        if self._admission.admit(self):
+            return True
+        self._state = _State.LAST
+        return False
+
+    def start(self, transport: asyncio.Transport, *, secured: bool) -> None:
+        """From now on requests may arrive on `transport`."""
+        # Paused whenever the kernel has not taken everything: a slow client costs one chunk, no answer counts as sent
+        # that is still here, where a client that reads nothing could keep it for ever, and nothing is left here when a
+        # file is sent past it. (Not 0 with TLS: asyncio's transport would then count as full when it is empty.)
+        transport.set_write_buffer_limits(high=1 if secured else 0)
+        # asyncio reads 256 KB at a time, and takes that much memory before it knows what there is. A head has less.
+        transport.max_size = _RECEIVE_BYTES  # type: ignore[attr-defined]
+        self._transport = transport
+        self.file_sender = None if secured else FileSender(transport, self._limits.send_timeout)
+        self._http.connection_made(transport)
+        self._expect(self._limits.header_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        if state is _State.IDLE:
+            if not self._paused and (reply := self._again(data, self.peer)) is not None:
+                assert self._transport is not None
+                self._transport.write(reply)
+                if not self._paused:
+                    self._deadline = self._loop.time() + self._limits.keepalive_timeout  # the timer is set already
+                    self._admission.idle(self)
+            else:
+                self._begin_head(data)
+        elif state is _State.HEAD:
+            self._read_head(data)
+        elif state is _State.BUSY:
+            self._kept += data
+            if len(self._kept) > self._limits.max_head_bytes and self._transport is not None:
+                self._transport.pause_reading()
+        else:
+            self._unread -= len(data)
+            if not self._unread:
+                self._stop_lingering()
+
+    def _begin_head(self, data: bytes) -> None:
+        data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: an empty line before a request is nothing
+        if not data:
+            return
+        self._state = _State.HEAD
+        self._head_bytes = self._lines = 0
+        self._seam = b""
+        if data.startswith(_HTTP_2):
+            self._hand_on_no_http(BadRequestError("HTTP/2", public="The request is not valid HTTP"))
+        else:
+            self._read_head(data)
+
+    def _read_head(self, data: bytes) -> None:
+        """Hands on what belongs to the head, and keeps what is behind it."""
+        seam = self._seam
+        found = (seam + data).find(_END_OF_HEAD)
+        stop = found + len(_END_OF_HEAD) - len(seam) if found >= 0 else len(data)
+        self._head_bytes += stop
+        if self._head_bytes > self._limits.max_head_bytes:
+            self._refuse(data)
+            return
+        part = data[:stop]
+        self._lines += part.count(b"\n")
+        if found >= 0:
+            self._state = _State.BUSY
+            self._whole_head = part if len(part) == self._head_bytes else None
+            self._kept = data[stop:]
+        else:
+            if self._head_bytes == stop:
+                self._expect(self._limits.header_timeout)
+            self._seam = (seam + data)[1 - len(_END_OF_HEAD) :]
+        self._http.data_received(part)
+
+    def _refuse(self, data: bytes) -> None:
+        """For a head that is too long, as it is with `data`."""
+        if self._lines or b"\n" in data[: self._limits.max_target_bytes + _REQUEST_LINE_BYTES]:
+            self._hand_on_no_http(HeadersTooLargeError(f"head over {self._limits.max_head_bytes} bytes"))
+        else:
+            self._hand_on_no_http(UriTooLongError(f"target over {self._limits.max_target_bytes} bytes"))
+
+    def _hand_on_no_http(self, refusal: GatewayError) -> None:
+        """aiohttp answers, as it does whatever is no HTTP; it has the reason from here."""
+        self.refusal = refusal
+        self._state = _State.BUSY
+        self._lines = -1
+        self._http.data_received(_NO_HTTP)
+
+    def begin(self, request: web.BaseRequest) -> tuple[bytes | None, bool]:
+        """aiohttp begins with a request. Returns the bytes that it is made of, if they came together, and whether
+        another may follow it. Each line of the head has to be one of the request's, or they are not the same.
+        """
+        same = self._state is _State.BUSY and self._lines == len(request.raw_headers) + 2
+        plain = same and not request.body_exists and "Upgrade" not in request.headers
+        more = plain and request.keep_alive and not self._draining
+        self._lines = -1  # no other request can be the same
+        self._deadline = math.inf
+        self._admission.busy(self)
+        if not more:
+            if not same or request.method == "CONNECT":
+                self._unread = math.inf
+            elif request.body_exists:
+                self._unread = math.inf if request.content_length is None else request.content_length
+            self._unread -= len(self._kept)
+            self._end()
+        return (self._whole_head if plain else None), more
+
+    async def sent(self, keep_alive: bool) -> None:
+        """aiohttp has sent the whole reply; the connection is kept only if both it and the reply say so."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._state is _State.BUSY and keep_alive and not self._draining:
+            self._state = _State.IDLE
+            if not self._paused:
+                self._rest()
+            if self._kept:
+                kept, self._kept = self._kept, b""
+                transport.resume_reading()
+                self._begin_head(kept)
+            return
+        self._end()
+        if self._unread:
+            await self._linger(transport)
+        self.close()
+
+    def close(self) -> None:
+        """Ends the connection when the client has taken what was written."""
+        if self._transport is not None and self._carrier is not None:
+            self._transport.close()
+            # With TLS that tells the client, and would wait for its word (RFC 8446, 6.1: nobody has to).
+            self._carrier.close()
+
+    def _rest(self) -> None:
+        """Nothing is under way: the client has so long to ask for something."""
+        self._expect(self._limits.keepalive_timeout)
+        self._admission.idle(self)
+
+    async def _linger(self, transport: asyncio.Transport) -> None:
+        """Lets the client finish: were the socket closed on what it sends, it would lose the answer."""
+        if transport.can_write_eof():
+            transport.write_eof()
+        self._gone = self._loop.create_future()
+        self._admission.idle(self)
+        try:
+            async with asyncio.timeout(_LINGERING_SECONDS):
+                await self._gone
+        except TimeoutError:
+            pass
+
+    def _stop_lingering(self) -> None:
+        if self._gone is not None and not self._gone.done():
+            self._gone.set_result(None)
+
+    def _end(self) -> None:
+        """Nothing is read any more; what arrives is dropped."""
+        self._state = _State.LAST
+        self._kept = b""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def finish(self) -> None:
+        """Ends the connection: at once if nothing is asked of it, else after the reply."""
+        self._draining = True
+        if self._transport is not None and (self._state in (_State.IDLE, _State.HEAD) or self._gone is not None):
+            self._state = _State.LAST
+            self.close()
+
+    def give_up(self) -> None:
+        self._state = _State.LAST
+        if self._transport is not None:
+            self._transport.abort()
+
+    def eof_received(self) -> None:
+        """The transport closes itself."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._timer, self._stall_check):
+            if timer is not None:
+                timer.cancel()
+        self._stop_lingering()
+        self._transport = self._carrier = None
+        self._whole_head, self._kept, self._seam = None, b"", b""
+        self._http.connection_lost(exc)
+        self._admission.left(self)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        self._http.pause_writing()
+        self._deadline = math.inf
+        self._admission.busy(self)
+        if self._transport is not None:
+            self._watch_for_a_stall(self._transport)
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._http.resume_writing()
+        if self._stall_check is not None:
+            self._stall_check.cancel()
+        if self._state is _State.IDLE:
+            self._rest()
+
+    def _watch_for_a_stall(self, transport: asyncio.WriteTransport) -> None:
+        left = transport.get_write_buffer_size()
+
+        def check() -> None:
+            if transport.get_write_buffer_size() < left:
+                self._watch_for_a_stall(transport)
+            else:
+                transport.abort()  # what the client does not take can't be flushed either
+
+        self._stall_check = self._loop.call_later(self._limits.send_timeout, check)
+
+    def _expect(self, seconds: float) -> None:
+        """Something has to arrive within `seconds`, or the connection ends."""
+        self._deadline = deadline = self._loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline == math.inf:
+            return
+        if self._loop.time() < self._deadline:
+            self._timer = self._loop.call_at(self._deadline, self._look)
+        else:
+            self.give_up()

@@ -1,0 +1,84 @@
+"""Listening sockets: TCP or Unix, plain or TLS."""
+
+import contextlib
+import resource
+import socket
+import ssl
+import stat
+from pathlib import Path
+
+from gateway.config.settings import ServerSettings
+from gateway.errors import ConfigError, Problem
+
+
+def bind(settings: ServerSettings) -> socket.socket:
+    """The socket that the settings name. Raises OSError if it can't be had."""
+    if settings.unix_socket is not None:
+        return bind_unix(settings.unix_socket)
+    return bind_tcp(settings.host, settings.port)
+
+
+def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound TCP socket; port 0 takes any free one. `shared` lets several workers bind the same port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A bound Unix socket. One left behind by a process that is gone is replaced; a living one is not."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(path.stat().st_mode) and not _answers(path):
+                path.unlink()
+        listener.bind(str(path))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+        return True
+
+
+def url_of(listener: socket.socket, *, tls: bool) -> str:
+    """Where a client on this host reaches the socket, for the log."""
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{listener.getsockname()}"
+    host, port = listener.getsockname()[:2]
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """A server's TLS context (TLS 1.2 and later). Raises ConfigError if the two files don't make a pair."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")  # never asks at a terminal
+    except (OSError, ssl.SSLError) as error:
+        message = f"no usable certificate and key (PEM, unencrypted, belonging together): {error}"
+        raise ConfigError([Problem("server.tls_cert", str(certificate), message)]) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def raise_descriptor_limit() -> None:
+    """Each client costs two descriptors, and many systems start a process with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses an unlimited one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,102 @@
+"""aiohttp's side of a connection: its server protocol, with our errors, and its requests, with what the edge knows.
+
+Builds on what aiohttp names without an underscore, so that any version of it serves that the tests pass with.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
+
+from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
+from gateway.server.admission import Admission
+from gateway.server.connection import Again, Connection, Limits
+from gateway.server.reply import Reply
+from gateway.server.sendfile import FileSender
+
+_FOR_EVER_SECONDS = 1e9  # Connection closes what is idle
+
+log = logging.getLogger("gateway")
+
+Refuse = Callable[["Request", GatewayError], Reply]
+
+
+class Request(web.BaseRequest):
+    """A request on a Connection. `head` are the bytes that it is made of; None if they are not all, or not known."""
+
+    def __init__(self, message: Any, payload: Any, protocol: "HttpProtocol", *rest: Any) -> None:
+        super().__init__(message, payload, protocol, *rest)
+        self._more = True
+        self._connection = protocol.connection
+        self.peer = protocol.connection.peer
+        self.head, self._more = protocol.connection.begin(self)
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether another request may follow on the connection."""
+        return self._more and super().keep_alive
+
+    async def sent(self, keep_alive: bool) -> None:
+        """aiohttp has sent the whole reply."""
+        await self._connection.sent(keep_alive)
+
+
+class HttpProtocol(web.RequestHandler):
+    """aiohttp's protocol, which is handed one whole head at a time, and never a body."""
+
+    __slots__ = ("_max_target_bytes", "_refuse", "connection")
+
+    def __init__(self, server: web.Server, limits: Limits, admission: Admission, again: Again, refuse: Refuse) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            logger=log,
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=_FOR_EVER_SECONDS,
+            lingering_time=0,
+            max_line_size=limits.max_target_bytes,
+            max_field_size=limits.max_header_bytes,
+            auto_decompress=False,
+        )
+        self.connection = Connection(self, limits, admission, again)
+        self._max_target_bytes = limits.max_target_bytes
+        self._refuse = refuse
+
+    @property
+    def file_sender(self) -> FileSender | None:
+        return self.connection.file_sender
+
+    def handle_error(  # type: ignore[override]
+        self,
+        request: Request,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> Reply:
+        """aiohttp calls this for what its parser refuses, for the ConnectionError by which `send` ends a body, and
+        for what else leaves the handler, which would be a bug."""
+        if isinstance(exc, HttpProcessingError):
+            exc.__traceback__ = None  # its frames hold what was received, for as long as aiohttp holds it
+            return self._refuse(request, self.connection.refusal or _parse_error(exc, self._max_target_bytes))
+        if not isinstance(exc, ConnectionError):
+            log.error("a request failed: this is a bug", exc_info=exc or True)  # without it, aiohttp is handling it
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            # Another answer would be taken for the rest of the body.
+            self.connection.close()
+            raise ConnectionAbortedError(str(exc)) from exc
+        return self._refuse(request, GatewayError("unexpected exception, see the log above"))
+
+
+def _parse_error(exc: HttpProcessingError, max_target_bytes: int) -> GatewayError:
+    if isinstance(exc, LineTooLong):
+        # One exception serves targets and headers; it tells the text and the limit that it broke.
+        text, limit = exc.args[:2]
+        if limit == max_target_bytes and text.startswith((b"/", b"http")):
+            return UriTooLongError(f"target over {limit} bytes")
+        return HeadersTooLargeError(f"header over {limit} bytes")
+    if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
+        return HeadersTooLargeError(exc.message)
+    return BadRequestError(f"not HTTP: {type(exc).__name__}", public="The request is not valid HTTP")

@@ -1,0 +1,90 @@
+"""The listening side: a Connection for each client, on a socket."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.server.admission import Admission
+from gateway.server.connection import Again, Connection, Limits
+from gateway.server.protocol import HttpProtocol, Refuse, Request
+from gateway.server.reply import Reply
+from gateway.server.tls import TlsHandshake
+
+_FORCED_CLOSE_SECONDS = 0.5
+_BACKLOG = 1024
+
+log = logging.getLogger("gateway")
+
+
+class Server:
+    """Makes a Connection for each client."""
+
+    def __init__(
+        self,
+        handler: Callable[[Request], Awaitable[Reply]],
+        refuse: Refuse,
+        limits: Limits,
+        admission: Admission,
+        again: Again = lambda head, peer: None,
+    ) -> None:
+        """`refuse` answers what could not be parsed. `again` may know the reply to a request by its bytes, and the peer
+        that it is from."""
+        self.limits = limits
+        self.admission = admission
+        self.again = again
+        self._refuse = refuse
+        loop = asyncio.get_running_loop()
+        # A Reply has all that aiohttp asks of a response: prepare, write_eof, keep_alive.
+        self._http = web.Server(
+            handler,  # type: ignore[arg-type]
+            request_factory=lambda *parsed: Request(*parsed, loop),
+            handler_cancellation=True,
+        )
+
+    def connection(self) -> Connection:
+        return HttpProtocol(self._http, self.limits, self.admission, self.again, self._refuse).connection
+
+    async def end(self) -> None:
+        """Ends what has not finished."""
+        await self._http.shutdown(_FORCED_CLOSE_SECONDS)
+
+
+class Listener:
+    """A Server on a listening socket."""
+
+    def __init__(self, server: Server, acceptor: asyncio.Server, listener: socket.socket) -> None:
+        self._server = server
+        self._acceptor = acceptor
+        self._unix_path = listener.getsockname() if listener.family == socket.AF_UNIX else None
+
+    @classmethod
+    async def open(cls, server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> "Listener":
+        """Starts to accept; takes `listener` over."""
+
+        def accepted() -> asyncio.Protocol:
+            connection = server.connection()
+            return connection if tls is None else TlsHandshake(connection, tls, server.limits.header_timeout)
+
+        loop = asyncio.get_running_loop()
+        return cls(server, await loop.create_server(accepted, sock=listener, backlog=_BACKLOG), listener)
+
+    async def drain(self, grace: float) -> None:
+        """Stops accepting, closes idle connections, waits up to `grace` seconds for the others, then ends them."""
+        self._acceptor.close()
+        if self._unix_path is not None:
+            Path(self._unix_path).unlink(missing_ok=True)  # noqa: ASYNC240  one system call
+        await asyncio.sleep(0)  # requests that are already here count as in flight
+        admission = self._server.admission
+        for guest in admission.guests:
+            guest.finish()
+        try:
+            async with asyncio.timeout(grace):
+                await admission.none_left.wait()
+        except TimeoutError:
+            log.warning("%d connections did not finish in %g s", len(admission), grace)
+        await self._server.end()

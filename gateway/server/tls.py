@@ -1,0 +1,67 @@
+"""TLS handshakes, as connections that count: asyncio's own server tells of a connection when its handshake is over."""
+
+import asyncio
+import logging
+import ssl
+from asyncio.sslproto import SSLProtocol
+from typing import Any
+
+from gateway.server.connection import Connection
+
+# Encrypted bytes of a client that wait because a request is being answered: past this, reading pauses.
+_MAX_WAITING_BYTES = 64 * 1024
+
+log = logging.getLogger("gateway")
+
+
+class _Tls(SSLProtocol):
+    """asyncio's, which takes a buffer of 256 KB for each connection, before anything arrives."""
+
+    max_size = 32 * 1024
+
+
+class TlsHandshake(asyncio.Protocol):
+    """Secures an accepted socket, then leaves it to `connection`."""
+
+    def __init__(self, connection: Connection, context: ssl.SSLContext, timeout: float) -> None:
+        """`timeout` is what the handshake may take, in seconds."""
+        self._connection = connection
+        self._context = context
+        self._timeout = timeout
+        self._admitted = False
+        self._secured = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called twice: for the accepted socket, and by `_Tls` when the handshake is over."""
+        assert isinstance(transport, asyncio.Transport)
+        if self._admitted:
+            self._start(transport)
+        elif self._connection.admit(transport):
+            self._admitted = True
+            self._shake_hands(transport)
+        else:
+            transport.abort()
+
+    def _shake_hands(self, transport: asyncio.Transport) -> None:
+        transport.set_write_buffer_limits(high=0)  # what waits for the client is held once, by `_Tls`
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        done.add_done_callback(self._handshake_done)
+        timeout: Any = self._timeout  # typeshed has it as a whole number
+        tls = _Tls(loop, self, self._context, done, server_side=True, ssl_handshake_timeout=timeout)
+        transport.set_protocol(tls)
+        tls.connection_made(transport)
+
+    def _start(self, transport: asyncio.Transport) -> None:
+        """From here on `connection` hears of everything, first of what came with the handshake's last bytes."""
+        self._secured = True
+        transport.set_read_buffer_limits(high=_MAX_WAITING_BYTES)  # type: ignore[attr-defined]
+        transport.set_protocol(self._connection)
+        self._connection.start(transport, secured=True)
+
+    def _handshake_done(self, done: asyncio.Future[None]) -> None:
+        if done.cancelled() or self._secured:
+            return
+        if error := done.exception():
+            log.debug("TLS handshake with %s failed: %s", self._connection.peer, error)
+        self._connection.connection_lost(None)

@@ -1,1 +1,0 @@
-"""Signatures and the credentials they are made with."""

@@ -1,0 +1,164 @@
+"""Writing into a directory tree: a file is there whole or not at all, and nothing is written outside. Blocking."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from gateway.errors import BadRequestError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.storage.local.tree import TEMPORARY, is_name
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NOT_OPEN = -1
+_ATTEMPTS = 100
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+class PendingFile:
+    """A file that is written under a temporary name, in the directory where it will be. `discard` comes last."""
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self._root = root
+        self._names = names
+        self._temporary = TEMPORARY + secrets.token_hex(8)
+        self._directory = _NOT_OPEN
+        self._descriptor = _NOT_OPEN
+
+    def open(self) -> None:
+        """Raises BadRequestError for names that no file can have, UpstreamError if the system refuses."""
+        with _explained(self._names):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._directory = _directory(self._root, self._names[:-1])
+                    self._descriptor = os.open(self._temporary, _NEW, 0o644, dir_fd=self._directory)
+                except FileNotFoundError:
+                    # A delete beside us has just taken the directory away, which was empty.
+                    self.discard()
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                else:
+                    break
+
+    def write(self, chunk: bytes) -> None:
+        with _explained(self._names):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+
+    def publish(
+        self,
+        *,
+        only_new: bool,
+        expected: Callable[[os.stat_result], bool] | None = None,
+        modified: float | None = None,
+    ) -> os.stat_result:
+        """Gives the file its name, in one step, and its time, in seconds since the epoch.
+
+        Raises PreconditionFailedError if `only_new` and there is one, or if there is none that is `expected`.
+        """
+        with _explained(self._names):
+            if modified is not None:
+                os.utime(self._descriptor, (modified, modified))
+            os.fsync(self._descriptor)
+            info = os.fstat(self._descriptor)
+            if only_new:
+                self._link()
+            else:
+                if expected is not None:
+                    self._compare(expected)
+                os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            os.fsync(self._directory)
+        return info
+
+    def _compare(self, expected: Callable[[os.stat_result], bool]) -> None:
+        """Others that compare wait until this file has its name, and the directory is closed."""
+        fcntl.flock(self._directory, fcntl.LOCK_EX)
+        try:
+            info = os.stat(self._names[-1], dir_fd=self._directory)
+        except FileNotFoundError as error:
+            raise PreconditionFailedError(f"there is no {self._names[-1]} to replace") from error
+        if not expected(info):
+            raise PreconditionFailedError(f"{self._names[-1]} is another one now")
+
+    def discard(self) -> None:
+        """Gives everything back; what was not published is gone."""
+        if self._descriptor != _NOT_OPEN:
+            os.close(self._descriptor)
+            with suppress(FileNotFoundError):
+                os.unlink(self._temporary, dir_fd=self._directory)
+        if self._directory != _NOT_OPEN:
+            os.close(self._directory)
+        self._directory = self._descriptor = _NOT_OPEN
+
+    def _link(self) -> None:
+        try:
+            os.link(
+                self._temporary,
+                self._names[-1],
+                src_dir_fd=self._directory,
+                dst_dir_fd=self._directory,
+                follow_symlinks=False,
+            )
+        except FileExistsError as error:
+            raise PreconditionFailedError(f"{self._names[-1]} exists already") from error
+
+
+def remove(root: Path, names: Sequence[str]) -> None:
+    """Removes a file, and the directories that it leaves empty: as in a bucket, there are none without an object."""
+    with _explained(names):
+        try:
+            directory = _directory(root, names[:-1], create=False)
+        except FileNotFoundError:
+            return
+        try:
+            os.unlink(names[-1], dir_fd=directory)
+        except FileNotFoundError:
+            pass
+        finally:
+            os.close(directory)
+        for depth in range(len(names) - 1, 0, -1):
+            try:
+                parent = _directory(root, names[: depth - 1], create=False)
+            except FileNotFoundError:
+                return  # another delete has taken it away
+            try:
+                os.rmdir(names[depth - 1], dir_fd=parent)
+            except OSError:
+                return  # not empty, gone already, or a link
+            finally:
+                os.close(parent)
+
+
+def _directory(root: Path, names: Sequence[str], *, create: bool = True) -> int:
+    """A descriptor of a directory below the root, made where it is missing. Links are followed as far as they stay
+    below the root, as in reading."""
+    real_root = os.path.realpath(root)
+    inner = Path(os.path.realpath(os.path.join(real_root, *names))).relative_to(real_root).parts
+    current = os.open(real_root, _DIRECTORY)
+    try:
+        for name in inner:
+            if create:
+                with suppress(FileExistsError):
+                    os.mkdir(name, dir_fd=current)
+            deeper = os.open(name, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = deeper
+    except BaseException:
+        os.close(current)
+        raise
+    return current
+
+
+@contextmanager
+def _explained(names: Sequence[str]) -> Iterator[None]:
+    """Says what the system says in our words."""
+    if not all(is_name(name) for name in names):
+        raise BadRequestError("no file can have such a name", public="No file can have such a name")
+    try:
+        yield
+    except ValueError as error:  # not below the root
+        raise NotFoundError(str(error)) from error
+    except OSError as error:
+        raise UpstreamError(f"{'/'.join(names)} can't be written: {error.strerror}", code="FileSystem") from error

@@ -1,0 +1,129 @@
+"""Redirects to signed URLs, where the settings and the object call for one."""
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Literal
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.patience import Patience
+from gateway.errors import UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.messages import Caller, ObjectRequest, Redirect, Stream
+from gateway.single_flight import SingleFlight
+from gateway.storage.base import Backend, Link, ObjectLinks
+from gateway.storage.decorator import Passthrough
+
+_MAX_BYTES = 8 * 1024 * 1024  # some 5,000 URLs with session tokens
+# How long the first redirect waits for the storage's region and clock: botocore may have to resolve another endpoint.
+_PROOF_SECONDS = 4.0
+# For so long a redirect is given without looking again whether the object is still there.
+_SEEN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A link that is handed out without another look at the object until then, in seconds since the epoch."""
+
+    link: Link
+    until: float
+
+
+class RedirectingStorage(Passthrough):
+    """A Storage (see base.py) that answers GET with a redirect to a signed URL where that is better than the bytes.
+
+    HEAD is not redirected: a URL that is signed for GET refuses HEAD, and clients that ask HEAD first (uv) go on with
+    the URL that answered.
+    """
+
+    def __init__(
+        self,
+        inner: Backend,
+        *,
+        mode: bool | Literal["auto"],
+        min_size: int,
+        stream_user_agents: list[str],
+        check: bool,
+    ) -> None:
+        super().__init__(inner)
+        self._auto = mode == "auto"
+        self._on = bool(mode)
+        self._min_size = min_size
+        self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
+        self._check = check
+        self._patience = Patience(_PROOF_SECONDS)
+        limit = MemoryLimit(_MAX_BYTES)
+        self._ready = LruCache[Hashable, _Ready](
+            "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
+        )
+        self._large = LruCache[str, bool]("large", limit, lambda key, _: weight_of(key))
+        self._looking = SingleFlight[int]()
+
+    async def fetch(self, request: ObjectRequest) -> Stream | Redirect:
+        """Raises NotFoundError rather than redirect to an object that is absent."""
+        caller, links = request.redirect_for, self.inner.links
+        if caller is None or links is None or request.method != "GET" or not self._wanted_by(caller, links):
+            return await self.inner.fetch(request)
+        slot = request.key, links.variant(caller)
+        now = time.time()
+        ready = self._ready.get(slot)
+        if ready is not None and now < ready.until:
+            link = ready.link
+        else:
+            stream = await self._look(request, links)
+            if stream is not None:
+                return stream
+            link = await links.get(request.key, caller)
+            now = time.time()
+            self._ready.put(slot, _Ready(link, min(link.reusable_until, now + _SEEN_SECONDS)))
+        # A cache that others share must not give one client's URL to another.
+        max_age = max(int(link.reusable_until - now), 0)
+        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"})
+
+    async def _look(self, request: ObjectRequest, links: ObjectLinks) -> Stream | None:
+        """Raises NotFoundError if the object is absent; returns its stream if that is the better answer."""
+        key = request.key
+        if self._auto and key not in self._large:
+            stream = await self.inner.fetch(request)  # the answer itself tells how large the object is
+            if _total_size(stream) < self._min_size:
+                return stream
+            stream.close()
+            self._large.put(key, True)
+        elif not self._check:
+            await self._prove(key, links)
+        else:
+            size = await self._looking.once(key, lambda: self._size(key))
+            if self._auto and size < self._min_size:
+                self._large.pop(key)
+                return await self.inner.fetch(request)
+        return None
+
+    async def _prove(self, key: str, links: ObjectLinks) -> None:
+        """A storage that can't be reached from here proves nothing: clients may have a route where there is none."""
+        if links.proven:
+            return
+        try:
+            await self._patience.fresh(self._looking.begin(key, lambda: self._size(key)))
+        except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
+            if error.upstream_status is not None:
+                raise
+
+    def _wanted_by(self, caller: Caller, links: ObjectLinks) -> bool:
+        if not self._on or not links.serves(caller):
+            return False
+        if self._auto and self._stream_user_agents:
+            agent = caller.agent.lower()
+            return not any(listed in agent for listed in self._stream_user_agents)
+        return True
+
+    async def _size(self, key: str) -> int:
+        stream = await self.inner.fetch(ObjectRequest("HEAD", key))
+        stream.close()
+        return _total_size(stream)
+
+
+def _total_size(stream: Stream) -> int:
+    """Of the whole object, in bytes; -1 if the answer does not tell."""
+    if stream.status not in (200, 206):
+        return -1
+    text = stream.headers.get("Content-Range", "").rpartition("/")[2] or stream.headers.get("Content-Length", "")
+    return int(text) if text.isdigit() else -1

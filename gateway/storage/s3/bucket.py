@@ -1,0 +1,137 @@
+"""The bucket as a whole: what is in it, and whether it is there."""
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Container
+from dataclasses import replace
+
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.executors import LISTINGS
+from gateway.messages import Endpoint
+from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
+from gateway.storage.s3 import listing
+from gateway.storage.s3.client import Request, SignedClient
+from gateway.storage.s3.errors import IMPOSSIBLE_KEY
+from gateway.storage.s3.layout import Layout
+from gateway.storage.s3.metadata import facts_of
+from gateway.storage.s3.signing.sigv4 import canonical_query
+from gateway.storage.s3.sweep import Sweep
+
+_CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
+# A listing of a thousand objects takes some 10 ms to read.
+_LONG_BYTES = 32 * 1024
+# The one region that must not be named.
+_FIRST_REGION = "us-east-1"
+
+log = logging.getLogger("gateway.storage")
+
+
+class Bucket:
+    """Lists one bucket, by the keys of its layout."""
+
+    def __init__(self, client: SignedClient, layout: Layout) -> None:
+        self._client = client
+        self._layout = layout
+
+    async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        """See base.py."""
+        found = 0
+        token: str | None = None
+        while limit is None or found < limit:
+            page = await self._page(prefix, limit=limit, token=token)
+            for item in page.objects:
+                key = self._layout.key(item.key)
+                if key is None or not key.startswith(prefix):
+                    continue
+                yield replace(item, key=key)
+                found += 1
+                if found == limit:
+                    return
+            token = page.next_token
+            if token is None:
+                return
+
+    async def children(self, prefix: str = "") -> Children:
+        """See base.py."""
+        before = self._layout.object_name(prefix)
+        objects: list[StoredObject] = []
+        folders: list[str] = []
+        token: str | None = None
+        while True:
+            page = await self._page(prefix, limit=None, token=token, delimiter="/")
+            told = [*(item.key for item in page.objects), *page.folders]
+            if not all(name.startswith(before) for name in told):
+                raise UpstreamError("the listing is of another directory than was asked for")
+            objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
+            folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
+            token = page.next_token
+            if token is None:
+                return Children(tuple(objects), tuple(folders))
+
+    def batches(self, prefix: str, known: Container[bytes]) -> AsyncGenerator[Batch, None]:
+        """See base.py."""
+        return Sweep(self._body, self._layout, prefix, known).batches()
+
+    async def facts(self, path: str, etag: str) -> ObjectMetadata:
+        """See base.py."""
+        request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
+        answer = (await self._client.perform(request)).upstream
+        answer.close()
+        # Not with If-Match: some servers don't know it in a HEAD.
+        if etag and answer.headers.get("etag", "").strip('"') != etag.strip('"'):
+            raise PreconditionFailedError(f"the object is another than {etag} now")
+        return facts_of(answer.headers)
+
+    async def first(self) -> StoredObject | None:
+        """Any object. Raises what the bucket says where it can't be listed."""
+        page = await self._page("", limit=1)
+        return page.objects[0] if page.objects else None
+
+    async def create(self) -> None:
+        """Creates the bucket if there is none. What goes wrong is logged: /ready will say so."""
+        try:
+            await self._page("", limit=1)
+        except GatewayError as error:
+            if error.code != "NoSuchBucket":
+                return
+            try:
+                await self._client.perform(Request("PUT", self._path, body=_configuration(self._client.endpoint)))
+                log.warning("the bucket was not there, and has been created in %s", self._client.endpoint.region)
+            except GatewayError as refused:
+                log.error("the bucket is not there, and can't be created: %s", refused)
+
+    @property
+    def _path(self) -> str:
+        # A path-style bucket is at `/bucket`, a virtual-hosted one at `/`.
+        return "" if self._client.endpoint.base_path else "/"
+
+    async def _page(
+        self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = ""
+    ) -> listing.ListingPage:
+        most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
+        try:
+            body = await self._body(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
+        except NotFoundError as error:
+            if prefix and error.code in IMPOSSIBLE_KEY:
+                return listing.ListingPage([], [], None)
+            raise
+        page = await LISTINGS.run(listing.parse, body) if len(body) > _LONG_BYTES else listing.parse(body)
+        if token is not None and page.next_token == token:
+            raise UpstreamError("the listing comes to no end: its next page has the same token")
+        return page
+
+    async def _body(
+        self,
+        prefix: str,
+        *,
+        token: str | None = None,
+        after: str = "",
+        limit: int = listing.MAX_KEYS,
+        delimiter: str = "",
+    ) -> bytes:
+        query = listing.parameters(prefix, limit=limit, token=token, delimiter=delimiter, after=after)
+        answer = await self._client.send("GET", self._path, query=canonical_query(query))
+        return await answer.upstream.read_listing(answer.first)
+
+
+def _configuration(endpoint: Endpoint) -> bytes:
+    return b"" if endpoint.region == _FIRST_REGION else _CREATE.format(endpoint.region).encode()

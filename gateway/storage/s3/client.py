@@ -1,0 +1,241 @@
+"""Signed requests that heal themselves: retries, renewed credentials, a learnt region, a corrected clock."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from hashlib import sha256
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.executors import HASH
+from gateway.messages import Credentials, Endpoint
+from gateway.storage.s3.errors import Fault, Remedy, parse
+from gateway.storage.s3.signing.credentials import CredentialSource
+from gateway.storage.s3.signing.scheme import Scheme
+from gateway.storage.s3.signing.sigv4 import EMPTY_SHA256
+from gateway.upstream.client import Client, UpstreamResponse
+
+# For so long a request is sent again: nobody who waits for it waits longer (server.answer_timeout).
+_RETRY_SECONDS = 10.0
+_FIRST_PAUSE_SECONDS = 0.1
+_MAX_PAUSE_SECONDS = 2.0
+_CLOCK_TOLERANCE_SECONDS = 5.0
+_GOOD = frozenset({200, 204, 206})
+# Hashing more than this takes long enough to do it in a thread.
+_HASH_IN_THREAD_BYTES = 256 * 1024
+
+log = logging.getLogger("gateway.storage")
+
+
+class Answer:
+    """A good answer of the bucket (2xx or 304) and the first bytes of its body, already here."""
+
+    __slots__ = ("first", "upstream")
+
+    def __init__(self, upstream: UpstreamResponse, first: bytes) -> None:
+        self.upstream = upstream
+        self.first = first
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to the bucket. `path` and `query` are encoded, and signed and sent as they are.
+
+    `signed_headers`, in lower case, are signed. What must not happen twice has `repeatable` false: it is not sent again
+    once the bucket may have seen it.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    signed_headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    payload_hash: str = EMPTY_SHA256
+    repeatable: bool = True
+
+
+class SignedClient:
+    """Sends requests to one host, signed, until there is a good answer or nothing left to try.
+
+    All of a request's trying happens before its first byte has gone to the client. One request is sent at most
+    `max_attempts` times for faults of the storage, as far as the client's budget goes, and once more for each remedy.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        endpoint: Endpoint,
+        *,
+        scheme: Scheme | None,
+        credentials: CredentialSource,
+        relocate: Callable[[str], Awaitable[Endpoint]] | None,
+        max_attempts: int,
+        on_fault: Callable[[str], None],
+    ) -> None:
+        """Without a `scheme`, requests are not signed and no credentials are asked for. `relocate` resolves the
+        endpoint in another region; `on_fault` hears of each error answer by its label."""
+        self.endpoint = endpoint
+        # Whether it has ever had a good answer, so that region and clock are right: unsigned requests need neither.
+        self.proven = scheme is None
+        self._client = client
+        self._scheme = scheme
+        self._credentials = credentials
+        self._relocate = relocate
+        self._max_attempts = max_attempts
+        self._on_fault = on_fault
+        self._clock_offset = 0.0
+        self._relocating = asyncio.Lock()
+
+    async def send(
+        self, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Reads: `path` and `query` are encoded. Raises the error that remained."""
+        return await self.perform(Request(method, path, query, headers or {}))
+
+    async def perform(self, request: Request) -> Answer:
+        """Any request. Raises the error that remained."""
+        if request.body:
+            request = replace(request, payload_hash=await _hash(request.body))
+        deadline = time.monotonic() + _RETRY_SECONDS
+        healed: set[Remedy] = set()
+        attempt = 1
+        while True:
+            credentials = await self._current()
+            endpoint = self.endpoint
+            answer = await self._try(request, credentials, endpoint)
+            if isinstance(answer, Answer):
+                self.proven = True
+                return answer
+            self._on_fault(answer.label)
+            if answer.broken is not None and not request.repeatable:
+                raise answer.error()
+            in_time = attempt < self._max_attempts and time.monotonic() < deadline
+            if answer.remedy is Remedy.WAIT and in_time and self._client.retries.take():
+                await asyncio.sleep(_pause(attempt))
+                attempt += 1
+            elif answer.remedy not in healed and await self._heal(answer, credentials, endpoint):
+                healed.add(answer.remedy)
+            else:
+                raise answer.error()
+
+    async def presign(self, method: str, path: str, lifetime: int) -> tuple[str, float]:
+        """A query string for a URL, and until when it is good, in seconds since the epoch: for `lifetime` seconds,
+        or as long as temporary credentials last. Without a scheme it is empty, and good forever."""
+        credentials = await self._current()
+        if self._scheme is None or credentials is None:
+            return "", float("inf")
+        now = time.time()
+        left = lifetime if credentials.expires_at is None else min(lifetime, int(credentials.expires_at - now))
+        query = self._scheme.presign(
+            method,
+            self.endpoint,
+            self.endpoint.base_path + path,
+            credentials=credentials,
+            now=now + self._clock_offset,
+            expires=left,
+        )
+        return query, int(now) + left  # signatures are dated in whole seconds
+
+    def access_key(self) -> str:
+        """Of the credentials that would sign now; empty if there are none. Starts a refresh that is due."""
+        credentials = self._credentials.usable() if self._scheme is not None else None
+        return credentials.access_key if credentials is not None else ""
+
+    async def _current(self) -> Credentials | None:
+        if self._scheme is None:
+            return None
+        return self._credentials.usable() or await self._credentials.get()
+
+    async def _try(self, request: Request, credentials: Credentials | None, endpoint: Endpoint) -> Answer | Fault:
+        target = endpoint.base_path + request.path
+        headers = {**request.headers, **request.signed_headers}
+        if self._scheme is not None and credentials is not None:
+            headers |= self._scheme.headers(
+                request.method,
+                endpoint,
+                target,
+                request.query,
+                credentials=credentials,
+                now=time.time() + self._clock_offset,
+                headers=request.signed_headers,
+                payload_hash=request.payload_hash,
+            )
+        try:
+            upstream = await self._client.send(
+                request.method,
+                endpoint.scheme,
+                endpoint.host,
+                f"{target or '/'}?{request.query}" if request.query else target or "/",
+                headers,
+                request.body,
+                anew=not request.repeatable,
+            )
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            return Fault(status=0, broken=error)
+        try:
+            if upstream.status in _GOOD:
+                return Answer(upstream, b"" if request.method == "HEAD" else await upstream.read())
+            if upstream.status == 304:
+                return Answer(upstream, b"")
+            fault = parse(upstream.status, upstream.headers, await upstream.read_error())
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            upstream.close()
+            return Fault(status=upstream.status, broken=error)
+        except BaseException:
+            upstream.close()
+            raise
+        if request.method == "HEAD" and not fault.code and fault.status < 500 and fault.status not in (412, 416, 429):
+            # An error answer to HEAD has no body to say why; the same GET has.
+            ask = Request("GET", request.path, request.query, {"range": "bytes=0-0"})
+            why = await self._try(ask, credentials, endpoint)
+            if isinstance(why, Fault):
+                return why
+            why.upstream.close()
+        return fault
+
+    async def _heal(self, fault: Fault, credentials: Credentials | None, endpoint: Endpoint) -> bool:
+        """Applies the fault's remedy to what was used; False if that gives nothing new to try."""
+        if credentials is None and fault.remedy is not Remedy.LEARN_REGION:
+            return False
+        if fault.remedy is Remedy.RENEW_CREDENTIALS and credentials is not None:
+            return await self._credentials.renew(credentials) != credentials
+        if fault.remedy is Remedy.LEARN_REGION:
+            return await self._learn_region(fault.region, endpoint)
+        if fault.remedy is Remedy.SET_CLOCK:
+            return self._set_clock(fault.date)
+        return False
+
+    async def _learn_region(self, region: str | None, used: Endpoint) -> bool:
+        if self._relocate is None:
+            return False
+        async with self._relocating:  # one request learns for all
+            if self.endpoint is used and region and region != used.region:
+                log.warning("the bucket is in region %s, not %s", region, used.region)
+                self.endpoint = await self._relocate(region)
+            return self.endpoint is not used
+
+    def _set_clock(self, date: str | None) -> bool:
+        try:
+            offset = parsedate_to_datetime(date or "").timestamp() - time.time()
+        except ValueError:
+            return False
+        if abs(offset - self._clock_offset) > _CLOCK_TOLERANCE_SECONDS:
+            log.warning("the bucket's clock differs from ours by %+.0f s; signing with its time", offset)
+        self._clock_offset = offset
+        return True
+
+
+async def _hash(body: bytes) -> str:
+    if len(body) <= _HASH_IN_THREAD_BYTES:
+        return sha256(body).hexdigest()
+    return await HASH.run(lambda: sha256(body).hexdigest())
+
+
+def _pause(attempt: int) -> float:
+    """Exponential backoff with jitter: half fixed, half random, so that a burst of clients spreads out."""
+    pause = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** (attempt - 1))
+    return pause * (0.5 + random.random() / 2)  # noqa: S311  not a secret

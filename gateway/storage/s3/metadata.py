@@ -1,0 +1,77 @@
+"""What an object's headers tell that is not for clients, and how it is written there. Names are in lower case."""
+
+import base64
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from gateway.storage.base import ObjectMetadata
+
+_METADATA = "x-amz-meta-"
+_HEX_SHA256 = re.compile("[0-9a-fA-F]{64}")
+_BASE64_SHA256 = re.compile("[0-9a-zA-Z+/]{43}=")
+_NO = frozenset({"false", "no", "0"})
+_YES = frozenset({"", "true", "yes", "1"})
+_MAX_YANK_CHARS = 1024
+_PRINTABLE = re.compile(r"[ -~]{1,256}")
+# The last second of year 9999: no page can tell a later one.
+_MAX_SECONDS = 253402300799.0
+
+
+def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """The uploader's own words, by names with dashes."""
+    return {
+        name.removeprefix(_METADATA).replace("_", "-"): value
+        for name, value in headers.items()
+        if name.startswith(_METADATA)
+    }
+
+
+def sha256_of(headers: Mapping[str, str]) -> str | None:
+    """The object's SHA-256 in hex, as the uploader has said (pypicloud does), or as S3 itself has checked it."""
+    said = metadata_of(headers)
+    for name in ("sha256", "hash-sha256"):
+        if _HEX_SHA256.fullmatch(value := said.get(name, "")):
+            return value.lower()
+    # One of an upload in parts is a hash of hashes; it has a count after it.
+    if _BASE64_SHA256.fullmatch(checksum := headers.get("x-amz-checksum-sha256", "")):
+        return base64.b64decode(checksum).hex()
+    return None
+
+
+def facts_of(headers: Mapping[str, str]) -> ObjectMetadata:
+    """As the uploader has said in the object's metadata (pypicloud does), or as S3 itself has checked it."""
+    said = metadata_of(headers)
+    yanked = said.get("yanked", "false")
+    return ObjectMetadata(
+        sha256=sha256_of(headers),
+        requires_python=_printable(said.get("requires-python")),
+        yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked[:_MAX_YANK_CHARS],
+        uploaded=seconds_of(said.get("upload-time")),
+    )
+
+
+def headers_of(facts: ObjectMetadata) -> dict[str, str]:
+    """The metadata that says so, as `facts_of` reads it."""
+    told = {
+        "sha256": facts.sha256,
+        "requires-python": _printable(facts.requires_python),
+        "yanked": None if facts.yanked is None else _printable(facts.yanked) or "true",
+        "upload-time": datetime.fromtimestamp(facts.uploaded, UTC).isoformat() if facts.uploaded is not None else None,
+    }
+    return {_METADATA + name: value for name, value in told.items() if value is not None}
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Since the epoch, of a time as ISO 8601 has it; in UTC if it does not say."""
+    try:
+        parsed = datetime.fromisoformat(time or "")
+        seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if 0 <= seconds <= _MAX_SECONDS else None
+
+
+def _printable(value: str | None) -> str | None:
+    value = value.strip() if value is not None else ""
+    return value if _PRINTABLE.fullmatch(value) else None

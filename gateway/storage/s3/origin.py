@@ -1,0 +1,64 @@
+"""Where the bytes of objects are had, by the gateway and by its clients."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.messages import Caller
+from gateway.storage.s3.client import Answer, SignedClient
+
+
+@dataclass(frozen=True, slots=True)
+class SignedQuery:
+    """The query string that opens URLs, and until when, in seconds since the epoch."""
+
+    query: str
+    expires_at: float
+
+
+class Origin(Protocol):
+    """Where the bytes of objects are had, by the gateway and by its clients. Paths are encoded and start with `/`."""
+
+    async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+        """Asks for an object. Raises the error that remained after all healing."""
+
+    def url(self, path: str) -> str:
+        """The object's URL, without what opens it."""
+
+    def serves(self, caller: Caller) -> bool:
+        """Whether a URL can be made that works for this caller."""
+
+    def variant(self, caller: Caller | None) -> Hashable:
+        """What decides, besides the object, how a URL is signed now."""
+
+    def scope(self, path: str) -> str:
+        """What one signature is good for: objects of the same scope share it."""
+
+    async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> SignedQuery:
+        """Signs, for `lifetime` seconds or less."""
+
+
+class BucketOrigin:
+    """The bucket itself: presigned URLs, or plain ones where its client does not sign."""
+
+    def __init__(self, client: SignedClient) -> None:
+        self._client = client
+
+    async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
+        return await self._client.send(method, path, headers=headers)
+
+    def url(self, path: str) -> str:
+        endpoint = self._client.endpoint
+        return f"{endpoint.origin}{endpoint.base_path}{path}"
+
+    def serves(self, caller: Caller) -> bool:
+        return True
+
+    def variant(self, caller: Caller | None) -> Hashable:
+        return self._client.endpoint.region, self._client.access_key()
+
+    def scope(self, path: str) -> str:
+        return path
+
+    async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> SignedQuery:
+        return SignedQuery(*await self._client.presign(method, path, lifetime))

@@ -1,0 +1,147 @@
+"""Where credentials come from, and how they stay fresh without holding a request up."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from gateway.errors import CredentialsError
+from gateway.executors import AWS
+from gateway.messages import Credentials
+
+Loader: TypeAlias = Callable[[], Credentials]
+
+# Refresh begins this long before expiry, or at half of a short life; requests stop using them a minute before.
+_REFRESH_AHEAD_SECONDS = 15 * 60.0
+_UNUSABLE_AHEAD_SECONDS = 60.0
+# The pause after a load that failed or brought nothing new.
+_RELOAD_PAUSE_SECONDS = 5.0
+
+log = logging.getLogger("gateway.credentials")
+
+
+def chain(
+    *,
+    profile_name: str | None = None,
+    access_key: str | None = None,
+    secret_key: str | None = None,
+    token: str | None = None,
+) -> Loader:
+    """A loader of the given credentials, or else of what botocore's whole chain finds: environment, shared files,
+    SSO, assumed roles, web identity, container and EKS Pod Identity, process, instance metadata.
+
+    It blocks, so run it in a thread. Each call starts afresh, so that a rotated file or role is seen.
+    Raises CredentialsError, whose detail says what to do.
+    """
+    if access_key is not None and secret_key is not None:
+        given = Credentials(access_key, secret_key, token, provider="settings")
+        return lambda: given
+    return lambda: _load_from_chain(profile_name)
+
+
+def _load_from_chain(profile_name: str | None) -> Credentials:
+    # Imported here: 100 ms that `file` storage and `gateway health` need not spend.
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        found = botocore.session.Session(profile=profile_name).get_credentials()
+        frozen = found.get_frozen_credentials() if found else None
+    except (BotoCoreError, OSError, ValueError, KeyError) as error:
+        raise CredentialsError(f"loading AWS credentials failed: {type(error).__name__}: {error}") from error
+    if found is None or frozen is None or not frozen.access_key or not frozen.secret_key:
+        raise CredentialsError(
+            "no AWS credentials found in the environment, the shared configuration, or a container or instance role; "
+            "set storage.aws_access_key_id and storage.aws_secret_access_key, or give this process a role"
+        )
+    # botocore keeps the expiry to itself; static credentials have none.
+    expiry = getattr(found, "_expiry_time", None)
+    return Credentials(
+        frozen.access_key,
+        frozen.secret_key,
+        frozen.token,
+        provider=found.method or "unknown",
+        expires_at=expiry.timestamp() if expiry else None,
+    )
+
+
+class CredentialSource:
+    """The current credentials, refreshed ahead of expiry in a thread. One load serves everyone who waits for it."""
+
+    def __init__(self, load: Loader, *, clock: Callable[[], float] = time.time) -> None:
+        """`clock` gives seconds since the epoch."""
+        self._load = load
+        self._clock = clock
+        self._current: Credentials | None = None
+        self._refresh_at = float("inf")
+        self._loading: asyncio.Task[Credentials] | None = None
+        self._settled_until = float("-inf")
+        self._last_error: CredentialsError | None = None
+
+    def usable(self) -> Credentials | None:
+        """The current credentials if they are good for this moment. Starts a refresh when one is due; never waits."""
+        current = self._current
+        if current is None or current.expires_at is None:
+            return current
+        now = self._clock()
+        if now >= self._refresh_at and now >= self._settled_until:
+            self._start_loading()
+        return current if now < current.expires_at - _UNUSABLE_AHEAD_SECONDS else None
+
+    async def get(self) -> Credentials:
+        """Credentials to sign with, waiting for a load if there are none. Raises CredentialsError."""
+        if (usable := self.usable()) is not None:
+            return usable
+        if self._last_error is not None and self._loading is None and self._clock() < self._settled_until:
+            raise self._last_error
+        return await self._loaded()
+
+    async def renew(self, refused: Credentials) -> Credentials:
+        """What to use instead of credentials that the storage refused; the same again if there are no others."""
+        if self._current is not None and self._current != refused:
+            return self._current
+        if self._loading is None and self._clock() < self._settled_until:
+            return refused
+        log.warning("the storage refused the credentials; loading them again")
+        return await self._loaded()
+
+    async def close(self) -> None:
+        """Stops waiting for a load; the thread itself ends with its own timeout."""
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+
+    async def _loaded(self) -> Credentials:
+        return await asyncio.shield(self._start_loading())
+
+    def _start_loading(self) -> asyncio.Task[Credentials]:
+        if self._loading is None:
+            self._loading = asyncio.get_running_loop().create_task(self._load_once())
+            self._loading.add_done_callback(self._finished)
+        return self._loading
+
+    async def _load_once(self) -> Credentials:
+        previous = self._current
+        try:
+            loaded = await AWS.run(self._load)
+        except CredentialsError as error:
+            self._settled_until = self._clock() + _RELOAD_PAUSE_SECONDS
+            self._last_error = error
+            raise
+        now = self._clock()
+        self._last_error = None
+        self._current = loaded
+        if loaded.expires_at is not None:
+            left = loaded.expires_at - now
+            self._refresh_at = loaded.expires_at - min(_REFRESH_AHEAD_SECONDS, left / 2)
+        if loaded == previous:
+            self._settled_until = now + _RELOAD_PAUSE_SECONDS
+        else:
+            log.info("using credentials %s from %s", loaded.masked, loaded.provider)
+        return loaded
+
+    def _finished(self, task: asyncio.Task[Credentials]) -> None:
+        self._loading = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("%s", error)

@@ -1,0 +1,289 @@
+"""Objects in an S3 bucket, reached by signed requests or through a CloudFront distribution."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
+
+from gateway.config.settings import StorageSettings
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.executors import AWS
+from gateway.http.headers import to_client
+from gateway.http.target import encode_key
+from gateway.messages import Endpoint, ObjectRequest, Stream
+from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
+from gateway.storage.s3 import cloudfront
+from gateway.storage.s3.bucket import Bucket
+from gateway.storage.s3.client import Answer
+from gateway.storage.s3.clients import S3Clients, reach
+from gateway.storage.s3.endpoint import resolve
+from gateway.storage.s3.layout import Layout
+from gateway.storage.s3.metadata import sha256_of
+from gateway.storage.s3.presigned_urls import KeyedLinks
+from gateway.storage.s3.signing.credentials import CredentialSource
+from gateway.storage.s3.upload import Uploads
+from gateway.upstream.circuits import Circuits
+
+_ACCESS_DENIED = "AccessDenied"
+# How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
+_REFUSED_SECONDS = 60.0
+# S3's limit, in UTF-8.
+_MAX_KEY_BYTES = 1024
+
+log = logging.getLogger("gateway.storage")
+
+
+class S3Storage:
+    """A Backend (see base.py) over one bucket, read directly or through its CloudFront distribution."""
+
+    local = False
+
+    def __init__(
+        self,
+        settings: StorageSettings,
+        credentials: CredentialSource,
+        *,
+        index_document: str,
+        on_fault: Callable[[str], None] = lambda label: None,
+        circuits: Circuits | None = None,
+    ) -> None:
+        """`on_fault` is called with the S3 code of every error answer of the bucket, retried ones included.
+
+        Raises ConfigError for a CloudFront key that can't be used.
+        """
+        self.credentials = credentials
+        self._settings = settings
+        self._index_document = index_document
+        self._on_fault = on_fault
+        self._circuits = circuits
+        self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
+        self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
+        # Below hashes, directories can't be listed.
+        self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
+        self._reach: S3Clients | None = None
+        self._bucket: Bucket
+        self._uploads: Uploads
+
+    def __str__(self) -> str:
+        settings = self._settings
+        through = f", read through {settings.cloud_front_domain}" if settings.backend == "cloudfront" else ""
+        return f"S3 bucket {settings.bucket} at {self.endpoint.origin}{self.endpoint.base_path}{through}"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self._reached.bucket.endpoint
+
+    @property
+    def signs(self) -> bool:
+        """Whether there are credentials to be had."""
+        return self._settings.signature_version != "unsigned"
+
+    @property
+    def _reached(self) -> S3Clients:
+        assert self._reach is not None, "it is started first"
+        return self._reach
+
+    async def start(self) -> None:
+        """Resolves the endpoint and gets credentials, side by side. Raises ConfigError if no endpoint fits, or a
+        certificate can't be used."""
+        settings = self._settings
+        wanted = [self._resolve(None), self.credentials.get()] if self.signs else [self._resolve(None)]
+        endpoint, *credentials = await asyncio.gather(*wanted, return_exceptions=True)
+        if not isinstance(endpoint, Endpoint):
+            raise endpoint
+        for failed in credentials:
+            if isinstance(failed, BaseException):
+                log.error("%s", failed)  # they may come later; /ready says so meanwhile
+        self._reach = reached = await AWS.run(
+            reach,
+            settings,
+            endpoint,
+            self.credentials,
+            self._signer,
+            relocate=self._resolve,
+            on_fault=self._on_fault,
+            circuits=self._circuits,
+        )
+        self._bucket = Bucket(reached.bucket, self._layout)
+        self._uploads = Uploads(reached.bucket, settings)
+        if settings.create_bucket:
+            await self._bucket.create()
+
+    async def close(self) -> None:
+        await self.credentials.close()
+        if self._reach is not None:
+            await self._reach.client.close()
+
+    @property
+    def identity(self) -> str:
+        endpoint = self.endpoint
+        return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
+
+    @property
+    def links(self) -> KeyedLinks:
+        reached = self._reached
+        return KeyedLinks(reached.origin, reached.links, reached.reading, self._path)
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        """Raises the error that remains after all healing."""
+        answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
+        return stream_of(request, answer)
+
+    async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str:
+        path = self._path(key)
+        origin = self._reached.origin
+        grant = await origin.grant(method, path, None, lifetime or self._settings.expire_after)
+        return f"{origin.url(path)}?{grant.query}" if grant.query else origin.url(path)
+
+    async def put(
+        self,
+        key: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str | None = None,
+        only_new: bool = False,
+        replaces: str | None = None,
+        facts: ObjectMetadata | None = None,
+    ) -> str:
+        return await self._uploads.put(
+            self._path(key),
+            chunks,
+            content_type=content_type or "application/octet-stream",
+            only_new=only_new,
+            replaces=replaces,
+            facts=facts,
+        )
+
+    async def delete(self, key: str) -> None:
+        await self._uploads.delete(self._path(key))
+
+    async def is_directory(self, key: str) -> bool:
+        if len(key) > _MAX_KEY_BYTES:
+            return False  # no object has a longer key, so none lies below this one
+        if time.monotonic() >= self._list_from:
+            try:
+                return bool([item async for item in self._bucket.list(key, limit=1)])
+            except GatewayError as error:
+                if error.code != _ACCESS_DENIED:
+                    raise
+                self._list_from = time.monotonic() + _REFUSED_SECONDS
+                log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
+        for candidate in (key + self._index_document, key):
+            try:
+                (await self.fetch(ObjectRequest("HEAD", candidate))).close()
+                return True
+            except NotFoundError:
+                pass
+        return False
+
+    async def children(self, prefix: str = "") -> Children:
+        return await self._bucket.children(prefix)
+
+    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
+        return await self._bucket.facts(self._path(key), etag)
+
+    def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
+        return self._bucket.list(prefix, limit=limit)
+
+    def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        return self._bucket.batches(prefix, known)
+
+    def expire(self) -> None:
+        """Nothing is cached."""
+
+    async def check(self) -> dict[str, str]:
+        found = {
+            "backend": self._settings.resolved_backend,
+            "bucket": self._settings.bucket or "",
+            "region": self.endpoint.region,
+            "endpoint": self.endpoint.origin,
+            "credentials": (await self.credentials.get()).provider if self.signs else "none: unsigned",
+        }
+        try:
+            sample = await self._bucket.first()
+        except GatewayError as error:
+            if error.code != _ACCESS_DENIED:
+                raise
+            # The bucket answers and knows us; whether objects may be read shows only when one is.
+            found["note"] = "no permission to list the bucket (s3:ListBucket)"
+            return found
+        if self._settings.backend == "cloudfront" and sample is not None:
+            await self._check_distribution(sample.key)
+        return found
+
+    async def diagnose(self) -> AsyncIterator[tuple[str, str]]:
+        configured = self.endpoint.region
+        if self.signs:
+            credentials = await self.credentials.get()
+            yield "credentials", f"{credentials.masked} from {credentials.provider}"
+        else:
+            yield "credentials", "none: storage.signature_version is unsigned"
+        found = await self.check()
+        region = self.endpoint.region
+        yield "bucket", f"answers in region {region}"
+        if region != configured:
+            yield "", f"The region was learnt from the storage's answer; set storage.region_name to {region}."
+        if note := found.get("note"):
+            yield "", f"Note: {note}. Paths without a slash find directories more slowly, and nothing can be listed."
+
+    def stats(self) -> Mapping[str, int]:
+        return self._reached.client.stats()
+
+    def credentials_expire_at(self) -> float | None:
+        credentials = self.credentials.usable() if self.signs else None
+        return credentials.expires_at if credentials else None
+
+    async def _check_distribution(self, object_name: str) -> None:
+        """CloudFront says AccessDenied for a wrong signature and S3 for an absent object: for one that is there, the
+        difference is plain."""
+        path = "/" + encode_key(object_name)
+        try:
+            (await self._reached.origin.open("HEAD", path, {})).upstream.close()
+        except NotFoundError as error:
+            what = f"the distribution does not give out an object that the bucket has ({error.detail})"
+            raise UpstreamError(what, code="DistributionDenied") from error
+
+    def _path(self, key: str) -> str:
+        return "/" + encode_key(self._layout.object_name(key))
+
+    async def _resolve(self, region: str | None) -> Endpoint:
+        return await AWS.run(resolve, self._settings, region)
+
+
+def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
+    """What a client may see of the bucket's answer."""
+    upstream = answer.upstream
+    headers = to_client(upstream.headers, request.key)
+    if upstream.status == 304:
+        headers.pop("Content-Length", None)
+    if request.method == "HEAD" or upstream.status == 304:
+        return Stream(upstream.status, headers, None, upstream.close, upstream.status)
+    whole = headers.get("Content-Length") == str(len(answer.first))
+    return Stream(
+        upstream.status,
+        headers,
+        _Body(answer),
+        upstream.close,
+        upstream.status,
+        content=answer.first if whole else None,
+        sha256=sha256_of(upstream.headers),
+    )
+
+
+class _Body:
+    """The body of one answer, in chunks as they come. Not a generator, which would hold the last one."""
+
+    __slots__ = ("_first", "_upstream")
+
+    def __init__(self, answer: Answer) -> None:
+        self._first = answer.first
+        self._upstream = answer.upstream
+
+    def __aiter__(self) -> "_Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk, self._first = self._first, b""
+        if chunk := chunk or await self._upstream.read():
+            return chunk
+        raise StopAsyncIteration

@@ -1,0 +1,159 @@
+"""Objects written to the bucket: in one request, or in parts if they are large."""
+
+import asyncio
+import hashlib
+import logging
+import re
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from html import unescape
+from xml.sax.saxutils import escape
+
+from gateway.config.settings import StorageSettings
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.executors import HASH
+from gateway.storage.base import ObjectMetadata
+from gateway.storage.s3.client import Answer, Request, SignedClient
+from gateway.storage.s3.errors import parse
+from gateway.storage.s3.metadata import headers_of
+from gateway.storage.s3.signing.sigv4 import canonical_query
+
+# S3 takes at most 10,000 parts, and none under 5 MiB but the last: objects of up to 80 GB.
+PART_BYTES = 8 * 1024 * 1024
+_XML_FIELD = re.compile(rb"<(UploadId|ETag)>([^<]{1,2048})</\1>")
+
+log = logging.getLogger("gateway.storage")
+
+
+class Uploads:
+    """Writes objects with the encryption, ACL and storage class of the settings. Holds two parts in memory at most."""
+
+    def __init__(self, client: SignedClient, settings: StorageSettings) -> None:
+        self._client = client
+        options = {
+            "x-amz-server-side-encryption": settings.server_side_encryption,
+            "x-amz-server-side-encryption-aws-kms-key-id": settings.sse_kms_key_id,
+            "x-amz-acl": settings.object_acl,
+            "x-amz-storage-class": settings.storage_class,
+        }
+        self._options = {name: value for name, value in options.items() if value is not None}
+
+    async def put(
+        self,
+        path: str,
+        chunks: AsyncIterable[bytes],
+        *,
+        content_type: str,
+        only_new: bool,
+        replaces: str | None,
+        facts: ObjectMetadata | None,
+    ) -> str:
+        """See base.py. Nothing is visible before all of it is there."""
+        signed = {"content-type": content_type, **self._options}
+        condition = {"if-none-match": "*"} if only_new else {"if-match": replaces} if replaces is not None else {}
+        parts = _parts(chunks)
+        first = await anext(parts, b"")
+        second = await anext(parts, b"")
+        if facts is not None:
+            if facts.sha256 is None and not second:
+                facts = replace(facts, sha256=(await HASH.run(hashlib.sha256, first)).hexdigest())
+            signed |= headers_of(replace(facts, uploaded=facts.uploaded or time.time()))
+        try:
+            if second:
+                return await self._put_parts(path, [first, second], parts, signed, condition)
+            repeatable = not condition
+            request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=repeatable)
+            return _etag(await self._perform(request))
+        except NotFoundError as error:
+            if replaces is None:
+                raise
+            raise PreconditionFailedError(f"there is none to replace: {error.detail}") from error
+
+    async def delete(self, path: str) -> None:
+        """An object that is not there counts as deleted."""
+        with suppress(NotFoundError):
+            (await self._perform(Request("DELETE", path))).upstream.close()
+
+    async def _perform(self, request: Request) -> Answer:
+        try:
+            return await self._client.perform(request)
+        except NotFoundError as error:
+            if error.code != "AccessDenied":
+                raise
+            # Of a key that is read it may mean that there is none; of one that is written it means what it says.
+            what = f"writing is not permitted (s3:PutObject, s3:DeleteObject): {error.detail}"
+            raise UpstreamError(what, code=error.code, upstream_status=error.upstream_status) from error
+
+    async def _put_parts(
+        self,
+        path: str,
+        first: list[bytes],
+        others: AsyncIterator[bytes],
+        signed: Mapping[str, str],
+        condition: Mapping[str, str],
+    ) -> str:
+        answer = await self._perform(Request("POST", path, "uploads=", signed_headers=signed))
+        upload_id = (await _fields(answer)).get("UploadId")
+        if upload_id is None:
+            raise UpstreamError("the bucket began an upload without giving it an id")
+        try:
+            etags: list[str] = []
+            async for part in _chain(first, others):
+                query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
+                etags.append(_etag(await self._perform(Request("PUT", path, query, body=part))))
+            return await self._complete(path, upload_id, etags, condition)
+        except BaseException:
+            await asyncio.shield(self._abort(path, upload_id))
+            raise
+
+    async def _complete(self, path: str, upload_id: str, etags: list[str], condition: Mapping[str, str]) -> str:
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
+            for number, etag in enumerate(etags, 1)
+        )
+        body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
+        query = canonical_query({"uploadId": upload_id})
+        request = Request("POST", path, query, condition, body=body.encode(), repeatable=False)
+        return (await _fields(await self._perform(request))).get("ETag", "")
+
+    async def _abort(self, path: str, upload_id: str) -> None:
+        """Or its parts would stay, and cost money."""
+        try:
+            query = canonical_query({"uploadId": upload_id})
+            (await self._perform(Request("DELETE", path, query))).upstream.close()
+        except GatewayError as error:
+            log.warning("an unfinished upload could not be aborted, and its parts stay in the bucket: %s", error)
+
+
+async def _parts(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of PART_BYTES; the last may be shorter."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= PART_BYTES:
+            yield bytes(buffer[:PART_BYTES])
+            del buffer[:PART_BYTES]
+    if buffer:
+        yield bytes(buffer)
+
+
+async def _chain(first: list[bytes], others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    while first:
+        yield first.pop(0)
+    async for part in others:
+        yield part
+
+
+def _etag(answer: Answer) -> str:
+    answer.upstream.close()
+    return answer.upstream.headers.get("etag", "")
+
+
+async def _fields(answer: Answer) -> dict[str, str]:
+    """Of an XML answer. S3 may say 200 and tell of an error in the body, when it takes long to put parts together."""
+    body = await answer.upstream.read_listing(answer.first)
+    if b"<Error>" in body:
+        raise parse(500, answer.upstream.headers, body).error()
+    return {name.decode(): unescape(value.decode()) for name, value in _XML_FIELD.findall(body)}

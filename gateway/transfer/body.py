@@ -1,0 +1,92 @@
+"""Bodies that are resumed: a body that breaks off continues from there, as long as the object is the same version."""
+
+import logging
+from collections.abc import AsyncIterator
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.messages import Stream
+from gateway.transfer.part import extent, fetch_part
+from gateway.transfer.source import ObjectSource
+
+log = logging.getLogger("gateway.storage")
+
+
+class Body:
+    """The bytes of one stream, from as many connections as it takes, one after the other.
+
+    A continuation is requested with If-Match and verified by its ETag and Content-Range: no byte of another version
+    ever follows. Without a strong ETag and a length, the first fault is the end (RFC 9110, 8.8.1 and 15.3.7).
+
+    `position` is where the next byte is in the object, `stop` where the body ends (exclusive); `size` is the object's.
+    Each is None while unknown.
+    """
+
+    def __init__(self, source: ObjectSource, key: str, stream: Stream) -> None:
+        self._source = source
+        self._key = key
+        self._stream = stream
+        self._chunks = _chunks(stream)
+        self.etag = stream.headers.get("ETag", "")
+        self.position, self.stop, self.size = extent(stream)
+
+    @property
+    def resumable(self) -> bool:
+        return self.stop is not None and self.size is not None and self.etag.startswith('"')
+
+    def __aiter__(self) -> "Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        # Not a generator: that would hold the chunk that the client is slow to take.
+        if chunk := await self.read():
+            return chunk
+        raise StopAsyncIteration
+
+    async def read(self) -> bytes:
+        """The next bytes; `b""` at the end. Raises what broke it, where it can't be gone on with."""
+        if self.position == self.stop:
+            return b""
+        try:
+            chunk = await anext(self._chunks, b"")
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            if not self.resumable:
+                raise
+            log.info("a body broke off at byte %d, and is gone on with: %s", self.position, error)
+            chunk = await self._reopened()
+        self.position += len(chunk)
+        if self.stop is not None and self.position >= self.stop:
+            chunk = chunk[: len(chunk) - (self.position - self.stop)]
+            self.position = self.stop
+            self._stream.close()
+        elif not chunk and self.stop is not None:
+            raise UpstreamError(f"the body ended at byte {self.position} of {self.stop}", code="ConnectionBroken")
+        return chunk
+
+    def shorten(self, stop: int) -> None:
+        """It ends there, which is not before `position`."""
+        assert stop >= self.position
+        self.stop = stop
+
+    def close(self) -> None:
+        self._stream.close()
+
+    async def part(self, start: int, stop: int) -> "Body":
+        """Bytes `start` to `stop` (exclusive) of the same object. Raises as `fetch_part`."""
+        return Body(self._source, self._key, await self._part(start, stop))
+
+    async def _part(self, start: int, stop: int) -> Stream:
+        assert self.size is not None
+        return await fetch_part(self._source, self._key, self.etag, start, stop, self.size)
+
+    async def _reopened(self) -> bytes:
+        """The first bytes of the continuation."""
+        assert self.stop is not None
+        self._stream.close()
+        self._stream = await self._part(self.position, self.stop)
+        self._chunks = _chunks(self._stream)
+        return await anext(self._chunks, b"")
+
+
+def _chunks(stream: Stream) -> AsyncIterator[bytes]:
+    assert stream.body is not None, "only answers to GET are read"
+    return aiter(stream.body)

@@ -1,0 +1,1 @@
+"""The HTTP client that reaches the storage and other indexes."""

@@ -1,0 +1,233 @@
+"""The one upstream HTTP client: connections that are kept, requests sent byte for byte as given."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+
+from gateway import usage
+from gateway.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavailableError
+from gateway.upstream.circuits import Circuits
+from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.connector import REFUSED, Connector
+from gateway.upstream.limited import read_limited
+from gateway.upstream.retry_budget import RetryBudget
+
+# S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
+_IDLE_SECONDS = 15.0
+# Another index may name any number of hosts, which may keep their connections open for ever.
+_MAX_IDLE_ORIGINS = 32
+_MAX_ERROR_BODY_BYTES = 64 * 1024
+_MAX_LISTING_BYTES = 16 * 1024 * 1024
+
+
+class UpstreamResponse:
+    """One answer of the bucket, its head read and its body not. Ends with its body, or by `close`."""
+
+    __slots__ = ("_client", "_connection", "headers", "status")
+
+    def __init__(
+        self, client: "Client", connection: UpstreamConnection, status: int, headers: Mapping[str, str]
+    ) -> None:
+        self._client = client
+        self._connection: UpstreamConnection | None = connection
+        self.status = status
+        self.headers = headers
+
+    async def read(self) -> bytes:
+        """The next bytes of the body; `b""` at its end. Raises UpstreamError where it breaks off."""
+        if self._connection is None:
+            return b""
+        chunk = await self._connection.read()
+        if not chunk or self._connection.reusable:
+            self.close()  # its end is here, so another request may have the connection
+        return chunk
+
+    async def body(self, first: bytes) -> AsyncIterator[bytes]:
+        """`first`, then the rest as it comes."""
+        chunk = first
+        del first  # or it would be held for as long as the body lasts
+        while chunk:
+            yield chunk
+            chunk = await self.read()
+
+    async def read_error(self) -> bytes:
+        """The start of an error body, enough to find its code; the connection is given up if there is more."""
+        return await self._read_up_to(_MAX_ERROR_BODY_BYTES, await self.read())
+
+    async def read_listing(self, first: bytes) -> bytes:
+        """A whole document that starts with `first`. Raises UpstreamError if it is larger than any listing."""
+        body = await self._read_up_to(_MAX_LISTING_BYTES, first)
+        if len(body) > _MAX_LISTING_BYTES:
+            raise UpstreamError(f"the listing is over {_MAX_LISTING_BYTES} bytes")
+        return body
+
+    async def _read_up_to(self, limit: int, first: bytes) -> bytes:
+        body = await read_limited(limit, self.body(first))
+        self.close()
+        return body
+
+    def close(self) -> None:
+        """Ends the transfer: the connection is kept if the body was read to its end, else it is closed."""
+        if self._connection is not None:
+            self._client.release(self._connection)
+            self._connection = None
+
+
+class Client:
+    """Keeps connections, some for each scheme and host. Sends the headers it is given, Host, and its User-Agent.
+
+    `retries` is for all who send: it is asked before a request is sent again.
+    """
+
+    def __init__(
+        self,
+        connector: Connector,
+        *,
+        max_connections: int,
+        user_agent: str = "gateway",
+        circuits: Circuits | None = None,
+    ) -> None:
+        """At most `max_connections` requests are under way at once; others wait, as long as connecting may take."""
+        self.retries = RetryBudget()
+        self._circuits = circuits or Circuits()
+        self._max_connections = max_connections
+        self._connector = connector
+        self._user_agent = user_agent
+        self._free = asyncio.Semaphore(max_connections)
+        self._taken = 0
+        self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
+        self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
+
+    async def send(
+        self,
+        method: str,
+        scheme: str,
+        host: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        anew: bool = False,
+    ) -> UpstreamResponse:
+        """Sends one request to `host` (with a port unless it is the scheme's), `target` byte for byte as given.
+
+        Redirects are not followed. `anew` uses a new connection, since on one that is just closing nobody can tell
+        whether a request arrived. Raises UpstreamError, UpstreamTimeoutError; UpstreamUnavailableError if it was not
+        sent.
+        """
+        head = self._head(method, scheme, host, target, headers, body)
+        self._circuits.admit(host)
+        await self._permit()
+        cost = usage.current.get()
+        if cost is not None:
+            cost.began(time.monotonic())
+        try:
+            upstream = await self._exchange(method, scheme, host, head, body, anew)
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            if error.code != REFUSED:  # which was not the server's doing
+                self._circuits.failed(host, str(error))
+            raise
+        finally:
+            if cost is not None:
+                cost.ended(time.monotonic())
+        if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
+            self._circuits.failed(host, f"it answers {upstream.status}", target.partition("?")[0])
+        else:
+            self._circuits.answered(host)
+            self.retries.answered()
+        return upstream
+
+    async def _permit(self) -> None:
+        try:
+            if self._free.locked():
+                async with asyncio.timeout(self._connector.connect_timeout):
+                    await self._free.acquire()
+            else:
+                await self._free.acquire()
+            self._taken += 1
+        except TimeoutError:
+            raise UpstreamUnavailableError(
+                f"all {self._max_connections} connections are in use (storage.max_pool_connections)",
+                code="NoFreeConnection",
+            ) from None
+
+    async def _exchange(
+        self, method: str, scheme: str, host: str, head: bytes, body: bytes, anew: bool
+    ) -> UpstreamResponse:
+        while True:
+            connection, fresh = await self._connection(scheme, host, anew)
+            try:
+                answer = await connection.exchange(method, head, body)
+                return UpstreamResponse(self, connection, answer.status, answer.headers)
+            except UpstreamError:
+                if fresh or connection.answered:
+                    self.release(connection)
+                    raise
+                del self._busy[connection]  # closed by the bucket since it was last used: no fault, so another
+            except BaseException:
+                self.release(connection)
+                raise
+
+    def _give_permit_back(self) -> None:
+        self._taken -= 1
+        self._free.release()
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Takes a connection back: to keep, if its answer was read to the end."""
+        origin = self._busy.pop(connection)
+        self._give_permit_back()
+        if connection.reusable:
+            idle = self._idle[origin] = self._idle.pop(origin, deque())  # the last used comes last
+            now = time.monotonic()
+            idle.append((connection, now))
+            while now - idle[0][1] > _IDLE_SECONDS:
+                idle.popleft()[0].close()
+            if len(self._idle) > _MAX_IDLE_ORIGINS:
+                for unused, _ in self._idle.pop(next(iter(self._idle))):
+                    unused.close()
+        else:
+            connection.close()
+
+    def stats(self) -> dict[str, int]:
+        return {
+            "connections_busy": len(self._busy),
+            "connections_idle": sum(len(idle) for idle in self._idle.values()),
+            "connections_free": self._max_connections - self._taken,
+        }
+
+    async def close(self) -> None:
+        for connection in [*self._busy, *(connection for idle in self._idle.values() for connection, _ in idle)]:
+            connection.close()
+        self._idle.clear()
+
+    async def _connection(self, scheme: str, host: str, anew: bool) -> tuple[UpstreamConnection, bool]:
+        """A connection, and whether it is a new one. The one used last comes first: the others may go."""
+        origin = (scheme, host)
+        idle = self._idle.get(origin) if not anew else None
+        while idle:
+            connection, since = idle.pop()
+            if connection.reusable and time.monotonic() - since < _IDLE_SECONDS:
+                self._busy[connection] = origin
+                return connection, False
+            connection.close()
+        try:
+            connection = await self._connector.connect(scheme, host)
+        except BaseException:
+            self._give_permit_back()
+            raise
+        self._busy[connection] = origin
+        return connection, True
+
+    def _head(self, method: str, scheme: str, host: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        headers = {"User-Agent": self._user_agent, **headers}
+        if body or method in ("PUT", "POST"):
+            headers["Content-Length"] = str(len(body))
+        if scheme == "http" and (proxy := self._connector.proxies.get(scheme)) is not None:
+            target = f"http://{host}{target}"
+            headers |= proxy.headers()
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        head = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n"
+        if head.count("\n") != len(headers) + 3 or head.count("\r") != len(headers) + 3:
+            raise UpstreamError("a line break in a request's head")  # would be a second request; parsers refuse it
+        return head.encode("utf-8", "surrogateescape")

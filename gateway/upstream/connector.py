@@ -1,0 +1,144 @@
+"""How a connection to the storage is made: directly or through a proxy, in TLS or not."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from itertools import zip_longest
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.executors import FOREIGN_NAMES
+from gateway.upstream.address_policy import AddressPolicy
+from gateway.upstream.connection import UpstreamConnection
+from gateway.upstream.proxy import Proxy
+
+REFUSED = "AddressRefused"
+
+
+class Connector:
+    """Makes connections, one like the other. `proxies` go by the scheme of what is asked for."""
+
+    def __init__(
+        self,
+        *,
+        connect_timeout: float,
+        read_timeout: float,
+        verify: bool | Path = True,
+        client_cert: Sequence[Path] = (),
+        proxies: Mapping[str, Proxy] = MappingProxyType({}),
+        policy: AddressPolicy | None = None,
+    ) -> None:
+        """Times in seconds: to connect, and between two reads. `verify` may be the path of a CA bundle; `client_cert`
+        is one PEM file with certificate and key, or one of each. Without a `policy` any address will do. Raises
+        OSError, ssl.SSLError if the files are no good.
+        """
+        self._policy = policy
+        self.proxies = proxies
+        self.connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._verify = verify
+        self._client_cert = client_cert
+        self._tls: ssl.SSLContext | None = None
+        if client_cert or isinstance(verify, Path):
+            self._tls_context()  # to fail now
+
+    async def connect(self, scheme: str, host: str) -> UpstreamConnection:
+        """To `host`, with a port unless it is the scheme's. Raises UpstreamError (code REFUSED where the policy is
+        against it), UpstreamTimeoutError."""
+        proxy = self.proxies.get(scheme)
+        to = f"the proxy {proxy.host}:{proxy.port}" if proxy else host
+        try:
+            async with asyncio.timeout(self.connect_timeout):
+                return await self._open(scheme, host, proxy)
+        except TimeoutError as error:
+            raise UpstreamTimeoutError(f"can't connect to {to} within {self.connect_timeout:g} s") from error
+        except ssl.SSLError as error:
+            raise UpstreamError(f"TLS with {host} failed: {error}", code="TLS") from error
+        except OSError as error:
+            raise UpstreamError(f"can't connect to {to}: {error}", code="ConnectionFailed") from error
+
+    async def _open(self, scheme: str, host: str, proxy: Proxy | None) -> UpstreamConnection:
+        parts = urlsplit(f"//{host}")
+        name, port, tls = parts.hostname or "", parts.port or (443 if scheme == "https" else 80), scheme == "https"
+        if self._policy is not None and not self._policy.trusts(name, port):
+            if proxy is None:
+                return await self._open_permitted(self._policy, name, port, tls=tls)
+            if not self._policy.permits_name(name):
+                raise _refused(host)
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamConnection(self._read_timeout),
+            proxy.host if proxy else name,
+            proxy.port if proxy else port,
+            ssl=self._tls_context() if (proxy.tls if proxy else tls) else None,
+            # RFC 8305. With one address there is no race to run; one that is cancelled when it is won leaks a socket.
+            happy_eyeballs_delay=None if _is_address(proxy.host if proxy else name) else 0.25,
+        )
+        if proxy and tls:
+            try:
+                await proxy.tunnel(connection, host if parts.port else f"{host}:{port}")
+                await connection.start_tls(self._tls_context(), name)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    async def _open_permitted(self, policy: AddressPolicy, name: str, port: int, *, tls: bool) -> UpstreamConnection:
+        """To one of the addresses that the policy permits, and to no other: the name is resolved once."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.connect_timeout
+        found = await FOREIGN_NAMES.run(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
+        addresses = _by_turns([str(address[0]) for *_, address in found if policy.permits(str(address[0]))])
+        for left in range(len(addresses), 0, -1):
+            try:
+                async with asyncio.timeout((until - loop.time()) / left):
+                    _, connection = await loop.create_connection(
+                        lambda: UpstreamConnection(self._read_timeout),
+                        addresses[-left],
+                        port,
+                        ssl=self._tls_context() if tls else None,
+                        server_hostname=name if tls else None,
+                    )
+                    return connection
+            except OSError:  # a timeout is one
+                if left == 1:
+                    raise
+        raise _refused(name)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            tls = ssl.create_default_context(cafile=None if isinstance(self._verify, bool) else self._verify)
+            if self._verify is False:
+                tls.check_hostname = False
+                tls.verify_mode = ssl.CERT_NONE
+            if self._client_cert:
+                certificate, *key = self._client_cert
+                tls.load_cert_chain(certificate, key[0] if key else None, password=_no_password)
+            self._tls = tls
+        return self._tls
+
+
+def _refused(host: str) -> UpstreamError:
+    what = "has no public address, and another index may lead to no other: name it in fallback.allow_hosts if it may"
+    return UpstreamError(f"{host} {what}", code=REFUSED)
+
+
+def _by_turns(addresses: Sequence[str]) -> list[str]:
+    """Of IPv6 and IPv4 (RFC 8305, 4): often one of them leads nowhere."""
+    families = [[address for address in addresses if (":" in address) is six] for six in (True, False)]
+    return [address for pair in zip_longest(*families) for address in pair if address is not None]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _no_password() -> str:
+    raise OSError("the key is encrypted")  # OpenSSL would ask for a password on the terminal

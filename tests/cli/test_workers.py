@@ -1,0 +1,257 @@
+"""Several workers under gunicorn, as one server."""
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartProcess
+from tests.support.process import GatewayProcess
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    root = tmp_path / "packages"
+    root.mkdir()
+    (root / "index.html").write_text("root page")
+    (root / "large.whl").write_bytes(b"x" * 40_000_000)
+    return {"storage.dir": str(root), "server.workers": "2", "server.port": str(free_port())}
+
+
+def eventually(condition: Callable[[], bool], what: str, process: GatewayProcess) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{what}:\n{process.log.read_text()}")
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+def started(process: GatewayProcess) -> str:
+    url = process.wait_until_it_listens()
+    eventually(lambda: process.log.read_text().count(", listening on ") == 2, "two workers do not listen", process)
+    return url
+
+
+def test_two_workers_serve_and_count_as_one(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings)
+    url = started(process)
+    for _ in range(20):
+        assert get(url) == b"root page"
+    pattern = r'gateway_requests_total\{method="GET",route="index",status="200"\} (\S+)'
+    found = re.search(pattern, get(f"{url}/metrics").decode())
+    assert found is not None
+    assert float(found[1]) == 20
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
+    assert re.search(r"^\S+Z info gunicorn\.error: ", process.log.read_text(), re.MULTILINE)
+    assert process.access_log.read_text().count(" access ") == 21
+
+
+def test_a_worker_that_dies_is_replaced(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings)
+    url = started(process)
+    before = children(process.process.pid)
+    os.kill(before[0], signal.SIGKILL)
+    eventually(
+        lambda: len(now := children(process.process.pid)) == 2 and before[0] not in now, "it is not replaced", process
+    )
+    eventually(lambda: process.log.read_text().count("listening on http") == 3, "the new one does not listen", process)
+    assert get(url) == b"root page"
+    assert process.stop() == 0
+
+
+def connections_by_worker(url: str, master: int) -> dict[int, http.client.HTTPConnection]:
+    """A connection to each worker, by the worker's process id."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    found: dict[int, http.client.HTTPConnection] = {}
+    deadline = time.monotonic() + 30
+    while len(found) < 2:
+        assert time.monotonic() < deadline, "one worker takes all connections"
+        connection = http.client.HTTPConnection(host, int(port), timeout=20)
+        assert ask(connection, "/health")
+        owner = next(worker for worker in children(master) if accepted(connection.sock) in sockets(worker))
+        if owner in found:
+            connection.close()
+        else:
+            found[owner] = connection
+    return found
+
+
+def accepted(client: socket.socket) -> str:
+    """The inode of the server's end (proc(5), /proc/net/tcp: 127.0.0.1 is 0100007F)."""
+    ends = [f"0100007F:{port:04X}" for port in (client.getpeername()[1], client.getsockname()[1])]
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1:3] == ends:
+            return fields[9]
+    raise AssertionError("no such connection")
+
+
+def sockets(pid: int) -> set[str]:
+    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+
+
+def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET", **headers: str) -> bytes:
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    body = answer.read()
+    assert answer.status == 200, body
+    return body
+
+
+@pytest.mark.parametrize("how", ["POST", "SIGHUP"])
+def test_a_refresh_reaches_all_workers_and_restarts_none(
+    start_process: StartProcess, settings: dict[str, str], how: str
+) -> None:
+    project = Path(settings["storage.dir"]) / "arrow"
+    project.mkdir()
+    (project / "arrow-1.0.tar.gz").write_bytes(b"x")
+    (Path(settings["storage.dir"]) / "index.html").unlink()
+    process = start_process(settings | {"index.refresh": "3600", "ops.admin_token": "opensesame"})
+    url, master = started(process), process.process.pid
+    before = children(master)
+    by_worker = connections_by_worker(url, master)
+    downloading = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    downloading.request("GET", "/large.whl")
+    download = downloading.getresponse()
+    assert len(download.read(1000)) == 1000
+    accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
+    for connection in by_worker.values():
+        assert b"arrow-1.0" in ask(connection, "/arrow/", **accept)
+    (project / "arrow-2.0.tar.gz").write_bytes(b"x")
+    for connection in by_worker.values():
+        assert b"arrow-2.0" not in ask(connection, "/arrow/", **accept)
+    if how == "POST":
+        for connection in [*by_worker.values()][:1]:
+            ask(connection, "/-/refresh", "POST", Authorization="Bearer opensesame")
+    else:
+        process.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "all workers forget" in process.log.read_text(), "it is not heard", process)
+    for connection in by_worker.values():
+        assert b"arrow-2.0" in ask(connection, "/arrow/", **accept), "at once"
+        connection.close()
+    assert len(download.read()) == 40_000_000 - 1000
+    downloading.close()
+    assert children(master) == before
+    assert process.stop() == 0
+
+
+def test_workers_outlive_hangups_and_gunicorn_s_word_to_reopen_logs(
+    start_process: StartProcess, settings: dict[str, str]
+) -> None:
+    process = start_process(settings)
+    url, master = started(process), process.process.pid
+    before = children(master)
+    for worker in before:
+        os.kill(worker, signal.SIGHUP)
+        os.kill(worker, signal.SIGUSR1)  # the arbiter passes its own on
+    for connection in connections_by_worker(url, master).values():
+        connection.close()
+    assert children(master) == before
+
+
+def test_counts_go_on_and_their_files_stay_few_when_workers_are_replaced(
+    start_process: StartProcess, settings: dict[str, str]
+) -> None:
+    process = start_process(settings)
+    url, master = started(process), process.process.pid
+    pattern = r'gateway_requests_total\{method="GET",route="index",status="200"\} (\S+)'
+    [directory] = {
+        line.split(maxsplit=5)[5].rpartition("/")[0]
+        for line in Path(f"/proc/{children(master)[0]}/maps").read_text().splitlines()
+        if "gateway-metrics-" in line
+    }
+
+    def served() -> float:
+        found = re.search(pattern, get(f"{url}/metrics").decode())
+        return float(found[1]) if found is not None else 0
+
+    for replaced in range(1, 5):
+        for _ in range(5):
+            assert get(url) == b"root page"
+        eventually(lambda: served() == 5 * replaced, "not all are counted", process)  # noqa: B023
+        os.kill(children(master)[0], signal.SIGKILL)
+        eventually(
+            lambda: process.log.read_text().count(", listening on ") == 2 + replaced,  # noqa: B023
+            "it is not replaced",
+            process,
+        )
+        assert served() == 5 * replaced
+    eventually(
+        lambda: b"\ngateway_requests_in_flight 1.0\n" in get(f"{url}/metrics"), "requests of the dead count", process
+    )
+    assert {path.stem.rpartition("_")[2] for path in Path(directory).iterdir()} == {"0", "1"}
+    assert process.stop() == 0
+    assert not Path(directory).exists()
+
+
+def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings)
+    url = started(process)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.request("GET", "/large.whl")
+    answer = connection.getresponse()
+    process.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "Handling signal: term" in process.log.read_text(), "it does not stop", process)
+    assert len(answer.read()) == 40_000_000
+    connection.close()
+    assert process.process.wait(20) == 0
+
+
+def test_a_unix_socket_and_a_port_for_operations_are_shared(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    process = start_process(settings | {"server.unix_socket": str(path), "ops.port": str(free_port())})
+    started(process)
+    ops = re.search(r"operations endpoints are on (\S+)", process.log.read_text())
+    assert ops is not None
+    for _ in range(5):
+        assert b"ready" in get(f"{ops[1]}/ready")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+    assert process.stop() == 0
+    assert not path.exists()
+
+
+def test_workers_that_can_t_start_end_the_whole(start_process: StartProcess, settings: dict[str, str]) -> None:
+    process = start_process(settings | {"storage.bucket": "packages--use1-az4--x-s3"})
+    assert process.process.wait(30) != 0
+    assert "needs signature version v4-s3express" in process.log.read_text()
+
+
+def test_without_gunicorn_it_is_said_what_to_install(tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['gunicorn'] = None; sys.modules['gunicorn.app.base'] = None\n"
+        "from gateway.cli.main import main; sys.exit(main(['serve', '--set', 'server.workers=2']))"
+    )
+    found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert "pip install 'gateway[workers]'" in found.stderr

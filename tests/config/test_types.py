@@ -1,0 +1,69 @@
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from gateway.config import types
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value"),
+    [
+        ("MountPrefix", "a/b/", "/a/b"),
+        ("KeyPrefix", "/a/b", "a/b/"),
+        ("Seconds", "1.5", 1.5),
+        ("Networks", "10.0.0.0/8, ::1", [ip_network("10.0.0.0/8"), ip_network("::1")]),
+        ("Distribution", "d1.cloudfront.net/", "https://d1.cloudfront.net"),
+        ("Distribution", "http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        ("Proxies", "http://p:1", {"http": "http://p:1", "https": "http://p:1"}),
+        ("Proxies", "https=http://p:1", {"https": "http://p:1"}),
+        ("Proxies", {"http": "http://p:1"}, {"http": "http://p:1"}),
+        ("Proxies", "{}", {}),
+        ("SourceRange", "true", True),
+        ("SourceRange", False, False),
+        ("SourceRange", "192.0.2.0/24", IPv4Network("192.0.2.0/24")),
+        ("ClientCertificate", "/dev/null", [Path("/dev/null")]),
+        ("ClientCertificate", "/dev/null,/dev/zero", [Path("/dev/null"), Path("/dev/zero")]),
+        ("Words", "a, b,,c", ["a", "b", "c"]),
+        ("Words", ["a b"], ["a b"]),
+        ("Hosts", "files.corp, 10.0.0.7:8081,[::1]:80", ["files.corp", "10.0.0.7:8081", "[::1]:80"]),
+    ],
+)
+def test_values_as_they_are_meant(kind: str, given: Any, value: Any) -> None:
+    assert TypeAdapter(getattr(types, kind)).validate_python(given) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("Seconds", "0"),
+        ("NonNegativeSeconds", "-1"),
+        ("NonNegativeSeconds", "inf"),
+        ("Networks", "10"),
+        ("IndexDocument", ".."),
+        ("Backend", "s4"),
+        ("Bucket", "a/b"),
+        ("EndpointUrl", "host:9000"),
+        ("Hosts", "https://files.corp"),
+        ("Hosts", "files.corp/path"),
+        ("Hosts", "user@files.corp"),
+        ("Hosts", "files.corp:99999"),
+        ("Hosts", ["files .corp"]),
+        ("Hosts", ["::1"]),
+        ("Hosts", [""]),
+        ("Distribution", "user@host"),
+        ("Distribution", "d1.cloudfront.net/path"),
+        ("Distribution", ""),
+        ("Proxies", "p:1"),
+        ("Proxies", {"socks5": "http://p:1"}),
+        ("SourceRange", "::/0"),
+        ("SourceRange", "somewhere"),
+        ("ClientCertificate", "/does/not/exist"),
+        ("ClientCertificate", "/dev/null,/dev/null,/dev/null"),
+    ],
+)
+def test_what_does_not_fit_is_refused(kind: str, given: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(getattr(types, kind)).validate_python(given)

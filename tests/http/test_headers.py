@@ -1,0 +1,80 @@
+from multidict import CIMultiDict
+
+from gateway.http.headers import as_html, to_client, to_storage
+
+
+def test_only_ranges_and_conditions_go_to_the_storage() -> None:
+    sent = {
+        "Range": "bytes=0-1",
+        "If-Match": '"a"',
+        "If-None-Match": '"b"',
+        "If-Modified-Since": "Fri, 24 May 2013 00:00:00 GMT",
+        "If-Unmodified-Since": "Fri, 24 May 2013 00:00:00 GMT",
+        "If-Range": '"c"',
+    }
+    dropped = {
+        "Host": "gateway",
+        "Authorization": "Basic eDp5",
+        "Cookie": "a=b",
+        "X-Amz-Security-Token": "t",
+        "x-amz-copy-source": "/other/secret",
+        "X-Forwarded-Host": "evil",
+        "Accept-Encoding": "gzip",
+        "Transfer-Encoding": "chunked",
+        "Content-Length": "3",
+    }
+    assert to_storage("GET", (sent | dropped).items()) == {name.lower(): value for name, value in sent.items()}
+    ranges = {"Range", "If-Range"}
+    assert to_storage("HEAD", sent.items()) == {name.lower(): sent[name] for name in sent.keys() - ranges}
+
+
+def test_repeated_headers_are_joined() -> None:
+    assert to_storage("GET", [("If-None-Match", '"a"'), ("if-none-match", '"b"')]) == {"if-none-match": '"a", "b"'}
+
+
+def test_headers_that_connection_names_are_hop_by_hop() -> None:
+    headers = [("Range", "bytes=0-1"), ("Connection", "keep-alive, Range"), ("If-Match", '"a"')]
+    assert to_storage("GET", headers) == {"if-match": '"a"'}
+
+
+def test_content_and_caching_headers_go_to_the_client_and_nothing_else() -> None:
+    upstream = CIMultiDict(
+        {
+            "content-type": "text/html",
+            "content-length": "3",
+            "etag": '"a"',
+            "last-modified": "Fri, 24 May 2013 00:00:00 GMT",
+            "cache-control": "max-age=60",
+            "content-disposition": "attachment",
+            "content-encoding": "gzip",
+            "x-amz-request-id": "1",
+            "x-amz-meta-secret": "2",
+            "connection": "keep-alive",
+            "keep-alive": "timeout=5",
+            "transfer-encoding": "chunked",
+            "set-cookie": "a=b",
+            "server": "AmazonS3",
+        }
+    )
+    assert to_client(upstream, "arrow/index.html") == {
+        "Content-Type": "text/html",
+        "Content-Length": "3",
+        "ETag": '"a"',
+        "Last-Modified": "Fri, 24 May 2013 00:00:00 GMT",
+        "Cache-Control": "max-age=60",
+        "Content-Disposition": "attachment",
+        "Content-Encoding": "gzip",
+    }
+
+
+def test_package_files_never_claim_an_encoding() -> None:
+    upstream = CIMultiDict({"Content-Encoding": "gzip", "Content-Length": "3"})
+    for key in ("a/a-1.tar.gz", "a/A-1.WHL", "a/a-1.zip", "a/a.whl.metadata"):
+        assert to_client(upstream, key) == {"Content-Length": "3"}
+
+
+def test_an_index_page_without_a_type_is_html() -> None:
+    html = {"Content-Type": "text/html; charset=utf-8"}
+    assert as_html({}) == html
+    assert as_html({"Content-Type": "binary/octet-stream"}) == html
+    assert as_html({"Content-Type": "text/plain"}) == {"Content-Type": "text/plain"}

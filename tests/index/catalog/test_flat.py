@@ -1,0 +1,308 @@
+"""The index of a bucket whose folders tell nothing: flat, or pypicloud's with its hashes."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Container
+from typing import cast
+from weakref import ref
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
+from gateway.errors import NotFoundError
+from gateway.index.catalog import flat
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.storage.base import Batch, Storage, StoredObject
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.wheels import wheel
+
+JSON = "application/vnd.pypi.simple.v1+json"
+NAME, CONTENT = wheel("my_project", "1.0")
+MEMORY = MemoryLimit(1_000_000)
+
+
+async def get(gateway: Gateway, target: str, **headers: str) -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, headers=headers)
+
+
+async def names(gateway: Gateway, target: str) -> list[str]:
+    return [file["filename"] for file in json.loads((await get(gateway, target, Accept=JSON)).body)["files"]]
+
+
+async def test_a_flat_bucket(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {
+        NAME: CONTENT,
+        "old/my_project-0.9.tar.gz": b"x",
+        "other-1.0.tar.gz": b"x",
+        "other-1.0.tar.gz.sha256": b"ab" * 32,
+        "README.txt": b"x",
+    }
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat"})
+    root = json.loads((await get(gateway, "/", Accept=JSON)).body)
+    assert root["projects"] == [{"name": "my-project"}, {"name": "other"}]
+    for path in ("/my-project/", "/simple/my-project/"):
+        assert set(await names(gateway, path)) == {NAME, "my_project-0.9.tar.gz"}
+    page = (await get(gateway, "/simple/my-project/")).body
+    assert f'href="../../{NAME}'.encode() in page
+    assert b'href="../../old/my_project-0.9.tar.gz' in page
+    assert (await get(gateway, f"/{NAME}")).body == CONTENT
+    assert (await get(gateway, f"/{NAME}.metadata")).status == 200
+    assert (await get(gateway, "/simple/My_Project/")).headers["location"] == "../my-project/"
+    assert (await get(gateway, "/nope/")).status == 404
+    await gateway.facts.settled()
+    other = json.loads((await get(gateway, "/other/", Accept=JSON)).body)["files"]
+    await gateway.facts.settled()
+    other = json.loads((await get(gateway, "/other/", Accept=JSON)).body)["files"]
+    assert other[0]["hashes"] == {"sha256": "ab" * 32}
+
+
+async def test_pypiclouds_bucket(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    def stored(project: str, file: str) -> str:
+        return f"pypi/{hashlib.md5(file.encode()).hexdigest()[:4]}/{project}/{file}"
+
+    faulty.objects = {
+        stored("my-project", NAME): CONTENT,
+        stored("my-project", "my_project-0.9.tar.gz"): b"x",
+        "elsewhere/other-1.0.tar.gz": b"x",
+    }
+    gateway = await start_gateway(faulty_settings | {"storage.prepend_hash": "true", "storage.prefix": "pypi"})
+    assert set(await names(gateway, "/simple/my-project/")) == {NAME, "my_project-0.9.tar.gz"}
+    page = (await get(gateway, "/my-project/")).body
+    assert f'href="../my-project/{NAME}'.encode() in page
+    assert (await get(gateway, f"/my-project/{NAME}")).body == CONTENT
+    assert b"other" not in (await get(gateway, "/")).body
+
+
+async def test_a_page_of_ones_own_comes_first(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"my-project/index.html": b"<a>", NAME: CONTENT}
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat"})
+    assert (await get(gateway, "/my-project/")).body == b"<a>"
+
+
+async def test_one_listing_serves_all_and_is_renewed_when_told(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"p{number}-1.0.tar.gz": b"x" for number in range(2500)}
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat", "index.compute_hashes": "false"})
+    answers = await asyncio.gather(*(get(gateway, f"/p{number}/") for number in range(50)))
+    assert {answer.status for answer in answers} == {200}
+    assert sum("list-type" in request.target for request in faulty.requests) == 3
+    faulty.objects["new-1.0.tar.gz"] = b"x"
+    assert (await get(gateway, "/new/")).status == 404
+    gateway.refresh()
+    assert (await get(gateway, "/new/")).status == 200
+
+
+async def test_it_is_read_again_in_the_background(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    settings = {"index.layout": "flat", "index.refresh": "0", "index.compute_hashes": "false"}
+    gateway = await start_gateway(faulty_settings | settings)
+    assert await names(gateway, "/p/") == ["p-1.0.tar.gz"]
+    faulty.objects["p-2.0.tar.gz"] = b"x"
+    seen = len([request for request in faulty.requests if "list-type" in request.target])
+    await faulty.until(lambda: len([r for r in faulty.requests if "list-type" in r.target and r.done.is_set()]) > seen)
+    for _ in range(100):
+        if len(await names(gateway, "/p/")) == 2:
+            break
+    assert await names(gateway, "/p/") == ["p-1.0.tar.gz", "p-2.0.tar.gz"]
+
+
+async def test_while_it_can_t_be_listed_what_is_known_stays(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    settings = {"index.layout": "flat", "storage.max_attempts": "1", "index.compute_hashes": "false"}
+    gateway = await start_gateway(faulty_settings | settings)
+    assert (await get(gateway, "/p/")).status == 200
+
+    async def failing(answer: faults.Answer) -> None:
+        listing = "list-type" in answer.request.target
+        await (error(500, "InternalError") if listing else faults.healthy)(answer)
+
+    faulty.then(failing, times=50)
+    gateway.refresh()
+    stale = await get(gateway, "/p/")
+    assert (stale.status, stale.headers["cache-status"][-12:]) == (200, "detail=stale")
+    unknown = await start_gateway(faulty_settings | settings)
+    assert (await get(unknown, "/p/")).status == 503
+
+
+async def test_a_listing_that_is_refused_later_takes_nothing_away(
+    faulty: FaultyBucket, start_gateway: StartGateway, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings)
+    catalog = FlatCatalog(
+        gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=100, memory=MEMORY
+    )
+    faulty.then(error(403, "AccessDenied"))
+    with pytest.raises(NotFoundError, match="no permission to list"):
+        await catalog.projects()
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    assert set((await catalog.projects()).value.folders) == {"p"}
+    faulty.then(error(403, "AccessDenied"))
+    catalog.expire()
+    known = await catalog.projects()
+    assert (set(known.value.folders), known.stale) == ({"p"}, True)
+    await catalog.close()
+
+
+async def test_it_is_listed_at_the_start(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p-1.0.tar.gz": b"x"}
+    await start_gateway(faulty_settings | {"index.layout": "flat", "index.compute_hashes": "false"})
+    await faulty.until(lambda: any("list-type" in request.target for request in faulty.requests))
+
+
+async def test_a_start_does_not_wait_for_the_listing(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.then(faults.stall, times=10)
+    gateway = await start_gateway(faulty_settings | {"index.layout": "flat"})
+    assert (await get(gateway, "/health")).status == 200
+
+
+class Batches:
+    """A storage that only tells batches, each of one key."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = list(keys)
+        self.passes = self.told = 0
+        self.hold: asyncio.Event | None = None
+
+    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        self.passes += 1
+        keys = list(self.keys)
+        if self.hold is not None:
+            await self.hold.wait()
+        for number, key in enumerate(keys):
+            objects = None if key.encode() in known else (StoredObject(key, 1, '"e"', 0.0),)
+            self.told += objects is not None
+            yield Batch(("", number), key.encode(), objects)
+
+    async def until(self, passes: int) -> None:
+        async with asyncio.timeout(20):
+            while self.passes < passes:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    def catalog(
+        self, refresh: float = 3600, patience: Patience | None = None, memory: MemoryLimit = MEMORY
+    ) -> FlatCatalog:
+        return FlatCatalog(
+            cast(Storage, self),
+            "",
+            index_document="index.html",
+            refresh=refresh,
+            stale_seconds=0,
+            memory=memory,
+            patience=patience,
+        )
+
+
+async def test_what_has_not_changed_is_not_read_again_and_stays_the_same_object() -> None:
+    storage = Batches("p-1.0.tar.gz", "q-1.0.tar.gz")
+    catalog = storage.catalog()
+    files, projects = (await catalog.files("p")).value, (await catalog.projects()).value
+    catalog.expire()
+    assert (await catalog.files("p")).value is files
+    assert (storage.passes, storage.told) == (2, 2)
+    storage.keys.append("q-2.0.tar.gz")
+    catalog.expire()
+    assert len((await catalog.files("q")).value.objects) == 2
+    assert (storage.passes, storage.told) == (3, 3), "but what is new"
+    assert (await catalog.files("p")).value is files
+    assert (await catalog.projects()).value is projects
+    storage.keys.remove("p-1.0.tar.gz")
+    catalog.expire()
+    with pytest.raises(NotFoundError):
+        await catalog.files("p")
+    await catalog.close()
+
+
+async def test_a_project_that_was_asked_for_keeps_no_old_listing_alive() -> None:
+    storage = Batches("p-1.0.tar.gz", "q-1.0.tar.gz")
+    catalog = storage.catalog()
+    files = (await catalog.files("p")).value
+    assert catalog._snapshot is not None
+    old = ref(catalog._snapshot.listing)
+    storage.keys.append("q-2.0.tar.gz")
+    catalog.expire()
+    assert len((await catalog.files("q")).value.objects) == 2
+    assert old() is None
+    assert (await catalog.files("p")).value is files
+    await catalog.close()
+
+
+async def test_the_files_of_projects_count_against_the_memory_of_the_index() -> None:
+    storage = Batches(*(f"p{number}-1.0.tar.gz" for number in range(100)))
+    memory = MemoryLimit(20_000)
+    catalog = storage.catalog(memory=memory)
+    for number in range(100):
+        assert len((await catalog.files(f"p{number}")).value.objects) == 1
+        assert 0 < memory.stats()["listings"] <= 20_000
+    await catalog.close()
+
+
+async def test_nobody_gets_what_was_listed_before_all_expired() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    storage.hold = asyncio.Event()
+    catalog = storage.catalog()
+    before = asyncio.ensure_future(catalog.files("p"))
+    await storage.until(1)
+    storage.keys.append("p-2.0.tar.gz")
+    catalog.expire()
+    after = asyncio.ensure_future(catalog.files("p"))
+    await storage.until(2)
+    storage.hold.set()
+    assert len((await after).value.objects) == 2
+    await before
+    assert len((await catalog.files("p")).value.objects) == 2
+    await catalog.close()
+
+
+async def test_while_a_newer_listing_takes_too_long_the_known_one_is_used() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(patience=Patience(0.0))
+    files = (await catalog.files("p")).value
+    storage.hold = asyncio.Event()
+    catalog.expire()
+    found = await catalog.files("p")
+    assert (found.value is files, found.stale) == (True, True)
+    await catalog.close()
+
+
+async def test_it_is_not_listed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat, "_MIN_PAUSE_SECONDS", 0.0)
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(refresh=0.01)
+    await catalog.start()
+    await storage.until(1)
+    pauses = 0
+
+    async def counted(seconds: float) -> None:
+        nonlocal pauses
+        pauses += 1
+        await real(seconds)
+
+    real = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", counted)
+    while pauses < 5:
+        await real(0.001)
+    assert storage.passes == 1, "nobody has asked"
+    assert len((await catalog.files("p")).value.objects) == 1
+    assert storage.passes == 2, "a request that comes later gets a new one"
+    await catalog.close()

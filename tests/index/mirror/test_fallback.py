@@ -1,0 +1,602 @@
+"""Projects that the bucket does not have, from another index on loopback; and those that never come from there."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.errors import ConfigError
+from gateway.index.mirror.downloads import DownloadStats
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.eventually import eventually
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.publicindex import JSON, PublicIndex
+from tests.support.wheels import wheel
+
+NAME, CONTENT = wheel("public_lib", "2.0")
+OLD, OLD_CONTENT = wheel("public_lib", "1.0")
+OURS, OUR_CONTENT = wheel("acme_lib", "1.0")
+EVIL, EVIL_CONTENT = wheel("acme_lib", "99.0")
+
+
+@pytest.fixture
+async def public() -> AsyncIterator[PublicIndex]:
+    index = PublicIndex()
+    index.projects = {"public-lib": {NAME: CONTENT, OLD: OLD_CONTENT}, "acme-lib": {EVIL: EVIL_CONTENT}}
+    index.metadata = {NAME: b"Metadata-Version: 2.1\nName: public-lib\nVersion: 2.0\n"}
+    async with index.running():
+        yield index
+
+
+@pytest.fixture
+def settings(public: PublicIndex, faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str, str]:
+    faulty.objects = {f"Acme.Lib/{OURS}": OUR_CONTENT}
+    return faulty_settings | {"fallback.base_url": public.url}
+
+
+async def get(gateway: Gateway, target: str, method: str = "GET", **headers: str) -> RawAnswer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, method=method, headers=named)
+
+
+async def page(gateway: Gateway, path: str = "/simple/public-lib/") -> dict[str, dict[str, object]]:
+    answer = await get(gateway, path, Accept=JSON)
+    assert (answer.status, answer.headers["content-type"]) == (200, JSON), answer.body
+    return {file["filename"]: file for file in json.loads(answer.body)["files"]}
+
+
+async def kept(bucket: FaultyBucket, key: str) -> bytes:
+    await bucket.until(lambda: key in bucket.objects)
+    return bucket.objects[key]
+
+
+async def test_by_default_nothing_is_looked_for_elsewhere(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, "/simple/public-lib/")).status == 404
+    assert public.requests == []
+
+
+@pytest.mark.parametrize("path", ["/simple/public-lib/", "/public-lib/", "/simple/Public.Lib/"])
+async def test_redirect_leads_there(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, path: str
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "redirect"})
+    answer = await get(gateway, path + "?format=text/html")
+    assert (answer.status, answer.headers["location"]) == (302, f"{public.url}public-lib/?format=text/html")
+    assert answer.headers["cache-control"] == "no-store"
+    assert (await get(gateway, f"/public-lib/{NAME}")).status == 404
+    assert public.requests == [], "nobody was asked"
+
+
+@pytest.mark.parametrize(("mode", "folder"), [("cache", ""), ("mirror", ".mirror/")])
+async def test_pages_lead_through_us_and_files_are_kept(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    mode: str,
+    folder: str,
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": mode})
+    files = await page(gateway)
+    assert set(files) == {NAME, OLD}
+    assert files[NAME] == {
+        "filename": NAME,
+        "url": f"../../public-lib/{NAME}",
+        "hashes": {"sha256": hashlib.sha256(CONTENT).hexdigest()},
+        "size": len(CONTENT),
+        "upload-time": "2024-01-02T03:04:05.678000Z",
+        "requires-python": ">=3.8",
+        "yanked": False,
+        "core-metadata": {"sha256": hashlib.sha256(public.metadata[NAME]).hexdigest()},
+        "dist-info-metadata": {"sha256": hashlib.sha256(public.metadata[NAME]).hexdigest()},
+    }
+    assert "core-metadata" not in files[OLD]
+    html = await get(gateway, "/public-lib/")
+    assert f'href="../public-lib/{NAME}#sha256='.encode() in html.body
+    assert (await get(gateway, f"/public-lib/{NAME}.metadata")).body == public.metadata[NAME]
+    head = await get(gateway, f"/public-lib/{NAME}", "HEAD")
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(CONTENT)), b"")
+    for path in (f"/public-lib/{NAME}", f"/simple/public-lib/{NAME}", f"/Public_Lib/{NAME}"):
+        answer = await get(gateway, path)
+        assert (answer.status, answer.body) == (200, CONTENT)
+        assert await kept(faulty, f"{folder}public-lib/{NAME}") == CONTENT
+    assert public.asked(f"/files/{NAME}") == 2, "its metadata, and itself, once each"
+    assert all("authorization" not in headers for headers in public.headers)
+    projects = json.loads((await get(gateway, "/simple/", Accept=JSON)).body)["projects"]
+    assert projects == [{"name": "acme-lib"}]
+
+
+async def test_a_project_of_ours_is_never_looked_for_elsewhere(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    """Dependency confusion: acme-lib 99.0 is there, and 1.0 is ours."""
+    faulty.objects["empty.project/readme.txt"] = b"a name of ours, though nothing has been released"
+    public.projects["empty-project"] = {}
+    for mode in ("redirect", "cache", "mirror"):
+        gateway = await start_gateway(settings | {"fallback.mode": mode})
+        assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+        for path in (f"/acme-lib/{EVIL}", f"/simple/acme-lib/{EVIL}", f"/Acme.Lib/{EVIL}", "/simple/empty-project/"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+    assert public.asked("/files/") == 0
+
+
+async def test_a_name_that_is_disallowed_never_falls_through(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.projects |= {"acme-new": {EVIL: EVIL_CONTENT}}
+    for mode in ("redirect", "cache", "mirror"):
+        gateway = await start_gateway(
+            settings
+            | {"fallback.mode": mode, "fallback.disallow": "Acme.*, other", "fallback.always_show_upstream": "true"}
+        )
+        assert (await get(gateway, "/simple/acme-new/")).status == 404
+        assert (await get(gateway, f"/acme-new/{EVIL}")).status == 404
+        assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+    assert public.requests == []
+
+
+@pytest.mark.parametrize("always", ["false", "true"])
+@pytest.mark.parametrize("mode", ["cache", "mirror"])
+async def test_nothing_but_releases_of_the_project_is_shown_fetched_or_kept(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    mode: str,
+    always: str,
+) -> None:
+    """A page of public-lib that lists acme-lib's 99.0 would put it into our flat bucket's acme-lib."""
+    planted = {EVIL, "index.html", f"{NAME}.yanked", f"{NAME}.sha256", f"{NAME}.provenance", "public_lib-3.0-1%2Fx.whl"}
+    public.projects["public-lib"] |= dict.fromkeys(planted, b"evil")
+    public.projects["acme-lib"] |= dict.fromkeys(["index.html", f"{OURS}.yanked", f"{OURS}.sha256"], b"evil")
+    faulty.objects = {OURS: OUR_CONTENT}
+    before = dict(faulty.objects)
+    flat = {"index.layout": "flat", "fallback.always_show_upstream": always}
+    gateway = await start_gateway(settings | flat | {"fallback.mode": mode})
+    assert set(await page(gateway)) == {NAME, OLD}
+    assert set(await page(gateway, "/simple/acme-lib/")) == ({OURS, EVIL} if always == "true" else {OURS})
+    for name in planted:
+        for path in (f"/public-lib/{name}", f"/simple/public-lib/{name}"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+    for name in ("index.html", f"{OURS}.yanked", f"{OURS}.sha256"):
+        assert (await get(gateway, f"/acme-lib/{name}")).status == 404
+    await gateway.stop()
+    assert public.asked("/files/") == 0
+    assert faulty.objects == before
+
+
+async def test_what_is_ours_can_t_be_known_while_the_bucket_is_down(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror", "storage.max_attempts": "1"})
+    faulty.then(error(500, "InternalError"), times=50)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503
+    assert public.requests == []
+    faulty.script.clear()
+    assert set(await page(gateway)) == {NAME, OLD}
+    gateway.refresh()
+    faulty.then(error(500, "InternalError"), times=50)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503, "what was known is old: it may be ours by now"
+
+
+async def test_without_permission_to_list_nothing_falls_through(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    async def no_listing(answer: faults.Answer) -> None:
+        await (error(403, "AccessDenied") if "list-type" in answer.request.target else faults.healthy)(answer)
+
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    faulty.then(no_listing, times=50)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503
+    assert (await get(gateway, f"/public-lib/{NAME}")).status == 503
+    assert public.requests == []
+
+
+async def test_always_show_upstream_shows_both_and_ours_win(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.projects["acme-lib"][OURS] = b"not ours"
+    settings |= {"fallback.always_show_upstream": "true"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    files = await page(gateway, "/simple/acme-lib/")
+    assert {name: file["url"] for name, file in files.items()} == {
+        OURS: f"../../Acme.Lib/{OURS}",
+        EVIL: f"../../acme-lib/{EVIL}",
+    }
+    answer = json.loads((await get(gateway, "/acme-lib/", Accept=JSON)).body)
+    assert answer["versions"] == ["1.0"]
+    assert (await get(gateway, f"/acme-lib/{EVIL}")).body == EVIL_CONTENT
+    assert (await get(gateway, f"/Acme.Lib/{OURS}")).body == OUR_CONTENT
+    redirecting = await start_gateway(settings | {"fallback.mode": "redirect"})
+    files = await page(redirecting, "/simple/acme-lib/")
+    assert files[EVIL]["url"] == public.url.replace("/simple/", f"/files/{EVIL}")
+
+
+async def test_a_page_given_out_before_still_leads_to_its_files(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    await get(gateway, f"/public-lib/{OLD}")
+    await kept(faulty, f"public-lib/{OLD}")
+    gateway.refresh()
+    assert set(await page(gateway)) == {OLD}, "it is ours now"
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+    await kept(faulty, f"public-lib/{NAME}")
+    faulty.objects["public-lib/public_lib-0.1.tar.gz"] = b"really ours"
+    del faulty.objects[f"public-lib/{NAME}"]
+    gateway.refresh()
+    assert (await get(gateway, f"/public-lib/{NAME}")).status == 404
+
+
+async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    public.projects["acme-lib"] = {OURS: bytes(len(OUR_CONTENT)), EVIL: EVIL_CONTENT}
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+    for target in (f"/acme-lib/{EVIL}", f"/simple/acme-lib/{EVIL}", f"/acme-lib/{EVIL}.metadata"):
+        assert (await get(gateway, target)).status == 404
+    assert public.asked("/files/") == 0
+    assert set(faulty.objects) == {f"Acme.Lib/{OURS}"}
+
+
+@pytest.mark.parametrize("fault", ["content", "size", "longer"])
+async def test_what_is_not_the_file_that_the_page_tells_is_neither_kept_nor_whole(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket, fault: str
+) -> None:
+    if fault == "content":
+        public.corrupt = {NAME}
+    else:
+        public.fields[NAME] = {"size": len(CONTENT) + (1 if fault == "size" else -1)}
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    answer = await get(gateway, f"/public-lib/{NAME}")
+    assert len(answer.body) < int(answer.headers["content-length"]), "no client takes it for whole"
+    assert f"public-lib/{NAME}" not in faulty.objects
+    public.corrupt.clear()
+    public.fields.clear()
+    gateway.refresh()
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_metadata_with_another_hash_is_not_given_out(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.corrupt = {f"{NAME}.metadata"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    assert (await get(gateway, f"/public-lib/{NAME}.metadata")).status == 502
+
+
+@pytest.mark.parametrize(("algorithm", "is_kept"), [("md5", True), ("sha512", True), (None, False)])
+async def test_any_hash_will_do_and_without_one_nothing_is_kept(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    algorithm: str | None,
+    is_kept: bool,
+) -> None:
+    public.algorithm = algorithm
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+    if is_kept:
+        await kept(faulty, f"public-lib/{NAME}")
+    await gateway.stop()
+    assert (f"public-lib/{NAME}" in faulty.objects) == is_kept
+
+
+async def test_a_304_that_nobody_asked_for_is_no_file(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    """It would be given out as a file of no bytes."""
+    public.algorithm = None
+    public.fields[NAME] = {"size": None}
+    public.metadata[OLD] = b"Metadata-Version: 2.1\n"
+    public.fields[OLD] = {"core-metadata": True}
+    public.unchanged = {NAME, f"{OLD}.metadata"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for target in (f"/public-lib/{NAME}", f"/public-lib/{OLD}.metadata"):
+        answer = await get(gateway, target)
+        assert (target, answer.status) == (target, 502)
+    assert (await get(gateway, f"/public-lib/{NAME}", "HEAD")).status == 502
+    assert public.asked("/files/") == 3
+
+
+async def test_a_bucket_that_may_not_be_written_to_does_not_stop_files(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    async def read_only(answer: faults.Answer) -> None:
+        await (error(403, "AccessDenied") if answer.request.method == "PUT" else faults.healthy)(answer)
+
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    faulty.then(read_only, times=50)
+    for _ in range(2):
+        assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_one_fetch_serves_all_who_ask_and_outlives_the_first(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    public.hold = asyncio.Event()
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    await page(gateway)
+    first = asyncio.ensure_future(get(gateway, f"/public-lib/{NAME}"))
+    await faulty.until(lambda: any(".mirror" in request.key for request in faulty.requests))
+    others = [asyncio.ensure_future(get(gateway, f"/public-lib/{NAME}")) for _ in range(10)]
+    await faulty.until(lambda: sum(request.key == f".mirror/public-lib/{NAME}" for request in faulty.requests) == 11)
+    first.cancel()
+    public.hold.set()
+    assert {answer.body for answer in await asyncio.gather(*others)} == {CONTENT}
+    assert public.asked(f"/files/{NAME}") == 1
+    assert await kept(faulty, f".mirror/public-lib/{NAME}") == CONTENT
+
+
+async def test_a_file_that_is_kept_keeps_the_time_that_the_other_index_tells(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """And its page costs no more than a HEAD: what was told of it stays with it."""
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    theirs = await page(gateway)
+    await get(gateway, f"/public-lib/{NAME}")
+    await kept(faulty, f"public-lib/{NAME}")
+    faulty.requests.clear()
+    gateway.refresh()
+    await page(gateway)
+    await gateway.facts.settled()
+    ours = await page(gateway)
+    assert set(ours) == {NAME}
+    for field in ("upload-time", "hashes", "requires-python"):
+        assert ours[NAME][field] == theirs[NAME][field]
+    asked = [request.method for request in faulty.requests if request.key.endswith(".whl")]
+    assert asked == ["HEAD"]
+
+
+@pytest.mark.parametrize("after", ["head", "request"])
+async def test_a_fetch_ends_with_the_last_client_that_wants_it(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket, after: str
+) -> None:
+    public.hold = asyncio.Event()
+    public.hold_head = after == "request"
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    fetched = gateway._fetched
+    assert fetched is not None
+    clients = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*gateway.url.removeprefix("http://").split(":"))
+        clients.append(writer)
+        writer.write(f"GET /public-lib/{NAME} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        await eventually(lambda: fetched.stats().claims == len(clients))
+        if after == "head":
+            await reader.readuntil(b"\r\n\r\n")
+    await eventually(lambda: public.sending == 1)
+    clients[0].close()
+    await eventually(lambda: fetched.stats().claims == 1)
+    assert public.sending == 1
+    clients[1].close()
+    await eventually(lambda: fetched.stats() == DownloadStats(0, 0, 0, 0))
+    await eventually(lambda: public.sending == 0)
+    assert f"public-lib/{NAME}" not in faulty.objects
+
+
+async def test_pages_are_remembered_asked_for_again_and_outlive_the_index(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    first = await get(gateway, "/public-lib/", Accept=JSON)
+    assert (await get(gateway, "/public-lib/", Accept=JSON, If_None_Match=first.headers["etag"])).status == 304
+    assert public.asked("/simple/") == 1
+    gateway.refresh()
+    assert (await get(gateway, "/public-lib/", Accept=JSON)).body == first.body
+    assert "if-none-match" in public.headers[-1]
+    public.down = True
+    gateway.refresh()
+    stale = await get(gateway, "/public-lib/", Accept=JSON)
+    assert (stale.status, stale.body) == (200, first.body)
+    assert stale.headers["cache-status"].endswith("; detail=stale")
+    unknown = await get(gateway, "/other-lib/")
+    assert unknown.status == 503
+    assert b"index behind this gateway" in unknown.body
+
+
+async def test_what_is_not_there_is_not_asked_for_again_and_again(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for path in ("/simple/nope/", "/simple/nope/", "/simple/nope", "/nope/nope-1.0.tar.gz"):
+        assert (await get(gateway, path)).status == 404
+    for path in ("/favicon.ico", "/simple/-nope-/", f"/simple/{'x' * 300}/", "/simple/n%20ope/", "/a/b/c-1.0.tar.gz"):
+        assert (await get(gateway, path)).status == 404
+    assert public.requests == [("GET", "/simple/nope/")]
+    public.projects["nope"] = {NAME: CONTENT}
+    gateway.refresh()
+    assert (await get(gateway, "/simple/nope")).headers["location"] == "./nope/"
+
+
+async def test_html_pages_are_read_with_their_base(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.form = "html"
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    answer = json.loads((await get(gateway, "/public-lib/", Accept=JSON)).body)
+    assert (answer["meta"]["api-version"], answer["versions"]) == ("1.0", ["1.0", "2.0"])
+    assert (await get(gateway, f"/public-lib/{NAME}", "HEAD")).headers["content-length"] == str(len(CONTENT))
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_links_are_relative_to_where_the_page_has_moved(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    moved = public.url.replace("/simple/", "/old/simple/")
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror", "fallback.base_url": moved})
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+async def test_files_that_have_moved_are_followed(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.fields[NAME] = {"url": f"/moved/{NAME}"}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == CONTENT
+
+
+ODD_PAGES = {
+    "of another version": json.dumps({"meta": {"api-version": "2.0"}, "files": []}),
+    "without files": json.dumps({"meta": {"api-version": "1.0"}, "files": "none"}),
+    "of half a JSON": '{"meta": ',
+    "deep": "[" * 100_000,
+    "with a huge number": '{"meta": ' + "9" * 5000,
+    "with a bomb": '{"meta": [' + "[]," * 3_000_000,
+}
+
+
+@pytest.mark.parametrize("body", ODD_PAGES.values(), ids=ODD_PAGES)
+async def test_a_page_that_can_t_be_read_is_502_with_a_reason_and_asked_for_once(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, body: str
+) -> None:
+    public.body = body.encode()
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for path in ("/public-lib/", "/simple/public-lib/", f"/public-lib/{NAME}"):
+        answer = await get(gateway, path, Accept=JSON)
+        assert answer.status == 502
+        assert b"answers with a page that can't be read: " in answer.body
+    assert public.asked("/simple/") == 1
+    public.body = None
+    gateway.refresh()
+    assert set(await page(gateway)) == {NAME, OLD}
+
+
+async def test_an_odd_file_is_left_out_and_an_odd_field_too(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    names = [f"public_lib-{number}.0.tar.gz" for number in range(20, 27)]
+    public.projects["public-lib"] |= dict.fromkeys(names, b"x")
+    fields: list[dict[str, object]] = [
+        {"size": int("9" * 400)},
+        {"upload-time": "0000-01-01T00:00:00Z"},
+        {"requires-python": "\ud800"},
+        {"url": "https://files.example:99999/x"},
+        {"url": "http://[::1/x"},
+        {"url": "https://files.example/\ud800"},
+        {"filename": ["x"]},
+    ]
+    public.fields = dict(zip(names, fields, strict=True))
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    for path in ("/public-lib/", "/simple/public-lib/"):
+        assert set(await page(gateway, path)) == {NAME, OLD, *names[:3]}
+    for accept in ("text/html", "text/html,application/xhtml+xml"):
+        assert (await get(gateway, "/public-lib/", Accept=accept)).status == 200
+
+
+@pytest.fixture
+async def internal() -> AsyncIterator[PublicIndex]:
+    """Something else on this machine, at another port than the other index."""
+    server = PublicIndex()
+    server.projects = {"public-lib": {NAME: CONTENT}}
+    server.metadata = {NAME: b"Metadata-Version: 2.1\n"}
+    async with server.running():
+        yield server
+
+
+@pytest.mark.parametrize("way", ["link", "name", "redirect", "base", "page"])
+async def test_another_index_leads_to_no_internal_address(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, internal: PublicIndex, way: str
+) -> None:
+    address = internal.url.removeprefix("http://").removesuffix("/simple/")
+    if way == "name":
+        address = address.replace("127.0.0.1", "localhost")
+    if way in ("link", "name"):
+        public.fields[NAME] = {"url": f"http://{address}/files/{NAME}"}
+    elif way == "base":
+        public.form, public.base = "html", f"http://{address}/files/"
+    else:
+        public.moved = f"http://{address}"
+        public.fields[NAME] = {"url": f"/moved/{NAME}"}
+    if way == "page":
+        settings |= {"fallback.base_url": public.url.replace("/simple/", "/old/simple/")}
+    settings |= {"fallback.mode": "cache"}
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, "/simple/public-lib/")).status == (503 if way == "page" else 200)
+    answer = await get(gateway, f"/public-lib/{NAME}")
+    assert answer.status in (502, 503)
+    assert address.encode() not in answer.body
+    assert internal.requests == []
+    trusting = await start_gateway(settings | {"fallback.allow_hosts": address})
+    assert (await get(trusting, f"/public-lib/{NAME}")).body == CONTENT
+    assert internal.asked("/files/") == 1
+
+
+async def test_its_settings_fit_together(start_gateway: StartGateway, settings: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="which projects are yours is read from listings"):
+        await start_gateway(settings | {"fallback.mode": "cache", "index.mode": "static"})
+    with pytest.raises(ConfigError, match="always_show_upstream"):
+        await start_gateway(settings | {"fallback.always_show_upstream": "true"})
+    with pytest.raises(ConfigError, match="the largest file must fit"):
+        await start_gateway(settings | {"fallback.max_file_bytes": "2", "fallback.spool_bytes": "1"})
+
+
+@pytest.mark.parametrize("layout", ["project", "flat"])
+@pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
+async def test_while_a_directory_is_empty_nobody_knows_what_is_ours(
+    start_gateway: StartGateway, public: PublicIndex, tmp_path: Path, mode: str, layout: str
+) -> None:
+    """A volume that is not mounted leaves an empty directory: names of ours would all be open."""
+    root = tmp_path / "packages"
+    settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": mode}
+    gateway = await start_gateway(settings | {"index.layout": layout, "index.refresh": "0"})
+    root.mkdir()
+    for target in ("/simple/public-lib/", f"/public-lib/{NAME}"):
+        answer = await get(gateway, target)
+        if mode != "redirect" or target.endswith("/"):
+            assert (target, answer.status) == (target, 503)
+            assert b"is empty" in answer.body
+    assert public.requests == []
+    (root / ".keep").touch()
+    gateway.refresh()
+    assert (await get(gateway, "/simple/public-lib/")).status == (302 if mode == "redirect" else 200)
+    (root / ".keep").unlink()
+    root.rmdir()
+    gateway.refresh()
+    asked = len(public.requests)
+    assert (await get(gateway, "/simple/public-lib/")).status in (502, 503)
+    assert len(public.requests) == asked
+
+
+@pytest.mark.parametrize("layout", ["project", "flat"])
+async def test_a_linked_project_is_ours(
+    start_gateway: StartGateway, public: PublicIndex, tmp_path: Path, layout: str
+) -> None:
+    root = tmp_path / "packages"
+    (root / ".versions" / "7").mkdir(parents=True)
+    (root / ".versions" / "7" / OURS).write_bytes(OUR_CONTENT)
+    (root / "acme-lib").symlink_to(".versions/7")
+    settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": "mirror"}
+    gateway = await start_gateway(settings | {"index.layout": layout})
+    assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
+    assert (await get(gateway, f"/acme-lib/{OURS}")).body == OUR_CONTENT
+    assert (await get(gateway, f"/acme-lib/{EVIL}")).status == 404
+    assert public.requests == []
+
+
+async def test_what_the_gateway_keeps_for_itself_is_not_asked_for_by_clients(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    await get(gateway, f"/public-lib/{NAME}")
+    await kept(faulty, f".mirror/public-lib/{NAME}")
+    faulty.objects[".gateway/facts"] = b"ours"
+    faulty.objects[".well-known/x"] = b"theirs"
+    before = len(faulty.requests)
+    for target in (f"/.mirror/public-lib/{NAME}", "/.gateway/facts", "/%2egateway/facts", "/.gateway", "/.mirror/"):
+        assert (target, (await get(gateway, target)).status) == (target, 404)
+    for target in (f"/simple/.mirror/public-lib/{NAME}", "//.gateway/facts", "/.mirror/public-lib/"):
+        assert (target, (await get(gateway, target)).status) == (target, 404)
+    assert len(faulty.requests) == before, "the bucket is not asked either"
+    assert (await get(gateway, "/.well-known/x")).body == b"theirs"

@@ -1,0 +1,103 @@
+"""What pages of another index, and those that it has not, are taken to weigh."""
+
+import gc
+import hashlib
+import json
+import tracemalloc
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from gateway.cache.lru import MemoryLimit
+from gateway.errors import GatewayError, NotFoundError, UpstreamPageError
+from gateway.index.mirror.upstream_index import UpstreamIndex, _parsed
+from gateway.upstream.client import Client
+
+HASHES = dict.fromkeys(sorted(hashlib.algorithms_guaranteed), "ab" * 64)
+
+
+def file(number: int, **more: object) -> dict[str, object]:
+    return {"filename": f"foo-1.{number}.tar.gz", "url": "x", "hashes": {}, **more}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"versions": [f"1.{number}" for number in range(20_000)]},
+        {"files": [file(number) for number in range(2000)]},
+        {"files": [file(number, hashes=HASHES) for number in range(500)]},
+        {"files": [file(number, yanked=f"{number}é" * 700) for number in range(500)]},
+        {"project-status": {"status": "x" * 8000, "reason": "é" * 8000}},
+    ],
+    ids=["versions", "files", "hashes", "yanks", "status"],
+)
+def test_a_page_weighs_what_it_takes(more: dict[str, Any]) -> None:
+    body = json.dumps({"meta": {"api-version": "1.4"}, "versions": [], "files": [], **more}).encode()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        parsed = _parsed("foo", "https://index.example/foo/", "application/vnd.pypi.simple.v1+json", "", body)
+        gc.collect()
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert not isinstance(parsed, str)
+    assert 0.8 * taken <= parsed[1] <= 1.5 * taken + 2000
+
+
+def test_the_reason_why_a_page_can_t_be_read_is_short() -> None:
+    """It is remembered for thousands of names, and shown."""
+    reason = _parsed("foo", "https://index.example/foo/", "x" * 60_000, "", b"")
+    assert isinstance(reason, str)
+    assert 10 < len(reason) <= 200
+
+
+class Answer(SimpleNamespace):
+    """What a Client's `send` returns, with an empty body."""
+
+    async def read(self) -> bytes:
+        return b""
+
+    async def body(self, first: bytes) -> AsyncIterator[bytes]:
+        yield first
+
+    def close(self) -> None:
+        pass
+
+
+class LongWinded:
+    """A client of an index that says no at length: in an address of 7 KB, or in the name of an encoding."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def send(self, method: str, scheme: str, host: str, target: str, headers: dict[str, str]) -> Answer:
+        self.asked += 1
+        if "unreadable" in target:
+            return Answer(status=200, headers={"content-encoding": "x" * 16384})
+        if "long" in target:
+            return Answer(status=404, headers={})
+        return Answer(status=302, headers={"location": "/long/" + "x" * 7000})
+
+
+@pytest.mark.parametrize(("name", "expected"), [("absent", NotFoundError), ("unreadable", UpstreamPageError)])
+async def test_what_another_index_has_not_takes_no_more_than_its_share(name: str, expected: type[GatewayError]) -> None:
+    memory, refusals, client = MemoryLimit(1_000_000), MemoryLimit(3000), LongWinded()
+    remote = UpstreamIndex(
+        cast(Client, client), "https://index.example/", refresh=60, stale_seconds=0, memory=memory, refusals=refusals
+    )
+    for number in range(20):
+        with pytest.raises(expected):
+            await remote.project(f"{name}-{number}")
+        assert 200 < sum(refusals.stats().values()) <= 3000
+    before = client.asked
+    with pytest.raises(expected):
+        await remote.project(f"{name}-19")
+    assert client.asked == before, "the last ones are remembered"
+    with pytest.raises(expected):
+        await remote.project(f"{name}-0")
+    assert client.asked > before
+    assert not any(memory.stats().values())

@@ -1,0 +1,88 @@
+"""URLs that other servers hand out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.cache.lru import MemoryLimit
+from gateway.errors import UpstreamError
+from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.simple.web_url import joined, split, without_query
+
+BASE = "https://index.example/simple/p/"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("p-1.0.zip", f"{BASE}p-1.0.zip"),
+        ("../../files/p-1.0.zip#sha256=ab", "https://index.example/files/p-1.0.zip"),
+        ("//files.example/p", "https://files.example/p"),
+        ("HTTPS://Files.Example:8443/P?x=1&y", "https://files.example:8443/P?x=1&y"),
+        ("https://files.example", "https://files.example/"),
+        ("https://[2001:db8::1]:8443/p", "https://[2001:db8::1]:8443/p"),
+        ("é p%20q\n", f"{BASE}%C3%A9%20p%20q"),
+    ],
+)
+def test_links_of_a_page(url: str, expected: str) -> None:
+    assert joined(BASE, url) == expected
+
+
+def test_none_leads_from_https_to_http() -> None:
+    with pytest.raises(ValueError, match="from https to http"):
+        joined(BASE, "http://index.example/p")
+    assert joined("http://index.example/", "https://files.example/p") == "https://files.example/p"
+
+
+@given(st.text() | st.text("/:@[].%?#a1\\").map(lambda text: f"//{text}"))
+def test_whatever_comes_can_be_sent_as_it_is_or_is_refused(text: str) -> None:
+    try:
+        url = joined(BASE, text)
+    except ValueError:
+        return
+    scheme, host, target = split(url)
+    assert (scheme, url) == ("https", f"https://{host}{target}")
+    assert url.isascii()
+    assert not set(" \r\n\t@") & set(host)
+    assert not set(" \r\n\t") & set(target)
+
+
+def test_logs_show_no_query() -> None:
+    assert without_query("https://files.example/p?X-Amz-Signature=secret") == "https://files.example/p"
+
+
+class Redirecting:
+    """A client whose server redirects all to one place."""
+
+    def __init__(self, location: str) -> None:
+        self.status = 302
+        self.headers = {"location": location}
+        self.sent: list[str] = []
+
+    async def send(self, method: str, scheme: str, host: str, target: str, headers: dict[str, str]) -> "Redirecting":
+        self.sent.append(f"{scheme}://{host}{target}")
+        return self
+
+    def close(self) -> None:
+        """As an answer."""
+
+
+@pytest.mark.parametrize(
+    ("location", "asked"),
+    [
+        ("http://index.example/p?signature=secret", 1),
+        ("ftp://index.example/p", 1),
+        ("https://[::1", 1),
+        ("https://index.example:99999/", 1),
+        ("https://user:secret@index.example/", 1),
+        ("/again?signature=secret", 6),
+    ],
+)
+async def test_a_redirect_that_leads_nowhere_is_followed_no_further(location: str, asked: int) -> None:
+    client = Redirecting(location)
+    memory = MemoryLimit(10_000_000)
+    remote = UpstreamIndex(client, BASE, refresh=0, stale_seconds=0, memory=memory, refusals=memory)  # type: ignore[arg-type]
+    with pytest.raises(UpstreamError) as failed:
+        await remote.open("GET", BASE)
+    assert len(client.sent) == asked
+    assert "secret" not in str(failed.value)

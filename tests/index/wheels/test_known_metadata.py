@@ -1,0 +1,120 @@
+"""Facts by version, and documents of them, which anybody may have written."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.index.wheels.known_metadata import (
+    MAX_DOCUMENT_BYTES,
+    Entry,
+    KnownMetadata,
+    from_document,
+    to_document,
+    version_of,
+)
+from gateway.storage.base import ObjectMetadata, StoredObject
+
+ITEM = StoredObject("p/p-1.tar.gz", 3, '"etag"', 1_700_000_000.5)
+FACTS = ObjectMetadata("ab" * 32, ">=3", "", 1.5)
+
+
+def known(**entries: Entry) -> KnownMetadata:
+    found = KnownMetadata()
+    found.entries = {f"p/{name}": entry for name, entry in entries.items()}
+    return found
+
+
+def test_facts_are_of_one_version() -> None:
+    found = KnownMetadata()
+    found.entries[ITEM.key] = Entry(version_of(ITEM), FACTS)
+    assert found.get(ITEM) == FACTS
+    assert found.get(replace(ITEM, modified=1_700_000_000.9)) == FACTS, "a second is a version's"
+    for other in (replace(ITEM, etag='"other"'), replace(ITEM, modified=1.0), replace(ITEM, key="p/q")):
+        assert found.get(other) is None
+
+
+ENTRIES = st.builds(
+    Entry,
+    st.text(max_size=20),
+    st.builds(
+        ObjectMetadata,
+        st.none() | st.text("0123456789abcdef", min_size=64, max_size=64),
+        st.none() | st.sampled_from([">=3", "<4, >=3.8"]),
+        st.none() | st.text(max_size=20),
+        st.none() | st.floats(0, 2e9),
+        st.booleans(),
+    ),
+)
+
+
+@given(st.dictionaries(st.text(max_size=20), ENTRIES))
+def test_a_document_says_what_was_known(entries: dict[str, Entry]) -> None:
+    assert from_document(to_document(entries)) == entries
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+)
+
+
+@settings(max_examples=50)
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_document_breaks_it(document: bytes) -> None:
+    assert from_document(document) == {}
+
+
+@settings(max_examples=50)
+@given(st.lists(JSON, min_size=6, max_size=6))
+def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
+    found = from_document(json.dumps({"format": 1, "files": {"k": entry}}).encode())
+    assert set(found) <= {"k"}
+    for told in found.values():
+        assert isinstance(hash(told.facts), int)
+        assert told.facts.sha256 is None
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ["v", "ab" * 31, None, None, None, False],
+        ["v", "AB" * 32, None, None, None, False],
+        ["v", None, ">=3\n", None, None, False],
+        ["v", None, "x" * 1000, None, None, False],
+        ["v", None, None, "x" * 2000, None, False],
+        ["v", None, None, None, -1, False],
+        ["v", None, None, None, 1e30, False],
+        ["v", None, None, None, float("nan"), False],
+        ["v", None, None, None, "2020", False],
+        [1, None, None, None, None, False],
+        ["v", None, None, None, None],
+        ["v", None, None, None, None, 1],
+        {},
+    ],
+)
+def test_an_entry_that_is_not_as_it_should_be_is_left_out(entry: Any) -> None:
+    good = ["v", "ab" * 32, ">=3", "", 1, True]
+    document = json.dumps({"format": 1, "files": {"bad": entry, "good": good}}).encode()
+    assert from_document(document) == {"good": Entry("v", ObjectMetadata("ab" * 32, ">=3", "", 1, True))}
+
+
+def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
+    assert from_document(b"[" * 100_000) == {}
+    assert from_document(b'{"format": 2, "files": {}}') == {}
+    files = to_document({"k": Entry("v", FACTS)})
+    assert from_document(files) != {}
+    assert from_document(files + b" " * MAX_DOCUMENT_BYTES) == {}
+
+
+def test_of_two_who_know_something_the_one_counts_who_knows_what_is_there() -> None:
+    items = {key: StoredObject(key, 1, '"now"', 0) for key in ("p/both", "p/mine", "p/theirs", "p/old")}
+    now, old = Entry("now 0", FACTS), Entry("old 0", FACTS)
+    mine = known(both=now, mine=now, theirs=old, gone=now)
+    theirs = {"p/both": old, "p/theirs": now, "p/new": now}
+    assert mine.merged(theirs, items) == {"p/both": now, "p/mine": now, "p/theirs": now, "p/new": now}
+    many = {f"p/{number}": now for number in range(1000)}
+    assert set(mine.merged(many, items)) == {"p/both", "p/mine", "p/theirs"}, "what has gone is forgotten in the end"

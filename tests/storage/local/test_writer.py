@@ -1,0 +1,175 @@
+"""Writing into a directory: whole or not at all, and never outside."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import BadRequestError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.messages import ObjectRequest
+from gateway.storage.local.storage import LocalStorage
+from gateway.storage.local.tree import TEMPORARY
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "outside").mkdir()
+    return tmp_path / "packages"
+
+
+@pytest.fixture
+def storage(root: Path) -> LocalStorage:
+    return LocalStorage(root)
+
+
+@pytest.fixture(autouse=True)
+async def nothing_is_left(root: Path) -> AsyncIterator[None]:
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert [path for path in root.rglob("*") if path.name.startswith(TEMPORARY)] == []
+    assert list((root.parent / "outside").iterdir()) == []
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_what_is_put_is_there_with_its_etag(storage: LocalStorage, root: Path) -> None:
+    etag = await storage.put("new/arrow/a b.whl", chunks(b"con", b"", b"tent"))
+    assert (root / "new/arrow/a b.whl").read_bytes() == b"content"
+    answer = await storage.fetch(ObjectRequest("HEAD", "new/arrow/a b.whl"))
+    assert answer.headers["ETag"] == etag
+    await storage.put("new/arrow/a b.whl", chunks(b"other"))
+    assert (root / "new/arrow/a b.whl").read_bytes() == b"other"
+
+
+async def test_nobody_sees_a_file_before_it_is_whole(storage: LocalStorage, root: Path) -> None:
+    async def looking() -> AsyncIterator[bytes]:
+        yield b"half"
+        [name] = os.listdir(root / "arrow")
+        assert name.startswith(TEMPORARY)
+        assert not await storage.is_directory("arrow/")
+        assert [item async for item in storage.list()] == []
+        for key in ("arrow/a.whl", f"arrow/{name}"):
+            with pytest.raises(NotFoundError):
+                await storage.fetch(ObjectRequest("GET", key))
+        yield b"whole"
+
+    await storage.put("arrow/a.whl", looking())
+    assert (root / "arrow/a.whl").read_bytes() == b"halfwhole"
+
+
+async def test_an_uploader_that_breaks_off_leaves_what_was_there(storage: LocalStorage, root: Path) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectionResetError
+
+    (root / "a.whl").write_bytes(b"before")
+    with pytest.raises(ConnectionResetError):
+        await storage.put("a.whl", breaking())
+    assert (root / "a.whl").read_bytes() == b"before"
+
+
+async def test_one_who_is_cancelled_while_writing_leaves_nothing(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, go, write = threading.Event(), threading.Event(), os.write
+    held = []
+
+    def slow(descriptor: int, data: bytes) -> int:
+        if bytes(data) != b"content":
+            return write(descriptor, data)
+        entered.set()
+        go.wait(20)
+        held.append(os.fstat(descriptor).st_ino)  # it is still the same file's
+        return write(descriptor, data)
+
+    monkeypatch.setattr("gateway.storage.local.writer.os.write", slow)
+    putting = asyncio.ensure_future(storage.put("a.whl", chunks(b"content")))
+    await asyncio.to_thread(entered.wait, 20)
+    [inode] = [path.stat().st_ino for path in root.iterdir()]
+    putting.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert held == [inode]
+    assert list(root.iterdir()) == []
+
+
+async def test_of_many_who_create_one_wins(storage: LocalStorage, root: Path) -> None:
+    results = await asyncio.gather(
+        *(storage.put("d/k", chunks(bytes([number]) * 1000), only_new=True) for number in range(10)),
+        return_exceptions=True,
+    )
+    assert len([result for result in results if isinstance(result, PreconditionFailedError)]) == 9
+    won = next(number for number, result in enumerate(results) if isinstance(result, str))
+    assert (root / "d/k").read_bytes() == bytes([won]) * 1000
+
+
+async def test_a_delete_takes_empty_directories_with_it(storage: LocalStorage, root: Path) -> None:
+    await storage.put("a/b/c/k", chunks(b"x"))
+    await storage.put("a/other", chunks(b"x"))
+    await storage.delete("a/b/c/k")
+    assert [path.name for path in (root / "a").iterdir()] == ["other"]
+    await storage.delete("a/other")
+    assert list(root.iterdir()) == []
+    for absent in ("a/other", "nope", "nope/nope"):
+        await storage.delete(absent)
+
+
+async def test_puts_and_deletes_side_by_side_lose_nothing(storage: LocalStorage, root: Path) -> None:
+    async def coming_and_going(number: int) -> None:
+        for _ in range(20):
+            await storage.put(f"d/e/{number}", chunks(b"x"))
+            await storage.delete(f"d/e/{number}")
+        await storage.put(f"d/e/{number}", chunks(b"stays"))
+
+    await asyncio.gather(*(coming_and_going(number) for number in range(8)))
+    assert sorted(path.name for path in (root / "d/e").iterdir()) == [str(number) for number in range(8)]
+
+
+@pytest.mark.parametrize("key", ["", "a/", "/a", "a//b", ".", "..", "../outside/k", "a/../k", "a\0b", f"{TEMPORARY}1"])
+async def test_names_that_no_file_can_have_are_refused(storage: LocalStorage, root: Path, key: str) -> None:
+    with pytest.raises(BadRequestError):
+        await storage.put(key, chunks(b"x"))
+    with pytest.raises(BadRequestError):
+        await storage.delete(key)
+    assert list(root.iterdir()) == []
+
+
+async def test_no_link_leads_out(storage: LocalStorage, root: Path) -> None:
+    (root / "out").symlink_to(root.parent / "outside")
+    with pytest.raises(NotFoundError):
+        await storage.put("out/k", chunks(b"x"))
+    with pytest.raises(NotFoundError):
+        await storage.delete("out/k")
+    target = root.parent / "outside-file"
+    target.write_bytes(b"before")
+    (root / "file").symlink_to(target)
+    await storage.put("file", chunks(b"new"))  # takes the place of the link
+    assert (target.read_bytes(), (root / "file").read_bytes()) == (b"before", b"new")
+
+
+async def test_a_link_within_is_followed(storage: LocalStorage, root: Path) -> None:
+    (root / "real").mkdir()
+    (root / "alias").symlink_to("real")
+    await storage.put("alias/k", chunks(b"x"))
+    assert (root / "real/k").read_bytes() == b"x"
+    await storage.delete("alias/k")
+    assert (root / "alias").is_symlink()
+
+
+async def test_what_the_system_refuses_is_explained(storage: LocalStorage, root: Path) -> None:
+    (root / "file").write_bytes(b"x")
+    (root / "directory").mkdir()
+    for key in ("file/k", "directory", "n" * 300):
+        with pytest.raises(UpstreamError, match="can't be written"):
+            await storage.put(key, chunks(b"x"))
+    assert (root / "file").read_bytes() == b"x"

@@ -1,0 +1,94 @@
+"""What SignedClient does besides healing, which test_s3.py has: what it signs, and what it must not send twice."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from gateway.errors import GatewayError, UpstreamError
+from gateway.messages import Credentials, Endpoint
+from gateway.storage.s3.client import Request, SignedClient
+from gateway.storage.s3.signing.credentials import CredentialSource
+from gateway.storage.s3.signing.scheme import Scheme, SigV4
+from gateway.upstream.client import Client
+from gateway.upstream.connector import Connector
+from tests.support import faults
+from tests.support.faults import FaultyBucket, error
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Client]:
+    client = Client(Connector(connect_timeout=5, read_timeout=5), max_connections=10)
+    yield client
+    await client.close()
+
+
+def signed(
+    client: Client, faulty: FaultyBucket, scheme: Scheme | None = None, expires_at: float | None = None
+) -> SignedClient:
+    return SignedClient(
+        client,
+        Endpoint("http", f"127.0.0.1:{faulty.port}", f"/{faults.BUCKET}", "us-east-1"),
+        scheme=scheme,
+        credentials=CredentialSource(lambda: Credentials("AKIDFAULTY", "the-secret-of-faulty", expires_at=expires_at)),
+        relocate=None,
+        max_attempts=3,
+        on_fault=lambda label: None,
+    )
+
+
+async def test_headers_that_must_be_signed_are(client: Client, faulty: FaultyBucket) -> None:
+    faulty.accept("AKIDFAULTY", "the-secret-of-faulty")
+    request = Request("PUT", "/k", headers={"if-none-match": "*"}, signed_headers={"x-amz-acl": "private"}, body=b"x")
+    await signed(client, faulty, SigV4()).perform(request)
+    [seen] = faulty.requests
+    names = seen.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    assert {"host", "x-amz-acl", "x-amz-content-sha256"} <= set(names)
+    assert "if-none-match" not in names
+    assert faulty.objects == {"k": b"x"}
+
+
+async def test_without_a_scheme_nothing_is_signed_and_no_credentials_are_asked_for(
+    client: Client, faulty: FaultyBucket
+) -> None:
+    faulty.objects["k"] = b"x"
+    unsigned = signed(client, faulty)
+    (await unsigned.send("GET", "/k")).upstream.close()
+    assert set(faulty.requests[0].headers) == {"host", "user-agent"}
+    assert await unsigned.presign("GET", "/k", 60) == ("", float("inf"))
+    assert unsigned.access_key() == ""
+
+
+async def test_it_is_proven_by_a_good_answer_only(client: Client, faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = b"x"
+    each = signed(client, faulty, SigV4())
+    with pytest.raises(GatewayError):
+        await each.send("GET", "/nope")
+    assert not each.proven
+    (await each.send("GET", "/k")).upstream.close()
+    assert each.proven
+
+
+@pytest.mark.parametrize(("repeatable", "sent"), [(True, 3), (False, 1)])
+async def test_what_must_not_happen_twice_is_sent_once(
+    client: Client, faulty: FaultyBucket, repeatable: bool, sent: int
+) -> None:
+    faulty.then(faults.reset, times=3)
+    with pytest.raises(UpstreamError):
+        await signed(client, faulty, SigV4()).perform(Request("PUT", "/k", body=b"x", repeatable=repeatable))
+    assert len(faulty.requests) == sent
+
+
+async def test_what_must_not_happen_twice_takes_no_connection_that_may_be_closing(
+    client: Client, faulty: FaultyBucket
+) -> None:
+    each = signed(client, faulty, SigV4())
+    await each.perform(Request("PUT", "/k", body=b"x"))
+    await each.perform(Request("PUT", "/k", body=b"x"))
+    await each.perform(Request("PUT", "/k", body=b"x", repeatable=False))
+    assert [request.connection for request in faulty.requests] == [1, 1, 2]
+
+
+async def test_a_refusal_that_nothing_heals_is_raised(client: Client, faulty: FaultyBucket) -> None:
+    faulty.then(error(301, "PermanentRedirect", headers=[("x-amz-bucket-region", "eu-west-1")]))
+    with pytest.raises(UpstreamError):
+        await signed(client, faulty).send("GET", "/k")

@@ -1,0 +1,53 @@
+import pytest
+
+from gateway.errors import UpstreamUnavailableError
+from gateway.upstream.circuits import Circuits
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def down(circuits: Circuits, host: str) -> None:
+    for _ in range(10):
+        circuits.failed(host, "refused")
+
+
+def test_requests_to_a_server_that_is_down_fail_at_once_and_say_until_when() -> None:
+    clock = Clock()
+    circuits = Circuits(clock=clock)
+    down(circuits, "a.example")
+    circuits.admit("b.example")
+    with pytest.raises(UpstreamUnavailableError, match=r"^a\.example is down: its circuit breaker is open") as refused:
+        circuits.admit("a.example")
+    assert (refused.value.status, refused.value.code) == (503, "CircuitOpen")
+    assert refused.value.headers["Retry-After"] == "1"
+    assert "a.example" not in refused.value.public
+    assert circuits.down() == {"a.example": "open"}
+    clock.now += 1
+    circuits.admit("a.example")
+    assert circuits.down() == {"a.example": "half-open"}
+
+
+def test_who_watches_is_told_how_many_are_down() -> None:
+    heard: list[int] = []
+    circuits = Circuits(heard.append)
+    down(circuits, "a")
+    down(circuits, "a")
+    down(circuits, "b")
+    circuits.answered("a")
+    circuits.answered("a")
+    circuits.answered("b")
+    assert heard == [1, 2, 1, 0]
+    assert circuits.down() == {}
+
+
+def test_another_index_that_names_hosts_without_end_costs_no_memory_without_end() -> None:
+    circuits = Circuits()
+    for number in range(1000):
+        down(circuits, f"host-{number}")
+    assert len(circuits.down()) == 256
