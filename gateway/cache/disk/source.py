@@ -20,7 +20,8 @@ log = logging.getLogger("gateway.cache")
 
 
 class OnDisk:
-    """A Source (see cached_response.py). Where the file is damaged, the rest comes from the storage, and `on_damage` is told."""
+    """A Source (see cached_response.py). Where the file is damaged, the rest comes from the storage, and `on_damage` is
+    told."""
 
     def __init__(
         self, entry: DiskEntry, source: ObjectSource, key: str, found: CachedObject, on_damage: Callable[[str], None]
