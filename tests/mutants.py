@@ -22,7 +22,7 @@ _MODULES = {
     "storage/s3/signing": ("sigv4", "cloudfront_signer"),
     "index/simple": ("names", "negotiation", "pages", "static_page", "tags", "web_url"),
     "index/catalog": ("packed",),
-    "index/mirror": ("upstream_page",),
+    "index/mirror": ("json_pieces", "upstream_page"),
     "index/wheels": ("known_metadata",),
     "cache": ("refreshing", "lru", "memory", "patience"),
     "cache/disk": ("blocks", "cache"),

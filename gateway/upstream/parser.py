@@ -16,7 +16,18 @@ _UNTIL_CLOSE = -1
 class Answer:
     """The answer to one request with `method`. `status` is 0 until the head is there; header names are lower case."""
 
-    __slots__ = ("_buffer", "_chunked", "_expect", "_left", "_method", "complete", "headers", "keep_alive", "status")
+    __slots__ = (
+        "_buffer",
+        "_chunked",
+        "_expect",
+        "_extra",
+        "_left",
+        "_method",
+        "complete",
+        "headers",
+        "keep_alive",
+        "status",
+    )
 
     def __init__(self, method: str) -> None:
         self.status = 0
@@ -28,6 +39,7 @@ class Answer:
         self._left = 0  # bytes of the body, or of the chunk, that are still to come
         self._chunked = False
         self._expect = "size"
+        self._extra = 0  # bytes of interim answers and trailers, which nobody reads
 
     @property
     def begun(self) -> bool:
@@ -72,6 +84,7 @@ class Answer:
                 self.status = status
                 self._frame()
                 return rest
+            self._skip(end + 4)
             self._buffer = rest  # an interim answer (RFC 9110, 15.2); 101 is never asked for
         if len(self._buffer) > _MAX_HEAD_BYTES:
             raise ValueError("head too large")
@@ -142,5 +155,12 @@ class Answer:
             if line:
                 raise ValueError("a chunk longer than its size")
             self._expect = "size"
-        elif not line:
+        elif line:
+            self._skip(len(line) + 2)
+        else:
             self.complete = True
+
+    def _skip(self, length: int) -> None:
+        self._extra += length
+        if self._extra > _MAX_HEAD_BYTES:
+            raise ValueError("interim answers or trailers too large")

@@ -124,6 +124,23 @@ def test_an_early_end_is_an_error(data: bytes) -> None:
         read(data, eof=True)
 
 
+@pytest.mark.parametrize(
+    ("start", "line"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    ],
+    ids=["trailers", "interim answers"],
+)
+def test_what_comes_around_a_body_ends(start: bytes, line: bytes) -> None:
+    answer = Answer("GET")
+    answer.feed(start)
+    for _ in range(60_000 // len(line)):
+        answer.feed(line)
+    with pytest.raises(ValueError, match="too large"):
+        answer.feed(line * (8000 // len(line)))
+
+
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_any_bytes_give_an_answer_or_a_value_error(data: bytes, step: int) -> None:
     for prefix in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):

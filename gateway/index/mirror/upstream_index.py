@@ -1,6 +1,7 @@
 """Another index: its pages of projects, as JSON or HTML (PEP 691, 503), and its files."""
 
 import asyncio
+import codecs
 import logging
 import random
 import time
@@ -21,7 +22,7 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.executors import FOREIGN
-from gateway.index.mirror.upstream_page import UpstreamPage, parse_page
+from gateway.index.mirror.upstream_page import UpstreamPage, file_weight, parse_page
 from gateway.index.simple import web_url
 from gateway.index.simple.pages import Project
 from gateway.upstream.client import Client, UpstreamResponse
@@ -40,7 +41,7 @@ _DEADLINE_SECONDS = 10.0
 # The largest project of PyPI has a page of some 15 MB. A character beyond ASCII makes each take up to four bytes.
 _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
-_FILE_BYTES = 80  # of one that is remembered, beside its texts and hashes
+_DECODED_BYTES = 64 * 1024  # in one go, during which no other thread has a turn: each may be malformed
 _MAX_REASON = 200  # characters: the other index may write headers and URLs of many kilobytes into them
 _REFUSAL_BYTES = 72  # itself, and its number
 
@@ -259,16 +260,18 @@ def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -
         raise ValueError(f"it is encoded as {encoding}")
     if len(body) > _MAX_WIDE_PAGE_BYTES and not body.isascii():
         raise ValueError(f"it is over {_MAX_WIDE_PAGE_BYTES} bytes, and not ASCII")
-    page = parse_page(name, url, content_type, body.decode("utf-8", "replace"))
+    page = parse_page(name, url, content_type, _text(body))
     return page, _weight(page.project)
+
+
+def _text(body: bytes) -> str:
+    if body.isascii():
+        return body.decode("ascii")
+    parts = (body[at : at + _DECODED_BYTES] for at in range(0, len(body), _DECODED_BYTES))
+    return "".join(codecs.iterdecode(parts, "utf-8", "replace"))
 
 
 def _weight(page: Project) -> int:
     """Bytes in memory, about, of all that another index may fill."""
     texts = page.versions, page.tracks, page.alternate_locations, page.status, page.status_reason
-    return weight_of(texts) + sum(
-        _FILE_BYTES
-        + weight_of((file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance))
-        + weight_of(file.hashes)
-        for file in page.files
-    )
+    return weight_of(texts) + sum(map(file_weight, page.files))

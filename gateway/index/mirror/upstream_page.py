@@ -4,23 +4,31 @@ https://packaging.python.org/en/latest/specifications/simple-repository-api/
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
+from gateway.cache.lru import weight_of
+from gateway.index.mirror.json_pieces import read_object
 from gateway.index.simple import static_page, web_url
 from gateway.index.simple.names import is_release_of
 from gateway.index.simple.pages import File, Project
 
+T = TypeVar("T")
+
 # What Python's objects take, roughly: a page of `{},{},` needs 80 times its length. One of 20,000 files needs 36 MB.
 _OBJECT_BYTES, _ITEM_BYTES = 232, 64
 _MAX_JSON_BYTES = 64 * 1024 * 1024
-# A string with fifteen million of them is read in one go, during which no other thread has a turn.
 _MAX_JSON_ESCAPES = 500_000
+# So much is counted in one go, during which no other thread has a turn.
+_COUNTED_CHARS = 1024 * 1024
+# The files that are kept, in memory: one character beyond ASCII makes four bytes of each other in its text. 20,000
+# files take some 20 MB.
+_MAX_FILES_BYTES = 64 * 1024 * 1024
+_FILE_BYTES = 80  # of one, beside its texts and hashes
 # What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
 _MAX_MARKUP = 3_000_000
 _MARKUP_COSTS = {"<": 15, "=": 2, "&": 20}
@@ -58,60 +66,81 @@ def parse_page(name: str, url: str, content_type: str, text: str) -> UpstreamPag
     raise ValueError(f"it is {kind or 'of no type'}, not JSON or HTML")
 
 
+def file_weight(file: File) -> int:
+    """Bytes in memory, about, of all that another index may fill."""
+    texts = file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance
+    return _FILE_BYTES + weight_of(texts) + weight_of(file.hashes)
+
+
 def _read_html(name: str, url: str, text: str) -> UpstreamPage:
-    if sum(text.count(character) * cost for character, cost in _MARKUP_COSTS.items()) > _MAX_MARKUP:
+    if sum(_count(text, character) * cost for character, cost in _MARKUP_COSTS.items()) > _MAX_MARKUP:
         raise ValueError("it has more links than any page")
     found = static_page.read(text)
     try:
         base = web_url.joined(url, found.base) if found.base else url
     except ValueError as error:
         raise ValueError(f"it has a <base> {error}") from error
-    _count(found.files)
     fit = _Fit(name, base)
-    found.files = fit.files(found.files)
+    found.files = fit.files(_bounded(found.files, "files"))
     return fit.page(found.project(name))
 
 
 def _read_json(name: str, url: str, text: str) -> UpstreamPage:
-    if text.count("{") * _OBJECT_BYTES + (text.count("[") + text.count(",")) * _ITEM_BYTES > _MAX_JSON_BYTES:
+    objects, items = _count(text, "{"), _count(text, "[") + _count(text, ",")
+    if objects * _OBJECT_BYTES + items * _ITEM_BYTES > _MAX_JSON_BYTES:
         raise ValueError("it has more fields than any page")
-    if text.count("\\") > _MAX_JSON_ESCAPES:
+    if _count(text, "\\") > _MAX_JSON_ESCAPES:
         raise ValueError("it has more escapes than any page")
-    try:
-        # The hook, as any Python code, lets other threads have their turn meanwhile.
-        page = json.loads(text, object_hook=lambda found: found)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(page, dict):
-        raise ValueError("it is no object")  # noqa: TRY004  as all that is wrong with a page
+    fit = _Fit(name, url)
+
+    def files(found: Iterator[Any]) -> list[File]:
+        return fit.files(_file(file) for file in _bounded(found, "files") if isinstance(file, dict))
+
+    def versions(found: Iterator[Any]) -> list[str]:
+        texts = _texts(_bounded(found, "versions"))
+        return [version for version in texts if len(version) <= _MAX_VERSION]
+
+    page = read_object(
+        text,
+        {
+            "meta": _no_array,
+            "files": files,
+            "versions": versions,
+            "alternate-locations": lambda found: list(islice(_texts(found), _MAX_URLS)),
+            "project-status": _no_array,
+        },
+    )
+    return fit.page(_project(name, page))
+
+
+def _project(name: str, page: Mapping[str, Any]) -> Project:
     meta, files = page.get("meta"), page.get("files")
     if not isinstance(meta, dict) or not isinstance(files, list):
-        raise ValueError("it has no meta or no files")  # noqa: TRY004
+        raise ValueError("it has no meta or no files")  # noqa: TRY004  as all that is wrong with a page
     if not str(meta.get("api-version", "")).startswith("1."):
         raise ValueError("its API is of another version than 1")
-    _count(files)
-    versions = page.get("versions")
-    if isinstance(versions, list) and len(versions) > _MAX_FILES:
-        raise ValueError(f"it lists over {_MAX_FILES} versions")
     status = page.get("project-status")
     status = status if isinstance(status, dict) else {}
-    fit = _Fit(name, url)
-    return fit.page(
-        Project(
-            name,
-            tuple(version for version in _texts(versions) if len(version) <= _MAX_VERSION),
-            tuple(fit.files(_file(file) for file in files if isinstance(file, dict))),
-            tracks=tuple(_texts(meta.get("tracks"))),
-            alternate_locations=tuple(_texts(page.get("alternate-locations"))),
-            status=_text(status.get("status")),
-            status_reason=_text(status.get("reason")),
-        )
+    return Project(
+        name,
+        tuple(_list(page.get("versions"))),
+        tuple(files),
+        tracks=tuple(_texts(_list(meta.get("tracks")))),
+        alternate_locations=tuple(_list(page.get("alternate-locations"))),
+        status=_text(status.get("status")),
+        status_reason=_text(status.get("reason")),
     )
 
 
-def _count(files: Sized) -> None:
-    if len(files) > _MAX_FILES:
-        raise ValueError(f"it lists over {_MAX_FILES} files")
+def _count(text: str, character: str) -> int:
+    return sum(text.count(character, at, at + _COUNTED_CHARS) for at in range(0, len(text), _COUNTED_CHARS))
+
+
+def _bounded(found: Iterable[T], what: str) -> Iterator[T]:
+    for number, item in enumerate(found):
+        if number == _MAX_FILES:
+            raise ValueError(f"it lists over {_MAX_FILES} {what}")
+        yield item
 
 
 class _Fit:
@@ -133,17 +162,20 @@ class _Fit:
 
     def files(self, files: Iterable[File]) -> list[File]:
         """Those that are releases of the project, and lie somewhere."""
-        found = []
+        found, size = [], 0
         for file in files:
             try:
                 if not is_release_of(self._project, file.name):
                     raise ValueError("no release of the project")
-                found.append(
-                    replace(file, url=web_url.joined(self._base, file.url), provenance=self._url(file.provenance))
-                )
+                fit = replace(file, url=web_url.joined(self._base, file.url), provenance=self._url(file.provenance))
             except ValueError as error:
                 self._left_out += 1
                 self._reason = self._reason or f"{file.name[:100]!r} is {error}"
+                continue
+            size += file_weight(fit)
+            if size > _MAX_FILES_BYTES:
+                raise ValueError("its files have more text than any page's")
+            found.append(fit)
         return found
 
     def _urls(self, urls: Iterable[str]) -> tuple[str, ...]:
@@ -181,8 +213,16 @@ def _hashes(value: Any) -> dict[str, str]:
     }
 
 
-def _texts(value: Any) -> list[str]:
-    return [text for item in value if (text := _text(item)) is not None] if isinstance(value, list) else []
+def _no_array(_: Iterator[Any]) -> None:
+    """For what is an object in a page."""
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(items: Iterable[Any]) -> Iterator[str]:
+    return (text for item in items if (text := _text(item)) is not None)
 
 
 def _text(value: Any) -> str | None:

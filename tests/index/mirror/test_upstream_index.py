@@ -15,6 +15,7 @@ from gateway.errors import GatewayError, NotFoundError, UpstreamPageError
 from gateway.index.mirror.upstream_index import UpstreamIndex, _parsed
 from gateway.upstream.client import Client
 
+JSON = "application/vnd.pypi.simple.v1+json"
 HASHES = dict.fromkeys(sorted(hashlib.algorithms_guaranteed), "ab" * 64)
 
 
@@ -39,13 +40,50 @@ def test_a_page_weighs_what_it_takes(more: dict[str, Any]) -> None:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        parsed = _parsed("foo", "https://index.example/foo/", "application/vnd.pypi.simple.v1+json", "", body)
+        parsed = _parsed("foo", "https://index.example/foo/", JSON, "", body)
         gc.collect()
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
     assert not isinstance(parsed, str)
     assert 0.8 * taken <= parsed[1] <= 1.5 * taken + 2000
+
+
+WIDE = "x" * 8000 + "\U0001f600"
+START = '{"meta": {"api-version": "1.4"}, "files": []'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{START}, "x": "{"x" * 8_000_000}\\ud83d\\ude00"}}',
+        f"{START[:-1]}{', '.join([json.dumps(file(1, yanked=WIDE, **{'requires-python': WIDE}))] * 1900)}]}}",
+        f'{START}, "x": {json.dumps(dict.fromkeys(map(str, range(700_000)), 0))}}}',
+    ],
+    ids=["one escape", "an escape in each text", "keys"],
+)
+def test_no_page_takes_many_times_its_length_while_it_is_read(body: str) -> None:
+    """The text, and what it is decoded from, are two lengths."""
+    encoded = body.encode()
+    gc.collect()
+    tracemalloc.start()
+    try:
+        parsed = _parsed("foo", "https://index.example/foo/", JSON, "", encoded)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert isinstance(parsed, str)
+    assert peak < 3.5 * len(encoded)
+
+
+@pytest.mark.parametrize("odd", ["\u20ac".encode(), "\U0001f600".encode(), b"\xf0\x9f", b"\xff"], ids=repr)
+def test_a_page_is_decoded_in_parts_as_at_once(odd: bytes) -> None:
+    for shift in range(len(odd)):
+        body = f'{START}, "x": "{"x" * (60_000 - shift)}", "project-status": {{"reason": "'.encode()
+        reason = odd * (6000 // len(odd))
+        parsed = _parsed("foo", "https://index.example/foo/", JSON, "", body + reason + b'"}}')
+        assert not isinstance(parsed, str)
+        assert parsed[0].project.status_reason == reason.decode("utf-8", "replace")
 
 
 def test_the_reason_why_a_page_can_t_be_read_is_short() -> None:
