@@ -107,7 +107,7 @@ class CacheMachine(RuleBasedStateMachine):
             mock.patch.object(memory_broadcast, "_LEAD_BYTES", 1000),
             mock.patch.object(file_broadcast, "_NEAR_BYTES", 1000),
             mock.patch.object(file_broadcast, "_MAX_PENDING_BYTES", 1500),
-            mock.patch.object(parallel, "Pace", Eager),
+            mock.patch.object(parallel, "AdaptiveConcurrency", Eager),
             mock.patch("tests.transfer.test_reader.STEP", 1000),
         ]
         for patch in self.patches:

@@ -26,7 +26,7 @@ SETTINGS = ParallelSettings(min_bytes=8 * MB, connections=4, window_bytes=4 * MB
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "Pace", Eager)
+    monkeypatch.setattr(parallel, "AdaptiveConcurrency", Eager)
 
 
 async def opened(storage: ResumingStorage, **headers: str) -> Stream:

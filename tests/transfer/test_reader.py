@@ -309,7 +309,7 @@ async def test_random_schedules_of_faults(
     faulty: FaultyBucket, seed: int, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred schedules each: cut, stalled, truncated, lied about, replaced, at any 64 KiB boundary of 10 MB."""
-    monkeypatch.setattr(parallel, "Pace", Eager)
+    monkeypatch.setattr(parallel, "AdaptiveConcurrency", Eager)
     dice = random.Random(seed)
     old, new = (content(10 * 1024 * 1024, version) for version in (0, 1))
     settings = ParallelSettings(min_bytes=1000, connections=connections, window_bytes=4_000_000)
