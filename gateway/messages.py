@@ -85,6 +85,11 @@ def nothing_to_close() -> None:
     """The `close` of a Stream that holds nothing which must be given back."""
 
 
+def always() -> bool:
+    """The `may_resume` of a Stream whose storage bears any number of requests."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class FilePart:
     """Bytes `start` to `stop` (exclusive) of an open file, which stays open while its Stream is."""
@@ -103,6 +108,7 @@ class Stream:
     bytes, where they are few and here already; `parts` are the same bytes too, for who can have the kernel send parts
     of files, and is read in place of `body`. `fresh_for` is as a Page's; `sha256`, in hex, is the whole object's, where
     the storage was told it; `cache` says where else than from the storage it is (memory, disk, shared), for the log.
+    `may_resume` says whether the storage may be asked once more for the rest of a body that has broken off.
     """
 
     status: int
@@ -115,6 +121,7 @@ class Stream:
     parts: AsyncIterator[bytes | FilePart] | None = None
     sha256: str | None = None
     cache: str = ""
+    may_resume: Callable[[], bool] = always
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,3 +259,13 @@ async def test_the_other_index_s_pages_outlive_it_at_once(
             answer = await get(gateway, target)
             assert (answer.status, answer.body) == (200, known[target])
         assert public.asked("/simple/") > 2
+
+
+async def test_bodies_that_break_off_are_gone_on_with_as_far_as_the_budget_for_retries_goes(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings)
+    faulty.then(faults.reset_in_body(500, length=2000), times=ALWAYS)
+    for number in range(100):
+        assert (await get(gateway, f"/{number}/file-1.0.tar.gz")).status == 502
+    assert len(faulty.requests) <= 120

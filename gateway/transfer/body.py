@@ -8,6 +8,9 @@ from gateway.messages import Stream
 from gateway.transfer.part import extent, fetch_part
 from gateway.transfer.source import ObjectSource
 
+# A body that breaks off after so much is continued without a retry of the budget: each request for it brings it on.
+_PROGRESS_BYTES = 64 * 1024
+
 log = logging.getLogger("gateway.storage")
 
 
@@ -15,7 +18,8 @@ class Body:
     """The bytes of one stream, from as many connections as it takes, one after the other.
 
     A continuation is requested with If-Match and verified by its ETag and Content-Range: no byte of another version
-    ever follows. Without a strong ETag and a length, the first fault is the end (RFC 9110, 8.8.1 and 15.3.7).
+    ever follows. Without a strong ETag and a length, the first fault is the end (RFC 9110, 8.8.1 and 15.3.7). One that
+    breaks off before it has got on is continued only as far as the retries of all clients go.
 
     `position` is where the next byte is in the object, `stop` where the body ends (exclusive); `size` is the object's.
     Each is None while unknown.
@@ -28,6 +32,7 @@ class Body:
         self._chunks = _chunks(stream)
         self.etag = stream.headers.get("ETag", "")
         self.position, self.stop, self.size = extent(stream)
+        self._opened_at = self.position
 
     @property
     def resumable(self) -> bool:
@@ -49,7 +54,8 @@ class Body:
         try:
             chunk = await anext(self._chunks, b"")
         except (UpstreamError, UpstreamTimeoutError) as error:
-            if not self.resumable:
+            got_on = self.position - self._opened_at >= _PROGRESS_BYTES
+            if not self.resumable or not (got_on or self._stream.may_resume()):
                 raise
             log.info("a body broke off at byte %d, and is gone on with: %s", self.position, error)
             chunk = await self._reopened()
@@ -84,6 +90,7 @@ class Body:
         self._stream.close()
         self._stream = await self._part(self.position, self.stop)
         self._chunks = _chunks(self._stream)
+        self._opened_at = self.position
         return await anext(self._chunks, b"")
 
 

@@ -38,10 +38,18 @@ class UpstreamResponse:
         """The next bytes of the body; `b""` at its end. Raises UpstreamError where it breaks off."""
         if self._connection is None:
             return b""
-        chunk = await self._connection.read()
+        try:
+            chunk = await self._connection.read()
+        except (UpstreamError, UpstreamTimeoutError):
+            self._client.retries.broke()
+            raise
         if not chunk or self._connection.reusable:
             self.close()  # its end is here, so another request may have the connection
         return chunk
+
+    def may_be_sent_again(self) -> bool:
+        """Whether the budget of all clients has room for one more request, which is then counted."""
+        return self._client.retries.take()
 
     async def body(self, first: bytes) -> AsyncIterator[bytes]:
         """`first`, then the rest as it comes."""

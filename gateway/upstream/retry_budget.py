@@ -19,6 +19,10 @@ class RetryBudget:
     def answered(self) -> None:
         self._tokens = min(self._tokens + _PER_ANSWER, _RESERVE)
 
+    def broke(self) -> None:
+        """What was counted as a good answer ended in its body."""
+        self._tokens = max(self._tokens - _PER_ANSWER, 0.0)
+
     def take(self) -> bool:
         """Whether one request may be sent again."""
         if self._tokens < 1:

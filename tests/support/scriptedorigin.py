@@ -64,6 +64,9 @@ class Body:
     waits: bool = False
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def may_be_sent_again(self) -> bool:
+        return True
+
     async def read(self) -> bytes:
         while not self.allowed and not self.broken and not self.closed and self.rest:
             self._news.clear()

@@ -333,3 +333,18 @@ async def test_random_schedules_of_faults(
         whole += failure is None
     assert whole > 30, "most bodies survive"
     await storage.close()
+
+
+@pytest.mark.parametrize(("first", "later", "whole"), [(STEP, STEP, True), (1024, 1024, False), (STEP, 1024, False)])
+async def test_a_body_that_hardly_gets_on_is_continued_only_as_far_as_the_budget_for_retries_goes(
+    faulty: FaultyBucket, first: int, later: int, whole: bool
+) -> None:
+    faulty.objects["k"] = body = content(20 * STEP)
+    storage = await storage_of(faulty, ParallelSettings(connections=1), max_attempts=1)
+    faulty.then(cut(first, "close"))
+    faulty.then(cut(later, "close"), times=100)
+    status, got, failure = await read(storage)
+    await storage.close()
+    assert status == 200
+    assert (got == body) == whole == (failure is None)
+    assert body.startswith(got)

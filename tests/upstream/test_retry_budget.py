@@ -19,6 +19,16 @@ def test_five_answers_pay_for_one_retry() -> None:
     assert not budget.take()
 
 
+def test_an_answer_whose_body_breaks_pays_for_nothing() -> None:
+    budget = RetryBudget()
+    while budget.take():
+        pass
+    for _ in range(100):
+        budget.answered()
+        budget.broke()
+    assert not budget.take()
+
+
 def test_good_times_save_no_more_than_the_reserve() -> None:
     budget = RetryBudget()
     for _ in range(1000):

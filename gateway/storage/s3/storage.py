@@ -267,6 +267,7 @@ def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
         upstream.status,
         content=answer.first if whole else None,
         sha256=sha256_of(upstream.headers),
+        may_resume=upstream.may_be_sent_again,
     )
 
 
