@@ -269,3 +269,18 @@ async def test_bodies_that_break_off_are_gone_on_with_as_far_as_the_budget_for_r
     for number in range(100):
         assert (await get(gateway, f"/{number}/file-1.0.tar.gz")).status == 502
     assert len(faulty.requests) <= 120
+
+
+async def test_a_small_body_that_never_ends_does_not_keep_an_object_stale(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a storage that sends a byte now and then, so that it is never silent for long."""
+    monkeypatch.setattr("gateway.cache.object_cache._SMALL_SECONDS", 0.1)
+    gateway = await start_gateway(settings | {"storage.read_timeout": "3600"})
+    gateway.patience.seconds = 0
+    await get(gateway, "/page.html")
+    faulty.then(faults.stall_in_body(1, length=2))
+    faulty.objects["page.html"] = b"a new page"
+    async with asyncio.timeout(15):
+        while (await get(gateway, "/page.html")).body != b"a new page":
+            pass

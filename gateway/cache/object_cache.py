@@ -31,6 +31,8 @@ from gateway.usage import note_stale
 # What is known of objects on disk, where no memory is given to the small ones.
 _INDEX_BYTES = 16 * 1024 * 1024
 _ACCESS_DENIED = "AccessDenied"
+# Within which a small object is here, or given up: until then all who ask for it are given what is stale.
+_SMALL_SECONDS = 30.0
 # Small objects on their way to the disk; beyond, they are only kept in memory.
 _MAX_WRITES = 32
 
@@ -286,7 +288,10 @@ class ObjectCache:
             self.memory.forget(key)
             return Opened(found, stream)
         try:
-            body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
+            async with asyncio.timeout(_SMALL_SECONDS):
+                body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
+        except TimeoutError:
+            raise UpstreamTimeoutError(f"{size} bytes did not come within {_SMALL_SECONDS:g} s") from None
         finally:
             stream.close()
             self._window.give_back(size)

@@ -48,8 +48,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.write(head)
         sent = await self._send(body) if body else True
+        since = time.monotonic()
         while not answer.status:
-            await self._more()
+            await self._more(since)
         if not sent:
             answer.keep_alive = False  # refused half way: the rest is not wanted
         return answer
@@ -147,13 +148,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if not self._answer.complete:
             self._fail(UpstreamError(f"the bucket's connection broke: {exc}", code="ConnectionBroken"))
 
-    async def _more(self) -> None:
+    async def _more(self, since: float | None = None) -> None:
+        """`since` is when the wait began, where bytes that come meanwhile don't prolong it."""
         if self._error is not None:
             raise self._error
         if self._transport is None:
             raise UpstreamError("the bucket's connection is closed", code="ConnectionBroken")
         self._waiter = self._loop.create_future()
-        self._waiting_since = time.monotonic()
+        self._waiting_since = time.monotonic() if since is None else since
         if self._timer is None:
             self._timer = self._loop.call_later(self._read_timeout, self._check_time)
         try:
@@ -172,7 +174,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_time)
         else:
-            self._fail(UpstreamTimeoutError(f"the bucket sent nothing for {self._read_timeout:g} s"))
+            missing = "no whole head" if self._answer.begun and not self._answer.status else "nothing"
+            self._fail(UpstreamTimeoutError(f"the bucket sent {missing} for {self._read_timeout:g} s"))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -98,6 +98,11 @@ class SteppedLoop(asyncio.AbstractEventLoop):
         self.timers.append(timer)
         return timer
 
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_later(when - self.now, callback, *args, context=context)
+
     def _timer_handle_cancelled(self, timer: asyncio.TimerHandle) -> None:
         """A TimerHandle tells its loop."""
 

@@ -142,6 +142,20 @@ async def test_times_are_kept(faulty: FaultyBucket) -> None:
     await client.close()
 
 
+async def test_a_head_that_comes_byte_by_byte_has_no_more_time_than_another(faulty: FaultyBucket) -> None:
+    async def drip(answer: faults.Answer) -> None:
+        await answer.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+        while True:
+            await answer.write(b"x")
+            await asyncio.sleep(0)
+
+    client = make(read_timeout=0.1, connect_timeout=5)
+    faulty.then(drip)
+    with pytest.raises(UpstreamTimeoutError, match=r"sent no whole head for 0\.1 s"):
+        await send(client, faulty)
+    await client.close()
+
+
 async def _connect_to_silence(client: Client) -> None:
     """A server whose queue is full: connecting to it hangs."""
     import socket
