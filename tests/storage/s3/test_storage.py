@@ -142,6 +142,18 @@ async def test_a_burst_of_faults_is_outlived(faulty: FaultyBucket, start: Start,
     assert (await read(storage, "k"))[2] == b"content"
 
 
+async def test_nothing_is_sent_again_once_its_time_is_up(
+    start: Start, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where each attempt is answered late: attempts alone bound no time."""
+    monkeypatch.setattr("gateway.storage.s3.client._RETRY_SECONDS", 0.0)
+    storage = await start(max_attempts=3)
+    faulty.then(error(503, "SlowDown"), times=3)
+    with pytest.raises(UpstreamBusyError):
+        await storage.fetch(ObjectRequest("GET", "k"))
+    assert len(faulty.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "expected", "code"),
     [
