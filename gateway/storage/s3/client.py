@@ -105,7 +105,7 @@ class SignedClient:
         attempt = 1
         while True:
             credentials = await self._current()
-            endpoint = self.endpoint
+            endpoint, clock_offset = self.endpoint, self._clock_offset
             answer = await self._try(request, credentials, endpoint)
             if isinstance(answer, Answer):
                 self.proven = True
@@ -117,7 +117,7 @@ class SignedClient:
             if answer.remedy is Remedy.WAIT and in_time and self._client.retries.take():
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
-            elif answer.remedy not in healed and await self._heal(answer, credentials, endpoint):
+            elif answer.remedy not in healed and await self._heal(answer, credentials, endpoint, clock_offset):
                 healed.add(answer.remedy)
             else:
                 raise answer.error()
@@ -197,7 +197,9 @@ class SignedClient:
             why.upstream.close()
         return fault
 
-    async def _heal(self, fault: Fault, credentials: Credentials | None, endpoint: Endpoint) -> bool:
+    async def _heal(
+        self, fault: Fault, credentials: Credentials | None, endpoint: Endpoint, clock_offset: float
+    ) -> bool:
         """Applies the fault's remedy to what was used; False if that gives nothing new to try."""
         if credentials is None and fault.remedy is not Remedy.LEARN_REGION:
             return False
@@ -206,7 +208,7 @@ class SignedClient:
         if fault.remedy is Remedy.LEARN_REGION:
             return await self._learn_region(fault.region, endpoint)
         if fault.remedy is Remedy.SET_CLOCK:
-            return self._set_clock(fault.date)
+            return self._set_clock(fault.date, clock_offset)
         return False
 
     async def _learn_region(self, region: str | None, used: Endpoint) -> bool:
@@ -218,7 +220,7 @@ class SignedClient:
                 self.endpoint = await self._relocate(region)
             return self.endpoint is not used
 
-    def _set_clock(self, date: str | None) -> bool:
+    def _set_clock(self, date: str | None, used: float) -> bool:
         try:
             offset = parsedate_to_datetime(date or "").timestamp() - time.time()
         except ValueError:
@@ -226,7 +228,7 @@ class SignedClient:
         if abs(offset - self._clock_offset) > _CLOCK_TOLERANCE_SECONDS:
             log.warning("the bucket's clock differs from ours by %+.0f s; signing with its time", offset)
         self._clock_offset = offset
-        return True
+        return abs(offset - used) > _CLOCK_TOLERANCE_SECONDS  # else the same time has been refused already
 
 
 async def _hash(body: bytes) -> str:

@@ -253,6 +253,23 @@ async def test_a_clock_that_can_t_be_corrected_is_an_error(faulty: FaultyBucket,
         await read(storage, "k")
 
 
+async def test_a_clock_that_is_refused_once_corrected_costs_no_second_request_each_time(
+    faulty: FaultyBucket, start: Start
+) -> None:
+    storage = await start()
+    faulty.then(error(403, "RequestTimeTooSkewed"), times=100)  # its Date is ours
+    for _ in range(5):
+        with pytest.raises(UpstreamError):
+            await read(storage, "k")
+    assert len(faulty.requests) == 5
+    faulty.script.clear()
+    faulty.then(error(403, "RequestTimeTooSkewed", headers=[("Date", "Fri, 24 May 2013 00:00:00 GMT")]), times=100)
+    for _ in range(5):
+        with pytest.raises(UpstreamError):
+            await read(storage, "k")
+    assert len(faulty.requests) == 5 + 6, "the first is corrected, and signed again"
+
+
 @pytest.mark.parametrize("refusal", ["ExpiredToken", "InvalidAccessKeyId", "SignatureDoesNotMatch"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_refused_credentials_are_renewed_once_for_all(
