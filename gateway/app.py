@@ -76,10 +76,11 @@ def build_storage(
     if backend.local:
         return backend
     window = MemoryBudget(parallel.window_bytes, parallel.connections)
-    backend = DirectoryMemory(backend, cache.ttl_missing)
+    patience = patience or Patience()
+    backend = DirectoryMemory(backend, cache.ttl_missing, cache.stale_seconds, patience)
     backend = ResumingStorage(backend, parallel, window)
     if cache.memory_bytes or cache.dir:
-        backend = CachingStorage(backend, cache, window, patience or Patience())
+        backend = CachingStorage(backend, cache, window, patience)
     return RedirectingStorage(
         backend,
         mode=storage.redirect_urls,

@@ -70,14 +70,16 @@ async def test_one_object_that_fails_closes_the_way_to_no_other(
     assert (await get(gateway, "/page.html")).status == 200
 
 
+@pytest.mark.parametrize("fault", [BUSY, faults.reset], ids=["busy", "reset"])
 async def test_one_fault_among_answers_is_still_healed(
-    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, fault: Behaviour
 ) -> None:
     gateway = await start_gateway(settings)
     for _ in range(30):
-        faulty.then(faults.reset, faults.healthy, faults.healthy, faults.healthy, faults.healthy, faults.healthy)
-        statuses = [(await get(gateway, "/page.html")).status for _ in range(5)]
-        assert statuses == [200] * 5
+        faulty.then(fault, faults.healthy, faults.healthy, faults.healthy, faults.healthy, faults.healthy)
+        answers = [await get(gateway, "/page.html") for _ in range(5)]
+        assert [answer.status for answer in answers] == [200] * 5
+        assert not any("detail=stale" in answer.headers["cache-status"] for answer in answers)
 
 
 async def test_a_storage_that_never_answers_delays_one_client_by_a_second_and_no_other(
@@ -224,6 +226,21 @@ async def test_what_was_not_there_is_not_there_while_the_storage_can_t_say(
         assert [answer.status for answer in answers] == [200] * 3
         assert [answer.body for answer in answers] == known
     assert (await get(gateway, f"/acme/{name}.sha256")).status != 404, "of which nothing is known"
+
+
+@pytest.mark.parametrize("fault", [BUSY, faults.stall], ids=["busy", "stall"])
+async def test_a_file_that_was_not_there_is_404_at_once_while_the_storage_can_t_say(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, fault: Behaviour
+) -> None:
+    """Whether it is a directory can't be asked either."""
+    gateway = await start_gateway(settings | {"server.answer_timeout": "5"})
+    targets = ["/acme/acme-9.0.tar.gz", "/acme"]
+    assert [(await get(gateway, target)).status for target in targets] == [404, 301]
+    faulty.then(fault, times=ALWAYS)
+    gateway.patience.seconds = 0.05
+    for _ in range(2):
+        assert [(await get(gateway, target)).status for target in targets] == [404, 301]
+    assert (await get(gateway, "/acme/acme-8.0.tar.gz")).status in (503, 504), "of which nothing is known"
 
 
 async def test_pip_installs_what_is_known_from_a_storage_that_never_answers(

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterable
 
 from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshingCache
 from gateway.storage.base import Backend, ObjectMetadata
 from gateway.storage.decorator import StorageDecorator
@@ -13,14 +14,17 @@ _MEMORY_BYTES = 2 * 1024 * 1024
 class DirectoryMemory(StorageDecorator):
     """A StorageDecorator. Concurrent questions about one key share one answer, which holds for a while."""
 
-    def __init__(self, inner: Backend, seconds: float) -> None:
+    def __init__(self, inner: Backend, seconds: float, stale_seconds: float, patience: Patience) -> None:
+        """An answer holds for `seconds`, and for `stale_seconds` more while the storage can't be asked, as long as
+        clients have `patience` with it: so do absences (see CachedReader), which are nothing without this answer."""
         super().__init__(inner)
         self._directories: RefreshingCache[str, bool] = RefreshingCache(
             inner.is_directory,
             fresh_seconds=seconds,
-            stale_seconds=0,
+            stale_seconds=stale_seconds,
             name="directories",
             memory=MemoryLimit(_MEMORY_BYTES),
+            patience=patience,
         )
 
     async def close(self) -> None:
