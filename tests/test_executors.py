@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gateway import executors
-from gateway.executors import AWS, DISK, FOREIGN, HASH, PAGES, ROOM, Executor
+from gateway.executors import AWS, DISK, FOREIGN, HASH, LISTINGS, PAGES, ROOM, Executor
 from gateway.messages import ObjectRequest
 from gateway.storage.local.storage import LocalStorage
 
-KINDS = [DISK, ROOM, HASH, PAGES, FOREIGN, AWS]
+KINDS = [DISK, ROOM, HASH, PAGES, LISTINGS, FOREIGN, AWS]
 PATIENCE_SECONDS = 20
 # Of the tests' own, to wait in.
 OWN = Executor("tests", 1)
@@ -37,6 +37,10 @@ async def blocked(*kinds: Executor) -> AsyncIterator[None]:
     finally:
         release.set()
         await asyncio.gather(*waiting)
+
+
+def test_each_kind_has_threads_of_its_own() -> None:
+    assert len({id(kind._pool) for kind in KINDS}) == len(KINDS)
 
 
 @pytest.mark.parametrize("free", KINDS)

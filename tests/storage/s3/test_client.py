@@ -1,11 +1,13 @@
 """What SignedClient does besides healing, which test_s3.py has: what it signs, and what it must not send twice."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import Credentials, Endpoint
+from gateway.storage.s3 import client as signed_module
 from gateway.storage.s3.client import Request, SignedClient
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.storage.s3.signing.scheme import Scheme, SigV4
@@ -92,3 +94,32 @@ async def test_a_refusal_that_nothing_heals_is_raised(client: Client, faulty: Fa
     faulty.then(error(301, "PermanentRedirect", headers=[("x-amz-bucket-region", "eu-west-1")]))
     with pytest.raises(UpstreamError):
         await signed(client, faulty).send("GET", "/k")
+
+
+async def test_an_outage_that_comes_and_goes_multiplies_requests_by_no_more_than_a_fifth(
+    client: Client, faulty: FaultyBucket
+) -> None:
+    """Answers in between keep the circuit closed: the budget is all that bounds the retries."""
+    faulty.objects["k"] = b"x"
+    faulty.then(*[error(503, "SlowDown")] * 3, faults.healthy, times=1000)
+    each, codes = signed(client, faulty), Counter[str | None]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signed_module, "_FIRST_PAUSE_SECONDS", 0.0)
+        for _ in range(200):
+            try:
+                (await each.send("GET", "/k")).upstream.close()
+            except GatewayError as refused:
+                codes[refused.code] += 1
+    assert codes.keys() == {"SlowDown"}, "none is the circuit breaker's"
+    assert codes["SlowDown"] > 100
+    assert len(faulty.requests) <= 1.2 * 200 + 10
+
+
+async def test_a_request_is_not_sent_again_once_its_time_is_up(
+    client: Client, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signed_module, "_RETRY_SECONDS", 0.0)
+    faulty.then(faults.reset)
+    with pytest.raises(UpstreamError):
+        await signed(client, faulty).send("GET", "/k")
+    assert len(faulty.requests) == 1
