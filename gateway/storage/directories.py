@@ -16,7 +16,7 @@ class DirectoryMemory(StorageDecorator):
 
     def __init__(self, inner: Backend, seconds: float, stale_seconds: float, patience: Patience) -> None:
         """An answer holds for `seconds`, and for `stale_seconds` more while the storage can't be asked, as long as
-        clients have `patience` with it: so do absences (see CachedReader), which are nothing without this answer."""
+        clients have `patience` with it: so do absences (see ObjectCache), which are nothing without this answer."""
         super().__init__(inner)
         self._directories: RefreshingCache[str, bool] = RefreshingCache(
             inner.is_directory,
