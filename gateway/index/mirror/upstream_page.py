@@ -5,13 +5,13 @@ https://packaging.python.org/en/latest/specifications/simple-repository-api/
 
 import hashlib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from gateway.cache.lru import weight_of
 from gateway.index.mirror.json_pieces import read_object
 from gateway.index.simple import static_page, web_url
 from gateway.index.simple.names import is_release_of
@@ -28,7 +28,7 @@ _COUNTED_CHARS = 1024 * 1024
 # The files that are kept, in memory: one character beyond ASCII makes four bytes of each other in its text. 20,000
 # files take some 20 MB.
 _MAX_FILES_BYTES = 64 * 1024 * 1024
-_FILE_BYTES = 80  # of one, beside its texts and hashes
+_FILE_BYTES = 168  # of one, beside its texts and hashes
 # What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
 _MAX_MARKUP = 3_000_000
 _MARKUP_COSTS = {"<": 15, "=": 2, "&": 20}
@@ -68,8 +68,9 @@ def parse_page(name: str, url: str, content_type: str, text: str) -> UpstreamPag
 
 def file_weight(file: File) -> int:
     """Bytes in memory, about, of all that another index may fill."""
-    texts = file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance
-    return _FILE_BYTES + weight_of(texts) + weight_of(file.hashes)
+    texts = (file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance)
+    # Not weight_of, which takes several times as long: pages have thousands of files.
+    return _FILE_BYTES + sum(map(sys.getsizeof, (*texts, file.hashes, *file.hashes, *file.hashes.values())))
 
 
 def _read_html(name: str, url: str, text: str) -> UpstreamPage:
