@@ -14,7 +14,7 @@ from gateway.upstream.client import Client, UpstreamResponse
 from gateway.upstream.connector import Connector
 from tests.support import faults
 from tests.support.certificates import self_signed
-from tests.support.faults import Answer, FaultyBucket
+from tests.support.faults import FaultyBucket
 
 
 def make(**changes: object) -> Client:
@@ -210,20 +210,3 @@ async def test_the_certificate_is_checked(tmp_path: Path, verify: bool | str, tr
         assert refused.value.code == "TLS"
     await client.close()
     server.close()
-
-
-async def test_a_head_that_comes_byte_by_byte_has_no_more_time_than_one_read(faulty: FaultyBucket) -> None:
-    """Else a request, and all that wait for the same object, would be held for as long as the server likes."""
-
-    async def drip(answer: Answer) -> None:
-        await answer.write(b"HTTP/1.1 200 OK\r\nX-Padding: ")
-        while True:
-            await answer.write(b"x")
-            await asyncio.sleep(0.02)
-
-    client = make(read_timeout=0.3)
-    faulty.then(drip)
-    async with asyncio.timeout(10):
-        with pytest.raises(UpstreamTimeoutError, match=r"the head of its answer within 0\.3 s"):
-            await send(client, faulty)
-    await client.close()
