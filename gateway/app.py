@@ -81,9 +81,11 @@ def build_storage(
     backend = ResumingStorage(backend, parallel, window)
     if cache.memory_bytes or cache.dir:
         backend = CachingStorage(backend, cache, window, patience)
+    if not storage.redirect_urls:
+        return backend
     return RedirectingStorage(
         backend,
-        mode=storage.redirect_urls,
+        auto=storage.redirect_urls == "auto",
         min_size=storage.redirect_min_size,
         stream_user_agents=storage.stream_user_agents,
         check=storage.redirect_check,

@@ -14,8 +14,8 @@ from gateway.transfer.file_broadcast import BroadcastError, FileBroadcast
 from gateway.transfer.memory_broadcast import MemoryBroadcast
 from gateway.transfer.parallel import MemoryBudget
 
-# Of the window, for bytes that the fastest reader has had and others have not. That is 16 MB: clients of one build
-# differ by their sockets' buffers, some MB.
+# The part of the budget for bytes that the fastest reader has had and others have not: 10 MB by default. Clients of one
+# build differ by their sockets' buffers, some MB.
 _WAKE_SHARE = 4
 
 

@@ -1,6 +1,6 @@
 """Objects kept in memory and on disk."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Mapping
 from contextlib import aclosing
 
 from gateway.cache.disk.cache import DiskCache
@@ -8,7 +8,7 @@ from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
 from gateway.config.settings import CacheSettings
 from gateway.messages import ObjectRequest, Stream
-from gateway.storage.base import Backend, Batch, Children, ObjectMetadata, StoredObject
+from gateway.storage.base import Backend, Batch, Children, StoredObject
 from gateway.storage.decorator import StorageDecorator
 from gateway.transfer.parallel import MemoryBudget
 
@@ -40,28 +40,8 @@ class CachingStorage(StorageDecorator):
     async def fetch(self, request: ObjectRequest) -> Stream:
         return await self._objects.fetch(request)
 
-    async def put(
-        self,
-        key: str,
-        chunks: AsyncIterable[bytes],
-        *,
-        content_type: str | None = None,
-        only_new: bool = False,
-        replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
-    ) -> str:
-        try:
-            return await self.inner.put(
-                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
-            )
-        finally:
-            self._objects.forget(key)
-
-    async def delete(self, key: str) -> None:
-        try:
-            await self.inner.delete(key)
-        finally:
-            self._objects.forget(key)
+    def written(self, key: str) -> None:
+        self._objects.forget(key)
 
     async def children(self, prefix: str = "") -> Children:
         children = await self.inner.children(prefix)

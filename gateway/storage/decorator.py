@@ -46,12 +46,21 @@ class Passthrough:
         replaces: str | None = None,
         facts: ObjectMetadata | None = None,
     ) -> str:
-        return await self.inner.put(
-            key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
-        )
+        try:
+            return await self.inner.put(
+                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
+            )
+        finally:
+            self.written(key)
 
     async def delete(self, key: str) -> None:
-        await self.inner.delete(key)
+        try:
+            await self.inner.delete(key)
+        finally:
+            self.written(key)
+
+    def written(self, key: str) -> None:
+        """Called when an object has been written or removed, or may have been: what is remembered of it is void."""
 
     async def is_directory(self, key: str) -> bool:
         return await self.inner.is_directory(key)

@@ -1,11 +1,9 @@
 """Which keys are directories, remembered: each 404 asks whether its key is one."""
 
-from collections.abc import AsyncIterable
-
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshingCache
-from gateway.storage.base import Backend, ObjectMetadata
+from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
 
 _MEMORY_BYTES = 2 * 1024 * 1024
@@ -34,28 +32,8 @@ class DirectoryMemory(StorageDecorator):
     async def is_directory(self, key: str) -> bool:
         return (await self._directories.get(key)).value
 
-    async def put(
-        self,
-        key: str,
-        chunks: AsyncIterable[bytes],
-        *,
-        content_type: str | None = None,
-        only_new: bool = False,
-        replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
-    ) -> str:
-        try:
-            return await self.inner.put(
-                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
-            )
-        finally:
-            self._directories.expire()
-
-    async def delete(self, key: str) -> None:
-        try:
-            await self.inner.delete(key)
-        finally:
-            self._directories.expire()
+    def written(self, key: str) -> None:
+        self._directories.expire()
 
     def expire(self) -> None:
         self.inner.expire()

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
@@ -39,14 +38,14 @@ class RedirectingStorage(Passthrough):
         self,
         inner: Backend,
         *,
-        mode: bool | Literal["auto"],
+        auto: bool,
         min_size: int,
         stream_user_agents: list[str],
         check: bool,
     ) -> None:
+        """With `auto`, only objects of `min_size` bytes or more are redirected, and not for `stream_user_agents`."""
         super().__init__(inner)
-        self._auto = mode == "auto"
-        self._on = bool(mode)
+        self._auto = auto
         self._min_size = min_size
         self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
         self._check = check
@@ -108,7 +107,7 @@ class RedirectingStorage(Passthrough):
                 raise
 
     def _wanted_by(self, caller: Caller, links: ObjectLinks) -> bool:
-        if not self._on or not links.serves(caller):
+        if not links.serves(caller):
             return False
         if self._auto and self._stream_user_agents:
             agent = caller.agent.lower()

@@ -126,7 +126,7 @@ async def test_no_url_outlives_the_credentials_that_signed_it(bucket: Bucket) ->
     backend = S3Storage(
         load(settings, environ={}).storage, CredentialSource(lambda: expiring), index_document="index.html"
     )
-    storage = RedirectingStorage(backend, mode=True, min_size=0, stream_user_agents=[], check=True)
+    storage = RedirectingStorage(backend, auto=False, min_size=0, stream_user_agents=[], check=True)
     await storage.start()
     try:
         answer = await storage.fetch(ObjectRequest("GET", "k", redirect_for=Caller("127.0.0.1")))

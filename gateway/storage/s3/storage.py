@@ -61,6 +61,7 @@ class S3Storage:
         # Below hashes, directories can't be listed.
         self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
         self._reach: S3Clients | None = None
+        self.links: KeyedLinks
         self._bucket: Bucket
         self._uploads: Uploads
 
@@ -106,6 +107,7 @@ class S3Storage:
         )
         self._bucket = Bucket(reached.bucket, self._layout)
         self._uploads = Uploads(reached.bucket, settings)
+        self.links = KeyedLinks(reached.origin, reached.links, reached.reading, self._path)
         if settings.create_bucket:
             await self._bucket.create()
 
@@ -118,11 +120,6 @@ class S3Storage:
     def identity(self) -> str:
         endpoint = self.endpoint
         return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
-
-    @property
-    def links(self) -> KeyedLinks:
-        reached = self._reached
-        return KeyedLinks(reached.origin, reached.links, reached.reading, self._path)
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises the error that remains after all healing."""
