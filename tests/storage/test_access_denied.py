@@ -11,7 +11,7 @@ from gateway.messages import ObjectRequest, Stream
 from gateway.storage.s3 import storage
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
-from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, etag_of, healthy
 from tests.support.http import RawAnswer, fetch
 
 LARGE = bytes(3_000_000)
@@ -45,7 +45,7 @@ async def test_a_refusal_takes_nothing_from_the_cache(
         for key, body in KEYS.items():
             answer = await get(gateway, key)
             assert (answer.status, answer.body) == (200, body)
-    assert (await get(gateway, "never-seen.html")).status == 404
+    assert (await get(gateway, "never-seen.html")).status == 404, "it has never said NoSuchKey"
     faulty.script.clear()
     faulty.requests.clear()
     for key, body in KEYS.items():
@@ -62,7 +62,7 @@ async def test_a_refusal_of_what_is_too_old_to_be_served_is_no_absence(
     gateway = await start_gateway(faulty_settings | none | {"cache.memory_bytes": "10000000"})
     assert (await get(gateway, "page.html")).status == 200
     faulty.then(DENIED, times=10)
-    assert (await get(gateway, "page.html")).status == 502
+    assert (await get(gateway, "page.html")).status == 502, "it has never said NoSuchKey"
     faulty.script.clear()
     assert (await get(gateway, "page.html")).status == 200
     del faulty.objects["page.html"]
@@ -92,6 +92,44 @@ async def test_a_refusal_beside_a_transfer_of_the_object_is_no_absence(
     assert first.body is not None
     assert b"".join([chunk async for chunk in first.body]) == body
     first.close()
+
+
+async def ingress(answer: Answer) -> None:
+    await answer.send(404, [("Content-Type", "text/html")], b"<html>default backend - 404</html>")
+
+
+@pytest.mark.parametrize("refusal", [DENIED, ingress])
+async def test_a_bucket_that_has_told_an_absence_apart_is_believed_no_other_one(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], refusal: Behaviour
+) -> None:
+    """A pip that is told 404 goes on without the project; and each client would ask the bucket five times."""
+    faulty.objects = dict(KEYS)
+    settings = {"cache.ttl_files": "0", "cache.ttl_index": "0", "cache.memory_bytes": "10000000", "index.mode": "off"}
+    gateway = await start_gateway(faulty_settings | settings)
+    assert (await get(gateway, "page.html")).body == b"page"
+    assert (await get(gateway, "p/absent.whl")).status == 404
+    faulty.then(refusal, times=100)
+    for number in range(10):
+        faulty.requests.clear()
+        answer = await get(gateway, f"p/new-{number}.0-py3-none-any.whl")
+        assert answer.status == 503
+        assert len(faulty.requests) == 1
+        assert (await get(gateway, "page.html")).body == b"page", "stale"
+    faulty.script.clear()
+    assert (await get(gateway, "p/absent-too.whl")).status == 404
+    assert (await get(gateway, "page.html")).body == b"page"
+
+
+async def test_an_absent_object_costs_few_requests_where_nothing_may_be_listed(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | {"index.mode": "static"})
+    faulty.then(DENIED, times=100)
+    await get(gateway, "x")  # finds out that nothing may be listed
+    faulty.requests.clear()
+    assert (await get(gateway, "p/absent.whl")).status == 404
+    asked = [(request.method, request.key) for request in faulty.requests]
+    assert asked == [("GET", key) for key in ("p/absent.whl", "p/absent.whl/index.html", "p/absent.whl/")]
 
 
 async def test_a_listing_that_is_refused_for_a_while_hides_no_project(

@@ -6,13 +6,14 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
 
 from gateway.config.settings import StorageSettings
-from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.errors import GatewayError, NotFoundError, RangeNotSatisfiableError, UpstreamError
 from gateway.executors import AWS
 from gateway.http.headers import to_client
 from gateway.http.target import encode_key
 from gateway.messages import Endpoint, ObjectRequest, Stream
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.s3 import cloudfront
+from gateway.storage.s3.absence import Absence
 from gateway.storage.s3.bucket import Bucket
 from gateway.storage.s3.client import Answer
 from gateway.storage.s3.clients import S3Clients, reach
@@ -58,6 +59,7 @@ class S3Storage:
         self._circuits = circuits
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
+        self._absence = Absence()
         # Below hashes, directories can't be listed.
         self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
         self._reach: S3Clients | None = None
@@ -123,7 +125,13 @@ class S3Storage:
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises the error that remains after all healing."""
-        answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
+        try:
+            answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
+        except NotFoundError as error:
+            if (outage := self._absence.outage(error)) is not None:
+                raise outage from error
+            raise
+        self._absence.given_out()
         return stream_of(request, answer)
 
     async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str:
@@ -167,8 +175,11 @@ class S3Storage:
                 log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
         for candidate in (key + self._index_document, key):
             try:
-                (await self.fetch(ObjectRequest("HEAD", candidate))).close()
+                # Not HEAD: where the object is absent, a second request would have to ask why.
+                (await self.fetch(ObjectRequest("GET", candidate, {"range": "bytes=0-0"}))).close()
                 return True
+            except RangeNotSatisfiableError:
+                return True  # it is there, and empty
             except NotFoundError:
                 pass
         return False

@@ -327,11 +327,12 @@ async def test_a_directory_is_what_has_keys_below_it(faulty: FaultyBucket, start
 async def test_without_permission_to_list_a_directory_is_what_has_an_index(
     faulty: FaultyBucket, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    faulty.objects = {"arrow/index.html": b"x", "marker/": b"page"}
+    faulty.objects = {"arrow/index.html": b"x", "marker/": b"page", "empty/": b""}
     storage = await start()
     faulty.then(error(403, "AccessDenied"))
     assert await storage.is_directory("arrow/")
     assert await storage.is_directory("marker/")
+    assert await storage.is_directory("empty/")
     assert not await storage.is_directory("nope/")
     assert caplog.text.count("s3:ListBucket") == 1
     faulty.then(error(403, "AccessDenied"))
