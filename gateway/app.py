@@ -75,9 +75,9 @@ def build_storage(
     backend = build_backend(settings, on_fault, circuits)
     if backend.local:
         return backend
-    window = MemoryBudget(parallel.window_bytes, parallel.connections)
+    window = MemoryBudget(parallel.memory_bytes, parallel.connections)
     patience = patience or Patience()
-    backend = DirectoryMemory(backend, cache.ttl_missing, cache.stale_seconds, patience)
+    backend = DirectoryMemory(backend, cache.negative_ttl, cache.stale_if_error, patience)
     backend = ResumingStorage(backend, parallel, window)
     if cache.memory_bytes or cache.dir:
         backend = CachingStorage(backend, cache, window, patience)
@@ -143,7 +143,7 @@ class Gateway:
         self.patience = Patience()
         self._circuits = {name: Circuits(partial(self.metrics.circuits_open, name)) for name in ("storage", "index")}
         self.storage = build_storage(settings, self.metrics.upstream_fault, self._circuits["storage"], self.patience)
-        self.readiness = Readiness(self.storage, settings.ops.ready_seconds, self._down)
+        self.readiness = Readiness(self.storage, settings.ops.ready_ttl, self._down)
         self.url = ""
         root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         # Clients decide how many pages for people there are (by Host, by what they search), so these have a part of
@@ -162,7 +162,7 @@ class Gateway:
         self.fallback = self._build_fallback()
         self._fetched: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
-            limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.spool_bytes)
+            limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
             self._fetched = MirroredFiles(self.storage, self.fallback, root, limits, self._memory)
         self._index = Index(
             self.storage,
@@ -275,7 +275,7 @@ class Gateway:
             root,
             index_document=settings.rewrite.index_document,
             refresh=settings.index.refresh,
-            stale_seconds=settings.cache.stale_seconds,
+            stale_if_error=settings.cache.stale_if_error,
             memory=self._memory,
             patience=self.patience,
         )
@@ -287,7 +287,7 @@ class Gateway:
             where = (storage.endpoint_url, storage.bucket) if storage.bucket else (str(storage.dir.absolute()),)
             scope = json.dumps(["facts", storage.resolved_backend, *where, storage.prefix, root])
             stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
-        if settings.index.share_facts:
+        if settings.index.share_metadata:
             stores.append(SharedMetadataStore(self.storage, root))
         return stores
 
@@ -300,7 +300,7 @@ class Gateway:
             client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self._circuits["index"]),
             base_url,
             refresh=settings.index.refresh,
-            stale_seconds=settings.cache.stale_seconds,
+            stale_if_error=settings.cache.stale_if_error,
             memory=self._memory,
             refusals=self._refusals_memory,
         )

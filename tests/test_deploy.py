@@ -247,7 +247,7 @@ def test_files_on_their_way_fit_into_the_place_that_they_have() -> None:
         places.append((environment, pod["volumes"][0]["emptyDir"]["sizeLimit"]))
     for environment, size in places:
         settings = load(environ=image_environment() | environment, cwd=Path("/"))
-        assert settings.fallback.spool_bytes * settings.server.workers < 0.9 * bytes_of(size)
+        assert settings.fallback.temp_bytes * settings.server.workers < 0.9 * bytes_of(size)
 
 
 # Of a worker, beside what settings bound: itself, and some 500 clients at once (README, "What it keeps"). Beside it run
@@ -257,7 +257,7 @@ WORKER_BYTES, CLIENTS_BYTES, BESIDE_BYTES = 70 * 2**20, 50 * 2**20, 60 * 2**20
 
 def test_what_a_container_keeps_in_memory_fits_into_its_limit() -> None:
     service = documents("deploy/compose.yaml")[0]["services"]["gateway"]
-    in_memory = load(environ=image_environment() | service["environment"], cwd=Path("/")).fallback.spool_bytes
+    in_memory = load(environ=image_environment() | service["environment"], cwd=Path("/")).fallback.temp_bytes
     places = [(service["environment"], bytes_of(service["mem_limit"]) - in_memory)]
     for path in ("deploy/kubernetes/service.yaml", "deploy/kubernetes/sidecar.yaml"):
         _, container = gateway_container(path)
@@ -265,7 +265,7 @@ def test_what_a_container_keeps_in_memory_fits_into_its_limit() -> None:
         places.append((environment, bytes_of(container["resources"]["limits"]["memory"])))
     for environment, limit in places:
         settings = load(environ=image_environment() | environment, cwd=Path("/"))
-        kept = settings.cache.memory_bytes + settings.index.memory_bytes + settings.parallel.window_bytes
+        kept = settings.cache.memory_bytes + settings.index.memory_bytes + settings.parallel.memory_bytes
         assert settings.server.workers * (WORKER_BYTES + CLIENTS_BYTES + kept) + BESIDE_BYTES <= limit
 
 

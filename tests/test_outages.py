@@ -29,8 +29,8 @@ def settings(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str,
     """Everything that is known is old at once."""
     # A wheel that can be read: of another, its page would promise no metadata once that is found out.
     faulty.objects = {WHEEL: wheel("acme", "1.0")[1], "page.html": b"a page", "acme/acme-1.0.tar.gz": b"an sdist"}
-    old = {"index.refresh": "0", "cache.ttl_index": "0", "cache.ttl_files": "0", "cache.ttl_missing": "0"}
-    kept = {"cache.memory_bytes": "10000000", "index.compute_hashes": "false", "ops.ready_seconds": "0"}
+    old = {"index.refresh": "0", "cache.index_ttl": "0", "cache.file_ttl": "0", "cache.negative_ttl": "0"}
+    kept = {"cache.memory_bytes": "10000000", "index.compute_hashes": "false", "ops.ready_ttl": "0"}
     return faulty_settings | old | kept
 
 
@@ -196,14 +196,14 @@ async def test_the_log_says_what_an_answer_has_cost_and_that_it_is_stale(
     first, stale, health = (json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{"))
     assert (first["key"], first["attempts"], first["stale"]) == ("p/page.html", 1, "no")
     assert (stale["key"], stale["attempts"], stale["stale"]) == ("p/page.html", 2, "yes")
-    assert 0 < stale["upstream_ms"] <= stale["ms"]
+    assert 0 < stale["upstream_ms"] <= stale["duration_ms"]
     assert "attempts" not in health
 
 
 async def test_what_is_too_old_to_be_served_is_waited_for(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
-    gateway = await start_gateway(settings | {"cache.stale_seconds": "0"})
+    gateway = await start_gateway(settings | {"cache.stale_if_error": "0"})
     gateway.patience.seconds = 0
     for target in ("/page.html", "/acme/"):
         assert {(await get(gateway, target)).status for _ in range(3)} == {200}

@@ -56,7 +56,7 @@ class ObjectCache:
         could be served."""
         self._patience = patience or Patience()
         memory_bytes = settings.objects_bytes or _INDEX_BYTES
-        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.ttl_missing, clock=clock)
+        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.negative_ttl, clock=clock)
         self._source = source
         self._window = window
         self._settings = settings
@@ -94,7 +94,7 @@ class ObjectCache:
                 self._run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         since = self.memory.clock() - found.checked
-        if since >= ttl + self._settings.stale_seconds:
+        if since >= ttl + self._settings.stale_if_error:
             return await self._fetched(request, found)
         try:
             return await self._fetched(request, found, may_fail_soon=True)
@@ -106,7 +106,7 @@ class ObjectCache:
     async def _unknown(self, request: ObjectRequest) -> Stream:
         """What was not there goes on not being there while the storage can't be asked: installers want files that none
         has, as `<wheel>.metadata`, before those that are known."""
-        absent = self.memory.was_missing(request.key, self._settings.stale_seconds)
+        absent = self.memory.was_missing(request.key, self._settings.stale_if_error)
         try:
             if not _may_fill(request):
                 return await self._beside(request)
@@ -156,7 +156,7 @@ class ObjectCache:
 
     def _ttl(self, key: str, found: CachedObject) -> float:
         """As the settings say, or shorter as the object itself does."""
-        ttl = self._settings.ttl_files if is_package_file(key) else self._settings.ttl_index
+        ttl = self._settings.file_ttl if is_package_file(key) else self._settings.index_ttl
         return min(ttl, freshness.lifetime(found.headers)) if "Cache-Control" in found.headers else ttl
 
     async def _beside(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:

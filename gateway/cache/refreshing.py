@@ -43,19 +43,19 @@ class RefreshingCache(Generic[K, T]):
         fetch: Callable[[K], Awaitable[T]],
         *,
         fresh_seconds: float | Callable[[T], float],
-        stale_seconds: float,
+        stale_if_error: float,
         name: str,
         memory: MemoryLimit,
         weigh: Callable[[T], int] = weight_of,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A value is used for `fresh_seconds`, which may depend on it, and for `stale_seconds` more where no newer one
+        """A value is used for `fresh_seconds`, which may depend on it, and for `stale_if_error` more where no newer one
         can be had soon, which is for `patience` to say. `weigh` tells a value's bytes; `name` is the cache's."""
         self._patience = patience or Patience()
         self._fetch = fetch
         self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
-        self._stale_seconds = stale_seconds
+        self._stale_seconds = stale_if_error
         self._clock = clock
         # A value that is larger than the limit is kept all the same: it would be fetched for each request.
         most = memory.max_bytes // 2

@@ -34,12 +34,12 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
         message = "needs a fallback.mode: redirect, cache or mirror"
         found.append(("fallback.always_show_upstream", message, "fallback.mode"))
-    if settings.index.share_facts and storage.resolved_backend == "cloudfront":
+    if settings.index.share_metadata and storage.resolved_backend == "cloudfront":
         message = "can't be true with the cloudfront backend, which would read what is shared late"
-        found.append(("index.share_facts", message, "storage.backend"))
-    if settings.fallback.spool_bytes < settings.fallback.max_file_bytes:
+        found.append(("index.share_metadata", message, "storage.backend"))
+    if settings.fallback.temp_bytes < settings.fallback.max_file_bytes:
         message = "is less than fallback.max_file_bytes: the largest file must fit"
-        found.append(("fallback.spool_bytes", message, "fallback.max_file_bytes"))
+        found.append(("fallback.temp_bytes", message, "fallback.max_file_bytes"))
     if settings.cache.prefetch and not (settings.cache.memory_bytes or settings.cache.dir):
         found.append(
             ("cache.prefetch", "needs a place to keep it: cache.memory_bytes or cache.dir", "cache.memory_bytes")

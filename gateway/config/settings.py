@@ -185,7 +185,7 @@ class IndexSettings(Section):
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
     )
-    share_facts: bool = Field(
+    share_metadata: bool = Field(
         False,
         description="Keep hashes and Requires-Python that were found out in the storage too, under .gateway/, so that "
         "all gateways find them out once; needs leave to write there",
@@ -210,7 +210,7 @@ class FallbackSettings(Section):
         False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
     )
     max_file_bytes: int = Field(4 * 1024**3, ge=1, description="Largest file that is fetched from there")
-    spool_bytes: int = Field(
+    temp_bytes: int = Field(
         8 * 1024**3,
         ge=1,
         description="Most that such files take of the temporary directory at once, per worker",
@@ -239,13 +239,13 @@ class CacheSettings(Section):
     disk_bytes: int = Field(
         10 * 1024**3, ge=1024 * 1024, description="Most that cache.dir may take; no object gets more than a quarter"
     )
-    ttl_index: NonNegativeSeconds = Field(
+    index_ttl: NonNegativeSeconds = Field(
         30.0, description="Seconds that a stored page, or what is no package file, is used without asking the bucket"
     )
-    ttl_files: NonNegativeSeconds = Field(
-        3600.0, description="As ttl_index, for package files; a listing that shows another ETag ends it at once"
+    file_ttl: NonNegativeSeconds = Field(
+        3600.0, description="As index_ttl, for package files; a listing that shows another ETag ends it at once"
     )
-    ttl_missing: NonNegativeSeconds = Field(5.0, description="Seconds that an object's absence is believed")
+    negative_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that an object's absence is believed")
     allow_bypass: bool = Field(False, description="Let clients have Cache-Control: no-cache honoured")
     immutable_files: bool = Field(
         False, description="Package files never change under their names: clients may keep them for a year unasked"
@@ -253,7 +253,7 @@ class CacheSettings(Section):
     prefetch: bool = Field(
         False, description="When an installer asks for a page, fetch ahead what it is likely to ask for next"
     )
-    stale_seconds: NonNegativeSeconds = Field(
+    stale_if_error: NonNegativeSeconds = Field(
         86400.0, description="Seconds longer that what is known is served while the storage can't be reached"
     )
 
@@ -273,7 +273,7 @@ class ParallelSettings(Section):
 
     min_bytes: int = Field(32 * 1024 * 1024, ge=0, description="Bytes from which an object is large")
     connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
-    window_bytes: int = Field(
+    memory_bytes: int = Field(
         40 * 1024 * 1024,
         ge=1024 * 1024,
         description="Memory for bytes on their way: parts that arrive ahead of their turn, small objects; per worker",
@@ -290,7 +290,7 @@ class OpsSettings(Section):
     admin_token: SecretStr | None = Field(
         None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"
     )
-    ready_seconds: NonNegativeSeconds = Field(5.0, description="Seconds that an answer of /ready is reused")
+    ready_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that an answer of /ready is reused")
 
 
 class LogSettings(Section):

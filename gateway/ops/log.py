@@ -46,14 +46,14 @@ def _fields(exchange: RequestRecord, ended: float) -> dict[str, Any]:
         "path": _path(exchange.target),
         "status": exchange.status,
         "bytes": exchange.sent_bytes,
-        "ms": round((ended - exchange.started) * 1000, 1),
+        "duration_ms": round((ended - exchange.started) * 1000, 1),
         "ttfb_ms": None if first_byte is None else round((first_byte - exchange.started) * 1000, 1),
         "route": exchange.route,
-        "upstream": exchange.upstream_status,
+        "upstream_status": exchange.upstream_status,
         "cache": exchange.cache,
         "s3_code": exchange.code,
         "request_id": exchange.request_id,
-        "agent": exchange.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
+        "user_agent": exchange.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
         "error": exchange.error,
         **_cost(exchange, ended),
     }

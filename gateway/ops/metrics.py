@@ -67,9 +67,9 @@ class Metrics:
             registry=registry,
         )
         self._cached = Counter(
-            "gateway_cache_answers",
-            "Answers about objects from memory, disk, or a shared fetch",
-            ["cache"],
+            "gateway_cache_hits",
+            "Answers from memory, from disk, or from a fetch shared with other clients",
+            ["source"],
             registry=registry,
         )
         self._log_lines_dropped = Counter(

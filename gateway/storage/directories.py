@@ -12,14 +12,14 @@ _MEMORY_BYTES = 2 * 1024 * 1024
 class DirectoryMemory(StorageDecorator):
     """A StorageDecorator. Concurrent questions about one key share one answer, which holds for a while."""
 
-    def __init__(self, inner: Backend, seconds: float, stale_seconds: float, patience: Patience) -> None:
-        """An answer holds for `seconds`, and for `stale_seconds` more while the storage can't be asked, as long as
+    def __init__(self, inner: Backend, seconds: float, stale_if_error: float, patience: Patience) -> None:
+        """An answer holds for `seconds`, and for `stale_if_error` more while the storage can't be asked, as long as
         clients have `patience` with it: so do absences (see ObjectCache), which are nothing without this answer."""
         super().__init__(inner)
         self._directories: RefreshingCache[str, bool] = RefreshingCache(
             inner.is_directory,
             fresh_seconds=seconds,
-            stale_seconds=stale_seconds,
+            stale_if_error=stale_if_error,
             name="directories",
             memory=MemoryLimit(_MEMORY_BYTES),
             patience=patience,

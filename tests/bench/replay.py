@@ -57,7 +57,7 @@ def record(rig: Rig, directory: Path) -> Recording:
     pages = [line for line in lines if line["path"].endswith("/")]
     accept = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
     assert len(pages) == PROJECTS, [line["path"] for line in lines]
-    return Recording(tuple(line["path"] for line in lines), {"User-Agent": lines[0]["agent"], "Accept": accept})
+    return Recording(tuple(line["path"] for line in lines), {"User-Agent": lines[0]["user_agent"], "Accept": accept})
 
 
 def replay(recording: Recording, url: str, *, clients: int = 1) -> float:

@@ -71,7 +71,7 @@ async def test_small_objects_on_their_way_share_the_memory_for_bytes_on_their_wa
     """Those that find no room are streamed, and not kept."""
     size = 600_000
     faulty.objects |= {f"{number}.bin": bytes([number]) * size for number in range(2)}
-    gateway = await start_gateway(settings | {"parallel.window_bytes": "1048576"})
+    gateway = await start_gateway(settings | {"parallel.memory_bytes": "1048576"})
 
     def free() -> int:
         return gateway.storage.stats()["window_free"]
@@ -117,7 +117,7 @@ async def test_parts_and_conditions_of_what_is_not_known_are_read_through(
 async def test_what_is_old_is_asked_for_by_its_etag(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
-    gateway = await start_gateway(settings | {"cache.ttl_index": "0", "cache.ttl_files": "0"})
+    gateway = await start_gateway(settings | {"cache.index_ttl": "0", "cache.file_ttl": "0"})
     for key in ("page.html", WHEEL):
         assert (await get(gateway, f"/{key}")).body == BODY
         assert (await get(gateway, f"/{key}")).body == BODY
@@ -178,7 +178,7 @@ async def test_absence_is_remembered_but_ends_with_a_listing_or_a_write(
 async def test_known_pages_and_files_outlive_the_bucket(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
-    gateway = await start_gateway(settings | {"cache.ttl_index": "0", "cache.ttl_files": "0", "index.refresh": "0"})
+    gateway = await start_gateway(settings | {"cache.index_ttl": "0", "cache.file_ttl": "0", "index.refresh": "0"})
     for target in ("/p/", f"/{WHEEL}"):
         body = (await get(gateway, target)).body
         faulty.then(*[error(500, "InternalError"), faults.reset], times=10)
@@ -190,7 +190,7 @@ async def test_known_pages_and_files_outlive_the_bucket(
         assert (await get(gateway, "/p/unknown")).status in (502, 503)
         faulty.script.clear()
         assert (await get(gateway, target)).headers["cache-status"] == "gateway; fwd=stale"
-    short = await start_gateway(settings | {"cache.ttl_index": "0", "cache.stale_seconds": "0"})
+    short = await start_gateway(settings | {"cache.index_ttl": "0", "cache.stale_if_error": "0"})
     await get(short, "/page.html")
     faulty.then(error(500, "InternalError"), times=10)
     assert (await get(short, "/page.html")).status == 503
@@ -296,7 +296,7 @@ async def test_an_object_is_used_for_no_longer_than_it_says(
 async def test_a_304_brings_what_is_said_of_caching_up_to_date(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
-    gateway = await start_gateway(settings | {"cache.ttl_index": "0"})
+    gateway = await start_gateway(settings | {"cache.index_ttl": "0"})
     later = b"Last-Modified: Fri, 24 May 2033 00:00:00 GMT"
     unchanged = b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nAge: 7\r\nCache-Control: no-cache\r\n' + later + b"\r\n\r\n"
     private = b'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nCache-Control: private\r\n\r\n'

@@ -24,7 +24,7 @@ class Source:
         return RefreshingCache(
             self.fetch,
             fresh_seconds=30,
-            stale_seconds=100,
+            stale_if_error=100,
             name="test",
             memory=MemoryLimit(2000),
             weigh=lambda _: 500,
@@ -146,7 +146,7 @@ async def test_an_equal_value_leaves_the_known_object() -> None:
     cache = RefreshingCache(
         fetch,
         fresh_seconds=30,
-        stale_seconds=0,
+        stale_if_error=0,
         name="test",
         memory=MemoryLimit(2000),
         weigh=lambda _: 500,
@@ -171,7 +171,7 @@ async def test_what_is_under_way_when_all_expires_is_not_taken_for_new() -> None
     cache = RefreshingCache(
         fetch,
         fresh_seconds=30,
-        stale_seconds=0,
+        stale_if_error=0,
         name="test",
         memory=MemoryLimit(2000),
         weigh=lambda _: 500,
@@ -201,7 +201,7 @@ async def test_closing_ends_what_is_under_way() -> None:
         return key
 
     cache = RefreshingCache(
-        fetch, fresh_seconds=30, stale_seconds=0, name="test", memory=MemoryLimit(2000), weigh=lambda _: 500
+        fetch, fresh_seconds=30, stale_if_error=0, name="test", memory=MemoryLimit(2000), weigh=lambda _: 500
     )
     cache.revalidate("k")
     await asyncio.sleep(0)

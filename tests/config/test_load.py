@@ -87,7 +87,7 @@ frobnicate: 1
         f"storage.bukcet ({file}:6): is not a setting; did you mean storage.bucket?",
         f"log ({file}:7): must be a mapping of settings",
         f"cache.xyz ({file}:8): is not a setting; there are memory_bytes, object_max_bytes, dir, disk_bytes, "
-        "ttl_index, ttl_files, ttl_missing, allow_bypass, immutable_files, prefetch, stale_seconds",
+        "index_ttl, file_ttl, negative_ttl, allow_bypass, immutable_files, prefetch, stale_if_error",
         f"frobnicate ({file}:9): is not a setting; "
         "there are server, storage, rewrite, index, fallback, cache, parallel, ops, log",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "

@@ -95,7 +95,7 @@ async def test_nothing_is_left(
     settings = faulty_settings | {
         "cache.memory_bytes": "200000",
         "cache.object_max_bytes": "100000",
-        "cache.ttl_files": "0",
+        "cache.file_ttl": "0",
         "cache.allow_bypass": "true",
         "cache.prefetch": "true",
         "index.compute_hashes": "false",

@@ -264,7 +264,7 @@ async def test_while_the_bucket_is_down_what_is_known_is_served_and_no_page_is_e
     assert stale.headers["age"] == "0"
     assert (await get(gateway, "/q/")).status == 503
     assert "retry-after" in (await get(gateway, "/q/")).headers
-    patient = await start_gateway(faulty_settings | settings | {"cache.stale_seconds": "0"})
+    patient = await start_gateway(faulty_settings | settings | {"cache.stale_if_error": "0"})
     assert (await get(patient, "/p/")).status == 503
     assert (await get(patient, "/")).status == 503
 

@@ -46,7 +46,7 @@ def test_a_request_is_one_line_of_text() -> None:
     moment, kind, *fields = line.split()
     assert (moment[-1], kind) == ("Z", "access")
     found = dict(field.split("=", 1) for field in fields)
-    assert 250 <= float(found.pop("ms")) < 1000
+    assert 250 <= float(found.pop("duration_ms")) < 1000
     assert 125 <= float(found.pop("ttfb_ms")) < 1000
     assert found == {
         "client": "192.0.2.1",
@@ -55,11 +55,11 @@ def test_a_request_is_one_line_of_text() -> None:
         "status": "200",
         "bytes": "10",
         "route": "object",
-        "upstream": "200",
+        "upstream_status": "200",
         "cache": "-",
         "s3_code": "-",
         "request_id": "r1",
-        "agent": "pip/25",
+        "user_agent": "pip/25",
         "error": "-",
     }
 

@@ -243,7 +243,7 @@ async def test_hits_are_logged_and_counted_like_any_request(
     assert lines[-1]["request_id"] == headers["x-request-id"]
     assert [line["cache"] for line in lines] == ["", "memory", "memory"]
     for line in lines:
-        line.update(time="", ms=0, ttfb_ms=0, request_id="", upstream=None, cache="")
+        line.update(time="", duration_ms=0, ttfb_ms=0, request_id="", upstream_status=None, cache="")
         for cost in ("key", "attempts", "upstream_ms", "stale"):
             line.pop(cost, None)
     assert lines[0] == lines[2]

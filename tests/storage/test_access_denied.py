@@ -29,7 +29,7 @@ async def test_a_refusal_takes_nothing_from_the_cache(
 ) -> None:
     faulty.objects = dict(KEYS)
     cache = {"cache.memory_bytes": "10000000", "cache.dir": str(tmp_path / "cache")}
-    settings = faulty_settings | cache | {"cache.ttl_files": "0", "cache.ttl_index": "0"}
+    settings = faulty_settings | cache | {"cache.file_ttl": "0", "cache.index_ttl": "0"}
 
     def kept() -> int:
         return len([path for path in (tmp_path / "cache").rglob("*") if len(path.name) == 64])
@@ -58,7 +58,7 @@ async def test_a_refusal_of_what_is_too_old_to_be_served_is_no_absence(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
     faulty.objects = dict(KEYS)
-    none = {"cache.ttl_index": "0", "cache.stale_seconds": "0"}
+    none = {"cache.index_ttl": "0", "cache.stale_if_error": "0"}
     gateway = await start_gateway(faulty_settings | none | {"cache.memory_bytes": "10000000"})
     assert (await get(gateway, "page.html")).status == 200
     faulty.then(DENIED, times=10)
@@ -104,7 +104,7 @@ async def test_a_bucket_that_has_told_an_absence_apart_is_believed_no_other_one(
 ) -> None:
     """A pip that is told 404 goes on without the project; and each client would ask the bucket five times."""
     faulty.objects = dict(KEYS)
-    settings = {"cache.ttl_files": "0", "cache.ttl_index": "0", "cache.memory_bytes": "10000000", "index.mode": "off"}
+    settings = {"cache.file_ttl": "0", "cache.index_ttl": "0", "cache.memory_bytes": "10000000", "index.mode": "off"}
     gateway = await start_gateway(faulty_settings | settings)
     assert (await get(gateway, "page.html")).body == b"page"
     assert (await get(gateway, "p/absent.whl")).status == 404

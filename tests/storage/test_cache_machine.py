@@ -129,16 +129,16 @@ class CacheMachine(RuleBasedStateMachine):
         self.history = {key: [(self.loop.now, 0)] for key in self.objects}
         self.since = dict.fromkeys(self.objects, 0)
         self.origin = ScriptedOrigin(self.objects)
-        size = ParallelSettings.model_construct(min_bytes=2000, connections=self.connections, window_bytes=WINDOW_BYTES)
+        size = ParallelSettings.model_construct(min_bytes=2000, connections=self.connections, memory_bytes=WINDOW_BYTES)
         self.window = MemoryBudget(WINDOW_BYTES, self.connections)
         self.reader = ObjectReader(self.origin, size, self.window)
         kept = CacheSettings(
             memory_bytes=1_000_000,
             object_max_bytes=500,
-            ttl_files=TTL[PACKAGE],
-            ttl_index=TTL[PAGE],
-            ttl_missing=5,
-            stale_seconds=1000,
+            file_ttl=TTL[PACKAGE],
+            index_ttl=TTL[PAGE],
+            negative_ttl=5,
+            stale_if_error=1000,
         )
         clock = self.loop.time
         self.disk = DiskCache(self.directory, 1_000_000, "bucket", clock=clock) if self.with_disk else None

@@ -21,7 +21,7 @@ async def test_absent_keys_cost_one_listing(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
     faulty.objects = {"p/p-1.0.tar.gz": b"x"}
-    gateway = await start_gateway(faulty_settings | {"cache.ttl_missing": "3600"})
+    gateway = await start_gateway(faulty_settings | {"cache.negative_ttl": "3600"})
     absent = "/p/p-9.tar.gz"
     assert await asyncio.gather(*(status(gateway, absent) for _ in range(5))) == [404] * 5
     assert [await status(gateway, absent) for _ in range(5)] == [404] * 5
@@ -37,7 +37,7 @@ async def test_absent_keys_cost_one_listing(
 async def test_what_the_gateway_writes_shows_at_once(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
-    gateway = await start_gateway(faulty_settings | {"cache.ttl_missing": "3600", "index.mode": "off"})
+    gateway = await start_gateway(faulty_settings | {"cache.negative_ttl": "3600", "index.mode": "off"})
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"x"
@@ -53,7 +53,7 @@ async def test_what_could_not_be_looked_up_is_not_taken_for_absent(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
     faulty.objects = {"p/a": b"x"}
-    settings = {"cache.ttl_missing": "3600", "index.mode": "off", "storage.max_attempts": "1"}
+    settings = {"cache.negative_ttl": "3600", "index.mode": "off", "storage.max_attempts": "1"}
     gateway = await start_gateway(faulty_settings | settings)
     faulty.then(error(404, "NoSuchKey"), error(500, "InternalError"))
     assert await status(gateway, "/p") == 503

@@ -21,7 +21,7 @@ from tests.transfer.test_reader import Eager, storage_of
 
 MB = 1024 * 1024
 LARGE = os.urandom(20 * MB)
-SETTINGS = ParallelSettings(min_bytes=8 * MB, connections=4, window_bytes=4 * MB)
+SETTINGS = ParallelSettings(min_bytes=8 * MB, connections=4, memory_bytes=4 * MB)
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
 ) -> None:
     monkeypatch.setattr(parallel, "_LOOK_SECONDS", 0.05)
     faulty.objects["k"] = LARGE
-    settings = ParallelSettings(min_bytes=8 * MB, connections=connections, window_bytes=most)
+    settings = ParallelSettings(min_bytes=8 * MB, connections=connections, memory_bytes=most)
     storage = await storage_of(faulty, settings, read_timeout=10)
     stream = await opened(storage)
     assert stream.body is not None
@@ -227,7 +227,7 @@ def test_fewer_for_a_client_that_is_slower() -> None:
 
 async def test_a_part_is_never_cut_before_what_has_been_read_of_it(faulty: FaultyBucket) -> None:
     faulty.objects["k"] = LARGE
-    tiny = ParallelSettings(min_bytes=1, connections=64, window_bytes=MB)  # parts of 16 KB
+    tiny = ParallelSettings(min_bytes=1, connections=64, memory_bytes=MB)  # parts of 16 KB
     storage = await storage_of(faulty, tiny, read_timeout=10)
     body = (await opened(storage)).body
     assert isinstance(body, ParallelBody)

@@ -65,7 +65,7 @@ async def storage_of(
         circuits=circuits,
     )
     parallel = parallel or ParallelSettings()
-    storage = ResumingStorage(backend, parallel, MemoryBudget(parallel.window_bytes, parallel.connections))
+    storage = ResumingStorage(backend, parallel, MemoryBudget(parallel.memory_bytes, parallel.connections))
     await storage.start()
     return storage
 
@@ -312,7 +312,7 @@ async def test_random_schedules_of_faults(
     monkeypatch.setattr(parallel, "AdaptiveConcurrency", Eager)
     dice = random.Random(seed)
     old, new = (content(10 * 1024 * 1024, version) for version in (0, 1))
-    settings = ParallelSettings(min_bytes=1000, connections=connections, window_bytes=4_000_000)
+    settings = ParallelSettings(min_bytes=1000, connections=connections, memory_bytes=4_000_000)
     storage = await storage_of(faulty, settings, read_timeout=0.05)
     whole = 0
     for _ in range(100):

@@ -52,7 +52,7 @@ class FlatCatalog:
         *,
         index_document: str,
         refresh: float,
-        stale_seconds: float,
+        stale_if_error: float,
         memory: MemoryLimit,
         patience: Patience | None = None,
     ) -> None:
@@ -63,7 +63,7 @@ class FlatCatalog:
         self._root = root
         self._index_document = index_document
         self._refresh = refresh
-        self._stale_seconds = stale_seconds
+        self._stale_seconds = stale_if_error
         self._snapshot: _Snapshot | None = None
         self._fresh_from = float("-inf")
         self._failed: GatewayError | None = None

@@ -84,25 +84,25 @@ class FolderCatalog:
         *,
         index_document: str,
         refresh: float,
-        stale_seconds: float,
+        stale_if_error: float,
         memory: MemoryLimit,
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
-        `stale_seconds` more while the storage can't be reached, for which clients have `patience`."""
+        `stale_if_error` more while the storage can't be reached, for which clients have `patience`."""
         self._storage = storage
         self._root = root
         self._index_document = index_document
         self._refresh = refresh
         self._clock = clock
-        self._believed_seconds = refresh + stale_seconds
+        self._believed_seconds = refresh + stale_if_error
         # When a listing was answered last: the root's, a project's.
         self._listed = {"root": float("-inf"), "project": float("-inf")}
         self._projects: RefreshingCache[str, Projects] = RefreshingCache(
             self._list_projects,
             fresh_seconds=lambda projects: refresh * max(1.0, len(projects.folders) / _FOLDERS_PER_REFRESH),
-            stale_seconds=stale_seconds,
+            stale_if_error=stale_if_error,
             name="the root's listing",
             memory=memory,
             weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * len(projects.folders),
@@ -113,7 +113,7 @@ class FolderCatalog:
         self._files: RefreshingCache[str, _Project] = RefreshingCache(
             self._list_project,
             fresh_seconds=lambda project: refresh if project.whole else min(refresh, _INCOMPLETE_SECONDS),
-            stale_seconds=stale_seconds,
+            stale_if_error=stale_if_error,
             name="listings",
             memory=memory,
             weigh=lambda project: project.weight,

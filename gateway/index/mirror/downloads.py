@@ -27,10 +27,10 @@ class DownloadLimits:
     """Of one process. A client has its answer within `answer_seconds`: installers give up after 15. A file waits
     `wait_seconds` for its turn to be fetched, and `keep_seconds` for its turn to be written to the storage, and as long
     again while it is written. A write takes some 25 MB of memory. At most `waiting` files wait for that turn: each
-    holds a descriptor, and small ones hardly any of `spool_bytes`."""
+    holds a descriptor, and small ones hardly any of `temp_bytes`."""
 
     max_file_bytes: int
-    spool_bytes: int
+    temp_bytes: int
     fetches: int = 32
     answer_seconds: float = 12.0
     wait_seconds: float = 3.0
@@ -46,7 +46,7 @@ class DownloadStats:
     downloads: int
     claims: int
     fetching: int
-    spool_bytes: int
+    temp_bytes: int
 
 
 class Source(Protocol):
@@ -145,12 +145,12 @@ class Downloads:
         if size > self._limits.max_file_bytes:
             public = "The file is larger than fallback.max_file_bytes"
             raise UpstreamError(f"it has {size} bytes, over fallback.max_file_bytes", public=public)
-        while self._used + size - download.reserved > self._limits.spool_bytes:
+        while self._used + size - download.reserved > self._limits.temp_bytes:
             idle = next((other for other in self._to_be_written if not other.claims), None)
             if idle is None:
                 public = "Too much is being fetched from the index behind this gateway; try again"
-                raise UpstreamBusyError(f"{self._used} bytes of fallback.spool_bytes are taken", public=public)
-            log.warning("%s is not kept: fallback.spool_bytes are taken", idle.name)
+                raise UpstreamBusyError(f"{self._used} bytes of fallback.temp_bytes are taken", public=public)
+            log.warning("%s is not kept: fallback.temp_bytes are taken", idle.name)
             await idle.close()
         if size > download.reserved:
             self._used += size - download.reserved

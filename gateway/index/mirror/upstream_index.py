@@ -75,11 +75,11 @@ class UpstreamIndex:
         base_url: str,
         *,
         refresh: float,
-        stale_seconds: float,
+        stale_if_error: float,
         memory: MemoryLimit,
         refusals: MemoryLimit,
     ) -> None:
-        """A page is used for `refresh` seconds, and for `stale_seconds` more while the index can't be reached.
+        """A page is used for `refresh` seconds, and for `stale_if_error` more while the index can't be reached.
         `memory` is for pages, `refusals` for the names that have none: clients make these up, and the index chooses
         the reasons, so they must not displace what is worth more."""
         self.base_url = base_url.rstrip("/") + "/"
@@ -87,7 +87,7 @@ class UpstreamIndex:
         self._pages: RefreshingCache[str, _Version] = RefreshingCache(
             self._fetch,
             fresh_seconds=refresh,
-            stale_seconds=stale_seconds,
+            stale_if_error=stale_if_error,
             name="pages of the other index",
             memory=memory,
             weigh=lambda version: version.size,

@@ -96,7 +96,7 @@ class SharedMetadataStore:
             raise
         except GatewayError as error:
             self._off_until = self._clock() + _OFF_SECONDS
-            log.warning("facts can't be shared (index.share_facts) for %d s: %s", _OFF_SECONDS, error)
+            log.warning("facts can't be shared (index.share_metadata) for %d s: %s", _OFF_SECONDS, error)
 
     def _key(self, project: str) -> str:
         return f"{self._folder}{project}.json"

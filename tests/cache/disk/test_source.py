@@ -342,8 +342,8 @@ async def test_the_log_and_the_metrics_say_where_an_answer_is_from(
         *("memory", "disk"),
     ]
     metrics = (await get(gateway, "/metrics")).body.decode()
-    assert 'gateway_cache_answers_total{cache="memory"} 1.0' in metrics
-    assert 'gateway_cache_answers_total{cache="disk"} 1.0' in metrics
+    assert 'gateway_cache_hits_total{source="memory"} 1.0' in metrics
+    assert 'gateway_cache_hits_total{source="disk"} 1.0' in metrics
 
 
 async def test_who_can_not_have_the_kernel_send_it_gets_the_same_bytes(
@@ -368,7 +368,7 @@ async def test_killed_in_the_middle_of_filling_many_times(
 ) -> None:
     """All workers by SIGKILL each time, with the object half there; then it is asked for again."""
     port = free_port()
-    more = {"server.workers": "2", "server.port": str(port), "cache.ttl_files": "0"}
+    more = {"server.workers": "2", "server.port": str(port), "cache.file_ttl": "0"}
     process = start_process(settings | more)
     process.wait_until_it_listens()
     dice = random.Random(1)

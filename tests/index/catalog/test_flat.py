@@ -146,7 +146,7 @@ async def test_a_listing_that_is_refused_later_takes_nothing_away(
 ) -> None:
     gateway = await start_gateway(faulty_settings)
     catalog = FlatCatalog(
-        gateway.storage, "", index_document="index.html", refresh=30, stale_seconds=100, memory=MEMORY
+        gateway.storage, "", index_document="index.html", refresh=30, stale_if_error=100, memory=MEMORY
     )
     faulty.then(error(403, "AccessDenied"))
     with pytest.raises(NotFoundError, match="no permission to list"):
@@ -207,7 +207,7 @@ class Batches:
             "",
             index_document="index.html",
             refresh=refresh,
-            stale_seconds=0,
+            stale_if_error=0,
             memory=memory,
             patience=patience,
         )

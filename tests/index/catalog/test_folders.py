@@ -30,7 +30,7 @@ class Folders:
             "",
             index_document="index.html",
             refresh=30,
-            stale_seconds=1000,
+            stale_if_error=1000,
             memory=MemoryLimit(10_000_000),
             clock=lambda: self.now,
         )

@@ -22,7 +22,7 @@ from gateway.messages import ObjectRequest, Stream
 from tests.support.eventually import eventually
 
 CONTENT = bytes(range(256)) * 16
-IDLE = DownloadStats(downloads=0, claims=0, fetching=0, spool_bytes=0)
+IDLE = DownloadStats(downloads=0, claims=0, fetching=0, temp_bytes=0)
 
 
 class Body:
@@ -116,7 +116,7 @@ def file(number: int = 0, size: int | None = None, content: bytes = CONTENT) -> 
 
 
 def downloads(index: Index, bucket: Bucket, **limits: Any) -> Downloads:
-    limits = {"max_file_bytes": 1_000_000, "spool_bytes": 2_000_000} | limits
+    limits = {"max_file_bytes": 1_000_000, "temp_bytes": 2_000_000} | limits
     return Downloads(index, bucket, DownloadLimits(**limits))  # type: ignore[arg-type]
 
 
@@ -261,10 +261,10 @@ async def test_a_file_that_turns_out_to_be_too_large_breaks_off() -> None:
 
 async def test_together_they_take_no_more_than_their_room() -> None:
     index, bucket = Index(), Bucket()
-    running = downloads(index, bucket, spool_bytes=2 * len(CONTENT))
+    running = downloads(index, bucket, temp_bytes=2 * len(CONTENT))
     clients = [start(running, number) for number in range(2)]
-    await eventually(lambda: running.stats().spool_bytes == 2 * len(CONTENT))
-    with pytest.raises(UpstreamBusyError, match="spool_bytes"):
+    await eventually(lambda: running.stats().temp_bytes == 2 * len(CONTENT))
+    with pytest.raises(UpstreamBusyError, match="temp_bytes"):
         await get(running, 2)
     await leave(*clients)
     await eventually(lambda: running.stats() == IDLE)
@@ -273,7 +273,7 @@ async def test_together_they_take_no_more_than_their_room() -> None:
 async def test_what_only_waits_to_be_kept_gives_way() -> None:
     index, bucket = Index(), Bucket()
     bucket.may_put = asyncio.Semaphore(0)
-    running = downloads(index, bucket, spool_bytes=3 * len(CONTENT), writes=1)
+    running = downloads(index, bucket, temp_bytes=3 * len(CONTENT), writes=1)
     for number in range(4):
         client = start(running, number)
         await eventually(lambda number=number: len(index.opened) == number + 1)  # type: ignore[misc]
@@ -377,7 +377,7 @@ async def _play(steps: list[tuple[str, int]]) -> None:
     """Of three files; the number of a step says which."""
     index, bucket = Index(), Bucket()
     index.may_open, bucket.may_put = asyncio.Semaphore(0), asyncio.Semaphore(0)
-    running = downloads(index, bucket, fetches=3, writes=1, spool_bytes=3 * len(CONTENT))
+    running = downloads(index, bucket, fetches=3, writes=1, temp_bytes=3 * len(CONTENT))
     clients: list[list[asyncio.Task[bytes]]] = [[], [], []]
     left: list[asyncio.Task[bytes]] = []
     for step, number in steps:
@@ -403,7 +403,7 @@ async def _play(steps: list[tuple[str, int]]) -> None:
             await asyncio.sleep(0)
         stats = running.stats()
         assert stats.fetching <= 3
-        assert stats.spool_bytes <= 3 * len(CONTENT)
+        assert stats.temp_bytes <= 3 * len(CONTENT)
         assert bucket.most <= 1
     await leave(*clients[0], *clients[1], *clients[2], *left)
     assert running.stats().claims == 0

@@ -539,7 +539,7 @@ async def test_its_settings_fit_together(start_gateway: StartGateway, settings: 
     with pytest.raises(ConfigError, match="always_show_upstream"):
         await start_gateway(settings | {"fallback.always_show_upstream": "true"})
     with pytest.raises(ConfigError, match="the largest file must fit"):
-        await start_gateway(settings | {"fallback.max_file_bytes": "2", "fallback.spool_bytes": "1"})
+        await start_gateway(settings | {"fallback.max_file_bytes": "2", "fallback.temp_bytes": "1"})
 
 
 @pytest.mark.parametrize("layout", ["project", "flat"])

@@ -125,7 +125,7 @@ class LongWinded:
 async def test_what_another_index_has_not_takes_no_more_than_its_share(name: str, expected: type[GatewayError]) -> None:
     memory, refusals, client = MemoryLimit(1_000_000), MemoryLimit(3000), LongWinded()
     remote = UpstreamIndex(
-        cast(Client, client), "https://index.example/", refresh=60, stale_seconds=0, memory=memory, refusals=refusals
+        cast(Client, client), "https://index.example/", refresh=60, stale_if_error=0, memory=memory, refusals=refusals
     )
     for number in range(20):
         with pytest.raises(expected):

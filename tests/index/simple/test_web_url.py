@@ -81,7 +81,7 @@ class Redirecting:
 async def test_a_redirect_that_leads_nowhere_is_followed_no_further(location: str, asked: int) -> None:
     client = Redirecting(location)
     memory = MemoryLimit(10_000_000)
-    remote = UpstreamIndex(client, BASE, refresh=0, stale_seconds=0, memory=memory, refusals=memory)  # type: ignore[arg-type]
+    remote = UpstreamIndex(client, BASE, refresh=0, stale_if_error=0, memory=memory, refusals=memory)  # type: ignore[arg-type]
     with pytest.raises(UpstreamError) as failed:
         await remote.open("GET", BASE)
     assert len(client.sent) == asked

@@ -58,7 +58,7 @@ def settings(
     if request.param != "bucket":
         settings["cache.dir"] = str(tmp_path / "cache")
     if request.param != "dir":
-        settings["index.share_facts"] = "true"
+        settings["index.share_metadata"] = "true"
     return settings
 
 
@@ -262,7 +262,7 @@ async def test_a_document_that_is_spoilt_is_written_anew(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], document: bytes
 ) -> None:
     faulty.objects = {f"proj/{name}": content for name, content in WHEELS.items()} | {DOCUMENT: document}
-    gateway = await start_gateway(faulty_settings | {"index.share_facts": "true"})
+    gateway = await start_gateway(faulty_settings | {"index.share_metadata": "true"})
     await hashes(gateway)
     await gateway.facts.settled()
     assert await hashes(gateway) == HASHES
@@ -281,7 +281,7 @@ async def test_where_it_can_t_be_written_pages_are_as_they_were(
         await (error(403, "AccessDenied") if answer.request.method == "PUT" else faults.healthy)(answer)
 
     faulty.then(read_only, times=100)
-    gateway = await start_gateway(faulty_settings | {"index.share_facts": "true"})
+    gateway = await start_gateway(faulty_settings | {"index.share_metadata": "true"})
     for project in ("a", "proj"):
         for _ in range(2):
             answer = await fetch(int(gateway.url.rpartition(":")[2]), f"/{project}/", headers={"Accept": JSON})
@@ -296,7 +296,7 @@ async def test_what_is_kept_is_nobody_s_to_see(
 ) -> None:
     faulty.objects = {f"proj/{name}": content for name, content in WHEELS.items()}
     for layout in ("project", "flat"):
-        gateway = await start_gateway(faulty_settings | {"index.share_facts": "true", "index.layout": layout})
+        gateway = await start_gateway(faulty_settings | {"index.share_metadata": "true", "index.layout": layout})
         await hashes(gateway)
         await gateway.facts.settled()
         assert DOCUMENT in faulty.objects
@@ -311,7 +311,7 @@ async def test_in_a_directory_too(start_gateway: StartGateway, tmp_path: Path) -
     folder.mkdir(parents=True)
     for name, content in WHEELS.items():
         (folder / name).write_bytes(content)
-    settings = {"storage.dir": str(tmp_path / "packages"), "index.share_facts": "true"}
+    settings = {"storage.dir": str(tmp_path / "packages"), "index.share_metadata": "true"}
     gateway = await start_gateway(settings)
     await hashes(gateway)
     await gateway.facts.settled()

@@ -53,7 +53,7 @@ async def start(faulty: FaultyBucket, faulty_settings: dict[str, str], heard: Fa
             on_fault=heard.append,
         )
         parallel = ParallelSettings()
-        storage = ResumingStorage(backend, parallel, MemoryBudget(parallel.window_bytes, parallel.connections))
+        storage = ResumingStorage(backend, parallel, MemoryBudget(parallel.memory_bytes, parallel.connections))
         await storage.start()
         started.append(storage)
         return storage
