@@ -12,6 +12,7 @@ from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.config.settings import Settings, StorageSettings
 from gateway.errors import ConfigError, Problem
+from gateway.index.backlog import Backlog
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
@@ -152,6 +153,7 @@ class Gateway:
         for_refusals = settings.index.memory_bytes // _REFUSALS_SHARE if settings.fallback.mode != "none" else 0
         self._people_memory, self._refusals_memory = MemoryLimit(for_people), MemoryLimit(for_refusals)
         self._memory = MemoryLimit(settings.index.memory_bytes - for_people - for_refusals)
+        self._backlog = Backlog()
         wheels = WheelMetadata(self.storage, self._memory)
         finder = MetadataFinder(self.storage, root, wheels, compute=settings.index.compute_hashes)
         self.facts = FileMetadata(
@@ -303,6 +305,7 @@ class Gateway:
             stale_if_error=settings.cache.stale_if_error,
             memory=self._memory,
             refusals=self._refusals_memory,
+            backlog=self._backlog,
         )
         return Fallback(settings.fallback, self.catalog, remote, self.facts)
 
@@ -328,7 +331,7 @@ class Gateway:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
             memory = self._people_memory
             people = RenderedProjectPages(
-                ProjectPages(wheels, self._renderer, root, elsewhere, memory), releases, memory
+                ProjectPages(wheels, self._renderer, root, elsewhere, memory), releases, memory, self._backlog
             )
         return Site(
             self.catalog,
@@ -338,6 +341,7 @@ class Gateway:
             max_age=self.settings.fallback.max_age,
             refresh=self.settings.index.refresh,
             memory=self._memory,
+            backlog=self._backlog,
         )
 
     def _down(self) -> dict[str, str]:

@@ -14,7 +14,7 @@ from gateway.transfer.file_broadcast import BroadcastError, FileBroadcast
 from gateway.transfer.memory_broadcast import MemoryBroadcast
 from gateway.transfer.parallel import MemoryBudget
 
-# The part of the budget for bytes that the fastest reader has had and others have not: 10 MB by default. Clients of one
+# The part of the budget for bytes that the fastest reader has had and others have not: 8 MB by default. Clients of one
 # build differ by their sockets' buffers, some MB.
 _WAKE_SHARE = 4
 

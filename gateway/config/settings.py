@@ -228,7 +228,7 @@ class CacheSettings(Section):
     """What is kept, so that it need not be fetched again, and for when the storage can't be reached."""
 
     memory_bytes: int = Field(
-        32 * 1024 * 1024,
+        24 * 1024 * 1024,
         ge=0,
         description="Memory for small objects, absences and whole replies, per worker; 0: none is kept",
     )
@@ -274,7 +274,7 @@ class ParallelSettings(Section):
     min_bytes: int = Field(32 * 1024 * 1024, ge=0, description="Bytes from which an object is large")
     connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
     memory_bytes: int = Field(
-        40 * 1024 * 1024,
+        32 * 1024 * 1024,
         ge=1024 * 1024,
         description="Memory for bytes on their way: parts that arrive ahead of their turn, small objects; per worker",
     )

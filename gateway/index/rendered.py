@@ -7,6 +7,7 @@ from weakref import ReferenceType, ref
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import PAGES
+from gateway.index.backlog import Backlog
 from gateway.index.etags import etag_of
 from gateway.index.simple.compression import compress
 from gateway.single_flight import SingleFlight
@@ -49,8 +50,10 @@ class Rendered:
 class RenderedPages:
     """The pages used last, by what they are of and their form."""
 
-    def __init__(self, name: str, memory: MemoryLimit) -> None:
+    def __init__(self, name: str, memory: MemoryLimit, backlog: Backlog | None = None) -> None:
+        """`backlog` counts what is being rendered."""
         self._pages = LruCache[Hashable, Sourced[Rendered]](name, memory, _weight)
+        self._backlog = backlog or Backlog()
         self._rendering = SingleFlight[Rendered]()
 
     def known(
@@ -84,7 +87,8 @@ class RenderedPages:
         version: Hashable,
         render: Callable[[], bytes],
     ) -> Rendered:
-        page = await PAGES.run(_render, render, encoding)
+        with self._backlog:
+            page = await PAGES.run(_render, render, encoding)
         self._pages.put((slot, encoding), sourced(page, made_of, version))
         return page
 

@@ -10,6 +10,7 @@ from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.http.cache_status import hit
 from gateway.http.target import query_part
+from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.folders import Files, FolderCatalog, Projects
@@ -40,6 +41,7 @@ class Site:
         max_age: int,
         refresh: float,
         memory: MemoryLimit,
+        backlog: Backlog,
     ) -> None:
         """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds. `max_age` is
         for how many seconds clients may keep what is the other index's alone."""
@@ -49,7 +51,7 @@ class Site:
         self._releases = releases
         self._root = root
         self._max_age = max_age
-        self._rendered = RenderedPages("pages", memory)
+        self._rendered = RenderedPages("pages", memory, backlog)
 
     def alias(self, key: str) -> str | None:
         """The key that one below `simple/` stands for too: a static page's relative links lead there."""

@@ -3,6 +3,7 @@
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
 from gateway.executors import PAGES
+from gateway.index.backlog import Backlog
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.view import install_lines
 from gateway.index.catalog.folders import Projects
@@ -19,11 +20,11 @@ class RenderedProjectPages:
     """A page is made with marks where the lines that install belong; those differ by the address (Host) of a request,
     and are put in before it is compressed."""
 
-    def __init__(self, browse: ProjectPages, releases: Releases, memory: MemoryLimit) -> None:
+    def __init__(self, browse: ProjectPages, releases: Releases, memory: MemoryLimit, backlog: Backlog) -> None:
         self.headers = browse.headers
         self._browse = browse
         self._releases = releases
-        self._made = RenderedPages("pages for people", memory)
+        self._made = RenderedPages("pages for people", memory, backlog)
         self._sent = RenderedPages("pages for people, addressed", memory)
         self._newest = LruCache[str, Sourced[StoredObject | None]](
             "newest wheels", memory, lambda name, found: weight_of(name) + _NEWEST_BYTES

@@ -22,6 +22,7 @@ from gateway.errors import (
     UpstreamUnavailableError,
 )
 from gateway.executors import FOREIGN
+from gateway.index.backlog import Backlog
 from gateway.index.mirror.upstream_page import UpstreamPage, file_weight, parse_page
 from gateway.index.simple import web_url
 from gateway.index.simple.pages import Project
@@ -78,10 +79,11 @@ class UpstreamIndex:
         stale_if_error: float,
         memory: MemoryLimit,
         refusals: MemoryLimit,
+        backlog: Backlog,
     ) -> None:
         """A page is used for `refresh` seconds, and for `stale_if_error` more while the index can't be reached.
         `memory` is for pages, `refusals` for the names that have none: clients make these up, and the index chooses
-        the reasons, so they must not displace what is worth more."""
+        the reasons, so they must not displace what is worth more. None is parsed while many wait in the `backlog`."""
         self.base_url = base_url.rstrip("/") + "/"
         self._client = client
         self._pages: RefreshingCache[str, _Version] = RefreshingCache(
@@ -96,6 +98,7 @@ class UpstreamIndex:
         self._absent = LruCache[str, _Refusal]("names that the other index has not", refusals, _refusal_weight)
         self._unreadable = LruCache[str, _Refusal]("unreadable pages of the other index", refusals, _refusal_weight)
         self._parsing = asyncio.Lock()
+        self._backlog = backlog
 
     async def project(self, name: str) -> RefreshedValue[Project]:
         """By its normalised name; URLs are absolute. Raises NotFoundError if the index has none, UpstreamError,
@@ -181,6 +184,7 @@ class UpstreamIndex:
         content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
         body = await _body(answer, _MAX_PAGE_BYTES)
         async with self._parsing:  # or so many would take memory at once
+            await self._backlog.room()
             parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
         del body  # or an error would hold it
         if isinstance(parsed, str):

@@ -1,5 +1,6 @@
 """What pages of another index, and those that it has not, are taken to weigh."""
 
+import asyncio
 import gc
 import hashlib
 import json
@@ -12,8 +13,11 @@ import pytest
 
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import GatewayError, NotFoundError, UpstreamPageError
+from gateway.executors import FOREIGN
+from gateway.index.backlog import Backlog
 from gateway.index.mirror.upstream_index import UpstreamIndex, _parsed
 from gateway.upstream.client import Client
+from tests.support.eventually import eventually
 
 JSON = "application/vnd.pypi.simple.v1+json"
 HASHES = dict.fromkeys(sorted(hashlib.algorithms_guaranteed), "ab" * 64)
@@ -106,6 +110,23 @@ class Answer(SimpleNamespace):
         pass
 
 
+class Small:
+    """Another index with empty pages."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    async def send(self, method: str, scheme: str, host: str, target: str, headers: object) -> SimpleNamespace:
+        async def read() -> bytes:
+            return b'{"meta": {"api-version": "1.4"}, "versions": [], "files": []}'
+
+        async def rest(first: bytes) -> AsyncIterator[bytes]:
+            yield first
+            self.read += 1
+
+        return SimpleNamespace(status=200, headers={"content-type": JSON}, read=read, body=rest, close=lambda: None)
+
+
 class LongWinded:
     """A client of an index that says no at length: in an address of 7 KB, or in the name of an encoding."""
 
@@ -121,12 +142,37 @@ class LongWinded:
         return Answer(status=302, headers={"location": "/long/" + "x" * 7000})
 
 
+def index_of(
+    client: object, *, memory: MemoryLimit, refusals: MemoryLimit, backlog: Backlog | None = None
+) -> UpstreamIndex:
+    return UpstreamIndex(
+        cast(Client, client),
+        "https://index.example/",
+        refresh=60,
+        stale_if_error=0,
+        memory=memory,
+        refusals=refusals,
+        backlog=backlog or Backlog(),
+    )
+
+
+async def test_a_page_is_not_parsed_while_many_wait_to_be_rendered() -> None:
+    """Sixty clients that ask for sixty large pages would else hold them all as objects."""
+    client, backlog, memory = Small(), Backlog(limit=1), MemoryLimit(1_000_000)
+    remote = index_of(client, memory=memory, refusals=memory, backlog=backlog)
+    with backlog:
+        pages = [asyncio.create_task(remote.project(f"foo-{number}")) for number in range(3)]
+        await eventually(lambda: client.read == 3, lambda: client.read)
+        await FOREIGN.run(lambda: None)  # what had been begun is done
+        assert not any(page.done() for page in pages)
+    for page in pages:
+        assert (await page).value.files == ()
+
+
 @pytest.mark.parametrize(("name", "expected"), [("absent", NotFoundError), ("unreadable", UpstreamPageError)])
 async def test_what_another_index_has_not_takes_no_more_than_its_share(name: str, expected: type[GatewayError]) -> None:
     memory, refusals, client = MemoryLimit(1_000_000), MemoryLimit(3000), LongWinded()
-    remote = UpstreamIndex(
-        cast(Client, client), "https://index.example/", refresh=60, stale_if_error=0, memory=memory, refusals=refusals
-    )
+    remote = index_of(client, memory=memory, refusals=refusals)
     for number in range(20):
         with pytest.raises(expected):
             await remote.project(f"{name}-{number}")

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import UpstreamError
+from gateway.index.backlog import Backlog
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.simple.web_url import joined, split, without_query
 
@@ -81,7 +82,15 @@ class Redirecting:
 async def test_a_redirect_that_leads_nowhere_is_followed_no_further(location: str, asked: int) -> None:
     client = Redirecting(location)
     memory = MemoryLimit(10_000_000)
-    remote = UpstreamIndex(client, BASE, refresh=0, stale_if_error=0, memory=memory, refusals=memory)  # type: ignore[arg-type]
+    remote = UpstreamIndex(
+        client,  # type: ignore[arg-type]
+        BASE,
+        refresh=0,
+        stale_if_error=0,
+        memory=memory,
+        refusals=memory,
+        backlog=Backlog(),
+    )
     with pytest.raises(UpstreamError) as failed:
         await remote.open("GET", BASE)
     assert len(client.sent) == asked
