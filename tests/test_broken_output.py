@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import clean_environment
+from tests.support.process import gateway_environment
 
 BODY = bytes(range(256)) * 8192
 # Its line in the log is long, so that a few hundred are more than is kept for a reader.
@@ -72,7 +72,7 @@ class Running:
         if output is None:
             command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
         self.process = subprocess.Popen(
-            command, cwd=directory, env=clean_environment(directory), stdout=output, stderr=output
+            command, cwd=directory, env=gateway_environment(directory), stdout=output, stderr=output
         )
 
     def connect(self) -> http.client.HTTPConnection:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import clean_environment
+from tests.support.process import clean_environment, gateway_environment
 
 
 def command_of(weed: int) -> str:
@@ -39,7 +39,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "gateway", "demo", "--port", "0"],
         cwd=tmp_path / "home",
-        env=clean_environment(tmp_path / "home"),
+        env=gateway_environment(tmp_path / "home"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from tests.support.process import clean_environment
+from tests.support.process import gateway_environment
 
 
 def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         cwd=cwd,
-        env=clean_environment(cwd) | environment,
+        env=gateway_environment(cwd) | environment,
         capture_output=True,
         text=True,
         timeout=60,

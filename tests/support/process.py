@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+_ROOT = Path(__file__).parents[2]
 _START_TIMEOUT_SECONDS = 30.0
 
 
@@ -20,6 +21,11 @@ def clean_environment(home: Path) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONWARNINGS": "error",
     }
+
+
+def gateway_environment(home: Path) -> dict[str, str]:
+    """The same, for a `gateway` of the checkout that is tested, whichever one the interpreter's environment has."""
+    return clean_environment(home) | {"PYTHONPATH": str(_ROOT)}
 
 
 class GatewayProcess:
@@ -39,7 +45,7 @@ class GatewayProcess:
             self.process = subprocess.Popen(
                 command,
                 cwd=directory,
-                env=clean_environment(directory) | dict(environment or {}),
+                env=gateway_environment(directory) | dict(environment or {}),
                 stdout=stdout,
                 stderr=stderr,
             )

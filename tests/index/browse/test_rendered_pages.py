@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.refreshing import RefreshedValue
+from gateway.index.backlog import Backlog
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
@@ -40,7 +41,7 @@ def people(releases: Any) -> RenderedProjectPages:
     unused = cast(Any, None)
     memory = MemoryLimit(10_000_000)
     browse = ProjectPages(cast(WheelMetadata, unused), cast(Renderer, unused), "", "", memory)
-    return RenderedProjectPages(browse, cast(Releases, releases), memory)
+    return RenderedProjectPages(browse, cast(Releases, releases), memory, Backlog())
 
 
 def request(base_url: str, query: str = "") -> PageRequest:
