@@ -12,6 +12,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ABSOLUTE_FORM = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _URI_SAFE = "!#$%&'()*+,/:;=?@[]~"
+_URI = re.compile(rf"[A-Za-z0-9_.~{re.escape(_URI_SAFE)}-]*")
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8
 # Directories of the storage in which the gateway keeps what is for itself: no client reads or writes there.
@@ -109,6 +110,8 @@ def relative_directory(path: str, query: str) -> str:
 def location(reference: str) -> str:
     """A URI reference as a header may have it (RFC 3986, 2): what no URI has in it is percent-encoded, as UTF-8. What
     is encoded already stays as it is."""
+    if _URI.fullmatch(reference):
+        return reference  # as every signed URL is; quote() would take 8 µs to find that out
     return quote(reference.encode("utf-8", "surrogateescape"), safe=_URI_SAFE)
 
 

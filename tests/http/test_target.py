@@ -232,6 +232,12 @@ def test_a_location_is_ascii(reference: str, encoded: str) -> None:
     assert location(reference) == location(encoded) == encoded
 
 
+def test_a_location_keeps_exactly_what_a_uri_may_have() -> None:
+    kept = "".join(chr(code) for code in range(128) if location(chr(code)) == chr(code))
+    assert kept == "!#$%&'()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~"
+    assert location("a\n") == "a%0A"
+
+
 def test_what_need_not_be_encoded_is_not() -> None:
     assert encode_key("a~b/c-d_e.f X") == "a~b/c-d_e.f%20X"
     assert relative_directory("/x/a~X", "q=X&ключ") == "./a~X/?q=X&%D0%BA%D0%BB%D1%8E%D1%87"
