@@ -11,7 +11,6 @@ from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, MultiMapping
 
 from gateway import usage
-from gateway.config.settings import RewriteSettings
 from gateway.errors import (
     BadRequestError,
     GatewayError,
@@ -21,10 +20,9 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 from gateway.http.headers import to_storage
-from gateway.http.target import is_reserved, key_of, parse_target, relative_directory
-from gateway.index.prefetch import Prefetch
-from gateway.index.service import Index
+from gateway.http.target import parse_target, relative_directory
 from gateway.messages import Answer, BufferedResponse, Caller, ObjectRequest, PageRequest, Redirect, RequestRecord
+from gateway.mount import Mount
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
 from gateway.server import response
@@ -34,7 +32,6 @@ from gateway.server.protocol import Request
 from gateway.server.public_address import PublicAddress
 from gateway.server.reply import Reply
 from gateway.server.response_cache import ResponseCache
-from gateway.storage.base import Storage
 from gateway.usage import UpstreamUsage
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
@@ -48,40 +45,33 @@ AdminRoute = Callable[[str, str], BufferedResponse]
 
 
 class Pipeline:
-    """Answers every request of one listener. `storage` and `index` are None on one that serves only `ops_routes`."""
+    """Answers every request of one listener. `mount` is None on one that serves only `ops_routes`."""
 
     def __init__(
         self,
-        storage: Storage | None,
+        mount: Mount | None,
         ops_routes: dict[str, OpsRoute],
         admin_routes: dict[str, AdminRoute],
         *,
-        index: Index | None,
-        base_path: str,
         address: PublicAddress,
-        rewrite: RewriteSettings,
         allow_bypass: bool,
         caller: ClientAddress,
         access_log: AccessLog | None,
-        hot: ResponseCache | None,
-        prefetch: Prefetch | None,
+        response_cache: ResponseCache | None,
         metrics: Metrics,
         answer_timeout: float,
         before: Callable[[], None] | None = None,
     ) -> None:
         """`before` is called ahead of each request. `answer_timeout` is in seconds."""
-        self._storage = storage
+        self._mount = mount
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
-        self._index = index
-        self._base_path = base_path
         self._address = address
-        self._rewrite = rewrite
         self._allow_bypass = allow_bypass
         self._caller = caller
         self._access_log = access_log
-        self._hot = hot
-        self._prefetch = prefetch
+        self._response_cache = response_cache
+        self._prefetch = mount.prefetch if mount is not None else None
         self._metrics = metrics
         self._before = before
         self._deadline = Deadline(answer_timeout)
@@ -89,38 +79,38 @@ class Pipeline:
     async def __call__(self, request: Request) -> Reply:
         if self._before is not None:
             self._before()
-        exchange = self._begin(request, request.headers)
-        exchange.effort = cost = UpstreamUsage()
+        record = self._begin(request, request.headers)
+        record.effort = cost = UpstreamUsage()
         usage.current.set(cost)
         try:
             try:
-                reply = await response.send(request, await self._in_time(request, exchange), exchange)
+                reply = await response.send(request, await self._in_time(request, record), record)
             except GatewayError as error:
-                reply = await response.send(request, self._refusal(request, exchange, error), exchange)
+                reply = await response.send(request, self._refusal(request, record, error), record)
             except ConnectionError:
                 raise
             except Exception as error:
-                reply = await response.send(request, self._bug(request, exchange, error), exchange)
-            if reply.fresh_for > 0 and self._hot is not None:
-                self._keep(self._hot, request, reply, exchange)
+                reply = await response.send(request, self._bug(request, record, error), record)
+            if reply.fresh_for > 0 and self._response_cache is not None:
+                self._keep(self._response_cache, request, reply, record)
             return reply
         except (ConnectionError, asyncio.CancelledError) as error:
-            exchange.error = exchange.error or f"client gone: {error}".rstrip(": ")
+            record.error = record.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
-            self._end(exchange)
+            self._end(record)
 
-    def again(self, head: bytes, peer: str) -> bytes | None:
+    def lookup(self, head: bytes, peer: str) -> bytes | None:
         """The reply to a request that has just been answered, if it may be given again; None if it must be made."""
         if self._before is not None:
             self._before()
-        hot = self._hot.get(head) if self._hot is not None else None
-        if hot is None:
+        cached = self._response_cache.get(head) if self._response_cache is not None else None
+        if cached is None:
             return None
-        first, now = hot.first, time.monotonic()
+        first, now = cached.first, time.monotonic()
         if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
             return None  # what one proxy may say of its clients, another peer may only claim
-        exchange = RequestRecord(
+        record = RequestRecord(
             request_id=_new_request_id(),
             method=first.method,
             target=first.target,
@@ -129,43 +119,43 @@ class Pipeline:
             started=now,
             route=first.route,
             status=first.status,
-            sent_bytes=len(hot.body),
+            sent_bytes=len(cached.body),
             first_byte=now,
             cache="memory" if first.route == "object" else "",
         )
-        self._metrics.observe(exchange)
+        self._metrics.observe(record)
         if self._access_log is not None:
-            self._access_log.write(exchange)
-        return hot.wire(exchange.request_id)
+            self._access_log.write(record)
+        return cached.wire(record.request_id)
 
-    def _keep(self, hot: ResponseCache, request: Request, reply: Reply, exchange: RequestRecord) -> None:
+    def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
         """For requests without a body, of which nothing but their bytes decides the reply."""
         plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
         if request.head is not None and plain and not _SINGLE_USE.intersection(request.headers):
-            hot.keep(request.head, reply, exchange)
+            cache.keep(request.head, reply, record)
 
     def refuse(self, request: Request, error: GatewayError) -> Reply:
         """Answers what never became a request."""
-        exchange = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
-        exchange.route = "invalid"
-        reply = response.whole(self._refusal(request, exchange, error), exchange, close=True)
-        response.note(reply, exchange, time.monotonic())
-        self._end(exchange)
+        record = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
+        record.route = "invalid"
+        reply = response.whole(self._refusal(request, record, error), record, close=True)
+        response.note(reply, record, time.monotonic())
+        self._end(record)
         return reply
 
-    async def _in_time(self, request: Request, exchange: RequestRecord) -> Answer:
+    async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
         """The answer, which the storage and the other index may take so long for, together; a body takes its time."""
         try:
-            return await self._deadline.within(self._answer(request, exchange))
+            return await self._deadline.within(self._answer(request, record))
         except OverdueError as error:
             what = f"no answer within {self._deadline.seconds:g} s (server.answer_timeout)"
             # Installers take a page that fails with 504 for a project that is not there, and ask again after a 503.
-            late = UpstreamBusyError if exchange.route == "index" else UpstreamTimeoutError
+            late = UpstreamBusyError if record.route == "index" else UpstreamTimeoutError
             raise late(what, code="AnswerTimeout") from error
 
-    async def _answer(self, request: Request, exchange: RequestRecord) -> Answer:
+    async def _answer(self, request: Request, record: RequestRecord) -> Answer:
         if self._admin_routes and (action := self._admin_routes.get(request.raw_path)) is not None:
-            exchange.route = "admin"
+            record.route = "admin"
             return action(request.method, request.headers.get("Authorization", ""))
         if request.version < HttpVersion11:
             self._check_old(request)
@@ -173,27 +163,26 @@ class Pipeline:
             raise MethodNotAllowedError(request.method)
         path, query = parse_target(request.raw_path)
         if (ops_route := self._ops_routes.get(path)) is not None:
-            exchange.route = path.rpartition("/")[2]
+            record.route = path.rpartition("/")[2]
             return await ops_route()
-        if self._storage is None or self._index is None:
+        mount = self._mount
+        if mount is None:
             raise NotFoundError("no such operations endpoint")
-        exchange.key = key = self._key(path)
+        record.key = key = mount.key(path)
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
         if key.endswith("/") or not key:
-            exchange.route = "index"
+            record.route = "index"
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
-            base_url = self._base_url(request, exchange.peer)
-            page = await self._index.page(
+            base_url = self._base_url(request, record.peer)
+            page = await mount.index.page(
                 PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass)
             )
             if self._prefetch is not None:
                 self._prefetch.after_page(key, accept)
             return page
-        caller = Caller(exchange.client, exchange.agent)
-        answer = await self._object(
-            self._storage, self._index, ObjectRequest(request.method, key, wanted, caller, bypass), path, query
-        )
+        caller = Caller(record.client, record.agent)
+        answer = await self._object(mount, ObjectRequest(request.method, key, wanted, caller, bypass), path, query)
         if self._prefetch is not None:
             self._prefetch.after_file(key)
         return answer
@@ -206,13 +195,14 @@ class Pipeline:
         if "Transfer-Encoding" in request.headers:
             raise BadRequestError("Transfer-Encoding in HTTP/1.0", public="The request is not valid HTTP")
 
-    async def _object(self, storage: Storage, index: Index, request: ObjectRequest, path: str, query: str) -> Answer:
+    @staticmethod
+    async def _object(mount: Mount, request: ObjectRequest, path: str, query: str) -> Answer:
         """An object, or what the index has in its place; or, for what is a directory, the way to its page."""
         try:
-            return await index.file(request)
+            return await mount.index.file(request)
         except NotFoundError:
             folder = request.key + "/"
-            if await index.is_page(folder) or await storage.is_directory(folder):
+            if await mount.index.is_page(folder) or await mount.storage.is_directory(folder):
                 return Redirect(relative_directory(path, query))
             raise
 
@@ -221,15 +211,6 @@ class Pipeline:
         if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
             scheme = forwarded.strip().lower()
         return self._address.of(scheme, request.headers.get("Host", ""))
-
-    def _key(self, path: str) -> str:
-        rewrite = self._rewrite
-        key = key_of(path, base_path=self._base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
-        if key is None:
-            raise NotFoundError(f"outside {self._base_path}")
-        if is_reserved(key):
-            raise NotFoundError("kept by the gateway for itself")
-        return key
 
     def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
         self._metrics.in_flight.inc()
@@ -248,26 +229,26 @@ class Pipeline:
             started=time.monotonic(),
         )
 
-    def _refusal(self, request: Request, exchange: RequestRecord, error: GatewayError) -> BufferedResponse:
-        exchange.error = error.detail
-        exchange.upstream_status = error.upstream_status
-        exchange.code = error.code
-        return response.error_page(error, accept=request.headers.get("Accept", ""), request_id=exchange.request_id)
+    def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
+        record.error = error.detail
+        record.upstream_status = error.upstream_status
+        record.code = error.code
+        return response.error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id)
 
-    def _bug(self, request: Request, exchange: RequestRecord, error: Exception) -> BufferedResponse:
+    def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""
-        log.exception("request %s failed: this is a bug", exchange.request_id)
+        log.exception("request %s failed: this is a bug", record.request_id)
         if request.writer.output_size:
             raise ConnectionAbortedError("unexpected exception, see the log above") from error
-        return self._refusal(request, exchange, GatewayError("unexpected exception, see the log above"))
+        return self._refusal(request, record, GatewayError("unexpected exception, see the log above"))
 
-    def _end(self, exchange: RequestRecord) -> None:
+    def _end(self, record: RequestRecord) -> None:
         self._metrics.in_flight.dec()
         if self._prefetch is not None:
             self._prefetch.clients -= 1
-        self._metrics.observe(exchange)
+        self._metrics.observe(record)
         if self._access_log is not None:
-            self._access_log.write(exchange)
+            self._access_log.write(record)
 
 
 def _new_request_id() -> str:

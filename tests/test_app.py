@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway, build_backend, build_credentials, build_storage
+from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.local.storage import LocalStorage
 from gateway.storage.s3.storage import S3Storage
+from gateway.storage_stack import build_backend, build_credentials, build_storage
 from tests.conftest import StartGateway
 from tests.support.http import fetch
 from tests.support.layers import layer

@@ -89,9 +89,9 @@ async def test_a_storage_that_never_answers_delays_one_client_by_a_second_and_no
     targets = ["/acme/", "/page.html", f"/{WHEEL}", "/"]
     known = {target: (await get(gateway, target)).body for target in targets}
     faulty.then(faults.stall, times=ALWAYS)
-    gateway.patience.seconds = 0.05
+    gateway.mount.patience.seconds = 0.05
     assert (await get(gateway, "/page.html")).body == known["/page.html"]
-    gateway.patience.seconds = 3600  # whoever waits now, waits for longer than this test lasts
+    gateway.mount.patience.seconds = 3600  # whoever waits now, waits for longer than this test lasts
     for target in [*targets, *targets]:
         answer = await get(gateway, target)
         assert (answer.status, answer.body) == (200, known[target])
@@ -138,7 +138,7 @@ async def test_a_slow_listing_does_not_close_the_other_index(
         public.projects["other"] = {"other-1.0-py3-none-any.whl": b"x"}
         gateway = await start_gateway(settings | {"fallback.mode": "cache", "fallback.base_url": public.url})
         assert (await get(gateway, "/other/")).status == 200
-        gateway.patience.seconds = 0
+        gateway.mount.patience.seconds = 0
         assert (await get(gateway, "/other/")).status == 200
 
 
@@ -204,7 +204,7 @@ async def test_what_is_too_old_to_be_served_is_waited_for(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
     gateway = await start_gateway(settings | {"cache.stale_if_error": "0"})
-    gateway.patience.seconds = 0
+    gateway.mount.patience.seconds = 0
     for target in ("/page.html", "/acme/"):
         assert {(await get(gateway, target)).status for _ in range(3)} == {200}
 
@@ -220,7 +220,7 @@ async def test_what_was_not_there_is_not_there_while_the_storage_can_t_say(
     targets = ["/acme/", f"/acme/{name}.metadata", f"/acme/{name}"]
     known = [(await get(gateway, target)).body for target in targets]
     faulty.then(fault, times=ALWAYS)
-    gateway.patience.seconds = 0.05
+    gateway.mount.patience.seconds = 0.05
     for _ in range(2):
         answers = [await get(gateway, target) for target in targets]
         assert [answer.status for answer in answers] == [200] * 3
@@ -237,7 +237,7 @@ async def test_a_file_that_was_not_there_is_404_at_once_while_the_storage_can_t_
     targets = ["/acme/acme-9.0.tar.gz", "/acme"]
     assert [(await get(gateway, target)).status for target in targets] == [404, 301]
     faulty.then(fault, times=ALWAYS)
-    gateway.patience.seconds = 0.05
+    gateway.mount.patience.seconds = 0.05
     for _ in range(2):
         assert [(await get(gateway, target)).status for target in targets] == [404, 301]
     assert (await get(gateway, "/acme/acme-8.0.tar.gz")).status in (503, 504), "of which nothing is known"
@@ -294,7 +294,7 @@ async def test_a_small_body_that_never_ends_does_not_keep_an_object_stale(
     """As of a storage that sends a byte now and then, so that it is never silent for long."""
     monkeypatch.setattr("gateway.cache.object_cache._SMALL_SECONDS", 0.1)
     gateway = await start_gateway(settings | {"storage.read_timeout": "3600"})
-    gateway.patience.seconds = 0
+    gateway.mount.patience.seconds = 0
     await get(gateway, "/page.html")
     faulty.then(faults.stall_in_body(1, length=2))
     faulty.objects["page.html"] = b"a new page"

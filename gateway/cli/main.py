@@ -53,8 +53,8 @@ def _run(arguments: argparse.Namespace) -> int:
         import asyncio
         import logging
 
-        from gateway.app import build_storage
         from gateway.cli import check
+        from gateway.storage_stack import build_storage
 
         logging.disable()  # it says everything itself
         return asyncio.run(check.run(build_storage(settings), print))
@@ -77,8 +77,8 @@ def _url(settings: Settings, arguments: argparse.Namespace) -> int:
     import asyncio
     import logging
 
-    from gateway.app import build_storage
     from gateway.cli import url
+    from gateway.storage_stack import build_storage
 
     logging.disable()
     run = url.run(

@@ -76,6 +76,10 @@ class Prefetch:
         if wheel != key:
             self._add(wheel, lambda: self._warm(wheel))
 
+    def stats(self) -> dict[str, int]:
+        """What waits and what runs."""
+        return {"prefetches_waiting": len(self._waiting), "prefetches_running": len(self._running)}
+
     async def close(self) -> None:
         self._give_up()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -32,30 +32,30 @@ class AccessLog:
         self._output = output
         self._format = _json_line if as_json else _text_line
 
-    def write(self, exchange: RequestRecord) -> None:
-        line = self._format(_fields(exchange, time.monotonic()))
+    def write(self, record: RequestRecord) -> None:
+        line = self._format(_fields(record, time.monotonic()))
         self._output.write(line.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves alone
 
 
-def _fields(exchange: RequestRecord, ended: float) -> dict[str, Any]:
-    first_byte = exchange.first_byte
+def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
+    first_byte = record.first_byte
     return {
         "time": timestamp(time.time()),
-        "client": exchange.client,
-        "method": exchange.method,
-        "path": _path(exchange.target),
-        "status": exchange.status,
-        "bytes": exchange.sent_bytes,
-        "duration_ms": round((ended - exchange.started) * 1000, 1),
-        "ttfb_ms": None if first_byte is None else round((first_byte - exchange.started) * 1000, 1),
-        "route": exchange.route,
-        "upstream_status": exchange.upstream_status,
-        "cache": exchange.cache,
-        "s3_code": exchange.code,
-        "request_id": exchange.request_id,
-        "user_agent": exchange.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
-        "error": exchange.error,
-        **_cost(exchange, ended),
+        "client": record.client,
+        "method": record.method,
+        "path": _path(record.target),
+        "status": record.status,
+        "bytes": record.sent_bytes,
+        "duration_ms": round((ended - record.started) * 1000, 1),
+        "ttfb_ms": None if first_byte is None else round((first_byte - record.started) * 1000, 1),
+        "route": record.route,
+        "upstream_status": record.upstream_status,
+        "cache": record.cache,
+        "s3_code": record.code,
+        "request_id": record.request_id,
+        "user_agent": record.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
+        "error": record.error,
+        **_cost(record, ended),
     }
 
 
@@ -65,13 +65,13 @@ def _path(target: str) -> str:
     return path if path.startswith("/") else _USERINFO.sub(r"\1", path)
 
 
-def _cost(exchange: RequestRecord, ended: float) -> dict[str, Any]:
+def _cost(record: RequestRecord, ended: float) -> dict[str, Any]:
     """What the answer has cost upstream, and whether it is stale, of those that cost something."""
-    effort = exchange.effort
+    effort = record.effort
     if effort is None or not (effort.attempts or effort.stale):
         return {}
     return {
-        "key": exchange.key,
+        "key": record.key,
         "attempts": effort.attempts,
         "upstream_ms": round(effort.seconds(ended) * 1000, 1),
         "stale": "yes" if effort.stale else "no",

@@ -95,25 +95,25 @@ class Metrics:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
 
-    def observe(self, exchange: RequestRecord) -> None:
+    def observe(self, record: RequestRecord) -> None:
         """Counts a finished request."""
-        key = (exchange.method, exchange.route, exchange.status)
+        key = (record.method, record.route, record.status)
         counter = self._request_counters.get(key)  # labels() would look it up under a lock
         if counter is None:
-            method = exchange.method if exchange.method in _METHODS else "other"
-            counter = self._requests.labels(method, exchange.route, str(exchange.status))
+            method = record.method if record.method in _METHODS else "other"
+            counter = self._requests.labels(method, record.route, str(record.status))
             if method != "other":
                 self._request_counters[key] = counter
         counter.inc()
-        if exchange.sent_bytes:
-            self._bytes.inc(exchange.sent_bytes)
-        if exchange.cache:
-            self._cached_counters[exchange.cache].inc()
-        if exchange.first_byte is not None:
-            histogram = self._ttfb_histograms.get(exchange.route)
+        if record.sent_bytes:
+            self._bytes.inc(record.sent_bytes)
+        if record.cache:
+            self._cached_counters[record.cache].inc()
+        if record.first_byte is not None:
+            histogram = self._ttfb_histograms.get(record.route)
             if histogram is None:
-                histogram = self._ttfb_histograms[exchange.route] = self._ttfb.labels(exchange.route)
-            histogram.observe(exchange.first_byte - exchange.started)
+                histogram = self._ttfb_histograms[record.route] = self._ttfb.labels(record.route)
+            histogram.observe(record.first_byte - record.started)
 
     def circuits_open(self, upstream: str, count: int) -> None:
         """Of `storage` or `index`, how many servers are known to be down."""

@@ -30,81 +30,81 @@ def error_page(error: GatewayError, *, accept: str, request_id: str) -> Buffered
     return BufferedResponse(error.status, body.encode(), headers, error.upstream_status, error.code)
 
 
-def whole(answer: BufferedResponse | Redirect, exchange: RequestRecord, *, close: bool = False) -> Reply:
+def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: bool = False) -> Reply:
     """The reply to a request that is answered without a stream, not sent."""
     if isinstance(answer, Redirect):
-        headers = _common(answer.headers | {"Location": location(answer.location)}, exchange)
+        headers = _common(answer.headers | {"Location": location(answer.location)}, record)
         return Reply(answer.status, headers, b"", close=close)
-    headers = _common(answer.headers, exchange)
+    headers = _common(answer.headers, record)
     return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for)
 
 
-def note(reply: Reply, exchange: RequestRecord, began: float) -> None:
+def note(reply: Reply, record: RequestRecord, began: float) -> None:
     """That this has been sent from `began` on, as the log and the metrics tell it."""
-    exchange.status = reply.status
-    exchange.first_byte = began
-    if exchange.method != "HEAD":
-        exchange.sent_bytes = len(reply.body or b"")
+    record.status = reply.status
+    record.first_byte = began
+    if record.method != "HEAD":
+        record.sent_bytes = len(reply.body or b"")
 
 
-async def send(request: web.BaseRequest, answer: Answer, exchange: RequestRecord) -> Reply:
-    """Sends the answer as fast as the client takes it and no faster, and notes in `exchange` what was sent.
+async def send(request: web.BaseRequest, answer: Answer, record: RequestRecord) -> Reply:
+    """Sends the answer as fast as the client takes it and no faster, and notes in `record` what was sent.
 
     Where the body breaks off, the connection is closed short of what Content-Length promised: raises ConnectionError,
     which is how aiohttp is told so.
     """
     if not isinstance(answer, Stream):
-        return await _send_whole(request, answer, exchange)
-    exchange.upstream_status = answer.upstream_status
-    exchange.cache = answer.cache
+        return await _send_whole(request, answer, record)
+    record.upstream_status = answer.upstream_status
+    record.cache = answer.cache
     if answer.content is not None:
         answer.close()
         page = BufferedResponse(answer.status, answer.content, answer.headers, fresh_for=answer.fresh_for)
-        return await _send_whole(request, page, exchange)
+        return await _send_whole(request, page, record)
     try:
-        reply = Reply(answer.status, _common(answer.headers, exchange))
+        reply = Reply(answer.status, _common(answer.headers, record))
         await reply.prepare(request)
-        exchange.status = answer.status
+        record.status = answer.status
         sender: FileSender | None = getattr(request.protocol, "file_sender", None)
         if sender is not None and answer.parts is not None and "Content-Length" in answer.headers:
-            await _send_body(request, answer.parts, sender, exchange)
+            await _send_body(request, answer.parts, sender, record)
         elif answer.body is not None:
-            await _send_body(request, answer.body, None, exchange)
+            await _send_body(request, answer.body, None, record)
         await request.writer.write_eof()
     except GatewayError as error:
-        exchange.error = f"body broke off: {error}"
-        exchange.code = error.code
-        raise ConnectionAbortedError(exchange.error) from error
+        record.error = f"body broke off: {error}"
+        record.code = error.code
+        raise ConnectionAbortedError(record.error) from error
     finally:
         answer.close()
     return reply
 
 
-async def _send_whole(request: web.BaseRequest, answer: BufferedResponse | Redirect, exchange: RequestRecord) -> Reply:
-    reply, began = whole(answer, exchange), time.monotonic()
+async def _send_whole(request: web.BaseRequest, answer: BufferedResponse | Redirect, record: RequestRecord) -> Reply:
+    reply, began = whole(answer, record), time.monotonic()
     await reply.prepare(request)
-    note(reply, exchange, began)
+    note(reply, record, began)
     return reply
 
 
 async def _send_body(
-    request: web.BaseRequest, body: AsyncIterator[bytes | FilePart], sender: FileSender | None, exchange: RequestRecord
+    request: web.BaseRequest, body: AsyncIterator[bytes | FilePart], sender: FileSender | None, record: RequestRecord
 ) -> None:
     """`sender` is for parts of files, where there are any."""
     writer = cast(StreamWriter, request.writer)
     async for part in body:
-        if exchange.first_byte is None:
-            exchange.first_byte = time.monotonic()
+        if record.first_byte is None:
+            record.first_byte = time.monotonic()
         if isinstance(part, FilePart):
             assert sender is not None
             async for sent in sender.send(part):
-                exchange.sent_bytes += sent
+                record.sent_bytes += sent
             continue
         await writer.write(part, drain=False)
-        exchange.sent_bytes += len(part)
+        record.sent_bytes += len(part)
         del part  # what the client is slow to take is held once, by the transport
         await writer.drain()
 
 
-def _common(headers: dict[str, str], exchange: RequestRecord) -> dict[str, str]:
-    return {**headers, "X-Request-ID": exchange.request_id, "Server": "gateway"}
+def _common(headers: dict[str, str], record: RequestRecord) -> dict[str, str]:
+    return {**headers, "X-Request-ID": record.request_id, "Server": "gateway"}

@@ -16,12 +16,12 @@ from gateway.server.reply import Reply, date_header
 _MAX_SECONDS = 1.0
 _MAX_HEAD_BYTES = 4096
 _MAX_BODY_BYTES = 256 * 1024
-_OVERHEAD_BYTES = 1024  # of the exchange, beside its texts
+_OVERHEAD_BYTES = 1024  # of the record, beside its texts
 
 
 @dataclass(frozen=True, slots=True)
 class CachedReply:
-    """`start` is the reply but for Date, X-Request-ID and the body; `first` is the exchange that it was made for."""
+    """`start` is the reply but for Date, X-Request-ID and the body; `first` is the record that it was made for."""
 
     start: bytes
     body: bytes
@@ -46,10 +46,10 @@ class ResponseCache:
         self._replies = LruCache[bytes, CachedReply]("replies", MemoryLimit(max_bytes), _weight)
 
     def get(self, request: bytes) -> CachedReply | None:
-        hot = self._replies.get(request)
-        return hot if hot is not None and hot.until > self._clock() else None
+        cached = self._replies.get(request)
+        return cached if cached is not None and cached.until > self._clock() else None
 
-    def keep(self, request: bytes, reply: Reply, exchange: RequestRecord) -> None:
+    def keep(self, request: bytes, reply: Reply, record: RequestRecord) -> None:
         """`request` are the bytes that were answered by `reply`, which is kept if it may be.
 
         Its time counts from the request: a client that is slow to take a reply makes it no younger, and nothing that
@@ -60,18 +60,18 @@ class ResponseCache:
             return
         if len(request) > _MAX_HEAD_BYTES or len(body) > _MAX_BODY_BYTES:
             return
-        until = exchange.started + min(reply.fresh_for, _MAX_SECONDS)
-        if exchange.started <= self._cleared or until <= self._clock():
+        until = record.started + min(reply.fresh_for, _MAX_SECONDS)
+        if record.started <= self._cleared or until <= self._clock():
             return
-        hot = CachedReply(reply.start(), body if reply.status != 304 else b"", until, exchange)
-        self._replies.put(request, hot)
+        cached = CachedReply(reply.start(), body if reply.status != 304 else b"", until, record)
+        self._replies.put(request, cached)
 
     def clear(self) -> None:
         self._cleared = self._clock()
         self._replies.clear()
 
 
-def _weight(request: bytes, hot: CachedReply) -> int:
-    first = hot.first
+def _weight(request: bytes, cached: CachedReply) -> int:
+    first = cached.first
     texts = first.target, first.key, first.client, first.agent, first.forwarded_for  # the client's: up to a whole head
-    return weight_of(request) + weight_of(hot.start) + weight_of(hot.body) + weight_of(texts) + _OVERHEAD_BYTES
+    return weight_of(request) + weight_of(cached.start) + weight_of(cached.body) + weight_of(texts) + _OVERHEAD_BYTES

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import build_storage
 from gateway.cli.check import run
 from gateway.cli.seaweed import Seaweed
 from gateway.config.load import load
+from gateway.storage_stack import build_storage
 from tests.support import faults
 from tests.support.bucket import Bucket
 from tests.support.faults import FaultyBucket, error

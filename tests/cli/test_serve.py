@@ -232,7 +232,7 @@ def test_sighup_drops_what_is_known_of_the_storage(start_process: StartProcess, 
     assert b"arrow-2.0" not in get(f"{url}/arrow/")[1]
     process.process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + 20
-    while "listings are dropped" not in process.log.read_text() and time.monotonic() < deadline:
+    while "Dropped all listings" not in process.log.read_text() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert b"arrow-2.0" in get(f"{url}/arrow/")[1]
 

@@ -82,7 +82,7 @@ async def test_search_as_you_type_and_install(browser: Browser, gateway: Gateway
     assert await page.evaluate("navigator.clipboard.readText()") == (
         f"pip install --index-url {gateway.url}/simple/ arrow"
     )
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     await page.reload()
     await expect(page.get_by_text("yanked: it misses")).to_have_count(1)
     async with page.expect_download() as download:

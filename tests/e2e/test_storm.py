@@ -75,11 +75,12 @@ def descriptors() -> int:
 
 def on_loan(gateway: Gateway) -> dict[str, object]:
     """What must be as it was."""
-    assert gateway._prefetch is not None
+    assert gateway.mount.prefetch is not None
     kept_for_others = ("connections_idle", "entries_open")
     return {
         **{name: count for name, count in gateway.storage.stats().items() if name not in kept_for_others},
-        "ahead": (gateway._prefetch.clients, len(gateway._prefetch._waiting), len(gateway._prefetch._running)),
+        "clients": gateway.mount.prefetch.clients,
+        **gateway.mount.prefetch.stats(),
     }
 
 

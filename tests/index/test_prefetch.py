@@ -11,6 +11,7 @@ from gateway.index import prefetch
 from gateway.index.prefetch import newest_wheels, requirements
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket
 from tests.support.http import RawAnswer, fetch
 
@@ -78,12 +79,9 @@ async def test_the_metadata_of_all_that_a_project_needs_is_there_before_it_is_as
 
 async def settled(gateway: Gateway) -> None:
     """Until nothing is fetched ahead any more."""
-    ahead = gateway._prefetch
+    ahead = gateway.mount.prefetch
     assert ahead is not None
-    async with asyncio.timeout(10):
-        while ahead._running or ahead._waiting:
-            await asyncio.gather(*ahead._running, return_exceptions=True)
-            await asyncio.sleep(0)
+    await eventually(lambda: not any(ahead.stats().values()), ahead.stats)
 
 
 @pytest.mark.parametrize("accept", ["text/html,application/xhtml+xml", "*/*"])
@@ -101,7 +99,7 @@ async def test_it_is_off_unless_it_is_wanted(
 ) -> None:
     gateway = await start_gateway(settings | {"cache.prefetch": "false"})
     assert (await get(gateway, "/simple/app/", JSON)).status == 200
-    assert gateway._prefetch is None
+    assert gateway.mount.prefetch is None
     assert asked(faulty) == []
 
 
@@ -130,7 +128,7 @@ async def test_it_is_given_up_while_there_are_many_clients(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway = await start_gateway(settings)
-    assert gateway._prefetch is not None
+    assert gateway.mount.prefetch is not None
     go_on = asyncio.Event()
 
     async def waiting(answer: Answer) -> None:
@@ -139,7 +137,7 @@ async def test_it_is_given_up_while_there_are_many_clients(
 
     faulty.then(waiting, times=3)
     for name in ("app", "lib", "deep"):
-        gateway._prefetch.after_file(f"{name}/{name}-1.0-py3-none-any.whl.metadata")
+        gateway.mount.prefetch.after_file(f"{name}/{name}-1.0-py3-none-any.whl.metadata")
     await faulty.until(lambda: len(faulty.requests) == 3)
     monkeypatch.setattr(prefetch, "_MANY_CLIENTS", 0)
     assert (await get(gateway, "/simple/app/", JSON)).status == 200
@@ -147,7 +145,7 @@ async def test_it_is_given_up_while_there_are_many_clients(
     go_on.set()
     # What the page of app tells of its files is found out in any case.
     assert not any(request.method == "GET" and request.key.startswith(("lib/", "deep/")) for request in faulty.requests)
-    assert gateway._prefetch.clients == 0
+    assert gateway.mount.prefetch.clients == 0
 
 
 def file(name: str, **more: object) -> dict[str, object]:

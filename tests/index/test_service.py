@@ -71,7 +71,7 @@ async def test_a_project_s_page_is_made_from_what_lies_in_its_folders(gateway: G
     assert abs(time.time() - _seconds(files[WHEEL]["upload-time"])) < 3600
     up = "../" * (path.count("/") - 1)
     assert files[WHEEL]["url"] == f"{up}My_Project/{WHEEL}"
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     html = await get(gateway, path)
     assert html.headers["content-type"] == "text/html; charset=utf-8"
     fragment = f"#sha256={hashlib.sha256(CONTENT).hexdigest()}"
@@ -126,7 +126,7 @@ async def test_forms_and_refusals(gateway: Gateway) -> None:
 
 async def test_a_page_that_the_client_has_is_not_sent_again(gateway: Gateway) -> None:
     await get(gateway, "/my-project/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     for accept in ("text/html", JSON):
         page = await get(gateway, "/my-project/", Accept=accept)
         again = await get(gateway, "/my-project/", Accept=accept, If_None_Match=f'"x", W/{page.headers["etag"]}')
@@ -144,7 +144,7 @@ async def test_large_pages_are_compressed_for_who_takes_that(
     faulty.objects = {f"p/p-{number}.tar.gz": b"x" for number in range(100)}
     gateway = await start_gateway(faulty_settings)
     await get(gateway, "/p/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     plain = await get(gateway, "/p/")
     packed = await get(gateway, "/p/", Accept_Encoding="gzip, br")
     assert packed.headers["content-encoding"] == "gzip"
@@ -200,7 +200,7 @@ async def test_what_is_known_costs_the_bucket_nothing(
     answers = await asyncio.gather(*(get(gateway, "/p/") for _ in range(100)))
     assert {answer.status for answer in answers} == {200}
     assert asked(faulty).count("list") == 2, "the root once, the project once, for all hundred"
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     faulty.requests.clear()
     for path in ("/p/", "/", "/simple/p/", "/nope/"):
         await get(gateway, path)
@@ -232,12 +232,12 @@ async def test_what_has_not_changed_is_not_made_again(
     gateway = await start_gateway(faulty_settings | {"index.compute_hashes": "false"})
 
     async def made(key: str) -> bytes:
-        page = await gateway._index.page(PageRequest("GET", key, accept=accept))
+        page = await gateway.mount.index.page(PageRequest("GET", key, accept=accept))
         assert isinstance(page, BufferedResponse)
         return page.body
 
     await made("p/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     before = [await made(key) for key in ("p/", "")]
     gateway.refresh()
     assert [await made("p/") is before[0], await made("") is before[1]] == [True, True], "the very same bytes"
@@ -254,9 +254,9 @@ async def test_while_the_bucket_is_down_what_is_known_is_served_and_no_page_is_e
     settings = {"index.refresh": "0", "storage.max_attempts": "1"}
     gateway = await start_gateway(faulty_settings | settings)
     await get(gateway, "/p/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     fresh = await get(gateway, "/p/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     faulty.then(error(500, "InternalError"), times=100)
     stale = await get(gateway, "/p/")
     assert (stale.status, stale.body) == (200, fresh.body)

@@ -171,7 +171,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     async def start(running: AsyncExitStack) -> Gateway:
         await running.enter_async_context(bucket.running())
         gateway = Gateway(load({"storage.endpoint_url": bucket.url} | settings, environ={}, cwd=directory))
-        gateway._hot = ResponseCache(1_000_000, lambda: 0.0)  # they stay
+        gateway.response_cache = ResponseCache(1_000_000, lambda: 0.0)  # they stay
         await gateway.start()
         running.push_async_callback(gateway.stop)
         return gateway

@@ -78,7 +78,7 @@ def get(target: str, *headers: str) -> bytes:
 def spied(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The requests that were answered again without being looked at."""
     hits: list[bytes] = []
-    hot = gateway._hot
+    hot = gateway.response_cache
     assert hot is not None
     wrapped = hot.get
 
@@ -108,7 +108,7 @@ async def test_the_same_request_gets_the_same_reply(
     client = await connect(gateway)
     await client.ask(get("/a.txt"))
     await client.ask(request_bytes)
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     gateway.refresh()
     hits = spied(gateway, monkeypatch)
     status, headers, body = await client.ask(request_bytes)
@@ -170,7 +170,7 @@ async def test_what_a_trusted_proxy_says_is_not_taken_from_others(
     request = get("/p/", "X-Forwarded-Proto: https", "Accept: application/vnd.pypi.simple.v1+json")
     client = await connect(gateway)
     await client.ask(request)
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     body = (await client.ask(request))[2]
     assert b'"http://h/p/' in body
     assert gateway._main is not None

@@ -54,7 +54,7 @@ async def test_installers_get_the_plain_index_at_the_same_address(
     faulty.objects = {f"proj/{name}": content for name, content in faulty.objects.items()}
     gateway = await start_gateway(faulty_settings)
     await get(gateway, "/proj/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     for path in ("/", "/proj/"):
         page = await get(gateway, path)
         assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -120,7 +120,7 @@ async def test_a_project_s_readme_is_that_of_its_newest_release_that_counts(
     }
     gateway = await start_gateway(faulty_settings)
     await get(gateway, "/proj/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     page = (await get(gateway, "/proj/")).body
     assert b"About 1.1" in page
     assert b">New" in page

@@ -57,9 +57,9 @@ async def test_a_flat_bucket(
     assert (await get(gateway, f"/{NAME}.metadata")).status == 200
     assert (await get(gateway, "/simple/My_Project/")).headers["location"] == "../my-project/"
     assert (await get(gateway, "/nope/")).status == 404
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     other = json.loads((await get(gateway, "/other/", Accept=JSON)).body)["files"]
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     other = json.loads((await get(gateway, "/other/", Accept=JSON)).body)["files"]
     assert other[0]["hashes"] == {"sha256": "ab" * 32}
 

@@ -350,7 +350,7 @@ async def test_a_file_that_is_kept_keeps_the_time_that_the_other_index_tells(
     faulty.requests.clear()
     gateway.refresh()
     await page(gateway)
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     ours = await page(gateway)
     assert set(ours) == {NAME}
     for field in ("upload-time", "hashes", "requires-python"):
@@ -366,7 +366,7 @@ async def test_a_fetch_ends_with_the_last_client_that_wants_it(
     public.hold = asyncio.Event()
     public.hold_head = after == "request"
     gateway = await start_gateway(settings | {"fallback.mode": "cache"})
-    fetched = gateway._fetched
+    fetched = gateway.mount._mirrored
     assert fetched is not None
     clients = []
     for _ in range(2):

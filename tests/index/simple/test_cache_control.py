@@ -30,7 +30,7 @@ async def test_a_page_of_ours_is_asked_for_each_time(
     gateway = await start_gateway(faulty_settings | {"fallback.max_age": "600", "index.compute_hashes": "false"})
     for path in ("/", "/ours/", "/stored/"):
         await get(gateway, path, Accept=accept)
-        await gateway.facts.settled()
+        await gateway.mount.metadata.settled()
         page = await get(gateway, path, Accept=accept)
         again = await get(gateway, path, Accept=accept, If_None_Match=page.headers["etag"])
         for answer, status in ((page, 200), (again, 304)):

@@ -40,7 +40,7 @@ async def files(gateway: Gateway) -> dict[str, dict[str, object]]:
     """Of the project's page, once everything is known."""
     for _ in range(2):
         answer = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
-        await gateway.facts.settled()
+        await gateway.mount.metadata.settled()
     return {file["filename"]: file for file in json.loads(answer.body)["files"]}
 
 
@@ -151,7 +151,7 @@ async def test_what_can_t_be_found_out_now_is_asked_for_again(
     faulty.then(failing, times=4)
     answer = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
     assert answer.status == 200
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     assert (await files(gateway))["proj-1.0.tar.gz"]["hashes"] == {"sha256": hashlib.sha256(b"sdist").hexdigest()}
 
 

@@ -67,19 +67,19 @@ async def test_a_second_start_finds_out_nothing_and_its_first_page_says_all(
 ) -> None:
     first = await start_gateway(settings)
     assert await hashes(first) == {}
-    await first.facts.settled()
+    await first.mount.metadata.settled()
     assert await hashes(first) == HASHES
     spent = asked(faulty)
     assert (spent["HEAD file"], spent["GET file"]) == (20, 20)
     second = await start_gateway(settings)
     assert await hashes(second) == HASHES
-    await second.facts.settled()
+    await second.mount.metadata.settled()
     assert asked(faulty) <= Counter({"GET document": 1})
     name, content = wheel("proj", "2.0")
     faulty.objects[f"proj/{name}"] = content
     second.refresh()
     await hashes(second)
-    await second.facts.settled()
+    await second.mount.metadata.settled()
     spent = asked(faulty)
     assert (spent["HEAD file"], spent["GET file"]) == (1, 1)
     third = await start_gateway(settings)
@@ -93,7 +93,7 @@ async def test_the_longest_reason_of_a_yank_outlives_the_process_too(
         faulty.headers[f"proj/{name}"] = [("x-amz-meta-yanked", "x" * 4000)]
     first = await start_gateway(settings)
     await hashes(first)
-    await first.facts.settled()
+    await first.mount.metadata.settled()
     asked(faulty)
     assert await hashes(await start_gateway(settings)) == HASHES
     assert asked(faulty) <= Counter({"GET document": 1})
@@ -118,8 +118,8 @@ async def test_what_was_found_before_the_end_is_not_lost(
     faulty.then(half, times=300)
     await hashes(first)
     await held.wait()
-    await first.facts.close()
-    known = len(first.facts.of("proj").entries)
+    await first.mount.metadata.close()
+    known = len(first.mount.metadata.of("proj").entries)
     assert known > 5
     second = await start_gateway(settings)
     assert len(await hashes(second)) == known
@@ -130,7 +130,7 @@ async def test_gateways_side_by_side_lose_nothing(
 ) -> None:
     gateways = [await start_gateway(settings) for _ in range(3)]
     await asyncio.gather(*(hashes(gateway) for gateway in gateways))
-    await asyncio.gather(*(gateway.facts.settled() for gateway in gateways))
+    await asyncio.gather(*(gateway.mount.metadata.settled() for gateway in gateways))
     for gateway in gateways:
         assert await hashes(gateway) == HASHES
     asked(faulty)
@@ -144,14 +144,14 @@ async def test_what_one_gateway_finds_out_of_a_new_file_no_other_finds_out_again
     gateways = [await start_gateway(settings) for _ in range(3)]
     for gateway in gateways:
         await hashes(gateway)
-        await gateway.facts.settled()
+        await gateway.mount.metadata.settled()
     asked(faulty)
     name, content = wheel("proj", "2.0")
     faulty.objects[f"proj/{name}"] = content
     for gateway in gateways:
         gateway.refresh()
         await hashes(gateway)
-        await gateway.facts.settled()
+        await gateway.mount.metadata.settled()
     spent = asked(faulty)
     assert (spent["HEAD file"], spent["GET file"]) == (1, 1)
     for gateway in gateways:
@@ -164,12 +164,12 @@ async def test_a_listing_of_which_all_is_known_costs_no_document(
 ) -> None:
     gateway = await start_gateway(settings)
     await hashes(gateway)
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     asked(faulty)
     del faulty.objects[f"proj/{next(iter(WHEELS))}"]
     gateway.refresh()
     assert len(await hashes(gateway)) == 19
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     assert asked(faulty) == {}
 
 
@@ -264,7 +264,7 @@ async def test_a_document_that_is_spoilt_is_written_anew(
     faulty.objects = {f"proj/{name}": content for name, content in WHEELS.items()} | {DOCUMENT: document}
     gateway = await start_gateway(faulty_settings | {"index.share_metadata": "true"})
     await hashes(gateway)
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     assert await hashes(gateway) == HASHES
     assert len(json.loads(faulty.objects[DOCUMENT])["files"]) == 20
 
@@ -285,7 +285,7 @@ async def test_where_it_can_t_be_written_pages_are_as_they_were(
     for project in ("a", "proj"):
         for _ in range(2):
             answer = await fetch(int(gateway.url.rpartition(":")[2]), f"/{project}/", headers={"Accept": JSON})
-            await gateway.facts.settled()
+            await gateway.mount.metadata.settled()
         assert json.loads(answer.body)["files"][0]["hashes"]
     assert caplog.text.count("facts can't be shared") == 1
     assert sum(request.method == "PUT" for request in faulty.requests) == 1
@@ -298,7 +298,7 @@ async def test_what_is_kept_is_nobody_s_to_see(
     for layout in ("project", "flat"):
         gateway = await start_gateway(faulty_settings | {"index.share_metadata": "true", "index.layout": layout})
         await hashes(gateway)
-        await gateway.facts.settled()
+        await gateway.mount.metadata.settled()
         assert DOCUMENT in faulty.objects
         port = int(gateway.url.rpartition(":")[2])
         for path in (f"/{DOCUMENT}", "/.gateway/", "/.gateway/facts/", "/simple/.gateway/facts/"):
@@ -314,6 +314,6 @@ async def test_in_a_directory_too(start_gateway: StartGateway, tmp_path: Path) -
     settings = {"storage.dir": str(tmp_path / "packages"), "index.share_metadata": "true"}
     gateway = await start_gateway(settings)
     await hashes(gateway)
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     assert (tmp_path / "packages" / DOCUMENT).exists()
     assert await hashes(await start_gateway(settings)) == HASHES

@@ -1,0 +1,210 @@
+"""What clients reach at one place: an index, the storage behind it, and how paths become keys."""
+
+import json
+import logging
+from functools import partial
+
+from gateway.cache.disk.cache import MAX_SHARE, DiskCache
+from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
+from gateway.config.settings import Settings
+from gateway.errors import NotFoundError
+from gateway.http.target import is_reserved, key_of
+from gateway.index.backlog import Backlog
+from gateway.index.browse.pages import ProjectPages
+from gateway.index.browse.rendered_pages import RenderedProjectPages
+from gateway.index.browse.renderer import Renderer
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import FolderCatalog
+from gateway.index.mirror.downloads import DownloadLimits
+from gateway.index.mirror.fallback import Fallback
+from gateway.index.mirror.mirrored_files import MirroredFiles
+from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.prefetch import Prefetch
+from gateway.index.releases import Releases
+from gateway.index.service import Index
+from gateway.index.site import Site
+from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.index.wheels.metadata import WheelMetadata
+from gateway.index.wheels.metadata_finder import MetadataFinder
+from gateway.index.wheels.metadata_store import DiskMetadataStore, MetadataStore, SharedMetadataStore
+from gateway.ops.metrics import Metrics
+from gateway.storage.s3.clients import client_for
+from gateway.storage_stack import build_storage
+from gateway.upstream.address_policy import AddressPolicy
+from gateway.upstream.circuits import Circuits
+
+# Of index.memory_bytes.
+_PEOPLE_SHARE = 4
+_REFUSALS_SHARE = 32
+
+log = logging.getLogger("gateway")
+
+
+class Mount:
+    """One index and its storage. A gateway has one for now.
+
+    `patience` and the circuits of the storage and the other index are its own: where one mount's storage is down, the
+    others are not.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        """Raises ConfigError for settings that can't be used."""
+        self._settings = settings
+        self.base_path = settings.server.base_path
+        self.patience = Patience()
+        self._circuits = {name: Circuits(partial(metrics.circuits_open, name)) for name in ("storage", "index")}
+        self.storage = build_storage(settings, metrics.upstream_fault, self._circuits["storage"], self.patience)
+        self._root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
+        # Clients decide how many pages for people there are (by Host, by what they search), so these have a part of
+        # their own: what is costly to find out again stays.
+        for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
+        for_refusals = settings.index.memory_bytes // _REFUSALS_SHARE if settings.fallback.mode != "none" else 0
+        self._people_memory, self._refusals_memory = MemoryLimit(for_people), MemoryLimit(for_refusals)
+        self._memory = MemoryLimit(settings.index.memory_bytes - for_people - for_refusals)
+        self._backlog = Backlog()
+        wheels = WheelMetadata(self.storage, self._memory)
+        finder = MetadataFinder(self.storage, self._root, wheels, compute=settings.index.compute_hashes)
+        self.metadata = FileMetadata(
+            finder, self._memory, self._build_metadata_stores(), retry_seconds=settings.index.refresh
+        )
+        self._renderer = Renderer()
+        self.catalog = self._build_catalog()
+        self.fallback = self._build_fallback()
+        self._mirrored: MirroredFiles | None = None
+        if self.fallback is not None and not self.fallback.redirects:
+            limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
+            self._mirrored = MirroredFiles(self.storage, self.fallback, self._root, limits, self._memory)
+        self.index = Index(
+            self.storage,
+            self._build_site(wheels),
+            wheels=wheels,
+            fetched=self._mirrored,
+            mode=settings.index.mode,
+            index_document=settings.rewrite.index_document,
+            immutable_files=settings.cache.immutable_files,
+            memory=self._memory,
+        )
+        self.prefetch = self._build_prefetch()
+
+    async def start(self) -> None:
+        """Raises ConfigError if the storage can't be used at all."""
+        await self.storage.start()
+        if self.catalog is not None:
+            await self.catalog.start()
+
+    async def close(self) -> None:
+        for part in (
+            self.prefetch,
+            self._mirrored,
+            self._renderer,
+            self.fallback,
+            self.metadata,
+            self.catalog,
+            self.storage,
+        ):
+            if part is not None:
+                await part.close()
+
+    def key(self, path: str) -> str:
+        """The key that a canonical path names. Raises NotFoundError where none may be named."""
+        rewrite = self._settings.rewrite
+        key = key_of(path, base_path=self.base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
+        if key is None:
+            raise NotFoundError(f"outside {self.base_path}")
+        if is_reserved(key):
+            raise NotFoundError("kept by the gateway for itself")
+        return key
+
+    def down(self) -> dict[str, str]:
+        """The servers that are known to be down, and for how long."""
+        return {host: state for circuits in self._circuits.values() for host, state in circuits.down().items()}
+
+    def expire(self) -> None:
+        """The next pages come from new listings, and what is cached is asked for again."""
+        self.storage.expire()
+        if self.catalog is not None:
+            self.catalog.expire()
+            log.info("Dropped all listings; pages will be regenerated.")
+        if self.fallback is not None:
+            self.fallback.remote.expire()
+
+    def _build_catalog(self) -> FolderCatalog | FlatCatalog | None:
+        """None where no page is made: what is stored is all there is."""
+        settings = self._settings
+        if settings.index.mode not in ("auto", "generated"):
+            return None
+        by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
+        build = FolderCatalog if by_folder else FlatCatalog
+        return build(
+            self.storage,
+            self._root,
+            index_document=settings.rewrite.index_document,
+            refresh=settings.index.refresh,
+            stale_if_error=settings.cache.stale_if_error,
+            memory=self._memory,
+            patience=self.patience,
+        )
+
+    def _build_metadata_stores(self) -> list[MetadataStore]:
+        settings, storage = self._settings, self._settings.storage
+        stores: list[MetadataStore] = []
+        if settings.cache.dir is not None:
+            where = (storage.endpoint_url, storage.bucket) if storage.bucket else (str(storage.dir.absolute()),)
+            scope = json.dumps(["facts", storage.resolved_backend, *where, storage.prefix, self._root])
+            stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
+        if settings.index.share_metadata:
+            stores.append(SharedMetadataStore(self.storage, self._root))
+        return stores
+
+    def _build_fallback(self) -> Fallback | None:
+        settings = self._settings
+        if settings.fallback.mode == "none" or self.catalog is None:
+            return None
+        base_url = settings.fallback.base_url
+        remote = UpstreamIndex(
+            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self._circuits["index"]),
+            base_url,
+            refresh=settings.index.refresh,
+            stale_if_error=settings.cache.stale_if_error,
+            memory=self._memory,
+            refusals=self._refusals_memory,
+            backlog=self._backlog,
+        )
+        return Fallback(settings.fallback, self.catalog, remote, self.metadata)
+
+    def _build_site(self, wheels: WheelMetadata) -> Site | None:
+        if self.catalog is None:
+            return None
+        settings = self._settings
+        releases = Releases(
+            self.catalog,
+            self.metadata,
+            self.fallback,
+            index_document=settings.rewrite.index_document,
+            settings=settings.index,
+        )
+        people = None
+        if settings.index.browse:
+            elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
+            memory = self._people_memory
+            people = RenderedProjectPages(
+                ProjectPages(wheels, self._renderer, self._root, elsewhere, memory), releases, memory, self._backlog
+            )
+        return Site(
+            self.catalog,
+            releases,
+            people,
+            self._root,
+            max_age=settings.fallback.max_age,
+            refresh=settings.index.refresh,
+            memory=self._memory,
+            backlog=self._backlog,
+        )
+
+    def _build_prefetch(self) -> Prefetch | None:
+        cache = self._settings.cache
+        if not cache.prefetch:
+            return None
+        most = cache.disk_bytes // MAX_SHARE if cache.dir is not None else cache.object_max_bytes
+        return Prefetch(self.index.page, self.index.file, self.storage.fetch, max_bytes=most)

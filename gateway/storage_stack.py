@@ -1,0 +1,82 @@
+"""The storage that the settings name: what reaches the bytes, and the decorators around it."""
+
+import importlib
+from collections.abc import Callable
+
+from gateway.cache.patience import Patience
+from gateway.config.settings import Settings, StorageSettings
+from gateway.errors import ConfigError, Problem
+from gateway.storage.base import Backend, Storage
+from gateway.storage.caching import CachingStorage
+from gateway.storage.directories import DirectoryMemory
+from gateway.storage.local.storage import LocalStorage
+from gateway.storage.redirecting import RedirectingStorage
+from gateway.storage.resuming import ResumingStorage
+from gateway.storage.s3.signing.credentials import CredentialSource, chain
+from gateway.storage.s3.storage import S3Storage
+from gateway.transfer.parallel import MemoryBudget
+from gateway.upstream.circuits import Circuits
+
+
+def build_storage(
+    settings: Settings,
+    on_fault: Callable[[str], None] = lambda code: None,
+    circuits: Circuits | None = None,
+    patience: Patience | None = None,
+) -> Storage:
+    """The storage that the settings name, not started. Raises ConfigError for a backend that can't be loaded."""
+    storage, parallel, cache = settings.storage, settings.parallel, settings.cache
+    backend = build_backend(settings, on_fault, circuits)
+    if backend.local:
+        return backend
+    window = MemoryBudget(parallel.memory_bytes, parallel.connections)
+    patience = patience or Patience()
+    backend = DirectoryMemory(backend, cache.negative_ttl, cache.stale_if_error, patience)
+    backend = ResumingStorage(backend, parallel, window)
+    if cache.memory_bytes or cache.dir:
+        backend = CachingStorage(backend, cache, window, patience)
+    if not storage.redirect_urls:
+        return backend
+    return RedirectingStorage(
+        backend,
+        auto=storage.redirect_urls == "auto",
+        min_size=storage.redirect_min_size,
+        stream_user_agents=storage.stream_user_agents,
+        check=storage.redirect_check,
+    )
+
+
+def build_backend(
+    settings: Settings, on_fault: Callable[[str], None] = lambda code: None, circuits: Circuits | None = None
+) -> Backend:
+    """What reaches the bytes, without any decorator. Raises ConfigError for a backend that can't be loaded."""
+    storage = settings.storage
+    name = storage.resolved_backend
+    if name == "file":
+        return LocalStorage(storage.dir, storage.prefix)
+    if name in ("s3", "cloudfront"):
+        return S3Storage(
+            storage,
+            build_credentials(storage),
+            index_document=settings.rewrite.index_document,
+            on_fault=on_fault,
+            circuits=circuits,
+        )
+    module, _, attribute = name.partition(":")
+    try:
+        loaded: Backend = getattr(importlib.import_module(module), attribute)(storage)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError([Problem("storage.backend", name, f"can't be loaded: {error}")]) from error
+    return loaded
+
+
+def build_credentials(storage: StorageSettings) -> CredentialSource:
+    secret, token = storage.aws_secret_access_key, storage.aws_session_token
+    return CredentialSource(
+        chain(
+            profile_name=storage.profile_name,
+            access_key=storage.aws_access_key_id,
+            secret_key=secret.get_secret_value() if secret else None,
+            token=token.get_secret_value() if token else None,
+        )
+    )
