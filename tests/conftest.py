@@ -11,6 +11,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.cli.seaweed import Seaweed
 from gateway.config.load import load
+from tests.support.botocore_data import share_botocore_data
 from tests.support.bucket import Bucket
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.process import GatewayProcess
@@ -19,6 +20,7 @@ from tests.support.swift import Swift
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("gateway", deadline=None)
 hypothesis.settings.load_profile("gateway")
+share_botocore_data()
 
 StartGateway = Callable[[dict[str, str]], Awaitable[Gateway]]
 StartProcess = Callable[..., GatewayProcess]

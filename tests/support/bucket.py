@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Protocol
 
 
@@ -12,6 +13,7 @@ class S3Server(Protocol):
     secret_key: str
 
     def client(self) -> Any: ...
+    def __hash__(self) -> int: ...
 
 
 @dataclass
@@ -22,7 +24,7 @@ class Bucket:
     name: str = field(default_factory=lambda: f"bucket-{uuid.uuid4().hex[:12]}")
 
     def __post_init__(self) -> None:
-        self.client = self.server.client()
+        self.client = _client(self.server)
         self.client.create_bucket(Bucket=self.name)
 
     def put(self, key: str, body: bytes, **options: str) -> None:
@@ -39,3 +41,9 @@ class Bucket:
             "storage.aws_secret_access_key": self.server.secret_key,
         }
         return settings | {name.replace("__", "."): str(value) for name, value in changes.items()}
+
+
+@cache
+def _client(server: S3Server) -> Any:
+    """One client serves all buckets of a server: making one takes longer than most tests."""
+    return server.client()
