@@ -5,10 +5,17 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -17,16 +24,65 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
 from tests.support.cloudfront import Distribution
-from tests.support.process import clean_environment
+from tests.support.nightly import NIGHTLY
+from tests.support.process import GatewayProcess, clean_environment
 from tests.support.wheels import buildable_sdist, index_page, sdist, wheel
 
 PROJECT = "teamlib"
 DEPENDENCY = "commonlib"
 
 
-@pytest.fixture(params=["file", "streamed", "redirected", "cloudfront", "generated", "generated-file"])
-def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """URLs of the team's index, and of another that has what it depends on."""
+MODES = ["file", "streamed", "redirected", "cloudfront", "generated", "generated-file"]
+
+
+def slow_client(*modes: str) -> pytest.MarkDecorator:
+    """What such a client makes of a stored page, of a generated one and of a redirect. All modes are for the night:
+    the others differ from these in nothing but what pip, uv and curl see as well."""
+    return pytest.mark.parametrize("served", MODES if NIGHTLY else modes, indirect=True)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A team's index in one mode, and another index that has what the team's depends on."""
+
+    mode: str
+    team: GatewayProcess
+    team_url: str
+    other_url: str
+
+    @property
+    def redirects(self) -> bool:
+        return self.mode in ("redirected", "cloudfront")
+
+    def refresh(self) -> None:
+        """The team's gateway knows nothing of its storage any more, as after a start."""
+        times = self.team.log.read_text().count(_REFRESHED)
+        self.team.process.send_signal(signal.SIGHUP)
+        _wait_until(lambda: self.team.log.read_text().count(_REFRESHED) > times)
+
+    def lines(self, start: int) -> list[dict[str, Any]]:
+        """The team's access log from line `start` on, once the line of a last request is there."""
+        mark = f"/{uuid.uuid4().hex}"
+        with pytest.raises(urllib.error.HTTPError) as absent:
+            urllib.request.urlopen(f"{self.team_url}{mark}", timeout=20)
+        absent.value.close()
+        _wait_until(lambda: mark in self.team.access_log.read_text())
+        return [json.loads(line) for line in self.team.access_log.read_text().splitlines()[start:]]
+
+
+_REFRESHED = "listings are dropped"
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module", params=MODES)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("served")
     files = dict([wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"]), wheel(PROJECT, "1.1.0"), sdist(PROJECT, "1.0.0")])
     objects = {f"{PROJECT}/{name}": content for name, content in files.items()}
     objects[f"{PROJECT}/index.html"] = index_page(files)
@@ -34,9 +90,9 @@ def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_pat
         if request.param.startswith("generated"):
             del objects[f"{PROJECT}/index.html"]
         if request.param.endswith("file"):
-            settings = {"storage.dir": str(directory(tmp_path / "team", objects))}
+            settings = {"storage.dir": str(directory(root / "objects", objects))}
         else:
-            bucket: Bucket = request.getfixturevalue("bucket")
+            bucket = Bucket(request.getfixturevalue("seaweed"))
             for key, content in objects.items():
                 bucket.put(key, content)  # without a content type, as uploads often are
             settings = bucket.settings(
@@ -52,15 +108,31 @@ def indexes(request: pytest.FixtureRequest, start_process: StartProcess, tmp_pat
                 "storage.cloud_front_key_id": "KEYID",
                 "storage.cloud_front_key_string": signing_key.private_bytes(serialization.Encoding.PEM, *form).decode(),
             }
-        team = start_process(settings | {"log.format": "json"})
-        other = start_process({"storage.dir": str(directory(tmp_path / "common", common_objects()))})
-        yield team.wait_until_it_listens(), other.wait_until_it_listens()
-        team.stop()  # so that its log is whole
-        redirected = '"status": 302' in team.access_log.read_text()
-        assert redirected == (request.param in ("redirected", "cloudfront"))
-        if request.param.startswith("generated") and request.function.__name__ in ("test_pip", "test_uv"):
-            asked = [json.loads(line)["path"] for line in team.access_log.read_text().splitlines()]
-            assert [path for path in asked if path.endswith(f"{PROJECT}-1.2.0-py3-none-any.whl.metadata")]
+        common = {"storage.dir": str(directory(root / "common", common_objects()))}
+        team = stack.enter_context(stopping(GatewayProcess(root / "team", settings | {"log.format": "json"})))
+        other = stack.enter_context(stopping(GatewayProcess(root / "other", common)))
+        yield Served(request.param, team, team.wait_until_it_listens(), other.wait_until_it_listens())
+
+
+@contextlib.contextmanager
+def stopping(process: GatewayProcess) -> Iterator[GatewayProcess]:
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def indexes(request: pytest.FixtureRequest, served: Served) -> Iterator[tuple[str, str]]:
+    """URLs of the team's index, and of another that has what it depends on."""
+    served.refresh()
+    before = len(served.lines(0))
+    yield served.team_url, served.other_url
+    lines = served.lines(before)
+    assert any(line["status"] == 302 for line in lines) == served.redirects
+    if served.mode.startswith("generated") and request.function.__name__ in ("test_pip", "test_uv"):
+        metadata = f"{PROJECT}-1.2.0-py3-none-any.whl.metadata"
+        assert [line for line in lines if line["path"].endswith(metadata)]
 
 
 def common_objects() -> dict[str, bytes]:
@@ -79,8 +151,14 @@ def directory(root: Path, objects: dict[str, bytes]) -> Path:
 Run = Callable[..., str]
 
 
+@pytest.fixture(scope="session")
+def virtualenv_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What virtualenv finds out about an interpreter and unpacks of its own wheels, once for all clients."""
+    return tmp_path_factory.mktemp("virtualenv")
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path, virtualenv_data: Path) -> Run:
     """Runs a client without anybody's configuration, cache or credentials."""
     home = tmp_path / "home"
     home.mkdir()
@@ -89,7 +167,10 @@ def run(tmp_path: Path) -> Run:
         isolated = clean_environment(home) | {
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_CACHE_DIR": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "UV_NO_CONFIG": "1",
+            "VIRTUALENV_OVERRIDE_APP_DATA": str(virtualenv_data),
+            "VIRTUALENV_SYMLINK_APP_DATA": "1",
         }
         del isolated["PYTHONWARNINGS"]
         found = subprocess.run(
@@ -147,6 +228,7 @@ def test_uv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert installed(target) == EXPECTED
 
 
+@slow_client("redirected", "generated")
 def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
     project = tmp_path / "project"
@@ -168,6 +250,7 @@ def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert lock["default"][PROJECT]["hashes"]
 
 
+@slow_client("redirected", "cloudfront", "generated")
 def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
     project = tmp_path / "project"
@@ -193,6 +276,7 @@ def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert installed(packages) == EXPECTED
 
 
+@slow_client("redirected", "generated")
 def test_pdm(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
     project = tmp_path / "project"
