@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
 from tests.support.cloudfront import Distribution
+from tests.support.environments import environment
 from tests.support.nightly import NIGHTLY
 from tests.support.process import GatewayProcess, clean_environment
 from tests.support.wheels import buildable_sdist, index_page, sdist, wheel
@@ -70,7 +71,7 @@ class Served:
         return [json.loads(line) for line in self.team.access_log.read_text().splitlines()[start:]]
 
 
-_REFRESHED = "listings are dropped"
+_REFRESHED = "listings"
 
 
 def _wait_until(holds: Callable[[], bool]) -> None:
@@ -152,13 +153,13 @@ Run = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
-def virtualenv_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What virtualenv finds out about an interpreter and unpacks of its own wheels, once for all clients."""
-    return tmp_path_factory.mktemp("virtualenv")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment with nothing but pip."""
+    return str(environment(tmp_path_factory.mktemp("python"), ["pip"]))
 
 
 @pytest.fixture
-def run(tmp_path: Path, virtualenv_data: Path) -> Run:
+def run(tmp_path: Path) -> Run:
     """Runs a client without anybody's configuration, cache or credentials."""
     home = tmp_path / "home"
     home.mkdir()
@@ -169,8 +170,6 @@ def run(tmp_path: Path, virtualenv_data: Path) -> Run:
             "PIP_NO_CACHE_DIR": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "UV_NO_CONFIG": "1",
-            "VIRTUALENV_OVERRIDE_APP_DATA": str(virtualenv_data),
-            "VIRTUALENV_SYMLINK_APP_DATA": "1",
         }
         del isolated["PYTHONWARNINGS"]
         found = subprocess.run(
@@ -195,20 +194,20 @@ def installed(target: Path) -> dict[str, str]:
 EXPECTED = {PROJECT: "1.2.0", DEPENDENCY: "1.5.0"}
 
 
-def test_pip(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+def test_pip(indexes: tuple[str, str], run: Run, python: str, tmp_path: Path) -> None:
     team, common = indexes
     target = tmp_path / "target"
     options = ["--disable-pip-version-check", "--no-input", "--target", str(target)]
-    run(sys.executable, "-m", "pip", "install", "--index-url", team, "--extra-index-url", common, *options, PROJECT)
+    run(python, "-m", "pip", "install", "--index-url", team, "--extra-index-url", common, *options, PROJECT)
     assert installed(target) == EXPECTED
 
 
-def test_pip_with_hashes(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+def test_pip_with_hashes(indexes: tuple[str, str], run: Run, python: str, tmp_path: Path) -> None:
     name, content = wheel(PROJECT, "1.1.0")
     requirements = tmp_path / "requirements.txt"
     requirements.write_text(f"{PROJECT}==1.1.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
     options = ["--require-hashes", "--no-input", "--dest", str(tmp_path / "wheels")]
-    run(sys.executable, "-m", "pip", "download", "--index-url", f"{indexes[0]}/", *options, "-r", str(requirements))
+    run(python, "-m", "pip", "download", "--index-url", f"{indexes[0]}/", *options, "-r", str(requirements))
     assert (tmp_path / "wheels" / name).read_bytes() == content
 
 
@@ -218,11 +217,11 @@ def test_pip_fetches_an_sdist(indexes: tuple[str, str], tmp_path: Path, run: Run
     assert (tmp_path / name).read_bytes() == content
 
 
-def test_uv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
+def test_uv(indexes: tuple[str, str], run: Run, python: str, tmp_path: Path) -> None:
     team, common = indexes
     target = tmp_path / "target"
     run(
-        *(uv(), "pip", "install", "--no-cache", "--python", sys.executable, "--target", str(target)),
+        *(uv(), "pip", "install", "--no-cache", "--python", python, "--target", str(target)),
         *("--default-index", team, "--index", common, "--index-strategy", "unsafe-best-match", PROJECT),
     )
     assert installed(target) == EXPECTED
@@ -239,10 +238,10 @@ def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
         f'[packages]\n{PROJECT} = {{version = "*", index = "team"}}\n'
         f'{DEPENDENCY} = {{version = "*", index = "common"}}\n'
     )
-    environment = {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_NOSPIN": "1", "PIPENV_CACHE_DIR": str(tmp_path / "cache")}
-    environment |= {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_YES": "1"}
-    # --no-deps of its venv: pip, setuptools and wheel come from virtualenv's own wheels, not from an index
-    run(sys.executable, "-m", "pipenv", "--python", sys.executable, "install", cwd=project, **environment)
+    variables = {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_NOSPIN": "1", "PIPENV_CACHE_DIR": str(tmp_path / "cache")}
+    variables |= {"PIPENV_IGNORE_VIRTUALENVS": "1", "PIPENV_YES": "1"}
+    environment(project / ".venv")
+    run(sys.executable, "-m", "pipenv", "install", cwd=project, **variables)
     [packages] = (project / ".venv").glob("lib/python*/site-packages")
     assert installed(packages) == EXPECTED
     lock = json.loads((project / "Pipfile.lock").read_text())
@@ -264,14 +263,15 @@ def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
         # so that it sends an Authorization header, which must not hurt where a redirect leads
         f'[tool.poetry.dependencies]\n{PROJECT} = {{source = "team"}}\n{DEPENDENCY} = {{source = "common"}}\n'
     )
-    environment = {
+    variables = {
         "POETRY_VIRTUALENVS_IN_PROJECT": "true",
         "POETRY_CACHE_DIR": str(tmp_path / "cache"),
         "POETRY_HTTP_BASIC_TEAM_USERNAME": "user",
         "POETRY_HTTP_BASIC_TEAM_PASSWORD": "password",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
     }
-    run(sys.executable, "-m", "poetry", "install", "--no-interaction", cwd=project, **environment)
+    environment(project / ".venv")
+    run(sys.executable, "-m", "poetry", "install", "--no-interaction", cwd=project, **variables)
     [packages] = (project / ".venv").glob("lib/python*/site-packages")
     assert installed(packages) == EXPECTED
 
@@ -289,10 +289,10 @@ def test_pdm(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
         f'[project]\nname = "application"\nversion = "1"\nrequires-python = ">=3.11"\n'
         f'dependencies = ["{PROJECT}", "{DEPENDENCY}"]\n[tool.pdm]\ndistribution = false\n{sources}'
     )
-    environment = {"PDM_CHECK_UPDATE": "0", "PDM_CACHE_DIR": str(tmp_path / "cache"), "PDM_IGNORE_ACTIVE_VENV": "1"}
-    run(sys.executable, "-m", "pdm", "venv", "create", sys.executable, cwd=project, **environment)
-    run(sys.executable, "-m", "pdm", "lock", "-v", cwd=project, **environment)
-    run(sys.executable, "-m", "pdm", "sync", "--venv", "in-project", cwd=project, **environment)
+    variables = {"PDM_CHECK_UPDATE": "0", "PDM_CACHE_DIR": str(tmp_path / "cache"), "PDM_IGNORE_ACTIVE_VENV": "1"}
+    environment(project / ".venv")
+    run(sys.executable, "-m", "pdm", "lock", "-v", cwd=project, **variables)
+    run(sys.executable, "-m", "pdm", "sync", "--venv", "in-project", cwd=project, **variables)
     assert "sha256:" in (project / "pdm.lock").read_text()
     [packages] = (project / ".venv").glob("lib/python*/site-packages")
     assert installed(packages) == EXPECTED
@@ -300,7 +300,7 @@ def test_pdm(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("client", ["pip", "uv"])
 def test_an_sdist_is_installed_with_its_hash_required(
-    client: str, bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
+    client: str, bucket: Bucket, start_process: StartProcess, run: Run, python: str, tmp_path: Path
 ) -> None:
     name, content = buildable_sdist(DEPENDENCY, "1.5.0")
     bucket.put(f"{DEPENDENCY}/{name}", content)
@@ -309,43 +309,56 @@ def test_an_sdist_is_installed_with_its_hash_required(
     requirements.write_text(f"{DEPENDENCY}==1.5.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}\n")
     options = ["--require-hashes", "--target", str(tmp_path / "target"), "-r", str(requirements)]
     if client == "pip":
-        run(sys.executable, "-m", "pip", "install", "--index-url", url, *options)
+        run(python, "-m", "pip", "install", "--index-url", url, *options)
     else:
-        run(uv(), "pip", "install", "--no-cache", "--python", sys.executable, "--default-index", url, *options)
+        run(uv(), "pip", "install", "--no-cache", "--python", python, "--default-index", url, *options)
     assert "1.5.0" in (tmp_path / "target" / f"{DEPENDENCY}.py").read_text()
 
 
 def test_pip_installs_from_the_html_of_a_generated_page(
-    bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
+    bucket: Bucket, start_process: StartProcess, run: Run, python: str, tmp_path: Path
 ) -> None:
     name, content = wheel(DEPENDENCY, "1.5.0")
     bucket.put(f"{DEPENDENCY}/{name}", content)
     team = start_process(bucket.settings())
     page = f"{team.wait_until_it_listens()}/simple/{DEPENDENCY}/?format=text/html"
     target = tmp_path / "target"
-    run(sys.executable, "-m", "pip", "install", "--no-index", "--find-links", page, "--target", str(target), DEPENDENCY)
+    run(python, "-m", "pip", "install", "--no-index", "--find-links", page, "--target", str(target), DEPENDENCY)
     assert "1.5.0" in (target / f"{DEPENDENCY}.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The public index's URL. It has what ours depends on, and a higher version of ours, which nobody may get."""
+    root = tmp_path_factory.mktemp("public")
+    objects = common_objects() | {f"{PROJECT}/{name}": content for name, content in [wheel(PROJECT, "99.0")]}
+    settings = {"storage.dir": str(directory(root / "objects", objects))}
+    with stopping(GatewayProcess(root / "process", settings)) as process:
+        yield process.wait_until_it_listens() + "/simple/"
 
 
 @pytest.mark.parametrize("client", ["pip", "uv"])
 @pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
 def test_one_index_for_ours_and_the_public_ones(
-    mode: str, client: str, bucket: Bucket, start_process: StartProcess, run: Run, tmp_path: Path
+    mode: str,
+    client: str,
+    public: str,
+    bucket: Bucket,
+    start_process: StartProcess,
+    run: Run,
+    python: str,
+    tmp_path: Path,
 ) -> None:
-    """The public index has what ours depends on, and a higher version of ours, which nobody may get."""
-    wrong = dict([wheel(PROJECT, "99.0")])
-    objects = common_objects() | {f"{PROJECT}/{name}": content for name, content in wrong.items()}
-    public = start_process({"storage.dir": str(directory(tmp_path / "public", objects))})
     name, content = wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"])
     bucket.put(f"{PROJECT}/{name}", content)
-    fallback = {"fallback.mode": mode, "fallback.base_url": public.wait_until_it_listens() + "/simple/"}
+    fallback = {"fallback.mode": mode, "fallback.base_url": public}
     url = start_process(bucket.settings() | fallback).wait_until_it_listens() + "/simple/"
     for attempt in ("first", "again"):
         target = tmp_path / attempt
         if client == "pip":
-            command = [sys.executable, "-m", "pip", "install", "--index-url", url]
+            command = [python, "-m", "pip", "install", "--index-url", url]
         else:
-            command = [uv(), "pip", "install", "--no-cache", "--python", sys.executable, "--default-index", url]
+            command = [uv(), "pip", "install", "--no-cache", "--python", python, "--default-index", url]
         run(*command, "--target", str(target), PROJECT)
         assert installed(target) == EXPECTED
     keys = {item["Key"] for item in bucket.client.list_objects_v2(Bucket=bucket.name)["Contents"]}
