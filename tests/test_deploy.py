@@ -25,10 +25,15 @@ from gateway import __version__
 from gateway.cli.main import parser
 from gateway.config.load import load
 from gateway.config.settings import Settings
+from tests.support import environments
+from tests.support.nightly import NIGHTLY
 
 ROOT = Path(__file__).parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 NOBODY = 65534
+INSTALL_DEPENDENCIES = (
+    "/opt/gateway/bin/pip install --no-cache-dir --compile --only-binary :all: --require-hashes -r image.lock"
+)
 
 
 def instructions(name: str) -> list[str]:
@@ -62,7 +67,11 @@ def gateway_container(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What the Dockerfile's RUN lines make of what its COPY lines bring, in a place that any user may read."""
+    """What the Dockerfile's RUN lines make of what its COPY lines bring, in a place that any user may read.
+
+    In the night all of it. By day pip and the packages of image.lock, which take half a minute to install, are linked
+    from the environment that runs the tests; those of build.lock and the gateway are installed.
+    """
     place = Path(tempfile.mkdtemp(prefix="gateway-image-"))
     place.chmod(0o755)
     context = place / "src"
@@ -80,8 +89,19 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             else:
                 shutil.copy(ROOT / source, destination)
     for line in instructions("RUN"):
-        command = line.replace("python -m venv", f"{sys.executable} -m venv").replace("/opt/", f"{place}/")
-        subprocess.run(command, shell=True, cwd=context, check=True, env={"PATH": os.environ["PATH"]})
+        if line == "python -m venv /opt/gateway" and not NIGHTLY:
+            environments.environment(place / "gateway", ["pip"])
+            # In the image it is a command too, which the lines that follow call.
+            pip = place / "gateway" / "bin" / "pip"
+            pip.write_text(f'#!/bin/sh\nexec {place}/gateway/bin/python -m pip "$@"\n')
+            pip.chmod(0o755)
+        elif line == INSTALL_DEPENDENCIES and not NIGHTLY:
+            environments.link(
+                place / "gateway", [requirement.partition("==")[0] for requirement in locked("image.lock")]
+            )
+        else:
+            command = line.replace("python -m venv", f"{sys.executable} -m venv").replace("/opt/", f"{place}/")
+            subprocess.run(command, shell=True, cwd=context, check=True, env={"PATH": os.environ["PATH"]})
     shutil.rmtree(context)  # the second stage has only the environment
     shutil.rmtree(place / "build")
     yield place
@@ -94,6 +114,11 @@ def as_nobody() -> list[str]:
     return (
         ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *reading] if os.geteuid() == 0 else []
     )
+
+
+def test_the_image_has_an_environment_of_its_own_with_what_is_locked() -> None:
+    """The two lines that `image` takes a shortcut for by day."""
+    assert {"python -m venv /opt/gateway", INSTALL_DEPENDENCIES} <= set(instructions("RUN"))
 
 
 def test_the_image_s_steps_make_a_gateway_that_an_ordinary_user_runs(image: Path) -> None:
