@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ import pytest
 from gateway.cli.health import health
 from gateway.config.load import load
 from gateway.config.settings import Settings
-from tests.conftest import StartProcess
+from tests.conftest import StartGateway, StartProcess
 
 
 def settings_of(settings: dict[str, str]) -> Callable[[], Settings]:
@@ -26,14 +27,20 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "settings",
     [{}, {"ops.path_prefix": "/-"}, {"server.host": "0.0.0.0"}, {"server.host": "::1"}, {"server.host": "::"}],
 )
-def test_a_gateway_that_answers_is_healthy(start_process: StartProcess, served: Path, settings: dict[str, str]) -> None:
-    process = start_process({"storage.dir": str(served)} | settings)
-    port = process.wait_until_it_listens().rpartition(":")[2]
-    assert health(None, settings_of(settings | {"server.port": port})) == 0
+async def test_a_gateway_that_answers_is_healthy(
+    start_gateway: StartGateway, served: Path, settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway({"storage.dir": str(served)} | settings)
+    port = gateway.url.rpartition(":")[2]
+
+    async def asked(url: str | None, settings: dict[str, str]) -> int:
+        return await asyncio.to_thread(health, url, settings_of(settings))
+
+    assert await asked(None, settings | {"server.port": port}) == 0
     if not settings:
-        assert health(f"http://127.0.0.1:{port}", settings_of({})) == 0
-        assert health(f"http://127.0.0.1:{port}/ready", settings_of({})) == 0
-        assert health(f"http://127.0.0.1:{port}/nope", settings_of({})) == 1
+        assert await asked(f"http://127.0.0.1:{port}", {}) == 0
+        assert await asked(f"http://127.0.0.1:{port}/ready", {}) == 0
+        assert await asked(f"http://127.0.0.1:{port}/nope", {}) == 1
 
 
 def test_a_unix_socket_is_asked_too(start_process: StartProcess, served: Path, tmp_path: Path) -> None:
