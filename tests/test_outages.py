@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
-from tests.support import faults
+from tests.support import environments, faults
 from tests.support.eventually import eventually
 from tests.support.faults import Behaviour, FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
@@ -255,7 +254,8 @@ async def test_pip_installs_what_is_known_from_a_storage_that_never_answers(
     options = ["--no-cache-dir", "--disable-pip-version-check", "--no-input", "--retries", "0", "--target"]
     command = ["-m", "pip", "install", *options, str(tmp_path / "installed"), "--index-url", gateway.url, "acme"]
     clean = {variable: value for variable, value in os.environ.items() if not variable.startswith("PIP_")}
-    pip = await asyncio.create_subprocess_exec(sys.executable, *command, env=clean | {"PIP_CONFIG_FILE": os.devnull})
+    python = environments.environment(tmp_path / "environment", ["pip"])
+    pip = await asyncio.create_subprocess_exec(python, *command, env=clean | {"PIP_CONFIG_FILE": os.devnull})
     assert await pip.wait() == 0
     assert (tmp_path / "installed/acme-2.0.dist-info").is_dir()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import environments
 from tests.support.process import clean_environment, gateway_environment
 
 
@@ -73,7 +74,8 @@ def test_what_it_invites_to_works_and_nothing_stays(
     arguments = pip_line.replace("/tmp/gateway-demo", str(target)).split()
     environment = clean_environment(tmp_path / "home") | {"PIP_CONFIG_FILE": "/dev/null"}
     environment.pop("PYTHONWARNINGS")
-    subprocess.run([sys.executable, "-m", "pip", *arguments, "--no-cache-dir"], env=environment, check=True)
+    python = environments.environment(tmp_path / "environment", ["pip"])
+    subprocess.run([python, "-m", "pip", *arguments, "--no-cache-dir"], env=environment, check=True)
     assert (target / "hello_gateway.py").read_text() == 'version = "1.0.0"\n'
     assert len(curls) == 3
     for arguments_of_curl in curls:
