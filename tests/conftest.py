@@ -14,11 +14,12 @@ from gateway.config.load import load
 from tests.support.botocore_data import share_botocore_data
 from tests.support.bucket import Bucket
 from tests.support.faults import BUCKET, FaultyBucket
+from tests.support.nightly import NIGHTLY
 from tests.support.process import GatewayProcess
 from tests.support.swift import Swift
 
 # How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("gateway", deadline=None)
+hypothesis.settings.register_profile("gateway", deadline=None, max_examples=200 if NIGHTLY else 50)
 hypothesis.settings.load_profile("gateway")
 share_botocore_data()
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
 from gateway.index.wheels.wheel import TAIL_BYTES, WheelError, read_metadata
+from tests.support.nightly import NIGHTLY
 from tests.support.wheels import wheel
 
 METADATA = b"Metadata-Version: 2.1\nName: my-project\nVersion: 1.0\nRequires-Python: >=3.11\n"
@@ -182,7 +183,7 @@ async def test_a_bomb_is_not_unpacked_further_than_it_says() -> None:
         await File(patched(BOMB, 24, "<L", 1000)).metadata()
 
 
-@settings(max_examples=300)
+@settings(max_examples=600 if NIGHTLY else 150)
 @given(st.data())
 async def test_damage_is_an_error_or_does_no_harm(data: st.DataObject) -> None:
     source = data.draw(st.sampled_from([GOOD, as_zip64(GOOD)]))
