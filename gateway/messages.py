@@ -126,11 +126,12 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Go there instead."""
+    """Go there instead. `fresh_for` is as a BufferedResponse's."""
 
     location: str
     status: int = 301
     headers: dict[str, str] = field(default_factory=dict)
+    fresh_for: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Pipeline:
             status=first.status,
             sent_bytes=len(cached.body),
             first_byte=now,
-            cache="memory" if first.route == "object" else "",
+            cache="memory" if first.route == "object" and first.status != 302 else "",
         )
         self._metrics.observe(record)
         if self._access_log is not None:

@@ -34,7 +34,7 @@ def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: 
     """The reply to a request that is answered without a stream, not sent."""
     if isinstance(answer, Redirect):
         headers = _common(answer.headers | {"Location": location(answer.location)}, record)
-        return Reply(answer.status, headers, b"", close=close)
+        return Reply(answer.status, headers, b"", close=close, fresh_for=answer.fresh_for)
     headers = _common(answer.headers, record)
     return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for)
 

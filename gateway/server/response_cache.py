@@ -56,7 +56,7 @@ class ResponseCache:
         was asked for before `clear` is kept after it.
         """
         body = reply.body
-        if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 304):
+        if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 302, 304):
             return
         if len(request) > _MAX_HEAD_BYTES or len(body) > _MAX_BODY_BYTES:
             return

@@ -55,10 +55,12 @@ class ObjectMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A URL that opens an object for a client. It is handed out until `reusable_until`, in seconds since the epoch."""
+    """A URL that opens an object for a client. It is handed out until `reusable_until`, in seconds since the epoch.
+    `shared`: it works for every client, whoever it was signed for."""
 
     url: str
     reusable_until: float
+    shared: bool = False
 
 
 class ObjectLinks(Protocol):

@@ -73,10 +73,12 @@ class RedirectingStorage(Passthrough):
                 return stream
             link = await links.get(request.key, caller)
             now = time.time()
-            self._ready.put(slot, _Ready(link, min(link.reusable_until, now + _SEEN_SECONDS)))
+            ready = _Ready(link, min(link.reusable_until, now + _SEEN_SECONDS))
+            self._ready.put(slot, ready)
         # A cache that others share must not give one client's URL to another.
         max_age = max(int(link.reusable_until - now), 0)
-        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"})
+        fresh_for = max(ready.until - now, 0.0) if link.shared else 0.0
+        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"}, fresh_for)
 
     async def _look(self, request: ObjectRequest, links: ObjectLinks) -> Stream | None:
         """Raises NotFoundError if the object is absent; returns its stream if that is the better answer."""

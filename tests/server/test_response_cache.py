@@ -92,6 +92,26 @@ def spied(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return hits
 
 
+async def test_a_redirect_is_given_again(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faulty.objects = {"a.txt": BODY}
+    gateway = await start_gateway(faulty_settings | {"storage.redirect_urls": "true", "cache.memory_bytes": "10000000"})
+    hits = spied(gateway, monkeypatch)
+    client = await connect(gateway)
+    first, second = [await client.ask(get("/a.txt")) for _ in range(2)]
+    assert hits == [get("/a.txt")]
+    assert (first[0], first[2]) == (302, b"")
+    assert (second[0], second[1]["location"]) == (302, first[1]["location"])
+    gateway.refresh()
+    assert (await client.ask(get("/a.txt")))[0] == 302
+    assert len(hits) == 1
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [

@@ -83,9 +83,13 @@ class CloudFrontOrigin:
     def url(self, path: str) -> str:
         return f"{self._client.endpoint.origin}{path}"
 
+    @property
+    def shared(self) -> bool:
+        return self._ip_range is not True or self._signer is None
+
     def serves(self, caller: Caller) -> bool:
         # CloudFront's policies know IPv4 only.
-        return self._ip_range is not True or self._signer is None or _ipv4(caller) is not None
+        return self.shared or _ipv4(caller) is not None
 
     def variant(self, caller: Caller | None) -> Hashable:
         return self._source(caller) if self._signer is not None else None

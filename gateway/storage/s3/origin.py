@@ -25,6 +25,10 @@ class Origin(Protocol):
     def url(self, path: str) -> str:
         """The object's URL, without what opens it."""
 
+    @property
+    def shared(self) -> bool:
+        """Whether a URL works for every caller, whoever it was signed for."""
+
     def serves(self, caller: Caller) -> bool:
         """Whether a URL can be made that works for this caller."""
 
@@ -46,6 +50,10 @@ class BucketOrigin:
 
     async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
         return await self._client.send(method, path, headers=headers)
+
+    @property
+    def shared(self) -> bool:
+        return True
 
     def url(self, path: str) -> str:
         endpoint = self._client.endpoint

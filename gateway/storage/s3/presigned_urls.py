@@ -36,7 +36,8 @@ class PresignedUrls:
             grant = await self._signing.once(slot, lambda: self._sign(slot, path, caller))
         url = self._origin.url(path)
         expires_at = min(grant.expires_at, self._clock() + self._lifetime)
-        return Link(f"{url}?{grant.query}" if grant.query else url, expires_at - self._buffer_time)
+        signed = f"{url}?{grant.query}" if grant.query else url
+        return Link(signed, expires_at - self._buffer_time, self._origin.shared)
 
     async def _sign(self, slot: Hashable, path: str, caller: Caller | None) -> SignedQuery:
         grant = await self._origin.grant("GET", path, caller, self._lifetime)

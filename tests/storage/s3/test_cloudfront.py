@@ -154,6 +154,31 @@ async def test_urls_are_bound_to_who_asked(
         assert (ipv6.status, ipv6.body) == (200, b"arrow/a.whl")
 
 
+async def test_a_url_that_is_bound_to_an_address_is_given_to_no_other(
+    start_gateway: StartGateway, bucket: Bucket, settings: dict[str, str]
+) -> None:
+    """Whose requests are the same byte for byte."""
+    with Distribution(bucket, TRUSTED) as distribution:
+        changes = {"storage.redirect_urls": "true", "storage.cloud_front_ip_range": "true"}
+        domain = {"storage.cloud_front_domain": distribution.domain}
+        gateway = await start_gateway(settings | changes | domain | {"cache.memory_bytes": "10000000"})
+        for address in ("127.0.0.1", "127.0.0.2") * 2:
+            head = await redirect_of(gateway, address)
+            location = head.partition("Location: ")[2].partition("\r\n")[0]
+            check(location, TRUSTED, source=address, now=time.time())
+
+
+async def redirect_of(gateway: Gateway, address: str) -> str:
+    """The head that a client of that address gets."""
+    port = int(gateway.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+    writer.write(b"GET /arrow/a.whl HTTP/1.1\r\nHost: h\r\n\r\n")
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    writer.close()
+    await writer.wait_closed()
+    return head
+
+
 async def test_urls_are_bound_to_a_network(
     start_gateway: StartGateway, bucket: Bucket, settings: dict[str, str]
 ) -> None:

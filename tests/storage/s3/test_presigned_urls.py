@@ -25,6 +25,10 @@ class Origin:
     def url(self, path: str) -> str:
         return f"https://bucket{path}"
 
+    @property
+    def shared(self) -> bool:
+        return True
+
     def serves(self, caller: Caller) -> bool:
         return True
 
