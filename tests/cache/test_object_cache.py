@@ -329,3 +329,30 @@ async def test_clients_are_told_what_the_cache_did(
     assert await told("/nope") == ""
     without = await start_gateway(settings | {"cache.memory_bytes": "0"})
     assert "cache-status" not in (await get(without, "/page.html")).headers
+
+
+@pytest.mark.parametrize("noted", ["before the answer", "while it comes"])
+async def test_a_fetch_that_a_listing_has_overtaken_keeps_nothing(
+    start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str], noted: str
+) -> None:
+    old, new = b"old", b"new"
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(answer: faults.Answer) -> None:
+        if noted == "before the answer":
+            begun.set()
+            await go_on.wait()
+        await answer.send(200, [("ETag", etag_of(old)), ("Content-Length", "3")], old[:1])
+        begun.set()
+        await go_on.wait()
+        await answer.write(old[1:])
+
+    gateway = await start_gateway(settings)
+    faulty.objects = {"p/p-1.0.tar.gz": new}
+    faulty.then(slow)
+    first = asyncio.create_task(get(gateway, "/p/p-1.0.tar.gz"))
+    await begun.wait()
+    assert [item.key async for item in gateway.storage.list("p/")] == ["p/p-1.0.tar.gz"]
+    go_on.set()
+    assert (await first).body == old
+    assert (await get(gateway, "/p/p-1.0.tar.gz")).body == new
