@@ -119,9 +119,52 @@ async def test_forms_and_refusals(gateway: Gateway) -> None:
     assert by_query.headers["content-type"] == JSON
     assert by_query.headers["vary"] == "Accept, Accept-Encoding"
     assert (await get(gateway, "/my-project/", Accept="image/png")).status == 406
-    assert (await get(gateway, "/my-project/?format=json")).status == 406
+    assert (await get(gateway, "/my-project/?format=xml")).status == 406
     assert (await get(gateway, "/my-project/?format=text/html&format=x")).status == 400
     assert (await get(gateway, "/my-project/", "POST")).status == 405
+
+
+@pytest.mark.parametrize("accept", ["text/html", JSON, "text/html,application/xhtml+xml", "image/png"])
+async def test_a_format_s_short_name_beats_what_the_client_accepts(gateway: Gateway, accept: str) -> None:
+    await get(gateway, "/my-project/")
+    await gateway.facts.settled()
+    for path in ("/", "/my-project/", "/simple/my-project/"):
+        for short, kind in (("json", JSON), ("html", "text/html; charset=utf-8")):
+            target = f"{path}?format={short}"
+            page, named = await get(gateway, target, Accept=accept), await get(gateway, path, Accept=kind)
+            assert (page.status, page.headers["content-type"]) == (200, kind)
+            assert (page.body, page.headers["vary"]) == (named.body, named.headers["vary"])
+            head = await get(gateway, target, "HEAD", Accept=accept)
+            assert (head.status, head.headers["content-type"], head.body) == (200, kind, b"")
+            again = await get(gateway, target, Accept=accept, If_None_Match=page.headers["etag"])
+            assert (again.status, again.body) == (304, b"")
+            other = await get(gateway, path, Accept="text/html" if short == "json" else JSON)
+            assert other.headers["content-type"] != kind, "what is kept for one form is not given for another"
+
+
+@pytest.mark.parametrize("mode", ["auto", "static"])
+async def test_a_stored_page_has_the_short_names_too(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], mode: str
+) -> None:
+    faulty.objects = {
+        "index.html": b"<a href='p/'>",
+        "p/index.html": b"<a href='p-1.0.tar.gz'>",
+        "p/p-1.0.tar.gz": b"x",
+    }
+    gateway = await start_gateway(faulty_settings | {"index.mode": mode})
+    for path in ("/p/", "/"):
+        page = await get(gateway, f"{path}?format=json", Accept="text/html")
+        assert (page.status, page.headers["content-type"], json.loads(page.body)["meta"]["api-version"][0]) == (
+            200,
+            JSON,
+            "1",
+        )
+        head = await get(gateway, f"{path}?format=json", "HEAD", Accept="text/html")
+        assert (head.status, head.headers["content-type"], head.body) == (200, JSON, b"")
+        again = await get(gateway, f"{path}?format=json", Accept="text/html", If_None_Match=page.headers["etag"])
+        assert (again.status, again.body) == (304, b"")
+        html = await get(gateway, f"{path}?format=html", Accept=JSON)
+        assert (html.status, html.body) == (200, faulty.objects[f"{path}index.html"[1:]])
 
 
 async def test_a_page_that_the_client_has_is_not_sent_again(gateway: Gateway) -> None:

@@ -16,6 +16,9 @@ class Form(Enum):
     JSON_V1 = f"{_PREFIX}v1+json"
 
 
+# What `?format=` takes beside the content types: short names, as mirrors of PyPI have them.
+_SHORT = {"html": Form.HTML, "json": Form.JSON_V1}
+
 # What clients ask for by name; the first wins where they don't mind.
 _OFFERED = {
     "text/html": Form.HTML,
@@ -31,7 +34,8 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
     """The form that `Accept` likes best; None if it takes none of them. `wanted` is the value of `?format=`, which
     beats it."""
     if wanted is not None:
-        return _OFFERED.get(wanted.replace(" ", "+").lower())  # an unescaped `+` in a query is a blank
+        name = wanted.replace(" ", "+").lower()  # an unescaped `+` in a query is a blank
+        return _OFFERED.get(name, _SHORT.get(name))
     ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
     best, best_quality = None, 0.0
     for name, form in _OFFERED.items():

@@ -42,12 +42,20 @@ def test_the_client_gets_what_it_likes_best(accept: str, form: Form | None) -> N
         ("application/vnd.pypi.simple.v1+json", Form.JSON_V1),
         ("application/vnd.pypi.simple.v1 json", Form.JSON_V1),
         ("text/html", Form.HTML),
-        ("json", None),
+        ("json", Form.JSON_V1),
+        ("JSON", Form.JSON_V1),
+        ("html", Form.HTML),
+        ("xml", None),
         ("", None),
     ],
 )
 def test_a_format_in_the_query_beats_it(wanted: str, form: Form | None) -> None:
     assert choose("image/png", wanted) is form
+
+
+def test_a_short_name_is_no_content_type() -> None:
+    assert choose("json") is None
+    assert choose("html, json") is None
 
 
 def test_a_stored_page_will_do_for_who_takes_html_at_all() -> None:
