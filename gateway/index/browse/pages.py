@@ -15,10 +15,10 @@ from urllib.parse import parse_qs
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN
-from gateway.index.browse.readme import About, about
+from gateway.index.browse.readme import REQUIRES_PYTHON, About, about
 from gateway.index.browse.renderer import Renderer, RenderError
-from gateway.index.browse.view import OTHER, install_lines, releases_of
-from gateway.index.simple.names import normalize
+from gateway.index.browse.view import headline, install_lines, releases_of
+from gateway.index.simple.names import normalize, parse
 from gateway.index.simple.pages import Project
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.wheel import WheelError
@@ -109,6 +109,8 @@ class ProjectPages:
     async def _read(self, item: StoredObject) -> About:
         metadata = await self._wheels.of(self._root + item.key, item.etag, item.size)
         found, readme = await FOREIGN.run(about, metadata)
+        release = parse(item.key.rpartition("/")[2])
+        found = replace(found, version=str(release.version) if release is not None else "")
         try:
             found = replace(found, readme=await self._renderer.html(readme))
         except RenderError as error:
@@ -122,13 +124,18 @@ class ProjectPages:
         from markupsafe import Markup
 
         releases = releases_of(project)
-        usable = [release.version for release in releases if release.yanked is None and release.version != OTHER]
+        latest = headline(releases)
+        facts = {REQUIRES_PYTHON: "", **dict(about.facts)}
+        if latest is not None and latest.requires_python:
+            facts[REQUIRES_PYTHON] = latest.requires_python
         return self._render(
             "project.html",
             up="../",
             name=project.name,
-            latest=next(iter(usable), ""),
+            latest=latest,
             about=about,
+            facts=[(term, value) for term, value in facts.items() if value],
+            files=sum(len(release.files) for release in releases),
             status=project.status if project.status != "active" else None,
             status_reason=project.status_reason,
             releases=releases,

@@ -11,7 +11,8 @@ from gateway.index.wheels.core_metadata import parse
 
 MAX_README_CHARS = 128 * 1024
 _MAX_LINKS = 32
-_FACTS = (("Requires", "requires-python"), ("License", "license-expression"), ("Author", "author"))
+REQUIRES_PYTHON = "Requires Python"
+_FACTS = ((REQUIRES_PYTHON, "requires-python"), ("License", "license-expression"), ("Author", "author"))
 _CONTENT_TYPE = re.compile(r"\s*([a-z]+/[a-z-]+)\s*(?:;|$)", re.IGNORECASE)
 _VARIANT = re.compile(r";\s*variant\s*=\s*\"?([A-Za-z]+)", re.IGNORECASE)
 
@@ -32,20 +33,20 @@ class Readme:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Of one release. `links` have a label and an HTTP URL; `readme` is safe HTML."""
+    """Of one release, by its `version`. `links` have a label and an HTTP URL; `readme` is safe HTML."""
 
     summary: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
     readme: str = ""
+    version: str = ""
 
     @property
     def weight(self) -> int:
         """Its bytes in memory, about."""
         pairs = self.facts + self.links
-        return sum(
-            map(getsizeof, (self, self.summary, self.readme, *pairs, *(text for pair in pairs for text in pair)))
-        )
+        texts = (self.summary, self.readme, self.version, *(text for pair in pairs for text in pair))
+        return sum(map(getsizeof, (self, *pairs, *texts)))
 
 
 def about(metadata: bytes) -> tuple[About, Readme]:

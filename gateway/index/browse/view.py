@@ -7,21 +7,29 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from packaging.version import Version
+
 from gateway.index.simple.names import parse
 from gateway.index.simple.pages import File, Project
 
 OTHER = "other files"
+# Of the files that are releases, those that pip can install from.
+_INSTALLABLE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Files of one version; `yanked` is the reason if all of them are."""
+    """Files of one version; `yanked` is the reason if all of them are. `installable`: pip may choose the version;
+    `requires_python` is what its files say."""
 
     version: str
     date: str
     yanked: str | None
     files: list[dict[str, Any]]
+    prerelease: bool = False
+    installable: bool = False
+    requires_python: str = ""
 
 
 def install_lines(base_url: str, name: str) -> list[tuple[str, str]]:
@@ -37,22 +45,30 @@ def install_lines(base_url: str, name: str) -> list[tuple[str, str]]:
 
 def releases_of(project: Project) -> list[Release]:
     """By version, the newest first; files that are no releases come last."""
-    by_version: defaultdict[Any, list[File]] = defaultdict(list)
+    by_version: defaultdict[Version | None, list[File]] = defaultdict(list)
     for file in project.files:
         release = parse(file.name)
         by_version[release.version if release is not None else None].append(file)
     versions = sorted((version for version in by_version if version is not None), reverse=True)
-    ordered = [(str(version), by_version[version]) for version in versions]
-    if None in by_version:
-        ordered.append((OTHER, by_version[None]))
-    return [_release(version, sorted(found, key=lambda file: file.name)) for version, found in ordered]
+    rest = [None] if None in by_version else []
+    return [
+        _release(version, sorted(by_version[version], key=lambda file: file.name)) for version in [*versions, *rest]
+    ]
 
 
-def _release(version: str, found: Sequence[File]) -> Release:
+def headline(releases: Sequence[Release]) -> Release | None:
+    """What pip installs if no version is asked for: the newest release, or pre-release where there is no other. It
+    takes nothing that is yanked."""
+    found = [release for release in releases if release.installable]
+    return next((release for release in found if not release.prerelease), next(iter(found), None))
+
+
+def _release(version: Version | None, found: Sequence[File]) -> Release:
     yanked = [file.yanked for file in found]
     reasons = [reason for reason in yanked if reason is not None]
+    offered = [file for file in found if file.yanked is None and file.name.endswith(_INSTALLABLE)]
     return Release(
-        version,
+        str(version) if version is not None else OTHER,
         _date(max((file.modified for file in found if file.modified is not None), default=None)),
         reasons[0] if len(reasons) == len(yanked) else None,
         [
@@ -67,6 +83,9 @@ def _release(version: str, found: Sequence[File]) -> Release:
             }
             for file in found
         ],
+        prerelease=version is not None and version.is_prerelease,
+        installable=version is not None and bool(offered),
+        requires_python=next((file.requires_python for file in offered if file.requires_python), ""),
     )
 
 

@@ -6,10 +6,15 @@ import logging
 import re
 import zipfile
 from html.parser import HTMLParser
+from typing import Any, cast
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.lru import MemoryLimit
+from gateway.index.browse.pages import ProjectPages
+from gateway.index.browse.readme import REQUIRES_PYTHON, About
+from gateway.index.simple.pages import File, Project
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
@@ -25,12 +30,12 @@ async def get(gateway: Gateway, target: str, accept: str = BROWSER, **headers: s
     return await fetch(int(gateway.url.rpartition(":")[2]), target, headers=named)
 
 
-def described(version: str, text: str) -> bytes:
+def described(version: str, text: str, fields: str = "") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(
             f"proj-{version}.dist-info/METADATA",
-            f"Metadata-Version: 2.1\nName: proj\nVersion: {version}\nSummary: About {version}\n"
+            f"Metadata-Version: 2.1\nName: proj\nVersion: {version}\nSummary: About {version}\n{fields}"
             f"Description-Content-Type: text/markdown\n\n{text}",
         )
     return buffer.getvalue()
@@ -126,11 +131,60 @@ async def test_a_project_s_readme_is_that_of_its_newest_release_that_counts(
     assert b">New" in page
     assert b"<script>alert" not in page
     assert b"yanked: &lt;b&gt;broken&lt;/b&gt;" in page
-    assert b'<span class="version">2.0rc1' in page
+    assert b'<span class="version">1.1</span></h1>' in page
+    assert page.count(b'<span class="badge">latest</span>') == 1
+    assert b'<strong>2.0rc1</strong> <span class="badge">pre-release</span>' in page
+    assert page.index(b">New") < page.index(b'<h2 id="all-files">') < page.index(b"proj-1.1-py3"), "the README first"
     assert "../proj/proj-1.0-py3-none-any.whl" in links(page)
     faulty.objects["proj/proj-1.1-py3-none-any.whl"] = described("1.1", "# Newer")
     gateway.refresh()
     assert b">Newer" in (await get(gateway, "/proj/")).body
+
+
+async def test_a_prerelease_is_the_headline_where_there_is_no_other(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"proj/proj-2.0rc1.tar.gz": b"x", "proj/proj-1.0.tar.gz": b"x"}
+    gateway = await start_gateway(faulty_settings)
+    faulty.objects["proj/proj-1.0.tar.gz.yanked"] = b""
+    await get(gateway, "/proj/")
+    await gateway.facts.settled()
+    page = (await get(gateway, "/proj/")).body
+    assert b'<span class="version">2.0rc1</span> <span class="badge">pre-release</span></h1>' in page
+    assert b"Every release is yanked" not in page
+    faulty.objects["proj/proj-2.0rc1.tar.gz.yanked"] = b""
+    gateway.refresh()
+    await get(gateway, "/proj/")
+    await gateway.facts.settled()
+    page = (await get(gateway, "/proj/")).body
+    assert b"Every release is yanked" in page
+    assert b'class="version"' not in page
+
+
+async def test_the_page_says_which_python_the_headlined_release_requires(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"proj/proj-1.0-py3-none-any.whl": described("1.0", "# Old\n", "Requires-Python: >=3.8\n")}
+    gateway = await start_gateway(faulty_settings)
+    row = b"<dt>Requires Python</dt><dd>&gt;=3.8</dd>"
+    assert row in (await get(gateway, "/proj/")).body, "from the README's wheel, before its facts are known"
+    await gateway.facts.settled()
+    page = (await get(gateway, "/proj/")).body
+    assert row in page
+    assert b"README of" not in page
+    faulty.objects["proj/proj-2.0.tar.gz"] = b"x"
+    gateway.refresh()
+    assert b"README of 1.0" in (await get(gateway, "/proj/")).body
+
+
+def test_what_the_headlined_files_require_counts_more_than_an_older_wheel() -> None:
+    unused = cast(Any, None)
+    pages = ProjectPages(unused, unused, "", "", MemoryLimit(0))
+    project = Project("p", (), (File("p-2.0.tar.gz", "x", requires_python=">=3.12"),))
+    page = pages.project(project, About(facts=((REQUIRES_PYTHON, ">=3.8"), ("License", "MIT")), version="1.0"))
+    assert b"<dt>Requires Python</dt><dd>&gt;=3.12</dd>" in page
+    assert b"3.8" not in page
+    assert b"<dt>License</dt>" in page
 
 
 async def test_a_wheel_that_can_t_be_read_has_a_page_all_the_same(

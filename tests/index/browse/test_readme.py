@@ -18,7 +18,7 @@ def test_what_it_tells() -> None:
     )
     assert found.summary == "Does it"
     assert found.facts == (
-        ("Requires", ">=3.11"),
+        ("Requires Python", ">=3.11"),
         ("License", "MIT"),
         ("Author", "A <a@b.example>"),
         ("Depends on", "other>=1"),

@@ -1,4 +1,6 @@
-from gateway.index.browse.view import OTHER, install_lines, releases_of
+import pytest
+
+from gateway.index.browse.view import OTHER, headline, install_lines, releases_of
 from gateway.index.simple.pages import File, Project
 
 
@@ -26,6 +28,45 @@ def test_a_release_is_yanked_if_all_of_its_files_are() -> None:
         "bad",
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "version"),
+    [
+        (["p-1.9.zip", "p-1.10.zip"], "1.10"),
+        (["p-1.0.zip", "p-2.0rc1.zip", "p-2.1.dev3.zip"], "1.0"),
+        (["p-2.0a1.zip", "p-2.0rc1.zip"], "2.0rc1"),
+        (["p-1.0.zip", "p-2.0.zip yanked"], "1.0"),
+        (["p-1.0.zip yanked", "p-2.0rc1.zip"], "2.0rc1"),
+        (["p-1.0.zip", "p-2.0.zip yanked", "p-2.0-py3-none-any.whl"], "2.0"),
+        (["p-1.0.tgz", "p-2.0-py3.8.egg", "p-3.0.msi"], "1.0"),
+        (["p-1.0.zip yanked", "p-2.0rc1.zip yanked"], None),
+        (["notes.zip"], None),
+        ([], None),
+    ],
+)
+def test_what_pip_would_install_is_the_headline(names: list[str], version: str | None) -> None:
+    files = tuple(
+        File(name.partition(" ")[0], "x", yanked="bad" if name.endswith(" yanked") else None) for name in names
+    )
+    found = headline(releases_of(Project("p", (), files)))
+    assert (found.version if found is not None else None) == version
+
+
+def test_a_release_requires_what_its_files_do_unless_they_are_yanked() -> None:
+    files = (
+        File("p-1.tar.gz", "x", requires_python=">=3.8", yanked=""),
+        File("p-1.zip", "x"),
+        File("p-1-py3-none-any.whl", "x", requires_python=">=3.11"),
+    )
+    [release] = releases_of(Project("p", (), files))
+    assert release.requires_python == ">=3.11"
+
+
+def test_prereleases_are_told_from_releases() -> None:
+    files = tuple(File(f"p-{version}.zip", "x") for version in ("1.0", "1.1.dev1", "1.1rc1", "1.0.post1"))
+    told = {release.version: release.prerelease for release in releases_of(Project("p", (), files))}
+    assert told == {"1.0": False, "1.1.dev1": True, "1.1rc1": True, "1.0.post1": False}
 
 
 def test_sizes_and_absent_ones() -> None:
