@@ -68,7 +68,7 @@ class Mount:
         self.metadata = FileMetadata(
             finder, self._memory, self._build_metadata_stores(), retry_seconds=settings.index.refresh
         )
-        self._renderer = Renderer()
+        self._renderer = Renderer(remote_images=settings.index.remote_images)
         self.catalog = self._build_catalog()
         self.fallback = self._build_fallback()
         self._mirrored: MirroredFiles | None = None
@@ -188,9 +188,9 @@ class Mount:
         if settings.index.browse:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
             memory = self._people_memory
-            people = RenderedProjectPages(
-                ProjectPages(wheels, self._renderer, self._root, elsewhere, memory), releases, memory, self._backlog
-            )
+            remote_images = settings.index.remote_images
+            browse = ProjectPages(wheels, self._renderer, self._root, elsewhere, memory, remote_images=remote_images)
+            people = RenderedProjectPages(browse, releases, memory, self._backlog)
         return Site(
             self.catalog,
             releases,

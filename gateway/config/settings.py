@@ -182,6 +182,10 @@ class IndexSettings(Section):
         description="Memory for listings, pages, hashes, metadata of wheels and pages of the other index, per worker",
     )
     browse: bool = Field(True, description="Show people, by their browsers, a page made for them at / and /project/")
+    remote_images: bool = Field(
+        False,
+        description="Let browsers fetch the https images of READMEs, whose hosts learn who looks at which project",
+    )
     compute_hashes: bool = Field(
         True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
     )

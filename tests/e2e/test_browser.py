@@ -1,6 +1,8 @@
 """The pages for people in a real browser: Debian's Chromium, headless, in both themes and at a phone's width."""
 
+import io
 import shutil
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -42,7 +44,19 @@ async def gateway(start_gateway: StartGateway, tmp_path: Path) -> Gateway:
             file, content = wheel(name.replace("-", "_"), version)
             (folder / file).write_bytes(content)
     (tmp_path / "packages/arrow/arrow-1.0-py3-none-any.whl.yanked").write_text("it misses")
+    (tmp_path / "packages/quiver/quiver-3.0-py3-none-any.whl").write_bytes(with_images("quiver", "3.0"))
     return await start_gateway({"storage.dir": str(tmp_path / "packages")})
+
+
+def with_images(name: str, version: str) -> bytes:
+    """A wheel with a README that has images of other hosts, and one that is nowhere."""
+    readme = "# Quiver\n\n[![Build](https://ci.example/b.svg)](https://ci.example/) ![Drawing](https://h.example/d.png)"
+    readme += "\n\n![Logo](logo.png)\n"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        fields = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nDescription-Content-Type: text/markdown\n"
+        archive.writestr(f"{name}-{version}.dist-info/METADATA", f"{fields}\n{readme}")
+    return buffer.getvalue()
 
 
 async def open_page(browser: Browser, gateway: Gateway, theme: str, size: ViewportSize, scripts: bool = True) -> Page:
@@ -102,14 +116,29 @@ async def test_it_works_without_scripts(browser: Browser, gateway: Gateway) -> N
     assert await page.get_by_role("button").count() == 0, "nothing that would not work is shown"
 
 
+async def test_a_readme_fetches_nothing_from_other_hosts_and_shows_no_broken_image(
+    browser: Browser, gateway: Gateway
+) -> None:
+    page = await open_page(browser, gateway, "light", WIDE)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(gateway.url + "/quiver/")
+    await expect(page.get_by_role("heading", name="Quiver", exact=True)).to_be_visible()
+    await expect(page.get_by_role("link", name="Drawing")).to_have_attribute("href", "https://h.example/d.png")
+    await expect(page.get_by_role("link", name="Build")).to_have_attribute("href", "https://ci.example/")
+    await expect(page.locator(".readme img")).to_have_count(0)
+    await expect(page.get_by_text("Logo")).to_be_visible()
+    assert {url.startswith(gateway.url) for url in asked} == {True}
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 async def test_it_is_readable(browser: Browser, gateway: Gateway, theme: str, size: ViewportSize) -> None:
     page = await open_page(browser, gateway, theme, size)
-    for path in ("/", "/arrow/", "/long-name-of-a-project-that-goes-on-and-on-and-on-for-ever/"):
+    for path in ("/", "/arrow/", "/quiver/", "/long-name-of-a-project-that-goes-on-and-on-and-on-for-ever/"):
         await page.goto(gateway.url + path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"], "nothing to scroll to"
-        for selector in ("body", "a", "code", ".quiet", ".yanked"):
+        for selector in ("body", "a", "code", ".quiet", ".yanked", ".badge", ".image"):
             if await page.locator(selector).count():
                 assert await page.evaluate(CONTRAST, selector) >= 4.5, (path, selector)
 

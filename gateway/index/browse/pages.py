@@ -41,9 +41,18 @@ class ProjectPages:
     """
 
     def __init__(
-        self, wheels: WheelMetadata, renderer: Renderer, root: str, elsewhere: str, memory: MemoryLimit
+        self,
+        wheels: WheelMetadata,
+        renderer: Renderer,
+        root: str,
+        elsewhere: str,
+        memory: MemoryLimit,
+        *,
+        remote_images: bool = False,
     ) -> None:
-        """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to."""
+        """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to.
+        `remote_images`: browsers may fetch what READMEs have of other hosts."""
+        self._image_sources = "'self' https: data:" if remote_images else "'self' data:"
         self._wheels = wheels
         self._root = root
         self._elsewhere = elsewhere
@@ -61,7 +70,7 @@ class ProjectPages:
         script, style = (f"'sha256-{_sha256(_template(name))}'" for name in ("script.js", "style.css"))
         policy = (
             f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; form-action 'self'; "
-            "img-src 'self' https: data:; base-uri 'none'; frame-ancestors 'none'"
+            f"img-src {self._image_sources}; base-uri 'none'; frame-ancestors 'none'"
         )
         return {
             "Content-Security-Policy": policy,

@@ -1,7 +1,8 @@
 """The process that renders READMEs: it may be slow, run out of memory, or crash. Frames in, frames out, until EOF.
 
-A frame is its length (4 bytes, big-endian) and as many bytes. What comes in is a README as JSON: kind, variant, text.
-What goes out is HTML that is safe, and empty where the README can't be rendered.
+A frame is its length (4 bytes, big-endian) and as many bytes. What comes in is a README as JSON: kind, variant, text,
+and whether https images of other hosts may stay. What goes out is HTML that is safe, or nothing where the README
+can't be rendered.
 """
 
 import json
@@ -11,6 +12,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from gateway.index.browse.images import without_remote_images
 
 LENGTH = struct.Struct(">L")
 MAX_HTML_BYTES = 1024 * 1024
@@ -36,9 +39,10 @@ def main() -> None:
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Whatever is raised ends the process: another takes its place."""
     while len(head := requests.read(LENGTH.size)) == LENGTH.size:
-        kind, variant, text = json.loads(requests.read(*LENGTH.unpack(head)))
+        kind, variant, text, remote_images = json.loads(requests.read(*LENGTH.unpack(head)))
         _allow_cpu(CPU_SECONDS)
-        html = (render(kind, variant, text) or "").encode()
+        rendered = without_remote_images(render(kind, variant, text) or "", allow_https=remote_images)
+        html = rendered.encode()
         if len(html) > MAX_HTML_BYTES:
             html = b""
         answers.write(LENGTH.pack(len(html)) + html)

@@ -31,9 +31,16 @@ class Renderer:
     """One process, started when it is needed, replaced after a failure, ended when it is idle."""
 
     def __init__(
-        self, *, seconds: float = _SECONDS, idle_seconds: float = _IDLE_SECONDS, program: str = _PROGRAM
+        self,
+        *,
+        remote_images: bool = False,
+        seconds: float = _SECONDS,
+        idle_seconds: float = _IDLE_SECONDS,
+        program: str = _PROGRAM,
     ) -> None:
-        """`seconds` is how long a README may wait for its turn, and then take."""
+        """`remote_images` leaves images with https URLs. `seconds` is how long a README may wait for its turn, and then
+        take."""
+        self._remote_images = remote_images
         self._seconds = seconds
         self._idle_seconds = idle_seconds
         self._program = program
@@ -74,7 +81,7 @@ class Renderer:
             if process is None or process.returncode is not None:
                 process = self._process = await self._start()
             async with asyncio.timeout(self._seconds):
-                html = await _exchange(process, readme)
+                html = await self._exchange(process, readme)
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, ValueError) as error:
             log.info("a README is shown as text: its renderer was ended by %s", type(error).__name__)
             await self._end()
@@ -99,6 +106,17 @@ class Renderer:
             start_new_session=True,  # a ^C is for us; it ends with its input
         )
 
+    async def _exchange(self, process: Process, readme: Readme) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        request = json.dumps([readme.kind, readme.variant, readme.text, self._remote_images]).encode()
+        process.stdin.write(LENGTH.pack(len(request)) + request)
+        await process.stdin.drain()
+        (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
+        if length > MAX_HTML_BYTES:
+            raise ValueError("it answers more than it may")
+        return (await process.stdout.readexactly(length)).decode()
+
     def _leave(self) -> None:
         self._ending = asyncio.get_running_loop().create_task(self.close())
 
@@ -118,15 +136,3 @@ class Renderer:
         with suppress(ProcessLookupError):
             process.kill()
         await process.communicate()
-
-
-async def _exchange(process: Process, readme: Readme) -> str:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    request = json.dumps([readme.kind, readme.variant, readme.text]).encode()
-    process.stdin.write(LENGTH.pack(len(request)) + request)
-    await process.stdin.drain()
-    (length,) = LENGTH.unpack(await process.stdout.readexactly(LENGTH.size))
-    if length > MAX_HTML_BYTES:
-        raise ValueError("it answers more than it may")
-    return (await process.stdout.readexactly(length)).decode()

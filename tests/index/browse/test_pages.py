@@ -217,6 +217,19 @@ async def test_a_readme_that_takes_all_there_is_is_shown_as_text_and_not_tried_a
     assert caplog.text.count("a README is shown as text") == 1
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_browsers_fetch_images_of_other_hosts_only_if_the_settings_say_so(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], allowed: bool
+) -> None:
+    faulty.objects = {"proj/proj-1.0-py3-none-any.whl": described("1.0", "![Logo](https://h.example/logo.png)")}
+    gateway = await start_gateway(faulty_settings | ({"index.remote_images": "true"} if allowed else {}))
+    page = await get(gateway, "/proj/")
+    sources = re.findall(r"img-src ([^;]*);", page.headers["content-security-policy"])
+    assert sources == ["'self' https: data:" if allowed else "'self' data:"]
+    assert (b"<img" in page.body) is allowed
+    assert ("https://h.example/logo.png" in links(page.body)) is not allowed
+
+
 async def test_projects_of_the_other_index_have_pages_too(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:

@@ -43,6 +43,21 @@ async def test_each_kind_as_it_is_meant(renderer: Renderer) -> None:
         assert "javascript:" not in html
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_images_of_other_hosts_stay_only_where_they_are_allowed(allowed: bool) -> None:
+    renderer = Renderer(remote_images=allowed, seconds=20)
+    for kind, text in [
+        (MARKDOWN, "![Logo](https://h.example/logo.png)"),
+        (MARKDOWN, '<img src="https://h.example/logo.png" alt="Logo">'),
+        (RST, ".. image:: https://h.example/logo.png\n   :alt: Logo\n"),
+    ]:
+        html = await renderer.html(Readme(kind, "GFM", text))
+        assert ("<img" in html) is allowed
+        assert ('<a class="image" href="https://h.example/logo.png"' in html) is not allowed
+        assert "Logo" in html
+    await renderer.close()
+
+
 EVIL = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<a href='javascript:x'>y</a>", "<iframe src=//x>"]
 
 

@@ -8,6 +8,11 @@ for (const button of document.querySelectorAll(".copy")) {
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
   });
 }
+for (const image of document.querySelectorAll(".readme img")) {
+  const show = () => image.replaceWith(image.alt);
+  if (image.complete && !image.naturalWidth) show();
+  else image.addEventListener("error", show);
+}
 const search = document.querySelector("input[type=search]");
 if (search) {
   let timer, running;
