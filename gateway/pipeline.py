@@ -28,6 +28,7 @@ from gateway.ops.metrics import Metrics
 from gateway.server import response
 from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
+from gateway.server.error_page import error_page
 from gateway.server.protocol import Request
 from gateway.server.public_address import PublicAddress
 from gateway.server.reply import Reply
@@ -233,7 +234,9 @@ class Pipeline:
         record.error = error.detail
         record.upstream_status = error.upstream_status
         record.code = error.code
-        return response.error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id)
+        home = self._address.path if self._mount is not None else ""
+        home = "" if request.raw_path.partition("?")[0] == home else home  # a link to the very page that failed
+        return error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""

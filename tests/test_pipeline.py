@@ -200,6 +200,17 @@ async def test_an_error_is_short_text_or_json_for_who_asks(start_gateway: StartG
     assert report == {"status": 404, "error": "Not found", "request_id": "r1"}
 
 
+async def test_an_error_is_a_page_for_browsers_with_a_way_back(start_gateway: StartGateway, packages: Path) -> None:
+    gateway = await start_gateway({"storage.dir": str(packages), "server.base_path": "/pypi"})
+    for target, method, status in [("/pypi/nope/", "GET", 404), ("/pypi/%zz", "GET", 400), ("/pypi/", "POST", 405)]:
+        page = await fetch(port_of(gateway.url), target, method=method, headers={"Accept": BROWSER})
+        assert (page.status, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+        assert (b'<a href="/pypi/">' in page.body) is (target != "/pypi/")
+    head = await fetch(port_of(gateway.url), "/pypi/nope/", method="HEAD", headers={"Accept": BROWSER})
+    assert (head.status, head.body) == (404, b"")
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 LEAKS = [
     b"<?xml",
     b"<Error",
@@ -210,7 +221,7 @@ LEAKS = [
 ]
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json"])
+@pytest.mark.parametrize("accept", ["*/*", "application/json", BROWSER])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_nothing_of_the_bucket_shows_in_any_answer(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], method: str, accept: str

@@ -1,6 +1,5 @@
 """The one place that turns an answer into bytes for the client."""
 
-import json
 import time
 from collections.abc import AsyncIterator
 from typing import cast
@@ -13,21 +12,6 @@ from gateway.http.target import location
 from gateway.messages import Answer, BufferedResponse, FilePart, Redirect, RequestRecord, Stream
 from gateway.server.reply import Reply
 from gateway.server.sendfile import FileSender
-
-_TEXT = "text/plain; charset=utf-8"
-_JSON = "application/json"
-
-
-def error_page(error: GatewayError, *, accept: str, request_id: str) -> BufferedResponse:
-    """A short text, or JSON for who asks for it. Only the error's public side is in it."""
-    if _JSON in accept.lower():
-        report = {"status": error.status, "error": error.public, "request_id": request_id}
-        body, content_type = json.dumps(report) + "\n", _JSON
-    else:
-        body, content_type = f"{error.status} {error.public}\nrequest id: {request_id}\n", _TEXT
-    # An absent file may be uploaded the next minute: no cache between may keep the refusal.
-    headers = {**error.headers, "Content-Type": content_type, "Cache-Control": "no-store"}
-    return BufferedResponse(error.status, body.encode(), headers, error.upstream_status, error.code)
 
 
 def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: bool = False) -> Reply:

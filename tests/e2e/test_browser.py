@@ -85,7 +85,7 @@ async def test_search_as_you_type_and_install(browser: Browser, gateway: Gateway
     assert len(await names(page)) == 4
     await page.get_by_role("searchbox").press_sequentially("Quiv")
     await expect(page.locator(".projects a")).to_have_count(1)
-    assert page.url.endswith("/?q=Quiv")
+    await expect(page).to_have_url(f"{gateway.url}/?q=Quiv")
     await page.get_by_role("searchbox").fill("")
     await expect(page.locator(".projects a")).to_have_count(4)
     await page.get_by_role("link", name="arrow").click()
@@ -135,7 +135,7 @@ async def test_a_readme_fetches_nothing_from_other_hosts_and_shows_no_broken_ima
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
 async def test_it_is_readable(browser: Browser, gateway: Gateway, theme: str, size: ViewportSize) -> None:
     page = await open_page(browser, gateway, theme, size)
-    for path in ("/", "/arrow/", "/quiver/", "/long-name-of-a-project-that-goes-on-and-on-and-on-for-ever/"):
+    for path in ("/", "/arrow/", "/quiver/", "/long-name-of-a-project-that-goes-on-and-on-and-on-for-ever/", "/no/"):
         await page.goto(gateway.url + path)
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"], "nothing to scroll to"
         for selector in ("body", "a", "code", ".quiet", ".yanked", ".badge", ".image"):

@@ -19,3 +19,13 @@ from gateway.server.public_address import PublicAddress
 )
 def test_where_the_root_is(configured: str | None, base_path: str, scheme: str, host: str, expected: str) -> None:
     assert PublicAddress(configured, base_path).of(scheme, host) == expected
+
+
+def test_its_path() -> None:
+    for configured, base_path, path in [
+        (None, "", "/"),
+        (None, "/pypi", "/pypi/"),
+        ("https://packages.example", "/pypi", "/"),
+        ("https://packages.example/a/", "", "/a/"),
+    ]:
+        assert PublicAddress(configured, base_path).path == path
