@@ -11,9 +11,10 @@ from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
-from gateway.index.browse.pages import ProjectPages
+from gateway.index.browse.pages import Filling, ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
+from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.folders import FolderCatalog
 from gateway.index.mirror.downloads import DownloadLimits
@@ -173,6 +174,12 @@ class Mount:
         )
         return Fallback(settings.fallback, self.catalog, remote, self.metadata)
 
+    def _filling(self) -> Filling:
+        settings, by_folder = self._settings, isinstance(self.catalog, FolderCatalog)
+        has_prefix = bool(settings.storage.prefix or settings.rewrite.add_prefix)
+        lines = upload_lines(settings.storage.resolved_backend, by_folder=by_folder, has_prefix=has_prefix)
+        return Filling(lines, by_folder, settings.index.refresh)
+
     def _build_site(self, wheels: WheelMetadata) -> Site | None:
         if self.catalog is None:
             return None
@@ -189,7 +196,15 @@ class Mount:
             elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
             memory = self._people_memory
             remote_images = settings.index.remote_images
-            browse = ProjectPages(wheels, self._renderer, self._root, elsewhere, memory, remote_images=remote_images)
+            browse = ProjectPages(
+                wheels,
+                self._renderer,
+                self._root,
+                elsewhere,
+                memory,
+                remote_images=remote_images,
+                filling=self._filling(),
+            )
             people = RenderedProjectPages(browse, releases, memory, self._backlog)
         return Site(
             self.catalog,

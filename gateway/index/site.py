@@ -13,7 +13,7 @@ from gateway.http.target import query_part
 from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.catalog.flat import FlatCatalog
-from gateway.index.catalog.folders import Files, FolderCatalog, Projects
+from gateway.index.catalog.folders import BLANK, Files, FolderCatalog, Projects
 from gateway.index.etags import conditional
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
@@ -102,8 +102,16 @@ class Site:
             raise unavailable(error) from error
 
     async def _root_page(self, request: PageRequest, form: Form) -> BufferedResponse:
-        projects = await self._catalog.projects()
-        if (people := self._for_people(request, form)) is not None:
+        people = self._for_people(request, form)
+        try:
+            projects = await self._catalog.projects()
+        except NotFoundError as error:
+            if people is None or error.code not in (None, BLANK):
+                raise
+            # Not to be kept: there may be a project the next minute.
+            headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": "no-store", **people.headers}
+            return BufferedResponse(200, people.empty(blank=error.code == BLANK), headers)
+        if people is not None:
             return self._answer(request, form, await people.root(request, projects), [projects], people.headers)
         render = pages.root_json if form is Form.JSON_V1 else pages.root_html
         page = await self._rendered.get(

@@ -5,10 +5,11 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
 from importlib.resources import files
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -34,6 +35,19 @@ _INLINE = {"script": "script.js", "style": "style.css"}
 log = logging.getLogger("gateway.index")
 
 
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """How an empty index is filled: what to type, by tool; whether projects are folders; and how many seconds it takes
+    until new files appear."""
+
+    lines: Sequence[tuple[str, str]]
+    by_folder: bool
+    seconds: float
+
+
+_UNKNOWN = Filling((), by_folder=True, seconds=0)
+
+
 class ProjectPages:
     """Makes the pages, with marks where the lines that install belong.
 
@@ -49,9 +63,11 @@ class ProjectPages:
         memory: MemoryLimit,
         *,
         remote_images: bool = False,
+        filling: Filling = _UNKNOWN,
     ) -> None:
         """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to.
-        `remote_images`: browsers may fetch what READMEs have of other hosts."""
+        `remote_images`: browsers may fetch what READMEs have of other hosts. `filling` is for an empty index."""
+        self._filling = filling
         self._image_sources = "'self' https: data:" if remote_images else "'self' data:"
         self._wheels = wheels
         self._root = root
@@ -100,6 +116,19 @@ class ProjectPages:
             pages=pages,
             elsewhere=self._elsewhere,
             lines=self._marks,
+        )
+
+    def empty(self, *, blank: bool) -> bytes:
+        """The root's page where there is no project. `blank`: that may be because a volume is missing."""
+        filling = self._filling
+        return self._render(
+            "empty.html",
+            up="",
+            blank=blank,
+            elsewhere=self._elsewhere,
+            fill=filling.lines,
+            by_folder=filling.by_folder,
+            seconds=ceil(filling.seconds) or 1,
         )
 
     async def about(self, project: str, wheel: StoredObject | None) -> About:

@@ -38,6 +38,10 @@ class RenderedProjectPages:
         )
         return await self._addressed(made, ("root", query), "<project>", request)
 
+    def empty(self, *, blank: bool) -> bytes:
+        """The root's page where there is no project. `blank`: that may be because a volume is missing."""
+        return self._browse.empty(blank=blank)
+
     async def project(self, request: PageRequest, sources: Sources) -> Rendered:
         """A project's page, with the README of its newest wheel."""
         name, made_of = sources.name, tuple(source.value for source in sources.all)

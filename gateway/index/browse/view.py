@@ -43,6 +43,16 @@ def install_lines(base_url: str, name: str) -> list[tuple[str, str]]:
     ]
 
 
+def upload_lines(backend: str, *, by_folder: bool, has_prefix: bool) -> list[tuple[str, str]]:
+    """What to type to fill an empty index, by the name of the backend. The address of the storage is not public, so
+    placeholders stand for it."""
+    target = "<prefix>/" * has_prefix + "<project>/" * by_folder
+    if backend == "file":
+        make = f"mkdir -p <directory>/{target} && " if target else ""
+        return [("cp", f"{make}cp dist/* <directory>/{target}")]
+    return [("aws", f"aws s3 cp dist/ s3://<bucket>/{target} --recursive")] if backend in ("s3", "cloudfront") else []
+
+
 def releases_of(project: Project) -> list[Release]:
     """By version, the newest first; files that are no releases come last."""
     by_version: defaultdict[Version | None, list[File]] = defaultdict(list)

@@ -83,7 +83,8 @@ class FlatCatalog:
         """Raises what keeps the storage from being listed."""
         snapshot = await self._current(may_be_stale=may_be_stale)
         if snapshot.nothing is not None:
-            raise NotFoundError(snapshot.nothing.detail, code=snapshot.nothing.code)
+            nothing = snapshot.nothing
+            raise NotFoundError(nothing.detail, public=nothing.public, code=nothing.code)
         return self._aged(snapshot, snapshot.projects)
 
     async def files(self, project: str) -> RefreshedValue[Files]:

@@ -272,7 +272,8 @@ def _is_release(item: StoredObject) -> bool:
 
 def no_projects(children: Children) -> NotFoundError:
     """With the code BLANK where that may be because the storage is not what it was."""
-    return NotFoundError("the storage has no projects", code=BLANK if children.blank else None)
+    code = BLANK if children.blank else None
+    return NotFoundError("the storage has no projects", public="This index has no packages yet", code=code)
 
 
 def not_permitted(error: GatewayError) -> GatewayError:

@@ -6,6 +6,7 @@ import logging
 import re
 import zipfile
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.readme import REQUIRES_PYTHON, About
 from gateway.index.simple.pages import File, Project
 from tests.conftest import StartGateway
-from tests.support.faults import FaultyBucket
+from tests.support.faults import FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import PublicIndex
 from tests.support.wheels import wheel
@@ -85,6 +86,52 @@ async def test_a_static_page_keeps_its_place(
     gateway = await start_gateway(faulty_settings)
     assert (await get(gateway, "/")).body == b"<p>ours</p>"
     assert (await get(gateway, "/proj/")).body == b"<p>proj</p>"
+
+
+@pytest.mark.parametrize(
+    ("layout", "line"),
+    [
+        ("project", b"aws s3 cp dist/ s3://&lt;bucket&gt;/&lt;project&gt;/ --recursive"),
+        ("flat", b"aws s3 cp dist/ s3://&lt;bucket&gt;/ --recursive"),
+    ],
+)
+async def test_an_empty_index_says_how_to_fill_it(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], layout: str, line: bytes
+) -> None:
+    gateway = await start_gateway(faulty_settings | {"index.layout": layout})
+    page = await get(gateway, "/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert page.headers["cache-control"] == "no-store"
+    assert "script-src 'sha256-" in page.headers["content-security-policy"]
+    assert b"This index has no packages yet." in page.body
+    assert b"volume" not in page.body
+    assert line in page.body
+    assert b"within 30 seconds" in page.body
+    for accept in ("*/*", PIP):
+        plain = await get(gateway, "/", accept)
+        assert (plain.status, plain.body.partition(b"\n")[0]) == (404, b"404 This index has no packages yet")
+    faulty.objects = {"proj/proj-1.0.tar.gz": b"x"}
+    gateway.refresh()
+    assert b"no packages" not in (await get(gateway, "/")).body
+
+
+async def test_an_empty_directory_may_be_a_volume_that_is_missing(start_gateway: StartGateway, tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    gateway = await start_gateway({"storage.dir": str(tmp_path / "packages")})
+    page = (await get(gateway, "/")).body
+    assert b"check that it is mounted" in page
+    assert b"cp dist/* &lt;directory&gt;/&lt;project&gt;/" in page
+    assert str(tmp_path).encode() not in page
+
+
+async def test_an_index_that_can_t_be_listed_is_not_called_empty(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings)
+    faulty.then(error(403, "AccessDenied"), times=20)
+    page = await get(gateway, "/")
+    assert page.status == 404
+    assert b"no packages" not in page.body
 
 
 async def test_search_without_a_script(

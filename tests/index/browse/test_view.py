@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.index.browse.view import OTHER, headline, install_lines, releases_of
+from gateway.index.browse.view import OTHER, headline, install_lines, releases_of, upload_lines
 from gateway.index.simple.pages import File, Project
 
 
@@ -93,3 +93,17 @@ def test_pip_takes_plain_http_only_from_this_host() -> None:
     }
     for base_url, line in lines.items():
         assert install_lines(base_url, "p")[0] == ("pip", line)
+
+
+@pytest.mark.parametrize(
+    ("backend", "by_folder", "has_prefix", "lines"),
+    [
+        ("s3", True, False, [("aws", "aws s3 cp dist/ s3://<bucket>/<project>/ --recursive")]),
+        ("cloudfront", False, True, [("aws", "aws s3 cp dist/ s3://<bucket>/<prefix>/ --recursive")]),
+        ("file", True, False, [("cp", "mkdir -p <directory>/<project>/ && cp dist/* <directory>/<project>/")]),
+        ("file", False, False, [("cp", "cp dist/* <directory>/")]),
+        ("package.module:Class", True, False, []),
+    ],
+)
+def test_how_an_index_is_filled(backend: str, by_folder: bool, has_prefix: bool, lines: list[tuple[str, str]]) -> None:
+    assert upload_lines(backend, by_folder=by_folder, has_prefix=has_prefix) == lines
