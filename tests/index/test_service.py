@@ -88,11 +88,17 @@ def _seconds(text: str) -> float:
 
 @pytest.mark.parametrize("path", ["/", "/simple/"])
 async def test_the_root_lists_the_folders(gateway: Gateway, path: str) -> None:
-    assert [p["name"] for p in json.loads((await get(gateway, path, Accept=JSON)).body)["projects"]] == [
-        "docs",
-        "my-project",
-    ]
+    async def names() -> list[str]:
+        return [project["name"] for project in json.loads((await get(gateway, path, Accept=JSON)).body)["projects"]]
+
+    # Directories are looked into; a bucket's folder would cost a LIST, and is left out once it was asked for.
+    looked_into = gateway.settings.storage.resolved_backend == "file"
+    assert await names() == (["my-project"] if looked_into else ["docs", "my-project"])
     assert b'<a href="my-project/">my-project</a>' in (await get(gateway, path)).body
+    assert (await get(gateway, "/docs/")).status == 404
+    assert await names() == ["my-project"]
+    assert gateway.catalog is not None
+    assert (await gateway.catalog.has_project("docs")).value, "the name is ours all the same"
 
 
 async def test_other_spellings_lead_to_the_normalised_name(gateway: Gateway) -> None:
@@ -248,6 +254,33 @@ async def test_what_is_known_costs_the_bucket_nothing(
     for path in ("/p/", "/", "/simple/p/", "/nope/"):
         await get(gateway, path)
     assert set(asked(faulty)) <= {"index.html", "nope/index.html", "nope/"}
+
+
+async def test_a_folder_gets_into_the_list_with_its_first_release(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"p/p-1.0.tar.gz": b"x", "q/notes.txt": b"x", "__pycache__/x": b"x"}
+    gateway = await start_gateway(faulty_settings)
+    assert (await get(gateway, "/q/")).status == 404
+    listing = await get(gateway, "/")
+    assert b'href="p/"' in listing.body
+    assert b'href="q/"' not in listing.body
+    assert b"pycache" not in listing.body
+    faulty.objects["q/q-1.0.tar.gz"] = b"x"
+    gateway.refresh()
+    assert b'href="q/"' in (await get(gateway, "/")).body
+
+
+async def test_a_bucket_of_folders_without_packages_is_empty_and_lists_none_of_them(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"logs-{number}/x": b"x" for number in range(30)}
+    gateway = await start_gateway(faulty_settings)
+    assert (await get(gateway, "/")).status == 200
+    assert asked(faulty).count("list") == 1, "no LIST for each folder"
+    for number in range(30):
+        assert (await get(gateway, f"/logs-{number}/")).status == 404
+    assert (await get(gateway, "/")).body.startswith(b"404 This index has no packages yet")
 
 
 async def test_a_new_file_shows_after_refresh_and_at_once_when_told(

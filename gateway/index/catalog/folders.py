@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -12,7 +12,9 @@ from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.executors import PAGES
-from gateway.index.simple.names import PROVENANCE, is_companion, is_hidden, normalize, parse
+from gateway.index.catalog.by_project import by_project, odd_names
+from gateway.index.catalog.empty_folders import EmptyFolders
+from gateway.index.simple.names import PROVENANCE, is_companion, normalize, parse
 from gateway.storage.base import Children, Storage, StoredObject
 
 _ACCESS_DENIED = "AccessDenied"
@@ -28,7 +30,6 @@ _FOLDERS_PER_REFRESH = 10_000
 _ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
 # A page that may lack files is not used for longer.
 _INCOMPLETE_SECONDS = 1.0
-
 # Listings of more files are put together in a thread.
 _MANY = 200
 
@@ -38,10 +39,11 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Projects:
     """Folders by the normalised name of the project that they are of, in order; and whether the root has a page of
-    its own."""
+    its own. `odd` are names that no project has."""
 
     folders: Mapping[str, tuple[str, ...]]
     has_page: bool
+    odd: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -87,10 +89,14 @@ class FolderCatalog:
         stale_if_error: float,
         memory: MemoryLimit,
         patience: Patience | None = None,
+        look_into: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
-        `stale_if_error` more while the storage can't be reached, for which clients have `patience`."""
+        `stale_if_error` more while the storage can't be reached, for which clients have `patience`. Up to `look_into`
+        folders are looked into each time that the root is listed."""
+        self._look_into = look_into
+        self._empty = EmptyFolders(refresh, clock)
         self._storage = storage
         self._root = root
         self._index_document = index_document
@@ -127,7 +133,13 @@ class FolderCatalog:
     async def projects(self) -> RefreshedValue[Projects]:
         """Raises NotFoundError where there is none, or nothing may be listed; and what keeps the storage from being
         listed."""
-        return await _if_permitted(self._projects, "")
+        found = await _if_permitted(self._projects, "")
+        for project in self._empty.due():
+            self._files.revalidate(project)
+        shown = await self._empty.without(found.value)
+        if not shown.folders and not shown.has_page:
+            raise no_projects(Children((), ()))
+        return RefreshedValue(shown, found.age, found.stale)
 
     async def files(self, project: str) -> RefreshedValue[Files]:
         """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
@@ -158,14 +170,26 @@ class FolderCatalog:
         """What is known must be listed again."""
         self._projects.expire()
         self._files.expire()
+        self._empty.clear()
 
     async def _list_projects(self, _: str) -> Projects:
         children = await self._children("")
-        folders = await PAGES.run(_by_project, children.folders)
+        folders = await PAGES.run(by_project, children.folders)
         has_page = any(item.key == self._root + self._index_document for item in children.objects)
         if not folders and not has_page:
             raise no_projects(children)
-        return Projects(folders, has_page)
+        if len(folders) <= self._look_into:
+            for project, spelled in folders.items():
+                self._empty.note(project, empty=await self._are_empty(spelled))
+        return Projects(folders, has_page, await PAGES.run(odd_names, folders))
+
+    async def _are_empty(self, folders: Sequence[str]) -> bool:
+        """Whether these folders are known to hold no release."""
+        try:
+            contents = {folder: await self._children(f"{folder}/") for folder in folders}
+        except GatewayError:
+            return False
+        return not self._project_of(contents, None, whole=True).released
 
     async def _list_project(self, project: str) -> _Project:
         if len(project) > _MAX_NAME:
@@ -198,7 +222,9 @@ class FolderCatalog:
                 listed[folder] = await self._children(f"{folder}/")
         contents = {folder: listed[folder] for folder in folders}
         make = partial(self._project_of, contents, self._files.known(project), whole=whole)
-        return await PAGES.run(make) if sum(len(found.objects) for found in contents.values()) > _MANY else make()
+        found = await PAGES.run(make) if sum(len(listing.objects) for listing in contents.values()) > _MANY else make()
+        self._empty.note(project, empty=found.whole and bool(found.folders) and not found.released)
+        return found
 
     def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:
         """By its folders; `known` itself, where that is the same."""
@@ -254,15 +280,6 @@ async def _if_permitted(cache: RefreshingCache[str, T], key: str, *, may_be_stal
         return await cache.get(key, may_be_stale=may_be_stale)
     except _DeniedError as error:
         raise not_permitted(error) from error
-
-
-def _by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for folder in folders:
-        if folder and not is_hidden(folder):  # a key that starts with a slash lies in a folder without a name
-            name = normalize(folder)
-            found[name] = (*found.get(name, ()), folder)
-    return dict(sorted(found.items()))
 
 
 def _is_release(item: StoredObject) -> bool:

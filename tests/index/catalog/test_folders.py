@@ -23,7 +23,7 @@ class Folders:
         self.errors: dict[str, GatewayError] = {}
         self.now = 1000.0
 
-    def catalog(self) -> FolderCatalog:
+    def catalog(self, look_into: int = 0) -> FolderCatalog:
         storage = cast(Storage, self)
         return FolderCatalog(
             storage,
@@ -32,6 +32,7 @@ class Folders:
             refresh=30,
             stale_if_error=1000,
             memory=MemoryLimit(10_000_000),
+            look_into=look_into,
             clock=lambda: self.now,
         )
 
@@ -67,6 +68,35 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_a_folder_without_a_name_is_no_project() -> None:
     storage = Folders("/p-1.0.tar.gz", "//p-1.0.tar.gz", "q/q-1.0.tar.gz")
     assert list((await storage.catalog().projects()).value.folders) == ["q"]
+
+
+async def test_an_empty_folder_is_left_out_and_listed_again_until_it_has_a_release() -> None:
+    storage = Folders("p/p-1.0.tar.gz", "q/notes.txt")
+    catalog = storage.catalog()
+
+    async def names() -> list[str]:
+        return [*(await catalog.projects()).value.folders]
+
+    assert await names() == ["p", "q"]
+    assert storage.listed == [""], "no folder is listed for it"
+    with pytest.raises(NotFoundError):
+        await catalog.files("q")
+    assert await names() == ["p"]
+    assert (await catalog.has_project("q")).value, "the name is ours all the same"
+    storage.keys.add("q/q-1.0.tar.gz")
+    storage.listed.clear()
+    storage.now += 31
+    assert await names() == ["p"]
+    await until(lambda: "q/" in storage.listed)
+    assert (await catalog.files("q")).value.objects
+    assert await names() == ["p", "q"]
+
+
+async def test_a_directory_s_folders_are_looked_into_if_they_are_few() -> None:
+    storage = Folders("p/p-1.0.tar.gz", "q/notes.txt", "Q/q-1.0.tar.gz", "r/notes.txt", "s/index.html")
+    storage.errors["s/"] = UpstreamError("denied")
+    assert [*(await storage.catalog(look_into=4).projects()).value.folders] == ["p", "q", "s"]
+    assert [*(await storage.catalog(look_into=3).projects()).value.folders] == ["p", "q", "r", "s"]
 
 
 async def test_a_project_s_page_does_not_wait_for_the_root() -> None:

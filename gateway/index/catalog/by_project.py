@@ -1,0 +1,24 @@
+"""Folders by the projects that they are of. Pure."""
+
+import re
+from collections.abc import Iterable
+
+from gateway.index.simple.names import is_hidden, normalize
+
+# A release's name starts and ends with a letter or a digit, and so does its project's.
+_NAME = re.compile(r"\w(?:[\w-]*\w)?")
+
+
+def by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """By normalised names, in order. Hidden folders are no project's."""
+    found: dict[str, tuple[str, ...]] = {}
+    for folder in folders:
+        if folder and not is_hidden(folder):  # a key that starts with a slash lies in a folder without a name
+            name = normalize(folder)
+            found[name] = (*found.get(name, ()), folder)
+    return dict(sorted(found.items()))
+
+
+def odd_names(names: Iterable[str]) -> frozenset[str]:
+    """Normalised names that no project has, like those of `lost+found` and `__pycache__`."""
+    return frozenset(name for name in names if _NAME.fullmatch(name) is None)

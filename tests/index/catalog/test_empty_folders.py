@@ -1,0 +1,55 @@
+"""Which folders the list of projects leaves out, and for how long."""
+
+from gateway.index.catalog.empty_folders import EmptyFolders
+from gateway.index.catalog.folders import Projects
+
+PROJECTS = Projects({name: (name,) for name in ("logs", "proj", "lost+found")}, False, frozenset({"lost+found"}))
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_an_empty_folder_is_left_out_until_it_should_have_been_listed_twice() -> None:
+    clock = Clock()
+    empty = EmptyFolders(30.0, clock)
+    assert [*(await empty.without(PROJECTS)).folders] == ["logs", "proj"]
+    empty.note("logs", empty=True)
+    empty.note("gone", empty=True)
+    shown = await empty.without(PROJECTS)
+    assert [*shown.folders] == ["proj"]
+    assert await empty.without(PROJECTS) is shown, "what is made of it stands"
+    assert empty.due() == []
+    clock.now += 31
+    assert empty.due() == ["logs", "gone"]
+    assert [*(await empty.without(PROJECTS)).folders] == ["proj"]
+    clock.now += 30
+    assert [*(await empty.without(PROJECTS)).folders] == ["logs", "proj"]
+    assert empty.due() == []
+
+
+async def test_a_first_release_brings_it_back_at_once() -> None:
+    empty = EmptyFolders(30.0, Clock())
+    empty.note("logs", empty=True)
+    empty.note("logs", empty=False)
+    assert "logs" in (await empty.without(PROJECTS)).folders
+    empty.note("logs", empty=True)
+    empty.clear()
+    assert "logs" in (await empty.without(PROJECTS)).folders
+
+
+async def test_few_of_many_are_listed_again_for_one_request() -> None:
+    clock = Clock()
+    empty = EmptyFolders(30.0, clock)
+    for number in range(1000):
+        empty.note(f"empty-{number}", empty=True)
+    clock.now += 31
+    assert len(empty.due()) == 20
+
+
+async def test_projects_are_the_same_where_nothing_is_left_out() -> None:
+    projects = Projects({"proj": ("proj",)}, False)
+    assert await EmptyFolders(30.0, Clock()).without(projects) is projects
