@@ -6,20 +6,18 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
 from weakref import ref
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError, PreconditionFailedError
-from gateway.executors import FOREIGN, PAGES
+from gateway.executors import FOREIGN
 from gateway.index.catalog.folders import Files
-from gateway.index.simple.names import is_companion, parse
+from gateway.index.simple.names import is_companion
 from gateway.index.wheels.known_metadata import (
     MAX_DOCUMENT_BYTES,
     NOTHING_KNOWN,
     SHA256_FILE,
-    SPARE_ENTRIES,
     YANKED_FILE,
     Entry,
     KnownMetadata,
@@ -29,14 +27,13 @@ from gateway.index.wheels.known_metadata import (
 )
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import MetadataStore
+from gateway.index.wheels.project_metadata import MANY_FILES, ProjectMetadata
 from gateway.storage.base import StoredObject
 
 _MAX_WANTED = 20_000
 # Of what all caches may hold, the facts of one project are no more than this part.
 _MAX_SHARE = 2
 _WORKERS = 2
-# Listings of more files are looked through in a thread.
-_MANY = 200
 # A page waits so long for what was kept; what must be found out anew, it never waits for.
 _LOAD_SECONDS = 1.0
 # Often enough that gateways side by side hear of each other, and seldom enough that a large document is not written for
@@ -50,31 +47,6 @@ _FLUSH_SECONDS = 2.0
 _IN_ORDER = 50
 
 log = logging.getLogger("gateway.index")
-
-
-@dataclass(slots=True)
-class _Project:
-    """`asked` is the listing whose files are known or looked for, `present` its files, while one of them is looked for
-    or not saved; `failed` is when something could not be found out, for which `retries` were in vain; `pending` files
-    are looked for, `unsaved` are known."""
-
-    known: KnownMetadata = field(default_factory=KnownMetadata)
-    asked: "ref[Files] | None" = None
-    present: Mapping[str, StoredObject] = field(default_factory=dict)
-    loading: asyncio.Task[None] | None = None
-    failed: float | None = None
-    retries: int = 0
-    pending: int = 0
-    unsaved: int = 0
-    weight: int = 0
-
-    def forget_absent(self) -> None:
-        """Drops what is known of files that are gone, once it is most: else projects whose files come and go would fill
-        up, and nothing more be found out of them."""
-        entries = self.known.entries
-        if len(entries) > 2 * len(self.present) + SPARE_ENTRIES:
-            for key in [key for key in entries if key not in self.present]:
-                self.weight -= entries.pop(key).weight
 
 
 class FileMetadata:
@@ -95,10 +67,12 @@ class FileMetadata:
         self._stores = stores
         self._retry_seconds = retry_seconds
         self._clock = clock
-        self._projects = LruCache[str, _Project]("facts", memory, lambda name, found: weight_of(name) + found.weight)
+        self._projects = LruCache[str, ProjectMetadata](
+            "facts", memory, lambda name, found: weight_of(name) + found.weight
+        )
         self._max_weight = memory.max_bytes // _MAX_SHARE
-        self._wanted: dict[tuple[str, str], tuple[_Project, StoredObject]] = {}  # by project and key
-        self._unsaved: dict[str, _Project] = {}
+        self._wanted: dict[tuple[str, str], tuple[ProjectMetadata, StoredObject]] = {}  # by project and key
+        self._unsaved: dict[str, ProjectMetadata] = {}
         self._saving: set[str] = set()
         self._one_save = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -115,14 +89,14 @@ class FileMetadata:
         costs nothing."""
         found = self._projects.get(project)
         if found is None:
-            found = _Project()
+            found = ProjectMetadata()
             self._projects.put(project, found)
         if found.asked is None or found.asked() is not files or self._may_retry(found):
             found.asked, found.failed = ref(files), None
             found.present = {item.key: item for item in files.objects}
             found.forget_absent()
             if found.loading is None:
-                unknown = _unknown(found.known, found.present) if len(found.present) <= _MANY else None
+                unknown = found.unknown() if len(found.present) <= MANY_FILES else None
                 if unknown is None or (unknown and self._stores):
                     # Another gateway may have found it out since the documents were read last.
                     found.loading = self._start(self._load(project, found))
@@ -132,7 +106,7 @@ class FileMetadata:
             await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
         return found.known
 
-    def _may_retry(self, found: _Project) -> bool:
+    def _may_retry(self, found: ProjectMetadata) -> bool:
         """After a failure; the more of them in a row, the later."""
         seconds = self._retry_seconds * 2 ** min(found.retries, _MAX_DOUBLINGS)
         if found.failed is None or found.pending or self._clock() < found.failed + seconds:
@@ -162,7 +136,7 @@ class FileMetadata:
                 for project, found in [*self._unsaved.items()]:
                     await self._save_everywhere(project, found)
 
-    def _want(self, project: str, found: _Project, items: list[StoredObject]) -> None:
+    def _want(self, project: str, found: ProjectMetadata, items: list[StoredObject]) -> None:
         """Looks for `items`, of which nothing is known, the newest first."""
         if found.weight >= self._max_weight:
             log.warning("not all of %s can be remembered: raise index.memory_bytes", project)
@@ -182,7 +156,7 @@ class FileMetadata:
                 found.pending += 1
                 if already is not None:
                     self._done_with(project, already[0])
-        self._let_go(found)
+        found.let_go()
         while self._wanted and self._finding < _WORKERS:
             self._finding += 1
             self._start(self._work())
@@ -205,9 +179,9 @@ class FileMetadata:
         finally:
             self._finding -= 1
 
-    async def _look(self, project: str, found: _Project, item: StoredObject) -> None:
+    async def _look(self, project: str, found: ProjectMetadata, item: StoredObject) -> None:
         try:
-            if not _is_known(found.known, found.present, item) and found.weight < self._max_weight:
+            if not found.is_known(item) and found.weight < self._max_weight:
                 self._note(project, found, await self._find(found, item))
                 if self._stores:
                     found.unsaved += 1
@@ -217,15 +191,15 @@ class FileMetadata:
             found.failed = self._clock()
         self._done_with(project, found)
 
-    def _done_with(self, project: str, found: _Project) -> None:
+    def _done_with(self, project: str, found: ProjectMetadata) -> None:
         """One of its files is not looked for any more."""
         found.pending -= 1
         if not found.pending and found.failed is None:
             found.retries = 0
         self._save_soon(project, found)
-        self._let_go(found)
+        found.let_go()
 
-    async def _find(self, found: _Project, item: StoredObject) -> Mapping[str, Entry]:
+    async def _find(self, found: ProjectMetadata, item: StoredObject) -> Mapping[str, Entry]:
         known = found.known
         if item.key.endswith(YANKED_FILE):
             return {item.key: Entry(version_of(item), await self._finder.yank_in(item))}
@@ -238,7 +212,7 @@ class FileMetadata:
         entries[item.key] = Entry(version_of(item), facts)
         return entries
 
-    def _note(self, project: str, found: _Project, entries: Mapping[str, Entry]) -> None:
+    def _note(self, project: str, found: ProjectMetadata, entries: Mapping[str, Entry]) -> None:
         for key, entry in entries.items():
             previous = found.known.entries.get(key)
             found.weight += entry.weight - (previous.weight if previous is not None else 0)
@@ -247,13 +221,8 @@ class FileMetadata:
         if self._projects.get(project) is found:
             self._projects.put(project, found)  # it weighs more now
 
-    @staticmethod
-    def _let_go(found: _Project) -> None:
-        if not found.pending and not found.unsaved and found.loading is None:
-            found.present = {}
-
-    async def _load(self, project: str, found: _Project) -> None:
-        for store in self._stores if await _unknown_soon(found) else ():
+    async def _load(self, project: str, found: ProjectMetadata) -> None:
+        for store in self._stores if await found.unknown_soon() else ():
             try:
                 document, _ = await store.read(project)
                 self._take(project, found, await FOREIGN.run(from_document, document))
@@ -262,11 +231,11 @@ class FileMetadata:
         present, unknown = None, list[StoredObject]()
         while present is not found.present:  # a newer listing may come meanwhile
             present = found.present
-            unknown = await _unknown_soon(found)
+            unknown = await found.unknown_soon()
         found.loading = None
         self._want(project, found, unknown)
 
-    def _take(self, project: str, found: _Project, theirs: Mapping[str, Entry]) -> None:
+    def _take(self, project: str, found: ProjectMetadata, theirs: Mapping[str, Entry]) -> None:
         """What others have found out of files that are there, and are not known here."""
         news = {}
         for key, entry in theirs.items():
@@ -279,13 +248,13 @@ class FileMetadata:
         if news:
             self._note(project, found, news)
 
-    def _save_soon(self, project: str, found: _Project) -> None:
+    def _save_soon(self, project: str, found: ProjectMetadata) -> None:
         enough = max(_MIN_UNSAVED, len(found.known.entries) // _UNSAVED_SHARE)
         if found.unsaved and (not found.pending or found.unsaved >= enough) and project not in self._saving:
             self._saving.add(project)
             self._start(self._save_everywhere(project, found))
 
-    async def _save_everywhere(self, project: str, found: _Project) -> None:
+    async def _save_everywhere(self, project: str, found: ProjectMetadata) -> None:
         async with self._one_save:
             self._unsaved.pop(project, None)
             self._saving.discard(project)
@@ -298,10 +267,10 @@ class FileMetadata:
                 except asyncio.CancelledError:  # the gateway ends, and saves it once more
                     found.present, found.unsaved, self._unsaved[project] = present, unsaved, found
                     raise
-        self._let_go(found)
+        found.let_go()
 
     async def _save(
-        self, store: MetadataStore, project: str, found: _Project, present: Mapping[str, StoredObject]
+        self, store: MetadataStore, project: str, found: ProjectMetadata, present: Mapping[str, StoredObject]
     ) -> None:
         for attempt in range(1, _SAVE_ATTEMPTS + 1):
             before, etag = await store.read(project)
@@ -316,28 +285,3 @@ class FileMetadata:
             except PreconditionFailedError:
                 if attempt == _SAVE_ATTEMPTS:
                     raise
-
-
-async def _unknown_soon(found: _Project) -> list[StoredObject]:
-    if len(found.present) <= _MANY:
-        return _unknown(found.known, found.present)
-    return await PAGES.run(_unknown, found.known, found.present)
-
-
-def _unknown(known: KnownMetadata, present: Mapping[str, StoredObject]) -> list[StoredObject]:
-    """The files that are there of which there is something to be found out. Takes some 20 µs for each."""
-    return [
-        item
-        for item in present.values()
-        if not _is_known(known, present, item)
-        and not is_companion(name := item.key.rpartition("/")[2].removesuffix(YANKED_FILE))
-        and parse(name) is not None
-    ]
-
-
-def _is_known(known: KnownMetadata, present: Mapping[str, StoredObject], item: StoredObject) -> bool:
-    facts = known.get(item)
-    if facts is None:
-        return False
-    hash_file = present.get(item.key + SHA256_FILE)
-    return facts.sha256 is not None or hash_file is None or known.get(hash_file) is not None
