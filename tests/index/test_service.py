@@ -97,8 +97,8 @@ async def test_the_root_lists_the_folders(gateway: Gateway, path: str) -> None:
     assert b'<a href="my-project/">my-project</a>' in (await get(gateway, path)).body
     assert (await get(gateway, "/docs/")).status == 404
     assert await names() == ["my-project"]
-    assert gateway.catalog is not None
-    assert (await gateway.catalog.has_project("docs")).value, "the name is ours all the same"
+    assert gateway.mount.catalog is not None
+    assert (await gateway.mount.catalog.has_project("docs")).value, "the name is ours all the same"
 
 
 async def test_other_spellings_lead_to_the_normalised_name(gateway: Gateway) -> None:
@@ -133,7 +133,7 @@ async def test_forms_and_refusals(gateway: Gateway) -> None:
 @pytest.mark.parametrize("accept", ["text/html", JSON, "text/html,application/xhtml+xml", "image/png"])
 async def test_a_format_s_short_name_beats_what_the_client_accepts(gateway: Gateway, accept: str) -> None:
     await get(gateway, "/my-project/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     for path in ("/", "/my-project/", "/simple/my-project/"):
         for short, kind in (("json", JSON), ("html", "text/html; charset=utf-8")):
             target = f"{path}?format={short}"

@@ -195,14 +195,14 @@ async def test_a_prerelease_is_the_headline_where_there_is_no_other(
     gateway = await start_gateway(faulty_settings)
     faulty.objects["proj/proj-1.0.tar.gz.yanked"] = b""
     await get(gateway, "/proj/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     page = (await get(gateway, "/proj/")).body
     assert b'<span class="version">2.0rc1</span> <span class="badge">pre-release</span></h1>' in page
     assert b"Every release is yanked" not in page
     faulty.objects["proj/proj-2.0rc1.tar.gz.yanked"] = b""
     gateway.refresh()
     await get(gateway, "/proj/")
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     page = (await get(gateway, "/proj/")).body
     assert b"Every release is yanked" in page
     assert b'class="version"' not in page
@@ -215,7 +215,7 @@ async def test_the_page_says_which_python_the_headlined_release_requires(
     gateway = await start_gateway(faulty_settings)
     row = b"<dt>Requires Python</dt><dd>&gt;=3.8</dd>"
     assert row in (await get(gateway, "/proj/")).body, "from the README's wheel, before its facts are known"
-    await gateway.facts.settled()
+    await gateway.mount.metadata.settled()
     page = (await get(gateway, "/proj/")).body
     assert row in page
     assert b"README of" not in page
