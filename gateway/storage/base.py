@@ -33,11 +33,13 @@ class Children:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Some thousand objects of a long listing. Batches are in key order if they are sorted by `order`. `digest` changes
-    with what is in it; `objects` are None where that is known to who asked."""
+    with what is in it; `objects` are None where that is known to who asked. `missed` names something that is there and
+    can't be looked at: then the listing is not all that there is."""
 
     order: tuple[str, int]
     digest: bytes
     objects: tuple[StoredObject, ...] | None
+    missed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

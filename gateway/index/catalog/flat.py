@@ -31,13 +31,14 @@ log = logging.getLogger("gateway.index")
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """`batches` are those of the listing, by their digests."""
+    """`batches` are those of the listing, by their digests; `missed` is something that could not be looked at."""
 
     projects: Projects
     listing: PackedListing
     batches: Mapping[bytes, PackedBatch]
     taken: float
     nothing: NotFoundError | None = None
+    missed: str | None = None
 
 
 class FlatCatalog:
@@ -79,9 +80,11 @@ class FlatCatalog:
         self._begin()
         self._keep_going()
 
-    async def projects(self, *, may_be_stale: bool = True) -> RefreshedValue[Projects]:
+    async def projects(self) -> RefreshedValue[Projects]:
         """Raises what keeps the storage from being listed."""
-        snapshot = await self._current(may_be_stale=may_be_stale)
+        return self._projects(await self._current())
+
+    def _projects(self, snapshot: _Snapshot) -> RefreshedValue[Projects]:
         if snapshot.nothing is not None:
             nothing = snapshot.nothing
             raise NotFoundError(nothing.detail, public=nothing.public, code=nothing.code)
@@ -101,8 +104,12 @@ class FlatCatalog:
         return self._aged(snapshot, known[1])
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
-        """Whether there is a file of a project, by its normalised name."""
-        projects = await self.projects(may_be_stale=False)
+        """Whether there is a file of a project, by its normalised name. Raises UpstreamError if there may be one where
+        nothing can be listed."""
+        snapshot = await self._current(may_be_stale=False)
+        if snapshot.missed is not None and project not in snapshot.projects.folders:
+            raise UpstreamError(f"nobody knows what is in {snapshot.missed!r}: it can't be read", code="FileSystem")
+        projects = self._projects(snapshot)
         return RefreshedValue(project in projects.value.folders, projects.age, projects.stale)
 
     async def may_have_folder(self, name: str) -> bool:
@@ -184,10 +191,11 @@ class FlatCatalog:
     async def _list(self, taken: float) -> _Snapshot:
         known = self._snapshot.batches if self._snapshot is not None else {}
         packed: dict[bytes, PackedBatch] = {}
-        order = []
+        order, missed = [], None
         async with aclosing(self._storage.batches(self._root, known=known.keys())) as batches:
             async for batch in batches:
                 order.append((batch.order, batch.digest))
+                missed = missed or batch.missed
                 if batch.objects is None:
                     packed[batch.digest] = known[batch.digest]
                 else:
@@ -205,7 +213,7 @@ class FlatCatalog:
         projects = Projects(listing.folders, listing.has_page)
         if self._snapshot is not None and self._snapshot.projects == projects:
             projects = self._snapshot.projects
-        return _Snapshot(projects, listing, found, taken, nothing)
+        return _Snapshot(projects, listing, found, taken, nothing, missed)
 
 
 def _weight(project: str, known: tuple[ReferenceType[PackedListing], Files]) -> int:

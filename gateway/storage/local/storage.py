@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 _CONTENT_BYTES = 64 * 1024
 _LISTING_BATCH = 1000
+_MAX_SECONDS = 253402300799.0  # the year 9999
 # By the last suffix: mimetypes takes a .tar.gz for a gzip-encoded tar, which clients would unpack under its hash.
 _TYPES = {
     ".gz": "application/gzip",
@@ -129,9 +130,7 @@ class LocalStorage:
         return str(self._tree.root)
 
     async def children(self, prefix: str = "") -> Children:
-        files, folders, blank = await DISK.run(self._tree.children, self._names(prefix)[:-1])
-        objects = [StoredObject(prefix + name, info.st_size, _etag(info), info.st_mtime) for name, info in files]
-        return Children(tuple(objects), tuple(folders), blank)
+        return await DISK.run(self._children, prefix)
 
     async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         """A file system knows of none."""
@@ -141,22 +140,26 @@ class LocalStorage:
         found = islice(self._tree.walk(self._prefix + prefix), limit)
         while batch := await DISK.run(lambda: [*islice(found, _LISTING_BATCH)]):
             for path, info in batch:
-                yield StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
+                yield _stored(path.removeprefix(self._prefix), info)
 
     async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
-        found = await DISK.run(self._tree.walk, self._prefix + prefix)
+        missed: list[str] = []
+        found = await DISK.run(self._tree.walk, self._prefix + prefix, missed)
         number = 0
         while batch := await DISK.run(self._batch, found, number, known):
             yield batch
             number += 1
+        if missed:
+            yield Batch(("", number), _digest(missed), (), missed[0])
 
     def _batch(self, found: Iterator[tuple[str, os.stat_result]], number: int, known: Container[bytes]) -> Batch | None:
-        objects = tuple(
-            StoredObject(path.removeprefix(self._prefix), info.st_size, _etag(info), info.st_mtime)
-            for path, info in islice(found, _LISTING_BATCH)
-        )
-        digest = blake2b(repr(objects).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+        objects = tuple(_stored(path.removeprefix(self._prefix), info) for path, info in islice(found, _LISTING_BATCH))
+        digest = _digest(objects)
         return Batch(("", number), digest, None if digest in known else objects) if objects else None
+
+    def _children(self, prefix: str) -> Children:
+        files, folders, blank = self._tree.children(self._names(prefix)[:-1])
+        return Children(tuple(_stored(prefix + name, info) for name, info in files), tuple(folders), blank)
 
     def _names(self, key: str) -> Sequence[str]:
         return (self._prefix + key).split("/")
@@ -174,7 +177,7 @@ class LocalStorage:
         info = os.fstat(file.descriptor)
         if not stat.S_ISREG(info.st_mode):
             raise NotFoundError("not a regular file")
-        etag, modified = _etag(info), int(info.st_mtime)
+        etag, modified = _etag(info), int(_modified(info))
         headers = {
             "ETag": etag,
             "Last-Modified": formatdate(modified, usegmt=True),
@@ -226,6 +229,19 @@ async def _to_its_end(work: Callable[[], T]) -> T:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
         raise
+
+
+def _digest(value: object) -> bytes:
+    return blake2b(repr(value).encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _stored(key: str, info: os.stat_result) -> StoredObject:
+    return StoredObject(key, info.st_size, _etag(info), _modified(info))
+
+
+def _modified(info: os.stat_result) -> float:
+    """File systems keep times that no date can be made of."""
+    return min(max(info.st_mtime, 0.0), _MAX_SECONDS)
 
 
 def _etag(info: os.stat_result) -> str:

@@ -4,7 +4,6 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,12 @@ _ABSENT = frozenset(
 TEMPORARY = ".gateway-upload-"
 # A pipe without a writer must not hold the thread up.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+# What `O_NOFOLLOW` says of a link, and `O_DIRECTORY` of one too.
+_MAYBE_A_LINK = frozenset({errno.ELOOP, errno.ENOTDIR})
+_MAX_PATH = 4096  # as the system has it, for paths that are given to it in one
+_NOT_OPEN = -1
+# At the top of a file system, for its repair: of nobody's making, and for nobody but root to read.
+_LOST_FOUND = "lost+found"
 
 
 class Tree:
@@ -40,36 +45,34 @@ class Tree:
 
         Raises NotFoundError where there is nothing to read, UpstreamError if the root itself can't be opened.
         """
-        if not all(is_name(name) for name in names):
+        if not all(is_name(name) for name in names) or sum(map(len, names)) + len(names) > _MAX_PATH:
             raise NotFoundError("no file has such a name")
         real_root = os.path.realpath(self.root)
-        current = self._open_root(real_root)
+        root = self._open_root(real_root)
         try:
-            real = os.path.realpath(os.path.join(real_root, *names))
-            inner = Path(real).relative_to(real_root).parts
+            try:
+                return _descend(root, names, directory=directory)
+            except OSError as error:
+                if error.errno not in _MAYBE_A_LINK:
+                    raise
+            inner = _resolved(real_root, names)
             if not RESERVED.isdisjoint(inner) and RESERVED.isdisjoint(names):
                 raise NotFoundError("a link leads to what the gateway keeps for itself")  # no client may ask for that
-            # One name after the other from the root's descriptor: a link put there meanwhile is refused.
-            for i, name in enumerate(inner):
-                last = i == len(inner) - 1
-                kind = os.O_DIRECTORY if directory or not last else 0
-                deeper = os.open(name, _READ | os.O_NOFOLLOW | kind, dir_fd=current)
-                os.close(current)
-                current = deeper
-            return current
-        except NotFoundError:
-            os.close(current)
-            raise
-        except (OSError, ValueError) as error:  # ValueError: not below the root
-            os.close(current)
-            if isinstance(error, OSError) and error.errno not in _ABSENT:
+            return _descend(root, inner, directory=directory)
+        except OSError as error:
+            if error.errno not in _ABSENT:
                 raise UpstreamError(f"a file can't be opened: {error.strerror}", code="FileSystem") from error
             raise NotFoundError(str(error)) from error
+        except ValueError as error:  # not below the root
+            raise NotFoundError(str(error)) from error
+        finally:
+            os.close(root)
 
     def children(self, names: Sequence[str]) -> tuple[list[tuple[str, os.stat_result]], list[str], bool]:
         """The files and the directories right below what the names lead to, in S3's order; and whether it is blank:
-        not there, or without any entry, hidden ones included, as the place of a volume that is not mounted.
+        not there, or without any entry but the gateway's own, as the place of a volume that is not mounted.
 
+        A link that leads to nothing that is served counts as a directory, which is empty: its name is taken.
         Raises UpstreamError if it can't be read.
         """
         try:
@@ -82,37 +85,55 @@ class Tree:
             for entry in entries:
                 if entry.is_directory:
                     folders.append(entry.name)
-                else:
-                    with suppress(FileNotFoundError):
-                        files.append((entry.name, entry.stat()))
+                elif (info := entry.stat(descriptor)) is not None:
+                    files.append((entry.name, info))
         finally:
             os.close(descriptor)
         return files, folders, blank
 
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, os.stat_result]]:
+    def walk(self, prefix: str = "", missed: list[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
         """Files whose paths start with `prefix`, in the order of their UTF-8 bytes, which is S3's.
 
-        Goes into linked directories, and from there into each other one once: so it ends. Raises UpstreamError.
+        Goes into linked directories, and from there into each other one once: so it ends. Raises UpstreamError. The
+        paths of what is there and can't be looked at are added to `missed`.
         """
         os.close(self._open_root(os.path.realpath(self.root)))
-        return self._walk(prefix.split("/")[:-1], prefix, None)
+        return self._walk(prefix, missed if missed is not None else [])
 
-    def _walk(
+    def _walk(self, prefix: str, missed: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+        """Not by recursion, and without a descriptor for each directory on the way: trees are as deep as they like."""
+        levels = [self._level(prefix.split("/")[:-1], prefix, None)]
+        while levels:
+            found = next(levels[-1], None)
+            if found is None:
+                levels.pop()
+            elif isinstance(found, _Missed):
+                if found.path != _LOST_FOUND and self._may_be_there(found.path):
+                    missed.append(found.path)
+            elif isinstance(found, _Below):
+                levels.append(self._level(found.names, prefix, found.entered))
+            else:
+                yield found
+
+    def _level(
         self, names: Sequence[str], prefix: str, entered: set[tuple[int, int]] | None
-    ) -> Iterator[tuple[str, os.stat_result]]:
-        """`entered` are the directories that links have led to since the first one; None before it."""
+    ) -> Iterator["tuple[str, os.stat_result] | _Below | _Missed"]:
+        """The files of one directory, and in between the directories in it, and what it can't look at.
+
+        `entered` are the directories that links have led to since the first one; None before it.
+        """
+        descriptor = _NOT_OPEN
         try:
             descriptor = self.open(names, directory=True)
-        except NotFoundError:
-            return  # gone meanwhile, or not ours to read
-        try:
             for entry in self._entries(descriptor, names)[0]:
                 inner = [*names, entry.name]
                 path = "/".join(inner)
                 if not entry.is_directory:
                     if path.startswith(prefix):
-                        with suppress(FileNotFoundError):
-                            yield path, entry.stat()
+                        if descriptor == _NOT_OPEN:
+                            descriptor = self.open(names, directory=True)
+                        info = entry.stat(descriptor)
+                        yield (path, info) if info is not None else _Missed(path)
                 elif f"{path}/".startswith(prefix):
                     beyond = entered
                     if entry.target is not None:
@@ -120,9 +141,15 @@ class Tree:
                         if identity in (beyond := set() if beyond is None else beyond):
                             continue
                         beyond.add(identity)
-                    yield from self._walk(inner, prefix, beyond)
+                    if descriptor != _NOT_OPEN:
+                        os.close(descriptor)
+                        descriptor = _NOT_OPEN
+                    yield _Below(inner, beyond)
+        except NotFoundError:
+            yield _Missed("/".join(names))
         finally:
-            os.close(descriptor)
+            if descriptor != _NOT_OPEN:
+                os.close(descriptor)
 
     def _entries(self, descriptor: int, names: Sequence[str]) -> tuple[list["_Entry"], bool]:
         """What a key may lead to in an open directory, in S3's order; and whether there is nothing else either."""
@@ -130,15 +157,16 @@ class Tree:
         try:
             with os.scandir(descriptor) as entries:
                 for entry in entries:
-                    blank = False
+                    blank = blank and (entry.name in RESERVED or entry.name.startswith(TEMPORARY))
                     if not is_name(entry.name) or not _is_text(entry.name):
                         continue
-                    target = self._target([*names, entry.name]) if entry.is_symlink() else None
+                    is_link = entry.is_symlink()
+                    target = self._target([*names, entry.name]) if is_link else None
                     mode = target.st_mode if target is not None else 0
-                    if entry.is_dir(follow_symlinks=False) or stat.S_ISDIR(mode):
-                        found.append(_Entry(entry.name, True, entry, target))
+                    if entry.is_dir(follow_symlinks=False) or stat.S_ISDIR(mode) or (is_link and target is None):
+                        found.append(_Entry(entry.name, True, target))
                     elif entry.is_file(follow_symlinks=False) or stat.S_ISREG(mode):
-                        found.append(_Entry(entry.name, False, entry, target))
+                        found.append(_Entry(entry.name, False, target))
         except OSError as error:
             raise UpstreamError(f"a directory can't be read: {error.strerror}", code="FileSystem") from error
         return sorted(found, key=lambda entry: os.fsencode(entry.name) + b"/" * entry.is_directory), blank
@@ -154,6 +182,13 @@ class Tree:
         finally:
             os.close(descriptor)
 
+    def _may_be_there(self, path: str) -> bool:
+        try:
+            os.lstat(os.path.join(self.root, path))
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR)
+        return True
+
     def _open_root(self, real_root: str) -> int:
         try:
             return os.open(real_root, _READ | os.O_DIRECTORY)
@@ -168,17 +203,64 @@ class _Entry:
 
     name: str
     is_directory: bool
-    entry: "os.DirEntry[str]"
     target: os.stat_result | None
 
-    def stat(self) -> os.stat_result:
-        """While the directory is open. Raises FileNotFoundError if it has gone."""
-        return self.target or self.entry.stat(follow_symlinks=False)
+    def stat(self, directory: int) -> os.stat_result | None:
+        """In the directory that is open as `directory`. None if it has gone, or is not ours to read; raises
+        UpstreamError."""
+        if self.target is not None:
+            return self.target
+        try:
+            return os.stat(self.name, dir_fd=directory, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _ABSENT:
+                raise UpstreamError(f"a file can't be read: {error.strerror}", code="FileSystem") from error
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """A directory that a walk goes into next, and the directories that links have led to until there."""
+
+    names: Sequence[str]
+    entered: set[tuple[int, int]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """What has gone, or is not ours to read."""
+
+    path: str
 
 
 def is_name(name: str) -> bool:
     """Whether a key may have this between its slashes. Files with a dot in front are nobody's but their owner's."""
     return name != "" and "\0" not in name and (name[0] != "." or name in RESERVED)
+
+
+def _descend(root: int, names: Sequence[str], *, directory: bool) -> int:
+    """One name after the other from the root's descriptor. Raises OSError if one is a link, also one that was put there
+    this moment."""
+    current = os.dup(root)
+    try:
+        for i, name in enumerate(names):
+            kind = os.O_DIRECTORY if directory or i < len(names) - 1 else 0
+            deeper = os.open(name, _READ | os.O_NOFOLLOW | kind, dir_fd=current)
+            os.close(current)
+            current = deeper
+    except BaseException:
+        os.close(current)
+        raise
+    return current
+
+
+def _resolved(real_root: str, names: Sequence[str]) -> Sequence[str]:
+    """The names below the root that these lead to, without links. Raises OSError where there is nothing, and ValueError
+    if that is outside."""
+    path = os.path.join(real_root, *names)
+    # The system knows what is too long, too deep or behind too many links; `realpath` would follow all the way.
+    os.stat(path)
+    return Path(os.path.realpath(path)).relative_to(real_root).parts
 
 
 def _is_text(path: str) -> bool:

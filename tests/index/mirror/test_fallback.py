@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.errors import ConfigError
+from gateway.http.target import RESERVED
 from gateway.index.mirror.downloads import DownloadStats
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -551,7 +553,8 @@ async def test_while_a_directory_is_empty_nobody_knows_what_is_ours(
     root = tmp_path / "packages"
     settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": mode}
     gateway = await start_gateway(settings | {"index.layout": layout, "index.refresh": "0"})
-    root.mkdir()
+    for reserved in RESERVED:  # written by the gateway itself, when the volume had just gone
+        (root / reserved / "facts").mkdir(parents=True)
     for target in ("/simple/public-lib/", f"/public-lib/{NAME}"):
         answer = await get(gateway, target)
         if mode != "redirect" or target.endswith("/"):
@@ -561,8 +564,7 @@ async def test_while_a_directory_is_empty_nobody_knows_what_is_ours(
     (root / ".keep").touch()
     gateway.refresh()
     assert (await get(gateway, "/simple/public-lib/")).status == (302 if mode == "redirect" else 200)
-    (root / ".keep").unlink()
-    root.rmdir()
+    shutil.rmtree(root)
     gateway.refresh()
     asked = len(public.requests)
     assert (await get(gateway, "/simple/public-lib/")).status in (502, 503)
@@ -583,6 +585,34 @@ async def test_a_linked_project_is_ours(
     assert (await get(gateway, f"/acme-lib/{OURS}")).body == OUR_CONTENT
     assert (await get(gateway, f"/acme-lib/{EVIL}")).status == 404
     assert public.requests == []
+
+
+@pytest.mark.parametrize("target", ["../elsewhere", "/nowhere", "acme-lib"])
+async def test_a_project_that_is_linked_to_where_nothing_is_served_is_ours(
+    start_gateway: StartGateway, public: PublicIndex, tmp_path: Path, target: str
+) -> None:
+    """Its volume may be missing, or its owner may not know that links out of the directory are not followed."""
+    root = tmp_path / "packages"
+    root.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / OURS).write_bytes(OUR_CONTENT)
+    (root / "acme-lib").symlink_to(target)
+    settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": "mirror"}
+    gateway = await start_gateway(settings)
+    for path in ("/simple/acme-lib/", f"/acme-lib/{EVIL}", f"/acme-lib/{OURS}"):
+        assert (path, (await get(gateway, path)).status) == (path, 404)
+    assert public.requests == []
+    assert set(await page(gateway)) == {NAME, OLD}
+    gateway = await start_gateway(settings | {"index.layout": "flat"})
+    asked = len(public.requests)
+    (root / OURS).write_bytes(OUR_CONTENT)
+    for path in ("/simple/acme-lib/", "/simple/public-lib/", f"/public-lib/{NAME}"):
+        answer = await get(gateway, path)
+        assert (path, answer.status) == (path, 200 if "acme" in path else 503)
+    assert len(public.requests) == asked, "what lies behind the link could be of any project"
+    (root / "acme-lib").unlink()
+    gateway.refresh()
+    assert set(await page(gateway)) == {NAME, OLD}
 
 
 async def test_what_the_gateway_keeps_for_itself_is_not_asked_for_by_clients(

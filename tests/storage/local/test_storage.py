@@ -1,15 +1,19 @@
 import asyncio
 import gc
 import os
+import threading
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import NotFoundError, PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
-from gateway.storage.base import ObjectMetadata
+from gateway.storage.base import Children, ObjectMetadata
 from gateway.storage.local.storage import LocalStorage
+
+EPOCH = "Thu, 01 Jan 1970 00:00:00 GMT"
 
 
 @pytest.fixture
@@ -159,7 +163,11 @@ async def test_symbolic_links_count_only_inside_the_root(storage: LocalStorage, 
         "inside/arrow-1.tar.gz",
         "inside/index.html",
     ]
-    assert (await storage.children()).folders == ("arrow", "empty", "inside")
+    taken = ("file", "loop", "packages-evil", "up")
+    children = await storage.children()
+    assert children.folders == ("arrow", "empty", "file", "inside", "loop", "packages-evil", "up")
+    assert [item.key for item in children.objects] == ["absolute"]
+    assert [await storage.children(f"{name}/") for name in taken] == [Children((), (), blank=True)] * 4
 
 
 async def test_dot_files_are_neither_served_nor_listed(storage: LocalStorage, root: Path) -> None:
@@ -284,6 +292,57 @@ async def test_a_file_is_as_old_as_is_told_of_it(tmp_path: Path) -> None:
     await storage.put("k", chunks(b"x"), facts=ObjectMetadata(uploaded=1_500_000_000.25))
     (item,) = [item async for item in storage.list()]
     assert item.modified == 1_500_000_000.25
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(253402300800, "Fri, 31 Dec 9999 23:59:59 GMT"), (2**45, "Fri, 31 Dec 9999 23:59:59 GMT"), (-1, EPOCH)],
+)
+async def test_a_time_that_is_no_date_does_no_harm(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, shown: str
+) -> None:
+    """Of the file systems at hand, not all can keep such times."""
+    fstat, stat = os.fstat, os.stat
+    monkeypatch.setattr(os, "fstat", lambda *args: _dated(fstat(*args), seconds))
+    monkeypatch.setattr(os, "stat", lambda *args, **options: _dated(stat(*args, **options), seconds))
+    key = "arrow/arrow-1.tar.gz"
+    stream, _ = await get(storage, key)
+    assert stream.headers["Last-Modified"] == shown
+    listed = [*(await storage.children("arrow/")).objects, *[item async for item in storage.list()]]
+    listed += [item async for batch in storage.batches() for item in batch.objects or ()]
+    assert {formatdate(item.modified, usegmt=True) for item in listed} == {shown}
+    assert len(listed) == 6
+
+
+def _dated(info: os.stat_result, seconds: int) -> os.stat_result:
+    return os.stat_result((*info[:8], seconds, *info[9:]), {"st_mtime": float(seconds), "st_mtime_ns": seconds * 10**9})
+
+
+async def test_a_listing_is_made_off_the_loop(storage: LocalStorage) -> None:
+    made: list[str] = []
+
+    class Thread(str):
+        def __add__(self, name: str) -> str:
+            made.append(threading.current_thread().name)
+            return str(self) + name
+
+    assert len((await storage.children(Thread("arrow/"))).objects) == 2
+    assert {name.partition("_")[0] for name in made} == {"gateway-disk"}
+
+
+async def test_a_listing_says_what_could_not_be_looked_at(storage: LocalStorage, root: Path) -> None:
+    (root / "zoo").symlink_to("/nowhere")
+    (root / "lost+found").symlink_to("/nowhere")
+    batches = [batch async for batch in storage.batches()]
+    assert [batch.missed for batch in batches] == [None, "zoo"]
+    assert [item.key for batch in batches for item in batch.objects or ()] == [
+        "arrow/arrow-1.tar.gz",
+        "arrow/index.html",
+    ]
+    again = [batch async for batch in storage.batches(known={batch.digest for batch in batches})]
+    assert [(batch.digest, batch.missed) for batch in again] == [(batch.digest, batch.missed) for batch in batches]
+    (root / "zoo").unlink()
+    assert [batch.missed async for batch in storage.batches()] == [None]
 
 
 async def test_of_many_who_replace_a_file_one_wins(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 """What a directory tree shows of itself. That nothing leads out of it is in test_file.py and test_treewriter.py."""
 
+import errno
+import inspect
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +35,7 @@ def test_files_come_in_the_order_of_s3(tree: Tree) -> None:
 
 def test_the_children_of_a_directory(tree: Tree) -> None:
     files, folders, blank = tree.children([])
-    assert ([name for name, _ in files], folders, blank) == (["b.d", "ключ"], ["b-c", "b"], False)
+    assert ([name for name, _ in files], folders, blank) == (["b.d", "ключ"], ["b-c", "b", "out"], False)
     files, folders, blank = tree.children(["b"])
     assert ([(name, info.st_size) for name, info in files], folders, blank) == ([("x", 3)], ["deep"], False)
 
@@ -38,8 +43,12 @@ def test_the_children_of_a_directory(tree: Tree) -> None:
 def test_a_directory_is_blank_if_not_even_a_hidden_file_is_in_it(tree: Tree) -> None:
     (tree.root / "new").mkdir()
     assert tree.children(["new"]) == tree.children(["nope"]) == ([], [], True)
+    (tree.root / "new" / TEMPORARY).touch()
+    for reserved in RESERVED:  # what the gateway has put there itself, when the volume had just gone
+        (tree.root / "new" / reserved).mkdir()
+    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], True)
     (tree.root / "new" / ".keep").touch()
-    assert tree.children(["new"]) == ([], [], False)
+    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], False)
 
 
 @pytest.fixture
@@ -67,7 +76,8 @@ def linked(tree: Tree) -> Tree:
 
 def test_links_that_stay_inside_are_listed(linked: Tree) -> None:
     files, folders, _ = linked.children([])
-    assert ([name for name, _ in files], folders) == (["b.d", "copy", "ключ"], ["alias", "b-c", "b", "current"])
+    inner, taken = ["alias", "b-c", "b", "current"], ["gone", "loop", "out", "outside-file"]
+    assert ([name for name, _ in files], folders) == (["b.d", "copy", "ключ"], inner + taken)
     assert dict(files)["copy"].st_size == 3
     assert linked.children(["alias"])[1] == ["deep", "self"]
 
@@ -83,6 +93,55 @@ def test_what_is_listed_can_be_opened_and_every_walk_ends(linked: Tree) -> None:
     below = ["current/sub/next/v", "current/sub/up/sub/next/v", "current/sub/up/w", "current/w"]
     assert [path for path, _ in linked.walk("current/")] == below
     assert [path for path, _ in linked.walk("out/")] == [], "a prefix leads out no more than a name does"
+
+
+def test_a_chain_of_links_ends_where_the_system_says(tree: Tree) -> None:
+    (tree.root / "b" / "0").symlink_to("x")
+    for number in range(1, 1200):
+        (tree.root / "b" / str(number)).symlink_to(str(number - 1))
+    os.close(tree.open(["b", "39"]))
+    for number in (40, 1199):
+        with pytest.raises(NotFoundError):
+            tree.open(["b", str(number)])
+    files, folders, _ = tree.children(["b"])
+    assert len(files) == 41
+    assert len(folders) == 1161
+    assert len([*tree.walk()]) == 5 + 40
+
+
+def test_a_path_that_is_too_long_is_not_looked_at(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "open", pytest.fail)
+    with pytest.raises(NotFoundError):
+        tree.open(["d"] * 3000)
+
+
+def test_a_tree_may_be_deeper_than_calls_may_be_nested(deep: Tree) -> None:
+    walking = deep.walk()
+    before = len(os.listdir("/proc/self/fd"))
+    first = [next(walking)[0] for _ in range(DEPTH)]
+    assert first[:2] == ["d-file", "d/d-file"], "which come before what is in `d`"
+    assert len(os.listdir("/proc/self/fd")) <= before + 1, "a process may not have that many files open either"
+    rest = [path for path, _ in walking]
+    assert (len(rest), rest[-1]) == (DEPTH, "e")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+DEPTH = 300
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Tree]:
+    limit = sys.getrecursionlimit()
+    (tmp_path / "root").mkdir()
+    levels = [tmp_path / "root"]
+    for _ in range(DEPTH):
+        for name in ("d-file", "e"):
+            (levels[-1] / name).touch()
+        levels.append(levels[-1] / "d")
+        levels[-1].mkdir()
+    sys.setrecursionlimit(len(inspect.stack()) + DEPTH)
+    yield Tree(levels[0])
+    sys.setrecursionlimit(limit)
 
 
 @pytest.mark.parametrize("reserved", sorted(RESERVED))
@@ -104,6 +163,55 @@ def test_no_link_leads_clients_to_what_the_gateway_keeps_for_itself(linked: Tree
     assert not [path for path in found if "-link" in path]
     for names in ([reserved, "in", "kept"], [reserved, "alias", "kept"]):
         os.close(linked.open(names))  # the gateway itself
+
+
+REFUSED = PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.parametrize("name", ["b", "x"])
+def test_what_may_not_be_looked_at_is_not_listed_but_said(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As for a user who may not read a directory, or list one only; root may do all."""
+    refuse(monkeypatch, name, REFUSED)
+    files, folders, _ = tree.children(["b"])
+    assert ([name for name, _ in files], folders) == ([], [] if name == "b" else ["deep"])
+    missed: list[str] = []
+    walked = [path for path, _ in tree.walk(missed=missed)]
+    assert walked == ["b-c/y", "b.d", *(["b/deep/z"] if name == "x" else []), "ключ"]
+    assert missed == ["b" if name == "b" else "b/x", "out"]
+
+
+def test_what_has_gone_meanwhile_is_not_missed(tree: Tree) -> None:
+    missed: list[str] = []
+    walking = tree.walk("b", missed)
+    assert next(walking)[0] == "b-c/y"
+    (tree.root / "b" / "x").unlink()
+    (tree.root / "b" / "deep" / "z").unlink()
+    (tree.root / "b" / "deep").rmdir()
+    (tree.root / "b").rmdir()
+    assert ([path for path, _ in walking], missed) == (["b.d"], [])
+    assert ([*tree.walk("nowhere/", missed)], missed) == ([], [])
+
+
+def test_a_fault_of_the_disk_is_no_absence(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, "x", OSError(errno.EIO, "Input/output error"))
+    for act in (lambda: tree.children(["b"]), lambda: [*tree.walk()]):
+        with pytest.raises(UpstreamError, match="Input/output error"):
+            act()
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, error: OSError) -> None:
+    def refused(call: Callable[..., Any]) -> Callable[..., Any]:
+        def fail(path: Any, *arguments: Any, **options: Any) -> Any:
+            if path == name:
+                raise error
+            return call(path, *arguments, **options)
+
+        return fail
+
+    monkeypatch.setattr(os, "open", refused(os.open))
+    monkeypatch.setattr(os, "stat", refused(os.stat))
 
 
 def test_a_root_that_is_not_there_is_said(tmp_path: Path) -> None:
