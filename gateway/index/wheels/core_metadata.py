@@ -1,15 +1,17 @@
 """Fields of core metadata (PEP 566), out of files that may hold anything. Linear in their size. Pure.
 
-`email` and `packaging.metadata` take minutes for a megabyte of headers with names of their own.
+`email` and `packaging.metadata` take minutes for a megabyte of headers with names of their own. A regular expression
+holds up all threads for half a second, if the megabyte is line ends.
 https://packaging.python.org/en/latest/specifications/core-metadata/
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 MAX_METADATA_BYTES = 1024 * 1024
 _MAX_FIELDS = 2000
+_MAX_LINES = 50_000
 _MAX_VALUE = 4096
 _NAMES = (
     "Summary",
@@ -21,11 +23,11 @@ _NAMES = (
     "Home-page",
     "Description-Content-Type",
 )
-_FIELD = re.compile(rf"^({'|'.join(_NAMES)}|Description):(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
-_LINE_END = re.compile(r"\r\n?")
-_FOLDED = re.compile(r"\n[ \t]+")
+_FIELDS = frozenset(map(str.lower, (*_NAMES, "Description")))
+_LONGEST_NAME = max(map(len, _FIELDS))
+_BLANK = " \t"
 # What the continuation lines of a description begin with, as distutils and the specification have it.
-_MARGIN = re.compile(r"\n(?: {7}\|| {8}|\t)")
+_MARGINS = (7 * " " + "|", 8 * " ", "\t")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_REQUIRES_PYTHON = 256
 
@@ -35,16 +37,60 @@ def parse(metadata: bytes) -> Mapping[str, Sequence[str]]:
 
     `description` is the body, else the field of that name. Of what is too long or too much, the end is left out.
     """
-    text = _LINE_END.sub("\n", metadata[:MAX_METADATA_BYTES].decode("utf-8", "replace"))
+    text = metadata[:MAX_METADATA_BYTES].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     head, _, body = text.partition("\n\n")
     found: dict[str, list[str]] = {}
-    for match in islice(_FIELD.finditer(head), _MAX_FIELDS):
-        name, value = match[1].lower(), match[2]
-        value = _MARGIN.sub("\n", value) if name == "description" else _FOLDED.sub(" ", value)[:_MAX_VALUE]
+    for name, lines in islice(_fields(head), _MAX_FIELDS):
+        value = _unindented(lines) if name == "description" else _unfolded(lines)
         found.setdefault(name, []).append(value.strip())
     if body := body.strip("\n"):
         found["description"] = [body]
     return found
+
+
+def _fields(head: str) -> Iterator[tuple[str, list[str]]]:
+    """The known fields by lower-case names, each with its lines.
+
+    Line by line, so that other threads get their turn: no regular expression gives way before it has found something.
+    """
+    name, lines, at = "", list[str](), 0
+    for _ in range(_MAX_LINES):
+        if at >= len(head):
+            break
+        end = head.find("\n", at)
+        end = end if end >= 0 else len(head)
+        if head[at] in _BLANK:
+            if name:
+                lines.append(head[at:end])
+        else:
+            if name:
+                yield name, lines
+            colon = head.find(":", at, min(end, at + _LONGEST_NAME + 1))
+            name = head[at:colon].lower() if colon > at else ""
+            name = name if name in _FIELDS else ""
+            lines = [head[colon + 1 : end]] if name else []
+        at = end + 1
+    if name:
+        yield name, lines
+
+
+def _unfolded(lines: Sequence[str]) -> str:
+    parts, length = [lines[0]], len(lines[0])
+    for line in islice(lines, 1, None):
+        if length >= _MAX_VALUE:
+            break
+        parts.append(line.lstrip(_BLANK))
+        length += len(parts[-1]) + 1
+    return " ".join(parts)[:_MAX_VALUE]
+
+
+def _unindented(lines: Sequence[str]) -> str:
+    return "\n".join([lines[0], *(_without_margin(line) for line in islice(lines, 1, None))])
+
+
+def _without_margin(line: str) -> str:
+    margin = next((margin for margin in _MARGINS if line.startswith(margin)), "")
+    return line[len(margin) :]
 
 
 def requires_python(metadata: bytes) -> str | None:

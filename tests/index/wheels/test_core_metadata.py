@@ -1,7 +1,11 @@
 """Core metadata as tools write it, and as they don't."""
 
 import email
+import threading
 import time
+from contextlib import suppress
+from itertools import pairwise
+from queue import Queue
 
 import pytest
 from hypothesis import given
@@ -58,6 +62,39 @@ def test_a_megabyte_of_anything_takes_no_time(line: str) -> None:
     found = parse(text)
     assert time.process_time() - started < 10, "what is not linear takes minutes"
     assert sum(map(len, found.values())) <= 2001
+
+
+@pytest.mark.parametrize("text", ["\r", "a\r\n", "a\n", "Summary: x" + "\n x" * 300_000, "Name: x\n\n" + "x\r" * 1000])
+def test_a_megabyte_of_lines_leaves_other_threads_their_turn(text: str) -> None:
+    """The event loop's is one of them."""
+    metadata = (text * (MAX_METADATA_BYTES // len(text))).encode()
+    assert min(longest_hold(metadata) for _ in range(3)) < 0.04
+
+
+def longest_hold(metadata: bytes) -> float:
+    """How many seconds of the processor it takes at most, while another thread has no turn."""
+    clock, ended = Queue[int](), []
+
+    def work() -> None:
+        clock.put(time.pthread_getcpuclockid(threading.get_ident()))
+        parse(metadata)
+        ended.append(time.thread_time())
+
+    parsing = threading.Thread(target=work)
+    parsing.start()
+    number, times = clock.get(), [0.0]
+    while not ended:
+        with suppress(OSError):  # it has just ended
+            times.append(time.clock_gettime(number))
+        time.sleep(0.001)
+    parsing.join()
+    return max(after - before for before, after in pairwise([*times, *ended]))
+
+
+def test_lines_beyond_what_anybody_writes_are_left_out() -> None:
+    assert parse(b"x\n" * 49_999 + b"Summary: s") == {"summary": ["s"]}
+    assert parse(b"x\n" * 50_000 + b"Summary: s") == {}
+    assert parse(b"Summary: s\n" + b"\n".join([b" x"] * 60_000)) == {"summary": [("s" + " x" * 3000)[:4095]]}
 
 
 def test_requires_python_is_what_a_page_may_say() -> None:
