@@ -140,9 +140,12 @@ class ProjectPages:
             return remembered
         try:
             return await self._reading.once(slot, lambda: self._read(wheel))
-        except (GatewayError, WheelError) as error:
+        except GatewayError as error:
             log.info("the page of %s has no README: %s", project, error)
-            return About()
+        except WheelError as error:
+            log.info("the page of %s has no README: %s", project, error)
+            self._abouts.put(slot, About())
+        return About()
 
     async def _read(self, item: StoredObject) -> About:
         metadata = await self._wheels.of(self._root + item.key, item.etag, item.size)

@@ -1,7 +1,7 @@
 """What a wheel's metadata tells people: summary, links, README. Pure."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from sys import getsizeof
@@ -11,6 +11,7 @@ from gateway.index.wheels.core_metadata import parse
 
 MAX_README_CHARS = 128 * 1024
 _MAX_LINKS = 32
+_MAX_LISTED = 8192
 REQUIRES_PYTHON = "Requires Python"
 _FACTS = ((REQUIRES_PYTHON, "requires-python"), ("License", "license-expression"), ("Author", "author"))
 _CONTENT_TYPE = re.compile(r"\s*([a-z]+/[a-z-]+)\s*(?:;|$)", re.IGNORECASE)
@@ -53,7 +54,7 @@ def about(metadata: bytes) -> tuple[About, Readme]:
     """Takes core metadata however broken: what can't be read is left out. The README is yet to be rendered."""
     fields = parse(metadata)
     found = [(term, _first(fields, name)) for term, name in _FACTS]
-    found.append(("Depends on", ", ".join(text for text in fields.get("requires-dist", ()) if "extra ==" not in text)))
+    found.append(("Depends on", _listed(text for text in fields.get("requires-dist", ()) if "extra ==" not in text)))
     urls = [url.partition(",")[::2] for url in fields.get("project-url", ())]
     urls.append(("Homepage", _first(fields, "home-page")))
     links = {label.strip(): url.strip() for label, url in reversed(urls) if _is_web(url.strip())}
@@ -69,6 +70,12 @@ def _readme(text: str, content_type: str) -> Readme:
     kind = _CONTENT_TYPE.match(content_type or "text/x-rst")
     variant = _VARIANT.search(content_type)
     return Readme(kind[1].lower() if kind else "", variant[1] if variant else "GFM", text) if text else Readme()
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """Up to a length: a page that is too large to be remembered would be made for each who looks at it."""
+    text = ", ".join(texts)
+    return text if len(text) <= _MAX_LISTED else f"{text[:_MAX_LISTED]}…"
 
 
 def _first(fields: Mapping[str, Sequence[str]], name: str) -> str:

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from gateway.executors import FOREIGN
 from gateway.index.simple.names import normalize
@@ -27,6 +28,8 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _ENTRY = struct.Struct("<4s4B4HL2L5H2L")
 _LOCAL = struct.Struct("<4s2B4HL2L2H")
+_END_SIGNATURE = b"PK\x05\x06"
+_MAX_END_BYTES = _END.size + 0xFFFF  # with the longest comment
 _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
 _IN_ZIP64 = 0xFFFFFFFF
@@ -70,15 +73,7 @@ async def read_metadata(project: str, size: int, tail: bytes, read: Read) -> byt
 
 async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
     """Where the central directory is."""
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if len(tail) - at >= _END.size:
-            *_, length, offset, comment = _END.unpack_from(tail, at)
-            if at + _END.size + comment == len(tail):
-                break
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    else:
-        raise WheelError("it is no ZIP archive")
+    at, length, offset = await FOREIGN.run(_end_record, tail)
     end = size - len(tail) + at
     if at >= _END64_LOCATOR.size and tail[at - _END64_LOCATOR.size :].startswith(b"PK\x06\x07"):
         _, _, place, _ = _END64_LOCATOR.unpack_from(tail, at - _END64_LOCATOR.size)
@@ -94,9 +89,23 @@ async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
     return offset, offset + length
 
 
+def _end_record(tail: bytes) -> tuple[int, int, int]:
+    """Where it is, and what it says of the directory: its length and its offset."""
+    first = max(len(tail) - _MAX_END_BYTES, 0)
+    at = tail.rfind(_END_SIGNATURE, first)
+    while at >= 0:
+        if len(tail) - at >= _END.size:
+            *_, length, offset, comment = _END.unpack_from(tail, at)
+            if at + _END.size + comment == len(tail):
+                return at, length, offset
+        at = tail.rfind(_END_SIGNATURE, first, at)
+    raise WheelError("it is no ZIP archive")
+
+
 def _find(directory: bytes, project: str) -> _Member:
     """The one METADATA of the project. Two are refused: installers would not agree on which one counts."""
-    found = [member for name, member in _named_metadata(directory) if _is_of(name, project)]
+    matches = (member for name, member in _named_metadata(directory) if _is_of(name, project))
+    found = [*islice(matches, 2)]
     if len(found) != 1:
         raise WheelError(f"it has {len(found)} METADATA of {project}")
     return found[0]

@@ -42,6 +42,15 @@ def test_the_kind_of_a_readme(content_type: str, expected: tuple[str, str]) -> N
     assert (readme.kind, readme.variant) == expected
 
 
+def test_what_it_depends_on_ends_somewhere() -> None:
+    """A megabyte of quotes would be five of HTML, more than is remembered."""
+    found, _ = about(HEAD + b"".join(b"Requires-Dist: %b\n" % (b'"' * 4000) for _ in range(200)))
+    ((_, value),) = found.facts
+    assert (len(value), value[3999:4003], value[-2:]) == (8193, '", "', '"…')
+    found, _ = about(HEAD + b"Requires-Dist:" + b"a" * 4096 + b"\nRequires-Dist:" + b"b" * 4094)
+    assert len(found.facts[0][1]) == 8192
+
+
 def test_as_text_it_is_escaped_and_ends_somewhere() -> None:
     assert Readme(text="<b>1 & 2").as_text() == "<pre>&lt;b&gt;1 &amp; 2</pre>"
     assert Readme().as_text() == ""

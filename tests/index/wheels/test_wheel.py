@@ -3,8 +3,10 @@
 import asyncio
 import io
 import struct
+import threading
 import zipfile
 import zlib
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +98,37 @@ async def test_a_large_directory_does_not_hold_up_the_loop() -> None:
     with pytest.raises(WheelError, match="it has 0 METADATA"):
         await reading
     assert turns > 20
+
+
+class Tail(bytes):
+    """Counts how often it is searched, and in which threads."""
+
+    searched: ClassVar[list[str]] = []
+
+    def rfind(self, *arguments: Any) -> int:
+        self.searched.append(threading.current_thread().name.partition("_")[0])
+        return super().rfind(*arguments)
+
+
+async def test_a_tail_full_of_ends_is_searched_no_further_than_a_comment_goes_and_off_the_loop() -> None:
+    """When a wheel has been hashed, a megabyte of its end is here."""
+    tail = Tail(b"PK\x05\x06" * (1024 * 1024 // 4))
+    with pytest.raises(WheelError, match="no ZIP"):
+        await read_metadata("my-project", len(tail), tail, File(tail).read)
+    assert {*tail.searched} == {"gateway-foreign"}
+    assert len(tail.searched) <= 0x10000 // 4 + 7
+
+
+async def test_the_longest_comment() -> None:
+    content = archive((NAME, METADATA), comment=b"x" * 0xFFFF)
+    assert await read_metadata("my-project", len(content), content, File(content).read) == METADATA
+
+
+async def test_a_directory_is_read_no_further_than_to_its_second_metadata() -> None:
+    content = archive((NAME, METADATA), ("My.Project-2.0.dist-info/METADATA", b"x"), ("x", b""))
+    broken = content[::-1].replace(b"\x02\x01KP", b"\x03\x01KP", 1)[::-1]
+    with pytest.raises(WheelError, match="it has 2 METADATA"):
+        await File(broken).metadata()
 
 
 async def test_a_comment_that_looks_like_the_end_does_not_mislead() -> None:
