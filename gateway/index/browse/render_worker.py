@@ -68,7 +68,17 @@ def render(kind: str, variant: str, text: str) -> str | None:
         from readme_renderer import rst
 
         rendered = rst.render(text)
-    return rendered
+    return _without_classes(rendered) if rendered else None
+
+
+def _without_classes(html: str) -> str | None:
+    """Safe HTML without the classes of our pages: a README must not look like their notices, nor have a Copy that puts
+    what it likes into the clipboard."""
+    from readme_renderer import clean
+
+    kept = {tag: names - {"class"} for tag, names in clean.ALLOWED_ATTRIBUTES.items()}
+    cleaned: str | None = clean.clean(html, attributes=kept)
+    return cleaned
 
 
 if __name__ == "__main__":

@@ -70,6 +70,18 @@ async def test_nothing_in_it_can_do_harm(renderer: Renderer) -> None:
             assert not re.search(r"<[^>]*onerror", html)
 
 
+async def test_nothing_in_it_looks_or_works_like_a_part_of_the_page(renderer: Renderer) -> None:
+    """The script of the page makes whatever is `.copy` put the text before it into the clipboard."""
+    for kind, text in [
+        (MARKDOWN, '<div class="command"><code class="x">pip install evil</code><span class="copy">Copy</span></div>'),
+        (MARKDOWN, '<p class="notice">archived</p>\n\n```python\nimport x\n```\n\n<img class="copy" src="https://x/">'),
+        (RST, ".. container:: copy\n\n   text\n\n.. class:: notice\n\nmore\n"),
+    ]:
+        html = await renderer.html(Readme(kind, "GFM", text))
+        assert "class=" not in html
+        assert "<pre>" not in html[:5], "it has been rendered"
+
+
 TABLE = "|" + "a|" * 30_000 + "\n|" + "-|" * 30_000 + "\n" + "|a\n" * 100
 DEEP = "\n\n".join(" " * (2 * depth) + "* x" for depth in range(250))
 SUBSTITUTED = f".. |a| replace:: {'x ' * 20_000}\n\n" + "|a| " * 10_000
