@@ -1,9 +1,11 @@
 """The `gateway` command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 from gateway import __version__
 from gateway.config import load
@@ -17,9 +19,17 @@ _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.b
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 good, 1 failed, 2 the configuration or the command line is broken."""
     keep_standard_descriptors()
-    arguments = _parsed(argv)
+    try:
+        arguments = _parsed(argv)
+    finally:  # it exits, if help is all that is wanted
+        _flush()
     try:
         return _run(arguments)
+    except _OutputError as error:
+        # Of a closed pipe nobody wants to hear: `gateway check | head -1`.
+        if not isinstance(error.__cause__, BrokenPipeError):
+            print(f"gateway: standard output can't be written: {error}", file=sys.stderr)
+        return 1
     except ConfigError as error:
         print(f"gateway: the configuration can't be used ({len(error.problems)} found):", file=sys.stderr)
         for problem in error.problems:
@@ -27,6 +37,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+class _OutputError(Exception):
+    """Standard output can't be written."""
+
+
+def _write(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        _flush()
+        raise _OutputError(error.strerror) from error
+
+
+def _flush() -> None:
+    """What can't be written must not be tried again as the interpreter ends, which would tell of it in its own way."""
+    stdout = cast(TextIO | None, sys.stdout)  # None if it was closed when the process began
+    try:
+        if stdout is not None:
+            stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -57,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from gateway.storage_stack import build_storage
 
         logging.disable()  # it says everything itself
-        return asyncio.run(check.run(build_storage(settings), print))
+        return asyncio.run(check.run(build_storage(settings), _write))
     if arguments.command == "url":
         return _url(settings, arguments)
     if settings.storage.resolved_backend in ("s3", "cloudfront"):
@@ -87,7 +121,7 @@ def _url(settings: Settings, arguments: argparse.Namespace) -> int:
         arguments.path,
         method=arguments.method,
         expires=arguments.expires,
-        write=print,
+        write=_write,
         note=lambda text: print(text, file=sys.stderr),
     )
     return asyncio.run(run)

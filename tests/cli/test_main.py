@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,41 @@ def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comple
 
 def test_version(tmp_path: Path) -> None:
     assert gateway("--version", cwd=tmp_path).stdout == f"gateway {__version__}\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), (["serve", "--help"], 0), (["--version"], 0), (["check"], 1)]
+)
+def test_an_output_that_can_t_be_written_is_no_traceback(
+    tmp_path: Path, arguments: list[str], code: int, unbuffered: str
+) -> None:
+    """A pipe whose reader has what it wanted, a full disk, and none at all, which is nobody's mistake."""
+    (tmp_path / "packages").mkdir()
+    reader, closed_pipe = os.pipe()
+    os.close(reader)
+    full_disk = os.open("/dev/full", os.O_WRONLY)
+    command = [sys.executable, "-m", "gateway", *arguments]
+    outcomes = []
+    for before, stdout in [([], closed_pipe), ([], full_disk), (["sh", "-c", 'exec "$@" >&-', "sh"], None)]:
+        ran = subprocess.run(
+            [*before, *command],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path) | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        outcomes.append((ran.returncode, ran.stderr))
+    os.close(closed_pipe)
+    os.close(full_disk)
+    assert outcomes[0] == (code, "")
+    said = "gateway: standard output can't be written: No space left on device\n"
+    assert outcomes[1] == (code, said if arguments == ["check"] else "")
+    assert outcomes[2][0] == 0
+    assert "Traceback" not in outcomes[2][1]
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "health", "url"])
