@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
@@ -71,7 +72,8 @@ class FileMetadata:
             "facts", memory, lambda name, found: weight_of(name) + found.weight
         )
         self._max_weight = memory.max_bytes // _MAX_SHARE
-        self._wanted: dict[tuple[str, str], tuple[ProjectMetadata, StoredObject]] = {}  # by project and key
+        # By project and key. From the front of a plain dict, each entry would be further to find than the one before.
+        self._wanted = OrderedDict[tuple[str, str], tuple[_Project, StoredObject]]()
         self._unsaved: dict[str, ProjectMetadata] = {}
         self._saving: set[str] = set()
         self._one_save = asyncio.Lock()
@@ -170,8 +172,10 @@ class FileMetadata:
     async def _work(self) -> None:
         try:
             while self._wanted:
-                project, key = next(iter(self._wanted))
-                found, item = self._wanted.pop((project, key))
+                await asyncio.sleep(0)  # what is near at hand is found out without a wait
+                if not self._wanted:
+                    break
+                (project, _), (found, item) = self._wanted.popitem(last=False)
                 if self._projects.get(project) is found:
                     await self._look(project, found, item)
                 else:  # it is forgotten: the next request looks again

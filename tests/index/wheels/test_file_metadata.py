@@ -359,6 +359,20 @@ async def test_facts_of_the_projects_asked_for_last_are_kept_up_to_a_size() -> N
     assert finder.found == 110
 
 
+async def test_other_work_has_its_turn_between_any_two_files() -> None:
+    """A directory tells of its files without a wait: 20,000 of them took the event loop for seconds."""
+    finder, turns = Finder(), 0
+    book = FileMetadata(finder, MemoryLimit(3_000_000), retry_seconds=0)  # type: ignore[arg-type]
+    await book.want_once("p", listing("p", 1000))
+    settling = asyncio.ensure_future(book.settled())
+    while not settling.done():
+        turns += 1
+        before = finder.found
+        await asyncio.sleep(0)
+        assert finder.found - before <= 2, "one by each worker"
+    assert (finder.found, turns >= 500) == (1000, True)
+
+
 async def test_one_project_does_not_take_all_the_memory(caplog: pytest.LogCaptureFixture) -> None:
     finder, memory = Finder(), MemoryLimit(30_000)
     book = FileMetadata(finder, memory, retry_seconds=0)  # type: ignore[arg-type]
