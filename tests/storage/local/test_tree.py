@@ -110,9 +110,10 @@ def test_a_chain_of_links_ends_where_the_system_says(tree: Tree) -> None:
 
 
 def test_a_path_that_is_too_long_is_not_looked_at(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "open", pytest.fail)
-    with pytest.raises(NotFoundError):
-        tree.open(["d"] * 3000)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", pytest.fail)
+        with pytest.raises(NotFoundError):
+            tree.open(["d"] * 3000)
 
 
 def test_a_tree_may_be_deeper_than_calls_may_be_nested(deep: Tree) -> None:
@@ -142,6 +143,15 @@ def deep(tmp_path: Path) -> Iterator[Tree]:
     sys.setrecursionlimit(len(inspect.stack()) + DEPTH)
     yield Tree(levels[0])
     sys.setrecursionlimit(limit)
+
+
+def test_links_are_resolved_only_where_there_are_some(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", pytest.fail)
+        os.close(tree.open(["b", "x"]))
+        for names in (["nowhere", "x"], ["b", "nowhere"]):
+            with pytest.raises(NotFoundError):
+                tree.open(names)
 
 
 @pytest.mark.parametrize("reserved", sorted(RESERVED))
@@ -191,7 +201,8 @@ def test_what_has_gone_meanwhile_is_not_missed(tree: Tree) -> None:
     (tree.root / "b" / "deep").rmdir()
     (tree.root / "b").rmdir()
     assert ([path for path, _ in walking], missed) == (["b.d"], [])
-    assert ([*tree.walk("nowhere/", missed)], missed) == ([], [])
+    for prefix in ("nowhere/", "b.d/of-a-file/"):
+        assert ([*tree.walk(prefix, missed)], missed) == ([], [])
 
 
 def test_a_fault_of_the_disk_is_no_absence(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
