@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from tests.support.process import gateway_environment
+from tests.support.process import clean_environment, gateway_environment
 
 
 def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
