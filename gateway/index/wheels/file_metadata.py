@@ -73,7 +73,7 @@ class FileMetadata:
         )
         self._max_weight = memory.max_bytes // _MAX_SHARE
         # By project and key. From the front of a plain dict, each entry would be further to find than the one before.
-        self._wanted = OrderedDict[tuple[str, str], tuple[_Project, StoredObject]]()
+        self._wanted = OrderedDict[tuple[str, str], tuple[ProjectMetadata, StoredObject]]()
         self._unsaved: dict[str, ProjectMetadata] = {}
         self._saving: set[str] = set()
         self._one_save = asyncio.Lock()
