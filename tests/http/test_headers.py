@@ -1,3 +1,4 @@
+import pytest
 from multidict import CIMultiDict
 
 from gateway.http.headers import as_html, to_client, to_storage
@@ -32,9 +33,17 @@ def test_repeated_headers_are_joined() -> None:
     assert to_storage("GET", [("If-None-Match", '"a"'), ("if-none-match", '"b"')]) == {"if-none-match": '"a", "b"'}
 
 
-def test_headers_that_connection_names_are_hop_by_hop() -> None:
-    headers = [("Range", "bytes=0-1"), ("Connection", "keep-alive, Range"), ("If-Match", '"a"')]
+@pytest.mark.parametrize(
+    "connection",
+    [["keep-alive, Range"], ["RANGE"], ["keep-alive,range,close"], ["Range", "close"], ["close", "\trange ,"]],
+)
+def test_headers_that_connection_names_are_hop_by_hop(connection: list[str]) -> None:
+    headers = [("Range", "bytes=0-1"), *(("Connection", value) for value in connection), ("If-Match", '"a"')]
     assert to_storage("GET", headers) == {"if-match": '"a"'}
+
+
+def test_a_head_without_a_range_keeps_its_conditions() -> None:
+    assert to_storage("HEAD", [("If-Match", '"a"'), ("Connection", "range")]) == {"if-match": '"a"'}
 
 
 def test_content_and_caching_headers_go_to_the_client_and_nothing_else() -> None:
