@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from gateway.cache.memory import CachedObject, MemoryCache
 from gateway.errors import NotFoundError
 
@@ -30,11 +32,12 @@ def test_absence_is_believed_for_a_while() -> None:
     clock = Clock()
     cache = MemoryCache(1_000_000, missing_seconds=5, clock=clock)
     cache.put("k", FOUND)
-    cache.put_missing("k", NotFoundError("gone", code="NoSuchKey"))
+    cache.put_missing("k", NotFoundError("gone", code="NoSuchKey", upstream_status=404))
     assert cache.get("k") is None
     first, again = cache.missing("k"), cache.missing("k")
     assert first is not None
-    assert (first.detail, first.code, first is again) == ("gone", "NoSuchKey", False), "each raises its own"
+    assert (first.detail, first.code, first.upstream_status) == ("gone", "NoSuchKey", 404)
+    assert first is not again, "each raises its own"
     clock.now += 5
     assert cache.missing("k") is None
     assert cache.was_missing("k", 1) is not None, "for when nobody can be asked"
@@ -82,3 +85,35 @@ def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:
     assert cache.get("k") is FOUND
     remembered = sum(cache.missing(f"{number}/" + "x" * 1000) is not None for number in range(1000))
     assert 5 < remembered < 1_000_000 / 16 / 2000
+
+
+@pytest.mark.parametrize(("key", "detail"), [("x" * 10_000, ""), ("x", "x" * 10_000)])
+def test_an_absence_weighs_what_its_key_and_its_reason_do(key: str, detail: str) -> None:
+    cache = MemoryCache(1_000_000, missing_seconds=5)
+    for number in range(10):
+        cache.put_missing(f"{number}{key}", NotFoundError(detail))
+    assert sum(cache.missing(f"{number}{key}") is not None for number in range(10)) == 1_000_000 // 16 // 11_000
+
+
+def test_a_sixteenth_of_the_memory_is_for_absences() -> None:
+    cache = MemoryCache(16_000_000, missing_seconds=5)
+    for size, is_kept in ((14_990_000, True), (15_000_000, False)):
+        cache.put("k", replace(FOUND, body=bytes(size)))
+        assert (cache.get("k") is not None) is is_kept
+    for size, is_kept in ((990_000, True), (1_000_000, False)):
+        cache.put_missing("k", NotFoundError("x" * size))
+        assert (cache.missing("k") is not None) is is_kept
+
+
+def test_the_key_of_an_object_counts() -> None:
+    cache = MemoryCache(16_000_000, missing_seconds=5)
+    cache.put("x" * 15_000_000, FOUND)
+    assert cache.get("x" * 15_000_000) is None
+
+
+def test_a_forgotten_object_is_not_known() -> None:
+    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache.put("k", FOUND)
+    cache.forget("k")
+    assert cache.get("k") is None
+    assert cache.missing("k") is None
