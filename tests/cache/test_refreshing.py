@@ -1,8 +1,10 @@
 import asyncio
+import logging
+from collections.abc import Callable
 
 import pytest
 
-from gateway.cache.lru import MemoryLimit
+from gateway.cache.lru import ENTRY_BYTES, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
 from gateway.errors import NotFoundError, UpstreamError
 
@@ -20,14 +22,19 @@ class Source:
             raise self.error
         return f"{key}{len(self.fetched)}"
 
-    def cache(self) -> RefreshingCache[str, str]:
+    def cache(
+        self,
+        fresh_seconds: float | Callable[[str], float] = 30,
+        memory: MemoryLimit | None = None,
+        weigh: Callable[[str], int] = lambda _: 500,
+    ) -> RefreshingCache[str, str]:
         return RefreshingCache(
             self.fetch,
-            fresh_seconds=30,
+            fresh_seconds=fresh_seconds,
             stale_if_error=100,
             name="test",
-            memory=MemoryLimit(2000),
-            weigh=lambda _: 500,
+            memory=memory or MemoryLimit(2000),
+            weigh=weigh,
             clock=lambda: self.now,
         )
 
@@ -42,6 +49,41 @@ async def test_a_value_is_used_while_it_is_fresh() -> None:
     assert await cache.get("k") == RefreshedValue("k2", 0.0)
 
 
+async def test_how_long_a_value_is_fresh_may_depend_on_it() -> None:
+    source = Source()
+    cache = source.cache({"k1": 100, "k2": 10, "k3": 1000}.__getitem__)
+    await cache.get("k")
+    source.now += 74
+    assert await cache.get("k") == RefreshedValue("k1", 74.0)
+    await until_idle()
+    assert source.fetched == ["k"], "not in the background either"
+    source.now += 26
+    assert await cache.get("k") == RefreshedValue("k2", 0.0)
+    source.now += 10
+    source.error = UpstreamError("down")
+    assert await cache.get("k") == RefreshedValue("k2", 10.0, stale=True)
+    source.now += 100
+    with pytest.raises(UpstreamError):
+        await cache.get("k")
+
+
+async def test_a_value_takes_the_bytes_of_its_key_and_its_own() -> None:
+    memory = MemoryLimit(10_000)
+    cache = Source().cache(memory=memory, weigh=lambda value: 1000 * len(value))
+    await cache.get("k")
+    assert memory.stats() == {"test": weight_of("k") + 2000 + ENTRY_BYTES}
+
+
+async def test_a_value_over_the_limit_is_kept_and_takes_half_of_it() -> None:
+    source = Source()
+    memory = MemoryLimit(10_000)
+    cache = source.cache(memory=memory, weigh=lambda _: 50_000)
+    await cache.get("k")
+    await cache.get("k")
+    assert source.fetched == ["k"]
+    assert memory.stats() == {"test": 5000 + ENTRY_BYTES}
+
+
 async def test_many_who_ask_at_once_cause_one_fetch() -> None:
     source = Source()
     cache = source.cache()
@@ -49,13 +91,14 @@ async def test_many_who_ask_at_once_cause_one_fetch() -> None:
     assert source.fetched == ["k"]
 
 
-async def test_an_old_value_stands_in_where_no_newer_can_be_had() -> None:
+async def test_an_old_value_stands_in_where_no_newer_can_be_had(caplog: pytest.LogCaptureFixture) -> None:
     source = Source()
     cache = source.cache()
     await cache.get("k")
     source.error = UpstreamError("down")
     source.now += 129
     assert await cache.get("k") == RefreshedValue("k1", 129.0, stale=True)
+    assert caplog.messages == ["serving what was known 129 s ago: down"]
     source.now += 1
     with pytest.raises(UpstreamError):
         await cache.get("k")
@@ -110,30 +153,58 @@ async def test_a_value_in_use_is_fetched_anew_before_anybody_has_to_wait() -> No
     source = Source()
     cache = source.cache()
     await cache.get("k")
-    source.now += 22
+    source.now += 22.25
     await cache.get("k")
     await until_idle()
     assert source.fetched == ["k"]
-    source.now += 1
-    assert [await cache.get("k") for _ in range(5)] == [RefreshedValue("k1", 23.0)] * 5, "nobody waits"
+    source.now += 0.25
+    assert [await cache.get("k") for _ in range(5)] == [RefreshedValue("k1", 22.5)] * 5, "nobody waits"
     await until_idle()
     assert source.fetched == ["k", "k"], "once for all five"
     assert await cache.get("k") == RefreshedValue("k2", 0.0)
 
 
-async def test_what_fails_in_the_background_leaves_the_value_for_its_time() -> None:
+async def test_what_fails_in_the_background_leaves_the_value_for_its_time(caplog: pytest.LogCaptureFixture) -> None:
     source = Source()
     cache = source.cache()
     await cache.get("k")
     source.now += 25
     source.error = UpstreamError("down")
-    assert await cache.get("k") == RefreshedValue("k1", 25.0)
-    await until_idle()
-    assert await cache.get("k") == RefreshedValue("k1", 25.0)
+    with caplog.at_level(logging.INFO, "gateway.cache"):
+        for _ in range(3):
+            assert await cache.get("k") == RefreshedValue("k1", 25.0)
+        await until_idle()
+        assert caplog.messages == ["a value could not be fetched anew: down"], "once for all three"
+        assert await cache.get("k") == RefreshedValue("k1", 25.0)
     source.error = NotFoundError("gone")
     await until_idle()
     with pytest.raises(NotFoundError):
         await cache.get("k")
+
+
+async def test_what_succeeds_in_the_background_or_is_ended_there_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    source = Source()
+    cache = source.cache()
+    with caplog.at_level(logging.INFO, "gateway.cache"):
+        cache.revalidate("k")
+        await until_idle()
+        assert cache.known("k") == "k1"
+        cache.revalidate("k")
+        await asyncio.sleep(0)
+        await cache.close()
+        await until_idle()
+    assert caplog.messages == complaints == []
+
+
+async def test_of_two_fetches_at_the_same_instant_the_later_one_counts() -> None:
+    source = Source()
+    cache = source.cache()
+    await cache.get("k")
+    cache.revalidate("k")
+    await until_idle()
+    assert cache.known("k") == "k2"
 
 
 async def test_an_equal_value_leaves_the_known_object() -> None:
@@ -160,7 +231,8 @@ async def test_an_equal_value_leaves_the_known_object() -> None:
     assert (await cache.get("k")).value == ["other"]
 
 
-async def test_what_is_under_way_when_all_expires_is_not_taken_for_new() -> None:
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_what_is_under_way_when_all_expires_is_not_taken_for_new(is_gone: bool) -> None:
     arriving: list[asyncio.Future[str]] = []
 
     async def fetch(key: str) -> str:
@@ -185,8 +257,11 @@ async def test_what_is_under_way_when_all_expires_is_not_taken_for_new() -> None
     await until_idle()
     arriving[1].set_result("new")
     assert (await after).value == "new"
-    arriving[0].set_result("old")
-    await before
+    if is_gone:
+        arriving[0].set_exception(NotFoundError("old"))
+    else:
+        arriving[0].set_result("old")
+    await asyncio.gather(before, return_exceptions=True)
     assert cache.known("k") == "new"
 
 
