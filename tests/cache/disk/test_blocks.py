@@ -11,12 +11,13 @@ from gateway.transfer.open_file import OpenFile
 
 SIZE = 3 * BLOCK_BYTES + 5
 BODY = os.urandom(SIZE)
+OTHER = bytes([BODY[2 * BLOCK_BYTES] ^ 1])
 
 
 def blocks(path: Path, content: bytes = BODY) -> Blocks:
     hasher = BlockHasher()
     hasher.update(BODY)
-    path.write_bytes(content)
+    path.write_bytes(content + b"what follows the body")
     return Blocks(OpenFile(os.open(path, os.O_RDONLY)), SIZE, hasher.finish(), {0, 1, 2, 3})
 
 
@@ -42,15 +43,27 @@ def test_only_the_blocks_that_are_read_are_verified(tmp_path: Path) -> None:
     assert body.pending == {0, 2, 3}
     assert body.verified_from(BLOCK_BYTES + 1, SIZE) == 2 * BLOCK_BYTES
     assert body.verified_from(BLOCK_BYTES + 1, BLOCK_BYTES + 9) == BLOCK_BYTES + 9
+    body.verify(BLOCK_BYTES, SIZE)
+    assert body.pending == {0}
+    assert body.verified_from(BLOCK_BYTES, SIZE) == SIZE
     body.verify(0, SIZE)
     assert not body.pending
     assert body.verified_from(0, SIZE) == SIZE
 
 
-@pytest.mark.parametrize("damaged", [BODY[: 2 * BLOCK_BYTES] + b"x" + BODY[2 * BLOCK_BYTES + 1 :], BODY[:-1]])
+@pytest.mark.parametrize("damaged", [BODY[: 2 * BLOCK_BYTES] + OTHER + BODY[2 * BLOCK_BYTES + 1 :], BODY[:-1]])
 def test_damage_shows_where_it_is(tmp_path: Path, damaged: bytes) -> None:
     body = blocks(tmp_path / "body", damaged)
     body.verify(0, 2 * BLOCK_BYTES)
-    with pytest.raises(DamagedError, match="has changed"):
+    with pytest.raises(DamagedError, match="has changed") as found:
         body.verify(2 * BLOCK_BYTES, SIZE)
+    assert found.value.code == "FileSystem"
     assert body.verified_from(0, SIZE) <= 3 * BLOCK_BYTES
+
+
+def test_a_file_that_can_not_be_read_counts_as_damaged(tmp_path: Path) -> None:
+    directory = Blocks(OpenFile(os.open(tmp_path, os.O_RDONLY)), SIZE, bytes(4 * 32), {0})
+    with pytest.raises(DamagedError) as found:
+        directory.verify(0, SIZE)
+    assert (found.value.detail, found.value.code) == ("a cached object can't be read: Is a directory", "FileSystem")
+    assert directory.pending == {0}
