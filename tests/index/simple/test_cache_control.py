@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.app import Gateway
+from gateway.index.simple.cache_control import for_seconds, with_default
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
@@ -20,6 +21,22 @@ YEAR = "max-age=31536000, immutable"
 async def get(gateway: Gateway, target: str, method: str = "GET", **headers: str) -> RawAnswer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return await fetch(int(gateway.url.rpartition(":")[2]), target, method=method, headers=named)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0, "no-cache"), (1, "max-age=1"), (600, "max-age=600")])
+def test_a_page_that_may_not_be_kept_is_asked_for_each_time(seconds: int, told: str) -> None:
+    assert for_seconds(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"ETag": '"e"'}, {"ETag": '"e"', "Cache-Control": "no-cache"}),
+        ({"Cache-Control": "private"}, {"Cache-Control": "private"}),
+    ],
+)
+def test_what_an_object_says_of_its_caching_holds(headers: dict[str, str], expected: dict[str, str]) -> None:
+    assert with_default(headers, "no-cache") == expected
 
 
 @pytest.mark.parametrize("accept", ["text/html", JSON, BROWSER])
