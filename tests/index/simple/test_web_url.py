@@ -29,10 +29,47 @@ def test_links_of_a_page(url: str, expected: str) -> None:
     assert joined(BASE, url) == expected
 
 
-def test_none_leads_from_https_to_http() -> None:
-    with pytest.raises(ValueError, match="from https to http"):
-        joined(BASE, "http://index.example/p")
+LONGEST_HOST = f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}"
+LONGEST_URL = f"https://files.example/{'x' * (8192 - 22)}"
+TOO_LONG = LONGEST_URL + "x"
+HOST_OR_PORT = "with a URL whose host or port is none"
+
+
+@pytest.mark.parametrize(
+    ("url", "refusal"),
+    [
+        ("", "with no URL, or one over 8 KB"),
+        (TOO_LONG, "with no URL, or one over 8 KB"),
+        ("x" * 8192, "with a URL over 8 KB"),
+        ("//[", r"with a URL that is none \(.+\)"),
+        ("//files.example:65536/", r"with a URL that is none \(.+\)"),
+        ("ftp://files.example/p", "with a URL of another scheme than http and https"),
+        ("//user@files.example/p", HOST_OR_PORT),
+        ("//-files.example/p", HOST_OR_PORT),
+        ("//files.example:0/p", HOST_OR_PORT),
+        (f"//{LONGEST_HOST}d:65535/p", HOST_OR_PORT),
+        ("http://index.example/p", "with a URL that leads from https to http"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_a_link_that_is_none_of_http_s_is_refused(url: str, refusal: str) -> None:
+    with pytest.raises(ValueError, match=f"^{refusal}$"):
+        joined(BASE, url)
+
+
+def test_a_page_at_http_may_lead_to_https() -> None:
     assert joined("http://index.example/", "https://files.example/p") == "https://files.example/p"
+
+
+@pytest.mark.parametrize("url", [LONGEST_URL, f"https://{LONGEST_HOST}:65535/p", "https://files.example:1/p"])
+def test_the_longest_link_and_the_lowest_port_are_taken(url: str) -> None:
+    scheme, host, target = split(url)
+    assert joined(BASE, url) == f"{scheme}://{host}{target}" == url
+
+
+def test_a_url_that_is_too_long_is_not_split() -> None:
+    with pytest.raises(ValueError, match=r"^with a URL over 8 KB$"):
+        split(TOO_LONG)
 
 
 @given(st.text() | st.text("/:@[].%?#a1\\").map(lambda text: f"//{text}"))
@@ -49,7 +86,8 @@ def test_whatever_comes_can_be_sent_as_it_is_or_is_refused(text: str) -> None:
 
 
 def test_logs_show_no_query() -> None:
-    assert without_query("https://files.example/p?X-Amz-Signature=secret") == "https://files.example/p"
+    assert without_query("https://files.example/p?X-Amz-Signature=secret?") == "https://files.example/p"
+    assert without_query("https://files.example/p") == "https://files.example/p"
 
 
 class Redirecting:
