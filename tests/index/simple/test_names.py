@@ -40,6 +40,7 @@ def test_names_that_mean_the_same_are_one(name: str) -> None:
         ("", None, None),
         (".whl", None, None),
         ("arrow-1.0---.whl", None, None),
+        ("arrow-1.0-py3-none-.whl", None, None),
         (f"arrow-1.0-{MANY_TAGS}-{MANY_TAGS}-{MANY_TAGS}.whl", "arrow", "1.0"),
         (f"arrow-{'1' * 5000}.tar.gz", None, None),
         ("-1.0.tar.gz", None, None),
