@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.index.simple.negotiation import Form, choose, encoding_for, takes_html
+from gateway.index.simple.negotiation import Form, choose, encoding_for, is_browser, takes_html
 
 PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -29,6 +29,8 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;
         ("application/json", None),
         ("text/html;q=0", None),
         ("text/html;q=nonsense", None),
+        ("text/html;q", None),
+        ("text/html;q=1, application/vnd.pypi.simple.v1+json", Form.HTML),
         ("image/png", None),
     ],
 )
@@ -63,6 +65,29 @@ def test_a_stored_page_will_do_for_who_takes_html_at_all() -> None:
     assert takes_html("")
     assert not takes_html("application/vnd.pypi.simple.v1+json")
     assert not takes_html("text/html;q=0, application/vnd.pypi.simple.v1+json")
+
+
+@pytest.mark.parametrize(
+    ("accept", "will_do"),
+    [
+        (" ", True),
+        ("text/html", True),
+        ("text/*", True),
+        ("*/*", True),
+        ("application/vnd.pypi.simple.v1+html", True),
+        ("application/vnd.pypi.simple.latest+html;q=0.1", True),
+        ("application/vnd.pypi.simple.latest+json", False),
+        ("text/html;q=0", False),
+        ("image/png", False),
+    ],
+)
+def test_which_clients_take_html(accept: str, will_do: bool) -> None:
+    assert takes_html(accept) is will_do
+
+
+@pytest.mark.parametrize(("accept", "browses"), [(BROWSER, True), (PIP, False), ("", False), ("*/*", False)])
+def test_a_browser_is_told_by_xhtml(accept: str, browses: bool) -> None:
+    assert is_browser(accept) is browses
 
 
 @pytest.mark.parametrize(
