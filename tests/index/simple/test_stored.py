@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.cache.lru import MemoryLimit
-from gateway.errors import UpstreamError
-from gateway.index.simple.stored import StoredPages
+from gateway.errors import BadRequestError, NotFoundError, UpstreamError
+from gateway.index.simple.stored import StoredPages, format_of, negotiated, unavailable, wants_json
 from gateway.messages import PageRequest, Stream
+
+JSON = "application/vnd.pypi.simple.v1+json"
 
 
 class Stored:
@@ -48,6 +50,112 @@ async def test_a_page_is_read_once_for_as_long_as_its_etag_stands() -> None:
     assert len(json.loads((await pages.as_json(newer.stream(), "p/", request())).body)["files"]) == 1
     other = await pages.as_json(Stored(b"", '"2"').stream(), "q/", request())
     assert json.loads(other.body)["name"] == "q"
+
+
+async def test_its_json_says_how_it_was_chosen_and_may_be_kept() -> None:
+    page = await StoredPages(MemoryLimit(10_000_000)).as_json(Stored(LINKS, '"1"').stream(), "p/", request())
+    assert {name: value for name, value in page.headers.items() if name != "ETag"} == {
+        "Content-Type": "application/vnd.pypi.simple.v1+json",
+        "Vary": "Accept, Accept-Encoding",
+        "Cache-Control": "no-cache",
+    }
+    packed = await StoredPages(MemoryLimit(10_000_000)).as_json(Stored(LINKS, '"1"').stream(), "p/", request("gzip"))
+    assert packed.headers["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("key", ["", "simple/", "x/simple/"])
+async def test_the_page_of_the_root_lists_projects(key: str) -> None:
+    stored = Stored(b'<a href="B_c/">', '"1"')
+    page = await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), key, request())
+    assert json.loads(page.body)["projects"] == [{"name": "b-c"}]
+
+
+@pytest.mark.parametrize("key", ["My_Project/", "x/my.project/", "simple/my-project"])
+async def test_a_project_s_page_is_named_after_its_directory(key: str) -> None:
+    stored = Stored("<a href='p-\udcff.zip'>".encode("utf-8", "surrogateescape"), '"1"')
+    page = json.loads((await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), key, request())).body)
+    assert page["name"] == "my-project"
+    assert [file["filename"] for file in page["files"]] == ["p-\ufffd.zip"], "what is not UTF-8 is shown so"
+
+
+async def test_a_page_that_can_not_be_read_is_the_storage_s_failure() -> None:
+    stored = Stored(b"<a " + b"b " * 1_000_001 + b">", '"1"')
+    with pytest.raises(UpstreamError, match=r"^the page 'p/' can't be read: it has more attributes"):
+        await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
+    assert stored.closed == 1
+
+
+async def test_a_page_without_a_body_says_nothing() -> None:
+    stream = Stored(b"", '"1"').stream()
+    stream.body = None
+    page = await StoredPages(MemoryLimit(10_000_000)).as_json(stream, "p/", request())
+    assert json.loads(page.body)["files"] == []
+
+
+async def test_a_client_that_has_the_json_gets_a_304() -> None:
+    pages, stored = StoredPages(MemoryLimit(10_000_000)), Stored(LINKS, '"1"')
+    etag = (await pages.as_json(stored.stream(), "p/", request())).headers["ETag"]
+    again = await pages.as_json(stored.stream(), "p/", PageRequest("GET", "p/", wanted={"if-none-match": etag}))
+    assert (again.status, again.body) == (304, b"")
+
+
+async def test_a_page_over_64_mb_is_refused() -> None:
+    pages, limit = StoredPages(MemoryLimit(10_000_000)), 64 * 1024 * 1024
+    assert (await pages.as_json(Stored(b" " * limit, '"1"').stream(), "p/", request())).status == 200
+    with pytest.raises(UpstreamError, match=f"^the page 'p/' is over {limit} bytes$"):
+        await pages.as_json(Stored(b" " * (limit + 1), '"2"').stream(), "p/", request())
+
+
+@pytest.mark.parametrize(
+    ("accept", "query", "json_wanted"),
+    [
+        ("text/html", "", False),
+        (f"{JSON}, text/html;q=0.1", "", False),
+        (JSON, "", True),
+        ("image/png", "", False),
+        ("text/html", f"format={JSON}", True),
+        (JSON, "format=text/html", False),
+        (JSON, "other=1", True),
+        ("text/html", "format=", False),
+    ],
+)
+def test_json_is_made_only_where_the_stored_form_will_not_do(accept: str, query: str, json_wanted: bool) -> None:
+    assert wants_json(accept, query) is json_wanted
+
+
+def test_a_query_has_at_most_one_format() -> None:
+    assert format_of("") is None
+    assert format_of("a=b") is None
+    assert format_of("a=b&format=x&c") == "x"
+    assert format_of("format=") == ""
+    with pytest.raises(BadRequestError) as refused:
+        format_of("format=x&format=x")
+    assert refused.value.detail == "two formats"
+    assert refused.value.public == "The query must not have more than one format"
+
+
+def test_an_unavailable_page_is_asked_for_again() -> None:
+    """And tells the client and the log what the first error did."""
+    found = unavailable(NotFoundError("gone", public="No such page", code="NoSuchKey", upstream_status=404))
+    assert found.status == 503
+    assert (found.detail, found.public, found.code) == ("gone", "No such page", "NoSuchKey")
+    assert found.upstream_status == 404
+
+
+@pytest.mark.parametrize(
+    ("vary", "expected"),
+    [
+        (None, "Accept"),
+        ("", "Accept"),
+        ("Origin", "Origin, Accept"),
+        (" Origin ,, Cookie", "Origin, Cookie, Accept"),
+        ("Origin, ACCEPT", "Origin, ACCEPT"),
+        ("*", "*"),
+    ],
+)
+def test_a_stored_page_varies_by_accept(vary: str | None, expected: str) -> None:
+    headers = {"ETag": '"1"'} | ({} if vary is None else {"Vary": vary})
+    assert negotiated(headers) == {"ETag": '"1"', "Vary": expected}
 
 
 async def test_it_is_compressed_for_clients_that_accept_it() -> None:
