@@ -12,6 +12,7 @@ IMPOSSIBLE = NotFoundError("400 KeyTooLongError", code="KeyTooLongError", upstre
 @pytest.mark.parametrize("error", [DENIED, UNSAID])
 def test_only_a_bucket_that_says_no_such_key_is_lost(error: NotFoundError) -> None:
     absence = Absence()
+    absence.given_out()
     assert absence.outage(error) is None
     assert absence.outage(ABSENT) is None
     outage = absence.outage(error)
