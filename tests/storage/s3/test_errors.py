@@ -51,7 +51,7 @@ def test_each_code_has_its_remedy_and_its_answer(
     assert fault.remedy is remedy
     made = fault.error()
     assert type(made) is error
-    assert (made.code, made.upstream_status) == (code, status)
+    assert (made.code, made.upstream_status, made.detail) == (code, status, f"{status} {code} m")
     assert code not in made.public
 
 
@@ -81,6 +81,17 @@ def test_garbage_is_told_by_its_status(status: int, error: type[GatewayError], r
     fault = parse(status, {}, body)
     assert (fault.code, fault.label, fault.remedy) == ("", f"HTTP{status}", remedy)
     assert type(fault.error()) is error
+    assert fault.error().detail == f"{status} HTTP{status}"
+
+
+def test_a_message_that_is_not_utf_8_is_told_as_far_as_it_goes() -> None:
+    assert parse(400, {}, b"<Code>X</Code><Message>a\xffb</Message>").error().detail == "400 X a\ufffdb"
+
+
+def test_the_clock_of_the_storage_is_told() -> None:
+    date = "Fri, 24 May 2013 00:00:00 GMT"
+    assert parse(403, {"date": date}, xml("RequestTimeTooSkewed")).date == date
+    assert parse(403, {}, xml("RequestTimeTooSkewed")).date is None
 
 
 def test_the_region_is_in_the_header_or_in_the_body() -> None:
