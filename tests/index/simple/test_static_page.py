@@ -134,6 +134,7 @@ def test_versions_are_those_of_releases_each_once_in_order() -> None:
         ("..", []),
         ("?x", []),
         (".hidden/", ["hidden"]),
+        ("X.X/", ["x-x"]),
         ("/", []),
     ],
 )
