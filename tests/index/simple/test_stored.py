@@ -52,6 +52,12 @@ async def test_a_page_is_read_once_for_as_long_as_its_etag_stands() -> None:
     assert json.loads(other.body)["name"] == "q"
 
 
+async def test_operators_see_what_it_takes_under_its_name() -> None:
+    memory = MemoryLimit(10_000_000)
+    await StoredPages(memory).as_json(Stored(LINKS, '"1"').stream(), "p/", request())
+    assert memory.stats()["stored pages as JSON"] > len(LINKS)
+
+
 async def test_its_json_says_how_it_was_chosen_and_may_be_kept() -> None:
     page = await StoredPages(MemoryLimit(10_000_000)).as_json(Stored(LINKS, '"1"').stream(), "p/", request())
     assert {name: value for name, value in page.headers.items() if name != "ETag"} == {
@@ -70,11 +76,14 @@ async def test_the_page_of_the_root_lists_projects(key: str) -> None:
     assert json.loads(page.body)["projects"] == [{"name": "b-c"}]
 
 
-@pytest.mark.parametrize("key", ["My_Project/", "x/my.project/", "simple/my-project"])
-async def test_a_project_s_page_is_named_after_its_directory(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("My_Project/", "my-project"), ("x/my.project/", "my-project"), ("simple/my-project", "my-project"), ("X/", "x")],
+)
+async def test_a_project_s_page_is_named_after_its_directory(key: str, name: str) -> None:
     stored = Stored("<a href='p-\udcff.zip'>".encode("utf-8", "surrogateescape"), '"1"')
     page = json.loads((await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), key, request())).body)
-    assert page["name"] == "my-project"
+    assert page["name"] == name
     assert [file["filename"] for file in page["files"]] == ["p-\ufffd.zip"], "what is not UTF-8 is shown so"
 
 
