@@ -1,6 +1,8 @@
 """Pages, read back by an independent reader: pypi-simple."""
 
 import json
+import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -177,6 +179,20 @@ def test_what_is_not_ascii_stays_readable() -> None:
     page = project_json(Project("p", (), (File("p-1.zip", "p-1.zip", yanked="zu früh"),)))
     assert "zu früh".encode() in page
     assert page.startswith(b'{"meta": {')
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_times_are_utc_wherever_we_are() -> None:
+    assert json.loads(project_json(PROJECT))["files"][0]["upload-time"] == "2013-05-24T00:00:00.250000Z"
 
 
 def test_a_page_without_sizes_claims_no_version_that_demands_them() -> None:
