@@ -1,8 +1,10 @@
 import asyncio
+import gc
 
 import pytest
 
 from gateway.single_flight import SingleFlight
+from tests.support.eventually import eventually
 
 
 async def test_who_asks_meanwhile_gets_the_same_result() -> None:
@@ -21,6 +23,78 @@ async def test_who_asks_meanwhile_gets_the_same_result() -> None:
     assert await asyncio.gather(*asked) == [1] * 10
     assert await other == 2
     assert await flight.once("k", work) == 3, "afterwards it is done again"
+
+
+async def test_it_tells_how_many_have_asked_for_what_is_under_way() -> None:
+    flight, go = SingleFlight[str](), asyncio.Event()
+
+    async def work() -> str:
+        await go.wait()
+        return "done"
+
+    assert (len(flight), flight.asking("k")) == (0, 0)
+    begun = flight.begin("k", work)
+    asked = asyncio.ensure_future(flight.once("k", work))
+    other = asyncio.ensure_future(flight.once("other", work))
+    await asyncio.sleep(0)
+    assert (len(flight), flight.asking("k"), flight.asking("other"), flight.asking("nobody's")) == (2, 2, 1, 0)
+    go.set()
+    assert [*await asyncio.gather(begun, asked, other)] == ["done"] * 3
+    assert (len(flight), flight.asking("k"), flight.asking("other")) == (0, 0, 0)
+    again = flight.begin("k", work)
+    assert flight.asking("k") == 1, "it counts anew"
+    await again
+
+
+async def test_closing_ends_what_is_under_way_and_waits_for_its_end() -> None:
+    flight, ended = SingleFlight[None](), []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    asked = [asyncio.ensure_future(flight.once(key, work)) for key in "ab"]
+    for _ in range(3):  # the turn of each who asks, and that of the work
+        await asyncio.sleep(0)
+    await flight.close()
+    assert (ended, len(flight)) == ([True, True], 0)
+    assert [type(error) for error in await asyncio.gather(*asked, return_exceptions=True)] == [
+        asyncio.CancelledError,
+        asyncio.CancelledError,
+    ]
+
+
+async def test_closing_bears_work_that_fails_when_it_is_ended() -> None:
+    flight = SingleFlight[None]()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("no")
+
+    flight.begin("k", work)
+    await asyncio.sleep(0)
+    await flight.close()
+    assert len(flight) == 0
+
+
+async def test_an_error_that_nobody_waits_for_is_no_complaint() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fail() -> int:
+        raise ValueError("no")
+
+    flight = SingleFlight[int]()
+    flight.begin("k", fail)
+    flight.begin("other", fail).cancel()
+    await eventually(lambda: len(flight) == 0)
+    gc.collect()
+    assert complaints == []
 
 
 async def test_an_error_is_everyones_and_is_not_kept() -> None:
