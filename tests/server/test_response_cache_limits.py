@@ -46,6 +46,8 @@ def test_a_reply_is_used_until_its_time_is_up() -> None:
     hot = ResponseCache(1_000_000, lambda: now)
     hot.keep(b"short", Reply(200, {}, b"x", fresh_for=0.5), EXCHANGE)
     hot.keep(b"long", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
+    now = 100.4
+    assert hot.get(b"short") is not None
     now = 100.5
     assert (hot.get(b"short"), hot.get(b"long") is not None) == (None, True)
     now = 101.0
