@@ -46,6 +46,7 @@ MODULES = {
     for name in names
 }
 MODULES["gateway/server/response_cache.py"].append("tests/server/test_response_cache_limits.py")
+MODULES["gateway/index/mirror/upstream_page.py"].append("tests/index/mirror/test_upstream_page_fields.py")
 # mutmut leaves decorated functions alone. What these return is the same without it.
 _DECORATOR = re.compile(r"^ *@lru_cache.*\n", re.MULTILINE)
 # A method's mutant is `xǁClassǁmethod__mutmut_3`, a function's is `x_function__mutmut_3`.
