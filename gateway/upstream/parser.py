@@ -111,7 +111,7 @@ class Answer:
         if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
             raise ValueError("malformed Content-Length")  # also where no body follows: a client would be told so
         if self._method == "HEAD" or self.status in (204, 304) or (self._method == "CONNECT" and self.status == 200):
-            self.complete = True
+            self._left = 0
         elif coding is not None:
             if coding.lower() != "chunked" or length is not None:
                 raise ValueError("a transfer coding that is not just chunked")

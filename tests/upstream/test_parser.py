@@ -141,6 +141,33 @@ def test_what_comes_around_a_body_ends(start: bytes, line: bytes) -> None:
         answer.feed(line * (8000 // len(line)))
 
 
+@pytest.mark.parametrize(
+    ("start", "piece", "end"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: " + b"x" * 1019 + b"\r\n", b"\r\n"),
+        (
+            b"",
+            b"HTTP/1.1 103 x\r\nA: " + b"x" * 1001 + b"\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        ),
+    ],
+    ids=["trailers", "interim answers"],
+)
+def test_what_comes_around_a_body_has_64_kb(start: bytes, piece: bytes, end: bytes) -> None:
+    assert len(piece) == 1024
+    assert read(start + piece * 64 + end, step=7000)[0].complete
+    with pytest.raises(ValueError) as refused:
+        read(start + piece * 63 + piece.replace(b"A: ", b"A: x") + end, step=7000)
+    assert str(refused.value) == "interim answers or trailers too large"
+
+
+def test_a_long_chunk_may_come_with_the_beginning_of_the_next_line() -> None:
+    answer = Answer("GET")
+    assert answer.feed(HEAD + b"Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + b"x" * 2000 + b"\r\n0") == b"x" * 2000
+    assert answer.feed(b";x\r\n\r\n") == b""
+    assert answer.complete
+
+
 @given(st.binary(max_size=300), st.integers(1, 50))
 def test_any_bytes_give_an_answer_or_a_value_error(data: bytes, step: int) -> None:
     for prefix in (b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
