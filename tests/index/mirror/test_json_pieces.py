@@ -124,6 +124,53 @@ def test_what_is_no_object(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "it is no object"),
+        ("", "it is no object"),
+        ("{} x", "it goes on after its end"),
+        ("{1:1}", "it has a key that is no string"),
+        ('{"meta":1,"meta":1}', "it has two 'meta'"),
+        ('{"x" 1}', "it has no : at character 5"),
+        (" " * 70_000 + '{"x" 1}', "it has no : at character 70005"),
+        ('{"x":1', "it has no , or } at character 6"),
+        ('{"x":[1 2]}', "it has no , or ] at character 8"),
+        ('{"x":tru}', "Expecting value at character 5"),
+        (" " * 70_000 + '{"x":tru}', "Expecting value at character 70005"),
+        ('{"x":' + "[" + "[" * 30_000, "it is nested too deeply"),
+    ],
+    ids=lambda value: value.strip()[:30],
+)
+def test_the_log_tells_why_it_can_not_be_read(text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        read_object(text, ALL)
+    assert str(refused.value) == reason
+
+
+def test_what_is_not_asked_for_is_read_over() -> None:
+    text = '{"x":[1,{"y":[]}],"meta":[1,2],"z":{"meta":3},"files":"f"}'
+    assert read_object(text, {"meta": list, "files": list}) == {"meta": [1, 2], "files": "f"}
+    assert read_object(text, {}) == {}
+    assert read_object("{ }", ALL) == {}
+    assert read_object('{"meta":[ ]}', ALL) == {"meta": []}
+
+
+def test_what_is_left_of_an_array_is_read_over() -> None:
+    assert read_object('{"meta":[1,2,3],"files":4}', {"meta": next, "files": list}) == {"meta": 1, "files": 4}
+    with pytest.raises(ValueError, match="it has no , or ]"):
+        read_object('{"meta":[1,2 3],"files":4}', {"meta": next})
+
+
+@pytest.mark.parametrize("length", [20, 21, 22, 23])
+def test_a_piece_may_be_as_long_as_it_says(length: int) -> None:
+    """Three characters less where more follows: a number could go on."""
+    text = '{"meta":"' + "x" * (length - 2) + '"}'
+    assert read_object(text, ALL, max_piece_chars=length + 3) == {"meta": "x" * (length - 2)}
+    with pytest.raises(ValueError, match=f"^a part of it is longer than {length - 1} characters, or malformed$"):
+        read_object(text + " " * 50, ALL, max_piece_chars=length - 1)
+
+
+@pytest.mark.parametrize(
     "value",
     [
         '"' + "x" * MAX_PIECE_CHARS + '"',
