@@ -104,9 +104,9 @@ def test_a_traditional_pem_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "password", "reason"),
     [
-        (b"not a key", None, "is not a private key in PEM"),
-        (b"", None, "is not a private key in PEM"),
-        (pem(RSA)[:200], None, "is not a private key in PEM"),
+        (b"not a key", None, "is not a private key in PEM$"),
+        (b"", None, "is not a private key in PEM$"),
+        (pem(RSA)[:200], None, "is not a private key in PEM$"),
         (pem(RSA, b"password"), None, "is encrypted; set storage.cloud_front_key_password"),
         (pem(RSA, b"password"), b"wrong", "is not a private key in PEM with this password"),
         (pem(RSA), b"password", "is not encrypted; remove storage.cloud_front_key_password"),

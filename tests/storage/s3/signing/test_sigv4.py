@@ -1,3 +1,5 @@
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from unittest import mock
 
@@ -150,6 +152,47 @@ def test_a_new_day_has_a_new_key() -> None:
 
     assert signature(86_399) == signature(86_399.5)
     assert signature(86_399) != signature(86_400)
+
+
+@pytest.fixture
+def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("tokyo")
+def test_days_are_utc_wherever_we_are() -> None:
+    """Seconds that no other test asks about: a moment is formatted once."""
+    added = sign("GET", "h", "/k", credentials=EXAMPLE, region="r", now=86_399 + 2 * 86_400)
+    assert added["x-amz-date"] == "19700103T235959Z"
+    assert "/19700103/r/s3/aws4_request" in added["Authorization"]
+
+
+def test_the_root_has_a_slash_whether_it_is_written_or_not() -> None:
+    def signed(path: str) -> str:
+        return sign("GET", "h", path, credentials=EXAMPLE, region="r", now=0, query="")["Authorization"]
+
+    def presigned(path: str) -> str:
+        return presign("GET", "h", path, credentials=EXAMPLE, region="r", now=0, expires=1)
+
+    assert signed("") == signed("/") != signed("/k")
+    assert presigned("") == presigned("/") != presigned("/k")
+    assert signed("/") == sign("GET", "h", "/", credentials=EXAMPLE, region="r", now=0)["Authorization"]
+
+
+def test_blanks_around_a_header_and_no_letters_are_left_out() -> None:
+    def signed(value: str) -> str:
+        added = sign("GET", "h", "/", credentials=EXAMPLE, region="r", now=0, headers={"A": value})
+        return added["Authorization"]
+
+    assert signed("  X  y X ") == signed("X y X") != signed("y")
+
+
+def test_a_slash_in_a_query_is_encoded() -> None:
+    assert canonical_query({"b/~X": "", "a": "c/d~X"}) == "a=c%2Fd~X&b%2F~X="
 
 
 def test_secrets_are_not_shown() -> None:
