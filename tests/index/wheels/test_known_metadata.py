@@ -118,3 +118,80 @@ def test_of_two_who_know_something_the_one_counts_who_knows_what_is_there() -> N
     assert mine.merged(theirs, items) == {"p/both": now, "p/mine": now, "p/theirs": now, "p/new": now}
     many = {f"p/{number}": now for number in range(1000)}
     assert set(mine.merged(many, items)) == {"p/both", "p/mine", "p/theirs"}, "what has gone is forgotten in the end"
+
+
+def test_a_document_is_compact_and_in_order() -> None:
+    entries = {"b": Entry("v 1", ObjectMetadata()), "a": Entry("v 0", replace(FACTS, unreadable=True))}
+    assert to_document(entries) == (
+        b'{"format":1,"files":{"a":["v 0","'
+        + b"ab" * 32
+        + b'",">=3","",1.5,true],"b":["v 1",null,null,null,null,false]}}'
+    )
+
+
+def test_texts_times_and_documents_may_be_as_large_as_they_say() -> None:
+    for uploaded in (0, 253402300799):
+        entries = {"k": Entry("v", ObjectMetadata(None, None, "x" * 1024, uploaded))}
+        document = to_document(entries)
+        assert from_document(document) == entries
+        assert from_document(document + b" " * (MAX_DOCUMENT_BYTES - len(document))) == entries
+        assert from_document(document + b" " * (MAX_DOCUMENT_BYTES - len(document) + 1)) == {}
+    for yanked, uploaded in (("x" * 1025, 0), ("", 253402300800)):
+        assert from_document(to_document({"k": Entry("v", ObjectMetadata(None, None, yanked, uploaded))})) == {}
+
+
+@pytest.mark.parametrize("document", [b'{"format":1}', b'{"format":1,"files":[]}', b'{"files":{}}', b"[]", b"1"])
+def test_a_document_without_files_is_none(document: bytes) -> None:
+    assert from_document(document) == {}
+
+
+def test_a_version_is_the_etag_without_its_quotes_and_the_second() -> None:
+    assert version_of(ITEM) == "etag 1700000000"
+
+
+def test_what_others_know_of_files_that_are_gone_stays_as_long_as_it_is_not_the_most() -> None:
+    now = Entry("now 0", FACTS)
+    items = {key: StoredObject(key, 1, '"now"', 0) for key in ("p/0", "p/1")}
+    assert len(KnownMetadata().merged({f"p/{number}": now for number in range(104)}, items)) == 104
+    assert KnownMetadata().merged({f"p/{number}": now for number in range(105)}, items) == {}
+    assert known(**{"0": now}).merged({f"p/{number}": now for number in range(105)}, items) == {"p/0": now}
+
+
+def of(facts: ObjectMetadata | None, **beside: ObjectMetadata | None) -> ObjectMetadata:
+    """What a page shows of a file of which `facts` are known, where files with these suffixes lie beside it."""
+    items = {ITEM.key: ITEM, **{f"{ITEM.key}.{name}": replace(ITEM, key=f"{ITEM.key}.{name}") for name in beside}}
+    found = KnownMetadata()
+    for key, told in zip(items, (facts, *beside.values()), strict=True):
+        if told is not None:
+            found.entries[key] = Entry(version_of(ITEM), told)
+    return found.of(ITEM, items)
+
+
+NOTHING, SHA, OTHER_SHA = ObjectMetadata(), "ab" * 32, "cd" * 32
+
+
+def test_a_hash_beside_a_file_stands_in_where_the_file_s_own_is_not_known() -> None:
+    assert of(FACTS) == FACTS
+    assert of(None) == NOTHING
+    assert of(None, sha256=None) == NOTHING
+    assert of(None, sha256=ObjectMetadata(SHA)).sha256 == SHA
+    assert of(ObjectMetadata(None, ">=3"), sha256=ObjectMetadata(SHA)) == ObjectMetadata(SHA, ">=3")
+    assert of(ObjectMetadata(OTHER_SHA), sha256=ObjectMetadata(SHA)).sha256 == OTHER_SHA
+
+
+@pytest.mark.parametrize(
+    ("own", "beside", "shown"),
+    [
+        (None, None, ""),
+        (None, NOTHING, ""),
+        (None, ObjectMetadata(yanked="why"), "why"),
+        (ObjectMetadata(yanked="own"), None, "own"),
+        (ObjectMetadata(yanked="own"), ObjectMetadata(yanked=""), "own"),
+        (ObjectMetadata(yanked="own"), ObjectMetadata(yanked="why"), "why"),
+    ],
+)
+def test_a_file_is_yanked_by_what_lies_beside_it(
+    own: ObjectMetadata | None, beside: ObjectMetadata | None, shown: str
+) -> None:
+    assert of(own, yanked=beside).yanked == shown
+    assert of(own).yanked == (own.yanked if own is not None else None)
