@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import threading
 
 import pytest
 
@@ -60,3 +61,87 @@ async def test_a_disk_that_is_full_is_an_error_and_the_file_is_closed_all_the_sa
         await eventually(lambda: not os.path.exists(f"/proc/self/fd/{descriptor}"))
     finally:
         gc.enable()
+
+
+NEAR = 4 * 1024 * 1024
+
+
+async def test_it_reaches_what_comes_in_a_moment() -> None:
+    spool = FileBroadcast.temporary()
+    assert (spool.joinable, spool.reaches(NEAR), spool.reaches(NEAR + 1)) == (True, True, False)
+    await spool.write(b"abc")
+    await spool.flush()
+    assert (spool.reaches(NEAR + 3), spool.reaches(NEAR + 4)) == (True, False)
+    await spool.finish()
+    assert spool.reaches(10 * NEAR), "nothing is waited for any more"
+    spool.fail(UpstreamError("broken"))
+    assert (spool.joinable, spool.reaches(0)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"),
+    [(0, 2, b"ab"), (1, 3, b"bc"), (2, 4, b"cd"), (3, None, b"de"), (0, 0, b""), (5, None, b"")],
+)
+async def test_a_part_is_read_from_where_to_where_it_should(start: int, stop: int | None, expected: bytes) -> None:
+    spool = FileBroadcast.temporary()
+    await spool.write(b"abcde")
+    await spool.flush()
+    if stop is None:
+        await spool.finish()
+    async with asyncio.timeout(5):
+        assert b"".join([chunk async for chunk in read_parts(spool.parts(start, stop))]) == expected
+
+
+async def test_all_bytes_are_seen_in_order_before_they_can_be_read() -> None:
+    seen: list[bytes] = []
+    descriptor = os.memfd_create("spool")
+    for spool in (FileBroadcast.temporary(seen.append), FileBroadcast(OpenFile(descriptor), seen.append)):
+        seen.clear()
+        for chunk in (b"ab", b"cd", b"e"):
+            await spool.write(chunk)
+        await spool.finish()
+        assert b"".join(seen) == await all_of(spool) == b"abcde"
+
+
+async def test_a_writer_waits_only_where_two_megabytes_are_waiting() -> None:
+    go_on = threading.Event()
+    spool = FileBroadcast.temporary(lambda chunk: go_on.wait(10))
+    try:
+        await asyncio.wait_for(spool.write(b"a"), 5)
+        await asyncio.sleep(0)  # it is being written
+        await asyncio.wait_for(spool.write(bytes(1024 * 1024)), 5)
+        await asyncio.wait_for(spool.write(bytes(1024 * 1024)), 5)
+        waiting = asyncio.ensure_future(spool.write(b"z"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+    finally:
+        go_on.set()
+    await asyncio.wait_for(waiting, 5)
+    await spool.finish()
+    assert await all_of(spool) == b"a" + bytes(2 * 1024 * 1024) + b"z"
+
+
+async def test_who_writes_after_the_disk_was_full_is_told_at_once() -> None:
+    spool = FileBroadcast(OpenFile(os.open("/dev/full", os.O_RDWR)))
+    await spool.write(b"abc")
+    for _ in range(2):
+        with pytest.raises(BroadcastError) as full:
+            await spool.flush()
+        assert full.value.detail == "a file can't be written: No space left on device"
+        assert full.value.code == "FileSystem"
+    with pytest.raises(BroadcastError):
+        await spool.write(b"abc")
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_complaint() -> None:
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    descriptor = os.open("/dev/full", os.O_RDWR)
+    spool = FileBroadcast(OpenFile(descriptor))
+    await spool.write(b"abc")
+    spool.close()
+    del spool
+    await eventually(lambda: not os.path.exists(f"/proc/self/fd/{descriptor}"))
+    gc.collect()
+    assert complaints == []
