@@ -1,6 +1,8 @@
 """Bytes in passing: for those who keep up, exactly; for the others a word that they don't."""
 
 import asyncio
+import os
+import sys
 
 import pytest
 
@@ -88,3 +90,73 @@ async def test_an_error_comes_after_the_bytes_before_it() -> None:
     with pytest.raises(UpstreamError, match="broken"):
         await collect(wake, got)
     assert got == b"0123"
+
+
+async def test_it_reaches_the_start_until_that_has_gone_by_or_it_has_failed() -> None:
+    wake = MemoryBroadcast(2 * MB)
+    assert (wake.joinable, wake.reaches(0), wake.reaches(1)) == (True, True, False)
+    reader = asyncio.ensure_future(collect(wake, bytearray()))
+    for _ in range(2):
+        await wake.write(bytes(MB))
+    assert wake.reaches(0), "all of it is as much as there is room for"
+    await wake.write(b"x")
+    assert (wake.joinable, wake.reaches(0)) == (False, False)
+    await wake.finish()
+    await reader
+    failed = MemoryBroadcast(2 * MB)
+    failed.fail(UpstreamError("broken"))
+    assert (failed.joinable, failed.reaches(0)) == (False, False)
+
+
+async def test_it_is_no_further_ahead_than_a_megabyte() -> None:
+    wake = MemoryBroadcast(4 * MB)
+    await asyncio.wait_for(wake.write(bytes(MB)), 5)
+    writing = asyncio.ensure_future(wake.write(b"x"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not writing.done()
+    reader = wake.parts()
+    assert len(await anext(reader)) == MB
+    pending = asyncio.ensure_future(anext(reader))
+    await asyncio.wait_for(writing, 5)
+    assert await pending == b"x"
+
+
+async def test_a_part_that_does_not_begin_at_the_start_has_gone_by() -> None:
+    wake = MemoryBroadcast(4 * MB)
+    await wake.write(b"0123")
+    with pytest.raises(BroadcastError) as refused:
+        await collect(wake, bytearray(), 1, 3)
+    assert refused.value.detail == "it has gone by"
+
+
+async def test_a_part_that_is_there_is_read_before_the_end_is_known() -> None:
+    wake = MemoryBroadcast(4 * MB)
+    for chunk in (b"0123", b"4567"):
+        await wake.write(chunk)
+    for stop in (0, 4, 8):
+        got = bytearray()
+        await asyncio.wait_for(collect(wake, got, 0, stop), 5)
+        assert got == b"01234567"[:stop]
+
+
+async def test_after_chunks_have_gone_by_the_next_ones_are_still_the_right_ones() -> None:
+    wake = MemoryBroadcast(MB)
+    got = bytearray()
+    reader = asyncio.ensure_future(collect(wake, got))
+    for number in range(12):
+        await wake.write(bytes([number]) * (MB // 4 + number))
+        for _ in range(3):
+            await asyncio.sleep(0)
+    await wake.finish()
+    await reader
+    assert got == b"".join(bytes([number]) * (MB // 4 + number) for number in range(12))
+
+
+async def test_closing_lets_go_of_the_bytes() -> None:
+    wake = MemoryBroadcast(4 * MB)
+    chunk = os.urandom(1000)
+    await wake.write(chunk)
+    held = sys.getrefcount(chunk)
+    wake.close()
+    assert sys.getrefcount(chunk) == held - 1
