@@ -30,16 +30,23 @@ def test_files_are_those_of_all_batches() -> None:
 
 def test_what_makes_no_project() -> None:
     found = listing(
-        ["p-1.0.tar.gz.sha256", ".hidden/q-1.0.tar.gz", "notes.txt", "bad\0name/r-1.0.tar.gz", "deep/er/index.html"]
+        [
+            "p-1.0.tar.gz.sha256",
+            ".hidden/q-1.0.tar.gz",
+            "a/.hidden/s-1.0.tar.gz",
+            "notes.txt",
+            "bad\0name/r-1.0.tar.gz",
+            "deep/er/index.html",
+        ]
     )
     assert (dict(found.folders), found.has_page) == ({}, False)
     assert found.files("p") is None
 
 
 def test_a_stored_page_makes_a_project() -> None:
-    files = listing(["My_Lib/index.html", "my_lib-1.0.tar.gz.sha256"]).files("my-lib")
+    files = listing(["My_Lib/index.html", "my_lib-1.0.tar.gz.provenance"]).files("my-lib")
     assert files is not None
-    assert (files.objects, files.with_page) == ((), frozenset({"My_Lib"}))
+    assert (files.objects, files.with_page, files.attested) == ((), frozenset({"My_Lib"}), False)
 
 
 def test_a_key_that_is_listed_twice_is_one_file() -> None:
