@@ -147,6 +147,7 @@ def test_a_document_without_files_is_none(document: bytes) -> None:
 
 def test_a_version_is_the_etag_without_its_quotes_and_the_second() -> None:
     assert version_of(ITEM) == "etag 1700000000"
+    assert version_of(replace(ITEM, etag='"XYX"')) == "XYX 1700000000"
 
 
 def test_what_others_know_of_files_that_are_gone_stays_as_long_as_it_is_not_the_most() -> None:
