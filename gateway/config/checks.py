@@ -23,6 +23,8 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if storage.backend in ("s3", "cloudfront") and not storage.bucket:
         message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
         found.append(("storage.bucket", message, "storage.backend"))
+    if storage.options and ":" not in storage.resolved_backend:
+        found.append(("storage.options", "is only for a backend named as package.module:Class", "storage.backend"))
     found += _delivery_checks(storage)
     for key, path in (("storage.prefix", storage.prefix), ("rewrite.add_prefix", settings.rewrite.add_prefix)):
         if storage.resolved_backend == "file" and "/." in f"/{path}":

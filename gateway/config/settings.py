@@ -18,6 +18,7 @@ from gateway.config.types import (
     Networks,
     NonNegativeSeconds,
     NotEmpty,
+    Options,
     ProjectUrls,
     Proxies,
     ReadableFile,
@@ -75,6 +76,9 @@ class StorageSettings(Section):
 
     backend: Backend | None = Field(
         None, description="file, s3, cloudfront, or package.module:Class; unset: s3 if a bucket is set, else file"
+    )
+    options: Options = Field(
+        {}, description="Options of a backend that package.module:Class names, as it documents them", repr=False
     )
     dir: Annotated[Path, NotEmpty] = Field(Path("packages"), description="Directory that the file backend serves")
     bucket: Bucket | None = Field(None, description="Bucket's name, or an access point's ARN")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import yaml
 from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -113,6 +114,18 @@ def _proxies(value: Any) -> Any:
     return value
 
 
+def _options(value: Any) -> Any:
+    """A mapping, or one as YAML."""
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+            raise Refused("must be a mapping, like {region: eu, retries: 3}") from error
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise Refused("must be a mapping, like {region: eu, retries: 3}")
+    return value
+
+
 def _source_range(value: Any) -> Any:
     """True binds to each caller's address; a network to that."""
     if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
@@ -171,6 +184,7 @@ Backend = Annotated[str, AfterValidator(_backend)]
 Bucket = Annotated[str, AfterValidator(_bucket)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint_url)]
 Distribution = Annotated[str, AfterValidator(_distribution)]
+Options = Annotated[dict[str, Any], BeforeValidator(_options)]
 Proxies = Annotated[dict[str, str], BeforeValidator(_proxies)]
 SourceRange = Annotated[bool | IPv4Network, BeforeValidator(_source_range)]
 # A PEM file with certificate and key, or one of each.

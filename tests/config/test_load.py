@@ -103,6 +103,10 @@ frobnicate: 1
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
+        (
+            {"storage.options": "{a: secret}"},
+            "storage.options (command line): is only for a backend named as package.module:Class",
+        ),
         ({"server.tls_cert": __file__}, "server.tls_key (not set): is needed with server.tls_cert"),
         (
             {"storage.aws_access_key_id": "x"},
