@@ -158,6 +158,9 @@ class Storage(Protocol):
     def expire(self) -> None:
         """What is cached must be asked for again."""
 
+    def forget(self, key: str) -> None:
+        """As `expire`, of this object: it may have been written or removed by others."""
+
     def credentials_expire_at(self) -> float | None:
         """When the current credentials expire, in seconds since the epoch; None if never or not known."""
 

@@ -40,7 +40,8 @@ class CachingStorage(StorageDecorator):
     async def fetch(self, request: ObjectRequest) -> Stream:
         return await self._objects.fetch(request)
 
-    def written(self, key: str) -> None:
+    def forget(self, key: str) -> None:
+        self.inner.forget(key)
         self._objects.forget(key)
 
     async def children(self, prefix: str = "") -> Children:

@@ -51,16 +51,17 @@ class Passthrough:
                 key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
             )
         finally:
-            self.written(key)
+            self.forget(key)
 
     async def delete(self, key: str) -> None:
         try:
             await self.inner.delete(key)
         finally:
-            self.written(key)
+            self.forget(key)
 
-    def written(self, key: str) -> None:
-        """Called when an object has been written or removed, or may have been: what is remembered of it is void."""
+    def forget(self, key: str) -> None:
+        """Called too when an object has been written or removed, or may have been."""
+        self.inner.forget(key)
 
     async def is_directory(self, key: str) -> bool:
         return await self.inner.is_directory(key)

@@ -32,7 +32,8 @@ class DirectoryMemory(StorageDecorator):
     async def is_directory(self, key: str) -> bool:
         return (await self._directories.get(key)).value
 
-    def written(self, key: str) -> None:
+    def forget(self, key: str) -> None:
+        self.inner.forget(key)
         self._directories.expire()
 
     def expire(self) -> None:

@@ -21,9 +21,11 @@ _SEEN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A link that is handed out without another look at the object until then, in seconds since the epoch."""
+    """A link that is handed out without another look at the object `until` then; it was `made` before the last look.
+    Both are in seconds since the epoch."""
 
     link: Link
+    made: float
     until: float
 
 
@@ -54,6 +56,9 @@ class RedirectingStorage(Passthrough):
         self._ready = LruCache[Hashable, _Ready](
             "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
         )
+        # When everything, and each object, was forgotten.
+        self._expired = 0.0
+        self._forgotten = LruCache[str, float]("forgotten", limit, lambda key, _: weight_of(key))
         self._large = LruCache[str, bool]("large", limit, lambda key, _: weight_of(key))
         self._looking = SingleFlight[int]()
 
@@ -65,20 +70,34 @@ class RedirectingStorage(Passthrough):
         slot = request.key, links.variant(caller)
         now = time.time()
         ready = self._ready.get(slot)
-        if ready is not None and now < ready.until:
+        if ready is not None and now < ready.until and ready.made > self._forgotten_at(request.key):
             link = ready.link
         else:
+            asked = now
             stream = await self._look(request, links)
             if stream is not None:
                 return stream
             link = await links.get(request.key, caller)
             now = time.time()
-            ready = _Ready(link, min(link.reusable_until, now + _SEEN_SECONDS))
+            ready = _Ready(link, asked, min(link.reusable_until, now + _SEEN_SECONDS))
             self._ready.put(slot, ready)
         # A cache that others share must not give one client's URL to another.
         max_age = max(int(link.reusable_until - now), 0)
         fresh_for = max(ready.until - now, 0.0) if link.shared else 0.0
         return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"}, fresh_for)
+
+    def forget(self, key: str) -> None:
+        self.inner.forget(key)
+        self._forgotten.put(key, time.time())
+        self._large.pop(key)
+
+    def expire(self) -> None:
+        self.inner.expire()
+        self._expired = time.time()
+
+    def _forgotten_at(self, key: str) -> float:
+        """What was found out of the object before counts no longer."""
+        return max(self._expired, self._forgotten.get(key) or 0.0)
 
     async def _look(self, request: ObjectRequest, links: ObjectLinks) -> Stream | None:
         """Raises NotFoundError if the object is absent; returns its stream if that is the better answer."""
@@ -92,7 +111,7 @@ class RedirectingStorage(Passthrough):
         elif not self._check:
             await self._prove(key, links)
         else:
-            size = await self._looking.once(key, lambda: self._size(key))
+            size = await self._looking.once((key, self._forgotten_at(key)), lambda: self._size(key))
             if self._auto and size < self._min_size:
                 self._large.pop(key)
                 return await self.inner.fetch(request)
@@ -103,7 +122,7 @@ class RedirectingStorage(Passthrough):
         if links.proven:
             return
         try:
-            await self._patience.fresh(self._looking.begin(key, lambda: self._size(key)))
+            await self._patience.fresh(self._looking.begin((key, self._forgotten_at(key)), lambda: self._size(key)))
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
             if error.upstream_status is not None:
                 raise

@@ -170,6 +170,55 @@ async def test_after_a_while_the_gateway_looks_again(
     assert (await get(auto, "/large.whl")).status == 404
 
 
+@pytest.mark.parametrize("how", ["refresh", "forget", "delete"])
+async def test_what_may_have_changed_is_looked_at_again(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str], how: str
+) -> None:
+    gateway = await start_gateway(faulty_settings | {"storage.redirect_urls": "true"})
+    for key in ("/large.whl", "/small.whl"):
+        assert (await get(gateway, key)).status == 302
+    bucket.requests.clear()
+    bucket.objects.pop("large.whl")
+    match how:
+        case "refresh":
+            gateway.refresh()
+        case "forget":
+            gateway.storage.forget("large.whl")
+        case "delete":
+            await gateway.storage.delete("large.whl")
+    assert (await get(gateway, "/large.whl")).status == 404
+    assert (await get(gateway, "/small.whl")).status == 302
+    looked = [key for method, key in asked(bucket) if method == "HEAD"]
+    assert ("small.whl" in looked) == (how == "refresh")
+
+
+async def test_a_look_that_was_under_way_does_not_count_after_a_refresh(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | {"storage.redirect_urls": "true"})
+    assert (await get(gateway, "/small.whl")).status == 302, "the first one is slower"
+    go_on = asyncio.Event()
+
+    async def late(answer: faults.Answer) -> None:
+        await answer.send(200, [("ETag", '"e"'), ("Content-Length", "2000000")])
+        await go_on.wait()
+
+    async def held(answer: faults.Answer) -> None:
+        await go_on.wait()
+        await late(answer)
+
+    bucket.then(held)
+    first = get(gateway, "/large.whl")
+    await bucket.until(lambda: ("HEAD", "large.whl") in asked(bucket))
+    gateway.refresh()
+    bucket.objects.pop("large.whl")
+    second = get(gateway, "/large.whl")
+    assert (await second).status == 404
+    go_on.set()
+    assert (await first).status == 302
+    assert (await get(gateway, "/large.whl")).status == 404
+
+
 async def test_the_bucket_s_refusals_are_errors_and_no_redirects(
     start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:

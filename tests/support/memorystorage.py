@@ -111,6 +111,9 @@ class MemoryStorage:
     def expire(self) -> None:
         """Nothing is cached."""
 
+    def forget(self, key: str) -> None:
+        """Nothing is cached."""
+
     def credentials_expire_at(self) -> float | None:
         return None
 

@@ -75,6 +75,9 @@ class LocalStorage:
     def expire(self) -> None:
         """Nothing is cached."""
 
+    def forget(self, key: str) -> None:
+        """Nothing is cached."""
+
     def credentials_expire_at(self) -> float | None:
         return None
 

@@ -199,6 +199,9 @@ class S3Storage:
     def expire(self) -> None:
         """Nothing is cached."""
 
+    def forget(self, key: str) -> None:
+        """Nothing is cached."""
+
     async def check(self) -> dict[str, str]:
         found = {
             "backend": self._settings.resolved_backend,
