@@ -156,7 +156,8 @@ class Mount:
         settings, storage = self._settings, self._settings.storage
         stores: list[MetadataStore] = []
         if settings.cache.dir is not None:
-            where = (storage.endpoint_url, storage.bucket) if storage.bucket else (str(storage.dir.absolute()),)
+            in_bucket = storage.bucket and storage.resolved_backend != "file"
+            where = (storage.endpoint_url, storage.bucket) if in_bucket else (str(storage.dir.absolute()),)
             scope = json.dumps(["facts", storage.resolved_backend, *where, storage.prefix, self._root])
             stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
         if settings.index.share_metadata:

@@ -10,7 +10,7 @@ from typing import TextIO, cast
 from gateway import __version__
 from gateway.config import load
 from gateway.config.settings import Settings
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, Problem
 from gateway.ops.output import keep_standard_descriptors
 
 _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
@@ -132,6 +132,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     for flag, key in _SHORTCUTS.items():
         if (value := getattr(arguments, flag)) is not None:
             overrides[key] = value
+    if arguments.dir is not None:
+        for key in ("storage.backend", "storage.bucket"):
+            if key in overrides:
+                raise ConfigError([Problem(key, "command line", "can't be set together with --dir; leave one out")])
+        overrides["storage.backend"] = "file"  # whatever bucket the environment or the file names
     return load.load(overrides, config_file=arguments.config)
 
 
@@ -153,8 +158,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="one setting; repeatable",
     )
-    for flag, key in _SHORTCUTS.items():
-        settings.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {key}")
+    for flag in ("host", "port"):
+        settings.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {_SHORTCUTS[flag]}")
+    storage = settings.add_mutually_exclusive_group()
+    storage.add_argument("--bucket", metavar="BUCKET", help="sets storage.bucket")
+    storage.add_argument("--dir", metavar="DIR", help="serve this directory, whatever bucket is configured")
 
     commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
     commands.add_parser(

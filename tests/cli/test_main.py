@@ -107,6 +107,28 @@ def test_flags_are_shortcuts_for_settings(tmp_path: Path) -> None:
     assert re.search(r"ok +storage +directory .*/packages\n", found.stdout)
 
 
+def test_dir_means_the_directory_whatever_bucket_is_configured(tmp_path: Path) -> None:
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "config.yaml").write_text("storage: {bucket: of-the-file, backend: s3}\n")
+    environment = {"GATEWAY_STORAGE__BUCKET": "of-the-environment", "AWS_S3_BUCKET": "of-nginx"}
+    found = gateway("check", "--dir", "dist", "--port", "0", cwd=tmp_path, **environment)
+    assert found.returncode == 0
+    assert re.search(r"ok +storage +directory .*/dist\n", found.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--bucket", "b"], "not allowed with argument"),
+        (["--set", "storage.bucket=b"], "storage.bucket (command line): can't be set together with --dir"),
+        (["--set", "storage.backend=s3"], "storage.backend (command line): can't be set together with --dir"),
+    ],
+)
+def test_dir_and_a_bucket_on_one_command_line_are_refused(tmp_path: Path, arguments: list[str], message: str) -> None:
+    found = gateway("serve", "--dir", ".", *arguments, cwd=tmp_path)
+    assert (found.returncode, message in found.stderr) == (2, True), found.stderr
+
+
 def test_health_ends_with_1_where_nothing_answers(tmp_path: Path) -> None:
     found = gateway("health", "http://127.0.0.1:1", cwd=tmp_path)
     assert found.returncode == 1
