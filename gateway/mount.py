@@ -3,6 +3,7 @@
 import json
 import logging
 from functools import partial
+from typing import TypedDict
 
 from gateway.cache.disk.cache import MAX_SHARE, DiskCache
 from gateway.cache.lru import MemoryLimit
@@ -17,6 +18,7 @@ from gateway.index.browse.renderer import Renderer
 from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.folders import FolderCatalog
+from gateway.index.catalog.recognised import Catalog, RecognisedCatalog
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
@@ -44,6 +46,16 @@ _REFUSALS_SHARE = 32
 _LOOKED_INTO = 500
 
 log = logging.getLogger("gateway")
+
+
+class _CatalogOptions(TypedDict):
+    """What both catalogues are made with."""
+
+    index_document: str
+    refresh: float
+    stale_if_error: float
+    memory: MemoryLimit
+    patience: Patience
 
 
 class Mount:
@@ -134,21 +146,32 @@ class Mount:
         if self.fallback is not None:
             self.fallback.remote.expire()
 
-    def _build_catalog(self) -> FolderCatalog | FlatCatalog | None:
+    def _build_catalog(self) -> Catalog | None:
         """None where no page is made: what is stored is all there is."""
         settings = self._settings
         if settings.index.mode not in ("auto", "generated"):
             return None
-        by_folder = settings.index.layout == "project" and not settings.storage.prepend_hash
+        shared: _CatalogOptions = {
+            "index_document": settings.rewrite.index_document,
+            "refresh": settings.index.refresh,
+            "stale_if_error": settings.cache.stale_if_error,
+            "memory": self._memory,
+            "patience": self.patience,
+        }
+        layout = "flat" if settings.storage.prepend_hash else settings.index.layout
+        if layout == "flat":
+            return FlatCatalog(self.storage, self._root, **shared)
         look_into = _LOOKED_INTO if settings.storage.resolved_backend == "file" else 0
-        build = partial(FolderCatalog, look_into=look_into) if by_folder else FlatCatalog
-        return build(
+        folders = FolderCatalog(self.storage, self._root, look_into=look_into, **shared)
+        if layout == "project":
+            return folders
+        return RecognisedCatalog(
             self.storage,
             self._root,
-            index_document=settings.rewrite.index_document,
+            folders,
+            FlatCatalog(self.storage, self._root, **shared),
             refresh=settings.index.refresh,
             stale_if_error=settings.cache.stale_if_error,
-            memory=self._memory,
             patience=self.patience,
         )
 
@@ -181,7 +204,7 @@ class Mount:
         return Fallback(settings.fallback, self.catalog, remote, self.metadata)
 
     def _filling(self) -> Filling:
-        settings, by_folder = self._settings, isinstance(self.catalog, FolderCatalog)
+        settings, by_folder = self._settings, not isinstance(self.catalog, FlatCatalog)
         has_prefix = bool(settings.storage.prefix or settings.rewrite.add_prefix)
         lines = upload_lines(settings.storage.resolved_backend, by_folder=by_folder, has_prefix=has_prefix)
         return Filling(lines, by_folder, settings.index.refresh)

@@ -67,6 +67,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
     async def start(settings: dict[str, str]) -> Gateway:
         # Most tests change what lies in the bucket, and ask again: those of the cache turn it on.
         defaults = {"cache.memory_bytes": "0", "server.port": "0", "log.access": "false", "server.shutdown_grace": "5"}
+        defaults["index.layout"] = "project"  # they count what the bucket is asked: auto looks at it once more
         gateway = Gateway(load(defaults | settings, environ={}, cwd=tmp_path))
         await gateway.start()
         running.append(gateway)

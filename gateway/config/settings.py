@@ -176,8 +176,10 @@ class IndexSettings(Section):
     mode: Literal["auto", "static", "generated", "off"] = Field(
         "auto", description="Pages stored in the bucket (static), made from its listing (generated), or what there is"
     )
-    layout: Literal["project", "flat"] = Field(
-        "project", description="A folder for each project; flat: files lie anywhere, and are told by their names"
+    layout: Literal["auto", "project", "flat"] = Field(
+        "auto",
+        description="project: a folder for each project; flat: files lie anywhere, and are told by their names; "
+        "auto: flat if package files lie at the top, else project",
     )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
     memory_bytes: int = Field(

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from gateway.cache.refreshing import RefreshedValue
 from gateway.config.settings import IndexSettings
 from gateway.errors import NotFoundError
-from gateway.index.catalog.flat import FlatCatalog
-from gateway.index.catalog.folders import Files, FolderCatalog
+from gateway.index.catalog.folders import Files
 from gateway.index.catalog.project_files import listed, merged, newest_wheel
+from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.simple.pages import Project
 from gateway.index.wheels.file_metadata import FileMetadata
@@ -36,7 +36,7 @@ class Releases:
 
     def __init__(
         self,
-        catalog: FolderCatalog | FlatCatalog,
+        catalog: Catalog,
         facts: FileMetadata,
         fallback: Fallback | None,
         *,

@@ -12,8 +12,8 @@ from gateway.http.cache_status import hit
 from gateway.http.target import query_part
 from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
-from gateway.index.catalog.flat import FlatCatalog
-from gateway.index.catalog.folders import BLANK, Files, FolderCatalog, Projects
+from gateway.index.catalog.folders import BLANK, Files, Projects
+from gateway.index.catalog.recognised import Catalog
 from gateway.index.etags import conditional
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
@@ -33,7 +33,7 @@ class Site:
 
     def __init__(
         self,
-        catalog: FolderCatalog | FlatCatalog,
+        catalog: Catalog,
         releases: Releases,
         people: RenderedProjectPages | None,
         root: str,

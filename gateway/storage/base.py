@@ -129,8 +129,9 @@ class Storage(Protocol):
     async def is_directory(self, key: str) -> bool:
         """True if any object lies below `key`, which ends with a slash."""
 
-    async def children(self, prefix: str = "") -> "Children":
-        """What lies right below `prefix`, which is empty or ends with a slash."""
+    async def children(self, prefix: str = "", *, limit: int | None = None) -> "Children":
+        """What lies right below `prefix`, which is empty or ends with a slash; the first `limit` of it, in key order,
+        where that is less."""
 
     async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         """What the storage has been told of an object when it was written; nothing is computed.

@@ -44,8 +44,8 @@ class CachingStorage(StorageDecorator):
         self.inner.forget(key)
         self._objects.forget(key)
 
-    async def children(self, prefix: str = "") -> Children:
-        children = await self.inner.children(prefix)
+    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+        children = await self.inner.children(prefix, limit=limit)
         for item in children.objects:
             self._objects.note(item.key, item.etag)
         return children

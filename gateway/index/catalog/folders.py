@@ -17,7 +17,7 @@ from gateway.index.catalog.empty_folders import EmptyFolders
 from gateway.index.simple.names import PROVENANCE, is_companion, normalize, parse
 from gateway.storage.base import Children, Storage, StoredObject
 
-_ACCESS_DENIED = "AccessDenied"
+ACCESS_DENIED = "AccessDenied"
 BLANK = "BlankDirectory"
 # Of the listings of projects that are remembered, and what one weighs.
 # A release's file name, which starts with its project's, has no more than 255 characters.
@@ -229,7 +229,7 @@ class FolderCatalog:
     def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:
         """By its folders; `known` itself, where that is the same."""
         files = self._files_in(contents)
-        released = bool(files.with_page) or any(map(_is_release, files.objects))
+        released = bool(files.with_page) or any(map(is_release, files.objects))
         found = _Project(tuple(contents), files, released, whole)
         return known if known is not None and known == found else found
 
@@ -265,7 +265,7 @@ class FolderCatalog:
             # A listing that is refused does not mean that nothing is there: what is known of it stays. One that was
             # permitted and now is not is an outage.
             outage = self._clock() - self._listed[kind] < self._believed_seconds
-            refused = UpstreamError if outage or error.code != _ACCESS_DENIED else _DeniedError
+            refused = UpstreamError if outage or error.code != ACCESS_DENIED else _DeniedError
             raise refused(error.detail, code=error.code, upstream_status=error.upstream_status) from error
         self._listed[kind] = self._clock()
         return children
@@ -282,7 +282,8 @@ async def _if_permitted(cache: RefreshingCache[str, T], key: str, *, may_be_stal
         raise not_permitted(error) from error
 
 
-def _is_release(item: StoredObject) -> bool:
+def is_release(item: StoredObject) -> bool:
+    """Whether it is a package file, by its name."""
     name = item.key.rpartition("/")[2]
     return not is_companion(name) and parse(name) is not None
 
@@ -295,6 +296,6 @@ def no_projects(children: Children) -> NotFoundError:
 
 def not_permitted(error: GatewayError) -> GatewayError:
     """Where nothing may be listed, what is stored is all there is. Any other error is what it is."""
-    if error.code != _ACCESS_DENIED:
+    if error.code != ACCESS_DENIED:
         return error
     return NotFoundError("no permission to list the bucket, so no page can be made", code=error.code)

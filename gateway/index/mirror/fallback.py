@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from gateway.config.settings import FallbackSettings
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
-from gateway.index.catalog.flat import FlatCatalog
-from gateway.index.catalog.folders import BLANK, FolderCatalog
+from gateway.index.catalog.folders import BLANK
+from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.simple.names import is_project_name, normalize, parse
 from gateway.index.simple.pages import File, Project
@@ -25,7 +25,7 @@ class Fallback:
     def __init__(
         self,
         settings: FallbackSettings,
-        catalog: FolderCatalog | FlatCatalog,
+        catalog: Catalog,
         remote: UpstreamIndex,
         facts: FileMetadata,
     ) -> None:

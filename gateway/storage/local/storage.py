@@ -132,8 +132,8 @@ class LocalStorage:
     def identity(self) -> str:
         return str(self._tree.root)
 
-    async def children(self, prefix: str = "") -> Children:
-        return await DISK.run(self._children, prefix)
+    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+        return await DISK.run(self._children, prefix, limit)
 
     async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         """A file system knows of none."""
@@ -160,8 +160,8 @@ class LocalStorage:
         digest = _digest(objects)
         return Batch(("", number), digest, None if digest in known else objects) if objects else None
 
-    def _children(self, prefix: str) -> Children:
-        files, folders, blank = self._tree.children(self._names(prefix)[:-1])
+    def _children(self, prefix: str, limit: int | None) -> Children:
+        files, folders, blank = self._tree.children(self._names(prefix)[:-1], limit)
         return Children(tuple(_stored(prefix + name, info) for name, info in files), tuple(folders), blank)
 
     def _names(self, key: str) -> Sequence[str]:

@@ -68,9 +68,12 @@ class Tree:
         finally:
             os.close(root)
 
-    def children(self, names: Sequence[str]) -> tuple[list[tuple[str, os.stat_result]], list[str], bool]:
-        """The files and the directories right below what the names lead to, in S3's order; and whether it is blank:
-        not there, or without any entry but the gateway's own, as the place of a volume that is not mounted.
+    def children(
+        self, names: Sequence[str], limit: int | None = None
+    ) -> tuple[list[tuple[str, os.stat_result]], list[str], bool]:
+        """The files and the directories right below what the names lead to, the first `limit` in S3's order; and
+        whether it is blank: not there, or without any entry but the gateway's own, as the place of a volume that is not
+        mounted.
 
         A link that leads to nothing that is served counts as a directory, which is empty: its name is taken.
         Raises UpstreamError if it can't be read.
@@ -82,7 +85,7 @@ class Tree:
         files, folders = [], []
         try:
             entries, blank = self._entries(descriptor, names)
-            for entry in entries:
+            for entry in entries[:limit]:
                 if entry.is_directory:
                     folders.append(entry.name)
                 elif (info := entry.stat(descriptor)) is not None:

@@ -50,21 +50,22 @@ class Bucket:
             if token is None:
                 return
 
-    async def children(self, prefix: str = "") -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
         """See base.py."""
         before = self._layout.object_name(prefix)
         objects: list[StoredObject] = []
         folders: list[str] = []
         token: str | None = None
         while True:
-            page = await self._page(prefix, limit=None, token=token, delimiter="/")
+            left = None if limit is None else limit - len(objects) - len(folders)
+            page = await self._page(prefix, limit=left, token=token, delimiter="/")
             told = [*(item.key for item in page.objects), *page.folders]
             if not all(name.startswith(before) for name in told):
                 raise UpstreamError("the listing is of another directory than was asked for")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
             folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
             token = page.next_token
-            if token is None:
+            if token is None or (limit is not None and len(objects) + len(folders) >= limit):
                 return Children(tuple(objects), tuple(folders))
 
     def batches(self, prefix: str, known: Container[bytes]) -> AsyncGenerator[Batch, None]:

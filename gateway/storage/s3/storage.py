@@ -184,8 +184,8 @@ class S3Storage:
                 pass
         return False
 
-    async def children(self, prefix: str = "") -> Children:
-        return await self._bucket.children(prefix)
+    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+        return await self._bucket.children(prefix, limit=limit)
 
     async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         return await self._bucket.facts(self._path(key), etag)

@@ -1,0 +1,40 @@
+"""How a storage is laid out, as the top of it shows: a folder for each project, or files anywhere."""
+
+from dataclasses import dataclass
+
+from gateway.index.catalog.folders import is_release
+from gateway.index.simple.names import is_hidden
+from gateway.storage.base import Storage
+
+# One listing page of S3.
+_LOOKED_AT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """`flat`: release files lie at the top, and files are told by their names. `mixed`: folders may lie beside them.
+    `empty`: nothing is there yet that would tell."""
+
+    flat: bool = False
+    mixed: bool = False
+    empty: bool = False
+
+    def __str__(self) -> str:
+        if self.flat:
+            return "files at the top and in folders" if self.mixed else "files at the top"
+        return "nothing yet" if self.empty else "a folder for each project"
+
+
+async def recognise(storage: Storage, root: str) -> Layout:
+    """Looks at the first thousand entries right below `root`, which is one request of S3. Raises what keeps the storage
+    from being listed.
+
+    One release at the top is enough for a flat layout, which shows the files in folders too: no file of ours stays
+    hidden, whose name another index might be asked for.
+    """
+    children = await storage.children(root, limit=_LOOKED_AT)
+    folders = [folder for folder in children.folders if folder and not is_hidden(folder)]
+    names = [name for item in children.objects if (name := item.key.removeprefix(root)) and not is_hidden(name)]
+    truncated = len(children.folders) + len(children.objects) >= _LOOKED_AT
+    flat = any(is_release(item) for item in children.objects)
+    return Layout(flat, mixed=flat and (bool(folders) or truncated), empty=not (folders or names))

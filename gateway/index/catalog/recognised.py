@@ -1,0 +1,133 @@
+"""The catalogue of a storage whose layout nobody has named: it is recognised by what lies at the top."""
+
+import asyncio
+import logging
+from typing import TypeAlias
+
+from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
+from gateway.cache.refreshing import RefreshedValue, RefreshingCache
+from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import ACCESS_DENIED, Files, FolderCatalog, Projects
+from gateway.index.catalog.layout import Layout, recognise
+from gateway.single_flight import retrieve_exception
+from gateway.storage.base import Storage
+
+_MEMORY_BYTES = 4096
+
+log = logging.getLogger("gateway.index")
+
+
+class RecognisedCatalog:
+    """A FolderCatalog or a FlatCatalog, whichever fits. The top of the storage is looked at before the first answer,
+    and again as often as listings are.
+
+    While it has never been looked at and can't be, every question fails with the reason: a layout that is only assumed
+    would hide files. What has been recognised holds while the storage can't be reached.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        root: str,
+        folders: FolderCatalog,
+        flat: FlatCatalog,
+        *,
+        refresh: float,
+        stale_if_error: float,
+        patience: Patience | None = None,
+    ) -> None:
+        """`root` and the times are as a FolderCatalog's; neither catalogue is started."""
+        self._storage = storage
+        self._root = root
+        self._folders = folders
+        self._flat = flat
+        self._begun: asyncio.Task[None] | None = None
+        self._layouts: RefreshingCache[str, Layout] = RefreshingCache(
+            self._recognise,
+            # What is empty may be filled at any time, and costs no more than a listing that finds nothing.
+            fresh_seconds=lambda layout: 0.0 if layout.empty else refresh,
+            stale_if_error=stale_if_error,
+            name="the layout",
+            memory=MemoryLimit(_MEMORY_BYTES),
+            weigh=lambda layout: 1,
+            patience=patience,
+        )
+
+    async def start(self) -> None:
+        """Begins to look, and to list what is flat, and does not wait."""
+        self._begun = asyncio.get_running_loop().create_task(self._begin())
+        self._begun.add_done_callback(retrieve_exception)
+
+    async def projects(self) -> RefreshedValue[Projects]:
+        return await (await self._fitting()).projects()
+
+    async def files(self, project: str) -> RefreshedValue[Files]:
+        return await (await self._fitting()).files(project)
+
+    async def has_project(self, project: str) -> RefreshedValue[bool]:
+        """As a FolderCatalog's. Where folders lie beside files, a folder without any counts too."""
+        fitting = await self._fitting(may_be_stale=False)
+        layout = self._layouts.known("")
+        if fitting is self._folders or layout is None or not layout.mixed:
+            return await fitting.has_project(project)
+        folder = await self._folders.has_project(project)
+        try:
+            released = await self._flat.has_project(project)
+        except NotFoundError as error:
+            if error.code is not None:
+                raise
+            return folder  # the files at the top have gone meanwhile
+        age, stale = max(released.age, folder.age), released.stale or folder.stale
+        return RefreshedValue(released.value or folder.value, age, stale)
+
+    async def may_have_folder(self, name: str) -> bool:
+        return await (await self._fitting()).may_have_folder(name)
+
+    def expire(self) -> None:
+        """What is known must be listed again."""
+        self._layouts.expire()
+        self._folders.expire()
+        self._flat.expire()
+
+    async def close(self) -> None:
+        """Ends what is listed in the background."""
+        if self._begun is not None:
+            self._begun.cancel()
+            await asyncio.gather(self._begun, return_exceptions=True)
+        await self._layouts.close()
+        await self._folders.close()
+        await self._flat.close()
+
+    async def _begin(self) -> None:
+        if await self._fitting() is self._flat:
+            await self._flat.start()
+
+    async def _fitting(self, *, may_be_stale: bool = True) -> FolderCatalog | FlatCatalog:
+        """Nobody waits for another look at what has been recognised, unless it must not be stale."""
+        found = self._layouts.peek("") if may_be_stale else None
+        if found is None or found.value.empty:
+            try:
+                found = await self._layouts.get("", may_be_stale=may_be_stale)
+            except GatewayError as error:
+                if error.code != ACCESS_DENIED or self._layouts.known("") is not None:
+                    raise
+                return self._folders  # which knows what to make of that
+        return self._flat if found.value.flat else self._folders
+
+    async def _recognise(self, _: str) -> Layout:
+        known = self._layouts.known("")
+        try:
+            layout = await recognise(self._storage, self._root)
+        except NotFoundError as error:
+            # A listing that is refused does not mean that nothing is there.
+            raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+        if layout.flat and (known is None or not known.flat):
+            log.info("index.layout auto: there are %s, so projects are told by the files' names (flat)", layout)
+        elif known is not None and known.flat and not (layout.flat or layout.empty):
+            log.info("index.layout auto: there is %s now (project)", layout)
+        return layout
+
+
+Catalog: TypeAlias = FolderCatalog | FlatCatalog | RecognisedCatalog

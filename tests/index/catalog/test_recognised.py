@@ -1,0 +1,152 @@
+"""The layout that is recognised: when it is looked for, how long it holds, and what happens while it can't be known."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.app import Gateway
+from tests.conftest import StartGateway
+from tests.support import faults
+from tests.support.faults import Answer, FaultyBucket, Request, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.publicindex import PublicIndex
+
+JSON = "application/vnd.pypi.simple.v1+json"
+AUTO = {"index.layout": "auto", "index.compute_hashes": "false", "storage.max_attempts": "1"}
+
+
+async def get(gateway: Gateway, target: str) -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, headers={"Accept": JSON})
+
+
+async def files(gateway: Gateway, project: str) -> list[str]:
+    return [file["filename"] for file in json.loads((await get(gateway, f"/simple/{project}/")).body)["files"]]
+
+
+async def no_look(answer: Answer) -> None:
+    await (error(400, "InvalidRequest") if is_look(answer.request) else faults.healthy)(answer)
+
+
+async def no_listing(answer: Answer) -> None:
+    await (error(403, "AccessDenied") if "list-type" in answer.request.target else faults.healthy)(answer)
+
+
+def is_look(request: Request) -> bool:
+    return "delimiter" in request.target and "prefix=" not in request.target
+
+
+def looks(faulty: FaultyBucket) -> int:
+    return sum(map(is_look, faulty.requests))
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (["arrow-1.0.tar.gz"], ["arrow-1.0.tar.gz"]),
+        (["arrow/arrow-1.0.tar.gz"], ["arrow-1.0.tar.gz"]),
+        # Nothing of ours is hidden in a mixed one.
+        (["arrow-1.0.tar.gz", "arrow/arrow-2.0.tar.gz"], ["arrow-1.0.tar.gz", "arrow-2.0.tar.gz"]),
+    ],
+)
+async def test_a_bucket_is_served_as_it_is_laid_out(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    keys: list[str],
+    found: list[str],
+) -> None:
+    faulty.objects = dict.fromkeys(keys, b"x")
+    gateway = await start_gateway(faulty_settings | AUTO)
+    assert sorted(await files(gateway, "arrow")) == found
+    assert json.loads((await get(gateway, "/simple/")).body)["projects"] == [{"name": "arrow"}]
+
+
+async def test_the_default_is_to_recognise(start_gateway: StartGateway, tmp_path: Path) -> None:
+    (tmp_path / "arrow-1.0.tar.gz").touch()
+    gateway = await start_gateway({"storage.dir": str(tmp_path), "index.layout": "auto"})
+    assert await files(gateway, "arrow") == ["arrow-1.0.tar.gz"]
+    assert type(gateway.settings)().index.layout == "auto"
+
+
+async def test_an_empty_directory_is_looked_at_until_something_is_there(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    gateway = await start_gateway({"storage.dir": str(tmp_path), "index.layout": "auto"})
+    assert (await get(gateway, "/simple/arrow/")).status == 404
+    (tmp_path / "arrow-1.0.tar.gz").touch()
+    assert await files(gateway, "arrow") == ["arrow-1.0.tar.gz"]
+
+
+async def test_while_the_layout_can_t_be_known_every_page_is_503(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """A folder that could be listed would be half of it."""
+    faulty.objects = {"arrow-1.0.tar.gz": b"x", "arrow/arrow-2.0.tar.gz": b"x"}
+    faulty.then(no_look, times=1000)
+    gateway = await start_gateway(faulty_settings | AUTO)
+    for target in ("/simple/", "/simple/arrow/", "/arrow/"):
+        assert (await get(gateway, target)).status == 503, target
+    faulty.script.clear()
+    assert sorted(await files(gateway, "arrow")) == ["arrow-1.0.tar.gz", "arrow-2.0.tar.gz"]
+
+
+async def test_what_was_recognised_holds_while_the_bucket_refuses(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"arrow-1.0.tar.gz": b"x"}
+    gateway = await start_gateway(faulty_settings | AUTO | {"index.refresh": "0"})
+    assert await files(gateway, "arrow") == ["arrow-1.0.tar.gz"]
+    faulty.then(error(403, "AccessDenied"), times=1000)
+    assert await files(gateway, "arrow") == ["arrow-1.0.tar.gz"]
+    faulty.script.clear()
+    del faulty.objects["arrow-1.0.tar.gz"]
+    gateway.refresh()
+    assert (await get(gateway, "/simple/arrow/")).status == 404
+    faulty.objects["wheels/arrow-2.0.tar.gz"] = b"x"
+    faulty.objects["arrow-3.0.tar.gz"] = b"x"
+    gateway.refresh()
+    assert sorted(await files(gateway, "arrow")) == ["arrow-2.0.tar.gz", "arrow-3.0.tar.gz"]
+
+
+async def test_without_leave_to_list_what_is_stored_is_served(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"arrow/index.html": b"<a>"}
+    faulty.then(no_listing, times=1000)
+    gateway = await start_gateway(faulty_settings | AUTO)
+    answer = await fetch(int(gateway.url.rpartition(":")[2]), "/arrow/")
+    assert (answer.status, answer.body) == (200, b"<a>")
+    assert (await get(gateway, "/simple/other/")).status == 404
+
+
+async def test_the_top_is_one_request_and_nobody_waits_for_the_next_look(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {f"arrow-{number}.tar.gz": b"x" for number in range(3000)}
+    gateway = await start_gateway(faulty_settings | AUTO)
+    for _ in range(3):
+        assert len(await files(gateway, "arrow")) == 3000
+    assert looks(faulty) == 1
+    faulty.objects["arrow-9999.tar.gz"] = b"x"
+    gateway.refresh()
+    assert len(await files(gateway, "arrow")) == 3001
+    assert looks(faulty) == 2
+
+
+async def test_a_folder_beside_files_is_ours_though_no_file_is_in_it(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    """A wheel that is copied to the wrong place must not open the name of a project to another index."""
+    (tmp_path / "reserved").mkdir()
+    (tmp_path / "reserved" / ".keep").touch()
+    (tmp_path / "stray-1.0.tar.gz").touch()
+    settings = {"storage.dir": str(tmp_path), "index.layout": "auto"}
+    async with PublicIndex().running() as public:
+        public.projects = {"reserved": {"reserved-1.0.tar.gz": b"evil"}, "other": {"other-1.0.tar.gz": b"good"}}
+        gateway = await start_gateway(settings | {"fallback.mode": "mirror", "fallback.base_url": public.url})
+        assert await files(gateway, "stray") == ["stray-1.0.tar.gz"]
+        assert (await get(gateway, "/simple/reserved/")).status == 404
+        assert (await get(gateway, "/reserved/reserved-1.0.tar.gz")).status == 404
+        assert public.requests == []
+        assert await files(gateway, "other") == ["other-1.0.tar.gz"]
