@@ -1,53 +1,91 @@
 """`gateway check`: tries the configuration step by step, and says what to do where a step fails."""
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
+from gateway.app import Gateway
+from gateway.cli import advice, workers
+from gateway.config.settings import Settings
 from gateway.errors import GatewayError
+from gateway.index.catalog.census import count
+from gateway.index.catalog.layout import Layout, recognise
 from gateway.messages import ObjectRequest, Stream
+from gateway.server.listener import bind, bind_tcp, url_of
 from gateway.storage.base import Storage
 
 Write = Callable[[str], None]
 
-_ADVICE = {
-    "InvalidAccessKeyId": "The access key id is unknown: is it of this account and this storage, and still active?",
-    "SignatureDoesNotMatch": "The secret does not belong to the access key id: copy both again.",
-    "ExpiredToken": "The session token has expired: get new temporary credentials, or let the chain refresh them.",
-    "InvalidToken": "The session token is not valid for this key: set all three, or remove storage.aws_session_token.",
-    "AccessDenied": "The credentials may not: allow s3:ListBucket on the bucket and s3:GetObject on its objects.",
-    "NoSuchBucket": "There is no such bucket here: check storage.bucket, storage.region_name and storage.endpoint_url, "
-    "or have it created at start with storage.create_bucket.",
-    "DistributionDenied": "Is the public key in a key group that the distribution trusts, and may the distribution "
-    "read the bucket (origin access control)? Is its origin path empty?",
-    "InvalidKey": "CloudFront does not know the key: check storage.cloud_front_key_id.",
-    "MissingKey": "The distribution asks for signed URLs: set storage.cloud_front_key_id and its key.",
-    "ProxyRefused": "Check storage.proxies, or HTTPS_PROXY and NO_PROXY, and the proxy's user and password.",
-    "RequestTimeTooSkewed": "This machine's clock is wrong, and the storage's answer does not help: set the clock.",
-    "PermanentRedirect": "The bucket is in another region: set storage.region_name.",
-    "AuthorizationHeaderMalformed": "The bucket is in another region: set storage.region_name.",
-    "ConnectionFailed": "Nothing answers there: check storage.endpoint_url, the network, DNS and firewalls.",
-    "ConnectionBroken": "Something answers that does not speak S3 here: check storage.endpoint_url (http or https?).",
-    "TLS": "The certificate is not trusted: set storage.verify to the CA bundle's path.",
-    "FileSystem": "Create the directory and make it readable for this user, or set storage.dir.",
-}
 
-
-async def run(storage: Storage, write: Write) -> int:
-    """Checks a storage that is not started yet; writes lines for a person. Returns 0 if all is well, else 1."""
+async def run(settings: Settings, write: Write) -> int:
+    """Writes lines for a person. Returns 0 if all is well, else 1. Raises ConfigError for settings that `gateway serve`
+    would refuse."""
+    storage = Gateway(settings).storage
+    if settings.server.workers > 1:
+        workers.check_installed()
+    listens = await _check_listening(settings, write)
     try:
         await storage.start()
         write(f"ok    storage      {storage}")
         async for step, found in storage.diagnose():
             write(f"ok    {step:<13}{found}" if step else f"      {found}")
         await _check_reading(storage, write)
+        await _check_index(settings, storage, write)
     except GatewayError as error:
         write(f"FAIL  {error.detail or error.public}")
-        if advice := _ADVICE.get(error.code or ""):
-            write(f"      {advice}")
+        if hint := advice.for_storage(error):
+            write(f"      {hint}")
         return 1
     finally:
         await storage.close()
+    if not listens:
+        return 1
     write("ok    all is well")
     return 0
+
+
+async def _check_listening(settings: Settings, write: Write) -> bool:
+    """Whether the addresses can be had, at which `gateway serve` would listen; they are given back."""
+    server, ops = settings.server, settings.ops
+    try:
+        with bind(server) as listener:
+            if server.unix_socket is not None:
+                await asyncio.to_thread(Path(server.unix_socket).unlink)
+            address = url_of(listener, tls=server.tls_cert is not None)
+            if ops.port is not None:
+                bind_tcp(server.host, ops.port).close()
+    except OSError as error:
+        write(f"FAIL  can't listen: {error}")
+        hint = advice.for_listening(error)
+        write(f"      {hint[0].upper()}{hint[1:]}.")
+        return False
+    write(f"ok    listening    {address}")
+    return True
+
+
+async def _check_index(settings: Settings, storage: Storage, write: Write) -> None:
+    """What the index would show, as far as the storage may be listed."""
+    if settings.index.mode == "off":
+        return
+    root = f"{settings.rewrite.add_prefix[1:]}/" if settings.rewrite.add_prefix else ""
+    by_hash, named = settings.storage.prepend_hash, settings.index.layout
+    try:
+        layout = Layout(flat=by_hash or named == "flat")
+        if named == "auto" and not by_hash:
+            layout = await recognise(storage, root)
+        census = await count(storage, root, layout, settings.rewrite.index_document)
+    except GatewayError as error:
+        if error.code != "AccessDenied":
+            raise
+        return
+    if layout.empty:
+        return
+    write(f"ok    index        {census}; layout: {'flat' if layout.flat else 'project'}")
+    if census.misplaced:
+        write(
+            f"      Not shown: {census.misplaced:,} package files that lie in no project's folder right below the top. "
+            "Set index.layout to flat to show them."
+        )
 
 
 async def _check_reading(storage: Storage, write: Write) -> None:

@@ -88,10 +88,9 @@ def _run(arguments: argparse.Namespace) -> int:
         import logging
 
         from gateway.cli import check
-        from gateway.storage_stack import build_storage
 
         logging.disable()  # it says everything itself
-        return asyncio.run(check.run(build_storage(settings), _write))
+        return asyncio.run(check.run(settings, _write))
     if arguments.command == "url":
         return _url(settings, arguments)
     if settings.storage.resolved_backend in ("s3", "cloudfront"):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from gateway import executors
 from gateway.app import Gateway
+from gateway.cli import advice
 from gateway.config.settings import Settings
 from gateway.ops import log as logs
 
@@ -27,10 +28,7 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
     try:
         await gateway.start()
     except OSError as error:
-        log.error(
-            "can't listen: %s; choose another server.port (or server.unix_socket), or stop what is there",
-            error,
-        )
+        log.error("can't listen: %s; %s", error, advice.for_listening(error))
         return 1
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
     freeze_heap()

@@ -7,10 +7,12 @@ import tempfile
 from itertools import count
 from typing import Any
 
-from gateway.config.settings import Settings
+from gateway.cli import advice
+from gateway.config.settings import ServerSettings, Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
 from gateway.ops.mark import SharedMark
+from gateway.server.listener import bind
 
 _HEARTBEAT_TIMEOUT_SECONDS = 60
 # Beyond the workers' own grace, so that they end themselves.
@@ -21,12 +23,9 @@ log = logging.getLogger("gateway")
 
 def run(settings: Settings) -> int:
     """Runs `server.workers` processes until SIGTERM or SIGINT. Raises ConfigError where gunicorn is missing."""
-    try:
-        from gunicorn.app.base import BaseApplication
-        from gunicorn.arbiter import Arbiter
-    except ImportError as missing:
-        message = "more than one worker needs gunicorn: pip install 'gateway[workers]'"
-        raise ConfigError([Problem("server.workers", "settings", message)]) from missing
+    check_installed()
+    from gunicorn.app.base import BaseApplication
+    from gunicorn.arbiter import Arbiter
 
     mark = SharedMark()
 
@@ -45,6 +44,8 @@ def run(settings: Settings) -> int:
             return settings, mark
 
     logs.configure(settings.log)
+    if not _can_listen(settings.server):
+        return 1
     # Workers add their counts up in files; the library reads the variable when it is first imported.
     metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-", dir=_memory_dir())
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
@@ -57,6 +58,26 @@ def run(settings: Settings) -> int:
         if os.getpid() == owner:
             shutil.rmtree(metrics_dir, ignore_errors=True)
     return 0
+
+
+def check_installed() -> None:
+    """Raises ConfigError where gunicorn is missing."""
+    try:
+        import gunicorn.app.base  # noqa: F401
+    except ImportError as missing:
+        message = "more than one worker needs gunicorn: pip install 'gateway[workers]'"
+        raise ConfigError([Problem("server.workers", "settings", message)]) from missing
+
+
+def _can_listen(server: ServerSettings) -> bool:
+    """Says what to do about an address that can't be had; gunicorn would try it again and again."""
+    if server.unix_socket is None:
+        try:
+            bind(server).close()
+        except OSError as error:
+            log.error("can't listen: %s; %s", error, advice.for_listening(error))
+            return False
+    return True
 
 
 def _memory_dir() -> str | None:

@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -5,15 +6,17 @@ import pytest
 from gateway.cli.check import run
 from gateway.cli.seaweed import Seaweed
 from gateway.config.load import load
-from gateway.storage_stack import build_storage
+from gateway.errors import ConfigError
+from gateway.storage.s3.endpoint import resolve
 from tests.support import faults
 from tests.support.bucket import Bucket
+from tests.support.certificates import self_signed
 from tests.support.faults import FaultyBucket, error
 
 
 async def check(settings: dict[str, str]) -> tuple[int, str]:
     lines: list[str] = []
-    code = await run(build_storage(load(settings, environ={}, cwd=Path("/"))), lines.append)
+    code = await run(load({"server.port": "0"} | settings, environ={}, cwd=Path("/")), lines.append)
     return code, "\n".join(lines)
 
 
@@ -22,12 +25,15 @@ async def test_a_bucket_that_works(bucket: Bucket) -> None:
     code, text = await check(bucket.settings())
     assert code == 0
     key = bucket.server.access_key
-    assert text.splitlines() == [
+    listening, *lines = text.splitlines()
+    assert listening.startswith("ok    listening    http://127.0.0.1:")
+    assert lines == [
         f"ok    storage      S3 bucket {bucket.name} at {bucket.server.endpoint_url}/{bucket.name}",
         f"ok    credentials  {key[:4]}…{key[-4:]} from settings",
         "ok    bucket       answers in region us-east-1",
         "ok    listing      first key: 'arrow/index.html', 4 bytes",
         "ok    reading      got its first bytes",
+        "ok    index        1 project, 0 files; layout: project",
         "ok    all is well",
     ]
     assert key not in text
@@ -66,7 +72,8 @@ async def test_tls_to_a_plain_port_is_explained(seaweed: Seaweed, bucket: Bucket
     url = seaweed.endpoint_url.replace("http:", "https:")
     code, text = await check(bucket.settings() | {"storage.endpoint_url": url, "storage.max_attempts": "1"})
     assert code == 1
-    assert "TLS" in text
+    assert "does not speak TLS" in text
+    assert "should storage.endpoint_url start with http://" in text
 
 
 async def test_a_learnt_region_is_worth_a_setting(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> None:
@@ -93,7 +100,77 @@ async def test_missing_permissions_are_told(faulty: FaultyBucket, faulty_setting
 async def test_a_directory(tmp_path: Path) -> None:
     (tmp_path / "k").write_text("x")
     code, text = await check({"storage.dir": str(tmp_path)})
-    assert (code, text.splitlines()[1]) == (0, "ok    listing      first key: 'k', 1 bytes")
+    assert (code, text.splitlines()[2]) == (0, "ok    listing      first key: 'k', 1 bytes")
     code, text = await check({"storage.dir": str(tmp_path / "typo")})
     assert code == 1
     assert "create it, or set storage.dir" in text
+
+
+@pytest.mark.parametrize(
+    ("files", "layout", "line"),
+    [
+        (["arrow-1.0.tar.gz", "b-1.0.zip", "b-2.0.zip"], "auto", "2 projects, 3 files; layout: flat"),
+        (["arrow/arrow-1.0.tar.gz", "Arrow/README.md"], "auto", "1 project, 1 file; layout: project"),
+        (["x/y/arrow-1.0.tar.gz"], "flat", "1 project, 1 file; layout: flat"),
+        (["arrow-1.0.tar.gz", "b/b-1.0.zip"], "project", "1 project, 1 file; layout: project"),
+    ],
+)
+async def test_projects_and_files_are_counted(tmp_path: Path, files: list[str], layout: str, line: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    code, text = await check({"storage.dir": str(tmp_path), "index.layout": layout})
+    assert code == 0
+    assert f"ok    index        {line}" in text.splitlines()
+    assert ("1 package files that lie in no project's folder" in text) == (layout == "project")
+
+
+async def test_a_long_bucket_is_not_counted_to_its_end(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> None:
+    faulty.objects = {f"arrow-{number}.tar.gz": b"x" for number in range(12_000)}
+    code, text = await check(faulty_settings)
+    assert code == 0
+    assert "ok    index        at least 1 project, 10,000 files (among the first 10,000 objects); layout: flat" in text
+    assert len(faulty.requests) < 20
+
+
+async def test_it_fails_where_serve_would(tmp_path: Path) -> None:
+    directory = {"storage.dir": str(tmp_path)}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, text = await check(directory | {"server.port": str(taken.getsockname()[1])})
+        assert (code, "FAIL  can't listen" in text, "all is well" in text) == (1, True, False)
+        assert "Choose another server.port" in text
+        code, text = await check(directory | {"ops.port": str(taken.getsockname()[1])})
+        assert (code, "FAIL  can't listen" in text) == (1, True)
+    code, text = await check(directory | {"server.host": "192.0.2.1"})
+    assert (code, "This machine has no such address" in text) == (1, True)
+    (tmp_path / "other").mkdir()
+    certificate, (_, other_key) = self_signed(tmp_path)[0], self_signed(tmp_path / "other")
+    with pytest.raises(ConfigError, match="no usable certificate and key"):
+        await check(directory | {"server.tls_cert": str(certificate), "server.tls_key": str(other_key)})
+
+
+async def test_a_unix_socket_that_it_tries_is_gone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    code, text = await check({"storage.dir": str(tmp_path), "server.unix_socket": str(path)})
+    assert (code, f"ok    listening    unix:{path}" in text) == (0, True)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("status", [200, 404, 400])
+async def test_an_endpoint_that_is_no_s3_is_explained(
+    faulty: FaultyBucket, faulty_settings: dict[str, str], status: int
+) -> None:
+    async def console(answer: faults.Answer) -> None:
+        await answer.send(status, [("Content-Type", "text/html")], b"<!DOCTYPE html><title>Console</title>")
+
+    faulty.then(console, times=20)
+    code, text = await check(faulty_settings)
+    assert (code, "What answers there is no S3 server: check storage.endpoint_url" in text) == (1, True), text
+
+
+def test_a_profile_that_is_missing_is_named() -> None:
+    settings = load({"storage.bucket": "packages", "storage.profile_name": "no-such"}, environ={}, cwd=Path("/"))
+    with pytest.raises(ConfigError) as refused:
+        resolve(settings.storage)
+    [problem] = refused.value.problems
+    assert (problem.key, "has no profile 'no-such'" in problem.message) == ("storage.profile_name", True)

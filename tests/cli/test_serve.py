@@ -118,6 +118,15 @@ def test_a_taken_port_is_said_and_ends_with_1(start_process: StartProcess, packa
     assert "Traceback" not in log
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_address_that_is_not_this_machine_s_is_explained(
+    start_process: StartProcess, packages: dict[str, str], workers: str
+) -> None:
+    process = start_process(packages | {"server.host": "192.0.2.1", "server.workers": workers})
+    assert process.process.wait(30) == 1
+    assert "this machine has no such address: set server.host" in process.log.read_text()
+
+
 def test_the_access_log_has_a_line_for_each_request(start_process: StartProcess, packages: dict[str, str]) -> None:
     process = start_process(packages | {"log.format": "json"})
     url = process.wait_until_it_listens()

@@ -45,7 +45,7 @@ def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
     # Imported here: 100 ms that only S3 storage need spend.
     import botocore.session
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ProfileNotFound
 
     def abort(request: Any, signing_name: str, region_name: str, signature_version: str, **others: Any) -> NoReturn:
         # An access point's ARN carries a region and a service of its own, and botocore keeps them here.
@@ -77,6 +77,11 @@ def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
         client.get_object(Bucket=settings.bucket, Key=_SAMPLE_KEY)
     except _Resolved as resolved:
         return _endpoint(resolved, settings)
+    except ProfileNotFound as error:
+        name = f"profile {settings.profile_name!r}" if settings.profile_name else "such profile"
+        message = f"AWS's shared configuration (~/.aws/config, ~/.aws/credentials) has no {name}"
+        source = ("storage.profile_name", "settings") if settings.profile_name else ("AWS_PROFILE", "environment")
+        raise ConfigError([Problem(*source, message)]) from error
     except (BotoCoreError, ValueError) as error:
         raise _unusable(settings, f"{type(error).__name__}: {error}") from error
     raise AssertionError("the request was sent")

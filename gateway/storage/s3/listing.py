@@ -88,7 +88,7 @@ def parse(body: bytes) -> ListingPage:
             raise ValueError("it is truncated, but has no NextContinuationToken")
         return ListingPage(objects, folders, token)
     except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: its encoding
-        raise UpstreamError(f"the listing can't be read: {error}") from error
+        raise UpstreamError(f"the listing can't be read: {error}", code="NoListing") from error
 
 
 def outline(body: bytes) -> Outline:
