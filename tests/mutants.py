@@ -3,7 +3,8 @@
     python -m tests.mutants [--processes N] [module …]        such as gateway/http/target.py; all of them without any
 
 Prints how each survivor differs from the code, and a table of all modules at the end. Not part of `make test`: the
-modules take half a minute or more each. Needs the extra gateway[mutants], of which it uses what makes mutants; see
+modules take half a minute or more each. Needs the extra s3-package-gateway[mutants], of which it
+uses what makes mutants; see
 support/mutation.py for how they are run. A mutant that survives is a test that is missing, code that does nothing, or a
 change that nobody outside can tell from the code.
 """

@@ -200,6 +200,20 @@ def test_the_locks_have_all_that_is_needed_with_its_hashes(lock: str) -> None:
         assert requirement.specifier.contains(version), f"{requirement} is not what {lock} has, {version}: make lock"
 
 
+def test_every_text_calls_the_distribution_by_its_name() -> None:
+    """On PyPI, `gateway` is somebody else's."""
+    name = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["name"]
+    assert name != "gateway"
+    texts = [ROOT / "README.md", ROOT / "config.yaml", ROOT / "pyproject.toml", ROOT / "Makefile"]
+    texts += [path for folder in ("docs", "deploy", "gateway") for path in (ROOT / folder).rglob("*.*")]
+    named = set()
+    for path in texts:
+        if path.suffix in (".md", ".yaml", ".toml", ".py", ".service", ""):
+            named |= set(re.findall(r"([\w-]*gateway)\[[a-z]+[\],]", path.read_text()))
+            assert not re.search(r"pip install '?gateway\b", path.read_text()), path
+    assert named == {name}
+
+
 def test_the_image_installs_nothing_but_what_is_locked() -> None:
     for command in re.findall(r"pip install (.*?)(?: &&|$)", "\n".join(instructions("RUN")), re.MULTILINE):
         assert "--require-hashes" in command or "--no-index --no-deps" in " ".join(command.split()), command

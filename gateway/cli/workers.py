@@ -65,7 +65,7 @@ def check_installed() -> None:
     try:
         import gunicorn.app.base  # noqa: F401
     except ImportError as missing:
-        message = "more than one worker needs gunicorn: pip install 'gateway[workers]'"
+        message = "more than one worker needs gunicorn: pip install 's3-package-gateway[workers]'"
         raise ConfigError([Problem("server.workers", "settings", message)]) from missing
 
 

@@ -42,7 +42,9 @@ class ServerSettings(Section):
     unix_socket: Annotated[Path, NotEmpty] | None = Field(
         None, description="Unix socket to listen on, instead of host and port"
     )
-    workers: int = Field(1, ge=1, le=256, description="Processes; more than one needs the extra gateway[workers]")
+    workers: int = Field(
+        1, ge=1, le=256, description="Processes; more than one needs the extra s3-package-gateway[workers]"
+    )
     base_path: MountPrefix = Field("", description="Path under which another proxy mounts the gateway")
     public_url: EndpointUrl | None = Field(
         None, description="Address that clients know the gateway by, with its path; unset: as each request says"

@@ -109,4 +109,4 @@ def test_without_seaweedfs_it_says_what_to_install() -> None:
         "from gateway.cli.main import main; raise SystemExit(main(['demo']))"
     )
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (found.returncode, "pip install 'gateway[demo]'" in found.stdout) == (1, True)
+    assert (found.returncode, "pip install 's3-package-gateway[demo]'" in found.stdout) == (1, True)

@@ -254,4 +254,4 @@ def test_without_gunicorn_it_is_said_what_to_install(tmp_path: Path) -> None:
     )
     found = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert found.returncode == 2
-    assert "pip install 'gateway[workers]'" in found.stderr
+    assert "pip install 's3-package-gateway[workers]'" in found.stderr

@@ -1,4 +1,4 @@
-"""`make fuzz`: half a minute of random input for each harness. Needs the extra gateway[fuzz].
+"""`make fuzz`: half a minute of random input for each harness. Needs the extra s3-package-gateway[fuzz].
 
     python -m tests.fuzz [--seconds 30] [harness …]
 
