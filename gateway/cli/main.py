@@ -83,6 +83,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return demo.run(arguments.port)
     settings = _settings(arguments)
+    hints = load.near_misses(os.environ)
     if arguments.command == "check":
         import asyncio
         import logging
@@ -90,6 +91,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from gateway.cli import check
 
         logging.disable()  # it says everything itself
+        for hint in hints:
+            _write(f"note  {hint}")
         return asyncio.run(check.run(settings, _write))
     if arguments.command == "url":
         return _url(settings, arguments)
@@ -100,10 +103,10 @@ def _run(arguments: argparse.Namespace) -> int:
     if settings.server.workers > 1:
         from gateway.cli import workers
 
-        return workers.run(settings)
+        return workers.run(settings, hints)
     from gateway.cli import serve
 
-    return serve.run(settings)
+    return serve.run(settings, hints)
 
 
 def _url(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway import executors
 from gateway.app import Gateway
@@ -15,9 +15,14 @@ from gateway.ops import log as logs
 log = logging.getLogger("gateway")
 
 
-def run(settings: Settings, *, started: Callable[[Gateway], None] = lambda gateway: None) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Raises ConfigError before anything is served."""
+def run(
+    settings: Settings, hints: Sequence[str] = (), *, started: Callable[[Gateway], None] = lambda gateway: None
+) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code. Logs `hints` first. Raises ConfigError before anything is
+    served."""
     logs.configure(settings.log)
+    for hint in hints:
+        log.warning("%s", hint)
     return asyncio.run(_serve(settings, started))
 
 

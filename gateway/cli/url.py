@@ -14,7 +14,8 @@ Write = Callable[[str], None]
 async def run(
     settings: Settings, storage: Storage, path: str, *, method: str, expires: int | None, write: Write, note: Write
 ) -> int:
-    """Writes the URL of the object that `path`, as a client would send it, leads to. Returns 0, or 1 if there is none.
+    """Writes the URL of the object that `path`, as a client would send it, leads to. Returns 0, or 1 if there is none,
+    or the object can't be had: then the URL is written all the same, since it may be for an upload to come.
 
     `note` hears what is wrong with the object: that it is absent, for one. `storage` is not started yet.
     """
@@ -29,7 +30,7 @@ async def run(
             key += rewrite.index_document
         await storage.start()
         # It also finds out the bucket's region and clock, which the signature needs.
-        await _look(storage, key, note)
+        there = await _look(storage, key, note)
         url = await storage.url(key, method=method, lifetime=expires)
     except GatewayError as error:
         note(f"gateway url: {error.detail or error.public}")
@@ -40,14 +41,16 @@ async def run(
         note(f"gateway url: this storage ({storage}) has no URLs; the gateway itself serves its objects")
         return 1
     write(url)
-    return 0
+    return 0 if there else 1
 
 
-async def _look(storage: Storage, key: str, note: Write) -> None:
+async def _look(storage: Storage, key: str, note: Write) -> bool:
+    """Whether the object can be had."""
     try:
         answer = await storage.fetch(ObjectRequest("HEAD", key))
     except GatewayError as error:
         note(f"gateway url: the object {key!r} can't be had: {error.detail or error.public}")
-    else:
-        if isinstance(answer, Stream):
-            answer.close()
+        return False
+    if isinstance(answer, Stream):
+        answer.close()
+    return True

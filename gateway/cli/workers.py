@@ -4,6 +4,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -21,8 +22,9 @@ _EXTRA_GRACE_SECONDS = 3
 log = logging.getLogger("gateway")
 
 
-def run(settings: Settings) -> int:
-    """Runs `server.workers` processes until SIGTERM or SIGINT. Raises ConfigError where gunicorn is missing."""
+def run(settings: Settings, hints: Sequence[str] = ()) -> int:
+    """Runs `server.workers` processes until SIGTERM or SIGINT; logs `hints` first. Raises ConfigError where gunicorn is
+    missing."""
     check_installed()
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
@@ -44,6 +46,8 @@ def run(settings: Settings) -> int:
             return settings, mark
 
     logs.configure(settings.log)
+    for hint in hints:
+        log.warning("%s", hint)
     if not _can_listen(settings.server):
         return 1
     # Workers add their counts up in files; the library reads the variable when it is first imported.

@@ -64,6 +64,25 @@ def load(
     return layers.settings()
 
 
+def near_misses(environ: Mapping[str, str]) -> list[str]:
+    """What to say of variables that would be settings if they had two underscores, as GATEWAY_STORAGE_BUCKET. They are
+    left alone: Kubernetes injects GATEWAY_SERVER_PORT for a Service called gateway-server, as an address."""
+    known = {f"{_ENV_PREFIX}{section}_{key}".upper(): (section, key) for section, key in _all_keys()}
+    found = []
+    for name, text in sorted(environ.items()):
+        if name in known and text and "://" not in text:
+            section, key = known[name]
+            right = f"{_ENV_PREFIX}{section}__{key}".upper()
+            found.append(f"the variable {name} is ignored; for {section}.{key} it takes two underscores: {right}")
+    return found
+
+
+def _all_keys() -> Iterator[tuple[str, str]]:
+    for section, model in SECTIONS.items():
+        for key in model.model_fields:
+            yield section, key
+
+
 class _Layers:
     """Values by section and key, the last one given standing, each with its source; and the mistakes so far."""
 

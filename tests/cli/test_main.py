@@ -129,6 +129,13 @@ def test_dir_and_a_bucket_on_one_command_line_are_refused(tmp_path: Path, argume
     assert (found.returncode, message in found.stderr) == (2, True), found.stderr
 
 
+def test_a_variable_that_lacks_an_underscore_is_told(tmp_path: Path) -> None:
+    found = gateway("check", "--dir", ".", "--port", "0", cwd=tmp_path, GATEWAY_STORAGE_BUCKET="packages")
+    assert found.stdout.startswith(
+        "note  the variable GATEWAY_STORAGE_BUCKET is ignored; for storage.bucket it takes two"
+    )
+
+
 def test_health_ends_with_1_where_nothing_answers(tmp_path: Path) -> None:
     found = gateway("health", "http://127.0.0.1:1", cwd=tmp_path)
     assert found.returncode == 1

@@ -53,11 +53,11 @@ def test_it_goes_by_the_rewrite_rules(arguments: list[str], capsys: pytest.Captu
 def test_what_is_wrong_with_the_object_is_noted_beside(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["url", "/nope.whl", *arguments]) == 0
+    assert main(["url", "/nope.whl", *arguments]) == 1
     said = capsys.readouterr()
     assert "/nope.whl?X-Amz-" in said.out
     assert "'nope.whl' can't be had: 404 NoSuchKey" in said.err
-    assert main(["url", "/a", *arguments, "--set", "storage.aws_secret_access_key=wrong"]) == 0
+    assert main(["url", "/a", *arguments, "--set", "storage.aws_secret_access_key=wrong"]) == 1
     assert "SignatureDoesNotMatch" in capsys.readouterr().err
 
 

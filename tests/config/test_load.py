@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config.load import load
+from gateway.config.load import load, near_misses
 from gateway.errors import ConfigError
 
 
@@ -43,6 +43,25 @@ def test_other_variables_are_left_alone(tmp_path: Path) -> None:
         "GATEWAY_PORT_8080_TCP": "tcp://10.0.0.1:8080",
     }
     assert load(environ=kubernetes, cwd=tmp_path).server.port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("GATEWAY_STORAGE_BUCKET", "packages", ["GATEWAY_STORAGE_BUCKET", "storage.bucket", "GATEWAY_STORAGE__BUCKET"]),
+        ("GATEWAY_SERVER_BASE_PATH", "/x", ["GATEWAY_SERVER_BASE_PATH", "server.base_path"]),
+        ("GATEWAY_SERVER_PORT", "tcp://10.0.0.1:80", []),
+        ("GATEWAY_STORAGE_BUCKET", "", []),
+        ("GATEWAY_STORAGE__BUCKET", "packages", []),
+        ("GATEWAY_PORT", "80", []),
+    ],
+)
+def test_a_variable_that_lacks_an_underscore_is_told_and_left_alone(name: str, text: str, said: list[str]) -> None:
+    environ = {name: text}
+    hints = near_misses(environ)
+    assert len(hints) == bool(said)
+    assert all(part in hints[0] for part in said)
+    assert "packages" not in "".join(hints)
 
 
 def test_an_empty_variable_counts_as_unset(tmp_path: Path) -> None:
