@@ -10,7 +10,9 @@ from gateway import executors
 from gateway.app import Gateway
 from gateway.cli import advice
 from gateway.config.settings import Settings
+from gateway.errors import CredentialsError, GatewayError
 from gateway.ops import log as logs
+from gateway.storage.base import Storage
 
 log = logging.getLogger("gateway")
 
@@ -38,10 +40,23 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
     freeze_heap()
     started(gateway)
+    first_try = asyncio.create_task(try_storage(gateway.storage))
     await stopping.wait()
+    first_try.cancel()
     log.info("stopping: finishing what is in flight, for up to %g s", settings.server.shutdown_grace)
     await gateway.stop()
     return 0
+
+
+async def try_storage(storage: Storage) -> None:
+    """Asks the storage once, and says in one line what is wrong with it: else the first client would find out. What is
+    wrong with a directory or with credentials has been said when the storage was started."""
+    try:
+        await storage.check()
+    except GatewayError as error:
+        if not isinstance(error, CredentialsError) and error.code != "FileSystem":
+            what, hint = error.detail or error.public, advice.for_storage(error)
+            log.error("the storage can't be used: %s; `gateway check` tells more", f"{what}. {hint}" if hint else what)
 
 
 def freeze_heap() -> None:

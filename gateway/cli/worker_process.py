@@ -12,7 +12,7 @@ from gunicorn.workers.base import Worker
 
 from gateway import executors
 from gateway.app import Gateway
-from gateway.cli.serve import freeze_heap
+from gateway.cli.serve import freeze_heap, try_storage
 from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
 
@@ -57,6 +57,8 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             return int(self._boot_error())
         freeze_heap()
         self.booted = True
+        # One of the workers says it for all.
+        first_try = loop.create_task(try_storage(gateway.storage)) if self.slot == 0 else None
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()
             try:
@@ -64,6 +66,8 @@ class WorkerProcess(Worker):  # type: ignore[misc]
                     await stopping.wait()
             except TimeoutError:
                 pass
+        if first_try is not None:
+            first_try.cancel()
         await gateway.stop()
         return 0
 

@@ -215,6 +215,31 @@ def test_it_starts_though_the_bucket_can_t_be_reached(start_process: StartProces
     assert process.stop() == 0
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("change", "cause", "hint"),
+    [
+        ({"storage.bucket": "no-such-bucket"}, "NoSuchBucket", "There is no such bucket here"),
+        ({"storage.aws_secret_access_key": "wrong"}, "SignatureDoesNotMatch", "copy both again"),
+        ({"storage.endpoint_url": "http://127.0.0.1:1"}, "can't connect to 127.0.0.1:1", "check storage.endpoint_url"),
+    ],
+)
+def test_what_is_wrong_with_the_storage_is_told_at_start_in_one_line(
+    start_process: StartProcess, bucket: Bucket, change: dict[str, str], cause: str, hint: str, workers: str
+) -> None:
+    process = start_process(
+        bucket.settings() | change | {"storage.max_attempts": "1", "server.workers": workers, "server.port": "0"}
+    )
+    deadline = time.monotonic() + 20
+    while "can't be used" not in process.log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.stop()
+    [line] = [line for line in process.log.read_text().splitlines() if "the storage can't be used" in line]
+    assert cause in line
+    assert hint in line
+    assert line.endswith("`gateway check` tells more")
+
+
 def test_nothing_of_a_session_shows_in_the_logs(start_process: StartProcess, bucket: Bucket) -> None:
     bucket.put("index.html", b"root page")
     process = start_process(bucket.settings(log__level="debug"))
@@ -255,7 +280,8 @@ def test_a_directory_that_is_missing_is_told_at_start_and_served_when_it_comes(
     url = process.wait_until_it_listens()
     before, _, _ = process.log.read_text().partition("listening on")
     assert f"error gateway.storage: directory {directory} can't be opened" in before
-    assert "create it, or set storage.dir" in before
+    assert "create it, or set storage.dir; `gateway check` tells more" in before
+    assert process.log.read_text().count("can't be opened") == 1
     directory.mkdir()
     (directory / "index.html").write_text("root page")
     assert get(url) == (200, b"root page")

@@ -67,7 +67,7 @@ class LocalStorage:
         try:
             await self.check()
         except UpstreamError as error:
-            log.error("%s", error)
+            log.error("%s; `gateway check` tells more", error)
 
     async def close(self) -> None:
         pass

@@ -96,7 +96,7 @@ class S3Storage:
             raise endpoint
         for failed in credentials:
             if isinstance(failed, BaseException):
-                log.error("%s", failed)  # they may come later; /ready says so meanwhile
+                log.error("%s; `gateway check` tells more", failed)  # they may come later; /ready says so meanwhile
         self._reach = reached = await AWS.run(
             reach,
             settings,
