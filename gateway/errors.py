@@ -9,11 +9,13 @@ class GatewayError(Exception):
     """A failure that becomes a response.
 
     `public` is safe for any client: no bucket, key id, XML or upstream text. `detail` goes to the log only.
-    `code` is the S3 error code behind it, if there is one; `upstream_status` the status that carried it.
+    `code` is the S3 error code behind it, if there is one; `upstream_status` the status that carried it. `reason` is
+    the reason phrase, where it is not the status's own.
     """
 
     status = 500
     public = "Internal error"
+    reason = ""
     default_headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
@@ -64,6 +66,12 @@ class MethodNotAllowedError(GatewayError):
 
     def __init__(self, method: str, allowed: str = "GET, HEAD") -> None:
         super().__init__(f"method {method}", headers={"Allow": allowed})
+
+
+class ReadOnlyError(MethodNotAllowedError):
+    """An upload. twine shows the reason phrase only."""
+
+    public = reason = "Read-only: upload with aws s3 cp"
 
 
 class NotAcceptableError(GatewayError):

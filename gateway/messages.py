@@ -137,7 +137,8 @@ class Redirect:
 @dataclass(frozen=True, slots=True)
 class BufferedResponse:
     """A body that the gateway made itself. `upstream_status` and `code` are for the access log; `fresh_for` is how long
-    the same answer may be given to the same request without a look, in seconds."""
+    the same answer may be given to the same request without a look, in seconds; `reason` is the reason phrase, where it
+    is not the status's own."""
 
     status: int
     body: bytes
@@ -145,6 +146,7 @@ class BufferedResponse:
     upstream_status: int | None = None
     code: str | None = None
     fresh_for: float = 0.0
+    reason: str = ""
 
 
 # The status of a request whose client left before there was an answer (nginx's number; never sent).

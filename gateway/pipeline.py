@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, MultiMapping
@@ -16,6 +17,7 @@ from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
     NotFoundError,
+    ReadOnlyError,
     UpstreamBusyError,
     UpstreamTimeoutError,
 )
@@ -161,7 +163,7 @@ class Pipeline:
         if request.version < HttpVersion11:
             self._check_old(request)
         if request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowedError(request.method)
+            raise (ReadOnlyError if request.method == "POST" else MethodNotAllowedError)(request.method)
         path, query = parse_target(request.raw_path)
         if (ops_route := self._ops_routes.get(path)) is not None:
             record.route = path.rpartition("/")[2]
@@ -236,7 +238,8 @@ class Pipeline:
         record.code = error.code
         home = self._address.path if self._mount is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # a link to the very page that failed
-        return error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
+        page = error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
+        return replace(page, reason=error.reason)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""

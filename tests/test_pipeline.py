@@ -128,6 +128,8 @@ async def test_nothing_but_get_and_head_gets_through(
     gateway = await start_gateway(faulty_settings)
     answer = await fetch(port_of(gateway.url), target, method=method)
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    reason = answer.head.partition(b"\r\n")[0].removeprefix(b"HTTP/1.1 405 ")
+    assert reason == (b"Read-only: upload with aws s3 cp" if method == "POST" else b"Method Not Allowed")
     assert faulty.requests == []
 
 

@@ -20,7 +20,7 @@ class Reply:
     Headers have no line breaks; `Content-Length` among them is the body's, also where none is sent (HEAD).
     """
 
-    __slots__ = ("_close", "_headers", "_sent", "_started", "body", "fresh_for", "keep_alive", "status")
+    __slots__ = ("_close", "_headers", "_sent", "_started", "body", "fresh_for", "keep_alive", "reason", "status")
 
     def __init__(
         self,
@@ -30,9 +30,12 @@ class Reply:
         *,
         close: bool = False,
         fresh_for: float = 0.0,
+        reason: str = "",
     ):
-        """`close` ends the connection afterwards. `fresh_for` is how long the same answer may be given, in seconds."""
+        """`close` ends the connection afterwards. `fresh_for` is how long the same answer may be given, in seconds.
+        `reason` is the reason phrase, where it is not the status's own."""
         self.status = status
+        self.reason = reason or _PHRASES.get(status, "")
         self.keep_alive = False
         self.body = body
         self.fresh_for = fresh_for
@@ -60,7 +63,7 @@ class Reply:
         if self.status != 304:
             headers["Content-Length"] = str(len(self.body or b""))
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        return f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, '')}\r\n{lines}".encode("latin-1")
+        return f"HTTP/1.1 {self.status} {self.reason}\r\n{lines}".encode("latin-1")
 
     async def write_eof(self) -> None:
         """aiohttp calls it last: everything has been sent."""
@@ -88,7 +91,7 @@ class Reply:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise ValueError("a line break in a header")
-        text = f"HTTP/{version.major}.{version.minor} {status} {_PHRASES.get(status, '')}\r\n{lines}\r\n"
+        text = f"HTTP/{version.major}.{version.minor} {status} {self.reason}\r\n{lines}\r\n"
         return text.encode("latin-1"), chunked  # as the bucket's headers were decoded: they come out byte for byte
 
 

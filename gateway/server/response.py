@@ -20,7 +20,7 @@ def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: 
         headers = _common(answer.headers | {"Location": location(answer.location)}, record)
         return Reply(answer.status, headers, b"", close=close, fresh_for=answer.fresh_for)
     headers = _common(answer.headers, record)
-    return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for)
+    return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for, reason=answer.reason)
 
 
 def note(reply: Reply, record: RequestRecord, began: float) -> None:
