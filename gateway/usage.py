@@ -9,11 +9,13 @@ from contextvars import ContextVar
 class UpstreamUsage:
     """Counts the requests that the gateway sends for one of a client, and the time that it waits for them.
 
-    `stale` tells that something it knew stood in for an answer. What clients share is counted for the first of them.
+    `status` is that of the last answer. `stale` tells that something it knew stood in for an answer. What clients share
+    is counted for the first of them.
     """
 
     # Of the class: most requests cost nothing upstream, and need none of their own.
     attempts = 0
+    status: int | None = None
     stale = False
     _open = 0
     _since = 0.0

@@ -191,12 +191,18 @@ async def test_the_log_says_what_an_answer_has_cost_and_that_it_is_stale(
     faulty.then(BUSY, BUSY)
     assert (await get(gateway, "/page.html")).status == 200
     await get(gateway, "/health")
+    await get(gateway, "/simple/")
     STDOUT.flush()
-    first, stale, health = (json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{"))
+    first, stale, health, page = (
+        json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")
+    )
     assert (first["key"], first["attempts"], first["stale"]) == ("p/page.html", 1, "no")
     assert (stale["key"], stale["attempts"], stale["stale"]) == ("p/page.html", 2, "yes")
     assert 0 < stale["upstream_ms"] <= stale["duration_ms"]
     assert "attempts" not in health
+    assert [line["upstream_status"] for line in (first, stale, health)] == [200, 503, None]
+    assert page["route"] == "index"
+    assert page["upstream_status"] is not None
 
 
 async def test_what_is_too_old_to_be_served_is_waited_for(

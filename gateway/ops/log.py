@@ -49,7 +49,7 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
         "duration_ms": round((ended - record.started) * 1000, 1),
         "ttfb_ms": None if first_byte is None else round((first_byte - record.started) * 1000, 1),
         "route": record.route,
-        "upstream_status": record.upstream_status,
+        "upstream_status": _upstream_status(record),
         "cache": record.cache,
         "s3_code": record.code,
         "request_id": record.request_id,
@@ -63,6 +63,13 @@ def _path(target: str) -> str:
     """The request target without what may be secret: its query, and the user and password before a host."""
     path = target.partition("?")[0]
     return path if path.startswith("/") else _USERINFO.sub(r"\1", path)
+
+
+def _upstream_status(record: RequestRecord) -> int | None:
+    """That of the answer which became this one; of a page, which many make, the last. None if nothing was asked."""
+    if record.upstream_status is not None or record.effort is None:
+        return record.upstream_status
+    return record.effort.status
 
 
 def _cost(record: RequestRecord, ended: float) -> dict[str, Any]:

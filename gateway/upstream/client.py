@@ -139,6 +139,8 @@ class Client:
         finally:
             if cost is not None:
                 cost.ended(time.monotonic())
+        if cost is not None:
+            cost.status = upstream.status
         if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
             self._circuits.failed(host, f"it answers {upstream.status}", target.partition("?")[0])
         else:

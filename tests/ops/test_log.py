@@ -11,6 +11,7 @@ from gateway.messages import RequestRecord
 from gateway.ops import log as logs
 from gateway.ops.log import AccessLog
 from gateway.ops.output import STDERR, Output
+from gateway.usage import UpstreamUsage
 
 
 def exchange(**changes: object) -> RequestRecord:
@@ -129,3 +130,12 @@ def test_the_program_s_own_words_are_lines_too(form: str, capfd: pytest.CaptureF
         assert (found["level"], found["logger"], found["message"]) == ("info", "gateway.storage", "hello you")
     else:
         assert err.endswith("Z info gateway.storage: hello you\n")
+
+
+def test_the_status_of_what_was_asked_upstream_is_told_though_the_answer_is_our_own() -> None:
+    effort = UpstreamUsage()
+    line = written(exchange(upstream_status=None, effort=effort), as_json=False)
+    assert " upstream_status=- " in line
+    effort.status = 200
+    assert " upstream_status=200 " in written(exchange(upstream_status=None, effort=effort), as_json=False)
+    assert " upstream_status=404 " in written(exchange(upstream_status=404, effort=effort), as_json=False)
