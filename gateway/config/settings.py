@@ -23,6 +23,7 @@ from gateway.config.types import (
     Proxies,
     ReadableFile,
     Seconds,
+    Size,
     SourceRange,
     Words,
 )
@@ -67,8 +68,8 @@ class ServerSettings(Section):
     max_connections_per_peer: int = Field(
         512, ge=1, description="The same for one address (IPv6: /64), but for trusted_proxies and a Unix socket"
     )
-    max_target_bytes: int = Field(8190, ge=256, le=65536, description="Longest request target; longer ones get 414")
-    max_header_bytes: int = Field(
+    max_target_bytes: Size = Field(8190, ge=256, le=65536, description="Longest request target; longer ones get 414")
+    max_header_bytes: Size = Field(
         32768, ge=1024, le=65536, description="Headers of a request, all together; longer ones get 431"
     )
 
@@ -132,7 +133,7 @@ class StorageSettings(Section):
     redirect_urls: bool | Literal["auto"] = Field(
         False, description="Redirect to signed URLs: true, false (stream), or auto (large objects, able clients)"
     )
-    redirect_min_size: int = Field(1048576, ge=0, description="With auto: bytes from which objects are redirected")
+    redirect_min_size: Size = Field(1048576, ge=0, description="With auto: bytes from which objects are redirected")
     stream_user_agents: Words = Field([], description="With auto: clients that get no redirect, by parts of User-Agent")
     redirect_check: bool = Field(True, description="Look whether an object exists before redirecting to it")
     expire_after: int = Field(86400, ge=1, description="Seconds that a signed URL is valid; at most 604800 with s3v4")
@@ -184,7 +185,7 @@ class IndexSettings(Section):
         "auto: flat if package files lie at the top, else project",
     )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
-    memory_bytes: int = Field(
+    memory_bytes: Size = Field(
         24 * 1024 * 1024,
         ge=1024 * 1024,
         description="Memory for listings, pages, hashes, metadata of wheels and pages of the other index, per worker",
@@ -221,8 +222,8 @@ class FallbackSettings(Section):
     always_show_upstream: bool = Field(
         False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
     )
-    max_file_bytes: int = Field(4 * 1024**3, ge=1, description="Largest file that is fetched from there")
-    temp_bytes: int = Field(
+    max_file_bytes: Size = Field(4 * 1024**3, ge=1, description="Largest file that is fetched from there")
+    temp_bytes: Size = Field(
         8 * 1024**3,
         ge=1,
         description="Most that such files take of the temporary directory at once, per worker",
@@ -239,16 +240,16 @@ class FallbackSettings(Section):
 class CacheSettings(Section):
     """What is kept, so that it need not be fetched again, and for when the storage can't be reached."""
 
-    memory_bytes: int = Field(
+    memory_bytes: Size = Field(
         24 * 1024 * 1024,
         ge=0,
         description="Memory for small objects, absences and whole replies, per worker; 0: none is kept",
     )
-    object_max_bytes: int = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
+    object_max_bytes: Size = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
     dir: Annotated[Path, NotEmpty] | None = Field(
         None, description="Directory for objects of any size, kept over restarts; unset: none is kept on disk"
     )
-    disk_bytes: int = Field(
+    disk_bytes: Size = Field(
         10 * 1024**3, ge=1024 * 1024, description="Most that cache.dir may take; no object gets more than a quarter"
     )
     index_ttl: NonNegativeSeconds = Field(
@@ -283,9 +284,9 @@ class CacheSettings(Section):
 class ParallelSettings(Section):
     """Large objects are fetched in parts side by side, where a connection to the storage is slower than the client."""
 
-    min_bytes: int = Field(32 * 1024 * 1024, ge=0, description="Bytes from which an object is large")
+    min_bytes: Size = Field(32 * 1024 * 1024, ge=0, description="Bytes from which an object is large")
     connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
-    memory_bytes: int = Field(
+    memory_bytes: Size = Field(
         32 * 1024 * 1024,
         ge=1024 * 1024,
         description="Memory for bytes on their way: parts that arrive ahead of their turn, small objects; per worker",

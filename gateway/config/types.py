@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,10 @@ from packaging.utils import canonicalize_name
 from pydantic import AfterValidator, BeforeValidator, Field
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", re.ASCII)
+_UNITS = {"": 1, "b": 1}
+_UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
+_UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 _BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -147,6 +152,25 @@ def _readable(path: Path) -> Path:
     return path
 
 
+def _size(value: Any) -> Any:
+    """Bytes, as a number or as `64MB` (a million times 64), `512KiB` (1,024 times 512)."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
+    unit = _UNITS.get(found[2].lower()) if found else None
+    if found is None or unit is None or (size := Decimal(found[1]) * unit) % 1:
+        raise Refused("must be a size like 64MB, 10GB or 512KiB, or a number of bytes")
+    return int(size)
+
+
+def size_text(size: int) -> str:
+    """As `_size` reads it, in the largest unit of which it is a whole number."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size and size % _UNITS[unit.lower()] == 0:
+            return f"{size // _UNITS[unit.lower()]}{unit}"
+    return str(size)
+
+
 def _finite(seconds: float) -> float:
     if not math.isfinite(seconds):
         raise Refused("must be a number of seconds")
@@ -190,5 +214,7 @@ SourceRange = Annotated[bool | IPv4Network, BeforeValidator(_source_range)]
 # A PEM file with certificate and key, or one of each.
 ClientCertificate = Annotated[list[ReadableFile], BeforeValidator(_certificate), Field(min_length=1, max_length=2)]
 ProjectUrls = Annotated[dict[str, list[str]], BeforeValidator(_project_urls)]
+SIZE = BeforeValidator(_size)
+Size = Annotated[int, SIZE]
 Words = Annotated[list[str], BeforeValidator(_comma_separated)]
 Hosts = Annotated[list[str], BeforeValidator(_comma_separated), AfterValidator(_hosts)]

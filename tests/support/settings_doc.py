@@ -9,12 +9,14 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 
 from gateway.config.settings import SECTIONS
+from gateway.config.types import SIZE, size_text
 
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "docs" / "pages" / "settings.md"
 MARK, END_MARK = "<!-- settings -->\n", "<!-- /settings -->"
 _HEAD = """\
-# Every setting of the gateway, at its default. Times are in seconds.
+# Every setting of the gateway, at its default. Times are in seconds, sizes
+# in bytes or like 64MB (64,000,000 bytes), 512KiB (524,288).
 # Command-line flags beat the environment (GATEWAY_STORAGE__BUCKET), which beats this file.
 # null means: not set.
 """
@@ -47,6 +49,8 @@ def reference() -> str:
 
 def _default(field: FieldInfo) -> str:
     value = field.default
+    if SIZE in field.metadata:
+        return size_text(value)
     return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
