@@ -1,5 +1,6 @@
 # A small image for `gateway serve`: docker build -t gateway:0.1.0 .
-# It runs as an ordinary user and needs no writable file system (docker run --read-only works).
+# It runs as an ordinary user and needs no writable file system but /tmp (docker run --read-only --tmpfs /tmp
+# works), for files on their way from another index.
 #
 # What goes in is fixed: the base by its digest (of all platforms: docker buildx imagetools inspect python:…), packages
 # by the hashes in deploy/*.lock (make lock).

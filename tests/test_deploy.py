@@ -359,6 +359,24 @@ def test_the_unit_runs_the_command_and_waits_for_its_grace() -> None:
     assert mebibytes(memory) <= 1024
     assert re.search(r"^TasksMax=\d+$", unit, re.MULTILINE)
     assert "ExecReload=/bin/kill -HUP $MAINPID" in unit.splitlines()
+    assert "RestartPreventExitStatus=2" in unit.splitlines(), "a broken configuration ends it with 2"
+    assert "PrivateTmp=yes" in unit.splitlines(), "room for /tmp under ProtectSystem=strict"
+
+
+def test_secrets_of_compose_are_not_committed() -> None:
+    example = (ROOT / "deploy" / ".env.example").read_text()
+    environ = dict(line.split("=", 1) for line in example.splitlines() if line and not line.startswith("#"))
+    assert load(environ=environ, cwd=Path("/")).storage.bucket
+    assert {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}.items() <= environ.items()
+    assert documents("deploy/compose.yaml")[0]["services"]["gateway"]["env_file"] == ".env"
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    assert (ROOT / ".dockerignore").read_text().startswith("*\n"), "nor does it get into the image"
+
+
+def test_the_docker_line_has_the_credentials_and_room_for_tmp() -> None:
+    text = (ROOT / "docs/pages/operations.md").read_text().replace("\\\n", " ")
+    [line] = re.findall(r"^docker run .*$", text, re.MULTILINE)
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "--read-only", "--tmpfs", "/tmp"} <= set(line.split())
 
 
 def mebibytes(text: str) -> int:
