@@ -33,6 +33,7 @@ _RECEIVE_BYTES = 32 * 1024
 _END_OF_HEAD = b"\r\n\r\n"
 _REQUEST_LINE_BYTES = 64  # beside the target: method, version, spaces
 _HTTP_2 = b"PRI "  # RFC 9113, 3.4: aiohttp's parser would wait for what follows this head
+_TLS = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
 _NO_HTTP = b"\0\r\n\r\n"
 _BUSY = b"Too many connections; try again\n"
 _REFUSAL = (
@@ -186,6 +187,9 @@ class Connection(asyncio.Protocol):
         self._seam = b""
         if data.startswith(_HTTP_2):
             self._hand_on_no_http(BadRequestError("HTTP/2", public="The request is not valid HTTP"))
+        elif data.startswith(_TLS):
+            hint = "TLS on a port without TLS: use http://, or set server.tls_cert and server.tls_key"
+            self._hand_on_no_http(BadRequestError(hint, public="The request is not valid HTTP"))
         else:
             self._read_head(data)
 

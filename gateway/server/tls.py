@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import ssl
 from asyncio.sslproto import SSLProtocol
 from typing import Any
@@ -11,6 +12,13 @@ from gateway.server.connection import Connection
 # Encrypted bytes of a client that wait because a request is being answered: past this, reading pauses.
 _MAX_WAITING_BYTES = 64 * 1024
 
+_PLAIN_HTTP = re.compile(rb"[A-Z]{3,8} [/*]")
+_HINT = b"400 This port speaks TLS: use https://\n"
+_ANSWER_IN_CLEAR = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Connection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_HINT), _HINT)
+)
+
 log = logging.getLogger("gateway")
 
 
@@ -18,6 +26,16 @@ class _Tls(SSLProtocol):
     """asyncio's, which takes a buffer of 256 KB for each connection, before anything arrives."""
 
     max_size = 32 * 1024
+    _has_begun = False
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Tells a client that speaks plain HTTP; the handshake then fails, and ends the connection."""
+        if not self._has_begun:
+            self._has_begun = True
+            carrier: Any = self._transport
+            if carrier is not None and _PLAIN_HTTP.match(self.get_buffer(nbytes)[:nbytes]):
+                carrier.write(_ANSWER_IN_CLEAR)
+        super().buffer_updated(nbytes)
 
 
 class TlsHandshake(asyncio.Protocol):

@@ -176,12 +176,16 @@ def test_tls_is_served_directly(start_process: StartProcess, packages: dict[str,
     context = ssl.create_default_context(cafile=str(certificate))
     with urllib.request.urlopen(f"{url}/large.whl", context=context, timeout=20) as answer:
         assert len(answer.read()) == 40_000_000
-    # Plain HTTP, and nothing at all, on the TLS port: closed, and nothing stuck.
+    # Plain HTTP on the TLS port: a hint, closed, and nothing stuck.
     port = int(url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         client.settimeout(20)
-        assert not client.recv(100).startswith(b"HTTP")
+        received = b""
+        while chunk := client.recv(1000):
+            received += chunk
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.endswith(b"400 This port speaks TLS: use https://\n")
     assert process.stop() == 0
     assert "Traceback" not in process.log.read_text()
 

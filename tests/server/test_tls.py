@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway
+from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.certificates import self_signed
@@ -251,3 +252,16 @@ async def test_what_comes_behind_a_request_waits_in_little_memory_and_is_answere
     writer.close()
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         await writer.wait_closed()
+
+
+async def test_tls_to_a_port_without_it_is_told_in_the_log(
+    start_gateway: StartGateway, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gateway = await start_gateway({"log.access": "true"})
+    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
+    writer.write(HELLO)
+    assert b" 400 Bad Request\r\n" in await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    STDOUT.flush()
+    assert 'error="TLS on a port without TLS: use http://, or set server.tls_cert' in capfd.readouterr().out
