@@ -82,6 +82,15 @@ def _run(arguments: argparse.Namespace) -> int:
         from gateway.cli import demo
 
         return demo.run(arguments.port)
+    if arguments.command == "init":
+        from gateway.cli import init
+
+        return init.run(arguments.file, _overrides(arguments))
+    if arguments.command == "config":
+        from gateway.config import text
+
+        _write(text.in_force(*load.load_with_sources(_overrides(arguments), config_file=arguments.config)))
+        return 0
     settings = _settings(arguments)
     hints = load.near_misses(os.environ)
     if arguments.command == "check":
@@ -130,7 +139,12 @@ def _url(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    overrides = dict(arguments.set)
+    return load.load(_overrides(arguments), config_file=arguments.config)
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the command line sets, by `section.key`."""
+    overrides = dict(getattr(arguments, "set", []))
     for flag, key in _SHORTCUTS.items():
         if (value := getattr(arguments, flag)) is not None:
             overrides[key] = value
@@ -139,7 +153,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             if key in overrides:
                 raise ConfigError([Problem(key, "command line", "can't be set together with --dir; leave one out")])
         overrides["storage.backend"] = "file"  # whatever bucket the environment or the file names
-    return load.load(overrides, config_file=arguments.config)
+    return overrides
 
 
 def parser() -> argparse.ArgumentParser:
@@ -150,7 +164,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    settings = argparse.ArgumentParser(add_help=False)
+    given = argparse.ArgumentParser(add_help=False)
+    for flag in ("host", "port"):
+        given.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {_SHORTCUTS[flag]}")
+    storage = given.add_mutually_exclusive_group()
+    storage.add_argument("--bucket", metavar="BUCKET", help="sets storage.bucket")
+    storage.add_argument("--dir", metavar="DIR", help="serve this directory, whatever bucket is configured")
+    settings = argparse.ArgumentParser(add_help=False, parents=[given])
     settings.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
     settings.add_argument(
         "--set",
@@ -160,15 +180,22 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="one setting; repeatable",
     )
-    for flag in ("host", "port"):
-        settings.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {_SHORTCUTS[flag]}")
-    storage = settings.add_mutually_exclusive_group()
-    storage.add_argument("--bucket", metavar="BUCKET", help="sets storage.bucket")
-    storage.add_argument("--dir", metavar="DIR", help="serve this directory, whatever bucket is configured")
 
     commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
     commands.add_parser(
         "check", parents=[settings], help="try the configuration against the storage, and say what is wrong"
+    )
+    init = commands.add_parser("init", parents=[given], help="write a configuration file to start with")
+    init.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("config.yaml"),
+        metavar="FILE",
+        help="where to (default: config.yaml)",
+    )
+    commands.add_parser(
+        "config", parents=[settings], help="print the settings in force, without secrets, and where each is from"
     )
     url = commands.add_parser("url", parents=[settings], help="print the URL that a client would be sent to")
     url.add_argument("path", metavar="PATH", help="as in a request: /arrow/arrow-0.12.1.tar.gz")

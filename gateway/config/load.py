@@ -38,7 +38,19 @@ def load(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Settings:
-    """The settings of this process. `flags` maps `section.key` to text; an empty variable counts as unset.
+    """The settings of this process. See `load_with_sources`."""
+    return load_with_sources(flags, config_file=config_file, environ=environ, cwd=cwd)[0]
+
+
+def load_with_sources(
+    flags: Mapping[str, str] | None = None,
+    *,
+    config_file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> tuple[Settings, Mapping[str, str]]:
+    """The settings of this process, and where each is from that is not at its default, by `section.key`. `flags` maps
+    `section.key` to text; an empty variable counts as unset.
 
     The file is `config_file`, else $GATEWAY_CONFIG, else ./config.yaml, else /etc/gateway/config.yaml, else none.
     Raises ConfigError with every mistake found, each with its key and the place it came from.
@@ -61,7 +73,7 @@ def load(
             layers.add(f"{section.lower()}.{key.lower()}", text, f"environment {name}")
     for key, text in (flags or {}).items():
         layers.add(key, text, "command line")
-    return layers.settings()
+    return layers.settings(), layers.sources
 
 
 def near_misses(environ: Mapping[str, str]) -> list[str]:
@@ -88,7 +100,7 @@ class _Layers:
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, Any]] = {}
-        self._sources: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
         self._problems: list[Problem] = []
         self._invalid: set[str] = set()
 
@@ -101,7 +113,7 @@ class _Layers:
             self._refuse(_shown(name), source, message)
         else:
             self._values.setdefault(section, {})[key] = value
-            self._sources[name] = source
+            self.sources[name] = source
 
     def add_file(self, file: Path) -> None:
         try:
@@ -158,7 +170,7 @@ class _Layers:
         for name, message, other in cross_checks(settings):
             # An invalid setting stands at its default, which can't be held against another.
             if not self._invalid & {name, other}:
-                self._refuse(name, self._sources.get(name, "not set"), message)
+                self._refuse(name, self.sources.get(name, "not set"), message)
         if self._problems:
             raise ConfigError(self._problems)
         return settings
@@ -172,7 +184,7 @@ class _Layers:
         for key, reason in bad.items():
             name = f"{section}.{key}"
             self._invalid.add(name)
-            self._refuse(name, self._sources[name], reason)
+            self._refuse(name, self.sources[name], reason)
         return model.model_validate({key: value for key, value in values.items() if key not in bad})
 
 

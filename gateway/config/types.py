@@ -165,7 +165,7 @@ def _size(value: Any) -> Any:
 
 def size_text(size: int) -> str:
     """As `_size` reads it, in the largest unit of which it is a whole number."""
-    for unit in ("TiB", "GiB", "MiB", "KiB"):
+    for unit in ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "KB"):
         if size and size % _UNITS[unit.lower()] == 0:
             return f"{size // _UNITS[unit.lower()]}{unit}"
     return str(size)

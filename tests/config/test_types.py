@@ -104,7 +104,9 @@ def test_what_is_no_size_is_refused_with_the_forms(given: object) -> None:
         TypeAdapter(Size).validate_python(given)
 
 
-@pytest.mark.parametrize(("size", "text"), [(33_554_432, "32MiB"), (8190, "8190"), (4 * 1024**3, "4GiB"), (0, "0")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(33_554_432, "32MiB"), (8190, "8190"), (64_000_000, "64MB"), (4 * 1024**3, "4GiB"), (0, "0")]
+)
 def test_a_size_is_shown_in_the_unit_in_which_it_is_exact(size: int, text: str) -> None:
     assert size_text(size) == text
 

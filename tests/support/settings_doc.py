@@ -3,13 +3,10 @@
 Usage: python -m tests.support.settings_doc (writes both)
 """
 
-import json
 from pathlib import Path
 
-from pydantic.fields import FieldInfo
-
 from gateway.config.settings import SECTIONS
-from gateway.config.types import SIZE, size_text
+from gateway.config.text import value_text
 
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "docs" / "pages" / "settings.md"
@@ -29,7 +26,7 @@ def yaml_text() -> str:
         lines.append(f"{section}:  # {(model.__doc__ or '').rstrip('.')}")
         for name, field in model.model_fields.items():
             lines.append(f"  # {field.description}")
-            lines.append(f"  {name}: {_default(field)}")
+            lines.append(f"  {name}: {value_text(field, field.default)}")
         lines.append("")
     return "\n".join(lines)
 
@@ -41,17 +38,10 @@ def reference() -> str:
         lines += [f"## {section}", "", model.__doc__ or "", "", "| setting | default | what it does |", "|---|---|---|"]
         for name, field in model.model_fields.items():
             variable = f"GATEWAY_{section}__{name}".upper()
-            default = "" if field.default in (None, "", []) else f"`{_default(field)}`"
+            default = "" if field.default in (None, "", []) else f"`{value_text(field, field.default)}`"
             lines.append(f"| `{section}.{name}`<br>`{variable}` | {default} | {field.description} |")
         lines.append("")
     return "\n".join(lines)
-
-
-def _default(field: FieldInfo) -> str:
-    value = field.default
-    if SIZE in field.metadata:
-        return size_text(value)
-    return json.dumps(str(value) if isinstance(value, Path) else value)
 
 
 def main() -> None:
