@@ -4,8 +4,15 @@ BIN := .venv/bin
 
 .PHONY: run test check nightly docs bench fuzz mutants lock clean
 
-run: .venv/installed
-	$(BIN)/gateway demo
+run: .venv/demo
+	@$(BIN)/gateway demo
+
+# Only what the demo needs, which `make test` adds to. What pip says is shown if it fails.
+.venv/demo: pyproject.toml | .venv/python
+	@echo "Installing the gateway and an S3 server for the demo into .venv, once: half a minute or so …"
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[demo]' > .venv/demo.log 2>&1 \
+	  || { cat .venv/demo.log; exit 1; }
+	@touch $@
 
 test check: .venv/installed
 	$(BIN)/ruff check .
@@ -52,9 +59,12 @@ mutants: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[mutants]'
 	$(BIN)/python -m tests.mutants
 
-.venv/installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gateway needs Python 3.11 or later; run: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "gateway needs Python 3.11 or later; run: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: pyproject.toml | .venv/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 

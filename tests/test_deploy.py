@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -392,3 +392,44 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     installed.write_text(unit.replace("/opt/gateway/bin/gateway", sys.executable))
     found = subprocess.run(["systemd-analyze", "verify", "--man=no", installed], capture_output=True, text=True)
     assert "gateway.service" not in found.stderr
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Callable[[int], subprocess.CompletedProcess[str]]:
+    """`make run`, with a pip that writes noise and ends with the given code, and a gateway that says that it runs."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (tmp_path / ".venv" / "python").touch()
+
+    def run(code: int) -> subprocess.CompletedProcess[str]:
+        scripts = {"python": f'echo "noise of pip: $@"; echo ERROR >&2; exit {code}', "gateway": 'echo "gateway $@"'}
+        for name, script in scripts.items():
+            (binaries / name).write_text(f"#!/bin/sh\n{script}\n")
+            (binaries / name).chmod(0o755)
+        return subprocess.run(["make", "run"], cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+def test_make_run_installs_only_the_demo_and_says_so(
+    make_run: Callable[[int], subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    found = make_run(0)
+    assert found.returncode == 0, found.stderr
+    saying, running = found.stdout.splitlines()
+    assert saying.startswith("Installing the gateway and an S3 server for the demo")
+    assert (running, found.stderr) == ("gateway demo", "")
+    assert "install --disable-pip-version-check -e .[demo]\n" in (tmp_path / ".venv" / "demo.log").read_text()
+    assert make_run(0).stdout == "gateway demo\n", "it is installed once"
+
+
+def test_make_run_shows_what_pip_says_if_it_fails(
+    make_run: Callable[[int], subprocess.CompletedProcess[str]],
+) -> None:
+    found = make_run(1)
+    assert found.returncode != 0
+    assert "noise of pip" in found.stdout
+    assert "ERROR" in found.stdout
+    assert "gateway demo" not in found.stdout

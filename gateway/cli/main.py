@@ -203,7 +203,7 @@ def parser() -> argparse.ArgumentParser:
     url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="how long; default: storage.expire_after")
     health = commands.add_parser("health", parents=[settings], help="exit 0 if a gateway answers /health here")
     health.add_argument("url", nargs="?", metavar="URL", help="what to ask; default: where the settings say it listens")
-    demo = commands.add_parser("demo", help="try it: an embedded S3 server, a sample project, and a gateway in front")
+    demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="where to listen (default: 8080)")
     return top
 

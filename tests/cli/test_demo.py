@@ -1,11 +1,13 @@
 """The demo, as someone tries it."""
 
+import json
 import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -63,6 +65,21 @@ def said(process: subprocess.Popen[str], end: str) -> str:
     raise AssertionError(f"it ended:\n{lines}")
 
 
+def page(url: str, path: str, accept: str = "text/html,application/xhtml+xml") -> str:
+    request = urllib.request.Request(url + path, headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def shown(url: str, path: str) -> set[str]:
+    """The names of the projects, once the file of the other index has been kept."""
+    wanted, deadline = "application/vnd.pypi.simple.v1+json", time.monotonic() + 40
+    while "sunny-greeting" not in (found := page(url, path, wanted)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return {project["name"] for project in json.loads(found)["projects"]}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_it_invites_to_works_and_nothing_stays(
     demo: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
@@ -76,11 +93,18 @@ def test_what_it_invites_to_works_and_nothing_stays(
     environment.pop("PYTHONWARNINGS")
     python = environments.environment(tmp_path / "environment", ["pip"])
     subprocess.run([python, "-m", "pip", *arguments, "--no-cache-dir"], env=environment, check=True)
-    assert (target / "hello_gateway.py").read_text() == 'version = "1.0.0"\n'
-    assert len(curls) == 3
+    assert (target / "hello_gateway.py").read_text() == 'version = "2.0.0"\n'
+    assert (target / "sunny_greeting.py").exists(), "which comes from the other index"
+    assert len(curls) == 4
     for arguments_of_curl in curls:
         subprocess.run(["curl", "-sSf", *arguments_of_curl.split()], check=True, stdout=subprocess.DEVNULL)
-    weed = weeds(demo.pid)
+    [url] = re.findall(r"^Open (http://127\.0\.0\.1:\d+)/ in a browser", text, re.MULTILINE)
+    assert shown(url, "/") == {"acme-billing", "acme-colors", "acme-legacy", "hello-gateway", "sunny-greeting"}
+    billing = page(url, "/acme-billing/")
+    assert "rounds totals twice" in billing
+    assert "Invoices and reminders. It is a sample" in billing
+    assert page(url, "/acme-legacy/").startswith("<!DOCTYPE html>\n<html><body>\n<a href=")
+    weed = [child for child in weeds(demo.pid) if "-dir=" in command_of(child)]  # READMEs have a process of their own
     assert len(weed) == 1
     command = command_of(weed[0])
     assert left_behind(command)
