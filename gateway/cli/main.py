@@ -5,11 +5,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from gateway import __version__
 from gateway.config import load
-from gateway.config.settings import Settings
+from gateway.config.settings import SECTIONS, Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops.output import keep_standard_descriptors
 
@@ -65,11 +65,22 @@ def _flush() -> None:
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     top = parser()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may go on
+        _complete(top)
     arguments, unknown = top.parse_known_args(argv)
     if unknown:  # by name only: `--aws-secret-access-key=…` may be one
         names = [text.partition("=")[0] for text in unknown if text.startswith("-")]
         top.error(f"unknown: {' '.join(names) or 'an argument too many'}; see gateway {arguments.command} --help")
     return arguments
+
+
+def _complete(top: argparse.ArgumentParser) -> None:
+    """Answers the shell, and ends the process."""
+    try:
+        import argcomplete
+    except ImportError:
+        sys.exit(1)
+    argcomplete.autocomplete(top)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -172,7 +183,7 @@ def parser() -> argparse.ArgumentParser:
     storage.add_argument("--dir", metavar="DIR", help="serve this directory, whatever bucket is configured")
     settings = argparse.ArgumentParser(add_help=False, parents=[given])
     settings.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
-    settings.add_argument(
+    assignment: Any = settings.add_argument(
         "--set",
         type=_assignment,
         action="append",
@@ -180,6 +191,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECTION.KEY=VALUE",
         help="one setting; repeatable",
     )
+    assignment.completer = _setting_names
 
     commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
     commands.add_parser(
@@ -206,6 +218,10 @@ def parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="where to listen (default: 8080)")
     return top
+
+
+def _setting_names(**_: Any) -> list[str]:
+    return [f"{section}.{key}=" for section, model in SECTIONS.items() for key in model.model_fields]
 
 
 def _seconds(text: str) -> int:

@@ -152,6 +152,23 @@ def test_init_writes_a_file_and_config_tells_where_settings_are_from(tmp_path: P
     assert "can't be written" in gateway("init", "no/such/config.yaml", cwd=tmp_path).stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gateway che", {"check "}),
+        ("gateway serve --b", {"--bucket "}),
+        ("gateway serve --set storage.buc", {"storage.bucket="}),
+        ("gateway url / --method ", {"GET", "HEAD"}),
+    ],
+)
+def test_the_shell_is_told_how_a_line_may_go_on(tmp_path: Path, line: str, offered: set[str]) -> None:
+    answer = tmp_path / "answer"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "|"}
+    found = gateway(cwd=tmp_path, _ARGCOMPLETE_STDOUT_FILENAME=str(answer), **asked)
+    assert (found.returncode, found.stdout) == (0, "")
+    assert set(answer.read_text().split("|")) == offered
+
+
 def test_health_ends_with_1_where_nothing_answers(tmp_path: Path) -> None:
     found = gateway("health", "http://127.0.0.1:1", cwd=tmp_path)
     assert found.returncode == 1
