@@ -78,11 +78,15 @@ class MemoryStorage:
     async def is_directory(self, key: str) -> bool:
         return any(self._below(key))
 
-    async def children(self, prefix: str = "") -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
         below = self._below(prefix)
         folders = {name for name, slash, _ in (item.key.removeprefix(prefix).partition("/") for item in below) if slash}
-        objects = tuple(item for item in below if "/" not in item.key.removeprefix(prefix))
-        return Children(objects, tuple(sorted(folders)))
+        objects = {item.key: item for item in below if "/" not in item.key.removeprefix(prefix)}
+        first = sorted([*objects, *(f"{prefix}{folder}/" for folder in folders)], key=str.encode)[:limit]
+        return Children(
+            tuple(objects[key] for key in first if key in objects),
+            tuple(key.removeprefix(prefix)[:-1] for key in first if key not in objects),
+        )
 
     async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
         _, item, facts = self._get(key)
