@@ -133,11 +133,10 @@ async def test_listings_are_in_the_order_of_keys(storage: Storage) -> None:
     assert ([item.key for item in children.objects], children.folders) == (["a/1", "a/ü"], ("b",))
     root = await storage.children()
     assert ([item.key for item in root.objects], root.folders) == (["a0", "é"], ("a", "b"))
-    assert [key for key in ("a/", "a/b/", "b/", "c/", "a/1/") if await storage.is_directory(key)] == [
-        "a/",
-        "a/b/",
-        "b/",
-    ]
+    first = await storage.children(limit=2)
+    assert ([item.key for item in first.objects], first.folders) == (["a0"], ("a",))
+    asked = ("a/", "a/b/", "b/", "c/", "a/1/")
+    assert [key for key in asked if await storage.is_directory(key)] == ["a/", "a/b/", "b/"]
 
 
 async def test_a_batch_that_is_known_is_not_told_again(storage: Storage) -> None:
