@@ -4,7 +4,8 @@ import importlib
 from collections.abc import Callable
 
 from gateway.cache.patience import Patience
-from gateway.config.settings import Settings, StorageSettings
+from gateway.config.settings import Settings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
 from gateway.storage.base import Backend, Storage
 from gateway.storage.caching import CachingStorage

@@ -1,6 +1,7 @@
 """Settings held against each other."""
 
-from gateway.config.settings import Settings, StorageSettings
+from gateway.config.settings import Settings
+from gateway.config.storage_settings import StorageSettings
 
 _SEVEN_DAYS = 7 * 24 * 3600
 

@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from gateway.config.checks import cross_checks
-from gateway.config.settings import SECTIONS, Section, Settings
+from gateway.config.section import Section
+from gateway.config.settings import SECTIONS, Settings
 from gateway.config.types import Refused
 from gateway.errors import ConfigError, Problem
 

@@ -5,7 +5,7 @@ from email.utils import formatdate
 from hashlib import sha256
 from time import time
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import NotFoundError, PreconditionFailedError
 from gateway.http.conditions import not_modified, requested_part
 from gateway.messages import ObjectRequest, Stream, nothing_to_close

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import UpstreamError
 from gateway.messages import ObjectRequest, Redirect, Stream, nothing_to_close
 from gateway.storage.local.storage import LocalStorage

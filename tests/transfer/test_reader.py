@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import pytest
 
-from gateway.config.settings import ParallelSettings, StorageSettings
+from gateway.config.settings import ParallelSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.resuming import ResumingStorage

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway import __version__
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import is_proxy
 from gateway.errors import ConfigError, Problem
 from gateway.http.target import encode_key

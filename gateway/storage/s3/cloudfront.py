@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
 from gateway.messages import Caller, Endpoint
 from gateway.storage.s3.client import Answer, SignedClient

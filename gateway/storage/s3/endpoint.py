@@ -4,7 +4,7 @@ import gc
 import re
 from typing import Any, NoReturn
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
 from gateway.messages import Endpoint
 

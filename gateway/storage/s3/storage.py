@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import GatewayError, NotFoundError, RangeNotSatisfiableError, UpstreamError
 from gateway.executors import AWS
 from gateway.http.headers import to_client

@@ -11,7 +11,7 @@ from dataclasses import replace
 from html import unescape
 from xml.sax.saxutils import escape
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import HASH
 from gateway.storage.base import ObjectMetadata

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.settings import StorageSettings
+from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError
 from gateway.messages import Endpoint
 from gateway.storage.s3 import endpoint
