@@ -8,7 +8,7 @@ from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, Upstr
 from gateway.http.conditions import not_modified, requested_part
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.s3.client import Answer
-from gateway.storage.s3.storage import stream_of
+from gateway.storage.s3.stream import stream_of
 
 _CHUNK_BYTES = 700
 

@@ -10,10 +10,10 @@ from gateway.config.types import is_proxy
 from gateway.errors import ConfigError, Problem
 from gateway.http.target import encode_key
 from gateway.messages import Endpoint
-from gateway.storage.s3 import cloudfront
 from gateway.storage.s3.client import SignedClient
-from gateway.storage.s3.origin import BucketOrigin, Origin
-from gateway.storage.s3.presigned_urls import PresignedUrls
+from gateway.storage.s3.origins import cloudfront
+from gateway.storage.s3.origins.origin import BucketOrigin, Origin
+from gateway.storage.s3.origins.presigned_urls import PresignedUrls
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.storage.s3.signing.scheme import Scheme, SigV2, SigV4
 from gateway.upstream.address_policy import AddressPolicy

@@ -8,20 +8,18 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import GatewayError, NotFoundError, RangeNotSatisfiableError, UpstreamError
 from gateway.executors import AWS
-from gateway.http.headers import to_client
 from gateway.http.target import encode_key
 from gateway.messages import Endpoint, ObjectRequest, Stream
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
-from gateway.storage.s3 import cloudfront
 from gateway.storage.s3.absence import Absence
 from gateway.storage.s3.bucket import Bucket
-from gateway.storage.s3.client import Answer
 from gateway.storage.s3.clients import S3Clients, reach
 from gateway.storage.s3.endpoint import resolve
 from gateway.storage.s3.layout import Layout
-from gateway.storage.s3.metadata import sha256_of
-from gateway.storage.s3.presigned_urls import KeyedLinks
+from gateway.storage.s3.origins import cloudfront
+from gateway.storage.s3.origins.presigned_urls import KeyedLinks
 from gateway.storage.s3.signing.credentials import CredentialSource
+from gateway.storage.s3.stream import stream_of
 from gateway.storage.s3.upload import Uploads
 from gateway.upstream.circuits import Circuits
 
@@ -259,43 +257,3 @@ class S3Storage:
 
     async def _resolve(self, region: str | None) -> Endpoint:
         return await AWS.run(resolve, self._settings, region)
-
-
-def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
-    """What a client may see of the bucket's answer."""
-    upstream = answer.upstream
-    headers = to_client(upstream.headers, request.key)
-    if upstream.status == 304:
-        headers.pop("Content-Length", None)
-    if request.method == "HEAD" or upstream.status == 304:
-        return Stream(upstream.status, headers, None, upstream.close, upstream.status)
-    whole = headers.get("Content-Length") == str(len(answer.first))
-    return Stream(
-        upstream.status,
-        headers,
-        _Body(answer),
-        upstream.close,
-        upstream.status,
-        content=answer.first if whole else None,
-        sha256=sha256_of(upstream.headers),
-        may_resume=upstream.may_be_sent_again,
-    )
-
-
-class _Body:
-    """The body of one answer, in chunks as they come. Not a generator, which would hold the last one."""
-
-    __slots__ = ("_first", "_upstream")
-
-    def __init__(self, answer: Answer) -> None:
-        self._first = answer.first
-        self._upstream = answer.upstream
-
-    def __aiter__(self) -> "_Body":
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk, self._first = self._first, b""
-        if chunk := chunk or await self._upstream.read():
-            return chunk
-        raise StopAsyncIteration

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError
-from gateway.storage.s3.cloudfront import signer
+from gateway.storage.s3.origins.cloudfront import signer
 from gateway.storage.s3.signing.cloudfront_signer import CloudFrontSigner, load_key
 from tests.conftest import StartGateway
 from tests.support.bucket import Bucket

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Hashable
 
 from gateway.messages import Caller
-from gateway.storage.s3.origin import SignedQuery
-from gateway.storage.s3.presigned_urls import PresignedUrls
+from gateway.storage.s3.origins.origin import SignedQuery
+from gateway.storage.s3.origins.presigned_urls import PresignedUrls
 
 
 class Origin:

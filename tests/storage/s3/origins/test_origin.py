@@ -4,7 +4,7 @@ from gateway.config.load import load
 from gateway.messages import Caller, Credentials, Endpoint
 from gateway.storage.s3.clients import reach
 from gateway.storage.s3.endpoint import resolve
-from gateway.storage.s3.origin import BucketOrigin
+from gateway.storage.s3.origins.origin import BucketOrigin
 from gateway.storage.s3.signing.credentials import CredentialSource
 from tests.support.faults import FaultyBucket
 

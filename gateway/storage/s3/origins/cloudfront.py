@@ -12,8 +12,8 @@ from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
 from gateway.messages import Caller, Endpoint
 from gateway.storage.s3.client import Answer, SignedClient
-from gateway.storage.s3.origin import SignedQuery
-from gateway.storage.s3.presigned_urls import PresignedUrls
+from gateway.storage.s3.origins.origin import SignedQuery
+from gateway.storage.s3.origins.presigned_urls import PresignedUrls
 
 if TYPE_CHECKING:
     from gateway.storage.s3.signing.cloudfront_signer import CloudFrontSigner
