@@ -1,5 +1,6 @@
 """Entries of the disk cache that a process has open: which of their bytes are verified, and when they were used."""
 
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -151,3 +152,42 @@ def test_what_is_not_published_is_given_back(tmp_path: Path) -> None:
     entry = disk.find("k")
     assert entry is not None
     assert (entry.size, entry.facts.modified) == (0, None)
+
+
+@pytest.mark.parametrize("size", [5, 3 * MB])
+def test_the_entry_of_another_object_is_dropped_whatever_its_name(
+    tmp_path: Path, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk = DiskCache(tmp_path, 100 * MB, "bucket")
+    put(disk, "k", b"k")
+    path = path_of(tmp_path)
+    other = DiskCache(tmp_path / "other", 100 * MB, "bucket")
+    put(other, "other", bytes(size))
+    path_of(tmp_path / "other").rename(path)
+    assert disk.find("k") is None
+    assert caplog.messages == [f"a cached object is dropped: {path}: it is another object's"]
+    assert not path.exists()
+
+
+def test_an_object_that_is_not_kept_is_named_with_both_hashes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    body = b"body"
+    disk = DiskCache(tmp_path, 100 * MB, "bucket")
+    disk.put("k", CachedObject({}, None, 4, '"e"', 7, 0.0, sha256="0" * 64), body)
+    is_hash = hashlib.sha256(body).hexdigest()
+    assert caplog.messages == [f"'k' is not kept: its SHA-256 is {is_hash}, and should be {'0' * 64}"]
+
+
+def test_a_key_may_be_any_text(tmp_path: Path) -> None:
+    disk = DiskCache(tmp_path, 100 * MB, "bucket")
+    put(disk, "\udcff", b"x")
+    assert DiskCache(tmp_path, 100 * MB, "bucket").find("\udcff") is not None
+
+
+def test_an_entry_that_has_changed_is_no_longer_open(tmp_path: Path) -> None:
+    disk = DiskCache(tmp_path, 100 * MB, "bucket")
+    for key in ("k", "other"):
+        put(disk, key, key.encode())
+    for path in tmp_path.rglob("*"):
+        if len(path.name) == 64:
+            path.unlink()
+    assert (disk.open_entries, disk.hot("k"), disk.open_entries) == (2, None, 1)

@@ -98,3 +98,32 @@ def test_what_a_killed_process_has_left_goes_after_a_minute(tmp_path: Path) -> N
     os.utime(incoming, (1, 1))
     assert DiskQuota(tmp_path, MAX).reserve(MAX)
     assert not incoming.exists()
+
+
+def test_the_directory_is_made_with_those_above_it_and_its_lock_is_ours_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "a" / "b"
+    assert DiskQuota(directory, MAX).reserve(1)
+    assert (directory / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_all_that_a_killed_process_has_left_goes_and_the_rest_is_counted(tmp_path: Path) -> None:
+    for number in range(5):
+        incoming = tmp_path / "incoming" / f"{number:032x}"
+        incoming.parent.mkdir(exist_ok=True)
+        incoming.write_bytes(bytes(3000))
+        os.utime(incoming, (1, 1))
+    keep(tmp_path, 1, 1000, 1)
+    write = tmp_path / "incoming" / ("f" * 32)
+    write.write_bytes(bytes(15_000))
+    assert not DiskQuota(tmp_path, MAX).reserve(1001)
+    assert [path.name for path in (tmp_path / "incoming").iterdir()] == ["f" * 32]
+
+
+def test_a_link_counts_as_itself(tmp_path: Path) -> None:
+    entry = keep(tmp_path, 1, 1000, 1)
+    target = tmp_path / "target"
+    target.write_bytes(bytes(10 * MAX))
+    entry.unlink()
+    entry.symlink_to(target)
+    assert DiskQuota(tmp_path, MAX).reserve(MAX - 200)
+    assert entry.is_symlink()
