@@ -140,6 +140,7 @@ async def test_a_failure_that_nobody_waits_for_is_no_complaint() -> None:
     descriptor = os.open("/dev/full", os.O_RDWR)
     spool = FileBroadcast(OpenFile(descriptor))
     await spool.write(b"abc")
+    await asyncio.sleep(0)  # it is being written
     spool.close()
     del spool
     await eventually(lambda: not os.path.exists(f"/proc/self/fd/{descriptor}"))
