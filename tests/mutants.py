@@ -29,7 +29,7 @@ from mutmut.mutation.file_mutation import mutate_file_contents
 _MODULES = {
     "http": ("target", "headers", "conditions", "freshness", "cache_status"),
     "cache": ("lru", "memory", "patience", "refreshing", "cached_response", "fills"),
-    "cache/disk": ("blocks", "cache", "entry", "quota", "source"),
+    "cache/disk": ("blocks", "cache", "entry", "quota", "source", "temp_entry"),
     "index/simple": ("cache_control", "names", "negotiation", "pages", "static_page", "stored", "tags", "web_url"),
     "storage/s3": ("absence", "errors", "layout", "listing"),
     "storage/s3/signing": ("sigv4", "cloudfront_signer"),
@@ -46,8 +46,7 @@ MODULES = {
     for folder, names in _MODULES.items()
     for name in names
 }
-MODULES["gateway/cache/disk/temp_entry.py"] = ["tests/cache/disk/test_cache.py"]
-for name in ("entry", "quota"):
+for name in ("entry", "quota", "temp_entry"):
     MODULES[f"gateway/cache/disk/{name}.py"].append("tests/cache/disk/test_cache.py")
 MODULES["gateway/cache/disk/cache.py"].append("tests/cache/disk/test_open_entries.py")
 MODULES["gateway/server/response_cache.py"].append("tests/server/test_response_cache_limits.py")
