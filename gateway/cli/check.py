@@ -1,6 +1,5 @@
 """`gateway check`: tries the configuration step by step, and says what to do where a step fails."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from gateway.app import Gateway
 from gateway.cli import advice, workers
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
+from gateway.executors import DISK
 from gateway.index.catalog.census import count
 from gateway.index.catalog.layout import Layout, recognise
 from gateway.messages import ObjectRequest, Stream
@@ -50,7 +50,7 @@ async def _check_listening(settings: Settings, write: Write) -> bool:
     try:
         with bind(server) as listener:
             if server.unix_socket is not None:
-                await asyncio.to_thread(Path(server.unix_socket).unlink)
+                await DISK.run(Path(server.unix_socket).unlink)
             address = url_of(listener, tls=server.tls_cert is not None)
             if ops.port is not None:
                 bind_tcp(server.host, ops.port).close()
