@@ -113,11 +113,31 @@ async def test_a_bucket_that_has_told_an_absence_apart_is_believed_no_other_one(
         faulty.requests.clear()
         answer = await get(gateway, f"p/new-{number}.0-py3-none-any.whl")
         assert answer.status == 503
-        assert len(faulty.requests) == 1
+        assert len(faulty.requests) == (2 if number == 0 else 1), "one listing, which tells nothing either"
         assert (await get(gateway, "page.html")).body == b"page", "stale"
     faulty.script.clear()
     assert (await get(gateway, "p/absent-too.whl")).status == 404
     assert (await get(gateway, "page.html")).body == b"page"
+
+
+async def test_a_key_outside_what_may_be_read_is_absent_unless_it_is_listed(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """s3:ListBucket for the bucket and s3:GetObject for a part of it: AccessDenied is said of all that is elsewhere."""
+
+    async def partial(answer: Answer) -> None:
+        denied = answer.request.key.startswith("private/") or answer.request.key == "favicon.ico"
+        await (DENIED if denied else healthy)(answer)
+
+    faulty.objects = KEYS | {"private/there.txt": b"x", "private/there.txt.asc": b"x"}
+    gateway = await start_gateway(faulty_settings | {"index.mode": "off"})
+    faulty.then(partial, times=100)
+    assert (await get(gateway, "p/absent.whl")).status == 404
+    for key in ("favicon.ico", "private/there", "private/absent.txt"):
+        assert (await get(gateway, key)).status == 404, key
+    assert (await get(gateway, "private/there.txt")).status == 503
+    assert (await get(gateway, "p/absent-too.whl")).status == 404
+    assert (await get(gateway, "private/absent-too.txt")).status == 404
 
 
 async def test_an_absent_object_costs_few_requests_where_nothing_may_be_listed(

@@ -19,7 +19,8 @@ class Absence:
 
     S3 says NoSuchKey of an absent object to credentials that have s3:ListBucket, and AccessDenied to others
     (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html). Once a bucket has said NoSuchKey, its
-    AccessDenied is an outage, and so is the 404 page of a proxy in front of it.
+    AccessDenied is an outage, and so is the 404 page of a proxy in front of it; unless the key is one that the
+    credentials may not read, which a listing tells.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

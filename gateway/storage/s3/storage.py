@@ -26,6 +26,8 @@ from gateway.upstream.circuits import Circuits
 _ACCESS_DENIED = "AccessDenied"
 # How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
 _REFUSED_SECONDS = 60.0
+# After a listing that failed, refusals of objects count as an outage for so long without another one.
+_UNTOLD_SECONDS = 5.0
 # S3's limit, in UTF-8.
 _MAX_KEY_BYTES = 1024
 
@@ -60,6 +62,7 @@ class S3Storage:
         self._absence = Absence()
         # Below hashes, directories can't be listed.
         self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
+        self._tell_from = float("-inf")  # on the monotonic clock
         self._reach: S3Clients | None = None
         self.links: KeyedLinks
         self._bucket: Bucket
@@ -126,11 +129,23 @@ class S3Storage:
         try:
             answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
         except NotFoundError as error:
-            if (outage := self._absence.outage(error)) is not None:
+            outage = self._absence.outage(error)
+            if outage is not None and not await self._is_unlisted(request.key):
                 raise outage from error
             raise
         self._absence.given_out()
         return stream_of(request, answer)
+
+    async def _is_unlisted(self, key: str) -> bool:
+        """Whether a listing shows that there is no such object. Credentials that may list the bucket and read a part of
+        it get AccessDenied for every key of the rest."""
+        if time.monotonic() < max(self._list_from, self._tell_from):
+            return False
+        try:
+            return key not in [item.key async for item in self._bucket.list(key, limit=1)]
+        except GatewayError:
+            self._tell_from = time.monotonic() + _UNTOLD_SECONDS
+            return False
 
     async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> str:
         path = self._path(key)
