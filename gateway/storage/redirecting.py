@@ -94,6 +94,7 @@ class RedirectingStorage(Passthrough):
     def expire(self) -> None:
         self.inner.expire()
         self._expired = time.time()
+        self._large.clear()
 
     def _forgotten_at(self, key: str) -> float:
         """What was found out of the object before counts no longer."""

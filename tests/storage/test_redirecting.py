@@ -273,3 +273,35 @@ async def test_nothing_that_is_signed_is_logged(
     signature = parse_qs(location.partition("?")[2])["X-Amz-Signature"][0]
     assert signature not in said
     assert "X-Amz-" not in said
+
+
+@pytest.mark.parametrize("mode", ["true", "auto"])
+async def test_a_refresh_looks_again_before_a_redirect(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str], mode: str
+) -> None:
+    gateway = await start_gateway(faulty_settings | {"storage.redirect_urls": mode, "cache.memory_bytes": "10000000"})
+    assert (await get(gateway, "/large.whl")).status == 302
+    del bucket.objects["large.whl"]
+    gateway.refresh()
+    assert (await get(gateway, "/large.whl")).status == 404
+
+
+async def test_what_was_looked_at_before_a_refresh_is_looked_at_after_it(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slow(answer: faults.Answer) -> None:
+        await go_on.wait()
+        await answer.send(200, [("ETag", faults.etag_of(LARGE)), ("Content-Length", str(len(LARGE)))])
+
+    gateway = await start_gateway(faulty_settings | {"storage.redirect_urls": "true"})
+    bucket.then(slow)
+    early = get(gateway, "/large.whl")
+    await bucket.until(lambda: len(bucket.requests) == 1)
+    gateway.refresh()
+    del bucket.objects["large.whl"]
+    assert (await get(gateway, "/large.whl")).status == 404, "it does not share the earlier look"
+    go_on.set()
+    assert (await early).status == 302
+    assert (await get(gateway, "/large.whl")).status == 404
