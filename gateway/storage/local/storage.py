@@ -168,13 +168,12 @@ class LocalStorage:
         return (self._prefix + key).split("/")
 
     def _fetch(self, request: ObjectRequest) -> Stream:
-        file, stream = OpenFile(self._tree.open(self._names(request.key))), None
+        file = OpenFile(self._tree.open(self._names(request.key)))
         try:
-            stream = self._stream(request, file)
-            return stream
-        finally:
-            if stream is None or stream.parts is None:
-                file.close()  # nothing of it is to be read any more
+            return self._stream(request, file)
+        except BaseException:
+            file.close()  # the error would hold it
+            raise
 
     def _stream(self, request: ObjectRequest, file: OpenFile) -> Stream:
         info = os.fstat(file.descriptor)

@@ -12,7 +12,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, UpstreamError
 from gateway.index.catalog import flat
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.storage.base import Batch, Storage, StoredObject
@@ -230,6 +230,23 @@ async def test_what_has_not_changed_is_not_read_again_and_stays_the_same_object(
     catalog.expire()
     with pytest.raises(NotFoundError):
         await catalog.files("p")
+    await catalog.close()
+
+
+class Unreadable(Batches):
+    """One that has a folder which can't be looked at."""
+
+    async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+        async for batch in super().batches(prefix, known=known):
+            yield batch
+        yield Batch(("", len(self.keys)), b"missed", (), "locked")
+
+
+async def test_a_project_that_is_seen_is_ours_whatever_else_can_not_be_looked_at() -> None:
+    catalog = Unreadable("p-1.0.tar.gz").catalog()
+    assert (await catalog.has_project("p")).value is True
+    with pytest.raises(UpstreamError, match="locked"):
+        await catalog.has_project("q")
     await catalog.close()
 
 

@@ -194,6 +194,8 @@ BOMB = archive((NAME, bytes(50_000_000)))
         (patched(GOOD, 24, "<L", len(METADATA) + 1), "not what its directory says"),
         (patched(GOOD, 20, "<L", 1), "not what its directory says|can't be unpacked"),
         (patched(GOOD, 20, "<L", 100_000), "not where its directory says"),
+        (patched(GOOD, 20, "<L", MAX_METADATA_BYTES + 1025), "METADATA is too large"),
+        (patched(GOOD, 20, "<L", MAX_METADATA_BYTES + 1024), "not where its directory says"),
         (patched(GOOD, 20, "<L", 0xFFFFFFFF), "sizes are missing"),
         (patched(GOOD, 16, "<L", 1), "not what its directory says"),
         (patched(GOOD, 42, "<L", 1), "not where its directory says"),

@@ -269,6 +269,38 @@ async def test_a_file_cut_short_while_it_is_sent_is_an_error(storage: LocalStora
     stream.close()
 
 
+# Linux's own files of settings say that they have a page of bytes, and have a few.
+@pytest.mark.skipif(not Path("/sys/kernel/fscaps").exists(), reason="no sysfs")
+async def test_a_small_file_that_is_shorter_than_it_says_is_an_error() -> None:
+    short = Path("/sys/kernel/fscaps")
+    assert 0 < len(short.read_bytes()) < short.stat().st_size
+    with pytest.raises(UpstreamError, match="cut short"):
+        await LocalStorage(short.parent).fetch(ObjectRequest("GET", short.name))
+
+
+async def test_an_error_that_is_kept_holds_no_file_open(storage: LocalStorage) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(NotFoundError) as directory:
+        await storage.fetch(ObjectRequest("GET", "arrow"))
+    with pytest.raises(RangeNotSatisfiableError) as beyond:
+        await storage.fetch(ObjectRequest("GET", "arrow/index.html", {"range": "bytes=1000-"}))
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert directory.value.__traceback__ is not None
+    assert beyond.value.__traceback__ is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"), [("HEAD", {}), ("GET", {}), ("GET", {"if-modified-since": "Fri, 01 Jan 2100 00:00:00 GMT"})]
+)
+async def test_a_file_of_which_nothing_is_left_to_read_is_closed(
+    storage: LocalStorage, method: str, headers: dict[str, str]
+) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    stream = await storage.fetch(ObjectRequest(method, "arrow/index.html", headers))
+    assert len(os.listdir("/proc/self/fd")) == before
+    stream.close()
+
+
 async def test_a_file_replaced_while_it_is_sent_goes_on_as_it_was(storage: LocalStorage, root: Path) -> None:
     (root / "large").write_bytes(bytes(1_000_000))
     stream = await storage.fetch(ObjectRequest("GET", "large"))
