@@ -140,6 +140,40 @@ async def test_a_key_outside_what_may_be_read_is_absent_unless_it_is_listed(
     assert (await get(gateway, "private/absent-too.txt")).status == 404
 
 
+@pytest.mark.parametrize("refusal", [DENIED, ingress])
+async def test_a_bucket_that_was_listed_and_refuses_a_listing_now_is_lost(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], refusal: Behaviour
+) -> None:
+    """Nothing absent was asked of it before, so it has never said NoSuchKey."""
+    faulty.objects = {"p/p-1.0.tar.gz": b"one", "p/p-2.0.tar.gz": b"two"}
+    gateway = await start_gateway(faulty_settings | {"index.refresh": "3600"})
+    assert (await get(gateway, "simple/p/")).status == 200
+    faulty.then(refusal, times=1000)
+    faulty.requests.clear()
+    for _ in range(5):
+        assert (await get(gateway, "p/p-1.0.tar.gz")).status == 503
+    listings = [request for request in faulty.requests if "list-type" in request.target]
+    assert len(listings) < 4, "one tells for all"
+    faulty.script.clear()
+    assert (await get(gateway, "p/p-1.0.tar.gz")).body == b"one"
+
+
+async def test_an_object_that_is_refused_while_its_bucket_is_listed_is_absent(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """As S3 says it where s3:ListBucket is granted for a prefix only."""
+    faulty.objects = {"p/p-1.0.tar.gz": b"one"}
+    gateway = await start_gateway(faulty_settings | {"index.refresh": "3600"})
+    assert (await get(gateway, "simple/p/")).status == 200
+
+    async def prefix_only(answer: Answer) -> None:
+        present = answer.request.key in faulty.objects or "list-type" in answer.request.target
+        await (healthy if present else DENIED)(answer)
+
+    faulty.then(prefix_only, times=1000)
+    assert (await get(gateway, "p/p-2.0.tar.gz")).status == 404
+
+
 async def test_an_absent_object_costs_few_requests_where_nothing_may_be_listed(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:

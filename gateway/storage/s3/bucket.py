@@ -9,6 +9,7 @@ from gateway.executors import LISTINGS
 from gateway.messages import Endpoint
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.s3 import listing
+from gateway.storage.s3.absence import Absence
 from gateway.storage.s3.client import Request, SignedClient
 from gateway.storage.s3.errors import IMPOSSIBLE_KEY
 from gateway.storage.s3.layout import Layout
@@ -28,8 +29,9 @@ log = logging.getLogger("gateway.storage")
 class Bucket:
     """Lists one bucket, by the keys of its layout."""
 
-    def __init__(self, client: SignedClient, layout: Layout) -> None:
+    def __init__(self, client: SignedClient, layout: Layout, absence: Absence) -> None:
         self._client = client
+        self._absence = absence
         self._layout = layout
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
@@ -116,6 +118,7 @@ class Bucket:
                 return listing.ListingPage([], [], None)
             raise
         page = await LISTINGS.run(listing.parse, body) if len(body) > _LONG_BYTES else listing.parse(body)
+        self._absence.listed()
         if token is not None and page.next_token == token:
             raise UpstreamError("the listing comes to no end: its next page has the same token")
         return page

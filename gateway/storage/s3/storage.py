@@ -108,7 +108,7 @@ class S3Storage:
             on_fault=self._on_fault,
             circuits=self._circuits,
         )
-        self._bucket = Bucket(reached.bucket, self._layout)
+        self._bucket = Bucket(reached.bucket, self._layout, self._absence)
         self._uploads = Uploads(reached.bucket, settings)
         self.links = KeyedLinks(reached.origin, reached.links, reached.reading, self._path)
         if settings.create_bucket:

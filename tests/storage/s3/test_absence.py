@@ -52,3 +52,9 @@ def test_no_such_key_shows_that_access_is_there() -> None:
     now += 61.0
     absence.given_out()
     assert absence.outage(DENIED) is not None
+
+
+def test_a_bucket_that_has_been_listed_can_be_lost_too() -> None:
+    absence = Absence()
+    absence.listed()
+    assert isinstance(absence.outage(DENIED), UpstreamBusyError)
