@@ -16,6 +16,9 @@ from gateway.upstream.parser import Answer
 _RECEIVE_BYTES = 48 * 1024
 _MORE_BYTES = 128 * 1024
 _KEPT_UP_BYTES = 4 * 1024 * 1024
+# A body that brings less than this in the time of a read counts as silent: bytes that drip would else hold its readers,
+# and all who join them, for ever. Any path that works brings a packet, which is more.
+_PROGRESS_BYTES = 1024
 # Of a request's body at a time; between two of them there is a look at whether the bucket refuses it already.
 _SEND_BYTES = 256 * 1024
 # Filled by the kernel and emptied at once, by one connection after the other: they share it.
@@ -27,13 +30,15 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     """For one request at a time. `reusable` tells, once a body has ended, whether it is good for another."""
 
     def __init__(self, read_timeout: float) -> None:
-        """`read_timeout` is how long a reader waits for the next bytes, in seconds."""
+        """`read_timeout` is how long a reader waits for the next _PROGRESS_BYTES or the end, in seconds."""
         self._loop = asyncio.get_running_loop()
         self._read_timeout = read_timeout
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_since = 0.0
+        self._waited = 0.0  # for the body, without _PROGRESS_BYTES; the time that its reader was away does not count
+        self._got = 0  # meanwhile
         self._answer = Answer("GET")
         self._chunks: deque[bytes] = deque()
         self._paused = False
@@ -45,6 +50,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     async def exchange(self, method: str, head: bytes, body: bytes = b"") -> Answer:
         """Sends a request and waits for the head of its answer. Raises UpstreamError, UpstreamTimeoutError."""
         self._answer = answer = Answer(method)
+        self._waited, self._got = 0.0, 0
         if self._transport is not None:
             self._transport.write(head)
         sent = await self._send(body) if body else True
@@ -80,8 +86,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             if self._paused and self._transport is not None:
                 self._paused = False
                 self._transport.resume_reading()
-            await self._more()
-        return self._chunks.popleft()
+            since = time.monotonic() - self._waited
+            await self._more(since)
+            self._waited = time.monotonic() - since
+        chunk = self._chunks.popleft()
+        self._got += len(chunk)
+        if self._got >= _PROGRESS_BYTES:
+            self._waited, self._got = 0.0, 0
+        return chunk
 
     @property
     def reusable(self) -> bool:
@@ -174,8 +186,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_time)
         else:
-            missing = "no whole head" if self._answer.begun and not self._answer.status else "nothing"
-            self._fail(UpstreamTimeoutError(f"the bucket sent {missing} for {self._read_timeout:g} s"))
+            self._fail(UpstreamTimeoutError(f"the bucket sent {self._missing} for {self._read_timeout:g} s"))
+
+    @property
+    def _missing(self) -> str:
+        """What a reader has waited for in vain."""
+        if self._got:
+            return f"no more than {self._got} bytes"
+        return "no whole head" if self._answer.begun and not self._answer.status else "nothing"
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -156,6 +156,46 @@ async def test_a_head_that_comes_byte_by_byte_has_no_more_time_than_another(faul
     await client.close()
 
 
+async def _read_to_the_end(upstream: UpstreamResponse) -> None:
+    while await upstream.read():
+        pass
+
+
+async def test_a_body_that_drips_counts_as_silent(faulty: FaultyBucket) -> None:
+    async def drip(answer: faults.Answer) -> None:
+        await answer.send(200, [("Content-Length", "1000000")], b"x" * 48)
+        while True:
+            await answer.write(b"x")
+            await asyncio.sleep(0.01)
+
+    client = make(read_timeout=0.3, connect_timeout=5)
+    faulty.then(drip)
+    upstream = await send(client, faulty)
+    with pytest.raises(UpstreamTimeoutError, match=r"sent no more than \d+ bytes for 0\.3 s"):
+        await asyncio.wait_for(_read_to_the_end(upstream), 10)
+    upstream.close()
+    await client.close()
+
+
+async def test_the_time_that_a_reader_is_away_is_not_the_buckets(faulty: FaultyBucket) -> None:
+    away = asyncio.Event()
+
+    async def drip(answer: faults.Answer) -> None:
+        await answer.send(200, [("Content-Length", "2")], b"x")
+        await away.wait()
+        await asyncio.sleep(0.1)
+        await answer.write(b"y")
+
+    client = make(read_timeout=0.3, connect_timeout=5)
+    faulty.then(drip)
+    upstream = await send(client, faulty)
+    assert await upstream.read() == b"x"
+    await asyncio.sleep(0.4)  # what is slow here is the client
+    away.set()
+    assert await upstream.read() == b"y"
+    await client.close()
+
+
 async def _connect_to_silence(client: Client) -> None:
     """A server whose queue is full: connecting to it hangs."""
     import socket
