@@ -64,3 +64,11 @@ async def test_pages_that_come_later_hold_no_parser_up() -> None:
     for go_on in running:
         go_on.set()
     await asyncio.gather(*tasks)
+
+
+async def test_several_pages_may_end_before_a_parser_goes_on() -> None:
+    backlog = Backlog(limit=1)
+    with backlog, backlog:
+        parser = asyncio.create_task(backlog.room())
+        await asyncio.sleep(0)
+    await asyncio.wait_for(parser, 1)

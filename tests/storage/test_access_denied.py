@@ -212,3 +212,29 @@ async def test_a_refused_listing_is_asked_for_again(
     faulty.script.clear()
     gateway.storage.expire()  # what is known of the directory itself
     assert await gateway.storage.is_directory("docs/")
+
+
+async def test_a_bucket_that_gives_out_objects_and_may_no_longer_be_listed_has_absences_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.storage.s3.absence._CHANGED_SECONDS", -1.0)
+    faulty.objects = dict(KEYS)
+    gateway = await start_gateway(faulty_settings | {"index.mode": "off"})
+    assert (await get(gateway, "p/absent.whl")).status == 404
+    faulty.then(DENIED, times=2)  # the object, and the listing
+    assert (await get(gateway, "p/other.whl")).status == 503
+    assert (await get(gateway, "page.html")).status == 200
+    faulty.then(DENIED, times=10)
+    assert (await get(gateway, "p/third.whl")).status == 404
+
+
+async def test_where_keys_lie_below_hashes_no_listing_is_made_for_one_of_them(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """It would be one of the whole bucket."""
+    gateway = await start_gateway(faulty_settings | {"index.mode": "off", "storage.prepend_hash": "true"})
+    assert (await get(gateway, "p/absent.whl")).status == 404
+    faulty.requests.clear()
+    faulty.then(DENIED)
+    assert (await get(gateway, "p/other.whl")).status == 503
+    assert len(faulty.requests) == 1
