@@ -230,3 +230,10 @@ async def test_damage_is_an_error_or_does_no_harm(data: st.DataObject) -> None:
     except WheelError:
         return
     assert found == METADATA
+
+
+async def test_a_zip64_end_beyond_the_file_is_refused() -> None:
+    content = bytearray(as_zip64(GOOD))
+    struct.pack_into("<Q", content, content.rfind(b"PK\x06\x07") + 8, len(content) - 55)
+    with pytest.raises(WheelError, match="lies beyond"):
+        await File(bytes(content)).metadata()
