@@ -13,6 +13,7 @@ from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.disk.source import OnDisk
 from gateway.cache.fill import Claim, Fill, Head, Opened
 from gateway.cache.fills import Fills
+from gateway.cache.limited_log import LimitedLog
 from gateway.cache.memory import CachedObject, MemoryCache
 from gateway.cache.patience import Patience
 from gateway.config.settings import CacheSettings
@@ -66,6 +67,7 @@ class ObjectCache:
         self._news = SingleFlight[Head]()
         self._fills = Fills(source, window, disk, self.memory.put)
         self._tasks: set[asyncio.Future[object]] = set()
+        self._log = LimitedLog(log)
         self._writes = 0
         self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
 
@@ -100,7 +102,7 @@ class ObjectCache:
             return await self._fetched(request, found, may_fail_soon=True)
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
             note_stale()
-            log.warning("serving %r as it was %d s ago: %s", key, since, error)
+            self._log.write(logging.WARNING, "serving %r as it was %d s ago: %s", key, since, error)
             return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
 
     async def _unknown(self, request: ObjectRequest) -> Stream:
@@ -115,7 +117,8 @@ class ObjectCache:
             if absent is None:
                 raise
             note_stale()
-            log.warning("%r was not there when the storage was asked last: %s", request.key, error)
+            message = "%r was not there when the storage was asked last: %s"
+            self._log.write(logging.WARNING, message, request.key, error)
             raise absent from error
 
     def forget(self, key: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.errors import GatewayError, NotFoundError
@@ -57,6 +58,7 @@ class RefreshingCache(Generic[K, T]):
         self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
         self._stale_seconds = stale_if_error
         self._clock = clock
+        self._log = LimitedLog(log)
         # A value that is larger than the limit is kept all the same: it would be fetched for each request.
         most = memory.max_bytes // 2
         self._entries = LruCache[K, tuple[T, float]](
@@ -84,7 +86,7 @@ class RefreshingCache(Generic[K, T]):
             raise
         except GatewayError as error:
             note_stale()
-            log.warning("serving what was known %d s ago: %s", now - entry[1], error)
+            self._log.write(logging.WARNING, "serving what was known %d s ago: %s", now - entry[1], error)
             return RefreshedValue(entry[0], now - entry[1], stale=True)
 
     def peek(self, key: K) -> RefreshedValue[T] | None:
@@ -101,7 +103,7 @@ class RefreshingCache(Generic[K, T]):
     def revalidate(self, key: K) -> None:
         """Fetches the value anew in the background, unless that is under way."""
         if not self._fetching.asking((key, self._fresh_from)):
-            self._begin(key).add_done_callback(_revalidated)
+            self._begin(key).add_done_callback(self._revalidated)
 
     def known(self, key: K) -> T | None:
         """What was fetched last, however old."""
@@ -137,7 +139,6 @@ class RefreshingCache(Generic[K, T]):
         entry = self._entries.get(key)
         return entry is None or entry[1] <= asked
 
-
-def _revalidated(task: "asyncio.Future[T]") -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.info("a value could not be fetched anew: %s", error)
+    def _revalidated(self, task: "asyncio.Future[T]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.write(logging.INFO, "a value could not be fetched anew: %s", error)

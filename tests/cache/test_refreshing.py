@@ -164,6 +164,17 @@ async def test_a_value_in_use_is_fetched_anew_before_anybody_has_to_wait() -> No
     assert await cache.get("k") == RefreshedValue("k2", 0.0)
 
 
+async def test_an_outage_is_not_logged_for_each_request(caplog: pytest.LogCaptureFixture) -> None:
+    source = Source()
+    cache = source.cache()
+    await cache.get("k")
+    source.error = UpstreamError("down")
+    source.now += 60
+    for _ in range(5):
+        assert (await cache.get("k")).stale
+    assert caplog.messages == ["serving what was known 60 s ago: down"]
+
+
 async def test_what_fails_in_the_background_leaves_the_value_for_its_time(caplog: pytest.LogCaptureFixture) -> None:
     source = Source()
     cache = source.cache()
