@@ -6,7 +6,6 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 from aiohttp import HttpVersion10, HttpVersion11
 from multidict import CIMultiDict, MultiMapping
@@ -238,8 +237,7 @@ class Pipeline:
         record.code = error.code
         home = self._address.path if self._mount is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # a link to the very page that failed
-        page = error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
-        return replace(page, reason=error.reason)
+        return error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""

@@ -49,8 +49,9 @@ def error_page(error: GatewayError, *, accept: str, request_id: str, home: str =
         headers |= _PAGE_HEADERS
     else:
         body, kind = f"{error.status} {error.public}\nrequest id: {request_id}\n", _TEXT
+    headers["Content-Type"] = kind
     return BufferedResponse(
-        error.status, body.encode(), {**headers, "Content-Type": kind}, error.upstream_status, error.code
+        error.status, body.encode(), headers, error.upstream_status, error.code, reason=error.reason
     )
 
 

@@ -40,8 +40,7 @@ class CachingStorage(StorageDecorator):
     async def fetch(self, request: ObjectRequest) -> Stream:
         return await self._objects.fetch(request)
 
-    def forget(self, key: str) -> None:
-        self.inner.forget(key)
+    def _forget_own(self, key: str) -> None:
         self._objects.forget(key)
 
     async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:

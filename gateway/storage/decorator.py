@@ -51,17 +51,20 @@ class Passthrough:
                 key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
             )
         finally:
-            self.forget(key)
+            self._forget_own(key)
 
     async def delete(self, key: str) -> None:
         try:
             await self.inner.delete(key)
         finally:
-            self.forget(key)
+            self._forget_own(key)
 
     def forget(self, key: str) -> None:
-        """Called too when an object has been written or removed, or may have been."""
         self.inner.forget(key)
+        self._forget_own(key)
+
+    def _forget_own(self, key: str) -> None:
+        """Forgets what this decorator itself knows of an object, as when it has been written or removed through it."""
 
     async def is_directory(self, key: str) -> bool:
         return await self.inner.is_directory(key)

@@ -32,8 +32,7 @@ class DirectoryMemory(StorageDecorator):
     async def is_directory(self, key: str) -> bool:
         return (await self._directories.get(key)).value
 
-    def forget(self, key: str) -> None:
-        self.inner.forget(key)
+    def _forget_own(self, key: str) -> None:
         self._directories.expire()
 
     def expire(self) -> None:

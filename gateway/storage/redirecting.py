@@ -86,8 +86,7 @@ class RedirectingStorage(Passthrough):
         fresh_for = max(ready.until - now, 0.0) if link.shared else 0.0
         return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"}, fresh_for)
 
-    def forget(self, key: str) -> None:
-        self.inner.forget(key)
+    def _forget_own(self, key: str) -> None:
         self._forgotten.put(key, time.time())
         self._large.pop(key)
 

@@ -1,6 +1,3 @@
-import time
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,15 +171,6 @@ def test_ranges_cut_as_slices_do(size: int, first: int, last: int) -> None:
             assert expected == b""
         else:
             assert (None if found is None else data[found.start : found.stop]) == expected
-
-
-@pytest.fixture
-def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("tokyo")

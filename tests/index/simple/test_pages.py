@@ -1,8 +1,6 @@
 """Pages, read back by an independent reader: pypi-simple."""
 
 import json
-import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -179,15 +177,6 @@ def test_what_is_not_ascii_stays_readable() -> None:
     page = project_json(Project("p", (), (File("p-1.zip", "p-1.zip", yanked="zu früh"),)))
     assert "zu früh".encode() in page
     assert page.startswith(b'{"meta": {')
-
-
-@pytest.fixture
-def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("tokyo")

@@ -1,5 +1,3 @@
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from unittest import mock
 
@@ -152,15 +150,6 @@ def test_a_new_day_has_a_new_key() -> None:
 
     assert signature(86_399) == signature(86_399.5)
     assert signature(86_399) != signature(86_400)
-
-
-@pytest.fixture
-def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Asia/Tokyo")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.usefixtures("tokyo")
