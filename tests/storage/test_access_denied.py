@@ -140,14 +140,16 @@ async def test_a_key_outside_what_may_be_read_is_absent_unless_it_is_listed(
     assert (await get(gateway, "private/absent-too.txt")).status == 404
 
 
+@pytest.mark.parametrize("layout", ["project", "flat"])
 @pytest.mark.parametrize("refusal", [DENIED, ingress])
 async def test_a_bucket_that_was_listed_and_refuses_a_listing_now_is_lost(
-    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], refusal: Behaviour
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], refusal: Behaviour, layout: str
 ) -> None:
     """Nothing absent was asked of it before, so it has never said NoSuchKey."""
     faulty.objects = {"p/p-1.0.tar.gz": b"one", "p/p-2.0.tar.gz": b"two"}
-    gateway = await start_gateway(faulty_settings | {"index.refresh": "3600"})
+    gateway = await start_gateway(faulty_settings | {"index.refresh": "3600", "index.layout": layout})
     assert (await get(gateway, "simple/p/")).status == 200
+    await gateway.mount.metadata.settled()
     faulty.then(refusal, times=1000)
     faulty.requests.clear()
     for _ in range(5):

@@ -118,7 +118,6 @@ class Bucket:
                 return listing.ListingPage([], [], None)
             raise
         page = await LISTINGS.run(listing.parse, body) if len(body) > _LONG_BYTES else listing.parse(body)
-        self._absence.listed()
         if token is not None and page.next_token == token:
             raise UpstreamError("the listing comes to no end: its next page has the same token")
         return page
@@ -134,7 +133,9 @@ class Bucket:
     ) -> bytes:
         query = listing.parameters(prefix, limit=limit, token=token, delimiter=delimiter, after=after)
         answer = await self._client.send("GET", self._path, query=canonical_query(query))
-        return await answer.upstream.read_listing(answer.first)
+        body = await answer.upstream.read_listing(answer.first)
+        self._absence.listed()
+        return body
 
 
 def _configuration(endpoint: Endpoint) -> bytes:
