@@ -215,7 +215,7 @@ class Pipeline:
         return self._address.of(scheme, request.headers.get("Host", ""))
 
     def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
-        self._metrics.in_flight.inc()
+        self._metrics.in_flight += 1
         if self._prefetch is not None:
             self._prefetch.clients += 1
         given_id = headers.get("X-Request-ID", "")
@@ -247,7 +247,7 @@ class Pipeline:
         return self._refusal(request, record, GatewayError("unexpected exception, see the log above"))
 
     def _end(self, record: RequestRecord) -> None:
-        self._metrics.in_flight.dec()
+        self._metrics.in_flight -= 1
         if self._prefetch is not None:
             self._prefetch.clients -= 1
         self._metrics.observe(record)

@@ -61,6 +61,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         first_try = loop.create_task(try_storage(gateway.storage)) if self.slot == 0 else None
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()
+            gateway.metrics.settle()
             try:
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     await stopping.wait()

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import math
 import re
 import time
 import traceback
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from gateway.config.settings import LogSettings
@@ -107,7 +109,14 @@ _NEEDS_QUOTES = frozenset(' "=\\')
 
 def timestamp(now: float) -> str:
     """RFC 3339, UTC, milliseconds."""
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = math.floor(now)
+    return f"{_second(second)}.{int((now - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    """One formatting a second, not one a request."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class _Handler(logging.Handler):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter as Tally
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -34,7 +35,11 @@ def count_as(slot: int) -> None:
 
 
 class Metrics:
-    """What the gateway counts. With several workers every one of them reports the sum of all."""
+    """What the gateway counts. With several workers every one of them reports the sum of all.
+
+    Requests are counted in plain numbers, which `settle` adds to prometheus_client's: those have a lock each, and with
+    several workers a file.
+    """
 
     def __init__(self, credentials_expire_at: Callable[[], float | None]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
@@ -60,7 +65,7 @@ class Metrics:
             ["code"],
             registry=registry,
         )
-        self.in_flight = Gauge(
+        self._in_flight = Gauge(
             "gateway_requests_in_flight",
             "Requests being answered",
             multiprocess_mode="livesum",
@@ -88,8 +93,13 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self._cached_counters = {cache: self._cached.labels(cache) for cache in ("memory", "disk", "shared")}
-        self._request_counters: dict[tuple[str, str, int], Counter] = {}
+        for source in ("memory", "disk", "shared"):
+            self._cached.labels(source)
+        # Of requests that have ended, what `settle` has not seen yet; and how many have begun and not ended.
+        self._ended: Tally[tuple[str, str, int]] = Tally()
+        self._ended_cached: Tally[str] = Tally()
+        self._ended_bytes = 0
+        self.in_flight = 0
         self._ttfb_histograms: dict[str, Histogram] = {}
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=registry)
@@ -97,23 +107,28 @@ class Metrics:
 
     def observe(self, record: RequestRecord) -> None:
         """Counts a finished request."""
-        key = (record.method, record.route, record.status)
-        counter = self._request_counters.get(key)  # labels() would look it up under a lock
-        if counter is None:
-            method = record.method if record.method in _METHODS else "other"
-            counter = self._requests.labels(method, record.route, str(record.status))
-            if method != "other":
-                self._request_counters[key] = counter
-        counter.inc()
-        if record.sent_bytes:
-            self._bytes.inc(record.sent_bytes)
+        method = record.method if record.method in _METHODS else "other"
+        self._ended[method, record.route, record.status] += 1
+        self._ended_bytes += record.sent_bytes
         if record.cache:
-            self._cached_counters[record.cache].inc()
+            self._ended_cached[record.cache] += 1
         if record.first_byte is not None:
             histogram = self._ttfb_histograms.get(record.route)
             if histogram is None:
                 histogram = self._ttfb_histograms[record.route] = self._ttfb.labels(record.route)
             histogram.observe(record.first_byte - record.started)
+
+    def settle(self) -> None:
+        """Makes known what has been counted; with several workers, to the others. `render` does so, too."""
+        for (method, route, status), count in self._ended.items():
+            self._requests.labels(method, route, str(status)).inc(count)
+        for source, count in self._ended_cached.items():
+            self._cached.labels(source).inc(count)
+        self._bytes.inc(self._ended_bytes)
+        self._in_flight.set(self.in_flight)
+        self._ended.clear()
+        self._ended_cached.clear()
+        self._ended_bytes = 0
 
     def circuits_open(self, upstream: str, count: int) -> None:
         """Of `storage` or `index`, how many servers are known to be down."""
@@ -127,6 +142,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text exposition format."""
+        self.settle()
         expires_at = self._credentials_expire_at()
         self._expiry.set(float("inf") if expires_at is None else expires_at - time.time())
         registry = self._registry

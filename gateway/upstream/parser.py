@@ -7,8 +7,8 @@ import re
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\r\n]*)?(?=\r\n|\Z)")
+_HEADER_LINES = re.compile(r"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*)*")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 _UNTIL_CLOSE = -1
 
@@ -74,13 +74,12 @@ class Answer:
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             head, rest = self._buffer[:end], self._buffer[end + 4 :]
             self._buffer = b""
-            status_line, *lines = head.split(b"\r\n")
-            match = _STATUS_LINE.fullmatch(status_line)
+            match = _STATUS_LINE.match(head)
             if match is None:
                 raise ValueError("no status line")
             status = int(match[2])
             if status >= 200:
-                self._read_headers(lines, minor=match[1])
+                self._read_headers(head[match.end() :].decode("latin-1"), minor=match[1])
                 self.status = status
                 self._frame()
                 return rest
@@ -90,18 +89,14 @@ class Answer:
             raise ValueError("head too large")
         return None
 
-    def _read_headers(self, lines: list[bytes], *, minor: bytes) -> None:
-        headers = self.headers
-        for line in lines:
-            match = _HEADER.fullmatch(line)
-            if match is None:
-                raise ValueError("malformed header")
-            name, value = match[1].decode("ascii").lower(), match[2].decode("latin-1").rstrip(" \t")
-            if name in headers:
-                if name == "content-length" and headers[name] != value:
-                    raise ValueError("two lengths")
-                value = value if name == "content-length" else f"{headers[name]}, {value}"
-            headers[name] = value
+    def _read_headers(self, lines: str, *, minor: bytes) -> None:
+        """`lines` is the head without its first line, each line with the line break before it."""
+        if _HEADER_LINES.fullmatch(lines) is None:
+            raise ValueError("malformed header")
+        pairs = [line.partition(":") for line in lines.split("\r\n")[1:]]
+        headers = self.headers = {name.lower(): value.strip(" \t") for name, _, value in pairs}
+        if len(headers) != len(pairs):
+            self.headers = headers = _joined([(name.lower(), value.strip(" \t")) for name, _, value in pairs])
         connection = headers.get("connection", "").lower()
         self.keep_alive = "close" not in connection if minor == b"1" else "keep-alive" in connection
 
@@ -164,3 +159,16 @@ class Answer:
         self._extra += length
         if self._extra > _MAX_HEAD_BYTES:
             raise ValueError("interim answers or trailers too large")
+
+
+def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Repeated headers are one, with their values in a list (RFC 9110, 5.3). Raises ValueError for two lengths."""
+    headers: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in headers:
+            headers[name] = value
+        elif name != "content-length":
+            headers[name] += f", {value}"
+        elif headers[name] != value:
+            raise ValueError("two lengths")
+    return headers

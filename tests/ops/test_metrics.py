@@ -42,7 +42,6 @@ def test_made_up_methods_make_one_series() -> None:
     found = values(metrics)
     assert found["gateway_requests_total method=other route=object status=405"] == 100
     assert sum(name.startswith("gateway_requests_total") for name in found) == 1
-    assert metrics._request_counters == {}
 
 
 def test_upstream_errors_are_counted_by_code() -> None:
@@ -58,5 +57,5 @@ def test_seconds_to_the_expiry_of_the_credentials() -> None:
 
 def test_requests_in_flight() -> None:
     metrics = Metrics(lambda: None)
-    metrics.in_flight.inc()
+    metrics.in_flight += 1
     assert values(metrics)["gateway_requests_in_flight"] == 1

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from gateway.storage.base import ObjectMetadata
 
 _METADATA = "x-amz-meta-"
+# The second and the third are pypicloud's; some tools that copy objects turn underscores into dashes.
+_SHA256_NAMES = tuple(_METADATA + name for name in ("sha256", "hash-sha256", "hash_sha256"))
 _HEX_SHA256 = re.compile("[0-9a-fA-F]{64}")
 _BASE64_SHA256 = re.compile("[0-9a-zA-Z+/]{43}=")
 _NO = frozenset({"false", "no", "0"})
@@ -29,9 +31,8 @@ def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
 
 def sha256_of(headers: Mapping[str, str]) -> str | None:
     """The object's SHA-256 in hex, as the uploader has said (pypicloud does), or as S3 itself has checked it."""
-    said = metadata_of(headers)
-    for name in ("sha256", "hash-sha256"):
-        if _HEX_SHA256.fullmatch(value := said.get(name, "")):
+    for name in _SHA256_NAMES:
+        if (value := headers.get(name)) is not None and _HEX_SHA256.fullmatch(value):
             return value.lower()
     # One of an upload in parts is a hash of hashes; it has a count after it.
     if _BASE64_SHA256.fullmatch(checksum := headers.get("x-amz-checksum-sha256", "")):
