@@ -131,9 +131,11 @@ class Pipeline:
         return cached.wire(record.request_id)
 
     def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
-        """For requests without a body, of which nothing but their bytes decides the reply."""
+        """For requests without a body, of which nothing but their bytes decides the reply, and which may be given one
+        that was made for another."""
         plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
-        if request.head is not None and plain and not _SINGLE_USE.intersection(request.headers):
+        own = self._bypasses(request) or _SINGLE_USE.intersection(request.headers)
+        if request.head is not None and plain and not own:
             cache.keep(request.head, reply, record)
 
     def refuse(self, request: Request, error: GatewayError) -> Reply:
@@ -172,7 +174,7 @@ class Pipeline:
             raise NotFoundError("no such operations endpoint")
         record.key = key = mount.key(path)
         wanted = to_storage(request.method, request.headers.items())
-        bypass = self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
+        bypass = self._bypasses(request)
         if key.endswith("/") or not key:
             record.route = "index"
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
@@ -207,6 +209,10 @@ class Pipeline:
             if await mount.index.is_page(folder) or await mount.storage.is_directory(folder):
                 return Redirect(relative_directory(path, query))
             raise
+
+    def _bypasses(self, request: Request) -> bool:
+        """Whether the storage must be asked, whatever is known."""
+        return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
     def _base_url(self, request: Request, peer: str) -> str:
         scheme = request.scheme

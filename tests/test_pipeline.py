@@ -1,5 +1,6 @@
 """The pipeline, seen from outside: in front of a directory, and of a bucket that records what reaches it."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -371,6 +372,32 @@ async def test_a_project_whose_name_is_not_ascii_is_redirected_to_its_page(
         answer = await fetch(port_of(gateway.url), target)
         assert (answer.status, answer.headers["location"]) == (301, location)
     await eventually(lambda: counted(gateway, 301) == 2)
+
+
+@pytest.mark.parametrize(("target", "key"), [("/app/conf.txt", "app/conf.txt"), ("/app/", "app/index.html")])
+async def test_a_client_that_wants_the_storage_asked_is_never_given_a_hot_reply(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], target: str, key: str
+) -> None:
+    faulty.objects = {key: b"old"}
+    cached = {"cache.memory_bytes": "1000000", "cache.index_ttl": "60", "cache.allow_bypass": "true"}
+    gateway = await start_gateway({**faulty_settings, **cached})
+    port = port_of(gateway.url)
+
+    async def body(*headers: str) -> bytes:
+        """Of a request on a connection that is kept, as those are that may get a hot reply."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write("\r\n".join([f"GET {target} HTTP/1.1", "Host: gateway", *headers, "", ""]).encode())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        return await reader.readexactly(3)
+
+    assert await body("Cache-Control: no-cache") == b"old"
+    faulty.objects = {key: b"new"}
+    assert await body("Cache-Control: no-cache") == b"new"
+    faulty.objects = {key: b"end"}
+    assert await body() == b"new"  # nobody else has the storage asked
+    faulty.objects = {key: b"fin"}
+    assert await body() == b"new"
 
 
 async def test_a_range_is_for_get_only(start_gateway: StartGateway, packages: Path) -> None:
