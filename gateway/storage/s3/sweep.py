@@ -53,10 +53,10 @@ class Sweep:
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Raises what keeps the bucket from being listed."""
-        last = ""
+        last: str | None = None
         async for batch, last in self._pages(_Span("", ""), _SERIAL_PAGES):  # noqa: B007  it is used below
             yield batch
-        if last:
+        if last is not None:
             async with aclosing(self._side_by_side(_spans(last, await self._folder()))) as batches:
                 async for batch in batches:
                     yield batch
@@ -89,9 +89,10 @@ class Sweep:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _pages(self, span: _Span, most: int | None = None) -> AsyncIterator[tuple[Batch, str]]:
-        """Batches, and from where to go on after them: nowhere, if it is empty."""
+    async def _pages(self, span: _Span, most: int | None = None) -> AsyncIterator[tuple[Batch, str | None]]:
+        """Batches, and from where to go on after them: None at the end. A page without objects need not be the last."""
         token: str | None = None
+        reached = span.start
         number = 0
         while most is None or number < most:
             body = await self._page(self._base, token=token, after=span.start if token is None else "")
@@ -99,7 +100,8 @@ class Sweep:
             if following is not None and following == token:
                 raise UpstreamError("the listing comes to no end: its next page has the same token")
             over = following is None or (span.stop != "" and last > span.stop)
-            yield batch, "" if over else last
+            reached = last or reached
+            yield batch, None if over else reached
             if over:
                 return
             token = following

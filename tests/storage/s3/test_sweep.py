@@ -99,6 +99,25 @@ async def test_many_pages_are_listed_side_by_side() -> None:
     assert len(server.asked) < len(MANY) / 3 + 80
 
 
+@pytest.mark.parametrize("number", [1, 10, 16])
+async def test_a_page_without_objects_is_not_the_end(number: int) -> None:
+    """S3 may answer with fewer objects than there are, or none, and say that there are more."""
+    server, pages = Server(*MANY), 0
+
+    async def page(
+        prefix: str, *, token: str | None = None, after: str = "", limit: int = 1000, delimiter: str = ""
+    ) -> bytes:
+        nonlocal pages
+        pages += not delimiter
+        if pages == number and not delimiter:
+            return _xml("", f"{token or after}+")
+        token = token.removesuffix("+") if token is not None else None
+        return await server.page(prefix, token=token, after=after, limit=limit, delimiter=delimiter)
+
+    async with aclosing(Sweep(page, Layout(""), "", ()).batches()) as batches:
+        assert sorted(keys([batch async for batch in batches])) == sorted(MANY)
+
+
 async def test_what_lies_in_one_folder_is_split_there() -> None:
     server = Server(*(f"all/of/it/{key}" for key in MANY))
     found = await server.sweep("all/")
