@@ -43,12 +43,13 @@ def chain(
 def _load_from_chain(profile_name: str | None) -> Credentials:
     # Imported here: 100 ms that `file` storage and `gateway health` need not spend.
     import botocore.session
-    from botocore.exceptions import BotoCoreError
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         found = botocore.session.Session(profile=profile_name).get_credentials()
         frozen = found.get_frozen_credentials() if found else None
-    except (BotoCoreError, OSError, ValueError, KeyError) as error:
+    # ClientError: AWS refuses the role. RuntimeError: what came has expired already.
+    except (BotoCoreError, ClientError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CredentialsError(f"loading AWS credentials failed: {type(error).__name__}: {error}") from error
     if found is None or frozen is None or not frozen.access_key or not frozen.secret_key:
         raise CredentialsError(

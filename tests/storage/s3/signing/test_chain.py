@@ -23,6 +23,8 @@ EXPIRY_TEXT = EXPIRY.strftime("%Y-%m-%dT%H:%M:%SZ")
 TEMPORARY = {"AccessKeyId": "ASIATEMP", "SecretAccessKey": "secret", "Token": "token", "Expiration": EXPIRY_TEXT}
 ROLE = "arn:aws:iam::123456789012:role/gateway"
 
+DENIED = threading.Event()
+
 
 class Aws(BaseHTTPRequestHandler):
     """Instance metadata, a container's credentials, STS and SSO, as far as botocore asks."""
@@ -45,6 +47,8 @@ class Aws(BaseHTTPRequestHandler):
         return self._send(json.dumps(TEMPORARY | {"Code": "Success", "Type": "AWS-HMAC"}))
 
     def do_POST(self) -> None:
+        if DENIED.is_set():
+            return self._send("<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", 403)
         action = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["Action"][0]
         fields = {
             "AccessKeyId": f"ASIA{action}",
@@ -54,13 +58,13 @@ class Aws(BaseHTTPRequestHandler):
         }
         inner = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
         user = f"<AssumedRoleUser><AssumedRoleId>A:b</AssumedRoleId><Arn>{ROLE}</Arn></AssumedRoleUser>"
-        self._send(
+        return self._send(
             f'<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>'
             f"<Credentials>{inner}</Credentials>{user}</{action}Result></{action}Response>"
         )
 
-    def _send(self, text: str) -> None:
-        self.send_response(200)
+    def _send(self, text: str, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())
@@ -149,6 +153,28 @@ def test_assumed_role(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     loaded = chain(profile_name="packages")()
     assert (loaded.access_key, loaded.provider) == ("ASIAAssumeRole", "assume-role")
     assert loaded.expires_at == EXPIRY.timestamp()
+
+
+def test_a_role_that_may_not_be_assumed_is_reported(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    write(tmp_path, "config", f"[profile packages]\nrole_arn = {ROLE}\nsource_profile = base\n")
+    write(tmp_path, "credentials", "[base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = s\n")
+    DENIED.set()
+    try:
+        with pytest.raises(CredentialsError, match="AccessDenied"):
+            chain(profile_name="packages")()
+    finally:
+        DENIED.clear()
+
+
+def test_credentials_that_have_expired_when_they_come_are_reported(
+    environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer = {"Version": 1, "SessionToken": "t", **{k: v for k, v in TEMPORARY.items() if k != "Token"}}
+    script = tmp_path / "provider.py"
+    script.write_text(f"print({json.dumps(answer | {'Expiration': '2020-01-01T00:00:00Z'})!r})")
+    write(tmp_path, "config", f"[default]\ncredential_process = {sys.executable} {script}\n")
+    with pytest.raises(CredentialsError, match="expired"):
+        chain()()
 
 
 def test_single_sign_on(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
