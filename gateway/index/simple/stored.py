@@ -1,5 +1,6 @@
 """Pages that are stored, in a form that they are not stored in."""
 
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from gateway.cache.lru import MemoryLimit
@@ -10,11 +11,13 @@ from gateway.index.simple import pages
 from gateway.index.simple.cache_control import REVALIDATE
 from gateway.index.simple.names import normalize
 from gateway.index.simple.negotiation import Form, choose, encoding_for, takes_html
+from gateway.index.simple.page_text import text_of
 from gateway.index.simple.static_page import names_of, project_of
 from gateway.messages import BufferedResponse, PageRequest, Stream
 from gateway.upstream.limited import read_limited
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
+_JSON_TYPES = frozenset({Form.JSON_V1.value, "application/json"})
 
 
 def wants_json(accept: str, query: str) -> bool:
@@ -56,7 +59,8 @@ class StoredPages:
 
     async def as_json(self, stream: Stream, key: str, request: PageRequest) -> BufferedResponse:
         """What a stored page says. `key` is the directory's, empty for the root."""
-        encoding, etag = encoding_for(request.accept_encoding), stream.headers.get("ETag")
+        encoding, said = encoding_for(request.accept_encoding), stream.headers
+        etag = said.get("ETag")
         try:
             page = self._rendered.known(key, encoding, (), etag) if etag is not None else None
             if page is None:
@@ -64,7 +68,7 @@ class StoredPages:
                 if len(content) > _MAX_PAGE_BYTES:
                     raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
                 version = etag if etag is not None else object()
-                page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content))
+                page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content, said))
         except ValueError as error:
             raise UpstreamError(f"the page {key!r} can't be read: {error}") from error
         finally:
@@ -75,7 +79,9 @@ class StoredPages:
         return conditional(page.body, page.etag, headers, request.wanted, stream.fresh_for)
 
 
-def _to_json(key: str, content: bytes) -> bytes:
-    text = content.decode("utf-8", "replace")
+def _to_json(key: str, content: bytes, headers: Mapping[str, str]) -> bytes:
+    text = text_of(content, headers, _MAX_PAGE_BYTES)
+    if headers.get("Content-Type", "").partition(";")[0].strip().lower() in _JSON_TYPES:
+        return text.encode()
     name = normalize(key.rstrip("/").rpartition("/")[2])
     return pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))

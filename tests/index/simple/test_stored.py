@@ -1,5 +1,6 @@
 """Stored pages in another form."""
 
+import gzip
 import json
 from collections.abc import AsyncIterator
 
@@ -16,8 +17,9 @@ JSON = "application/vnd.pypi.simple.v1+json"
 class Stored:
     """A page as the storage has it: how often it was read, and given back."""
 
-    def __init__(self, content: bytes, etag: str | None) -> None:
+    def __init__(self, content: bytes, etag: str | None, **headers: str) -> None:
         self.content, self.etag = content, etag
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.read = self.closed = 0
 
     def stream(self) -> Stream:
@@ -29,7 +31,7 @@ class Stored:
             self.closed += 1
 
         headers = {"ETag": self.etag} if self.etag is not None else {}
-        return Stream(200, headers, body(), close, fresh_for=5.0)
+        return Stream(200, headers | self.headers, body(), close, fresh_for=5.0)
 
 
 def request(encodings: str = "") -> PageRequest:
@@ -92,6 +94,26 @@ async def test_a_page_that_can_not_be_read_is_the_storage_s_failure() -> None:
     with pytest.raises(UpstreamError, match=r"^the page 'p/' can't be read: it has more attributes"):
         await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
     assert stored.closed == 1
+
+
+async def test_a_page_that_is_stored_packed_is_unpacked() -> None:
+    stored = Stored(gzip.compress(LINKS), '"1"', Content_Type="text/html", Content_Encoding="gzip")
+    page = await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
+    assert len(json.loads(page.body)["files"]) == 100
+
+
+async def test_a_damaged_page_is_no_project_without_files() -> None:
+    stored = Stored(gzip.compress(LINKS)[:-9], '"1"', Content_Encoding="gzip")
+    with pytest.raises(UpstreamError, match=r"^the page 'p/' can't be read: it is not whole"):
+        await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
+    assert stored.closed == 1
+
+
+@pytest.mark.parametrize("kind", [JSON, "application/json; charset=utf-8"])
+async def test_a_page_that_is_stored_as_json_stays_as_it_is(kind: str) -> None:
+    stored = Stored(b'{"name": "p", "files": [1]}', '"1"', Content_Type=kind)
+    page = await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
+    assert (page.body, page.headers["Content-Type"]) == (stored.content, JSON)
 
 
 async def test_a_page_without_a_body_says_nothing() -> None:
