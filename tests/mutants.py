@@ -49,6 +49,7 @@ MODULES = {
 for name in ("entry", "quota", "temp_entry"):
     MODULES[f"gateway/cache/disk/{name}.py"].append("tests/cache/disk/test_cache.py")
 MODULES["gateway/cache/disk/cache.py"].append("tests/cache/disk/test_open_entries.py")
+MODULES["gateway/cache/fills.py"].append("tests/cache/test_fills_kept.py")
 MODULES["gateway/server/response_cache.py"].append("tests/server/test_response_cache_limits.py")
 MODULES["gateway/index/mirror/upstream_page.py"].append("tests/index/mirror/test_upstream_page_fields.py")
 # mutmut leaves decorated functions alone. What these return is the same without it.

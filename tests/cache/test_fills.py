@@ -1,121 +1,230 @@
-"""One fetch for many, without a disk: what the bucket is asked, what clients get, what is left behind."""
+"""Which requests share a fill, by disk or by memory."""
 
 import asyncio
-import hashlib
-import os
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from gateway.app import Gateway
-from gateway.cache import channel
-from tests.conftest import StartGateway
-from tests.support import faults
-from tests.support.faults import Answer, FaultyBucket, error, etag_of
-from tests.support.http import fetch
-
-LARGE = os.urandom(12_000_000)
-DIGEST = hashlib.sha256(LARGE).digest()
+from gateway.cache.channel import DiskChannel, MemoryChannel
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.fills import Fills
+from gateway.errors import UpstreamError
+from gateway.messages import ObjectRequest, Stream, nothing_to_close
+from gateway.transfer.open_file import read_parts
+from gateway.transfer.parallel import MemoryBudget
+from tests.support.eventually import eventually
+from tests.support.fills import (
+    BODY,
+    DISK_BYTES,
+    KEY,
+    WINDOW_BYTES,
+    Answer,
+    Kept,
+    NoSource,
+    body_of,
+    on_disk_now,
+    parts_of,
+    stats,
+)
 
 
 @pytest.fixture
-async def gateway(start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]) -> Gateway:
-    faulty.objects["k.whl"] = LARGE
-    return await start_gateway(faulty_settings | {"cache.memory_bytes": "10000000", "storage.max_attempts": "1"})
+def kept() -> Kept:
+    return Kept()
 
 
-async def digest(gateway: Gateway) -> bytes:
-    return hashlib.sha256((await fetch(int(gateway.url.rpartition(":")[2]), "/k.whl")).body).digest()
+@pytest.fixture
+def window() -> MemoryBudget:
+    return MemoryBudget(WINDOW_BYTES, 4)
 
 
-def free(gateway: Gateway) -> int:
-    return gateway.storage.stats()["window_free"]
+@pytest.fixture
+def in_memory(window: MemoryBudget, kept: Kept) -> Fills:
+    return Fills(NoSource(), window, None, kept)
 
 
-async def test_a_slow_reader_goes_on_by_itself(
-    gateway: Gateway, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def disk(tmp_path: Path) -> DiskCache:
+    return DiskCache(tmp_path, DISK_BYTES, "bucket")
+
+
+@pytest.fixture
+def on_disk(window: MemoryBudget, disk: DiskCache, kept: Kept) -> Fills:
+    return Fills(NoSource(), window, disk, kept)
+
+
+async def test_requests_that_come_while_the_storage_is_asked_share_a_fill(in_memory: Fills) -> None:
+    answer, never = Answer(), Answer()
+    assert (in_memory.asking(KEY), in_memory.flowing(KEY), stats(in_memory)) == (False, None, (0, 0))
+    first, second = in_memory.claim(KEY, answer), in_memory.claim(KEY, never)
+    other = in_memory.claim("another", answer)
+    assert first.fill is second.fill is not other.fill
+    assert (first.fill.key, other.fill.key) == (KEY, "another")
+    assert (in_memory.asking(KEY), in_memory.flowing(KEY), stats(in_memory)) == (True, None, (2, 3))
+    answer.at_once()
+    assert await first.head() is await second.head()
+    assert in_memory.flowing(KEY) is first.fill
+    assert first.fill.current
+    assert isinstance(first.fill.channel, MemoryChannel)
+    assert (first.take(), never.asked, answer.asked) == (None, [], [first.fill, other.fill])
+    bodies = asyncio.gather(*(body_of(parts_of(claim)) for claim in (first, second)))
+    answer.go_on.set()
+    assert {*await bodies} == {BODY}
+    with other:
+        assert stats(in_memory) == (1, 1)
+    await eventually(lambda: stats(in_memory) == (0, 0))
+    assert (in_memory.asking(KEY), in_memory.flowing(KEY)) == (False, None)
+
+
+async def test_a_request_that_is_alone_has_the_stream_and_the_next_ones_share_another(
+    in_memory: Fills, window: MemoryBudget
 ) -> None:
-    monkeypatch.setattr(channel, "_WAKE_SHARE", 44)  # which makes 1.5 MB
-    before = free(gateway)
-    go_on = asyncio.Event()
+    first = in_memory.claim(KEY, Answer().at_once())
+    await first.head()
+    assert (first.fill.channel, in_memory.asking(KEY), in_memory.flowing(KEY)) == (None, False, None)
+    stream = first.take()
+    assert stream is not None
+    elsewhere = in_memory.claim("another", Answer().at_once())
+    await elsewhere.head()
+    assert elsewhere.fill.channel is None, "that concerns another key"
+    second = in_memory.claim(KEY, Answer().at_once())
+    await second.head()
+    assert second.fill is not first.fill
+    assert isinstance(second.fill.channel, MemoryChannel)
+    assert window.free < WINDOW_BYTES
+    third = in_memory.claim(KEY, Answer())
+    assert third.fill is second.fill is in_memory.flowing(KEY)
+    stream.close()
+    assert in_memory.flowing(KEY) is second.fill, "the end of an older fill ends no other one"
+    assert stats(in_memory) == (2, 3)
+    for claim in (second, third, elsewhere):
+        with claim:
+            pass
+    await eventually(lambda: stats(in_memory) == (0, 0))
+    assert window.free == WINDOW_BYTES
+    again = in_memory.claim(KEY, Answer().at_once())
+    await again.head()
+    assert again.fill.channel is None
+    with again:
+        pass
 
-    async def waiting(answer: Answer) -> None:
-        await go_on.wait()
-        await faults.healthy(answer)
 
-    faulty.then(waiting)
-    quick = [asyncio.ensure_future(digest(gateway)) for _ in range(5)]
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]), limit=1024)
-    writer.write(b"GET /k.whl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    await faulty.until(lambda: len(faulty.requests) == 1)
-    go_on.set()
-    assert {*await asyncio.gather(*quick)} == {DIGEST}
-    assert len(faulty.requests) == 1
-    body = (await reader.read()).partition(b"\r\n\r\n")[2]
-    assert hashlib.sha256(body).digest() == DIGEST
-    assert [request.headers.get("if-match") for request in faulty.requests] == [None, etag_of(LARGE)]
-    assert free(gateway) == before
-    writer.close()
+async def test_a_stream_that_no_request_has_taken_makes_no_channel(in_memory: Fills) -> None:
+    first = in_memory.claim(KEY, Answer().at_once())
+    await first.head()
+    second = in_memory.claim(KEY, Answer().at_once())
+    await second.head()
+    assert second.fill is not first.fill
+    assert second.fill.channel is None
+    for claim in (first, second):
+        with claim:
+            pass
+    await eventually(lambda: stats(in_memory) == (0, 0))
 
 
-async def test_the_first_who_leaves_takes_it_from_nobody_and_the_last_ends_it(
-    gateway: Gateway, faulty: FaultyBucket
+async def test_without_room_in_the_window_several_have_no_channel(in_memory: Fills, window: MemoryBudget) -> None:
+    assert window.reserve(WINDOW_BYTES)
+    answer = Answer().at_once()
+    first, second = in_memory.claim(KEY, answer), in_memory.claim(KEY, answer)
+    await first.head()
+    assert first.fill.channel is None
+    with first, second:
+        stream = first.take()
+        assert stream is not None
+        assert second.take() is None
+        stream.close()
+    await eventually(lambda: stats(in_memory) == (0, 0))
+
+
+async def test_with_a_disk_one_request_is_enough_and_what_is_there_is_told(
+    on_disk: Fills, disk: DiskCache, kept: Kept
 ) -> None:
-    before = free(gateway)
-    go_on = asyncio.Event()
-
-    async def halting(answer: Answer) -> None:
-        await go_on.wait()
-        await answer.send(200, [("ETag", etag_of(LARGE)), ("Content-Length", str(len(LARGE)))], LARGE[:500_000])
-        await faults.stall(answer)
-
-    faulty.then(halting)
-    clients = []
-    for _ in range(3):
-        client = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-        client[1].write(b"GET /k.whl HTTP/1.1\r\nHost: x\r\n\r\n")
-        clients.append(client)
-    await faulty.until(lambda: len(faulty.requests) == 1)
-    go_on.set()
-    for reader, writer in clients:
-        assert len(await reader.readexactly(400_000)) == 400_000
-        assert len(faulty.requests) == faulty.open_connections == 1
-        assert free(gateway) < before
-        writer.transport.abort()
-    await faulty.until(lambda: faulty.open_connections == 0)
-    assert await digest(gateway) == DIGEST
-    assert free(gateway) == before
+    answer = Answer().at_once()
+    claim = on_disk.claim(KEY, answer)
+    await claim.head()
+    assert isinstance(claim.fill.channel, DiskChannel)
+    later = on_disk.claim(KEY, Answer())
+    assert later.fill is claim.fill is on_disk.flowing(KEY)
+    bodies = asyncio.gather(body_of(parts_of(claim)), body_of(parts_of(later)))
+    answer.go_on.set()
+    assert {*await bodies} == {BODY}
+    await eventually(lambda: stats(on_disk) == (0, 0))
+    assert kept.heard == [(KEY, answer.found)]
+    assert on_disk_now(disk) == BODY
 
 
-async def test_while_one_client_has_a_stream_of_its_own_others_share_the_next(
-    gateway: Gateway, faulty: FaultyBucket
-) -> None:
-    go_on, half_there = asyncio.Event(), asyncio.Semaphore(0)
-
-    async def slow(answer: Answer) -> None:
-        await answer.send(200, [("ETag", etag_of(LARGE)), ("Content-Length", str(len(LARGE)))], LARGE[:500_000])
-        half_there.release()
-        await go_on.wait()
-        await answer.write(LARGE[500_000:])
-
-    faulty.then(slow, slow)
-    first = asyncio.ensure_future(digest(gateway))
-    await half_there.acquire()
-    second = asyncio.ensure_future(digest(gateway))
-    await half_there.acquire()
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
-    writer.write(b"GET /k.whl HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    head = await reader.readuntil(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 200 ")
-    go_on.set()
-    assert await first == await second == hashlib.sha256(await reader.read()).digest() == DIGEST
-    assert len(faulty.requests) == 2
-    writer.close()
+async def test_an_object_that_the_disk_does_not_take_is_shared_as_without_one(on_disk: Fills, kept: Kept) -> None:
+    answer = Answer(size=DISK_BYTES).at_once()
+    alone = on_disk.claim("alone", answer)
+    await alone.head()
+    assert alone.fill.channel is None
+    first, second = on_disk.claim(KEY, answer), on_disk.claim(KEY, answer)
+    await first.head()
+    assert isinstance(first.fill.channel, MemoryChannel)
+    with alone, first, second:
+        pass
+    await eventually(lambda: stats(on_disk) == (0, 0))
+    assert kept.heard == []
 
 
-async def test_what_breaks_breaks_visibly_for_all(gateway: Gateway, faulty: FaultyBucket) -> None:
-    faulty.then(faults.reset_in_body(500_000, length=3_000_000), *[error(412, "PreconditionFailed")] * 10)
-    answers = await asyncio.gather(*(fetch(int(gateway.url.rpartition(":")[2]), "/k.whl") for _ in range(5)))
-    assert {answer.headers["content-length"] for answer in answers} == {"3000000"}
-    assert all(len(answer.body) <= 500_000 for answer in answers)
-    faulty.script.clear()
-    assert await digest(gateway) == DIGEST
+class Source:
+    """Has the rest of the body."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, str]] = []
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        self.asked.append(dict(request.headers))
+        headers = {"ETag": '"1"', "Content-Range": f"bytes 1000-{len(BODY) - 1}/{len(BODY)}"}
+        return Stream(206, headers, self._rest(), nothing_to_close)
+
+    async def _rest(self) -> AsyncIterator[bytes]:
+        yield BODY[1000:]
+
+
+async def test_a_reader_that_falls_out_of_the_window_goes_on_from_the_source(kept: Kept) -> None:
+    source = Source()
+    fills = Fills(source, MemoryBudget(len(BODY), 4), None, kept)  # a fill has a quarter of it
+    answer = Answer().at_once()
+    slow, left = fills.claim(KEY, answer), fills.claim(KEY, answer)
+    await slow.head()
+    parts = parts_of(slow)
+    assert await anext(parts) == BODY[:1000]
+    answer.go_on.set()
+    with left:
+        assert b"".join([chunk async for chunk in read_parts(parts)]) == BODY[1000:]
+    assert source.asked == [{"range": f"bytes=1000-{len(BODY) - 1}", "if-match": '"1"'}]
+    await eventually(lambda: stats(fills) == (0, 0))
+
+
+async def test_a_fill_that_is_over_is_held_by_nothing(in_memory: Fills) -> None:
+    answer = Answer().at_once()
+    claim = in_memory.claim(KEY, answer)
+    await claim.head()
+    answer.asked.clear()
+    fill = weakref.ref(claim.fill)
+    with claim:
+        pass
+    await eventually(lambda: stats(in_memory) == (0, 0))
+    gc.collect()
+    assert fill() is None
+
+
+async def test_close_ends_all_fills_and_their_streams(on_disk: Fills, window: MemoryBudget) -> None:
+    asked, flowing = Answer(), Answer().at_once()
+    waiting, reader = on_disk.claim("another", asked), on_disk.claim(KEY, flowing)
+    await reader.head()
+    parts, leave = reader.read(0, len(BODY))
+    reading = asyncio.ensure_future(body_of(parts))
+    await on_disk.close()
+    with waiting, pytest.raises(UpstreamError, match="the gateway stops"):
+        await waiting.head()
+    with pytest.raises(UpstreamError, match="the gateway stops"):
+        await reading
+    assert flowing.closed == 1
+    leave()
+    assert stats(on_disk) == (0, 0)
+    assert window.free == WINDOW_BYTES
