@@ -129,6 +129,22 @@ async def test_a_root_that_takes_long_to_list_makes_no_page_an_old_one() -> None
     await catalog.close()
 
 
+async def test_a_folder_is_not_taken_for_empty_by_half_of_what_a_project_has() -> None:
+    storage = Folders("my-lib/notes.txt", "My_Lib/my_lib-1.0.tar.gz", "p/p-1.0.tar.gz", "q/notes.txt")
+    catalog = storage.catalog()
+    storage.errors[""] = UpstreamError("down")
+    for name in ("my-lib", "q"):
+        with pytest.raises(NotFoundError):
+            await catalog.files(name)
+    del storage.errors[""]
+    storage.now += 5
+    assert [*(await catalog.projects()).value.folders] == ["my-lib", "p", "q"]
+    with pytest.raises(NotFoundError):
+        await catalog.files("q")
+    assert [*(await catalog.projects()).value.folders] == ["my-lib", "p"], "now all of it is known"
+    assert await keys(catalog, "my-lib") == ["My_Lib/my_lib-1.0.tar.gz", "my-lib/notes.txt"]
+
+
 async def test_where_the_root_comes_soon_no_page_lacks_a_file() -> None:
     storage = Folders("p/p-1.0.tar.gz", "P/p-2.0.tar.gz")
     storage.hold[""] = asyncio.Event()
