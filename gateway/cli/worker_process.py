@@ -12,7 +12,8 @@ from gunicorn.workers.base import Worker
 
 from gateway import executors
 from gateway.app import Gateway
-from gateway.cli.serve import freeze_heap, try_storage
+from gateway.cli import heap
+from gateway.cli.serve import try_storage
 from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
 
@@ -55,7 +56,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         except (ConfigError, OSError) as error:
             self.log.error("worker can't start: %s", error)
             return int(self._boot_error())
-        freeze_heap()
+        heap.freeze()
         self.booted = True
         # One of the workers says it for all.
         first_try = loop.create_task(try_storage(gateway.storage)) if self.slot == 0 else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from gateway.cli import advice
+from gateway.cli import advice, heap
 from gateway.config.settings import ServerSettings, Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
@@ -45,6 +45,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
         def load(self) -> tuple[Settings, SharedMark]:
             return settings, mark
 
+    heap.share_arenas()  # as the forked workers do, too
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)

@@ -83,7 +83,7 @@ class IndexSettings(Section):
     )
     refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
     memory_bytes: Size = Field(
-        24 * 1024 * 1024,
+        16 * 1024 * 1024,
         ge=1024 * 1024,
         description="Memory for listings, pages, hashes, metadata of wheels and pages of the other index, per worker",
     )
@@ -138,7 +138,7 @@ class CacheSettings(Section):
     """What is kept, so that it need not be fetched again, and for when the storage can't be reached."""
 
     memory_bytes: Size = Field(
-        24 * 1024 * 1024,
+        16 * 1024 * 1024,
         ge=0,
         description="Memory for small objects, absences and whole replies, per worker; 0: none is kept",
     )

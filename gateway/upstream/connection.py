@@ -12,9 +12,12 @@ from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.upstream.parser import Answer
 
 # Some two of these are held for each slow reader, and each costs a round of the event loop. So a round is larger (which
-# saves some 10 % of the CPU) once a reader has kept up for so long that it is not the kernel's buffers that did.
+# saves some 10 % of the CPU) once a reader has kept up for so long that it is not the kernel's buffers that did, and
+# smaller for one that has been away for so long that rounds are no matter.
 _RECEIVE_BYTES = 48 * 1024
 _MORE_BYTES = 128 * 1024
+_LESS_BYTES = 16 * 1024
+_AWAY_SECONDS = 0.1
 _KEPT_UP_BYTES = 4 * 1024 * 1024
 # A body that brings less than this in the time of a read counts as silent: bytes that drip would else hold its readers,
 # and all who join them, for ever. Any path that works brings a packet, which is more.
@@ -23,7 +26,8 @@ _PROGRESS_BYTES = 1024
 _SEND_BYTES = 256 * 1024
 # Filled by the kernel and emptied at once, by one connection after the other: they share it.
 _received = memoryview(bytearray(_MORE_BYTES))
-_less = _received[:_RECEIVE_BYTES]
+_usual = _received[:_RECEIVE_BYTES]
+_less = _received[:_LESS_BYTES]
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):
@@ -41,8 +45,8 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._got = 0  # meanwhile
         self._answer = Answer("GET")
         self._chunks: deque[bytes] = deque()
-        self._paused = False
-        self._buffer = _less
+        self._paused_at: float | None = None
+        self._buffer = _usual
         self._kept_up = 0
         self._full = False  # what is to be sent waits for the bucket to take it
         self._error: UpstreamError | UpstreamTimeoutError | None = None
@@ -83,8 +87,9 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         while not self._chunks:
             if self._answer.complete:
                 return b""
-            if self._paused and self._transport is not None:
-                self._paused = False
+            if self._paused_at is not None and self._transport is not None:
+                self._buffer = _less if time.monotonic() - self._paused_at > _AWAY_SECONDS else _usual
+                self._paused_at = None
                 self._transport.resume_reading()
             since = time.monotonic() - self._waited
             await self._more(since)
@@ -141,8 +146,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
                 if self._kept_up > _KEPT_UP_BYTES:
                     self._buffer = _received
             elif not self._answer.complete and self._transport is not None:
-                self._paused = True  # its reader is busy, so the client is the slower side
-                self._buffer = _less
+                self._paused_at = time.monotonic()  # its reader is busy, so the client is the slower side
                 self._kept_up = 0
                 self._transport.pause_reading()
         return self._wake()
