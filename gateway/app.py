@@ -9,7 +9,7 @@ from gateway.mount import Mount
 from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
-from gateway.ops.mark import SharedMark
+from gateway.ops.mark import EVERYTHING, SharedMark
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
@@ -119,22 +119,26 @@ class Gateway:
             before=self.refresh_if_told if self._mark is not None else None,
         )
 
-    def refresh(self) -> None:
-        """Makes the next pages from new listings, and asks for what is cached again."""
-        self.mount.expire()
+    def refresh(self, project: str = EVERYTHING) -> None:
+        """Makes the next pages from new listings, and asks for what is cached again; or the pages of one project, by
+        its normalised name."""
+        if project == EVERYTHING:
+            self.mount.expire()
+        else:
+            self.mount.forget(project)
         if self.response_cache is not None:
             self.response_cache.clear()
 
-    def refresh_all(self) -> None:
+    def refresh_all(self, project: str = EVERYTHING) -> None:
         """`refresh`, in all workers: none begins to answer from what it knew once this has returned."""
         if self._mark is None:
-            self.refresh()
+            self.refresh(project)
         else:
-            self._mark.change()
+            self._mark.change(project)
 
     def refresh_if_told(self) -> None:
-        if self._mark is not None and self._mark.has_changed():
-            self.refresh()
+        for project in self._mark.changes() if self._mark is not None else ():
+            self.refresh(project)
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
         prefix = self.settings.ops.path_prefix

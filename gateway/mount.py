@@ -146,6 +146,15 @@ class Mount:
         if self.fallback is not None:
             self.fallback.remote.expire()
 
+    def forget(self, project: str) -> None:
+        """As `expire`, of one project, by its normalised name. Of an object that has changed, the new listing tells."""
+        if self.catalog is None:
+            self.expire()  # nothing is listed, so only the storage can tell
+            return
+        self.catalog.forget(project)
+        if self.fallback is not None:
+            self.fallback.remote.forget(project)
+
     def _build_catalog(self) -> Catalog | None:
         """None where no page is made: what is stored is all there is."""
         settings = self._settings

@@ -43,7 +43,7 @@ _SINGLE_USE = frozenset({"X-Request-ID", "Upgrade", "Expect"})
 log = logging.getLogger("gateway")
 
 OpsRoute = Callable[[], Awaitable[BufferedResponse]]
-AdminRoute = Callable[[str, str], BufferedResponse]
+AdminRoute = Callable[[str, str, str], BufferedResponse]
 
 
 class Pipeline:
@@ -158,9 +158,11 @@ class Pipeline:
             raise late(what, code="AnswerTimeout") from error
 
     async def _answer(self, request: Request, record: RequestRecord) -> Answer:
-        if self._admin_routes and (action := self._admin_routes.get(request.raw_path)) is not None:
-            record.route = "admin"
-            return action(request.method, request.headers.get("Authorization", ""))
+        if self._admin_routes:
+            path, _, query = request.raw_path.partition("?")
+            if (action := self._admin_routes.get(path)) is not None:
+                record.route = "admin"
+                return action(request.method, query, request.headers.get("Authorization", ""))
         if request.version < HttpVersion11:
             self._check_old(request)
         if request.method not in ("GET", "HEAD"):

@@ -20,6 +20,8 @@ T = TypeVar("T")
 # From this part of its time on, a value that is asked for is fetched anew in the background: under steady use nobody
 # waits, and no value is used for longer than it may.
 _REVALIDATE_FROM = 0.75
+# Beyond so many keys, everything is forgotten: they are others' to choose.
+_MAX_FORGOTTEN = 256
 
 log = logging.getLogger("gateway.cache")
 
@@ -66,6 +68,7 @@ class RefreshingCache(Generic[K, T]):
         )
         self._fetching = SingleFlight[T]()
         self._fresh_from = float("-inf")
+        self._forgotten: dict[K, float] = {}
 
     async def get(self, key: K, *, may_be_stale: bool = True) -> RefreshedValue[T]:
         """Raises what `fetch` raises, unless an older value may stand in for what it could not bring.
@@ -93,7 +96,7 @@ class RefreshingCache(Generic[K, T]):
         """What was fetched last, however old, unless it has expired since. Nobody waits: what is due is fetched anew in
         the background."""
         entry = self._entries.get(key)
-        if entry is None or entry[1] < self._fresh_from:
+        if entry is None or entry[1] < self._fresh_since(key):
             return None
         age = self._clock() - entry[1]
         if age >= self._fresh_seconds(entry[0]) * _REVALIDATE_FROM:
@@ -102,7 +105,7 @@ class RefreshingCache(Generic[K, T]):
 
     def revalidate(self, key: K) -> None:
         """Fetches the value anew in the background, unless that is under way."""
-        if not self._fetching.asking((key, self._fresh_from)):
+        if not self._fetching.asking((key, self._fresh_since(key))):
             self._begin(key).add_done_callback(self._revalidated)
 
     def known(self, key: K) -> T | None:
@@ -113,13 +116,23 @@ class RefreshingCache(Generic[K, T]):
     def expire(self) -> None:
         """From now on nothing that is known counts as fresh, nor what is under way."""
         self._fresh_from = self._clock()
+        self._forgotten.clear()
+
+    def forget(self, key: K) -> None:
+        """As `expire`, of this key."""
+        if len(self._forgotten) >= _MAX_FORGOTTEN:
+            self.expire()
+        self._forgotten[key] = self._clock()
 
     async def close(self) -> None:
         """Ends what is under way."""
         await self._fetching.close()
 
     def _begin(self, key: K) -> "asyncio.Future[T]":
-        return self._fetching.begin((key, self._fresh_from), lambda: self._fetch_and_keep(key))
+        return self._fetching.begin((key, self._fresh_since(key)), lambda: self._fetch_and_keep(key))
+
+    def _fresh_since(self, key: K) -> float:
+        return self._forgotten.get(key, self._fresh_from)
 
     async def _fetch_and_keep(self, key: K) -> T:
         asked = self._clock()

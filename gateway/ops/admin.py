@@ -1,26 +1,53 @@
 """What an administrator may ask of a running gateway, with a token."""
 
 import hmac
+import re
 from collections.abc import Callable
+from urllib.parse import parse_qsl
 
-from gateway.errors import MethodNotAllowedError, UnauthorizedError
+from packaging.utils import canonicalize_name
+
+from gateway.errors import BadRequestError, MethodNotAllowedError, UnauthorizedError
 from gateway.messages import BufferedResponse
 from gateway.ops.health import report
+
+# https://packaging.python.org/en/latest/specifications/name-normalization/
+_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]{0,253}[A-Z0-9]", re.IGNORECASE)
+_MAX_PROJECTS = 20
 
 
 class Admin:
     """Guards actions with one bearer token (RFC 6750, 2.1)."""
 
-    def __init__(self, token: str, refresh: Callable[[], None]) -> None:
+    def __init__(self, token: str, refresh: Callable[..., None]) -> None:
+        """`refresh` is called for everything, or with a project's normalised name."""
         self._token = token.encode()
         self._refresh = refresh
 
-    def refresh(self, method: str, authorization: str) -> BufferedResponse:
-        """Makes the next pages from new listings. Raises MethodNotAllowedError, UnauthorizedError."""
+    def refresh(self, method: str, query: str, authorization: str) -> BufferedResponse:
+        """Makes the next pages from new listings; with `project=NAME` in the query, once or more, those of these
+        projects. Raises MethodNotAllowedError, UnauthorizedError, BadRequestError."""
         if method != "POST":
             raise MethodNotAllowedError(method, "POST")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token):
             raise UnauthorizedError("no token, or a wrong one")
-        self._refresh()
+        projects = _projects(query)
+        for project in projects:
+            self._refresh(project)
+        if not projects:
+            self._refresh()
         return report(200, status="refreshed")
+
+
+def _projects(query: str) -> list[str]:
+    """The normalised names that a query has. Raises BadRequestError for anything else in it."""
+    hint = "The query may have project=NAME, up to 20 times"
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=_MAX_PROJECTS)
+    except ValueError as error:
+        raise BadRequestError(f"the query of a refresh: {error}", public=hint) from error
+    for name, value in pairs:
+        if name != "project" or not _NAME.fullmatch(value):
+            raise BadRequestError(f"the query of a refresh: {name}={value!r}", public=hint)
+    return [canonicalize_name(value) for _, value in pairs]

@@ -1,27 +1,75 @@
-"""A mark in memory that all workers share: when one changes it, each of them forgets what it knows."""
+"""What workers tell each other to forget, in memory that all of them share.
 
+| bytes              | what they are                                                        |
+|--------------------|----------------------------------------------------------------------|
+| 0 to 7             | random ones, drawn anew each time that everything is to be forgotten |
+| 8 to 15            | how many projects have been named so far                             |
+| 256 for each place | the last projects that were named: a length, and so many bytes       |
+"""
+
+import fcntl
 import mmap
 import os
+import struct
+import tempfile
+from collections.abc import Sequence
 
-_BYTES = 8
+EVERYTHING = "*"  # which no project is called
+
+_MARK_BYTES = 8
+_HEAD_BYTES = 16
+_PLACES = 64
+_PLACE_BYTES = 256
+_COUNT = struct.Struct("=Q")
 
 
 class SharedMark:
-    """Made before the workers are forked, which then share it."""
+    """Made before the workers are forked, which then share it. No process ever waits for another one."""
 
     def __init__(self) -> None:
-        self._shared = mmap.mmap(-1, _BYTES)
-        self._seen = self._shared[:]
+        self._shared = mmap.mmap(-1, _HEAD_BYTES + _PLACES * _PLACE_BYTES)
+        self._seen = self._shared[:_HEAD_BYTES]
+        self._lock, path = tempfile.mkstemp(prefix="gateway-lock-")
+        os.unlink(path)
 
-    def change(self) -> None:
-        """Every process sees a change, each its own too, from when this returns. No two changes look the same: they
-        may be made at the same time."""
-        self._shared[:] = os.urandom(_BYTES)
+    def change(self, project: str = EVERYTHING) -> None:
+        """Tells every process, this one too, from when this returns. Where a project can't be named (another process is
+        naming one, the name is too long), everything is to be forgotten."""
+        name = project.encode()
+        if project == EVERYTHING or len(name) >= _PLACE_BYTES or not self._add(name):
+            # No two look the same: they may be made at the same time.
+            self._shared[:_MARK_BYTES] = os.urandom(_MARK_BYTES)
 
-    def has_changed(self) -> bool:
-        """Whether it has, since this process last asked."""
-        now = self._shared[:]
+    def changes(self) -> Sequence[str]:
+        """The projects that have been named since this process last asked; EVERYTHING alone if it is all of them."""
+        now = self._shared[:_HEAD_BYTES]
         if now == self._seen:
+            return ()
+        before, self._seen = self._seen, now
+        first, end = _count(before), _count(now)
+        names = [self._name(number) for number in range(max(first, end - _PLACES), end)]
+        overtaken = _count(self._shared[:_HEAD_BYTES]) - first > _PLACES - 1  # one may be in the making
+        return (EVERYTHING,) if overtaken or now[:_MARK_BYTES] != before[:_MARK_BYTES] else names
+
+    def _add(self, name: bytes) -> bool:
+        try:
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a process that dies gives it up
+        except OSError:
             return False
-        self._seen = now
+        try:
+            count = _count(self._shared[:_HEAD_BYTES])
+            place = _HEAD_BYTES + count % _PLACES * _PLACE_BYTES
+            self._shared[place : place + 1 + len(name)] = bytes([len(name)]) + name
+            self._shared[_MARK_BYTES:_HEAD_BYTES] = _COUNT.pack(count + 1)
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
         return True
+
+    def _name(self, number: int) -> str:
+        place = _HEAD_BYTES + number % _PLACES * _PLACE_BYTES
+        length = self._shared[place]
+        return self._shared[place + 1 : place + 1 + length].decode("utf-8", "replace")
+
+
+def _count(head: bytes) -> int:
+    return int(_COUNT.unpack_from(head, _MARK_BYTES)[0])

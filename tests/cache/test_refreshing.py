@@ -276,6 +276,64 @@ async def test_what_is_under_way_when_all_expires_is_not_taken_for_new(is_gone: 
     assert cache.known("k") == "new"
 
 
+async def test_one_key_is_forgotten_and_no_other() -> None:
+    source = Source()
+    cache = source.cache()
+    for key in ("a", "b"):
+        await cache.get(key)
+    source.now += 1
+    cache.forget("a")
+    assert cache.peek("a") is None
+    assert cache.known("a") is not None, "it may stand in"
+    for key in ("a", "b", "a"):
+        await cache.get(key)
+    assert source.fetched == ["a", "b", "a"]
+    source.now += 1
+    cache.forget("a")
+    cache.expire()
+    for key in ("a", "b"):
+        await cache.get(key)
+    assert source.fetched == ["a", "b", "a", "a", "b"]
+
+
+async def test_what_was_being_fetched_of_a_forgotten_key_is_not_fresh() -> None:
+    arriving: list[asyncio.Future[str]] = []
+    now = 0.0
+
+    async def fetch(_: str) -> str:
+        arriving.append(asyncio.get_running_loop().create_future())
+        return await arriving[-1]
+
+    cache: RefreshingCache[str, str] = RefreshingCache(
+        fetch, fresh_seconds=30, stale_if_error=0, name="test", memory=MemoryLimit(10_000), clock=lambda: now
+    )
+    before = asyncio.ensure_future(cache.get("k"))
+    await until_idle()
+    now = 1.0
+    cache.forget("k")
+    arriving[0].set_result("old")
+    assert (await before).value == "old"
+    after = asyncio.ensure_future(cache.get("k"))
+    await until_idle()
+    arriving[1].set_result("new")
+    assert (await after).value == "new"
+
+
+async def test_so_many_are_forgotten_one_by_one_then_all() -> None:
+    source = Source()
+    cache = source.cache()
+    await cache.get("k")
+    source.now += 1
+    for number in range(256):
+        cache.forget(f"other-{number}")
+    await cache.get("k")
+    assert source.fetched == ["k"]
+    cache.forget("one too many")
+    await cache.get("k")
+    assert source.fetched == ["k", "k"]
+    assert len(cache._forgotten) == 1
+
+
 async def test_closing_ends_what_is_under_way() -> None:
     cancelled = asyncio.Event()
 

@@ -127,7 +127,7 @@ def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET", 
     return body
 
 
-@pytest.mark.parametrize("how", ["POST", "SIGHUP"])
+@pytest.mark.parametrize("how", ["POST", "of one project", "SIGHUP"])
 def test_a_refresh_reaches_all_workers_and_restarts_none(
     start_process: StartProcess, settings: dict[str, str], how: str
 ) -> None:
@@ -149,9 +149,10 @@ def test_a_refresh_reaches_all_workers_and_restarts_none(
     (project / "arrow-2.0.tar.gz").write_bytes(b"x")
     for connection in by_worker.values():
         assert b"arrow-2.0" not in ask(connection, "/arrow/", **accept)
-    if how == "POST":
+    if how != "SIGHUP":
+        query = "?project=Arrow" if how == "of one project" else ""
         for connection in [*by_worker.values()][:1]:
-            ask(connection, "/-/refresh", "POST", Authorization="Bearer opensesame")
+            ask(connection, f"/-/refresh{query}", "POST", Authorization="Bearer opensesame")
     else:
         process.process.send_signal(signal.SIGHUP)
         eventually(lambda: "all workers forget" in process.log.read_text(), "it is not heard", process)

@@ -120,6 +120,10 @@ class FlatCatalog:
         """What is known must be listed again."""
         self._fresh_from = time.monotonic()
 
+    def forget(self, project: str) -> None:
+        """As `expire`: the files of all projects are listed together."""
+        self.expire()
+
     async def close(self) -> None:
         """Ends the listing in the background."""
         if self._loop is not None:

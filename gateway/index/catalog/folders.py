@@ -172,6 +172,13 @@ class FolderCatalog:
         self._files.expire()
         self._empty.clear()
 
+    def forget(self, project: str) -> None:
+        """As `expire`, of one project: the root is listed again only if it does not have its folder."""
+        self._files.forget(project)
+        known = self._projects.known("")
+        if known is None or project not in known.folders:
+            self._projects.expire()
+
     async def _list_projects(self, _: str) -> Projects:
         children = await self._children("")
         folders = await PAGES.run(by_project, children.folders)

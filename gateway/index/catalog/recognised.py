@@ -91,6 +91,12 @@ class RecognisedCatalog:
         self._folders.expire()
         self._flat.expire()
 
+    def forget(self, project: str) -> None:
+        """As `expire`, of one project, as far as the layout allows."""
+        self._layouts.expire()
+        self._folders.forget(project)
+        self._flat.forget(project)
+
     async def close(self) -> None:
         """Ends what is listed in the background."""
         if self._begun is not None:

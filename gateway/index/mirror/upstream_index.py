@@ -114,6 +114,12 @@ class UpstreamIndex:
         self._absent.clear()
         self._unreadable.clear()
 
+    def forget(self, name: str) -> None:
+        """As `expire`, of one project."""
+        self._pages.forget(name)
+        self._absent.pop(name)
+        self._unreadable.pop(name)
+
     async def close(self) -> None:
         await self._pages.close()
         await self._client.close()
