@@ -173,10 +173,11 @@ class FolderCatalog:
         self._empty.clear()
 
     def forget(self, project: str) -> None:
-        """As `expire`, of one project: the root is listed again only if it does not have its folder."""
+        """As `expire`, of one project. The root is listed again unless that is costly, and it has the project: only a
+        new folder that is spelled otherwise would come of it."""
         self._files.forget(project)
         known = self._projects.known("")
-        if known is None or project not in known.folders:
+        if known is None or project not in known.folders or len(known.folders) <= _FOLDERS_PER_REFRESH:
             self._projects.expire()
 
     async def _list_projects(self, _: str) -> Projects:

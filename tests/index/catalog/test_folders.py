@@ -9,6 +9,7 @@ import pytest
 
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.index.catalog import folders
 from gateway.index.catalog.folders import FolderCatalog
 from gateway.storage.base import Children, Storage, StoredObject
 
@@ -231,6 +232,36 @@ async def test_a_folder_that_is_spelled_otherwise_is_found_from_cold_and_once_it
     catalog.expire()
     found = await keys(catalog, "my-lib")
     assert found == ["MY.LIB/my_lib-3.0.tar.gz", "My_Lib/my_lib-1.0.tar.gz", "my-lib/my_lib-2.0.tar.gz"]
+
+
+async def test_one_project_is_forgotten_with_folders_that_are_spelled_otherwise() -> None:
+    storage = Folders("My_Lib/my_lib-1.0.tar.gz", "p/p-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    assert await keys(catalog, "my-lib") == ["My_Lib/my_lib-1.0.tar.gz"]
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
+    storage.keys |= {"my-lib/my_lib-2.0.tar.gz", "MY.LIB/my_lib-3.0.tar.gz", "p/p-2.0.tar.gz"}
+    storage.now += 1
+    catalog.forget("my-lib")
+    found = await keys(catalog, "my-lib")
+    assert found == ["MY.LIB/my_lib-3.0.tar.gz", "My_Lib/my_lib-1.0.tar.gz", "my-lib/my_lib-2.0.tar.gz"]
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"], "it was not forgotten"
+
+
+async def test_a_root_that_is_costly_to_list_is_listed_again_only_for_a_new_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(folders, "_FOLDERS_PER_REFRESH", 1)
+    storage = Folders("p/p-1.0.tar.gz", "q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    storage.now += 1
+    catalog.forget("p")
+    await catalog.projects()
+    assert storage.listed.count("") == 1
+    storage.keys.add("new/new-1.0.tar.gz")
+    catalog.forget("new")
+    assert set((await catalog.projects()).value.folders) == {"p", "q", "new"}
 
 
 async def test_whose_name_it_is_is_known_or_not_said() -> None:

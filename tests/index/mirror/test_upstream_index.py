@@ -185,3 +185,32 @@ async def test_what_another_index_has_not_takes_no_more_than_its_share(name: str
         await remote.project(f"{name}-0")
     assert client.asked > before
     assert not any(memory.stats().values())
+
+
+@pytest.mark.parametrize(("name", "expected"), [("absent", NotFoundError), ("unreadable", UpstreamPageError)])
+async def test_one_project_is_asked_for_again(name: str, expected: type[GatewayError]) -> None:
+    client, memory = LongWinded(), MemoryLimit(1_000_000)
+    remote = index_of(client, memory=memory, refusals=memory)
+
+    async def asked(project: str) -> int:
+        before = client.asked
+        with pytest.raises(expected):
+            await remote.project(project)
+        return client.asked - before
+
+    first = await asked(f"{name}-1")
+    assert (await asked(f"{name}-2"), await asked(f"{name}-1")) == (first, 0)
+    remote.forget(f"{name}-1")
+    assert (await asked(f"{name}-1"), await asked(f"{name}-2")) == (first, 0)
+
+
+async def test_one_project_that_is_known_is_asked_for_again() -> None:
+    client, memory = Small(), MemoryLimit(1_000_000)
+    remote = index_of(client, memory=memory, refusals=memory)
+    for name in ("foo", "bar", "foo"):
+        await remote.project(name)
+    assert client.read == 2
+    remote.forget("foo")
+    for name in ("foo", "bar"):
+        await remote.project(name)
+    assert client.read == 3
