@@ -106,6 +106,7 @@ class Client:
         self._taken = 0
         self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
         self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
+        self._closing: asyncio.TimerHandle | None = None
 
     async def send(
         self,
@@ -189,15 +190,27 @@ class Client:
         self._give_permit_back()
         if connection.reusable:
             idle = self._idle[origin] = self._idle.pop(origin, deque())  # the last used comes last
-            now = time.monotonic()
-            idle.append((connection, now))
-            while now - idle[0][1] > _IDLE_SECONDS:
-                idle.popleft()[0].close()
+            idle.append((connection, time.monotonic()))
+            if self._closing is None:
+                self._closing = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._close_idle)
             if len(self._idle) > _MAX_IDLE_ORIGINS:
                 for unused, _ in self._idle.pop(next(iter(self._idle))):
                     unused.close()
         else:
             connection.close()
+
+    def _close_idle(self) -> None:
+        """One timer, for what has been idle for too long by now; it comes back while there is any idle connection."""
+        until = time.monotonic() - _IDLE_SECONDS
+        for origin, idle in [*self._idle.items()]:
+            while idle and idle[0][1] <= until:
+                idle.popleft()[0].close()
+            if not idle:
+                del self._idle[origin]
+        oldest = min((idle[0][1] for idle in self._idle.values()), default=None)
+        self._closing = None
+        if oldest is not None:
+            self._closing = asyncio.get_running_loop().call_later(oldest - until, self._close_idle)
 
     def stats(self) -> dict[str, int]:
         return {
@@ -210,6 +223,8 @@ class Client:
         for connection in [*self._busy, *(connection for idle in self._idle.values() for connection, _ in idle)]:
             connection.close()
         self._idle.clear()
+        if self._closing is not None:
+            self._closing.cancel()
 
     async def _connection(self, scheme: str, host: str, anew: bool) -> tuple[UpstreamConnection, bool]:
         """A connection, and whether it is a new one. The one used last comes first: the others may go."""

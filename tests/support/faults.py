@@ -360,10 +360,10 @@ def raw(data: bytes) -> Behaviour:
     return behave
 
 
-def serving(body: bytes, headers: Iterable[tuple[str, str]]) -> Behaviour:
-    """A 200 with just these headers."""
+def serving(body: bytes, headers: Iterable[tuple[str, str]], status: int = 200) -> Behaviour:
+    """An answer with just these headers."""
 
     async def behave(answer: Answer) -> None:
-        await answer.send(200, headers, body)
+        await answer.send(status, headers, body)
 
     return behave

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavailableError
+from gateway.upstream import client as upstream_client
 from gateway.upstream.client import Client, UpstreamResponse
 from gateway.upstream.connector import Connector
 from tests.support import faults
@@ -54,6 +55,38 @@ async def test_connections_to_many_hosts_are_not_all_kept(client: Client, faulty
     await faulty.until(lambda: faulty.open_connections == 32)
     await whole(await client.send("GET", "http", hosts[-32], f"/{faults.BUCKET}/k", {}))
     assert faulty.requests[-1].connection == 9, "the last used are kept"
+
+
+async def test_connections_that_nobody_uses_are_closed(
+    client: Client, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream_client, "_IDLE_SECONDS", 0.05)
+    faulty.objects["k"] = b"content"
+    hosts = [f"127.0.0.1:{faulty.port}", f"localhost:{faulty.port}"]
+    for _ in range(2):  # the timer comes back
+        answers = [await client.send("GET", "http", host, f"/{faults.BUCKET}/k", {}) for host in hosts * 2]
+        assert faulty.open_connections == 4
+        for answer in answers:
+            await whole(answer)
+        assert client.stats()["connections_idle"] == 4
+        await faulty.until(lambda: faulty.open_connections == 0)
+        assert client.stats()["connections_idle"] == 0
+        assert client._idle == {}
+    assert client._closing is None
+
+
+async def test_a_connection_that_is_used_again_is_not_closed(
+    client: Client, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty.objects["k"] = b"content"
+    await whole(await send(client, faulty))
+    assert client._closing is not None
+    client._closing.cancel()
+    client._close_idle()
+    assert client.stats()["connections_idle"] == 1, "it is not due"
+    assert client._closing is not None, "it comes back"
+    assert await whole(await send(client, faulty)) == b"content"
+    assert {request.connection for request in faulty.requests} == {1}
 
 
 async def test_a_connection_with_an_unread_body_is_closed(client: Client, faulty: FaultyBucket) -> None:

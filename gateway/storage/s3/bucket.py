@@ -36,10 +36,11 @@ class Bucket:
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         """See base.py."""
-        found = 0
+        found, progress = 0, listing.Progress()
         token: str | None = None
         while limit is None or found < limit:
             page = await self._page(prefix, limit=limit, token=token)
+            progress.note(tuple(item.key for item in page.objects), page.next_token)
             for item in page.objects:
                 key = self._layout.key(item.key)
                 if key is None or not key.startswith(prefix):
@@ -58,10 +59,12 @@ class Bucket:
         objects: list[StoredObject] = []
         folders: list[str] = []
         token: str | None = None
+        progress = listing.Progress()
         while True:
             left = None if limit is None else limit - len(objects) - len(folders)
             page = await self._page(prefix, limit=left, token=token, delimiter="/")
-            told = [*(item.key for item in page.objects), *page.folders]
+            told = (*(item.key for item in page.objects), *page.folders)
+            progress.note(told, page.next_token)
             if not all(name.startswith(before) for name in told):
                 raise UpstreamError("the listing is of another directory than was asked for")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
@@ -117,10 +120,7 @@ class Bucket:
             if prefix and error.code in IMPOSSIBLE_KEY:
                 return listing.ListingPage([], [], None)
             raise
-        page = await LISTINGS.run(listing.parse, body) if len(body) > _LONG_BYTES else listing.parse(body)
-        if token is not None and page.next_token == token:
-            raise UpstreamError("the listing comes to no end: its next page has the same token")
-        return page
+        return await LISTINGS.run(listing.parse, body) if len(body) > _LONG_BYTES else listing.parse(body)
 
     async def _body(
         self,
@@ -133,6 +133,9 @@ class Bucket:
     ) -> bytes:
         query = listing.parameters(prefix, limit=limit, token=token, delimiter=delimiter, after=after)
         answer = await self._client.send("GET", self._path, query=canonical_query(query))
+        if answer.upstream.status != 200:  # a part of one, or nothing, would say that nothing is there
+            answer.upstream.close()
+            raise UpstreamError(f"the storage answered a listing with {answer.upstream.status}", code="NoListing")
         body = await answer.upstream.read_listing(answer.first)
         self._absence.listed()
         return body

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote_plus
@@ -12,6 +13,8 @@ from gateway.errors import UpstreamError
 from gateway.storage.base import StoredObject
 
 MAX_KEYS = 1000
+# So many pages without objects may follow one another: S3 may have to look past what has been removed.
+_MAX_EMPTY_PAGES = 100
 _OPEN, _CLOSE = b"<Contents>", b"</Contents>"
 
 
@@ -33,6 +36,33 @@ class Outline:
     next_token: str | None
     last_key: str
     contents: bytes
+
+
+class Progress:
+    """Watches over the pages of one listing, which might come to no end. Keys need not ascend: some servers list a
+    directory at the place of its name."""
+
+    def __init__(self) -> None:
+        self._told: Hashable = None
+        self._token: str | None = None
+        self._empty = 0
+
+    def note(self, told: Hashable, token: str | None) -> None:
+        """`told` is what a page has, or a digest of it, and falsy where it has nothing; `token` is for the next page.
+        Raises UpstreamError where the listing gets no further."""
+        self._empty = 0 if told else self._empty + 1
+        if token is not None:
+            if token == self._token:
+                raise _endless("its next page has the same token")
+            if told and told == self._told:
+                raise _endless("its next page has the same objects")
+            if self._empty > _MAX_EMPTY_PAGES:
+                raise _endless(f"{self._empty} pages in a row have no objects")
+        self._told, self._token = told, token
+
+
+def _endless(why: str) -> UpstreamError:
+    return UpstreamError(f"the listing comes to no end: {why}", code="NoListing")
 
 
 def parameters(

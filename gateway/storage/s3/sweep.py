@@ -9,7 +9,6 @@ from hashlib import blake2b
 from itertools import pairwise
 from typing import Protocol
 
-from gateway.errors import UpstreamError
 from gateway.executors import LISTINGS
 from gateway.storage.base import Batch, StoredObject
 from gateway.storage.s3 import listing
@@ -92,13 +91,12 @@ class Sweep:
     async def _pages(self, span: _Span, most: int | None = None) -> AsyncIterator[tuple[Batch, str | None]]:
         """Batches, and from where to go on after them: None at the end. A page without objects need not be the last."""
         token: str | None = None
-        reached = span.start
+        reached, progress = span.start, listing.Progress()
         number = 0
         while most is None or number < most:
             body = await self._page(self._base, token=token, after=span.start if token is None else "")
             batch, following, last = await LISTINGS.run(self._read, body, span, number)
-            if following is not None and following == token:
-                raise UpstreamError("the listing comes to no end: its next page has the same token")
+            progress.note(batch.digest if last else None, following)
             over = following is None or (span.stop != "" and last > span.stop)
             reached = last or reached
             yield batch, None if over else reached

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from gateway.errors import UpstreamError
-from gateway.storage.base import ObjectMetadata, Storage
+from gateway.storage.base import ObjectMetadata, Storage, StoredObject
 from gateway.storage.s3 import listing
 from gateway.storage.s3.listing import ListingPage
 from tests.conftest import StartGateway
@@ -67,6 +67,32 @@ async def test_a_listing_that_comes_to_no_end_is_an_error(faulty: FaultyBucket, 
         with pytest.raises(UpstreamError, match="the listing"):
             await asking
         faulty.script.clear()
+
+
+async def test_a_listing_that_has_the_same_again_is_an_error(faulty: FaultyBucket, storage: Storage) -> None:
+    entry = (
+        "<Contents><Key>pypi/p.zip</Key><LastModified>2013-05-24T00:00:00.000Z</LastModified><Size>7</Size></Contents>"
+    )
+
+    async def all_of_it() -> list[StoredObject]:
+        return [item async for item in storage.list()]
+
+    for asking in (storage.children(), all_of_it()):
+        for number in range(2):
+            token = f"<NextContinuationToken>{number}</NextContinuationToken>"
+            body = f"<ListBucketResult><IsTruncated>true</IsTruncated>{token}{entry}</ListBucketResult>"
+            faulty.then(faults.serving(body.encode(), []))
+        with pytest.raises(UpstreamError, match="the same objects"):
+            await asking
+        faulty.script.clear()
+
+
+@pytest.mark.parametrize("status", [204, 206])
+async def test_a_part_of_a_listing_is_an_error(faulty: FaultyBucket, storage: Storage, status: int) -> None:
+    page = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    faulty.then(faults.serving(page if status == 206 else b"", [], status=status))
+    with pytest.raises(UpstreamError, match=f"a listing with {status}"):
+        await storage.children()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.storage.base import StoredObject
-from gateway.storage.s3.listing import ListingPage, Outline, outline, parameters, parse
+from gateway.storage.s3.listing import ListingPage, Outline, Progress, outline, parameters, parse
 
 PAGE = """<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult{namespace}><Name>b</Name><Prefix>pypi%2F</Prefix><EncodingType>url</EncodingType>
@@ -157,3 +157,31 @@ def test_parameters_of_a_call() -> None:
         "continuation-token": "t",
     }
     assert parameters("", limit=5000)["max-keys"] == "1000"
+
+
+@pytest.mark.parametrize("empty", [(), None, ""])
+def test_many_pages_without_objects_may_follow_one_another_but_not_for_ever(empty: object) -> None:
+    progress = Progress()
+    for _ in range(3):
+        for number in range(100):
+            progress.note(empty, f"t{number}")
+        progress.note("objects", "t")
+    for number in range(100):
+        progress.note(empty, f"t{number}")
+    progress.note(empty, None)
+    with pytest.raises(UpstreamError, match="101 pages in a row"):
+        progress.note(empty, "next")
+
+
+def test_a_page_like_the_one_before_is_the_end_of_a_listing_or_an_error() -> None:
+    progress = Progress()
+    progress.note("a", "1")
+    progress.note("b", "2")
+    progress.note("a", "3")
+    progress.note("a", None)
+    progress = Progress()
+    progress.note("a", "1")
+    with pytest.raises(UpstreamError, match="the same objects"):
+        progress.note("a", "2")
+    with pytest.raises(UpstreamError, match="the same token"):
+        progress.note("b", "2")

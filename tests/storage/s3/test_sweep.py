@@ -168,3 +168,16 @@ async def test_a_listing_without_an_end_is_refused() -> None:
 
     with pytest.raises(UpstreamError, match="no end"):
         _ = [batch async for batch in Sweep(page, Layout(""), "", ()).batches()]
+
+
+async def test_a_listing_with_ever_new_tokens_for_the_same_objects_is_refused() -> None:
+    pages = 0
+
+    async def page(prefix: str, **query: object) -> bytes:
+        nonlocal pages
+        pages += 1
+        return _xml(_contents("a"), f"token-{pages}")
+
+    with pytest.raises(UpstreamError, match="the same objects"):
+        _ = [batch async for batch in Sweep(page, Layout(""), "", ()).batches()]
+    assert pages == 2
