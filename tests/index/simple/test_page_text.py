@@ -52,6 +52,7 @@ def test_what_is_no_coding_is_left_alone(coding: str) -> None:
         (gzip.compress(PAGE.encode())[:-1], "gzip", "it is not whole, or too large"),
         (gzip.compress(b" " * 1001), "gzip", "it is not whole, or too large"),
     ],
+    ids=["unknown", "not packed", "cut short", "too large"],
 )
 def test_a_page_that_can_not_be_unpacked_is_refused(content: bytes, coding: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
