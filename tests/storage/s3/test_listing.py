@@ -166,9 +166,10 @@ def test_many_pages_without_objects_may_follow_one_another_but_not_for_ever(empt
         for number in range(100):
             progress.note(empty, f"t{number}")
         progress.note("objects", "t")
+        progress.note(empty, None)
+        progress.note("objects", "t")
     for number in range(100):
         progress.note(empty, f"t{number}")
-    progress.note(empty, None)
     with pytest.raises(UpstreamError, match="101 pages in a row"):
         progress.note(empty, "next")
 
@@ -179,9 +180,8 @@ def test_a_page_like_the_one_before_is_the_end_of_a_listing_or_an_error() -> Non
     progress.note("b", "2")
     progress.note("a", "3")
     progress.note("a", None)
-    progress = Progress()
-    progress.note("a", "1")
-    with pytest.raises(UpstreamError, match="the same objects"):
-        progress.note("a", "2")
-    with pytest.raises(UpstreamError, match="the same token"):
-        progress.note("b", "2")
+    for again, reason in ((("a", "2"), "the same objects"), (("b", "1"), "the same token")):
+        progress = Progress()
+        progress.note("a", "1")
+        with pytest.raises(UpstreamError, match=reason):
+            progress.note(*again)
