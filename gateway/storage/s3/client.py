@@ -223,7 +223,7 @@ class SignedClient:
     def _set_clock(self, date: str | None, used: float) -> bool:
         try:
             offset = parsedate_to_datetime(date or "").timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return False
         if abs(offset - self._clock_offset) > _CLOCK_TOLERANCE_SECONDS:
             log.warning("the bucket's clock differs from ours by %+.0f s; signing with its time", offset)
