@@ -16,6 +16,7 @@ from gateway.storage.s3.storage import S3Storage
 from gateway.transfer import parallel
 from gateway.transfer.concurrency import AdaptiveConcurrency
 from gateway.transfer.parallel import MemoryBudget
+from gateway.transfer.part import ObjectChangedError
 from gateway.upstream.circuits import Circuits
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -177,6 +178,33 @@ async def test_a_part_is_the_one_that_was_asked_for(faulty: FaultyBucket, wanted
     faulty.then(answering(206, Content_Range=told))
     with pytest.raises(UpstreamError, match="206"):
         await storage.fetch(ObjectRequest("GET", "k", {"range": wanted}))
+    await storage.close()
+
+
+async def test_a_part_has_the_length_that_its_range_says(faulty: FaultyBucket) -> None:
+    storage = await storage_of(faulty)
+    for last in (8, 10):  # and 10 bytes come
+        faulty.then(answering(206, Content_Range=f"bytes 0-{last}/100"))
+        with pytest.raises(UpstreamError, match=f"206 with bytes 0-{last}/100, which are not those asked for"):
+            await storage.fetch(ObjectRequest("GET", "k", {"range": f"bytes=0-{last}"}))
+    await storage.close()
+
+
+async def test_a_continuation_of_an_object_of_another_size_never_follows(faulty: FaultyBucket) -> None:
+    body = faulty.objects["k"] = content(1_000_000)
+    storage = await storage_of(faulty)
+
+    async def of_another_size(answer: Answer) -> None:
+        start, stop = part_of(answer, body)
+        told = [("ETag", etag_of(body)), ("Content-Range", f"bytes {start}-{stop - 1}/{len(body) + 1}")]
+        await answer.send(206, told, body[start:stop])
+
+    faulty.then(cut(300_000, "reset"), of_another_size)
+    _, got, failure = await read(storage)
+    assert len(faulty.requests) == 2
+    assert isinstance(failure, ObjectChangedError)
+    assert got == body[: len(got)]
+    assert len(got) <= 300_000
     await storage.close()
 
 
