@@ -108,6 +108,24 @@ async def test_a_kept_connection_that_the_bucket_closed_costs_no_error(client: C
     assert [request.connection for request in faulty.requests] == [1, 2, 2, 1, 3]
 
 
+async def test_a_kept_connection_that_breaks_within_an_answer_is_an_error(client: Client, faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = b"content"
+    await whole(await send(client, faulty))
+    faulty.then(faults.raw(b"HTTP/1.1 200 OK\r\nConte"))
+    with pytest.raises(UpstreamError, match="ended early"):
+        await send(client, faulty)
+    assert [request.connection for request in faulty.requests] == [1, 1]
+    assert client.stats() == {"connections_busy": 0, "connections_idle": 0, "connections_free": 10}
+
+
+async def test_a_request_that_asks_for_a_new_connection_has_one(client: Client, faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = b"content"
+    host, target = f"127.0.0.1:{faulty.port}", f"/{faults.BUCKET}/k"
+    for anew in (False, False, True):
+        assert await whole(await client.send("GET", "http", host, target, {}, anew=anew)) == b"content"
+    assert [request.connection for request in faulty.requests] == [1, 1, 2]
+
+
 async def test_a_new_connection_that_breaks_is_an_error(client: Client, faulty: FaultyBucket) -> None:
     faulty.then(faults.close)
     with pytest.raises(UpstreamError, match="ended early"):
