@@ -38,7 +38,7 @@ from gateway.usage import UpstreamUsage
 
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
 
-_SINGLE_USE = frozenset({"X-Request-ID", "Upgrade", "Expect"})
+_SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
 
 log = logging.getLogger("gateway")
 

@@ -112,6 +112,24 @@ async def test_a_redirect_is_given_again(
     assert len(hits) == 1
 
 
+@pytest.mark.parametrize("header", ["X-Request-ID: r1", "Upgrade: h2c", "Expect: 100-continue"])
+async def test_a_request_that_wants_more_than_a_reply_is_not_answered_from_the_cache(
+    gateway: Gateway, connect: Connect, header: str
+) -> None:
+    client = await connect(gateway)
+    await client.ask(get("/a.txt"))
+    await client.ask(get("/a.txt", "X-Plain: yes"))
+    cache = gateway.response_cache
+    assert cache is not None
+    assert cache.get(get("/a.txt", "X-Plain: yes")) is not None, "an unknown header keeps no reply out"
+    client.writer.write(get("/a.txt", header))
+    status, _, body = await client.answer()
+    if status == 100:
+        status, _, body = await client.answer()
+    assert (status, body) == (200, BODY)
+    assert cache.get(get("/a.txt", header)) is None
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
