@@ -1,0 +1,104 @@
+"""What ObjectCache keeps when an object changes while the storage or the disk is at work."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.memory import CachedObject
+from gateway.cache.object_cache import ObjectCache
+from gateway.config.settings import CacheSettings
+from gateway.errors import NotFoundError
+from gateway.messages import ObjectRequest, Stream, nothing_to_close
+from gateway.transfer.parallel import MemoryBudget
+from tests.support.eventually import eventually
+
+KEY = "page.html"
+
+
+class Source:
+    """Answers when `go_on` is set: with `body`, or that there is none."""
+
+    def __init__(self, body: bytes | None) -> None:
+        self._body = body
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        self.asked.set()
+        await self.go_on.wait()
+        if self._body is None:
+            raise NotFoundError("404 NoSuchKey", code="NoSuchKey", upstream_status=404)
+        headers = {"ETag": '"new"', "Content-Length": str(len(self._body))}
+        return Stream(200, headers, self._chunks(self._body), nothing_to_close)
+
+    @staticmethod
+    async def _chunks(body: bytes) -> AsyncIterator[bytes]:
+        yield body
+
+
+class SlowDisk(DiskCache):
+    """Its `put` tells `begun`, and waits for `go_on`."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, 4_000_000, "bucket")
+        self.begun, self.go_on, self.removed = threading.Event(), threading.Event(), 0
+
+    def put(self, key: str, found: CachedObject, body: bytes) -> None:
+        self.begun.set()
+        assert self.go_on.wait(20)
+        super().put(key, found, body)
+
+    def remove(self, key: str) -> None:
+        super().remove(key)
+        self.removed += 1
+
+
+def cache_of(source: Source, disk: DiskCache | None = None) -> ObjectCache:
+    return ObjectCache(source, MemoryBudget(4_000_000, 4), CacheSettings(memory_bytes=1_000_000), disk)
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_an_absence_from_before_a_write_is_not_remembered(changed: bool) -> None:
+    source = Source(None)
+    cache = cache_of(source)
+    asking = asyncio.ensure_future(cache.fetch(ObjectRequest("GET", KEY)))
+    await source.asked.wait()
+    if changed:
+        cache.forget(KEY)
+    source.go_on.set()
+    with pytest.raises(NotFoundError):
+        await asking
+    assert (cache.memory.missing(KEY) is None) is changed
+    await cache.close()
+
+
+async def test_an_object_that_is_removed_while_it_waits_for_the_disk_does_not_stay_there(tmp_path: Path) -> None:
+    source, disk = Source(b"old"), SlowDisk(tmp_path)
+    source.go_on.set()
+    cache = cache_of(source, disk)
+    await cache.fetch(ObjectRequest("GET", KEY))
+    await eventually(disk.begun.is_set)
+    cache.forget(KEY)
+    await eventually(lambda: disk.removed == 1)
+    disk.go_on.set()
+    await eventually(lambda: cache.stats()["background_tasks"] == 0)
+    assert disk.find(KEY) is None
+    await cache.close()
+
+
+async def test_another_version_on_disk_is_not_given_out_as_the_one_that_is_known(tmp_path: Path) -> None:
+    source, disk = Source(b"new"), DiskCache(tmp_path, 4_000_000, "bucket")
+    source.go_on.set()
+    cache = cache_of(source, disk)
+    other = CachedObject({"ETag": '"other"', "Content-Length": "5"}, None, 5, '"other"', None, 0.0)
+    disk.put(KEY, other, b"other")
+    known = CachedObject({"ETag": '"new"', "Content-Length": "3"}, None, 3, '"new"', None, cache.memory.clock())
+    cache.memory.put(KEY, known)
+    stream = await cache.fetch(ObjectRequest("GET", KEY))
+    assert source.asked.is_set()
+    assert stream.body is not None
+    assert b"".join([chunk async for chunk in stream.body]) == b"new"
+    await cache.close()
