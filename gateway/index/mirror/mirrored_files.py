@@ -20,6 +20,9 @@ from gateway.storage.base import Storage
 
 KEPT_APART = ".mirror/"
 
+# Which metadata a page tells of: the URL of its file, and the hashes of the metadata and of the file.
+_Version = tuple[str, str | None, str | None]
+
 
 class MirroredFiles:
     """What the storage does not have and the other index does."""
@@ -34,8 +37,8 @@ class MirroredFiles:
         self._limits = limits
         self._downloads = Downloads(fallback.remote, storage, limits)
         self._reading = SingleFlight[bytes]()
-        self._metadata = LruCache[str, bytes](
-            "metadata of the other index", memory, lambda url, body: weight_of(url) + weight_of(body)
+        self._metadata = LruCache[_Version, bytes](
+            "metadata of the other index", memory, lambda version, body: weight_of(version) + weight_of(body)
         )
 
     async def answer(self, request: ObjectRequest) -> Answer | None:
@@ -78,9 +81,10 @@ class MirroredFiles:
         await self._downloads.close()
 
     async def _metadata_page(self, file: File) -> BufferedResponse:
-        body = self._metadata.get(file.url)
+        version = file.url, file.metadata_sha256, file.hashes.get("sha256")
+        body = self._metadata.get(version)
         if body is None:
-            body = await self._reading.once(file.url, lambda: self._read_metadata(file))
+            body = await self._reading.once(version, lambda: self._read_metadata(file, version))
         return BufferedResponse(200, body, {"Content-Type": "text/plain; charset=utf-8"})
 
     async def _head(self, file: File) -> Stream:
@@ -91,9 +95,9 @@ class MirroredFiles:
             length = answer.headers.get("content-length")
         return Stream(200, headers_of(length), None, nothing_to_close)
 
-    async def _read_metadata(self, file: File) -> bytes:
+    async def _read_metadata(self, file: File, version: _Version) -> bytes:
         body = await self._fallback.remote.read(file.url + METADATA, MAX_METADATA_BYTES)
         if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
             raise UpstreamError(f"the metadata of {without_query(file.url)!r} has another hash than its page says")
-        self._metadata.put(file.url, body)
+        self._metadata.put(version, body)
         return body
