@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from gateway.index.mirror.json_pieces import read_object
 from gateway.index.simple import static_page, web_url
+from gateway.index.simple.markup import count
 from gateway.index.simple.names import is_release_of
 from gateway.index.simple.pages import File, Project
 
@@ -23,15 +24,10 @@ T = TypeVar("T")
 _OBJECT_BYTES, _ITEM_BYTES = 232, 64
 _MAX_JSON_BYTES = 64 * 1024 * 1024
 _MAX_JSON_ESCAPES = 500_000
-# So much is counted in one go, during which no other thread has a turn.
-_COUNTED_CHARS = 1024 * 1024
 # The files that are kept, in memory: one character beyond ASCII makes four bytes of each other in its text. 20,000
 # files take some 20 MB.
 _MAX_FILES_BYTES = 64 * 1024 * 1024
 _FILE_BYTES = 168  # of one, beside its texts and hashes
-# What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
-_MAX_MARKUP = 3_000_000
-_MARKUP_COSTS = {"<": 15, "=": 2, "&": 20}
 # The largest projects of PyPI have some 20,000.
 _MAX_FILES = 50_000
 _MAX_TEXT = 8192
@@ -74,8 +70,6 @@ def file_weight(file: File) -> int:
 
 
 def _read_html(name: str, url: str, text: str) -> UpstreamPage:
-    if sum(_count(text, character) * cost for character, cost in _MARKUP_COSTS.items()) > _MAX_MARKUP:
-        raise ValueError("it has more links than any page")
     found = static_page.read(text)
     try:
         base = web_url.joined(url, found.base) if found.base else url
@@ -87,10 +81,10 @@ def _read_html(name: str, url: str, text: str) -> UpstreamPage:
 
 
 def _read_json(name: str, url: str, text: str) -> UpstreamPage:
-    objects, items = _count(text, "{"), _count(text, "[") + _count(text, ",")
+    objects, items = count(text, "{"), count(text, "[") + count(text, ",")
     if objects * _OBJECT_BYTES + items * _ITEM_BYTES > _MAX_JSON_BYTES:
         raise ValueError("it has more fields than any page")
-    if _count(text, "\\") > _MAX_JSON_ESCAPES:
+    if count(text, "\\") > _MAX_JSON_ESCAPES:
         raise ValueError("it has more escapes than any page")
     fit = _Fit(name, url)
 
@@ -131,10 +125,6 @@ def _project(name: str, page: Mapping[str, Any]) -> Project:
         status=_text(status.get("status")),
         status_reason=_text(status.get("reason")),
     )
-
-
-def _count(text: str, character: str) -> int:
-    return sum(text.count(character, at, at + _COUNTED_CHARS) for at in range(0, len(text), _COUNTED_CHARS))
 
 
 def _bounded(found: Iterable[T], what: str) -> Iterator[T]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urldefrag
 
+from gateway.index.simple.markup import check_markup
 from gateway.index.simple.names import normalize, parse
 from gateway.index.simple.pages import File, Project
 from gateway.index.simple.tags import start_tags
@@ -47,7 +48,8 @@ class StaticPage:
 
 
 def read(page: str) -> StaticPage:
-    """All that a static page says."""
+    """All that a static page says. Raises ValueError if it has more links than any page."""
+    check_markup(page)
     links = StaticPage()
     for tag, attributes in start_tags(page, _TAGS):
         href = attributes.get("href", "")

@@ -70,7 +70,8 @@ class StoredPages:
                 version = etag if etag is not None else object()
                 page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content, said))
         except ValueError as error:
-            raise UpstreamError(f"the page {key!r} can't be read: {error}") from error
+            public = f"The stored page can't be shown as JSON: {error}"
+            raise UpstreamError(f"the page {key!r} can't be read: {error}", public=public) from error
         finally:
             stream.close()
         headers = {"Content-Type": Form.JSON_V1.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": REVALIDATE}

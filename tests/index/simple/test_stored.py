@@ -96,6 +96,18 @@ async def test_a_page_that_can_not_be_read_is_the_storage_s_failure() -> None:
     assert stored.closed == 1
 
 
+async def test_a_page_with_more_links_than_can_be_read_in_seconds_is_refused_with_the_reason() -> None:
+    pages, most = StoredPages(MemoryLimit(10_000_000)), LINKS + b"&" * 149_900  # 100 * 17 + 149,900 * 20 of 3,000,000
+    page = await pages.as_json(Stored(most, '"1"').stream(), "p/", request())
+    assert len(json.loads(page.body)["files"]) == 100
+    for key in ("p/", "", "simple/"):
+        stored = Stored(most + b"&" * 16, '"2"')
+        with pytest.raises(UpstreamError, match=r"can't be read: it has more links than any page$") as refused:
+            await pages.as_json(stored.stream(), key, request())
+        assert refused.value.public == "The stored page can't be shown as JSON: it has more links than any page"
+        assert (refused.value.status, stored.closed) == (502, 1)
+
+
 async def test_a_page_that_is_stored_packed_is_unpacked() -> None:
     stored = Stored(gzip.compress(LINKS), '"1"', Content_Type="text/html", Content_Encoding="gzip")
     page = await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
