@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,6 +234,19 @@ async def test_who_waits_too_long_for_an_answer_is_told_so() -> None:
         async with asyncio.timeout(20):
             await fetched.answer(ObjectRequest("GET", "p/p-0.zip"))
     await eventually(lambda: fetched.stats() == IDLE)
+
+
+async def test_a_file_whose_page_tells_no_hash_is_served_and_not_kept(caplog: pytest.LogCaptureFixture) -> None:
+    index, bucket = Index(), Bucket()
+    running = downloads(index, bucket)
+    for number, hashes in enumerate(({}, {"sha256": hashlib.sha256(CONTENT).hexdigest()})):
+        client = start(running, number, replace(file(number), hashes=hashes))
+        await eventually(lambda number=number: len(index.opened) == number + 1)  # type: ignore[misc]
+        index.opened[number].send(CONTENT, b"")
+        assert await client == CONTENT
+        await eventually(lambda: running.stats() == IDLE)
+    assert bucket.objects == {"p/1": CONTENT}
+    assert "p-0.zip is not kept: its page tells no hash of it" in caplog.text
 
 
 async def test_a_file_that_is_too_large_is_not_begun() -> None:
