@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import gzip
 import hashlib
 import json
 import tracemalloc
@@ -88,6 +89,23 @@ def test_a_page_is_decoded_in_parts_as_at_once(odd: bytes) -> None:
         parsed = _parsed("foo", "https://index.example/foo/", JSON, "", body + reason + b'"}}')
         assert not isinstance(parsed, str)
         assert parsed[0].project.status_reason == reason.decode("utf-8", "replace")
+
+
+PACKED = gzip.compress(b"<a href=foo-1.0.zip></a>" + b" " * 100_000 + b"<a href=foo-2.0.zip></a>")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", PACKED[:40], PACKED[:-9], PACKED[:-1], gzip.compress(b"<a href=foo-1.0.zip>" + b" " * 32 * 1024 * 1024, 1)],
+    ids=["empty", "half", "before its checksum", "before its last byte", "over 32 MB"],
+)
+def test_a_packed_page_that_is_not_whole_is_none(body: bytes) -> None:
+    """Half of a page in HTML is a page, of some of the files."""
+    whole = _parsed("foo", "https://index.example/foo/", "text/html", "gzip", PACKED)
+    assert not isinstance(whole, str)
+    assert [file.name for file in whole[0].project.files] == ["foo-1.0.zip", "foo-2.0.zip"]
+    parsed = _parsed("foo", "https://index.example/foo/", "text/html", "gzip", body)
+    assert parsed == "it is not whole, or too large"
 
 
 def test_the_reason_why_a_page_can_t_be_read_is_short() -> None:
