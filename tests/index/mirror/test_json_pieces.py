@@ -137,6 +137,10 @@ def test_what_is_no_object(text: str) -> None:
         ('{"x":[1 2]}', "it has no , or ] at character 8"),
         ('{"x":tru}', "Expecting value at character 5"),
         (" " * 70_000 + '{"x":tru}', "Expecting value at character 70005"),
+        # Where within the value, and of the document, whatever the window begins with.
+        ('{"x":{"y" 1}}', "Expecting ':' delimiter at character 10"),
+        ('{"x":{"y":[1 2]}}', "Expecting ',' delimiter at character 13"),
+        (" " * 70_000 + '{"x":{"y" 1}}', "Expecting ':' delimiter at character 70010"),
         ('{"x":' + "[" + "[" * 30_000, "it is nested too deeply"),
     ],
     ids=lambda value: value.strip()[:30],
