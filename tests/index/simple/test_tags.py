@@ -53,6 +53,15 @@ def test_tags_are_read_as_browsers_read_them(page: str, expected: list[tuple[str
     assert tags(page) == expected
 
 
+@pytest.mark.parametrize("before", ["", "x" * 100_000])
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_a_value_may_have_8192_characters_wherever_it_stands(before: str, quote: str) -> None:
+    most = "x" * 8192
+    page = f"{before}<a href={quote}{most}{quote} data-yanked={quote}y{quote}>"
+    assert tags(page) == [("a", {"href": most, "data-yanked": "y"})]
+    assert tags(page.replace(most, most + "x")) == []
+
+
 class Library(HTMLParser):
     def __init__(self, page: str) -> None:
         super().__init__()
