@@ -294,6 +294,36 @@ async def test_a_root_that_must_not_be_listed_keeps_no_folder_from_being_served(
         await catalog.files("q")
 
 
+async def test_a_listing_that_is_refused_after_it_was_permitted_is_an_outage_for_as_long_as_it_is_believed() -> None:
+    """Of a project that nobody has asked for yet, nothing is known that could stand in."""
+    storage = Folders("p/p-1.0.tar.gz", "q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
+    storage.errors = dict.fromkeys(["", "p/", "q/"], NotFoundError("denied", code="AccessDenied"))
+    storage.now += 1029
+    with pytest.raises(UpstreamError, match="denied"):
+        await catalog.files("q")
+    storage.now += 2
+    with pytest.raises(NotFoundError, match="no permission"):
+        await catalog.files("q")
+
+
+async def test_a_listing_that_fails_in_another_way_than_a_refusal_is_an_outage() -> None:
+    storage = Folders("p/p-1.0.tar.gz")
+    storage.errors = dict.fromkeys(["", "p/"], NotFoundError("no such bucket", code="NoSuchBucket"))
+    catalog = storage.catalog()
+    with pytest.raises(UpstreamError, match="no such bucket"):
+        await catalog.files("p")
+    # The root, which the project's page can do without only where listing it is not permitted.
+    del storage.errors["p/"]
+    found = await catalog.files("p")
+    assert [item.key for item in found.value.objects] == ["p/p-1.0.tar.gz"]
+    storage.now += 2
+    asked = storage.listed.count("p/")
+    await catalog.files("p")
+    assert storage.listed.count("p/") == asked + 1, "what may lack files is listed again after a second"
+
+
 async def test_whether_there_is_a_folder_costs_no_listing_of_the_root() -> None:
     storage = Folders("simple/p/index.html")
     catalog = storage.catalog()
