@@ -345,6 +345,25 @@ async def test_while_the_bucket_is_down_what_is_known_is_served_and_no_page_is_e
     assert (await get(patient, "/")).status == 503
 
 
+async def test_while_nobody_knows_whether_a_page_is_stored_none_is_generated(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Only the listing tells that a page below simple/ is stored elsewhere; the storage may be well again meanwhile."""
+    faulty.objects = {"my-project/index.html": b"<a>", f"my-project/{WHEEL}": CONTENT}
+    failed = 0
+
+    async def failing_once(answer: faults.Answer) -> None:
+        nonlocal failed
+        fails = "list-type" in answer.request.target and "prefix=my-project" in answer.request.target and not failed
+        failed += fails
+        await (error(500, "InternalError") if fails else faults.healthy)(answer)
+
+    faulty.then(failing_once, times=100)
+    gateway = await start_gateway(faulty_settings | {"storage.max_attempts": "1"})
+    assert ((await get(gateway, "/simple/my-project/")).status, failed) == (503, 1)
+    assert (await get(gateway, "/simple/my-project/")).body == b"<a>"
+
+
 async def test_a_listing_that_is_refused_later_takes_nothing_away(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
