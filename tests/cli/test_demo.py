@@ -99,6 +99,7 @@ def test_what_it_invites_to_works_and_nothing_stays(
     for arguments_of_curl in curls:
         subprocess.run(["curl", "-sSf", *arguments_of_curl.split()], check=True, stdout=subprocess.DEVNULL)
     [url] = re.findall(r"^Open (http://127\.0\.0\.1:\d+)/ in a browser", text, re.MULTILINE)
+    demo.send_signal(signal.SIGHUP)  # or the root would be listed again only after index.refresh seconds
     assert shown(url, "/") == {"acme-billing", "acme-colors", "acme-legacy", "hello-gateway", "sunny-greeting"}
     billing = page(url, "/acme-billing/")
     assert "rounds totals twice" in billing
