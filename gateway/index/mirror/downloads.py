@@ -141,11 +141,17 @@ class Downloads:
         return name is not None
 
     async def _reserve(self, download: Download, size: int) -> None:
-        """Room for so many bytes of a file in all. Files that only wait to be kept give way."""
+        """Room for so many bytes of a file in all. Files that only wait to be kept give way, and what everybody has left
+        gives its room back when it has ended."""
         if size > self._limits.max_file_bytes:
             public = "The file is larger than fallback.max_file_bytes"
             raise UpstreamError(f"it has {size} bytes, over fallback.max_file_bytes", public=public)
         while self._used + size - download.reserved > self._limits.temp_bytes:
+            if (
+                left := next((other for other in self._running if not other.claims and not other.whole), None)
+            ) is not None:
+                await left.close()
+                continue
             idle = next((other for other in self._to_be_written if not other.claims), None)
             if idle is None:
                 public = "Too much is being fetched from the index behind this gateway; try again"

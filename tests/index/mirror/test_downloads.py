@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.cache.lru import MemoryLimit
@@ -381,8 +381,13 @@ STEPS = st.lists(
 )
 
 
+# Who joins when the last has just left.
+LEFT = "join 0, join 0, join 1, join 1, join 2, finish 1, leave 0, leave 0, join 0, finish 0"
+
+
 @settings(max_examples=60)
 @given(STEPS)
+@example([(step, int(number)) for step, number in map(str.split, LEFT.split(", "))])
 def test_whatever_happens_in_whatever_order_readers_get_the_file_or_an_error(steps: list[tuple[str, int]]) -> None:
     asyncio.run(_play(steps))
 
