@@ -125,6 +125,32 @@ async def test_a_client_that_stops_to_read_gives_back_what_was_fetched_for_it(
     await storage.close()
 
 
+@pytest.mark.usefixtures("eager")
+async def test_a_client_that_waits_for_the_storage_is_not_taken_for_a_slow_one(faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = LARGE
+    storage = await storage_of(faulty, SETTINGS, read_timeout=10)
+    go_on = asyncio.Event()
+
+    async def late(answer: Answer) -> None:
+        await go_on.wait()
+        await healthy(answer)
+
+    faulty.then(healthy)
+    faulty.then(late, times=3)
+    stream = await opened(storage)
+    body = stream.body
+    assert isinstance(body, ParallelBody)
+    reading = asyncio.ensure_future(read(stream))
+    await eventually(lambda: bool(body._parts) and body._parts[0]._leads and body._parts[0]._task is not None)
+    body._seen = body._position
+    under_way = [*body._parts]
+    body._look()
+    assert [*body._parts] == under_way
+    go_on.set()
+    assert hashlib.sha256(await reading).digest() == hashlib.sha256(LARGE).digest()
+    await storage.close()
+
+
 async def test_a_client_slower_than_one_connection_has_one(
     faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
