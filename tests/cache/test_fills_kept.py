@@ -167,3 +167,55 @@ async def test_an_object_that_is_forgotten_while_it_gets_its_name_is_removed_fro
     await eventually(lambda: on_disk_now(disk) is None)
     await eventually(lambda: stats(fills) == (0, 0))
     assert kept.heard == []
+
+
+class GuardedDisk(DiskCache):
+    """Its `begin` waits for `go_on`; `published` counts what is given a name."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, DISK_BYTES, "bucket")
+        self.begun, self.go_on, self.dropped, self.published = threading.Event(), threading.Event(), 0, 0
+
+    def begin(self, length: int) -> TempEntry | None:
+        self.begun.set()
+        assert self.go_on.wait(20)
+        return super().begin(length)
+
+    def publish(self, key: str, incoming: TempEntry, hasher: BlockHasher, found: CachedObject) -> bool:
+        self.published += 1
+        return super().publish(key, incoming, hasher, found)
+
+    def drop(self, incoming: TempEntry) -> None:
+        super().drop(incoming)
+        self.dropped += 1
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_an_object_that_is_forgotten_before_it_gets_its_name_gets_none(
+    tmp_path: Path, window: MemoryBudget, kept: Kept, forgotten: bool
+) -> None:
+    disk = GuardedDisk(tmp_path)
+    disk.go_on.set()
+    fills = Fills(NoSource(), window, disk, kept)
+    answer = Answer().at_once()
+    claim = fills.claim(KEY, answer)
+    await claim.head()
+    if forgotten:
+        fills.forget(KEY)
+    await finished(fills, claim, answer)
+    assert disk.published == (0 if forgotten else 1), "other processes would see it for a moment"
+
+
+async def test_a_file_that_is_begun_for_a_fill_that_has_ended_is_dropped(
+    tmp_path: Path, window: MemoryBudget, kept: Kept
+) -> None:
+    disk = GuardedDisk(tmp_path)
+    fills = Fills(NoSource(), window, disk, kept)
+    claim = fills.claim(KEY, Answer().at_once())
+    await eventually(disk.begun.is_set)
+    with claim:
+        pass
+    await eventually(lambda: stats(fills) == (0, 0))
+    disk.go_on.set()
+    await eventually(lambda: disk.dropped == 1)
+    assert [*(tmp_path / "incoming").iterdir()] == []
