@@ -141,15 +141,13 @@ class Downloads:
         return name is not None
 
     async def _reserve(self, download: Download, size: int) -> None:
-        """Room for so many bytes of a file in all. Files that only wait to be kept give way, and what everybody has left
-        gives its room back when it has ended."""
+        """Room for so many bytes of a file in all. Files that only wait to be kept give way, and so does what everybody
+        has left, once it has ended."""
         if size > self._limits.max_file_bytes:
             public = "The file is larger than fallback.max_file_bytes"
             raise UpstreamError(f"it has {size} bytes, over fallback.max_file_bytes", public=public)
         while self._used + size - download.reserved > self._limits.temp_bytes:
-            if (
-                left := next((other for other in self._running if not other.claims and not other.whole), None)
-            ) is not None:
+            if (left := self._left(download)) is not None:
                 await left.close()
                 continue
             idle = next((other for other in self._to_be_written if not other.claims), None)
@@ -161,6 +159,10 @@ class Downloads:
         if size > download.reserved:
             self._used += size - download.reserved
             download.reserved = size
+
+    def _left(self, download: Download) -> Download | None:
+        """Another that nobody waits for any more, and that has not ended yet."""
+        return next((other for other in self._running - {download} if not other.claims and not other.whole), None)
 
     async def _keep(self, download: Download, told: ObjectMetadata) -> None:
         if len(self._to_be_written) >= self._limits.waiting:
