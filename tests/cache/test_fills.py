@@ -4,7 +4,6 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -32,28 +31,8 @@ from tests.support.fills import (
 
 
 @pytest.fixture
-def kept() -> Kept:
-    return Kept()
-
-
-@pytest.fixture
-def window() -> MemoryBudget:
-    return MemoryBudget(WINDOW_BYTES, 4)
-
-
-@pytest.fixture
 def in_memory(window: MemoryBudget, kept: Kept) -> Fills:
     return Fills(NoSource(), window, None, kept)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> DiskCache:
-    return DiskCache(tmp_path, DISK_BYTES, "bucket")
-
-
-@pytest.fixture
-def on_disk(window: MemoryBudget, disk: DiskCache, kept: Kept) -> Fills:
-    return Fills(NoSource(), window, disk, kept)
 
 
 async def test_requests_that_come_while_the_storage_is_asked_share_a_fill(in_memory: Fills) -> None:

@@ -18,7 +18,6 @@ from tests.support.fills import (
     BODY,
     DISK_BYTES,
     KEY,
-    WINDOW_BYTES,
     Answer,
     Kept,
     NoSource,
@@ -27,26 +26,6 @@ from tests.support.fills import (
     parts_of,
     stats,
 )
-
-
-@pytest.fixture
-def kept() -> Kept:
-    return Kept()
-
-
-@pytest.fixture
-def window() -> MemoryBudget:
-    return MemoryBudget(WINDOW_BYTES, 4)
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> DiskCache:
-    return DiskCache(tmp_path, DISK_BYTES, "bucket")
-
-
-@pytest.fixture
-def on_disk(window: MemoryBudget, disk: DiskCache, kept: Kept) -> Fills:
-    return Fills(NoSource(), window, disk, kept)
 
 
 async def finished(fills: Fills, claim: Claim, answer: Answer) -> None:
