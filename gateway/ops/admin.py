@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from gateway.errors import BadRequestError, MethodNotAllowedError, UnauthorizedError
 from gateway.messages import BufferedResponse
 from gateway.ops.health import report
+from gateway.ops.mark import EVERYTHING
 
 # https://packaging.python.org/en/latest/specifications/name-normalization/
 _NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]{0,253}[A-Z0-9]", re.IGNORECASE)
@@ -19,8 +20,8 @@ _MAX_PROJECTS = 20
 class Admin:
     """Guards actions with one bearer token (RFC 6750, 2.1)."""
 
-    def __init__(self, token: str, refresh: Callable[..., None]) -> None:
-        """`refresh` is called for everything, or with a project's normalised name."""
+    def __init__(self, token: str, refresh: Callable[[str], None]) -> None:
+        """`refresh` is called with a project's normalised name, or EVERYTHING."""
         self._token = token.encode()
         self._refresh = refresh
 
@@ -32,11 +33,8 @@ class Admin:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token):
             raise UnauthorizedError("no token, or a wrong one")
-        projects = _projects(query)
-        for project in projects:
+        for project in _projects(query) or [EVERYTHING]:
             self._refresh(project)
-        if not projects:
-            self._refresh()
         return report(200, status="refreshed")
 
 

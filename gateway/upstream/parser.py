@@ -93,10 +93,12 @@ class Answer:
         """`lines` is the head without its first line, each line with the line break before it."""
         if _HEADER_LINES.fullmatch(lines) is None:
             raise ValueError("malformed header")
-        pairs = [line.partition(":") for line in lines.split("\r\n")[1:]]
-        headers = self.headers = {name.lower(): value.strip(" \t") for name, _, value in pairs}
+        parts = [line.partition(":") for line in lines.split("\r\n")[1:]]
+        pairs = [(name.lower(), value.strip(" \t")) for name, _, value in parts]
+        headers = dict(pairs)
         if len(headers) != len(pairs):
-            self.headers = headers = _joined([(name.lower(), value.strip(" \t")) for name, _, value in pairs])
+            headers = _joined(pairs)
+        self.headers = headers
         connection = headers.get("connection", "").lower()
         self.keep_alive = "close" not in connection if minor == b"1" else "keep-alive" in connection
 

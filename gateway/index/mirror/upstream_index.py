@@ -5,7 +5,6 @@ import codecs
 import logging
 import random
 import time
-import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from gateway.executors import FOREIGN
 from gateway.index.backlog import Backlog
 from gateway.index.mirror.upstream_page import UpstreamPage, file_weight, parse_page
 from gateway.index.simple import web_url
+from gateway.index.simple.page_text import gunzip
 from gateway.index.simple.pages import Project
 from gateway.upstream.client import Client, UpstreamResponse
 from gateway.upstream.connector import REFUSED
@@ -259,13 +259,7 @@ def _parsed(name: str, url: str, content_type: str, encoding: str, body: bytes) 
 def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[UpstreamPage, int]:
     """The page, and the memory that it takes. Raises ValueError."""
     if encoding == "gzip":
-        unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        try:
-            body = unpacking.decompress(body, _MAX_PAGE_BYTES)
-        except zlib.error as error:
-            raise ValueError(str(error)) from error
-        if not unpacking.eof:
-            raise ValueError("it is not whole, or too large")
+        body = gunzip(body, _MAX_PAGE_BYTES)
     elif encoding not in ("", "identity"):
         raise ValueError(f"it is encoded as {encoding}")
     if len(body) > _MAX_WIDE_PAGE_BYTES and not body.isascii():

@@ -38,6 +38,11 @@ def _unpacked(content: bytes, coding: str, max_bytes: int) -> bytes:
         return content
     if coding not in ("gzip", "x-gzip"):
         raise ValueError(f"it is encoded as {coding}")
+    return gunzip(content, max_bytes)
+
+
+def gunzip(content: bytes, max_bytes: int) -> bytes:
+    """Raises ValueError for what is damaged, cut short, or has over `max_bytes` bytes unpacked."""
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         content = unpacking.decompress(content, max_bytes)
