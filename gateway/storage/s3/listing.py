@@ -39,26 +39,33 @@ class Outline:
 
 
 class Progress:
-    """Watches over the pages of one listing, which might come to no end. Keys need not ascend: some servers list a
-    directory at the place of its name."""
+    """Watches over the pages of one listing, which might come to no end, or go in a circle. Keys need not ascend: some
+    servers list a directory at the place of its name."""
 
     def __init__(self) -> None:
-        self._told: Hashable = None
-        self._token: str | None = None
+        self._told: set[int] = set()  # hashes, of 8 bytes a page: a listing may have thousands
+        self._tokens: set[int] = set()
         self._empty = 0
 
     def note(self, told: Hashable, token: str | None) -> None:
         """`told` is what a page has, or a digest of it, and falsy where it has nothing; `token` is for the next page.
         Raises UpstreamError where the listing gets no further."""
         self._empty = 0 if told else self._empty + 1
-        if token is not None:
-            if token == self._token:
-                raise _endless("its next page has the same token")
-            if told and told == self._told:
-                raise _endless("its next page has the same objects")
-            if self._empty > _MAX_EMPTY_PAGES:
-                raise _endless(f"{self._empty} pages in a row have no objects")
-        self._told, self._token = told, token
+        if token is None:
+            return
+        if _has(self._tokens, token):
+            raise _endless("two of its pages have the same token")
+        if told and _has(self._told, told):
+            raise _endless("two of its pages have the same objects")
+        if self._empty > _MAX_EMPTY_PAGES:
+            raise _endless(f"{self._empty} pages in a row have no objects")
+
+
+def _has(seen: set[int], item: Hashable) -> bool:
+    """Whether the item was there before; it is from now on."""
+    before = len(seen)
+    seen.add(hash(item))
+    return len(seen) == before
 
 
 def _endless(why: str) -> UpstreamError:

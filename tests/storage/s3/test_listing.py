@@ -162,26 +162,32 @@ def test_parameters_of_a_call() -> None:
 @pytest.mark.parametrize("empty", [(), None, ""])
 def test_many_pages_without_objects_may_follow_one_another_but_not_for_ever(empty: object) -> None:
     progress = Progress()
-    for _ in range(3):
+    for again in range(3):
         for number in range(100):
-            progress.note(empty, f"t{number}")
-        progress.note("objects", "t")
-        progress.note(empty, None)
-        progress.note("objects", "t")
-    for number in range(100):
-        progress.note(empty, f"t{number}")
+            progress.note(empty, f"t{again}-{number}")
+        progress.note(f"objects {again}", f"t{again}")
+    progress.note(empty, None)
+    for number in range(99):
+        progress.note(empty, f"u{number}")
     with pytest.raises(UpstreamError, match="101 pages in a row"):
         progress.note(empty, "next")
 
 
-def test_a_page_like_the_one_before_is_the_end_of_a_listing_or_an_error() -> None:
+@pytest.mark.parametrize("between", [0, 1, 2, 7])
+@pytest.mark.parametrize("empty", [False, True], ids=["of-objects", "empty"])
+def test_a_listing_that_goes_in_a_circle_gets_no_further(between: int, empty: bool) -> None:
+    """Whatever lies between two pages that are alike: the page before alone would not tell."""
+    pages = ["a", *("" if empty else f"b{number}" for number in range(between))]
+    for again, reason in ((("a", "fresh"), "the same objects"), (("c", "t0"), "the same token")):
+        progress = Progress()
+        for number, page in enumerate(pages):
+            progress.note(page, f"t{number}")
+        with pytest.raises(UpstreamError, match=reason):
+            progress.note(*again)
+
+
+def test_the_last_page_of_a_listing_may_be_like_another() -> None:
     progress = Progress()
     progress.note("a", "1")
     progress.note("b", "2")
-    progress.note("a", "3")
     progress.note("a", None)
-    for again, reason in ((("a", "2"), "the same objects"), (("b", "1"), "the same token")):
-        progress = Progress()
-        progress.note("a", "1")
-        with pytest.raises(UpstreamError, match=reason):
-            progress.note(*again)
