@@ -150,7 +150,8 @@ class Pipeline:
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
         """The answer, which the storage and the other index may take so long for, together; a body takes its time."""
         try:
-            return await self._deadline.within(self._answer(request, record))
+            with self._deadline:
+                return await self._answer(request, record)
         except OverdueError as error:
             what = f"no answer within {self._deadline.seconds:g} s (server.answer_timeout)"
             # Installers take a page that fails with 504 for a project that is not there, and ask again after a 503.

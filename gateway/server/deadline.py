@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from types import TracebackType
+from typing import Any
 
 
 class OverdueError(TimeoutError):
@@ -13,30 +11,31 @@ class OverdueError(TimeoutError):
 
 
 class Deadline:
-    """For many tasks at once, and for each of them for one thing at a time."""
+    """A context that cancels what runs in it, and raises OverdueError in its place, when it has taken too long. It is
+    for many tasks at once, and for each of them for one thing at a time."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._ends: dict[asyncio.Task[Any], float] = {}  # in this order: all have the same time
         self._timer: asyncio.TimerHandle | None = None
 
-    async def within(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` returns or raises. It is cancelled, and OverdueError raised, when it has taken too long."""
+    def __enter__(self) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._ends[task] = time.monotonic() + self.seconds
         if self._timer is None:
             self._timer = task.get_loop().call_later(self.seconds, self._look)
-        try:
-            return await work
-        except asyncio.CancelledError:
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if self._ends.pop(task, None) is None:
             # A client that has left cancels the task too (asyncio.Task.uncancel): that one goes on.
-            if task not in self._ends and task.cancelling() == 1:
+            others = task.uncancel()
+            if kind is asyncio.CancelledError and not others:
                 raise OverdueError from None
-            raise
-        finally:
-            if self._ends.pop(task, None) is None:
-                task.uncancel()
 
     def _look(self) -> None:
         """Cancels the tasks whose time is up, and waits for the next one's."""

@@ -1,7 +1,8 @@
 """Objects kept in memory and on disk."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Coroutine, Mapping
 from contextlib import aclosing
+from typing import Any
 
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.object_cache import ObjectCache
@@ -37,8 +38,8 @@ class CachingStorage(StorageDecorator):
             await self._objects.close()
         await self.inner.close()
 
-    async def fetch(self, request: ObjectRequest) -> Stream:
-        return await self._objects.fetch(request)
+    def fetch(self, request: ObjectRequest) -> Coroutine[Any, Any, Stream]:
+        return self._objects.fetch(request)
 
     def _forget_own(self, key: str) -> None:
         self._objects.forget(key)

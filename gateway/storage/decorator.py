@@ -1,6 +1,7 @@
 """A storage in front of another one: what a decorator does not change."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Coroutine, Mapping
+from typing import Any
 
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend, Batch, Children, ObjectLinks, ObjectMetadata, StoredObject
@@ -100,5 +101,5 @@ class Passthrough:
 class StorageDecorator(Passthrough):
     """A Backend (see base.py) that passes everything on to `inner`."""
 
-    async def fetch(self, request: ObjectRequest) -> Stream:
-        return await self.inner.fetch(request)
+    def fetch(self, request: ObjectRequest) -> Coroutine[Any, Any, Stream]:
+        return self.inner.fetch(request)

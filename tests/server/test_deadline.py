@@ -7,12 +7,9 @@ from gateway.server.deadline import Deadline, OverdueError
 
 
 async def within(deadline: Deadline, event: asyncio.Event) -> str:
-    await deadline.within(wait(event))
+    with deadline:
+        await event.wait()
     return "done"
-
-
-async def wait(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 async def test_what_is_done_in_time_is_left_alone() -> None:
@@ -69,13 +66,14 @@ async def test_an_answer_that_comes_as_its_time_is_up_is_kept() -> None:
     deadline = Deadline(60)
 
     async def stubborn() -> int:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            return task.cancelling()
+        with deadline:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return task.cancelling()
         return -1
 
-    task = asyncio.ensure_future(deadline.within(stubborn()))
+    task = asyncio.ensure_future(stubborn())
     await asyncio.sleep(0)
     deadline._ends[task] = 0.0
     deadline._look()
@@ -84,12 +82,9 @@ async def test_an_answer_that_comes_as_its_time_is_up_is_kept() -> None:
 
 
 async def test_errors_are_what_they_are() -> None:
-    async def fail(error: Exception) -> None:
-        raise error
-
     for error in (ValueError("x"), TimeoutError("of another kind")):
-        with pytest.raises(type(error), match=str(error)) as raised:
-            await Deadline(60).within(fail(error))
+        with pytest.raises(type(error), match=str(error)) as raised, Deadline(60):
+            raise error
         assert raised.value is error
 
 
@@ -98,7 +93,8 @@ async def test_many_at_once_leave_nothing_behind() -> None:
 
     async def one() -> str:
         try:
-            await deadline.within(asyncio.sleep(chance.uniform(0, 0.04)))
+            with deadline:
+                await asyncio.sleep(chance.choice([0, chance.uniform(0, 0.04)]))  # 0: in time on any machine
         except OverdueError:
             return "late"
         return "done"

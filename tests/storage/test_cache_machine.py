@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from unittest import mock
 
 import hypothesis.strategies as st
@@ -23,13 +23,14 @@ from gateway.cache.object_cache import ObjectCache
 from gateway.config.settings import CacheSettings, ParallelSettings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, RangeNotSatisfiableError
 from gateway.messages import FilePart, ObjectRequest, Stream
+from gateway.storage.base import Backend
+from gateway.storage.resuming import ResumingStorage
 from gateway.transfer import file_broadcast, memory_broadcast, parallel
 from gateway.transfer.parallel import MemoryBudget
-from gateway.transfer.reader import ObjectReader
+from tests.storage.test_resuming import Eager
 from tests.support.nightly import NIGHTLY
 from tests.support.scriptedorigin import ScriptedOrigin, Versions, busy, denied
 from tests.support.stepped import SteppedLoop
-from tests.transfer.test_reader import Eager
 
 WINDOW_BYTES = 8000
 PACKAGE, PAGE, SMALL, PRIVATE = "p/p-1.0.whl", "page.bin", "small.html", "private.bin"
@@ -108,7 +109,7 @@ class CacheMachine(RuleBasedStateMachine):
             mock.patch.object(file_broadcast, "_NEAR_BYTES", 1000),
             mock.patch.object(file_broadcast, "_MAX_PENDING_BYTES", 1500),
             mock.patch.object(parallel, "AdaptiveConcurrency", Eager),
-            mock.patch("tests.transfer.test_reader.STEP", 1000),
+            mock.patch("tests.storage.test_resuming.STEP", 1000),
         ]
         for patch in self.patches:
             patch.start()
@@ -131,7 +132,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.origin = ScriptedOrigin(self.objects)
         size = ParallelSettings.model_construct(min_bytes=2000, connections=self.connections, memory_bytes=WINDOW_BYTES)
         self.window = MemoryBudget(WINDOW_BYTES, self.connections)
-        self.reader = ObjectReader(self.origin, size, self.window)
+        self.resuming = ResumingStorage(cast("Backend", self.origin), size, self.window)
         kept = CacheSettings(
             memory_bytes=1_000_000,
             object_max_bytes=500,
@@ -143,7 +144,7 @@ class CacheMachine(RuleBasedStateMachine):
         clock = self.loop.time
         self.disk = DiskCache(self.directory, 1_000_000, "bucket", clock=clock) if self.with_disk else None
         with self.loop.running():
-            self.cached = ObjectCache(self.reader, self.window, kept, self.disk, clock=clock)
+            self.cached = ObjectCache(self.resuming, self.window, kept, self.disk, clock=clock)
 
     # Requests
 

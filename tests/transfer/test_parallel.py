@@ -15,9 +15,9 @@ from gateway.transfer import concurrency, parallel
 from gateway.transfer.concurrency import AdaptiveConcurrency
 from gateway.transfer.parallel import ParallelBody
 from gateway.transfer.part import ObjectChangedError
+from tests.storage.test_resuming import Eager, storage_of
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
-from tests.transfer.test_reader import Eager, storage_of
 
 MB = 1024 * 1024
 LARGE = os.urandom(20 * MB)

@@ -58,6 +58,14 @@ class Request:
     repeatable: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class SignedQuery:
+    """The query string that opens URLs, and until when, in seconds since the epoch."""
+
+    query: str
+    expires_at: float
+
+
 class SignedClient:
     """Sends requests to one host, signed, until there is a good answer or nothing left to try.
 
@@ -122,12 +130,12 @@ class SignedClient:
             else:
                 raise answer.error()
 
-    async def presign(self, method: str, path: str, lifetime: int) -> tuple[str, float]:
-        """A query string for a URL, and until when it is good, in seconds since the epoch: for `lifetime` seconds,
-        or as long as temporary credentials last. Without a scheme it is empty, and good forever."""
+    async def presign(self, method: str, path: str, lifetime: int) -> SignedQuery:
+        """For a URL that is good for `lifetime` seconds, or for as long as temporary credentials last. Without a scheme
+        the query is empty, and good forever."""
         credentials = await self._current()
         if self._scheme is None or credentials is None:
-            return "", float("inf")
+            return SignedQuery("", float("inf"))
         now = time.time()
         left = lifetime if credentials.expires_at is None else min(lifetime, int(credentials.expires_at - now))
         query = self._scheme.presign(
@@ -138,7 +146,7 @@ class SignedClient:
             now=now + self._clock_offset,
             expires=left,
         )
-        return query, int(now) + left  # signatures are dated in whole seconds
+        return SignedQuery(query, int(now) + left)  # signatures are dated in whole seconds
 
     def access_key(self) -> str:
         """Of the credentials that would sign now; empty if there are none. Starts a refresh that is due."""

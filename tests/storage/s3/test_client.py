@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import Credentials, Endpoint
 from gateway.storage.s3 import client as signed_module
-from gateway.storage.s3.client import Request, SignedClient
+from gateway.storage.s3.client import Request, SignedClient, SignedQuery
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.storage.s3.signing.scheme import Scheme, SigV4
 from gateway.upstream.client import Client
@@ -56,7 +56,7 @@ async def test_without_a_scheme_nothing_is_signed_and_no_credentials_are_asked_f
     unsigned = signed(client, faulty)
     (await unsigned.send("GET", "/k")).upstream.close()
     assert set(faulty.requests[0].headers) == {"host", "user-agent"}
-    assert await unsigned.presign("GET", "/k", 60) == ("", float("inf"))
+    assert await unsigned.presign("GET", "/k", 60) == SignedQuery("", float("inf"))
     assert unsigned.access_key() == ""
 
 

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
 from gateway.messages import Caller, Endpoint
-from gateway.storage.s3.client import Answer, SignedClient
-from gateway.storage.s3.origins.origin import SignedQuery
+from gateway.storage.s3.client import Answer, SignedClient, SignedQuery
 from gateway.storage.s3.origins.presigned_urls import PresignedUrls
 
 if TYPE_CHECKING:

@@ -1,19 +1,10 @@
 """Where the bytes of objects are had, by the gateway and by its clients."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Coroutine, Hashable
+from typing import Any, Protocol
 
 from gateway.messages import Caller
-from gateway.storage.s3.client import Answer, SignedClient
-
-
-@dataclass(frozen=True, slots=True)
-class SignedQuery:
-    """The query string that opens URLs, and until when, in seconds since the epoch."""
-
-    query: str
-    expires_at: float
+from gateway.storage.s3.client import Answer, SignedClient, SignedQuery
 
 
 class Origin(Protocol):
@@ -48,8 +39,8 @@ class BucketOrigin:
     def __init__(self, client: SignedClient) -> None:
         self._client = client
 
-    async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
-        return await self._client.send(method, path, headers=headers)
+    def open(self, method: str, path: str, headers: dict[str, str]) -> Coroutine[Any, Any, Answer]:
+        return self._client.send(method, path, headers=headers)
 
     @property
     def shared(self) -> bool:
@@ -68,5 +59,5 @@ class BucketOrigin:
     def scope(self, path: str) -> str:
         return path
 
-    async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> SignedQuery:
-        return SignedQuery(*await self._client.presign(method, path, lifetime))
+    def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> Coroutine[Any, Any, SignedQuery]:
+        return self._client.presign(method, path, lifetime)

@@ -7,8 +7,8 @@ from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.messages import Caller
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Link
-from gateway.storage.s3.client import SignedClient
-from gateway.storage.s3.origins.origin import Origin, SignedQuery
+from gateway.storage.s3.client import SignedClient, SignedQuery
+from gateway.storage.s3.origins.origin import Origin
 
 _MAX_BYTES = 4 * 1024 * 1024  # some 3,000 grants with session tokens
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Hashable
 
 from gateway.messages import Caller
-from gateway.storage.s3.origins.origin import SignedQuery
+from gateway.storage.s3.client import SignedQuery
 from gateway.storage.s3.origins.presigned_urls import PresignedUrls
 
 
