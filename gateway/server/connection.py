@@ -17,23 +17,21 @@ answered past a reply that is under way, and aiohttp's parser never holds more t
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from aiohttp import web
 
-from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
+from gateway.errors import GatewayError
 from gateway.server.admission import Admission
 from gateway.server.client_address import UNIX_SOCKET, plain_address
+from gateway.server.head import Head, other_protocol
+from gateway.server.limits import Limits
 from gateway.server.sendfile import FileSender
+from gateway.server.timeouts import Timeouts
 
 # A client that is refused while it sends a body may finish sending, or it would miss the answer.
 _LINGERING_SECONDS = 5.0
 _RECEIVE_BYTES = 32 * 1024
-_END_OF_HEAD = b"\r\n\r\n"
-_REQUEST_LINE_BYTES = 64  # beside the target: method, version, spaces
-_HTTP_2 = b"PRI "  # RFC 9113, 3.4: aiohttp's parser would wait for what follows this head
-_TLS = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
 _NO_HTTP = b"\0\r\n\r\n"
 _BUSY = b"Too many connections; try again\n"
 _REFUSAL = (
@@ -42,23 +40,6 @@ _REFUSAL = (
 )
 
 Again = Callable[[bytes, str], bytes | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Times in seconds. `header_timeout` spans a whole request head, from its first byte or from connecting;
-    `send_timeout` is how long a client may take no byte of what is ready for it.
-    """
-
-    header_timeout: float
-    keepalive_timeout: float
-    send_timeout: float
-    max_target_bytes: int
-    max_header_bytes: int
-
-    @property
-    def max_head_bytes(self) -> int:
-        return _REQUEST_LINE_BYTES + self.max_target_bytes + self.max_header_bytes
 
 
 class _State(Enum):
@@ -75,23 +56,18 @@ class Connection(asyncio.Protocol):
         "_admission",
         "_again",
         "_carrier",
-        "_deadline",
         "_draining",
         "_gone",
-        "_head_bytes",
+        "_head",
         "_http",
         "_kept",
         "_limits",
-        "_lines",
         "_loop",
         "_paused",
-        "_seam",
-        "_stall_check",
         "_state",
-        "_timer",
+        "_timeouts",
         "_transport",
         "_unread",
-        "_whole_head",
         "file_sender",
         "peer",
         "refusal",
@@ -111,19 +87,11 @@ class Connection(asyncio.Protocol):
         self._state = _State.IDLE
         self._paused = False
         self._draining = False
-        # Of the head that arrives:
-        self._head_bytes = 0
-        self._lines = 0
-        self._seam = b""  # its last bytes, which may be the start of the empty line
-        self._whole_head: bytes | None = None
-        # Of what arrives behind a head:
-        self._kept = b""
+        self._head = Head(limits)
+        self._kept = b""  # what has arrived behind it
         self._unread = 0.0  # bytes of the last request that are yet to come; infinite where nobody can tell
         self._gone: asyncio.Future[None] | None = None
-        # Looked at by the timer, which is not moved each time that the deadline is.
-        self._deadline = math.inf
-        self._timer: asyncio.TimerHandle | None = None
-        self._stall_check: asyncio.TimerHandle | None = None
+        self._timeouts = Timeouts(self._loop, self.give_up)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -154,89 +122,70 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self.file_sender = None if secured else FileSender(transport, self._limits.send_timeout)
         self._http.connection_made(transport)
-        self._expect(self._limits.header_timeout)
+        self._timeouts.expect(self._limits.header_timeout)
 
     def data_received(self, data: bytes) -> None:
-        state = self._state
-        if state is _State.IDLE:
-            if not self._paused and (reply := self._again(data, self.peer)) is not None:
-                assert self._transport is not None
-                self._transport.write(reply)
-                if not self._paused:
-                    self._deadline = self._loop.time() + self._limits.keepalive_timeout  # the timer is set already
-                    self._admission.idle(self)
-            else:
-                self._begin_head(data)
-        elif state is _State.HEAD:
-            self._read_head(data)
-        elif state is _State.BUSY:
-            self._kept += data
-            if len(self._kept) > self._limits.max_head_bytes and self._transport is not None:
-                self._transport.pause_reading()
+        _ARRIVED[self._state](self, data)
+
+    def _to_idle(self, data: bytes) -> None:
+        if not self._paused and (reply := self._again(data, self.peer)) is not None:
+            assert self._transport is not None
+            self._transport.write(reply)
+            if not self._paused:
+                self._rest()
         else:
-            self._unread -= len(data)
-            if not self._unread:
-                self._stop_lingering()
+            self._begin_head(data)
 
     def _begin_head(self, data: bytes) -> None:
         data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: an empty line before a request is nothing
         if not data:
             return
         self._state = _State.HEAD
-        self._head_bytes = self._lines = 0
-        self._seam = b""
-        if data.startswith(_HTTP_2):
-            self._hand_on_no_http(BadRequestError("HTTP/2", public="The request is not valid HTTP"))
-        elif data.startswith(_TLS):
-            hint = "TLS on a port without TLS: use http://, or set server.tls_cert and server.tls_key"
-            self._hand_on_no_http(BadRequestError(hint, public="The request is not valid HTTP"))
+        self._head.begin()
+        if (refusal := other_protocol(data)) is not None:
+            self._hand_on_no_http(refusal)
         else:
-            self._read_head(data)
+            self._to_head(data)
 
-    def _read_head(self, data: bytes) -> None:
+    def _to_head(self, data: bytes) -> None:
         """Hands on what belongs to the head, and keeps what is behind it."""
-        seam = self._seam
-        found = (seam + data).find(_END_OF_HEAD)
-        stop = found + len(_END_OF_HEAD) - len(seam) if found >= 0 else len(data)
-        self._head_bytes += stop
-        if self._head_bytes > self._limits.max_head_bytes:
-            self._refuse(data)
+        begins = not self._head.begun
+        try:
+            part, behind = self._head.cut(data)
+        except GatewayError as error:
+            self._hand_on_no_http(error)
             return
-        part = data[:stop]
-        self._lines += part.count(b"\n")
-        if found >= 0:
-            self._state = _State.BUSY
-            self._whole_head = part if len(part) == self._head_bytes else None
-            self._kept = data[stop:]
-        else:
-            if self._head_bytes == stop:
-                self._expect(self._limits.header_timeout)
-            self._seam = (seam + data)[1 - len(_END_OF_HEAD) :]
+        if behind is not None:
+            self._state, self._kept = _State.BUSY, behind
+        elif begins:
+            self._timeouts.expect(self._limits.header_timeout)
         self._http.data_received(part)
-
-    def _refuse(self, data: bytes) -> None:
-        """For a head that is too long, as it is with `data`."""
-        if self._lines or b"\n" in data[: self._limits.max_target_bytes + _REQUEST_LINE_BYTES]:
-            self._hand_on_no_http(HeadersTooLargeError(f"head over {self._limits.max_head_bytes} bytes"))
-        else:
-            self._hand_on_no_http(UriTooLongError(f"target over {self._limits.max_target_bytes} bytes"))
 
     def _hand_on_no_http(self, refusal: GatewayError) -> None:
         """aiohttp answers, as it does whatever is no HTTP; it has the reason from here."""
         self.refusal = refusal
         self._state = _State.BUSY
-        self._lines = -1
+        self._head.begin()
         self._http.data_received(_NO_HTTP)
+
+    def _to_busy(self, data: bytes) -> None:
+        self._kept += data
+        if len(self._kept) > self._limits.max_head_bytes and self._transport is not None:
+            self._transport.pause_reading()
+
+    def _to_last(self, data: bytes) -> None:
+        self._unread -= len(data)
+        if not self._unread:
+            self._stop_lingering()
 
     def begin(self, request: web.BaseRequest) -> tuple[bytes | None, bool]:
         """aiohttp begins with a request. Returns the bytes that it is made of, if they came together, and whether
         another may follow it. Each line of the head has to be one of the request's, or they are not the same.
         """
-        same = self._state is _State.BUSY and self._lines == len(request.raw_headers) + 2
+        same = self._head.claim(len(request.raw_headers)) and self._state is _State.BUSY
         plain = same and not request.body_exists and "Upgrade" not in request.headers
         more = plain and request.keep_alive and not self._draining
-        self._lines = -1  # no other request can be the same
-        self._deadline = math.inf
+        self._timeouts.expect_nothing()
         self._admission.busy(self)
         if not more:
             if not same or request.method == "CONNECT":
@@ -245,7 +194,7 @@ class Connection(asyncio.Protocol):
                 self._unread = math.inf if request.content_length is None else request.content_length
             self._unread -= len(self._kept)
             self._end()
-        return (self._whole_head if plain else None), more
+        return (self._head.whole if plain else None), more
 
     async def sent(self, keep_alive: bool) -> None:
         """aiohttp has sent the whole reply; the connection is kept only if both it and the reply say so."""
@@ -275,7 +224,7 @@ class Connection(asyncio.Protocol):
 
     def _rest(self) -> None:
         """Nothing is under way: the client has so long to ask for something."""
-        self._expect(self._limits.keepalive_timeout)
+        self._timeouts.expect(self._limits.keepalive_timeout)
         self._admission.idle(self)
 
     async def _linger(self, transport: asyncio.Transport) -> None:
@@ -317,56 +266,34 @@ class Connection(asyncio.Protocol):
         """The transport closes itself."""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._timer, self._stall_check):
-            if timer is not None:
-                timer.cancel()
+        self._timeouts.cancel()
         self._stop_lingering()
         self._transport = self._carrier = None
-        self._whole_head, self._kept, self._seam = None, b"", b""
+        self._kept = b""
+        self._head.clear()
         self._http.connection_lost(exc)
         self._admission.left(self)
 
     def pause_writing(self) -> None:
         self._paused = True
         self._http.pause_writing()
-        self._deadline = math.inf
+        self._timeouts.expect_nothing()
         self._admission.busy(self)
         if self._transport is not None:
-            self._watch_for_a_stall(self._transport)
+            self._timeouts.watch(self._transport, self._limits.send_timeout)
 
     def resume_writing(self) -> None:
         self._paused = False
         self._http.resume_writing()
-        if self._stall_check is not None:
-            self._stall_check.cancel()
+        self._timeouts.flows()
         if self._state is _State.IDLE:
             self._rest()
 
-    def _watch_for_a_stall(self, transport: asyncio.WriteTransport) -> None:
-        left = transport.get_write_buffer_size()
 
-        def check() -> None:
-            if transport.get_write_buffer_size() < left:
-                self._watch_for_a_stall(transport)
-            else:
-                transport.abort()  # what the client does not take can't be flushed either
-
-        self._stall_check = self._loop.call_later(self._limits.send_timeout, check)
-
-    def _expect(self, seconds: float) -> None:
-        """Something has to arrive within `seconds`, or the connection ends."""
-        self._deadline = deadline = self._loop.time() + seconds
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(deadline, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        if self._deadline == math.inf:
-            return
-        if self._loop.time() < self._deadline:
-            self._timer = self._loop.call_at(self._deadline, self._look)
-        else:
-            self.give_up()
+# The third column of the table above.
+_ARRIVED: dict[_State, Callable[[Connection, bytes], None]] = {
+    _State.IDLE: Connection._to_idle,
+    _State.HEAD: Connection._to_head,
+    _State.BUSY: Connection._to_busy,
+    _State.LAST: Connection._to_last,
+}

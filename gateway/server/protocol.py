@@ -13,7 +13,8 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 from gateway.server.admission import Admission
-from gateway.server.connection import Again, Connection, Limits
+from gateway.server.connection import Again, Connection
+from gateway.server.limits import Limits
 from gateway.server.reply import Reply
 from gateway.server.sendfile import FileSender
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.server.admission import Admission
-from gateway.server.connection import Again, Connection, Limits
+from gateway.server.connection import Again, Connection
+from gateway.server.limits import Limits
 from gateway.server.protocol import HttpProtocol, Refuse, Request
 from gateway.server.reply import Reply
 from gateway.server.tls import TlsHandshake

@@ -400,7 +400,7 @@ def test_a_reply_that_the_client_is_yet_to_take_is_not_given_up(edge: Edge, requ
         wire.arrive(request_bytes)
         await eventually(lambda: wire.get_write_buffer_size() > 0)
         assert not admission.admit(Guest())
-        wire.connection._look()  # its deadline, if it had one
+        wire.connection._timeouts._look()  # its deadline, if it had one
         assert not wire.closing
         wire.release()
         assert normal(wire.sent) == await edge.one(request_bytes)

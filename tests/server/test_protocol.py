@@ -10,7 +10,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import GatewayError
 from gateway.server.admission import Admission
-from gateway.server.connection import Limits
+from gateway.server.limits import Limits
 from gateway.server.protocol import Request
 from gateway.server.reply import Reply
 from gateway.server.server import Listener, Server

@@ -5,7 +5,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.errors import GatewayError
 from gateway.server.admission import Admission
-from gateway.server.connection import Limits
+from gateway.server.limits import Limits
 from gateway.server.reply import Reply
 from gateway.server.server import Listener, Server
 from tests.conftest import StartGateway

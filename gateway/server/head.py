@@ -1,0 +1,70 @@
+"""Where the head of a request ends in the bytes that arrive. No I/O."""
+
+from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
+from gateway.server.limits import REQUEST_LINE_BYTES, Limits
+
+_END = b"\r\n\r\n"
+_HTTP_2 = b"PRI "  # RFC 9113, 3.4: aiohttp's parser would wait for what follows this head
+_TLS = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
+
+
+class Head:
+    """One head after the other, each in any number of pieces."""
+
+    __slots__ = ("_bytes", "_limits", "_lines", "_seam", "whole")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.whole: bytes | None = None
+        """The bytes of the last head, if they came together."""
+        self.begin()
+
+    def begin(self) -> None:
+        """What comes now is another one."""
+        self._bytes = self._lines = 0
+        self._seam = b""  # the last bytes of a piece, which may be the start of the empty line
+
+    @property
+    def begun(self) -> bool:
+        return self._bytes > 0
+
+    def cut(self, piece: bytes) -> tuple[bytes, bytes | None]:
+        """What of `piece` belongs to the head, and what is behind its end; None while the head goes on. Raises
+        UriTooLongError or HeadersTooLargeError for a head that is too long."""
+        seam = self._seam
+        found = (seam + piece).find(_END)
+        stop = found + len(_END) - len(seam) if found >= 0 else len(piece)
+        self._bytes += stop
+        if self._bytes > self._limits.max_head_bytes:
+            raise self._too_long(piece)
+        part = piece[:stop]
+        self._lines += part.count(b"\n")
+        if found < 0:
+            self._seam = (seam + piece)[1 - len(_END) :]
+            return part, None
+        self.whole = part if len(part) == self._bytes else None
+        return part, piece[stop:]
+
+    def claim(self, headers: int) -> bool:
+        """Whether a request with so many headers is made of just this head: each of its lines has to be one of the
+        request's. No other request is, from then on."""
+        same, self._lines = self._lines == headers + 2, -1
+        return same
+
+    def clear(self) -> None:
+        self.whole, self._seam = None, b""
+
+    def _too_long(self, piece: bytes) -> GatewayError:
+        if self._lines or b"\n" in piece[: self._limits.max_target_bytes + REQUEST_LINE_BYTES]:
+            return HeadersTooLargeError(f"head over {self._limits.max_head_bytes} bytes")
+        return UriTooLongError(f"target over {self._limits.max_target_bytes} bytes")
+
+
+def other_protocol(start: bytes) -> GatewayError | None:
+    """The error for what begins like another protocol than HTTP/1; None if it does not."""
+    if start.startswith(_HTTP_2):
+        return BadRequestError("HTTP/2", public="The request is not valid HTTP")
+    if start.startswith(_TLS):
+        hint = "TLS on a port without TLS: use http://, or set server.tls_cert and server.tls_key"
+        return BadRequestError(hint, public="The request is not valid HTTP")
+    return None
