@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+# The S3 code of what the credentials may not do, and of a key that is absent where they may not list the bucket.
+ACCESS_DENIED = "AccessDenied"
+
 
 class GatewayError(Exception):
     """A failure that becomes a response.

@@ -4,38 +4,31 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.cache.cached_response import NotHereError, answer
-from gateway.cache.disk.blocks import DamagedError
-from gateway.cache.disk.cache import DiskCache, DiskEntry
+from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.source import OnDisk
 from gateway.cache.fill import Claim, Fill, Head, Opened
 from gateway.cache.fills import Fills
+from gateway.cache.kept_objects import KeptObjects
 from gateway.cache.limited_log import LimitedLog
-from gateway.cache.memory import CachedObject, MemoryCache
+from gateway.cache.memory import CachedObject
 from gateway.cache.patience import Patience
 from gateway.config.settings import CacheSettings
-from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
-from gateway.executors import DISK, ROOM
+from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.http import cache_status, freshness
 from gateway.http.conditions import seconds
 from gateway.http.headers import is_package_file
 from gateway.messages import ObjectRequest, Stream
 from gateway.single_flight import SingleFlight
-from gateway.transfer.open_file import read_file
 from gateway.transfer.parallel import MemoryBudget
 from gateway.transfer.source import ObjectSource
 from gateway.usage import note_stale
 
-# What is known of objects on disk, where no memory is given to the small ones.
-_INDEX_BYTES = 16 * 1024 * 1024
-_ACCESS_DENIED = "AccessDenied"
 # Within which a small object is here, or given up: until then all who ask for it are given what is stale.
 _SMALL_SECONDS = 30.0
-# Small objects on their way to the disk; beyond, they are only kept in memory.
-_MAX_WRITES = 32
 
 log = logging.getLogger("gateway.cache")
 
@@ -56,19 +49,14 @@ class ObjectCache:
         """`window` is the memory for bodies on their way. `patience` is how long clients wait where something stale
         could be served."""
         self._patience = patience or Patience()
-        memory_bytes = settings.objects_bytes or _INDEX_BYTES
-        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.negative_ttl, clock=clock)
+        self._kept = KeptObjects(settings, disk, clock)
+        self.memory = self._kept.memory
         self._source = source
         self._window = window
         self._settings = settings
-        self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
-        self._disk = disk
-        self._finding = SingleFlight[CachedObject | None]()
         self._news = SingleFlight[Head]()
         self._fills = Fills(source, window, disk, self.memory.put)
-        self._tasks: set[asyncio.Future[object]] = set()
         self._log = LimitedLog(log)
-        self._writes = 0
         self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
 
     async def fetch(self, request: ObjectRequest) -> Stream:
@@ -84,8 +72,8 @@ class ObjectCache:
         if found is None:
             if not request.bypass and (absent := self.memory.missing(key)) is not None:
                 raise absent
-            if self._disk is not None:
-                found = await self._finding.once(key, lambda: self._find(key))
+            if self._kept.on_disk:
+                found = await self._kept.find(key)
         if found is None:
             return await self._unknown(request)
         age, ttl = math.inf if request.bypass else self.memory.age(found), self._ttl(key, found)
@@ -93,7 +81,7 @@ class ObjectCache:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
             if not self._fills.asking(key):
-                self._run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
+                self._kept.run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         since = self.memory.clock() - found.checked
         if since >= ttl + self._settings.stale_if_error:
@@ -126,7 +114,7 @@ class ObjectCache:
         self._changes += 1
         self.memory.forget(key)
         self._fills.forget(key)
-        self._remove(key)
+        self._kept.remove(key)
 
     def note(self, key: str, etag: str) -> None:
         """The storage says that this is the object now."""
@@ -142,20 +130,12 @@ class ObjectCache:
 
     def stats(self) -> dict[str, int]:
         """Fills, their readers, and what runs in the background."""
-        return {
-            **self._fills.stats(),
-            "lookups_on_disk": len(self._finding),
-            "writes_to_disk": self._writes,
-            "background_tasks": len(self._tasks),
-            "entries_open": self._disk.open_entries if self._disk is not None else 0,
-        }
+        return {**self._fills.stats(), **self._kept.stats()}
 
     async def close(self) -> None:
         await self._fills.close()
         await self._news.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._kept.close()
 
     def _ttl(self, key: str, found: CachedObject) -> float:
         """As the settings say, or shorter as the object itself does."""
@@ -173,7 +153,7 @@ class ObjectCache:
         try:
             return await self._source.fetch(request)
         except NotFoundError as error:
-            if known is not None and error.code == _ACCESS_DENIED:
+            if known is not None and error.code == ACCESS_DENIED:
                 # S3 says so of an absent key too, if the bucket may not be listed. For one that was there, it is more
                 # likely that a policy or a role has just been changed: an outage.
                 raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
@@ -196,41 +176,15 @@ class ObjectCache:
         the `status` of that."""
         cache, source = "memory" if cached else "", None
         if found.body is None and request.method != "HEAD":
-            entry = await self._on_disk(request.key)
+            entry = await self._kept.entry(request.key)
             if entry is None or entry.facts.etag != found.etag:
                 self.memory.forget(request.key)
                 return await self._beside(request, found)
-            cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self._damaged)
+            cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self._kept.drop)
         status = cache_status.hit(fresh_for, stale=stale) if cached else status
         return answer(
             request, found, source, cache_status=status, stale=stale, age=age, fresh_for=fresh_for, cache=cache
         )
-
-    async def _on_disk(self, key: str) -> DiskEntry | None:
-        assert self._disk is not None
-        return self._disk.hot(key) or await DISK.run(self._disk.find, key)
-
-    async def _find(self, key: str) -> CachedObject | None:
-        """What the disk has, which the storage is to be asked about before it is given out."""
-        entry = await self._on_disk(key)
-        if entry is None:
-            return None
-        facts, body = entry.facts, None
-        if entry.size <= self._max_small:
-            try:
-                body = await DISK.run(_read_whole, entry)
-            except DamagedError as error:
-                log.warning("%r is dropped from the disk: %s", key, error)
-                self._remove(key)
-                return None
-            except UpstreamError:
-                return None
-            if len(body) != entry.size:
-                return None
-        checked = self.memory.clock() - max(time.time() - entry.checked, 0)
-        found = CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
-        self.memory.put(key, found)
-        return found
 
     async def _fetched(
         self, request: ObjectRequest, known: CachedObject | None, *, may_fail_soon: bool = False
@@ -273,7 +227,7 @@ class ObjectCache:
             stream = await self._read_through(ObjectRequest("GET", key, condition), known)
         except NotFoundError:
             if known is not None:
-                self._remove(key)
+                self._kept.remove(key)
             raise
         if stream.status == 304 and known is not None:
             stream.close()
@@ -287,7 +241,7 @@ class ObjectCache:
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
-        if size > self._max_small or not self._window.reserve(size):  # what is on its way takes memory, too
+        if size > self._kept.max_small or not self._window.reserve(size):  # what is on its way takes memory, too
             self.memory.forget(key)
             return Opened(found, stream)
         try:
@@ -299,7 +253,8 @@ class ObjectCache:
             stream.close()
             self._window.give_back(size)
         found = self._keep(fill, replace(found, body=body))
-        self._write(fill, found)
+        if fill.current:
+            self._kept.write(key, found)
         return found
 
     def _keep(self, fill: Fill, found: CachedObject) -> CachedObject:
@@ -313,55 +268,13 @@ class ObjectCache:
         """The object may not be kept; `known` is what has been."""
         self.memory.forget(key)
         if known is not None:
-            self._remove(key)
-
-    def _write(self, fill: Fill, found: CachedObject) -> None:
-        """Keeps a small object on disk too, for when memory has forgotten it, or the process is another."""
-        disk, body = self._disk, found.body
-        wanted = fill.current and disk is not None and disk.takes(found.size) and self._writes < _MAX_WRITES
-        if wanted and disk is not None and body is not None:
-            self._writes += 1
-            self._run(self._put(disk, fill.key, found, body))
-
-    async def _put(self, disk: DiskCache, key: str, found: CachedObject, body: bytes) -> None:
-        try:
-            await ROOM.run(disk.put, key, found, body)
-        finally:
-            self._writes -= 1
-        known = self.memory.get(key)
-        if known is None or known.etag != found.etag:  # written or removed meanwhile
-            self._remove(key)
-
-    def _damaged(self, key: str) -> None:
-        self.memory.forget(key)
-        self._remove(key)
-
-    def _remove(self, key: str) -> None:
-        if self._disk is not None:
-            self._run(DISK.run(self._disk.remove, key))
-
-    def _run(self, work: Awaitable[object]) -> "asyncio.Future[object]":
-        """In the background, until `close`."""
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ran)
-        return task
-
-    def _ran(self, task: "asyncio.Future[object]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.info("an object could not be looked for again: %s", error)
+            self._kept.remove(key)
 
 
 def _told(stream: Stream, status: str) -> Stream:
     """With Cache-Status; the headers may be shared with a fill."""
     stream.headers = {**stream.headers, "Cache-Status": status}
     return stream
-
-
-def _read_whole(entry: DiskEntry) -> bytes:
-    entry.blocks.verify(0, entry.size)
-    return read_file(entry.file.descriptor, entry.size, 0)
 
 
 async def _outcome(claim: Claim) -> Head:

@@ -6,7 +6,7 @@ from pathlib import Path
 from gateway.app import Gateway
 from gateway.cli import advice, workers
 from gateway.config.settings import Settings
-from gateway.errors import GatewayError
+from gateway.errors import ACCESS_DENIED, GatewayError
 from gateway.executors import DISK
 from gateway.index.catalog.census import count
 from gateway.index.catalog.layout import Layout, recognise
@@ -75,7 +75,7 @@ async def _check_index(settings: Settings, storage: Storage, write: Write) -> No
             layout = await recognise(storage, root)
         census = await count(storage, root, layout, settings.rewrite.index_document)
     except GatewayError as error:
-        if error.code != "AccessDenied":
+        if error.code != ACCESS_DENIED:
             raise
         return
     if layout.empty:
@@ -92,7 +92,7 @@ async def _check_reading(storage: Storage, write: Write) -> None:
     try:
         first = [item async for item in storage.list(limit=1)]
     except GatewayError as error:
-        if error.code != "AccessDenied":
+        if error.code != ACCESS_DENIED:
             raise
         write("ok    reading      not tried: without a listing no key is known")
         return

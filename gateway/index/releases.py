@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from gateway.cache.refreshing import RefreshedValue
 from gateway.config.settings import IndexSettings
 from gateway.errors import NotFoundError
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.catalog.project_files import listed, merged, newest_wheel
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.fallback import Fallback

@@ -12,7 +12,7 @@ from gateway.http.cache_status import hit
 from gateway.http.target import query_part
 from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
-from gateway.index.catalog.folders import BLANK, Files, Projects
+from gateway.index.catalog.listing import BLANK, Files, Projects
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.etags import conditional
 from gateway.index.releases import Releases, Sources

@@ -6,7 +6,7 @@ from gateway.executors import PAGES
 from gateway.index.backlog import Backlog
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.view import install_lines
-from gateway.index.catalog.folders import Projects
+from gateway.index.catalog.listing import Projects
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages, Sourced, sourced
 from gateway.index.simple.negotiation import encoding_for

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from gateway.index.catalog.folders import is_release
 from gateway.index.catalog.layout import Layout
+from gateway.index.catalog.listing import is_release
 from gateway.index.simple.names import is_hidden, normalize, parse
 from gateway.storage.base import Storage
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gateway.executors import PAGES
 
 if TYPE_CHECKING:
-    from gateway.index.catalog.folders import Projects
+    from gateway.index.catalog.listing import Projects
 
 # So many folders that were empty are listed again for one request.
 _MAX_DUE = 20

@@ -14,7 +14,7 @@ from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.executors import LISTINGS
-from gateway.index.catalog.folders import Files, Projects, no_projects, not_permitted
+from gateway.index.catalog.listing import Files, Projects, no_projects, not_permitted
 from gateway.index.catalog.packed import PackedBatch, PackedListing
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage

@@ -10,15 +10,14 @@ from typing import TypeVar
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
-from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamError
 from gateway.executors import PAGES
 from gateway.index.catalog.by_project import by_project, odd_names
 from gateway.index.catalog.empty_folders import EmptyFolders
-from gateway.index.simple.names import PROVENANCE, is_companion, normalize, parse
+from gateway.index.catalog.listing import Files, Projects, is_release, no_projects, not_permitted
+from gateway.index.simple.names import PROVENANCE, normalize
 from gateway.storage.base import Children, Storage, StoredObject
 
-ACCESS_DENIED = "AccessDenied"
-BLANK = "BlankDirectory"
 # Of the listings of projects that are remembered, and what one weighs.
 # A release's file name, which starts with its project's, has no more than 255 characters.
 _MAX_NAME = 255
@@ -34,26 +33,6 @@ _INCOMPLETE_SECONDS = 1.0
 _MANY = 200
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Projects:
-    """Folders by the normalised name of the project that they are of, in order; and whether the root has a page of
-    its own. `odd` are names that no project has."""
-
-    folders: Mapping[str, tuple[str, ...]]
-    has_page: bool
-    odd: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class Files:
-    """What lies in a project's folders, keys relative to the root; and which folders have a page of their own.
-    `attested`: some have their provenance beside them (PEP 740)."""
-
-    objects: tuple[StoredObject, ...]
-    with_page: frozenset[str]
-    attested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,22 +267,3 @@ async def _if_permitted(cache: RefreshingCache[str, T], key: str, *, may_be_stal
         return await cache.get(key, may_be_stale=may_be_stale)
     except _DeniedError as error:
         raise not_permitted(error) from error
-
-
-def is_release(item: StoredObject) -> bool:
-    """Whether it is a package file, by its name."""
-    name = item.key.rpartition("/")[2]
-    return not is_companion(name) and parse(name) is not None
-
-
-def no_projects(children: Children) -> NotFoundError:
-    """With the code BLANK where that may be because the storage is not what it was."""
-    code = BLANK if children.blank else None
-    return NotFoundError("the storage has no projects", public="This index has no packages yet", code=code)
-
-
-def not_permitted(error: GatewayError) -> GatewayError:
-    """Where nothing may be listed, what is stored is all there is. Any other error is what it is."""
-    if error.code != ACCESS_DENIED:
-        return error
-    return NotFoundError("no permission to list the bucket, so no page can be made", code=error.code)

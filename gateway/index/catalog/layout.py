@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.index.catalog.folders import is_release
+from gateway.index.catalog.listing import is_release
 from gateway.index.simple.names import is_hidden
 from gateway.storage.base import Storage
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from sys import intern
 
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import StoredObject
 

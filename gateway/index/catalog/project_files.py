@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from packaging.version import InvalidVersion, Version
 
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import PROVENANCE, is_companion, is_hidden, parse
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.known_metadata import KnownMetadata

@@ -7,10 +7,11 @@ from typing import TypeAlias
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
-from gateway.errors import GatewayError, NotFoundError, UpstreamError
+from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamError
 from gateway.index.catalog.flat import FlatCatalog
-from gateway.index.catalog.folders import ACCESS_DENIED, Files, FolderCatalog, Projects
+from gateway.index.catalog.folders import FolderCatalog
 from gateway.index.catalog.layout import Layout, recognise
+from gateway.index.catalog.listing import Files, Projects
 from gateway.single_flight import retrieve_exception
 from gateway.storage.base import Storage
 

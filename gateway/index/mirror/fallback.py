@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from gateway.config.settings import FallbackSettings
 from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
-from gateway.index.catalog.folders import BLANK
+from gateway.index.catalog.listing import BLANK
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.simple.names import is_project_name, normalize, parse

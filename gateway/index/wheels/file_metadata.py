@@ -13,7 +13,7 @@ from weakref import ref
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError, PreconditionFailedError
 from gateway.executors import FOREIGN
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import is_companion
 from gateway.index.wheels.known_metadata import (
     MAX_DOCUMENT_BYTES,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from weakref import ref
 
 from gateway.executors import PAGES
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import is_companion, parse
 from gateway.index.wheels.known_metadata import SHA256_FILE, SPARE_ENTRIES, YANKED_FILE, KnownMetadata
 from gateway.storage.base import StoredObject

@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 
-from gateway.errors import NotFoundError, UpstreamBusyError
+from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamBusyError
 
 _NO_SUCH_KEY = "NoSuchKey"
 # Answers that mean an absent object only if the bucket never tells absence by NoSuchKey or a listing: AccessDenied,
 # which S3 gives to those who may not list the bucket, and a 404 that does not say what it is about.
-_AMBIGUOUS = frozenset({"AccessDenied", "HTTP404"})
+_AMBIGUOUS = frozenset({ACCESS_DENIED, "HTTP404"})
 # If objects are still given out so long after the first ambiguous answer, access to the bucket is there: the permission
 # to list it has been taken away.
 _CHANGED_SECONDS = 60.0

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from gateway.errors import (
+    ACCESS_DENIED,
     GatewayError,
     NotFoundError,
     PreconditionFailedError,
@@ -40,7 +41,7 @@ IMPOSSIBLE_KEY = frozenset(
     {"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
 # AccessDenied is what S3 says of an absent key to those who may not list the bucket.
-_ABSENT = IMPOSSIBLE_KEY | {"NoSuchKey", "AccessDenied"}
+_ABSENT = IMPOSSIBLE_KEY | {"NoSuchKey", ACCESS_DENIED}
 
 
 class Remedy(Enum):

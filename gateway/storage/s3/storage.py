@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
 
 from gateway.config.storage_settings import StorageSettings
-from gateway.errors import GatewayError, NotFoundError, RangeNotSatisfiableError, UpstreamError
+from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, RangeNotSatisfiableError, UpstreamError
 from gateway.executors import AWS
 from gateway.http.target import encode_key
 from gateway.messages import Endpoint, ObjectRequest, Stream
@@ -23,7 +23,6 @@ from gateway.storage.s3.stream import stream_of
 from gateway.storage.s3.upload import Uploads
 from gateway.upstream.circuits import Circuits
 
-_ACCESS_DENIED = "AccessDenied"
 # How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
 _REFUSED_SECONDS = 60.0
 # After a listing that failed, refusals of objects count as an outage for so long without another one.
@@ -182,7 +181,7 @@ class S3Storage:
             try:
                 return bool([item async for item in self._bucket.list(key, limit=1)])
             except GatewayError as error:
-                if error.code != _ACCESS_DENIED:
+                if error.code != ACCESS_DENIED:
                     raise
                 self._list_from = time.monotonic() + _REFUSED_SECONDS
                 log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
@@ -226,7 +225,7 @@ class S3Storage:
         try:
             sample = await self._bucket.first()
         except GatewayError as error:
-            if error.code != _ACCESS_DENIED:
+            if error.code != ACCESS_DENIED:
                 raise
             # The bucket answers and knows us; whether objects may be read shows only when one is.
             found["note"] = "no permission to list the bucket (s3:ListBucket)"

@@ -12,7 +12,7 @@ from html import unescape
 from xml.sax.saxutils import escape
 
 from gateway.config.storage_settings import StorageSettings
-from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import HASH
 from gateway.storage.base import ObjectMetadata
 from gateway.storage.s3.client import Answer, Request, SignedClient
@@ -80,7 +80,7 @@ class Uploads:
         try:
             return await self._client.perform(request)
         except NotFoundError as error:
-            if error.code != "AccessDenied":
+            if error.code != ACCESS_DENIED:
                 raise
             # Of a key that is read it may mean that there is none; of one that is written it means what it says.
             what = f"writing is not permitted (s3:PutObject, s3:DeleteObject): {error.detail}"

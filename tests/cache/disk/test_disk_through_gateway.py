@@ -224,7 +224,7 @@ async def test_after_a_restart_a_large_entry_is_verified_as_it_is_read(
     await get(await start_gateway(settings))
     await until_kept(tmp_path, 1)
     gateway = await start_gateway(settings)
-    disk = layer(gateway.storage, CachingStorage)._objects._disk
+    disk = layer(gateway.storage, CachingStorage)._objects._kept._disk
     assert disk is not None
     assert (await get(gateway, Range="bytes=7000000-7000009")).body == body[7_000_000:7_000_010]
     entry = disk.hot(WHEEL)
@@ -321,6 +321,7 @@ async def test_without_memory_all_of_it_is_on_disk(
     for number in range(3):
         assert (await get(gateway, "/page.html")).body == b"page"
         await until_kept(tmp_path, 1)
+        await eventually(lambda: gateway.storage.stats()["fills"] == 0)  # and what asks next need not ask the storage
         assert len(faulty.requests) == 1, number
 
 

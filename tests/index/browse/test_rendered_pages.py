@@ -9,7 +9,7 @@ from gateway.index.backlog import Backlog
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
-from gateway.index.catalog.folders import Files, Projects
+from gateway.index.catalog.listing import Files, Projects
 from gateway.index.releases import Releases, Sources
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.known_metadata import NOTHING_KNOWN

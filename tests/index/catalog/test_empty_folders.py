@@ -1,7 +1,7 @@
 """Which folders the list of projects leaves out, and for how long."""
 
 from gateway.index.catalog.empty_folders import EmptyFolders
-from gateway.index.catalog.folders import Projects
+from gateway.index.catalog.listing import Projects
 
 PROJECTS = Projects({name: (name,) for name in ("logs", "proj", "lost+found")}, False, frozenset({"lost+found"}))
 

@@ -18,7 +18,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.errors import UpstreamError
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import from_document
 from gateway.storage.base import ObjectMetadata, StoredObject

@@ -12,7 +12,7 @@ from gateway.app import Gateway
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import UpstreamError
-from gateway.index.catalog.folders import Files
+from gateway.index.catalog.listing import Files
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import Entry, from_document, to_document
 from gateway.index.wheels.metadata_store import DiskMetadataStore

@@ -1,0 +1,126 @@
+"""The objects that are kept: in memory, and on disk where there is a disk cache."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from gateway.cache.disk.blocks import DamagedError
+from gateway.cache.disk.cache import DiskCache, DiskEntry
+from gateway.cache.memory import CachedObject, MemoryCache
+from gateway.config.settings import CacheSettings
+from gateway.errors import UpstreamError
+from gateway.executors import DISK, ROOM
+from gateway.single_flight import SingleFlight
+from gateway.transfer.open_file import read_file
+
+# What is known of objects on disk, where no memory is given to the small ones.
+_INDEX_BYTES = 16 * 1024 * 1024
+# Small objects on their way to the disk; beyond, they are only kept in memory.
+_MAX_WRITES = 32
+
+log = logging.getLogger("gateway.cache")
+
+
+class KeptObjects:
+    """Memory knows every object that is used; the disk has the bodies that memory is not given, and all of them for
+    when memory has forgotten them, or the process is another. Writing to the disk goes on in the background."""
+
+    def __init__(self, settings: CacheSettings, disk: DiskCache | None, clock: Callable[[], float]) -> None:
+        memory_bytes = settings.objects_bytes or _INDEX_BYTES
+        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.negative_ttl, clock=clock)
+        self.max_small = settings.object_max_bytes if settings.memory_bytes else -1
+        """Bytes of the largest object whose body is kept in memory."""
+        self._disk = disk
+        self._finding = SingleFlight[CachedObject | None]()
+        self._tasks: set[asyncio.Future[object]] = set()
+        self._writes = 0
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether there is a disk cache."""
+        return self._disk is not None
+
+    async def find(self, key: str) -> CachedObject | None:
+        """What the disk has, for memory too. The storage is to be asked about it before it is given out."""
+        return await self._finding.once(key, lambda: self._find(key))
+
+    async def entry(self, key: str) -> DiskEntry | None:
+        """The object on disk."""
+        assert self._disk is not None
+        return self._disk.hot(key) or await DISK.run(self._disk.find, key)
+
+    def write(self, key: str, found: CachedObject) -> None:
+        """Puts a small object on disk too, unless memory says meanwhile that it is another one."""
+        disk, body = self._disk, found.body
+        if disk is not None and body is not None and disk.takes(found.size) and self._writes < _MAX_WRITES:
+            self._writes += 1
+            self.run(self._put(disk, key, found, body))
+
+    def drop(self, key: str) -> None:
+        self.memory.forget(key)
+        self.remove(key)
+
+    def remove(self, key: str) -> None:
+        """From disk."""
+        if self._disk is not None:
+            self.run(DISK.run(self._disk.remove, key))
+
+    def run(self, work: Awaitable[object]) -> None:
+        """In the background, until `close`."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+
+    def stats(self) -> dict[str, int]:
+        return {
+            "lookups_on_disk": len(self._finding),
+            "writes_to_disk": self._writes,
+            "background_tasks": len(self._tasks),
+            "entries_open": self._disk.open_entries if self._disk is not None else 0,
+        }
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _find(self, key: str) -> CachedObject | None:
+        entry = await self.entry(key)
+        if entry is None:
+            return None
+        facts, body = entry.facts, None
+        if entry.size <= self.max_small:
+            try:
+                body = await DISK.run(_read_whole, entry)
+            except DamagedError as error:
+                log.warning("%r is dropped from the disk: %s", key, error)
+                self.remove(key)
+                return None
+            except UpstreamError:
+                return None
+            if len(body) != entry.size:
+                return None
+        checked = self.memory.clock() - max(time.time() - entry.checked, 0)
+        found = CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
+        self.memory.put(key, found)
+        return found
+
+    async def _put(self, disk: DiskCache, key: str, found: CachedObject, body: bytes) -> None:
+        try:
+            await ROOM.run(disk.put, key, found, body)
+        finally:
+            self._writes -= 1
+        known = self.memory.get(key)
+        if known is None or known.etag != found.etag:  # written or removed meanwhile
+            self.remove(key)
+
+    def _ran(self, task: "asyncio.Future[object]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("an object could not be looked for again: %s", error)
+
+
+def _read_whole(entry: DiskEntry) -> bytes:
+    entry.blocks.verify(0, entry.size)
+    return read_file(entry.file.descriptor, entry.size, 0)
