@@ -1,4 +1,4 @@
-"""The gateway: its mount, its listeners, its operations; started and stopped."""
+"""The composition root: builds the mount, the listeners and the operations endpoints, starts and stops them."""
 
 import logging
 import socket
@@ -49,13 +49,12 @@ class Gateway:
 
     @property
     def storage(self) -> Storage:
-        """The mount's."""
         return self.mount.storage
 
     async def start(self, listener: socket.socket | None = None) -> None:
         """Starts the storage and listens: on `listener` if one is given (a worker's), else where the settings say.
 
-        Raises OSError if an address can't be had, ConfigError if the storage can't be used at all.
+        Raises OSError if an address can't be bound, ConfigError if the storage can't be used at all.
         """
         server, ops = self.settings.server, self.settings.ops
         raise_descriptor_limit()
@@ -79,7 +78,8 @@ class Gateway:
             log.info("Projects that the storage does not have come from %s.", self.mount.fallback)
 
     async def stop(self) -> None:
-        """Stops accepting, lets what is in flight finish within `server.shutdown_grace` seconds, ends the rest."""
+        """Stops accepting connections, gives requests in flight `server.shutdown_grace` seconds to finish, and ends
+        the rest."""
         self.readiness.draining = True
         if self._main is not None:
             await self._main.drain(self.settings.server.shutdown_grace)
@@ -120,8 +120,8 @@ class Gateway:
         )
 
     def refresh(self, project: str = EVERYTHING) -> None:
-        """Makes the next pages from new listings, and asks for what is cached again; or the pages of one project, by
-        its normalised name."""
+        """Has the next pages made from new listings, and cached objects revalidated. With the normalised name of a
+        project, does so for that project only."""
         if project == EVERYTHING:
             self.mount.expire()
         else:
@@ -130,7 +130,8 @@ class Gateway:
             self.response_cache.clear()
 
     def refresh_all(self, project: str = EVERYTHING) -> None:
-        """`refresh`, in all workers: none begins to answer from what it knew once this has returned."""
+        """Calls `refresh` in all workers, each before its next request: no request that begins after this has returned
+        is answered from older listings."""
         if self._mark is None:
             self.refresh(project)
         else:

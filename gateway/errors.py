@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as the client sees it (status, public text) and as the log does (detail)."""
+"""The gateway's errors: clients see the status and the public text, the log gets the detail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class GatewayError(Exception):
     """A failure that becomes a response.
 
     `public` is safe for any client: no bucket, key id, XML or upstream text. `detail` goes to the log only.
-    `code` is the S3 error code behind it, if there is one; `upstream_status` the status that carried it. `reason` is
-    the reason phrase, where it is not the status's own.
+    `code` is the S3 error code that caused the failure, if there is one, and `upstream_status` the status that came
+    with it. `reason` replaces the status's standard reason phrase, unless it is empty.
     """
 
     status = 500
@@ -47,10 +47,10 @@ class BadRequestError(GatewayError):
 
 
 class UnauthorizedError(GatewayError):
-    """The route needs a token that the request does not have (RFC 6750, 3)."""
+    """The request lacks the token that the route needs (RFC 6750, 3)."""
 
     status = 401
-    public = "This needs the token of ops.admin_token, as Authorization: Bearer …"
+    public = "This route needs the header Authorization: Bearer …, with the token set in ops.admin_token"
     default_headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 
@@ -62,7 +62,7 @@ class NotFoundError(GatewayError):
 
 
 class MethodNotAllowedError(GatewayError):
-    """Anything but GET and HEAD (RFC 9110, 15.5.6)."""
+    """The route does not allow the request's method (RFC 9110, 15.5.6)."""
 
     status = 405
     public = "Method not allowed here"
@@ -72,16 +72,16 @@ class MethodNotAllowedError(GatewayError):
 
 
 class ReadOnlyError(MethodNotAllowedError):
-    """An upload. twine shows the reason phrase only."""
+    """The client tried to upload. The reason phrase holds the advice, because twine shows nothing else."""
 
     public = reason = "Read-only: upload with aws s3 cp"
 
 
 class NotAcceptableError(GatewayError):
-    """No form of the page is one that the client takes (RFC 9110, 15.5.7)."""
+    """The client accepts none of the page's formats (RFC 9110, 15.5.7)."""
 
     status = 406
-    public = "Not acceptable: there are text/html and application/vnd.pypi.simple.v1+json or +html"
+    public = "Not acceptable: pages are text/html, application/vnd.pypi.simple.v1+html or +json"
 
 
 class PreconditionFailedError(GatewayError):
@@ -106,21 +106,21 @@ class RangeNotSatisfiableError(GatewayError):
 
 
 class HeadersTooLargeError(GatewayError):
-    """A header, or all of them, are over `server.max_header_bytes` (RFC 6585, 5)."""
+    """One header, or all of them together, are over `server.max_header_bytes` (RFC 6585, 5)."""
 
     status = 431
     public = "Request header fields too large"
 
 
 class UpstreamError(GatewayError):
-    """The bucket can't be reached, refuses our signature, or answers nonsense."""
+    """The bucket can't be reached, refuses our signature, or gives an invalid answer."""
 
     status = 502
-    public = "The storage behind this gateway refused or broke the request"
+    public = "The storage behind this gateway refused the request or failed"
 
 
 class UpstreamBusyError(GatewayError):
-    """The bucket asks for less, or fails for now."""
+    """The bucket asks for fewer requests, or fails temporarily."""
 
     status = 503
     public = "The storage behind this gateway is busy; try again"
@@ -128,8 +128,8 @@ class UpstreamBusyError(GatewayError):
 
 
 class UpstreamUnavailableError(UpstreamBusyError):
-    """Nothing was sent: the server is known to be down, or all connections to it are in use. Not to be retried before
-    `wait` seconds have passed."""
+    """The request was not sent, because the server is known to be down or all connections to it are in use. Callers
+    must not retry before `wait` seconds have passed."""
 
     wait = 0.0
 
@@ -142,14 +142,14 @@ class UpstreamTimeoutError(GatewayError):
 
 
 class UpstreamPageError(GatewayError):
-    """Another index answers with something that is no page of a project."""
+    """The other index answered with something that is not a project page."""
 
     status = 502
     public = "The index behind this gateway answers with a page that can't be read"
 
 
 class CredentialsError(UpstreamError):
-    """No credentials could be had; `detail` says what was tried and what to do."""
+    """No credentials were found; `detail` says what was tried and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,14 @@ HASH = Executor("hash", 2)
 PAGES = Executor("pages", 2)
 # Reads long listings.
 LISTINGS = Executor("listings", 1)
-# Parses what others made: wheels, pages of other indexes.
+# Parses content that others made: wheels, pages of other indexes.
 FOREIGN = Executor("foreign", 4)
-# Resolves names that others made up: it may take as long as their servers want.
+# Resolves host names that others chose, whose name servers may be as slow as they like.
 FOREIGN_NAMES = Executor("foreign-dns", 8)
 # botocore: credentials and endpoints, which may take files, processes and the network.
 AWS = Executor("aws", 4)
 
 
 def name_resolvers() -> None:
-    """Gives the running loop the threads in which it resolves names. Call once for a loop, before it resolves any."""
+    """Gives the running loop its threads for resolving names. Call once per loop, before it resolves any."""
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, "gateway-dns"))

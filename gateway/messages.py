@@ -27,8 +27,8 @@ class Credentials:
 class Endpoint:
     """Where a bucket is, as botocore's rules resolve it.
 
-    `host` is the Host header (with the port unless it is the scheme's default); `base_path` is what goes before
-    the key's slash: `` for a virtual-hosted bucket, `/bucket` for path style.
+    `host` is the Host header (with the port unless it is the scheme's default). `base_path` stands before the key's
+    slash: it is empty for a virtual-hosted bucket, and `/bucket` for path style.
     """
 
     scheme: str
@@ -44,7 +44,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: address as text, and User-Agent."""
+    """The client: its address as text, and its User-Agent."""
 
     address: str
     agent: str = ""
@@ -52,10 +52,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class ObjectRequest:
-    """What is wanted of the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
+    """A request to the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
 
-    The answer may be a redirect only where `redirect_for` says whom it would be for. `bypass` asks for what the storage
-    has now, whatever is cached.
+    The answer may be a redirect only if `redirect_for` names the client. With `bypass`, caches are not used without
+    asking the storage first.
     """
 
     method: str
@@ -67,9 +67,9 @@ class ObjectRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What is wanted of the index: `key` is empty or ends in a slash; `wanted` are the headers that the storage may
-    see. `base_url` is the address of the gateway's root as the client knows it, with a slash, or empty; `bypass` is as
-    an ObjectRequest's."""
+    """A request to the index: `key` is empty or ends in a slash; `wanted` holds the headers that the storage may see.
+    `base_url` is the URL of the gateway's root as the client knows it, with a trailing slash, or empty. `bypass` means
+    the same as in an ObjectRequest."""
 
     method: str
     key: str
@@ -82,17 +82,17 @@ class PageRequest:
 
 
 def nothing_to_close() -> None:
-    """The `close` of a Stream that holds nothing which must be given back."""
+    """The `close` of a Stream that holds no resources."""
 
 
 def always() -> bool:
-    """The `may_resume` of a Stream whose storage bears any number of requests."""
+    """The `may_resume` of a Stream whose storage may be asked at any time."""
     return True
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """Bytes `start` to `stop` (exclusive) of an open file, which stays open while its Stream is."""
+    """Bytes `start` to `stop` (exclusive) of a file that stays open as long as its Stream."""
 
     descriptor: int
     start: int
@@ -103,12 +103,13 @@ class FilePart:
 class Stream:
     """An object, or the answer about it (200, 206, 304). `headers` are already allow-listed.
 
-    `body` yields the bytes in order, or is None where there are none (HEAD, 304). It is read to its end or
-    `close` is called; `close` may be called at any time, more than once, and never raises. `content` are the same
-    bytes, where they are few and here already; `parts` are the same bytes too, for who can have the kernel send parts
-    of files, and is read in place of `body`. `fresh_for` is as a Page's; `sha256`, in hex, is the whole object's, where
-    the storage was told it; `cache` says where else than from the storage it is (memory, disk, shared), for the log.
-    `may_resume` says whether the storage may be asked once more for the rest of a body that has broken off.
+    `body` yields the bytes in order, or is None if there are none (HEAD, 304). The reader reads it to its end or calls
+    `close`, which may be called at any time, more than once, and never raises. `content` holds the same bytes if they
+    are few and already in memory. `parts` yields them too, in part as pieces of files that the kernel can send; a
+    reader that can use it reads it in place of `body`. `fresh_for` means the same as in a BufferedResponse. `sha256` is
+    the hex digest of the whole object, if the storage knows it. `cache` tells the log that the bytes did not come from
+    the storage but from memory, disk or a shared fill. `may_resume` says whether the storage may be asked once more for
+    the rest of a body that has broken off.
     """
 
     status: int
@@ -126,7 +127,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Go there instead. `fresh_for` is as a BufferedResponse's."""
+    """Sends the client to `location`. `fresh_for` means the same as in a BufferedResponse."""
 
     location: str
     status: int = 301
@@ -136,9 +137,9 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class BufferedResponse:
-    """A body that the gateway made itself. `upstream_status` and `code` are for the access log; `fresh_for` is how long
-    the same answer may be given to the same request without a look, in seconds; `reason` is the reason phrase, where it
-    is not the status's own."""
+    """A response whose body is in memory. `upstream_status` and `code` are for the access log. An identical request may
+    get the same response for `fresh_for` seconds. `reason` replaces the status's standard reason phrase, unless it is
+    empty."""
 
     status: int
     body: bytes
@@ -149,7 +150,7 @@ class BufferedResponse:
     reason: str = ""
 
 
-# The status of a request whose client left before there was an answer (nginx's number; never sent).
+# Logged for a request whose client disconnected before the answer (nginx's number; never sent).
 CLIENT_GONE = 499
 
 Answer: TypeAlias = Stream | Redirect | BufferedResponse
@@ -157,7 +158,7 @@ Answer: TypeAlias = Stream | Redirect | BufferedResponse
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What one request leaves behind for the log and the metrics. Times are of a monotonic clock, in seconds."""
+    """What the log and the metrics record about one request. Times are of a monotonic clock, in seconds."""
 
     request_id: str
     method: str

@@ -1,4 +1,4 @@
-"""What clients reach at one place: an index, the storage behind it, and how paths become keys."""
+"""One mount: an index, the storage behind it, and the mapping of paths to keys."""
 
 import json
 import logging
@@ -37,19 +37,19 @@ from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
 
-# Of index.memory_bytes.
+# One part in so many of index.memory_bytes.
 _PEOPLE_SHARE = 4
 _REFUSALS_SHARE = 32
 
-# So many folders of a directory are looked into each time that it is listed, which takes some 0.2 ms each; those of a
-# bucket never are, for each would cost a LIST.
+# How many folders of a local directory are read, each time that the root is listed, to find the empty ones. Each takes
+# some 0.2 ms. In a bucket, each would cost a LIST request, so none is read.
 _LOOKED_INTO = 500
 
 log = logging.getLogger("gateway")
 
 
 class _CatalogOptions(TypedDict):
-    """What both catalogues are made with."""
+    """The arguments that both catalogues take."""
 
     index_document: str
     refresh: float
@@ -61,8 +61,8 @@ class _CatalogOptions(TypedDict):
 class Mount:
     """One index and its storage. A gateway has one for now.
 
-    `patience` and the circuits of the storage and the other index are its own: where one mount's storage is down, the
-    others are not.
+    Each mount has its own `patience` and circuit breakers, so that an outage of its storage or of its other index does
+    not affect other mounts.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
@@ -73,8 +73,8 @@ class Mount:
         self._circuits = {name: Circuits(partial(metrics.circuits_open, name)) for name in ("storage", "index")}
         self.storage = build_storage(settings, metrics.upstream_fault, self._circuits["storage"], self.patience)
         self._root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
-        # Clients decide how many pages for people there are (by Host, by what they search), so these have a part of
-        # their own: what is costly to find out again stays.
+        # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
+        # limit of their own, so that they don't evict what is costly to compute again.
         for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
         for_refusals = settings.index.memory_bytes // _REFUSALS_SHARE if settings.fallback.mode != "none" else 0
         self._people_memory, self._refusals_memory = MemoryLimit(for_people), MemoryLimit(for_refusals)
@@ -124,21 +124,21 @@ class Mount:
                 await part.close()
 
     def key(self, path: str) -> str:
-        """The key that a canonical path names. Raises NotFoundError where none may be named."""
+        """The key that a canonical path names. Raises NotFoundError outside `base_path` and for reserved keys."""
         rewrite = self._settings.rewrite
         key = key_of(path, base_path=self.base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
         if key is None:
             raise NotFoundError(f"outside {self.base_path}")
         if is_reserved(key):
-            raise NotFoundError("kept by the gateway for itself")
+            raise NotFoundError("reserved for the gateway")
         return key
 
     def down(self) -> dict[str, str]:
-        """The servers that are known to be down, and for how long."""
+        """The servers that are known to be down, each with the state of its circuit breaker."""
         return {host: state for circuits in self._circuits.values() for host, state in circuits.down().items()}
 
     def expire(self) -> None:
-        """The next pages come from new listings, and what is cached is asked for again."""
+        """Has the next pages made from new listings, and cached objects revalidated."""
         self.storage.expire()
         if self.catalog is not None:
             self.catalog.expire()
@@ -147,16 +147,16 @@ class Mount:
             self.fallback.remote.expire()
 
     def forget(self, project: str) -> None:
-        """As `expire`, of one project, by its normalised name. Of an object that has changed, the new listing tells."""
+        """Like `expire`, for one project, by its normalised name. The new listing shows which objects have changed."""
         if self.catalog is None:
-            self.expire()  # nothing is listed, so only the storage can tell
+            self.expire()  # there are no listings, so all cached objects have to be revalidated
             return
         self.catalog.forget(project)
         if self.fallback is not None:
             self.fallback.remote.forget(project)
 
     def _build_catalog(self) -> Catalog | None:
-        """None where no page is made: what is stored is all there is."""
+        """Returns None if only stored pages are served."""
         settings = self._settings
         if settings.index.mode not in ("auto", "generated"):
             return None

@@ -47,7 +47,7 @@ AdminRoute = Callable[[str, str, str], BufferedResponse]
 
 
 class Pipeline:
-    """Answers every request of one listener. `mount` is None on one that serves only `ops_routes`."""
+    """Answers every request of one listener. `mount` is None if the listener serves only `ops_routes`."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Pipeline:
         answer_timeout: float,
         before: Callable[[], None] | None = None,
     ) -> None:
-        """`before` is called ahead of each request. `answer_timeout` is in seconds."""
+        """`before` is called before each request. `answer_timeout` is in seconds."""
         self._mount = mount
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
@@ -103,7 +103,7 @@ class Pipeline:
             self._end(record)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
-        """The reply to a request that has just been answered, if it may be given again; None if it must be made."""
+        """The cached reply to the same bytes (`head`), if this peer may get it; None if a new one must be made."""
         if self._before is not None:
             self._before()
         cached = self._response_cache.get(head) if self._response_cache is not None else None
@@ -111,7 +111,7 @@ class Pipeline:
             return None
         first, now = cached.first, time.monotonic()
         if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
-            return None  # what one proxy may say of its clients, another peer may only claim
+            return None  # the X-Forwarded-* headers are trusted from only one of the two peers
         record = RequestRecord(
             request_id=_new_request_id(),
             method=first.method,
@@ -131,16 +131,16 @@ class Pipeline:
         return cached.wire(record.request_id)
 
     def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
-        """For requests without a body, of which nothing but their bytes decides the reply, and which may be given one
-        that was made for another."""
+        """Keeps the reply for identical requests, if this one has no body, its bytes alone decide the reply, and the
+        client does not ask for a reply of its own."""
         plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
         own = self._bypasses(request) or _SINGLE_USE.intersection(request.headers)
         if request.head is not None and plain and not own:
             cache.keep(request.head, reply, record)
 
     def refuse(self, request: Request, error: GatewayError) -> Reply:
-        """Answers what never became a request."""
-        record = self._begin(request, CIMultiDict())  # aiohttp gives none that can be trusted
+        """Answers bytes that are not a valid HTTP request."""
+        record = self._begin(request, CIMultiDict())  # the headers that aiohttp gives can't be trusted
         record.route = "invalid"
         reply = response.whole(self._refusal(request, record, error), record, close=True)
         response.note(reply, record, time.monotonic())
@@ -148,13 +148,14 @@ class Pipeline:
         return reply
 
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
-        """The answer, which the storage and the other index may take so long for, together; a body takes its time."""
+        """The answer, for which the storage and the other index together have `answer_timeout` seconds. Sending the
+        body does not count."""
         try:
             with self._deadline:
                 return await self._answer(request, record)
         except OverdueError as error:
             what = f"no answer within {self._deadline.seconds:g} s (server.answer_timeout)"
-            # Installers take a page that fails with 504 for a project that is not there, and ask again after a 503.
+            # Installers treat a page that fails with 504 as a missing project, but retry after a 503.
             late = UpstreamBusyError if record.route == "index" else UpstreamTimeoutError
             raise late(what, code="AnswerTimeout") from error
 
@@ -196,7 +197,7 @@ class Pipeline:
 
     @staticmethod
     def _check_old(request: Request) -> None:
-        """Refuses what HTTP/1.0 can't have: a body in chunks is faulty framing (RFC 9112, 6.1)."""
+        """Refuses HTTP/0.9, and HTTP/1.0 with Transfer-Encoding, which is faulty framing (RFC 9112, 6.1)."""
         if request.version < HttpVersion10:
             raise BadRequestError("HTTP/0.9", public="The request is not valid HTTP")
         if "Transfer-Encoding" in request.headers:
@@ -204,7 +205,7 @@ class Pipeline:
 
     @staticmethod
     async def _object(mount: Mount, request: ObjectRequest, path: str, query: str) -> Answer:
-        """An object, or what the index has in its place; or, for what is a directory, the way to its page."""
+        """The object, or what the index serves in its place; for a directory without its slash, a redirect to it."""
         try:
             return await mount.index.file(request)
         except NotFoundError:
@@ -214,7 +215,7 @@ class Pipeline:
             raise
 
     def _bypasses(self, request: Request) -> bool:
-        """Whether the storage must be asked, whatever is known."""
+        """Whether the client asks for an answer from the storage rather than from a cache."""
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
     def _base_url(self, request: Request, peer: str) -> str:
@@ -245,11 +246,12 @@ class Pipeline:
         record.upstream_status = error.upstream_status
         record.code = error.code
         home = self._address.path if self._mount is not None else ""
-        home = "" if request.raw_path.partition("?")[0] == home else home  # a link to the very page that failed
+        home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         return error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
-        """Raises ConnectionAbortedError if part of an answer has been sent: another would be taken for its rest."""
+        """Raises ConnectionAbortedError if part of an answer has been sent: a second answer would be read as the rest
+        of the first."""
         log.exception("request %s failed: this is a bug", record.request_id)
         if request.writer.output_size:
             raise ConnectionAbortedError("unexpected exception, see the log above") from error
@@ -265,5 +267,5 @@ class Pipeline:
 
 
 def _new_request_id() -> str:
-    """No secret, so that it need not cost a system call."""
+    """Not a secret, so a pseudo-random number does, which costs no system call."""
     return f"{random.getrandbits(64):016x}"

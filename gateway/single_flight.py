@@ -1,4 +1,4 @@
-"""One flight for all who want the same thing at the same time."""
+"""Callers that ask for the same key at the same time share one task."""
 
 import asyncio
 from collections import Counter
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Work by key: whoever asks for a key that is being worked on gets that result, or that error.
+    """Runs one task per key: a caller that asks for a key whose task is running gets that task's result, or its error.
 
-    One who goes away does not take the work from the others.
+    A caller that is cancelled does not cancel the task.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class SingleFlight(Generic[T]):
         return await asyncio.shield(self.begin(key, work))
 
     def begin(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> "asyncio.Future[T]":
-        """As `once`, for a caller that need not wait. Nobody may cancel what comes back: it is everybody's."""
+        """Like `once`, without waiting. Callers must not cancel the future that it returns: others share it."""
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.ensure_future(work())
@@ -33,14 +33,14 @@ class SingleFlight(Generic[T]):
         return task
 
     def asking(self, key: Hashable) -> int:
-        """How many have asked for what is under way."""
+        """How many callers have asked for the running task."""
         return self._asking[key]
 
     def __len__(self) -> int:
         return len(self._under_way)
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Cancels the running tasks and waits for their end."""
         tasks = [*self._under_way.values()]
         for task in tasks:
             task.cancel()
@@ -48,10 +48,10 @@ class SingleFlight(Generic[T]):
 
     def _landed(self, key: Hashable, task: asyncio.Future[T]) -> None:
         del self._under_way[key], self._asking[key]
-        retrieve_exception(task)  # even if all who asked have gone
+        retrieve_exception(task)  # in case all callers were cancelled
 
 
 def retrieve_exception(task: "asyncio.Future[T]") -> None:
-    """A done callback for what may fail with nobody to be told: asyncio need not log that."""
+    """A done callback that keeps asyncio from logging the exception of a task that nobody awaits."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""The storage that the settings name: what reaches the bytes, and the decorators around it."""
+"""Builds the storage that the settings name: a backend, and the decorators around it."""
 
 import importlib
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def build_storage(
 def build_backend(
     settings: Settings, on_fault: Callable[[str], None] = lambda code: None, circuits: Circuits | None = None
 ) -> Backend:
-    """What reaches the bytes, without any decorator. Raises ConfigError for a backend that can't be loaded."""
+    """The backend without decorators. Raises ConfigError for a backend that can't be loaded."""
     storage = settings.storage
     name = storage.resolved_backend
     if name == "file":

@@ -1,4 +1,4 @@
-"""What one client's request has cost upstream, for its line in the access log. Pure.
+"""Counts what one client's request costs upstream, for its line in the access log. Pure.
 
 Times are of a monotonic clock, in seconds.
 """
@@ -7,13 +7,13 @@ from contextvars import ContextVar
 
 
 class UpstreamUsage:
-    """Counts the requests that the gateway sends for one of a client, and the time that it waits for them.
+    """Counts the upstream requests that the gateway sends for one client request, and the time that it waits for them.
 
-    `status` is that of the last answer. `stale` tells that something it knew stood in for an answer. What clients share
-    is counted for the first of them.
+    `status` is the status of the last answer. `stale` is True if a cached copy was used because no answer came. Work
+    that clients share is counted for the first of them.
     """
 
-    # Of the class: most requests cost nothing upstream, and need none of their own.
+    # Class attributes: most requests cost nothing upstream, and need no values of their own.
     attempts = 0
     status: int | None = None
     stale = False
@@ -28,22 +28,22 @@ class UpstreamUsage:
         self._open += 1
 
     def ended(self, now: float) -> None:
-        """Its answer's head is here, or none will come."""
+        """An upstream request has got the head of its answer, or has failed."""
         self._open -= 1
         if not self._open:
             self._seconds += now - self._since
 
     def seconds(self, now: float) -> float:
-        """How long one or more of them have been under way, until now."""
+        """The time during which at least one upstream request was under way, up to `now`."""
         return self._seconds + (now - self._since if self._open else 0.0)
 
 
-# Of the client's request that the running code works for, if it does for one.
+# The usage of the client request that the running code works for; None if it works for none.
 current: ContextVar[UpstreamUsage | None] = ContextVar("current", default=None)
 
 
 def note_stale() -> None:
-    """What the running code answers is older than it should be."""
+    """Records that the current client request is answered from a stale copy."""
     cost = current.get()
     if cost is not None:
         cost.stale = True
