@@ -1,18 +1,18 @@
-"""Cache-Status (RFC 9211): what the cache has done for an answer. Pure."""
+"""Values of Cache-Status (RFC 9211), which tell how the cache was used for an answer. Pure."""
 
 import math
 
 MISS = "gateway; fwd=miss"
-# It joined a fetch that was under way.
+# The request joined a fetch that was under way.
 COLLAPSED = "gateway; fwd=miss; collapsed"
-# The storage was asked whether what is kept is still so.
+# The storage confirmed or replaced the cached copy.
 REVALIDATED = "gateway; fwd=stale"
-# The client wanted it from the storage.
+# The client asked for an answer from the storage (Cache-Control: no-cache).
 BYPASSED = "gateway; fwd=request"
 
 
 def hit(fresh_for: float, *, stale: bool = False) -> str:
-    """`fresh_for` is in seconds, and below 0 for what is older than it should be. `stale`: because the storage could
-    not be asked."""
+    """`fresh_for` is in seconds, and negative for a copy that is no longer fresh. `stale`: such a copy was used because
+    the storage could not be asked."""
     ttl = math.floor(min(fresh_for, 0) if stale else fresh_for)
     return f"gateway; hit; ttl={ttl}; detail=stale" if stale else f"gateway; hit; ttl={ttl}"

@@ -1,4 +1,4 @@
-"""Conditional and range requests for a file: what RFC 9110 (13.2.2 and 14.2) makes of the headers. Pure."""
+"""Evaluates the headers of conditional and range requests for a file (RFC 9110, 13.2.2 and 14.2). Pure."""
 
 import re
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from email.utils import parsedate_to_datetime
 
 from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError
 
-# RFC 9110, 8.8.3, between the commas of a list.
+# An entity tag (RFC 9110, 8.8.3), between the commas of a list.
 _TAG = re.compile(r'(?<![^ \t,])(?:W/)?"[!#-~\x80-\xff]*"(?![^ \t,])')
-# Of the three forms; Python's parser would take others, with other zones or none.
+# How a date ends in each of the three formats. Python's parser would accept others, with other time zones or none.
 _DATE_END = re.compile(r"(?:GMT|UTC| [0-9]{4})[ \t]*\Z")
 _RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
 
@@ -30,9 +30,9 @@ class Part:
 
 def not_modified(headers: Mapping[str, str], *, etag: str, modified: int | None) -> bool:
     """Whether the answer is 304. `headers` has lower-case names; `modified` is in whole seconds since the epoch.
-    Dates don't count where it is None (13.1.3 and 13.1.4).
+    If it is None, dates are ignored (13.1.3 and 13.1.4).
 
-    Raises PreconditionFailedError where If-Match or If-Unmodified-Since does not hold.
+    Raises PreconditionFailedError if If-Match or If-Unmodified-Since does not hold.
     """
     if (if_match := headers.get("if-match")) is not None:
         # Strong comparison: a weak tag never matches.
@@ -49,9 +49,9 @@ def not_modified(headers: Mapping[str, str], *, etag: str, modified: int | None)
 
 
 def requested_part(headers: Mapping[str, str], *, etag: str, modified: int | None, size: int) -> Part | None:
-    """The range that is asked for, or None for the whole.
+    """The requested range, or None for the whole file.
 
-    A range of another unit, several ranges, and what is no range at all are ignored, as S3 does.
+    Ranges in other units, several ranges, and malformed ranges are ignored, as S3 does.
     Raises RangeNotSatisfiableError for a range past the end.
     """
     match = _RANGE.fullmatch(headers.get("range", ""))
@@ -78,12 +78,12 @@ def _if_range_holds(if_range: str | None, etag: str, modified: int | None) -> bo
 
 
 def _tags(field: str) -> list[str]:
-    """Entity tags, which may have commas in them."""
+    """The entity tags of a list. A tag may contain commas."""
     return _TAG.findall(field)
 
 
 def seconds(date: str | None) -> int | None:
-    """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None for what is none, which is to be ignored."""
+    """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None if it is not valid, and must be ignored."""
     if date is None or not _DATE_END.search(date):
         return None
     try:

@@ -1,6 +1,6 @@
-"""What an object says of its own caching, to a cache that clients share (RFC 9111). Pure.
+"""Reads an object's own caching headers, as a shared cache does (RFC 9111). Pure.
 
-Header names are as clients get them.
+Header names are spelled as clients get them.
 """
 
 import math
@@ -9,18 +9,18 @@ from collections.abc import Mapping
 
 _DIRECTIVE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:=(?:\"([^\"]*)\"|([^\s,;\"]*)))?")
 _SECONDS = re.compile("[0-9]{1,19}")
-# What a 304 brings up to date (3.2); what it says of a body is not the stored one's.
+# The stored headers that a 304 updates (3.2). Its headers about a body don't describe the stored one.
 _OF_304 = ("Age", "Cache-Control", "Expires", "Last-Modified", "Vary")
 
 
 def may_be_kept(headers: Mapping[str, str]) -> bool:
-    """Not with `no-store` or `private` (5.2.2.5, 5.2.2.7); field names after `private` make it no less private."""
+    """False with `no-store` or `private` (5.2.2.5, 5.2.2.7), and also if `private` names single fields."""
     return not {"no-store", "private"} & _directives(headers).keys()
 
 
 def lifetime(headers: Mapping[str, str]) -> float:
-    """For how many seconds after it has come an object may be used without asking again; infinite if it does not say
-    (4.2.1). What it says unclearly is none (4.2.1)."""
+    """How many seconds after its arrival an object may be used without revalidation; infinite if it does not say, and 0
+    if its value is invalid (4.2.1)."""
     directives = _directives(headers)
     if "no-cache" in directives:
         return 0.0
@@ -31,19 +31,19 @@ def lifetime(headers: Mapping[str, str]) -> float:
 
 
 def age(headers: Mapping[str, str]) -> int:
-    """Seconds that the object had spent in other caches when it came (5.1)."""
+    """Seconds that the object had spent in other caches before it arrived (5.1)."""
     value = headers.get("Age", "")
     return int(value) if _SECONDS.fullmatch(value) else 0
 
 
 def updated(headers: Mapping[str, str], of_304: Mapping[str, str]) -> dict[str, str]:
-    """Stored headers after a 304. The stored Age counts no more."""
+    """The stored headers, updated from a 304. The stored Age is dropped."""
     kept = {name: value for name, value in headers.items() if name != "Age"}
     return kept | {name: of_304[name] for name in _OF_304 if name in of_304}
 
 
 def _directives(headers: Mapping[str, str]) -> dict[str, str]:
-    """By lower-case names; of two the first counts (4.2.1)."""
+    """The directives by their lower-case names; the first of two with one name counts (4.2.1)."""
     found: dict[str, str] = {}
     for name, quoted, token in _DIRECTIVE.findall(headers.get("Cache-Control", "")):
         found.setdefault(name.lower(), quoted or token)

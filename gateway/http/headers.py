@@ -1,8 +1,8 @@
-"""Which headers cross the gateway, in either direction. Whatever is not named here stays behind."""
+"""Which headers the gateway passes on, in either direction. It drops all others."""
 
 from collections.abc import Iterable, Mapping
 
-# RFC 9110, 13.1 and 14.2: all that a client may say to the bucket.
+# The only headers of a client that reach the bucket (RFC 9110, 13.1 and 14.2).
 TO_STORAGE = frozenset({"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"})
 
 # Content and caching; no x-amz-*, no hop-by-hop header, no cookie, no Server.
@@ -39,14 +39,14 @@ _PACKAGE_SUFFIXES = (
     ".exe",
     ".metadata",
 )
-# What uploaders leave where they set no type.
+# The types of objects that were uploaded without one.
 _UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
 def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The client's headers that the bucket may see, in lower case; repeated ones are joined (RFC 9110, 5.3).
 
-    Range is for GET only (14.2): HEAD tells of the whole.
+    Range is for GET only (14.2): HEAD describes the whole object.
     """
     kept: dict[str, str] = {}
     nominated: list[str] = []
@@ -57,7 +57,7 @@ def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str
         elif lower == "connection":
             nominated += value.lower().split(",")
     for name in nominated:
-        kept.pop(name.strip(), None)  # hop-by-hop by the client's own word (RFC 9110, 7.6.1)
+        kept.pop(name.strip(), None)  # the client declared it hop-by-hop (RFC 9110, 7.6.1)
     if method != "GET":
         kept.pop("range", None)
         kept.pop("if-range", None)
@@ -68,12 +68,12 @@ def to_client(headers: Mapping[str, str], key: str) -> dict[str, str]:
     """The bucket's headers that the client may see. `headers` has lower-case names."""
     kept = {name: value for lower, name in TO_CLIENT.items() if (value := headers.get(lower)) is not None}
     if "Content-Encoding" in kept and is_package_file(key):
-        del kept["Content-Encoding"]  # the client would unpack a tar.gz under its hash
+        del kept["Content-Encoding"]  # the client would decompress a tar.gz, and its hash would not match
     return kept
 
 
 def is_package_file(key: str) -> bool:
-    """Package files are immutable in practice, and never to be unpacked on the way."""
+    """Package files are immutable in practice, and must never be decompressed in transit."""
     return key.lower().endswith(_PACKAGE_SUFFIXES)
 
 

@@ -15,9 +15,9 @@ _URI_SAFE = "!#$%&'()*+,/:;=?@[]~"
 _URI = re.compile(rf"[A-Za-z0-9_.~{re.escape(_URI_SAFE)}-]*")
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8
-# Directories of the storage in which the gateway keeps what is for itself: no client reads or writes there.
+# Directories of the storage that the gateway keeps for itself: clients can't read or write there.
 RESERVED = frozenset({".gateway", ".mirror"})
-# Without any of these there is no dot segment, in no encoding.
+# A path without any of these has no dot segment, in any encoding.
 _SUSPECT = re.compile(r"[%\\]|/\.")
 _SEPARATORS = re.compile(r"[/\\]")
 
@@ -54,7 +54,7 @@ def _decode(raw_path: str) -> str:
 
 
 def _refuse_dot_segments(path: str) -> None:
-    # A server behind us that decodes once more, or takes a backslash for a slash, must not be led astray either.
+    # A server behind us may decode once more, or take a backslash for a slash: it must find no dot segment either.
     for _ in range(_MAX_NESTED_ESCAPES):
         if (decoded := unquote(path)) == path:
             break
@@ -75,9 +75,10 @@ def strip_prefix(path: str, prefix: str) -> str | None:
 
 
 def key_of(path: str, *, base_path: str, strip: str, add: str) -> str | None:
-    """The key that a path names: mount prefix off, then the rewrite rules. None if it is outside the mount prefix.
+    """The key that a path names: without `base_path`, then with `strip` removed and `add` put in front. None for a path
+    outside `base_path`.
 
-    A path without the prefix to strip is used as it is.
+    A path that does not start with `strip` is used as it is.
     """
     inner = strip_prefix(path, base_path)
     if inner is None:
@@ -100,7 +101,7 @@ def encode_key(key: str) -> str:
 
 
 def relative_directory(path: str, query: str) -> str:
-    """A relative Location that leads from `path` to itself with a slash, whatever prefix a proxy put before it.
+    """A relative Location that leads from `path` to `path/`, whatever prefix a proxy has removed from it.
 
     It starts with `./`, so that no name can be read as a scheme or a host (RFC 3986, 4.2).
     """
@@ -108,13 +109,13 @@ def relative_directory(path: str, query: str) -> str:
 
 
 def location(reference: str) -> str:
-    """A URI reference as a header may have it (RFC 3986, 2): what no URI has in it is percent-encoded, as UTF-8. What
-    is encoded already stays as it is."""
+    """A URI reference for a header (RFC 3986, 2): characters that no URI may contain are percent-encoded as UTF-8;
+    existing escapes stay as they are."""
     if _URI.fullmatch(reference):
-        return reference  # as every signed URL is; quote() would take 8 µs to find that out
+        return reference  # true of every signed URL; quote() would take 8 µs to find that out
     return quote(reference.encode("utf-8", "surrogateescape"), safe=_URI_SAFE)
 
 
 def query_part(query: str) -> str:
-    """A raw query as it may stand in a Location, with its question mark."""
+    """A raw query, encoded for a Location, with its question mark; empty for an empty query."""
     return "?" + quote(query.encode("utf-8", "surrogateescape"), safe=_QUERY_SAFE) if query else ""
