@@ -1,4 +1,4 @@
-"""Settings held against each other."""
+"""Checks that settings go together."""
 
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
@@ -7,7 +7,7 @@ _SEVEN_DAYS = 7 * 24 * 3600
 
 
 def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
-    """Mistakes that no single setting makes: the key to name, what is wrong, and the other key it is held against."""
+    """Settings that don't go together: the key to name, what is wrong with it, and the key that it conflicts with."""
     server, storage = settings.server, settings.storage
     found = []
     if server.tls_cert and not server.tls_key:
@@ -29,29 +29,27 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     found += _delivery_checks(storage)
     for key, path in (("storage.prefix", storage.prefix), ("rewrite.add_prefix", settings.rewrite.add_prefix)):
         if storage.resolved_backend == "file" and "/." in f"/{path}":
-            message = "has a name with a dot in front: the directory backend serves none of those"
+            message = "has a name that starts with a dot, which the directory backend never serves"
             found.append((key, message, "storage.backend"))
     if settings.fallback.mode != "none" and settings.index.mode not in ("auto", "generated"):
-        message = "needs index.mode auto or generated: which projects are yours is read from listings"
+        message = "needs index.mode auto or generated, because listings tell which projects are yours"
         found.append(("fallback.mode", message, "index.mode"))
     if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
         message = "needs a fallback.mode: redirect, cache or mirror"
         found.append(("fallback.always_show_upstream", message, "fallback.mode"))
     if settings.index.share_metadata and storage.resolved_backend == "cloudfront":
-        message = "can't be true with the cloudfront backend, which would read what is shared late"
+        message = "can't be true with the cloudfront backend, which would return outdated metadata"
         found.append(("index.share_metadata", message, "storage.backend"))
     if settings.fallback.temp_bytes < settings.fallback.max_file_bytes:
         message = "is less than fallback.max_file_bytes: the largest file must fit"
         found.append(("fallback.temp_bytes", message, "fallback.max_file_bytes"))
     if settings.cache.prefetch and not (settings.cache.memory_bytes or settings.cache.dir):
-        found.append(
-            ("cache.prefetch", "needs a place to keep it: cache.memory_bytes or cache.dir", "cache.memory_bytes")
-        )
+        found.append(("cache.prefetch", "needs a cache: set cache.memory_bytes or cache.dir", "cache.memory_bytes"))
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
-        found.append(("ops.port", "is server.port already; choose another, or leave it unset", "server.port"))
+        found.append(("ops.port", "is the same as server.port; choose another or leave it unset", "server.port"))
     return found
 
 
@@ -59,7 +57,7 @@ def _delivery_checks(storage: StorageSettings) -> list[tuple[str, str, str]]:
     found = []
     backend = storage.resolved_backend
     if backend == "s3" and storage.signature_version == "s3v4" and storage.expire_after > _SEVEN_DAYS:
-        message = f"is more than {_SEVEN_DAYS} (7 days), which is the longest that S3 takes from SigV4"
+        message = f"is more than {_SEVEN_DAYS} (7 days), the longest that S3 accepts with SigV4"
         found.append(("storage.expire_after", message, "storage.signature_version"))
     if backend == "file" and storage.redirect_urls:
         message = "needs a bucket: a directory has no URLs to redirect to"

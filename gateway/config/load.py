@@ -19,16 +19,16 @@ from gateway.errors import ConfigError, Problem
 _ENV_PREFIX = "GATEWAY_"
 _FILE_ENV = "GATEWAY_CONFIG"
 _DEFAULT_FILES = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
-# The names of the nginx setup that the gateway takes the place of.
+# The variables of the nginx setup that the gateway replaces.
 _NGINX_NAMES = {
     "AWS_S3_BUCKET": "storage.bucket",
     "AWS_ACCESS_KEY": "storage.aws_access_key_id",
     "AWS_SECRET_KEY": "storage.aws_secret_access_key",
 }
 _LATER = frozenset({"access", "cors"})
-# What PyYAML raises: its own errors, and what its constructors trip over (`!!bool maybe`, `!!timestamp x`).
+# What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
-# What is shown of a name that is not known. It may be a secret in the wrong place, unless it looks like a setting's.
+# The part of an unknown name that is shown, if it looks like a setting's name. Other text may be a misplaced secret.
 _NAME = re.compile(r"[A-Za-z_-]{1,32}(?![\w-])")
 
 
@@ -50,7 +50,7 @@ def load_with_sources(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> tuple[Settings, Mapping[str, str]]:
-    """The settings of this process, and where each is from that is not at its default, by `section.key`. `flags` maps
+    """The settings of this process, and the source of each that is not at its default, by `section.key`. `flags` maps
     `section.key` to text; an empty variable counts as unset.
 
     The file is `config_file`, else $GATEWAY_CONFIG, else ./config.yaml, else /etc/gateway/config.yaml, else none.
@@ -78,15 +78,15 @@ def load_with_sources(
 
 
 def near_misses(environ: Mapping[str, str]) -> list[str]:
-    """What to say of variables that would be settings if they had two underscores, as GATEWAY_STORAGE_BUCKET. They are
-    left alone: Kubernetes injects GATEWAY_SERVER_PORT for a Service called gateway-server, as an address."""
+    """Hints about variables that would be settings if they had two underscores, such as GATEWAY_STORAGE_BUCKET. They
+    are no errors: Kubernetes injects GATEWAY_SERVER_PORT, an address, for a Service called gateway-server."""
     known = {f"{_ENV_PREFIX}{section}_{key}".upper(): (section, key) for section, key in _all_keys()}
     found = []
     for name, text in sorted(environ.items()):
         if name in known and text and "://" not in text:
             section, key = known[name]
             right = f"{_ENV_PREFIX}{section}__{key}".upper()
-            found.append(f"the variable {name} is ignored; for {section}.{key} it takes two underscores: {right}")
+            found.append(f"the variable {name} is ignored; to set {section}.{key}, use two underscores: {right}")
     return found
 
 
@@ -97,7 +97,7 @@ def _all_keys() -> Iterator[tuple[str, str]]:
 
 
 class _Layers:
-    """Values by section and key, the last one given standing, each with its source; and the mistakes so far."""
+    """Values by section and key, each with its source, and the mistakes so far. A later value replaces an earlier."""
 
     def __init__(self) -> None:
         self._values: dict[str, dict[str, Any]] = {}
@@ -169,7 +169,7 @@ class _Layers:
         sections = {section: self._section(section, model) for section, model in SECTIONS.items()}
         settings = Settings.model_validate(sections)
         for name, message, other in cross_checks(settings):
-            # An invalid setting stands at its default, which can't be held against another.
+            # An invalid setting has its default here, which must not be compared with another setting.
             if not self._invalid & {name, other}:
                 self._refuse(name, self.sources.get(name, "not set"), message)
         if self._problems:
@@ -190,7 +190,7 @@ class _Layers:
 
 
 def _is_there(file: Path) -> bool:
-    """A file that this user may not reach, or a link that leads nowhere, counts: better refused than passed over."""
+    """A file that this user may not reach, or a dangling link, counts as there: it is refused rather than ignored."""
     try:
         file.lstat()
     except OSError as error:
@@ -199,7 +199,7 @@ def _is_there(file: Path) -> bool:
 
 
 def _fault(error: yaml.YAMLError) -> str:
-    """What is wrong and where; without the piece of the file that PyYAML quotes, which may be a secret."""
+    """What is wrong and where, without the piece of the file that PyYAML quotes, which may be a secret."""
     if not isinstance(error, yaml.MarkedYAMLError):
         return " ".join(str(error).split())
     mark = error.problem_mark
@@ -208,7 +208,7 @@ def _fault(error: yaml.YAMLError) -> str:
 
 
 def _reason(error: Any) -> str:
-    """What pydantic says, which never quotes the value: any may be a password by mistake, an address on purpose."""
+    """What is wrong with a value, without quoting it: it may be a password by mistake, or an address that has one."""
     if error["type"] != "value_error":
         return str(error["msg"])
     cause = error["ctx"]["error"]

@@ -36,25 +36,25 @@ class ServerSettings(Section):
     )
     base_path: MountPrefix = Field("", description="Path under which another proxy mounts the gateway")
     public_url: EndpointUrl | None = Field(
-        None, description="Address that clients know the gateway by, with its path; unset: as each request says"
+        None, description="URL at which clients reach the gateway, with its path; unset: taken from each request"
     )
     tls_cert: ReadableFile | None = Field(None, description="PEM file of the certificate chain; serves HTTPS directly")
     tls_key: ReadableFile | None = Field(None, description="PEM file of its private key")
-    trusted_proxies: Networks = Field([], description="Networks whose X-Forwarded-For is believed")
+    trusted_proxies: Networks = Field([], description="Networks of proxies whose X-Forwarded-* headers are trusted")
     shutdown_grace: NonNegativeSeconds = Field(
         30.0, description="Seconds that requests in flight may take to finish after SIGTERM"
     )
     header_timeout: Seconds = Field(15.0, description="Seconds within which a request's head must arrive")
     answer_timeout: Seconds = Field(
-        12.0, description="Seconds within which a request is answered, be the storage up or down; pip gives up after 15"
+        12.0, description="Seconds after which a request without an answer fails, with 503 or 504; pip waits for 15"
     )
     keepalive_timeout: Seconds = Field(75.0, description="Seconds that an idle connection is kept")
-    send_timeout: Seconds = Field(60.0, description="Seconds after which a client that takes no byte is disconnected")
+    send_timeout: Seconds = Field(60.0, description="Seconds after which a client that reads nothing is disconnected")
     max_connections: int = Field(
-        1024, ge=1, description="Client connections at once, per worker; the longest idle makes room, else more get 503"
+        1024, ge=1, description="Most client connections, per worker; another replaces the longest idle, or gets 503"
     )
     max_connections_per_peer: int = Field(
-        512, ge=1, description="The same for one address (IPv6: /64), but for trusted_proxies and a Unix socket"
+        512, ge=1, description="The same per address (IPv6: per /64), except for trusted_proxies and a Unix socket"
     )
     max_target_bytes: Size = Field(8190, ge=256, le=65536, description="Longest request target; longer ones get 414")
     max_header_bytes: Size = Field(
@@ -65,46 +65,48 @@ class ServerSettings(Section):
 class RewriteSettings(Section):
     """How paths become keys."""
 
-    strip_prefix: MountPrefix = Field("", description="Taken off the front of a path, where it is there")
-    add_prefix: MountPrefix = Field("", description="Put before a path, after strip_prefix")
-    index_document: IndexDocument = Field("index.html", description="What a path that ends in / stands for")
+    strip_prefix: MountPrefix = Field("", description="Removed from the front of a path that starts with it")
+    add_prefix: MountPrefix = Field("", description="Added to the front of a path, after strip_prefix is removed")
+    index_document: IndexDocument = Field("index.html", description="File that is served for a path that ends in /")
 
 
 class IndexSettings(Section):
     """Pages of projects and their files."""
 
     mode: Literal["auto", "static", "generated", "off"] = Field(
-        "auto", description="Pages stored in the bucket (static), made from its listing (generated), or what there is"
+        "auto",
+        description="static: pages stored in the bucket; generated: pages made from its listing; "
+        "auto: the stored page, else a generated one; off: as static, never converted to JSON",
     )
     layout: Literal["auto", "project", "flat"] = Field(
         "auto",
-        description="project: a folder for each project; flat: files lie anywhere, and are told by their names; "
+        description="project: a folder for each project; flat: files lie anywhere, and their names tell the project; "
         "auto: flat if package files lie at the top, else project",
     )
-    refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops them at once")
+    refresh: NonNegativeSeconds = Field(30.0, description="Seconds that a listing is used; SIGHUP drops all at once")
     memory_bytes: Size = Field(
         16 * 1024 * 1024,
         ge=1024 * 1024,
         description="Memory for listings, pages, hashes, metadata of wheels and pages of the other index, per worker",
     )
-    browse: bool = Field(True, description="Show people, by their browsers, a page made for them at / and /project/")
+    browse: bool = Field(True, description="Show browsers pages made for people, at / and /project/")
     remote_images: bool = Field(
         False,
-        description="Let browsers fetch the https images of READMEs, whose hosts learn who looks at which project",
+        description="Let browsers fetch the https images of READMEs; their hosts then learn who looks at which project",
     )
     compute_hashes: bool = Field(
-        True, description="Hash files whose SHA-256 nothing tells, in the background: reads each whole, once"
+        True, description="Compute the SHA-256 of files that have none, in the background; reads each file once"
     )
     share_metadata: bool = Field(
         False,
-        description="Keep hashes and Requires-Python that were found out in the storage too, under .gateway/, so that "
-        "all gateways find them out once; needs leave to write there",
+        description="Store computed hashes and Requires-Python in the storage too, under .gateway/, so that all "
+        "gateways share them; needs permission to write there",
     )
     tracks: ProjectUrls = Field(
-        {}, description="Of which projects of other indexes ours are copies, by project (PEP 708, rejected in 2026)"
+        {}, description="By project: URLs of the projects in other indexes that it extends (PEP 708, rejected in 2026)"
     )
     alternate_locations: ProjectUrls = Field(
-        {}, description="Where else ours are, by project (PEP 708, rejected in 2026)"
+        {}, description="By project: URLs of the same project in other indexes (PEP 708, rejected in 2026)"
     )
 
 
@@ -113,89 +115,89 @@ class FallbackSettings(Section):
 
     mode: Literal["none", "redirect", "cache", "mirror"] = Field(
         "none",
-        description="redirect, cache (keep files among your own), mirror (show all it has, keep files in .mirror/)",
+        description="none, redirect, cache (keep files among your own), mirror (show all files, keep them in .mirror/)",
     )
     base_url: EndpointUrl = Field("https://pypi.org/simple/", description="The other index")
     always_show_upstream: bool = Field(
-        False, description="Show its files also on pages of projects that the storage has; no file is shown twice"
+        False, description="Show its files on the pages of your own projects too; no file is shown twice"
     )
     max_file_bytes: Size = Field(4 * 1024**3, ge=1, description="Largest file that is fetched from there")
     temp_bytes: Size = Field(
         8 * 1024**3,
         ge=1,
-        description="Most that such files take of the temporary directory at once, per worker",
+        description="Space in the temporary directory for files that are being fetched, per worker",
     )
     allow_hosts: Hosts = Field(
-        [], description="Hosts with internal addresses that its links may lead to, as host or host:port; its own may"
+        [], description="Other hosts with internal addresses that its links may lead to, as host or host:port"
     )
-    disallow: Words = Field([], description="Projects that are never looked for there: names or patterns like acme-*")
+    disallow: Words = Field([], description="Projects that are never looked up there: names or patterns like acme-*")
     max_age: int = Field(
-        0, ge=0, description="Seconds that clients may keep its pages without asking; 0: they ask each time"
+        0, ge=0, description="Seconds that clients may reuse its pages without asking; 0: they ask each time"
     )
 
 
 class CacheSettings(Section):
-    """What is kept, so that it need not be fetched again, and for when the storage can't be reached."""
+    """Copies of objects, which save requests and are served while the storage can't be reached."""
 
     memory_bytes: Size = Field(
         16 * 1024 * 1024,
         ge=0,
-        description="Memory for small objects, absences and whole replies, per worker; 0: none is kept",
+        description="Memory for small objects, absent keys and whole replies, per worker; 0: nothing is kept in memory",
     )
     object_max_bytes: Size = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
     dir: Annotated[Path, NotEmpty] | None = Field(
-        None, description="Directory for objects of any size, kept over restarts; unset: none is kept on disk"
+        None, description="Directory for objects of any size, which survive restarts; unset: nothing is kept on disk"
     )
     disk_bytes: Size = Field(
-        10 * 1024**3, ge=1024 * 1024, description="Most that cache.dir may take; no object gets more than a quarter"
+        10 * 1024**3, ge=1024 * 1024, description="Size limit of cache.dir; no object gets more than a quarter of it"
     )
     index_ttl: NonNegativeSeconds = Field(
-        30.0, description="Seconds that a stored page, or what is no package file, is used without asking the bucket"
+        30.0, description="Seconds that a copy of a stored page, or other object, is used without asking the bucket"
     )
     file_ttl: NonNegativeSeconds = Field(
-        3600.0, description="As index_ttl, for package files; a listing that shows another ETag ends it at once"
+        3600.0, description="The same for package files; a listing that shows another ETag ends it at once"
     )
-    negative_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that an object's absence is believed")
-    allow_bypass: bool = Field(False, description="Let clients have Cache-Control: no-cache honoured")
+    negative_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that a key is remembered to be absent")
+    allow_bypass: bool = Field(False, description="Honour Cache-Control: no-cache of clients")
     immutable_files: bool = Field(
-        False, description="Package files never change under their names: clients may keep them for a year unasked"
+        False, description="Promise that package files never change: clients may reuse them for a year without asking"
     )
     prefetch: bool = Field(
-        False, description="When an installer asks for a page, fetch ahead what it is likely to ask for next"
+        False, description="When an installer asks for a page, fetch in advance what it is likely to ask for next"
     )
     stale_if_error: NonNegativeSeconds = Field(
-        86400.0, description="Seconds longer that what is known is served while the storage can't be reached"
+        86400.0, description="Seconds that stale copies are served while the storage can't be reached"
     )
 
     @property
     def replies_bytes(self) -> int:
-        """Of `memory_bytes`, for whole replies, which live for a second."""
+        """The part of `memory_bytes` for whole replies, which live for a second."""
         return self.memory_bytes // 8
 
     @property
     def objects_bytes(self) -> int:
-        """Of `memory_bytes`, for objects and absences."""
+        """The part of `memory_bytes` for objects and absent keys."""
         return self.memory_bytes - self.replies_bytes
 
 
 class ParallelSettings(Section):
-    """Large objects are fetched in parts side by side, where a connection to the storage is slower than the client."""
+    """Large objects are fetched in parallel parts if one connection to the storage is slower than the client."""
 
-    min_bytes: Size = Field(32 * 1024 * 1024, ge=0, description="Bytes from which an object is large")
+    min_bytes: Size = Field(32 * 1024 * 1024, ge=0, description="Size from which an object counts as large")
     connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
     memory_bytes: Size = Field(
         32 * 1024 * 1024,
         ge=1024 * 1024,
-        description="Memory for bytes on their way: parts that arrive ahead of their turn, small objects; per worker",
+        description="Memory for bytes in transit: parts that arrive ahead of their turn, small objects; per worker",
     )
 
 
 class OpsSettings(Section):
     """Health and metrics."""
 
-    path_prefix: MountPrefix = Field("", description="Where /health, /ready and /metrics are")
+    path_prefix: MountPrefix = Field("", description="Path in front of /health, /ready and /metrics")
     port: int | None = Field(
-        None, ge=0, le=65535, description="A port of their own, on server.host; unset: on the main one"
+        None, ge=0, le=65535, description="Separate port for them, on server.host; unset: server.port"
     )
     admin_token: SecretStr | None = Field(
         None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"
@@ -204,15 +206,15 @@ class OpsSettings(Section):
 
 
 class LogSettings(Section):
-    """What is written, and how."""
+    """What is logged, and how."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
     format: Literal["text", "json"] = Field("text", description="text or json")
     access: bool = Field(True, description="One line for each request, on standard output")
 
 
 class Settings(Section):
-    """All settings, a section each."""
+    """All settings, by section."""
 
     server: ServerSettings = ServerSettings()
     storage: StorageSettings = StorageSettings()

@@ -31,7 +31,7 @@ class StorageSettings(Section):
         None, description="file, s3, cloudfront, or package.module:Class; unset: s3 if a bucket is set, else file"
     )
     options: Options = Field(
-        {}, description="Options of a backend that package.module:Class names, as it documents them", repr=False
+        {}, description="Options for a package.module:Class backend, as its documentation lists them", repr=False
     )
     dir: Annotated[Path, NotEmpty] = Field(Path("packages"), description="Directory that the file backend serves")
     bucket: Bucket | None = Field(None, description="Bucket's name, or an access point's ARN")
@@ -40,7 +40,7 @@ class StorageSettings(Section):
     prepend_hash: bool = Field(
         False, description="pypicloud's layout: project/file is stored as md5(file)[:4]/project/file"
     )
-    region_name: str | None = Field(None, description="Bucket's region; unset: as AWS's configuration says, or learnt")
+    region_name: str | None = Field(None, description="Bucket's region; unset: from AWS's configuration or the bucket")
     profile_name: str | None = Field(None, description="Profile of AWS's shared configuration to use")
     aws_access_key_id: str | None = Field(None, description="Static credentials; unset: botocore's whole chain")
     aws_secret_access_key: SecretStr | None = Field(None, description="Secret of aws_access_key_id")
@@ -58,10 +58,10 @@ class StorageSettings(Section):
     )
     use_fips_endpoint: bool | None = Field(None, description="Use FIPS endpoints; unset: as AWS's configuration says")
     connect_timeout: Seconds = Field(5.0, description="Seconds to connect to the storage")
-    read_timeout: Seconds = Field(10.0, description="Seconds that the storage may be silent before it is asked again")
+    read_timeout: Seconds = Field(10.0, description="Seconds without a byte from the storage before a retry")
     max_pool_connections: int = Field(1024, ge=1, description="Connections to the storage at once, per worker")
     max_attempts: int = Field(
-        5, ge=1, le=20, description="Tries of a request that the storage fails, the first included"
+        5, ge=1, le=20, description="Attempts at a request that the storage fails, including the first"
     )
     verify: bool | ReadableFile = Field(
         True,
@@ -69,11 +69,11 @@ class StorageSettings(Section):
         union_mode="left_to_right",
     )
     client_cert: ClientCertificate | None = Field(
-        None, description="Our certificate for the storage: a PEM file with its key, or certificate,key"
+        None, description="Client certificate for the storage: a PEM file with its key, or certificate,key"
     )
     proxies: Proxies | None = Field(
         None,
-        description="HTTP proxies on the way to the storage, by scheme; unset: HTTPS_PROXY and its kin; {}: none",
+        description="HTTP proxies for the storage, by scheme; unset: from HTTPS_PROXY, HTTP_PROXY, NO_PROXY; {}: none",
         repr=False,
     )
     user_agent_extra: str | None = Field(
@@ -81,14 +81,14 @@ class StorageSettings(Section):
     )
 
     redirect_urls: bool | Literal["auto"] = Field(
-        False, description="Redirect to signed URLs: true, false (stream), or auto (large objects, able clients)"
+        False, description="Redirect to signed URLs: true, false (stream), or auto (as the next two settings say)"
     )
-    redirect_min_size: Size = Field(1048576, ge=0, description="With auto: bytes from which objects are redirected")
-    stream_user_agents: Words = Field([], description="With auto: clients that get no redirect, by parts of User-Agent")
-    redirect_check: bool = Field(True, description="Look whether an object exists before redirecting to it")
+    redirect_min_size: Size = Field(1048576, ge=0, description="With auto: size from which objects are redirected")
+    stream_user_agents: Words = Field([], description="With auto: parts of the User-Agents that get no redirect")
+    redirect_check: bool = Field(True, description="Check that an object exists before redirecting to it")
     expire_after: int = Field(86400, ge=1, description="Seconds that a signed URL is valid; at most 604800 with s3v4")
-    buffer_time: int = Field(600, ge=0, description="Seconds before its expiry from which a signed URL is not reused")
-    public_url: bool = Field(False, description="Objects are public: fetch them, and redirect to them, unsigned")
+    buffer_time: int = Field(600, ge=0, description="A signed URL is reused until so many seconds before it expires")
+    public_url: bool = Field(False, description="Objects are public: fetch and redirect without signatures")
 
     cloud_front_domain: Distribution | None = Field(None, description="The distribution in front of the bucket")
     cloud_front_key_id: str | None = Field(
@@ -99,16 +99,16 @@ class StorageSettings(Section):
     cloud_front_key_password: SecretStr | None = Field(None, description="Password of the key, if it is encrypted")
     cloud_front_hash_algorithm: Literal["SHA1", "SHA256"] = Field("SHA1", description="Hash of the signatures")
     cloud_front_ip_range: SourceRange = Field(
-        False, description="Bind URLs to an IPv4 network, or with true to each caller's address"
+        False, description="Bind URLs to an IPv4 network, or (true) to each client's address"
     )
     cloud_front_wildcard: bool = Field(False, description="One signature for all files of a project")
 
     server_side_encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = Field(
-        None, description="Encryption of what is written; unset: as the bucket does"
+        None, description="Encryption of objects that the gateway writes; unset: the bucket's default"
     )
     sse_kms_key_id: str | None = Field(None, description="KMS key for aws:kms; unset: AWS's own", pattern=r"^[!-~]+$")
-    object_acl: str | None = Field(None, description="Canned ACL of what is written", pattern=r"^[a-z-]+$")
-    storage_class: str | None = Field(None, description="Storage class of what is written", pattern=r"^[A-Z_]+$")
+    object_acl: str | None = Field(None, description="Canned ACL of written objects", pattern=r"^[a-z-]+$")
+    storage_class: str | None = Field(None, description="Storage class of written objects", pattern=r"^[A-Z_]+$")
 
     @property
     def resolved_backend(self) -> str:

@@ -1,4 +1,4 @@
-"""What kinds of values settings take, and what is said of those that don't fit."""
+"""The types of settings, and the messages for values that don't fit them."""
 
 import math
 import re
@@ -21,12 +21,12 @@ _BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Refused(ValueError):  # noqa: N818  pydantic makes an error of it
-    """What is wrong with a value, in words that don't quote it: it may be a password in the wrong place. The words of
+    """Says what is wrong with a value without quoting it, because it may be a password in the wrong place. The texts of
     other ValueErrors are not shown."""
 
 
 def _mount_prefix(text: str) -> str:
-    """`x/y/`, `/x/y` and `/x/y/` are one; the root is the empty text."""
+    """`x/y/`, `/x/y` and `/x/y/` all become `/x/y`; the root is the empty text."""
     return "/" + text.strip("/") if text.strip("/") else ""
 
 
@@ -65,7 +65,7 @@ def _is_address(text: str, *, with_user: bool = False) -> bool:
 
 
 def is_proxy(text: str) -> bool:
-    """Whether it is an address, which may have a user and a password."""
+    """Whether `text` is an http or https URL; it may contain a user and a password."""
     return _is_address(text, with_user=True)
 
 
@@ -101,7 +101,7 @@ def _project_urls(value: Any) -> Any:
 def _distribution(text: str) -> str:
     address = (text if "://" in text else f"https://{text}").rstrip("/")
     if not _is_address(address) or urlsplit(address).path:
-        raise Refused("must be a distribution's name, like d111111abcdef8.cloudfront.net, or https:// and that")
+        raise Refused("must be a distribution's name, like d111111abcdef8.cloudfront.net, with or without https://")
     return address
 
 
@@ -120,7 +120,7 @@ def _proxies(value: Any) -> Any:
 
 
 def _options(value: Any) -> Any:
-    """A mapping, or one as YAML."""
+    """A mapping, or the YAML text of one."""
     if isinstance(value, str):
         try:
             value = yaml.safe_load(value)
@@ -132,7 +132,7 @@ def _options(value: Any) -> Any:
 
 
 def _source_range(value: Any) -> Any:
-    """True binds to each caller's address; a network to that."""
+    """True binds URLs to each client's address, a network binds them to that network."""
     if isinstance(value, bool) or (isinstance(value, str) and value.lower() in ("true", "false")):
         return value
     return _network(value)
@@ -164,7 +164,7 @@ def _size(value: Any) -> Any:
 
 
 def size_text(size: int) -> str:
-    """As `_size` reads it, in the largest unit of which it is a whole number."""
+    """A size as `_size` reads it, in the largest unit that divides it."""
     for unit in ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "KB"):
         if size and size % _UNITS[unit.lower()] == 0:
             return f"{size // _UNITS[unit.lower()]}{unit}"
@@ -178,7 +178,7 @@ def _finite(seconds: float) -> float:
 
 
 def _not_empty(value: Any) -> Any:
-    """An empty host would listen on every interface, an empty path mean the working directory."""
+    """An empty host would listen on every interface, and an empty path would mean the working directory."""
     if value == "":
         raise Refused("is empty; leave it out for the default")
     return value

@@ -133,7 +133,7 @@ def test_dir_and_a_bucket_on_one_command_line_are_refused(tmp_path: Path, argume
 def test_a_variable_that_lacks_an_underscore_is_told(tmp_path: Path) -> None:
     found = gateway("check", "--dir", ".", "--port", "0", cwd=tmp_path, GATEWAY_STORAGE_BUCKET="packages")
     assert found.stdout.startswith(
-        "note  the variable GATEWAY_STORAGE_BUCKET is ignored; for storage.bucket it takes two"
+        "note  the variable GATEWAY_STORAGE_BUCKET is ignored; to set storage.bucket, use two"
     )
 
 

@@ -139,7 +139,7 @@ frobnicate: 1
             {"storage.backend": "s3"},
             "storage.bucket (not set): is needed by the s3 backend; set it in the file, or GATEWAY_STORAGE__BUCKET",
         ),
-        ({"ops.port": "8080"}, "ops.port (command line): is server.port already; choose another, or leave it unset"),
+        ({"ops.port": "8080"}, "ops.port (command line): is the same as server.port; choose another or leave it unset"),
     ],
 )
 def test_settings_that_don_t_go_together_are_told(flags: dict[str, str], problem: str) -> None:

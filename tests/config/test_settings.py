@@ -159,5 +159,5 @@ def test_urls_by_project_may_be_text() -> None:
 def test_a_directory_has_no_names_with_a_dot_in_front(key: str, given: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load({key: given}, environ={}, cwd=Path("/"))
-    assert [(problem.key, "dot in front" in problem.message) for problem in refused.value.problems] == [(key, True)]
+    assert [(problem.key, "with a dot" in problem.message) for problem in refused.value.problems] == [(key, True)]
     load({key: given, "storage.bucket": "packages"}, environ={}, cwd=Path("/"))

@@ -536,7 +536,7 @@ async def test_another_index_leads_to_no_internal_address(
 
 
 async def test_its_settings_fit_together(start_gateway: StartGateway, settings: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="which projects are yours is read from listings"):
+    with pytest.raises(ConfigError, match="listings tell which projects are yours"):
         await start_gateway(settings | {"fallback.mode": "cache", "index.mode": "static"})
     with pytest.raises(ConfigError, match="always_show_upstream"):
         await start_gateway(settings | {"fallback.always_show_upstream": "true"})
