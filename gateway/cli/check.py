@@ -45,7 +45,7 @@ async def run(settings: Settings, write: Write) -> int:
 
 
 async def _check_listening(settings: Settings, write: Write) -> bool:
-    """Whether the addresses can be had, at which `gateway serve` would listen; they are given back."""
+    """Whether the addresses at which `gateway serve` would listen can be bound; releases them again."""
     server, ops = settings.server, settings.ops
     try:
         with bind(server) as listener:
@@ -64,7 +64,7 @@ async def _check_listening(settings: Settings, write: Write) -> bool:
 
 
 async def _check_index(settings: Settings, storage: Storage, write: Write) -> None:
-    """What the index would show, as far as the storage may be listed."""
+    """Writes what the index would show, if the storage may be listed."""
     if settings.index.mode == "off":
         return
     root = f"{settings.rewrite.add_prefix[1:]}/" if settings.rewrite.add_prefix else ""
@@ -83,7 +83,7 @@ async def _check_index(settings: Settings, storage: Storage, write: Write) -> No
     write(f"ok    index        {census}; layout: {'flat' if layout.flat else 'project'}")
     if census.misplaced:
         write(
-            f"      Not shown: {census.misplaced:,} package files that lie in no project's folder right below the top. "
+            f"      Not shown: {census.misplaced:,} package files that are not in a project's folder at the top. "
             "Set index.layout to flat to show them."
         )
 
@@ -94,7 +94,7 @@ async def _check_reading(storage: Storage, write: Write) -> None:
     except GatewayError as error:
         if error.code != ACCESS_DENIED:
             raise
-        write("ok    reading      not tried: without a listing no key is known")
+        write("ok    reading      not tried: no key is known, because the bucket may not be listed")
         return
     if not first:
         write("ok    listing      no object yet: upload one")

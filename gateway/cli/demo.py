@@ -1,4 +1,4 @@
-"""`gateway demo`: the whole thing on this machine, with a real S3 server behind it and nothing left afterwards."""
+"""`gateway demo`: runs the gateway on this machine in front of a real S3 server, and leaves nothing behind."""
 
 import os
 import signal
@@ -17,8 +17,8 @@ _BUCKET = "demo-packages"
 _INVITATION = """
 Open {url}/ in a browser.
 
-It is a gateway that signs for the bucket {bucket} on a SeaweedFS at {endpoint}. The bucket has four
-projects; acme-billing has a yanked release and acme-legacy a page of its own. {public} is not in the
+This gateway signs for the bucket {bucket} of a SeaweedFS at {endpoint}. The bucket has four
+projects: acme-billing has a yanked release, acme-legacy a stored page. {public} is not in the
 bucket: the gateway gets it from another index, at {index}. Try, in another terminal:
 
   pip install --index-url {url}/simple/ --target /tmp/gateway-demo hello-gateway
@@ -32,7 +32,7 @@ Ctrl-C stops everything and leaves nothing behind.
 
 
 def run(port: int) -> int:
-    """Runs until Ctrl-C or SIGTERM; returns the exit code. If `port` is taken, a free one serves as well."""
+    """Runs until Ctrl-C or SIGTERM; returns the exit code. If `port` is taken, uses a free one."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up as Ctrl-C does
     print("Starting SeaweedFS, an S3 server, on loopback: some 3 seconds …", flush=True)
     try:

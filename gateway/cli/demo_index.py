@@ -10,7 +10,7 @@ from gateway.cli.demo_packages import index_page
 
 @contextmanager
 def serving(project: str, files: Mapping[str, bytes]) -> Iterator[str]:
-    """The index's address, for as long as it is entered."""
+    """Serves the index while the context is entered; yields the index's URL."""
     answers = {f"/simple/{project}/{name}": (content, "application/octet-stream") for name, content in files.items()}
     answers[f"/simple/{project}/"] = index_page(files), "text/html; charset=utf-8"
 
@@ -30,7 +30,7 @@ def serving(project: str, files: Mapping[str, bytes]) -> Iterator[str]:
         do_HEAD = do_GET  # noqa: N815
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
-            """The gateway's own log says what was asked."""
+            """Logs nothing: the gateway's own log shows the requests."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True

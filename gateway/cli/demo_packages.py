@@ -1,4 +1,4 @@
-"""What the demo shows: small packages, made in memory."""
+"""The demo's packages, built in memory."""
 
 import base64
 import hashlib
@@ -12,7 +12,7 @@ PUBLIC_PROJECT = "sunny-greeting"
 
 @dataclass(frozen=True, slots=True)
 class _Project:
-    """`yanked` are reasons by version; `static` has its page stored beside it."""
+    """`yanked` maps versions to reasons; with `static`, the project's page is stored beside its files."""
 
     name: str
     summary: str
@@ -52,7 +52,7 @@ _THEIRS = _Project(PUBLIC_PROJECT, "A greeting from another index", ("1.0.0", "1
 
 
 def bucket_objects() -> dict[str, bytes]:
-    """By key: four projects with releases and READMEs, one release yanked, one page stored."""
+    """Objects by key: four projects with releases and READMEs, one release yanked, one page stored."""
     objects: dict[str, bytes] = {}
     for project in _OURS:
         wheels = project.wheels()

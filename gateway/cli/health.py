@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from gateway.config.settings import Settings
 
 _TIMEOUT_SECONDS = 3.0
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  where a wildcard is reached
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  where to reach a wildcard address
 
 
 def health(url: str | None, settings: Callable[[], Settings]) -> int:
-    """0 if `url`, or the gateway that the settings describe, answers 200; else 1, and why on standard error."""
+    """Returns 0 if `url`, or the gateway that the settings describe, answers 200; else writes why to standard error and
+    returns 1."""
     try:
         connection, path = _of_url(url) if url else _of_settings(settings())
         try:
@@ -35,10 +36,10 @@ def _of_url(url: str) -> tuple[http.client.HTTPConnection, str]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:  # it quotes what it does not like, which may be a password
+    except ValueError:  # its message quotes part of the URL, which may be a password
         host = None
     if not host or parts.scheme not in ("http", "https"):
-        raise ValueError("what to ask is not an http or https URL")
+        raise ValueError("the URL to ask must start with http:// or https://")
     return _connection(host, port, parts.scheme == "https"), parts.path or "/health"
 
 
@@ -55,7 +56,7 @@ def _of_settings(settings: Settings) -> tuple[http.client.HTTPConnection, str]:
 def _connection(host: str, port: int | None, tls: bool) -> http.client.HTTPConnection:
     if not tls:
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    # It asks itself, at an address that no certificate names.
+    # The gateway asks itself, at an address that no certificate names.
     context = ssl._create_unverified_context()  # noqa: S323
     return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
 

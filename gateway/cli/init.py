@@ -8,14 +8,14 @@ from gateway.config.text import starter
 
 
 def run(file: Path, given: Mapping[str, str]) -> int:
-    """Writes `file`; returns the exit code. A file that is there already is left alone: there is no way to have it
-    overwritten, for it may be all that somebody knows of a running gateway."""
+    """Writes `file`; returns the exit code. An existing file is never overwritten: it may be the only record of a
+    running gateway's settings."""
     try:
         with file.open("x", encoding="utf-8") as new:
             new.write(starter(given))
     except FileExistsError:
         print(
-            f"gateway init: {file} is there already, and stays as it is; move it away, or name another file",
+            f"gateway init: {file} already exists and was left unchanged; move it away, or name another file",
             file=sys.stderr,
         )
         return 1

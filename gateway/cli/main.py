@@ -17,16 +17,16 @@ _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.b
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit code: 0 good, 1 failed, 2 the configuration or the command line is broken."""
+    """Runs one command; returns its exit code: 0 success, 1 failure, 2 invalid configuration or command line."""
     keep_standard_descriptors()
     try:
         arguments = _parsed(argv)
-    finally:  # it exits, if help is all that is wanted
+    finally:  # argparse exits after it has printed help
         _flush()
     try:
         return _run(arguments)
     except _OutputError as error:
-        # Of a closed pipe nobody wants to hear: `gateway check | head -1`.
+        # A closed pipe needs no message: `gateway check | head -1`.
         if not isinstance(error.__cause__, BrokenPipeError):
             print(f"gateway: standard output can't be written: {error}", file=sys.stderr)
         return 1
@@ -52,7 +52,7 @@ def _write(line: str) -> None:
 
 
 def _flush() -> None:
-    """What can't be written must not be tried again as the interpreter ends, which would tell of it in its own way."""
+    """Drops output that can't be written: the interpreter would try again as it ends, and print its own message."""
     stdout = cast(TextIO | None, sys.stdout)  # None if it was closed when the process began
     try:
         if stdout is not None:
@@ -65,17 +65,17 @@ def _flush() -> None:
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     top = parser()
-    if "_ARGCOMPLETE" in os.environ:  # the shell asks how the line may go on
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
         _complete(top)
     arguments, unknown = top.parse_known_args(argv)
-    if unknown:  # by name only: `--aws-secret-access-key=…` may be one
+    if unknown:  # shown without values: `--aws-secret-access-key=…` may be one
         names = [text.partition("=")[0] for text in unknown if text.startswith("-")]
         top.error(f"unknown: {' '.join(names) or 'an argument too many'}; see gateway {arguments.command} --help")
     return arguments
 
 
 def _complete(top: argparse.ArgumentParser) -> None:
-    """Answers the shell, and ends the process."""
+    """Gives the shell its completions, and ends the process."""
     try:
         import argcomplete
     except ImportError:
@@ -110,7 +110,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         from gateway.cli import check
 
-        logging.disable()  # it says everything itself
+        logging.disable()  # the check reports everything itself
         for hint in hints:
             _write(f"note  {hint}")
         return asyncio.run(check.run(settings, _write))
@@ -204,19 +204,19 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("config.yaml"),
         metavar="FILE",
-        help="where to (default: config.yaml)",
+        help="file to write (default: config.yaml)",
     )
     commands.add_parser(
-        "config", parents=[settings], help="print the settings in force, without secrets, and where each is from"
+        "config", parents=[settings], help="print the settings in force, without secrets, and the source of each"
     )
-    url = commands.add_parser("url", parents=[settings], help="print the URL that a client would be sent to")
-    url.add_argument("path", metavar="PATH", help="as in a request: /arrow/arrow-0.12.1.tar.gz")
-    url.add_argument("--method", choices=["GET", "HEAD"], default="GET", help="what the URL is good for")
-    url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="how long; default: storage.expire_after")
-    health = commands.add_parser("health", parents=[settings], help="exit 0 if a gateway answers /health here")
-    health.add_argument("url", nargs="?", metavar="URL", help="what to ask; default: where the settings say it listens")
+    url = commands.add_parser("url", parents=[settings], help="print the URL that a client would be redirected to")
+    url.add_argument("path", metavar="PATH", help="path as in a request: /arrow/arrow-0.12.1.tar.gz")
+    url.add_argument("--method", choices=["GET", "HEAD"], default="GET", help="method that the URL is signed for")
+    url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="lifetime; default: storage.expire_after")
+    health = commands.add_parser("health", parents=[settings], help="exit 0 if the gateway answers /health")
+    health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
-    demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="where to listen (default: 8080)")
+    demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")
     return top
 
 

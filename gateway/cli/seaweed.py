@@ -1,4 +1,4 @@
-"""An S3 server to try things with: SeaweedFS in a temporary directory, on loopback, for one process's life."""
+"""An S3 server for demos and tests: SeaweedFS on loopback, in a temporary directory, while the caller needs it."""
 
 import json
 import secrets
@@ -22,18 +22,18 @@ from typing import Any, Self
 
 _START_TIMEOUT_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-# It takes some 17 s to end by itself, and there is nothing to save.
+# SeaweedFS takes some 17 s to shut down, and there is nothing to save.
 _STOP_TIMEOUT_SECONDS = 1.0
-# Where it puts Unix sockets, whatever it is told.
+# Where SeaweedFS puts Unix sockets, whatever its options say.
 _SOCKETS = Path("/tmp")  # noqa: S108
 
 
 class SeaweedError(Exception):
-    """SeaweedFS is not installed, or did not start; the text says what to do or what it said."""
+    """SeaweedFS is not installed, or did not start; the text says what to do, or ends with its log."""
 
 
 class Seaweed:
-    """A context manager. While it is entered, S3 answers at `endpoint_url` to the one key that there is."""
+    """A context manager. While it is entered, an S3 server at `endpoint_url` accepts one key: `access_key`."""
 
     region = "us-east-1"
 
@@ -79,7 +79,7 @@ class Seaweed:
                 self._process.wait(_STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 pass
-            finally:  # a second Ctrl-C too
+            finally:  # also after a second Ctrl-C
                 self._process.kill()
                 self._process.wait()
         if self._directory is not None:
@@ -127,8 +127,9 @@ class Seaweed:
 
 @contextmanager
 def _interrupts_put_off() -> Iterator[None]:
-    """Ctrl-C and SIGTERM take effect at its end: one between fork and assignment would lose sight of the process."""
-    if threading.current_thread() is not threading.main_thread():  # signals are handled in that one only
+    """Defers Ctrl-C and SIGTERM to the end of the block: between fork and assignment, one would leave a process that
+    nobody stops."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
         yield
         return
     came: list[int] = []
@@ -146,8 +147,8 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 def _write_security(directory: Path) -> None:
-    """Its servers talk to each other in TLS with a certificate that only they have: nobody else on this machine can
-    read or write past the signatures of S3."""
+    """SeaweedFS's servers talk to each other over TLS, with a certificate that only they have: nobody else on this
+    machine can read or write without S3's signatures."""
     certificate, key = _certificate()
     for name, content in (("inside.crt", certificate), ("inside.key", key)):
         (directory / name).write_bytes(content)  # the directory is ours alone
@@ -161,7 +162,7 @@ def _write_security(directory: Path) -> None:
 
 
 def _certificate() -> tuple[bytes, bytes]:
-    """A certificate that signs itself, for 127.0.0.1, and its key; both as PEM."""
+    """A self-signed certificate for 127.0.0.1, and its key; both as PEM."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -1,4 +1,4 @@
-"""`gateway serve`: one process, until it is told to stop."""
+"""`gateway serve`: serves in one process until a signal stops it."""
 
 import asyncio
 import logging
@@ -43,14 +43,14 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
     first_try = asyncio.create_task(try_storage(gateway.storage))
     await stopping.wait()
     first_try.cancel()
-    log.info("stopping: finishing what is in flight, for up to %g s", settings.server.shutdown_grace)
+    log.info("stopping: waiting up to %g s for requests in flight", settings.server.shutdown_grace)
     await gateway.stop()
     return 0
 
 
 async def try_storage(storage: Storage) -> None:
-    """Asks the storage once, and says in one line what is wrong with it: else the first client would find out. What is
-    wrong with a directory or with credentials has been said when the storage was started."""
+    """Asks the storage once, and logs in one line what is wrong with it, before the first client finds out. Problems
+    with a directory or with credentials were logged when the storage was started."""
     try:
         await storage.check()
     except GatewayError as error:
@@ -66,7 +66,7 @@ def stop_on_signals() -> asyncio.Event:
 
     def stop(number: signal.Signals) -> None:
         stopping.set()
-        loop.remove_signal_handler(number)  # the default action is back
+        loop.remove_signal_handler(number)  # restores the default action
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number)

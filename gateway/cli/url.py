@@ -1,4 +1,4 @@
-"""`gateway url`: where a client would be sent for a path."""
+"""`gateway url`: prints the URL to which a client would be redirected for a path."""
 
 from collections.abc import Callable
 
@@ -14,10 +14,10 @@ Write = Callable[[str], None]
 async def run(
     settings: Settings, storage: Storage, path: str, *, method: str, expires: int | None, write: Write, note: Write
 ) -> int:
-    """Writes the URL of the object that `path`, as a client would send it, leads to. Returns 0, or 1 if there is none,
-    or the object can't be had: then the URL is written all the same, since it may be for an upload to come.
+    """Writes the URL of the object that `path`, as a client would send it, names. Returns 0, or 1 if there is no URL or
+    the object can't be read. In that case the URL is written all the same: the object may be uploaded later.
 
-    `note` hears what is wrong with the object: that it is absent, for one. `storage` is not started yet.
+    `note` is called with what is wrong, for example that the object is absent. `storage` is not started yet.
     """
     rewrite = settings.rewrite
     try:
@@ -29,7 +29,7 @@ async def run(
         if not key or key.endswith("/"):
             key += rewrite.index_document
         await storage.start()
-        # It also finds out the bucket's region and clock, which the signature needs.
+        # The request also learns the bucket's region and clock, which the signature needs.
         there = await _look(storage, key, note)
         url = await storage.url(key, method=method, lifetime=expires)
     except GatewayError as error:
@@ -45,11 +45,11 @@ async def run(
 
 
 async def _look(storage: Storage, key: str, note: Write) -> bool:
-    """Whether the object can be had."""
+    """Whether the object can be read."""
     try:
         answer = await storage.fetch(ObjectRequest("HEAD", key))
     except GatewayError as error:
-        note(f"gateway url: the object {key!r} can't be had: {error.detail or error.public}")
+        note(f"gateway url: the object {key!r} can't be read: {error.detail or error.public}")
         return False
     if isinstance(answer, Stream):
         answer.close()

@@ -1,4 +1,4 @@
-"""One worker process under gunicorn: a Gateway on the socket that all of them share."""
+"""One worker process under gunicorn: a Gateway on the socket that all workers share."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ _HEARTBEAT_SECONDS = 1.0
 
 
 class WorkerProcess(Worker):  # type: ignore[misc]
-    """Serves until gunicorn says stop, or is gone."""
+    """Serves until gunicorn stops it, or is gone."""
 
     def run(self) -> None:
-        """Called by gunicorn in the new process; `self.wsgi` is what Application.load gave: the Settings, and the mark
-        that makes all workers refresh. `slot` is a number that no other worker has now."""
+        """Called by gunicorn in the new process; `self.wsgi` is the result of Application.load: the Settings, and the
+        mark that makes all workers refresh. `slot` is a number that no other running worker has."""
         self.booted = False  # until it listens: gunicorn gives up on a worker that can't boot
         sys.exit(asyncio.run(self._serve()))
 
@@ -58,7 +58,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             return int(self._boot_error())
         heap.freeze()
         self.booted = True
-        # One of the workers says it for all.
+        # One worker logs the storage's problems for all.
         first_try = loop.create_task(try_storage(gateway.storage)) if self.slot == 0 else None
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()
@@ -81,7 +81,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
 
 
 class GunicornLog(Logger):  # type: ignore[misc]
-    """gunicorn's own words go through our log; the access log is ours already."""
+    """Sends gunicorn's messages to our log, and turns its access log off: we write our own."""
 
     def setup(self, cfg: object) -> None:
         self.cfg = cfg

@@ -16,14 +16,14 @@ from gateway.ops.mark import SharedMark
 from gateway.server.listener import bind
 
 _HEARTBEAT_TIMEOUT_SECONDS = 60
-# Beyond the workers' own grace, so that they end themselves.
+# On top of the workers' own grace period, so that they end by themselves.
 _EXTRA_GRACE_SECONDS = 3
 
 log = logging.getLogger("gateway")
 
 
 def run(settings: Settings, hints: Sequence[str] = ()) -> int:
-    """Runs `server.workers` processes until SIGTERM or SIGINT; logs `hints` first. Raises ConfigError where gunicorn is
+    """Runs `server.workers` processes until SIGTERM or SIGINT; logs `hints` first. Raises ConfigError if gunicorn is
     missing."""
     check_installed()
     from gunicorn.app.base import BaseApplication
@@ -33,9 +33,9 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
 
     class Master(Arbiter):  # type: ignore[misc]
         def handle_hup(self) -> None:
-            """No reload, which would cut downloads and start with empty caches."""
+            """Has all workers refresh. A reload would cut downloads and start with empty caches."""
             mark.change()
-            log.info("all workers forget what they know of the storage")
+            log.info("all workers drop their listings and revalidate cached objects")
 
     class Application(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
@@ -45,13 +45,13 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
         def load(self) -> tuple[Settings, SharedMark]:
             return settings, mark
 
-    heap.share_arenas()  # as the forked workers do, too
+    heap.share_arenas()  # forked workers inherit the setting
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
     if not _can_listen(settings.server):
         return 1
-    # Workers add their counts up in files; the library reads the variable when it is first imported.
+    # Workers share their counts in files; prometheus_client reads the variable when it is first imported.
     metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-", dir=_memory_dir())
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
     owner = os.getpid()
@@ -66,7 +66,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
 
 
 def check_installed() -> None:
-    """Raises ConfigError where gunicorn is missing."""
+    """Raises ConfigError if gunicorn is missing."""
     try:
         import gunicorn.app.base  # noqa: F401
     except ImportError as missing:
@@ -75,7 +75,7 @@ def check_installed() -> None:
 
 
 def _can_listen(server: ServerSettings) -> bool:
-    """Says what to do about an address that can't be had; gunicorn would try it again and again."""
+    """Logs what to do about an address that can't be bound; gunicorn would try again and again."""
     if server.unix_socket is None:
         try:
             bind(server).close()
@@ -86,7 +86,7 @@ def _can_listen(server: ServerSettings) -> bool:
 
 
 def _memory_dir() -> str | None:
-    """A file system in memory where there is one: it needs no disk and works under a read-only root."""
+    """A file system in memory, if there is one: it needs no disk and works under a read-only root."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
@@ -110,7 +110,7 @@ def _gunicorn_settings(settings: Settings) -> dict[str, Any]:
 
 
 def _take_slot(arbiter: Any, worker: Any) -> None:
-    """The metrics of a worker go on where those of the dead one end whose number it gets."""
+    """Gives a worker the lowest free slot. Its metrics continue those of the dead worker that had the slot."""
     taken = {sibling.slot for sibling in arbiter.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
 

@@ -51,7 +51,7 @@ async def test_an_empty_bucket_is_fine_but_said(bucket: Bucket) -> None:
     [
         ({"storage.bucket": "no-such-bucket"}, "NoSuchBucket", "check storage.bucket"),
         ({"storage.aws_secret_access_key": "wrong"}, "SignatureDoesNotMatch", "copy both again"),
-        ({"storage.aws_access_key_id": "AKIDUNKNOWN"}, "InvalidAccessKeyId", "is it of this account"),
+        ({"storage.aws_access_key_id": "AKIDUNKNOWN"}, "InvalidAccessKeyId", "does it belong to this account"),
         ({"storage.endpoint_url": "http://127.0.0.1:1"}, "can't connect", "check storage.endpoint_url"),
         ({"storage.bucket": "127.0.0.1"}, "no S3 endpoint fits|NoSuchBucket|InvalidBucketName", ""),
     ],
@@ -122,7 +122,7 @@ async def test_projects_and_files_are_counted(tmp_path: Path, files: list[str], 
     code, text = await check({"storage.dir": str(tmp_path), "index.layout": layout})
     assert code == 0
     assert f"ok    index        {line}" in text.splitlines()
-    assert ("1 package files that lie in no project's folder" in text) == (layout == "project")
+    assert ("1 package files that are not in a project's folder" in text) == (layout == "project")
 
 
 async def test_a_long_bucket_is_not_counted_to_its_end(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> None:
@@ -165,7 +165,7 @@ async def test_an_endpoint_that_is_no_s3_is_explained(
 
     faulty.then(console, times=20)
     code, text = await check(faulty_settings)
-    assert (code, "What answers there is no S3 server: check storage.endpoint_url" in text) == (1, True), text
+    assert (code, "The server there is no S3 server: check storage.endpoint_url" in text) == (1, True), text
 
 
 def test_a_profile_that_is_missing_is_named() -> None:

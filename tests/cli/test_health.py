@@ -60,7 +60,7 @@ def test_nothing_there_is_not_healthy_and_says_so(capsys: pytest.CaptureFixture[
     assert health(None, settings_of({"server.port": "1"})) == 1
     assert "ConnectionRefusedError" in capsys.readouterr().err
     assert health("localhost:8080", settings_of({})) == 1
-    assert "is not an http or https URL" in capsys.readouterr().err
+    assert "must start with http:// or https://" in capsys.readouterr().err
 
 
 def test_it_starts_fast_for_it_is_run_every_few_seconds() -> None:

@@ -147,7 +147,7 @@ def test_init_writes_a_file_and_config_tells_where_settings_are_from(tmp_path: P
     assert "  port: 9000  # command line" in shown
     assert '  format: "json"  # environment GATEWAY_LOG__FORMAT' in shown
     again = gateway("init", "--bucket", "other", cwd=tmp_path)
-    assert (again.returncode, "is there already, and stays as it is" in again.stderr) == (1, True)
+    assert (again.returncode, "already exists and was left unchanged" in again.stderr) == (1, True)
     assert (tmp_path / "config.yaml").read_text() == written
     assert "can't be written" in gateway("init", "no/such/config.yaml", cwd=tmp_path).stderr
 

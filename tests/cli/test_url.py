@@ -56,7 +56,7 @@ def test_what_is_wrong_with_the_object_is_noted_beside(
     assert main(["url", "/nope.whl", *arguments]) == 1
     said = capsys.readouterr()
     assert "/nope.whl?X-Amz-" in said.out
-    assert "'nope.whl' can't be had: 404 NoSuchKey" in said.err
+    assert "'nope.whl' can't be read: 404 NoSuchKey" in said.err
     assert main(["url", "/a", *arguments, "--set", "storage.aws_secret_access_key=wrong"]) == 1
     assert "SignatureDoesNotMatch" in capsys.readouterr().err
 

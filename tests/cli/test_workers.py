@@ -155,7 +155,7 @@ def test_a_refresh_reaches_all_workers_and_restarts_none(
             ask(connection, f"/-/refresh{query}", "POST", Authorization="Bearer opensesame")
     else:
         process.process.send_signal(signal.SIGHUP)
-        eventually(lambda: "all workers forget" in process.log.read_text(), "it is not heard", process)
+        eventually(lambda: "all workers drop their listings" in process.log.read_text(), "it is not heard", process)
     for connection in by_worker.values():
         assert b"arrow-2.0" in ask(connection, "/arrow/", **accept), "at once"
         connection.close()
