@@ -1,4 +1,4 @@
-"""What an administrator may ask of a running gateway, with a token."""
+"""Actions of an administrator on a running gateway, guarded by a token."""
 
 import hmac
 import re
@@ -26,8 +26,8 @@ class Admin:
         self._refresh = refresh
 
     def refresh(self, method: str, query: str, authorization: str) -> BufferedResponse:
-        """Makes the next pages from new listings; with `project=NAME` in the query, once or more, those of these
-        projects. Raises MethodNotAllowedError, UnauthorizedError, BadRequestError."""
+        """Has the next pages made from new listings; with `project=NAME` in the query, once or more, only the pages of
+        these projects. Raises MethodNotAllowedError, UnauthorizedError, BadRequestError."""
         if method != "POST":
             raise MethodNotAllowedError(method, "POST")
         scheme, _, token = authorization.partition(" ")

@@ -10,7 +10,7 @@ from gateway.messages import BufferedResponse
 from gateway.storage.base import Storage
 
 _CHECK_TIMEOUT_SECONDS = 10.0
-# Kubernetes gives a probe one second, unless it is told otherwise.
+# Kubernetes gives a probe one second, unless configured otherwise.
 _ANSWER_SECONDS = 0.5
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
@@ -20,15 +20,15 @@ def report(code: int, **fields: str) -> BufferedResponse:
 
 
 async def health() -> BufferedResponse:
-    """Alive; touches nothing."""
+    """The process is alive. Checks nothing else."""
     return report(200, status="ok")
 
 
 class Readiness:
-    """Asks the storage, at most once in `reuse_seconds`; one question serves all who ask meanwhile.
+    """Checks the storage at most once in `reuse_seconds`; probes that arrive during a check share it.
 
-    A gateway that has never reached its storage is not ready, nor is one that stops. One that has lost the storage is
-    degraded, and ready: it serves what it knows, while all replicas that are not ready would serve nothing.
+    A gateway that has never reached its storage, or is stopping, is not ready. One that has lost the storage is
+    degraded, but ready: it serves what it has cached, and if all replicas were unready, clients would get nothing.
     """
 
     def __init__(
@@ -38,8 +38,8 @@ class Readiness:
         down: Callable[[], Mapping[str, str]] = dict,
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        """`down` tells the state of the circuit breakers that are not closed, by server. While the storage does not
-        answer, a gateway that has been ready does, after `answer_seconds`."""
+        """`down` returns the states of the circuit breakers that are not closed, by server. A gateway that has been
+        ready answers after `answer_seconds`, even if the storage has not answered."""
         self._storage = storage
         self._reuse_seconds = reuse_seconds
         self._down = down

@@ -1,4 +1,4 @@
-"""Logs: what the program says, and one line a request, as text or JSON."""
+"""Logs: the program's messages, and one line for each request, as text or JSON."""
 
 import json
 import logging
@@ -55,7 +55,7 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
         "cache": record.cache,
         "s3_code": record.code,
         "request_id": record.request_id,
-        "user_agent": record.agent[:_MAX_AGENT_LENGTH],  # pip tells its whole life
+        "user_agent": record.agent[:_MAX_AGENT_LENGTH],  # pip's is very long
         "error": record.error,
         **_cost(record, ended),
     }
@@ -68,14 +68,15 @@ def _path(target: str) -> str:
 
 
 def _upstream_status(record: RequestRecord) -> int | None:
-    """That of the answer which became this one; of a page, which many make, the last. None if nothing was asked."""
+    """The status of the upstream answer that became this answer; for a page, made from many, of the last one. None if
+    nothing was asked upstream."""
     if record.upstream_status is not None or record.effort is None:
         return record.upstream_status
     return record.effort.status
 
 
 def _cost(record: RequestRecord, ended: float) -> dict[str, Any]:
-    """What the answer has cost upstream, and whether it is stale, of those that cost something."""
+    """What the answer has cost upstream, and whether it is stale; empty if it cost nothing and is not stale."""
     effort = record.effort
     if effort is None or not (effort.attempts or effort.stale):
         return {}
@@ -97,7 +98,7 @@ def _text_line(fields: dict[str, Any]) -> str:
 
 
 def _text_value(value: object) -> str:
-    """Bare where it is one printable word; else a JSON string, so that nobody can forge a line or a field."""
+    """A printable word as it is, anything else as a JSON string, so that clients can't forge a line or a field."""
     if value is None or value == "":
         return "-"
     text = str(value)
@@ -115,7 +116,7 @@ def timestamp(now: float) -> str:
 
 @lru_cache(maxsize=2)
 def _second(second: int) -> str:
-    """One formatting a second, not one a request."""
+    """Cached, so that the formatting is done once a second, not once a request."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 

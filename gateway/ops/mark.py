@@ -1,10 +1,10 @@
-"""What workers tell each other to forget, in memory that all of them share.
+"""How workers tell each other what to refresh, through memory that all of them share.
 
-| bytes              | what they are                                                        |
-|--------------------|----------------------------------------------------------------------|
-| 0 to 7             | random ones, drawn anew each time that everything is to be forgotten |
-| 8 to 15            | how many projects have been named so far                             |
-| 256 for each place | the last projects that were named: a length, and so many bytes       |
+| bytes              | what they are                                                       |
+|--------------------|---------------------------------------------------------------------|
+| 0 to 7             | random bytes, replaced each time that everything is to be refreshed |
+| 8 to 15            | how many projects have been named so far                            |
+| 256 for each place | the last projects that were named: a length, then the name          |
 """
 
 import fcntl
@@ -14,7 +14,7 @@ import struct
 import tempfile
 from collections.abc import Sequence
 
-EVERYTHING = "*"  # which no project is called
+EVERYTHING = "*"  # no project has this name
 
 _MARK_BYTES = 8
 _HEAD_BYTES = 16
@@ -24,7 +24,7 @@ _COUNT = struct.Struct("=Q")
 
 
 class SharedMark:
-    """Made before the workers are forked, which then share it. No process ever waits for another one."""
+    """Created before the workers are forked, so that they share it. No process ever waits for another one."""
 
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, _HEAD_BYTES + _PLACES * _PLACE_BYTES)
@@ -33,27 +33,27 @@ class SharedMark:
         os.unlink(path)
 
     def change(self, project: str = EVERYTHING) -> None:
-        """Tells every process, this one too, from when this returns. Where a project can't be named (another process is
-        naming one, the name is too long), everything is to be forgotten."""
+        """Tells every process, including this one; `changes` reports it once this has returned. If the project can't be
+        named (another process is naming one, or the name is too long), everything is to be refreshed."""
         name = project.encode()
         if project == EVERYTHING or len(name) >= _PLACE_BYTES or not self._add(name):
-            # No two look the same: they may be made at the same time.
+            # Random, because two processes may write at the same time, and no two marks may be equal.
             self._shared[:_MARK_BYTES] = os.urandom(_MARK_BYTES)
 
     def changes(self) -> Sequence[str]:
-        """The projects that have been named since this process last asked; EVERYTHING alone if it is all of them."""
+        """The projects that were named since this process last asked; only EVERYTHING if all are to be refreshed."""
         now = self._shared[:_HEAD_BYTES]
         if now == self._seen:
             return ()
         before, self._seen = self._seen, now
         first, end = _count(before), _count(now)
         names = [self._name(number) for number in range(max(first, end - _PLACES), end)]
-        overtaken = _count(self._shared[:_HEAD_BYTES]) - first > _PLACES - 1  # one may be in the making
+        overtaken = _count(self._shared[:_HEAD_BYTES]) - first > _PLACES - 1  # another may be being written
         return (EVERYTHING,) if overtaken or now[:_MARK_BYTES] != before[:_MARK_BYTES] else names
 
     def _add(self, name: bytes) -> bool:
         try:
-            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a process that dies gives it up
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # released if the process dies
         except OSError:
             return False
         try:

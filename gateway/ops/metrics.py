@@ -20,7 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from gateway.messages import RequestRecord
 
-# Set for all workers before any is started; their metrics meet in its files.
+# Set before the workers are started: the directory of the files in which they share their metrics.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -29,16 +29,16 @@ _TTFB_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 
 def count_as(slot: int) -> None:
-    """Names the files of this process, in place of its id: so a worker continues those of the dead one whose slot it
-    has, and there are no more files than workers at once. Call before Metrics."""
+    """Names the files of this process by `slot` instead of its process id: a worker continues the files of the dead one
+    whose slot it has, and there are never more files than workers. Call before creating Metrics."""
     values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """What the gateway counts. With several workers every one of them reports the sum of all.
+    """The gateway's metrics. With several workers, each of them reports the sum of all.
 
-    Requests are counted in plain numbers, which `settle` adds to prometheus_client's: those have a lock each, and with
-    several workers a file.
+    Requests are counted in plain numbers, which `settle` adds to prometheus_client's counters: each of those takes a
+    lock, and with several workers writes to a file.
     """
 
     def __init__(self, credentials_expire_at: Callable[[], float | None]) -> None:
@@ -88,14 +88,14 @@ class Metrics:
         )
         self._circuits = Gauge(
             "gateway_circuits_open",
-            "Servers that are known to be down: requests to them fail at once, but for a probe now and then",
+            "Servers that are known to be down: requests to them fail at once, except for a probe now and then",
             ["upstream"],
             multiprocess_mode="livesum",
             registry=registry,
         )
         for source in ("memory", "disk", "shared"):
             self._cached.labels(source)
-        # Of requests that have ended, what `settle` has not seen yet; and how many have begun and not ended.
+        # What `settle` has not yet added of the requests that have ended, and how many requests are in flight.
         self._ended: Tally[tuple[str, str, int]] = Tally()
         self._ended_cached: Tally[str] = Tally()
         self._ended_bytes = 0
@@ -119,7 +119,7 @@ class Metrics:
             histogram.observe(record.first_byte - record.started)
 
     def settle(self) -> None:
-        """Makes known what has been counted; with several workers, to the others. `render` does so, too."""
+        """Adds the counts so far to the metrics; with several workers, the others then see them. `render` calls it."""
         for (method, route, status), count in self._ended.items():
             self._requests.labels(method, route, str(status)).inc(count)
         for source, count in self._ended_cached.items():
@@ -131,7 +131,7 @@ class Metrics:
         self._ended_bytes = 0
 
     def circuits_open(self, upstream: str, count: int) -> None:
-        """Of `storage` or `index`, how many servers are known to be down."""
+        """Sets how many servers of `upstream`, which is `storage` or `index`, are known to be down."""
         self._circuits.labels(upstream).set(count)
 
     def upstream_fault(self, code: str) -> None:

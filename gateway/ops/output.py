@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-# Lines that wait for the thread; further ones are dropped.
+# Most that may wait for the thread; further lines are dropped.
 _MAX_WAITING_BYTES = 1024 * 1024
-# For more lines to come, before the thread writes them together.
+# How long the thread waits for more lines before it writes them together.
 _BATCH_SECONDS = 0.05
-# At the end of the process, for those that still wait.
+# How long the end of the process waits for lines that are not written yet.
 _FLUSH_SECONDS = 0.5
-# What is written to a pipe at once is not mixed with what other workers write there (pipe(7)). One is for the newline
-# that ends a line which was cut.
+# A single write of PIPE_BUF bytes to a pipe is not mixed with the writes of other workers (pipe(7)). One byte is for
+# the newline that ends a line which was cut.
 _PIECE_BYTES = select.PIPE_BUF - 1
 
 
@@ -34,7 +34,7 @@ class Output:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """In a process that was forked: what waits is the parent's to write."""
+        """Starts anew in a forked process: the lines that wait are left to the parent."""
         self._queue: SimpleQueue[bytes | threading.Event | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._hurry = threading.Event()
@@ -45,7 +45,8 @@ class Output:
         self._dropping = threading.Lock()
 
     def on_drop(self, count: Callable[[int], object]) -> None:
-        """`count` hears how many lines are dropped, beginning with those until now; also in another thread."""
+        """Has `count` called with the number of lines dropped so far, and then with each further number, perhaps in
+        another thread."""
         with self._dropping:
             self._on_drop = count
             if self._dropped:
@@ -81,7 +82,7 @@ class Output:
 
     def _start(self) -> bool:
         thread = threading.Thread(target=self._run, name=f"gateway-output-{self._descriptor}", daemon=True)
-        self._thread = thread  # before it may end itself
+        self._thread = thread  # set before the thread may reset it
         try:
             thread.start()
         except RuntimeError:  # the system has no more threads
@@ -103,7 +104,7 @@ class Output:
                 continue
             self._send(piece)
             piece = item if isinstance(item, bytes) else b""
-            if item is None and queue.empty():  # else it was blocked when it was to end, and the process went on
+            if item is None and queue.empty():  # else it was blocked too long in `pause`, and more lines have come
                 self._thread = None
                 return
             if isinstance(item, threading.Event):
@@ -123,7 +124,7 @@ class Output:
     def _send_some(self, data: bytes) -> int:
         try:
             return os.write(self._descriptor, data)
-        except BlockingIOError:  # another process that has the descriptor has made it so
+        except BlockingIOError:  # another process with this descriptor has made it non-blocking
             writable = select.poll()
             writable.register(self._descriptor, select.POLLOUT)
             writable.poll()
@@ -141,7 +142,8 @@ STDERR = Output(2)
 
 
 def keep_standard_descriptors() -> None:
-    """Opens those that are closed, on nothing: else the next socket gets the number, and the lines. Call it first."""
+    """Opens closed standard descriptors on /dev/null: otherwise the next socket would get the number, and with it the
+    output. Call it first."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
@@ -164,6 +166,6 @@ def _flush() -> None:
         output.flush()
 
 
-# A process that forks has one thread (fork(2)): it starts those again that it needs.
+# A forked process has only one thread (fork(2)): it starts the output threads when it needs them.
 os.register_at_fork(before=_pause, after_in_child=_begin_anew)
 atexit.register(_flush)
