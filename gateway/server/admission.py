@@ -1,12 +1,12 @@
-"""Which connections of clients are open, and which one makes room for another. No I/O.
+"""Limits client connections, and chooses the idle connection that makes room for a new one. No I/O.
 
-| a connection comes, and open are    | then                                                                    |
-|-------------------------------------|-------------------------------------------------------------------------|
-| fewer than both limits              | it is admitted                                                          |
-| as many of its peer's as it may have| that peer's longest idle connection is given up for it, else it is refused |
-| as many as there may be             | the longest idle connection is given up for it, else it is refused      |
+| open connections, when one arrives   | what happens to the new connection                                       |
+|--------------------------------------|--------------------------------------------------------------------------|
+| fewer than both limits               | admitted                                                                 |
+| as many of its peer as one may have  | replaces the longest idle connection of its peer; refused if none is idle |
+| as many as there may be in all       | replaces the longest idle connection; refused if none is idle            |
 
-Idle is a connection of which no request is being answered: between two requests, before the first, in a TLS handshake.
+A connection is idle while no request on it is being answered: between requests, before the first, in a TLS handshake.
 """
 
 import asyncio
@@ -17,23 +17,23 @@ from typing import Protocol
 
 
 class Guest(Protocol):
-    """A connection, of `peer`: an IP address, or UNIX_SOCKET."""
+    """A connection. Its `peer` is an IP address, or UNIX_SOCKET."""
 
     @property
     def peer(self) -> str: ...
 
     def give_up(self) -> None:
-        """Ends it at once."""
+        """Ends the connection at once."""
 
     def finish(self) -> None:
-        """Ends it as soon as no request is being answered."""
+        """Ends the connection as soon as no request is being answered."""
 
 
 class Admission:
     """The open connections of one listener; `none_left` is set while there are none."""
 
     def __init__(self, most: int, most_per_peer: int, exempt: Callable[[str], bool]) -> None:
-        """`exempt` are peers that are many clients: trusted proxies."""
+        """`exempt` tells peers without a limit of their own: trusted proxies, each of which stands for many clients."""
         self._most = most
         self._most_per_peer = most_per_peer
         self._exempt = exempt
@@ -51,7 +51,7 @@ class Admission:
         return len(self._groups)
 
     def admit(self, guest: Guest) -> bool:
-        """Whether it may stay; it counts, and is idle, until `left`."""
+        """Whether the connection is admitted. It then counts until `left`, and is idle until `busy`."""
         group = "" if self._exempt(guest.peer) else _group(guest.peer)
         if group and self._sizes[group] >= self._most_per_peer:
             longest = next((other for other in self._idle if self._groups[other] == group), None)
@@ -76,13 +76,13 @@ class Admission:
         self._idle.pop(guest, None)
 
     def idle(self, guest: Guest) -> None:
-        """From now on: also for one that is idle already."""
+        """The connection is idle from now on, even if it was idle before."""
         if guest in self._groups:
             self._idle[guest] = None
             self._idle.move_to_end(guest)
 
     def left(self, guest: Guest) -> None:
-        """It is closed, or will be at once. Does nothing for a guest that was refused or has left."""
+        """The connection is closed, or will be at once. Does nothing for a guest that was refused or has left."""
         group = self._groups.pop(guest, None)
         if group is None:
             return
@@ -95,7 +95,7 @@ class Admission:
 
 
 def _group(peer: str) -> str:
-    """What counts as one peer: an address; for IPv6 its /64, which is the least that a host is given."""
+    """What counts as one peer: an IPv4 address, or the /64 of an IPv6 address, since a host is given no less."""
     try:
         address = ip_address(peer.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who is calling: the peer's address, or what a trusted proxy says of it."""
+"""The client's address: the peer's own, or the one that a trusted proxy reports."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,7 +11,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def plain_address(address: str) -> str:
-    """`address` as it is; an IPv4 address that an IPv6 socket shows as ::ffff:192.0.2.1 without that prefix."""
+    """Strips the prefix from an IPv4 address that an IPv6 socket shows as ::ffff:192.0.2.1; leaves others unchanged."""
     if ":" not in address:
         return address
     try:
@@ -35,9 +35,9 @@ class ClientAddress:
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
 
     def of(self, peer: str, forwarded_for: Sequence[str]) -> str:
-        """The right-most address that no trusted proxy has: everything left of it is the caller's own claim.
+        """The right-most address that is not a trusted proxy's: everything left of it is only the client's claim.
 
-        `peer` is an IP address, or UNIX_SOCKET, whose peers are on this host and always believed.
+        `peer` is an IP address, or UNIX_SOCKET, whose peers are on this host and always trusted.
         """
         caller = plain_address(peer)
         if not forwarded_for or not self._is_trusted(caller):
@@ -54,7 +54,7 @@ class ClientAddress:
         return caller
 
     def believes(self, peer: str) -> bool:
-        """Whether what this peer says of its clients is taken for true."""
+        """Whether the X-Forwarded-* headers of this peer are trusted."""
         return self._is_trusted(plain_address(peer))
 
     def _look_up(self, address: str) -> bool:

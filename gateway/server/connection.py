@@ -2,16 +2,16 @@
 
 | state | received so far                   | what arrives now                             | next                  |
 |-------|-----------------------------------|----------------------------------------------|-----------------------|
-| IDLE  | requests, each of them answered   | a request that is hot: its reply is sent     | IDLE                  |
+| IDLE  | requests, each of them answered   | a request with a cached reply, which is sent | IDLE                  |
 |       |                                   | else it is the start of a head               | HEAD                  |
 | HEAD  | and a part of a head              | goes to aiohttp, up to the head's empty line | BUSY                  |
 |       |                                   | if too long: 431 or 414                      | LAST                  |
 | BUSY  | and a head, whose reply is coming | is kept; if too much, reading pauses         | sent: IDLE, read on   |
 | LAST  | and a request that is the last    | is dropped                                   | sent: linger, close   |
 
-A request ends its connection if it or its reply says so, if it has a body or asks for another protocol, and if aiohttp
-read anything but one head from what it was handed. So no byte of a body is ever taken for a request, nothing is
-answered past a reply that is under way, and aiohttp's parser never holds more than one head.
+A request ends its connection if it or its reply says so, if it has a body or asks for another protocol, or if aiohttp
+read anything but one head from the bytes it got. So no byte of a body is ever taken for a request, no reply overtakes
+another, and aiohttp's parser never holds more than one head.
 """
 
 import asyncio
@@ -82,14 +82,14 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._carrier: asyncio.Transport | None = None  # the socket's transport, below TLS if there is any
         self.peer = ""
-        self.file_sender: FileSender | None = None  # where there is no TLS
-        self.refusal: GatewayError | None = None  # why what aiohttp was handed is no request
+        self.file_sender: FileSender | None = None  # None with TLS
+        self.refusal: GatewayError | None = None  # why the bytes that aiohttp got are not a request
         self._state = _State.IDLE
         self._paused = False
         self._draining = False
         self._head = Head(limits)
         self._kept = b""  # what has arrived behind it
-        self._unread = 0.0  # bytes of the last request that are yet to come; infinite where nobody can tell
+        self._unread = 0.0  # bytes of the last request that are yet to come; infinite if their number is unknown
         self._gone: asyncio.Future[None] | None = None
         self._timeouts = Timeouts(self._loop, self.give_up)
 
@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         self.start(transport, secured=False)
 
     def admit(self, transport: asyncio.Transport) -> bool:
-        """Whether there may be this connection; `start` and `connection_lost`, or only the latter, follow."""
+        """Whether the connection is admitted. `start` and `connection_lost` follow, or only the latter."""
         peer = transport.get_extra_info("peername")
         self.peer = plain_address(peer[0]) if peer else UNIX_SOCKET
         self._transport = self._carrier = transport
@@ -113,11 +113,11 @@ class Connection(asyncio.Protocol):
 
     def start(self, transport: asyncio.Transport, *, secured: bool) -> None:
         """From now on requests may arrive on `transport`."""
-        # Paused whenever the kernel has not taken everything: a slow client costs one chunk, no answer counts as sent
-        # that is still here, where a client that reads nothing could keep it for ever, and nothing is left here when a
-        # file is sent past it. (Not 0 with TLS: asyncio's transport would then count as full when it is empty.)
+        # Writing pauses whenever the kernel has not taken everything. So a slow client costs one chunk of memory, an
+        # answer does not count as sent while a client that reads nothing keeps it here, and the buffer is empty when a
+        # file is sent past it. (With TLS it is not 0: asyncio's transport would count as full when it is empty.)
         transport.set_write_buffer_limits(high=1 if secured else 0)
-        # asyncio reads 256 KB at a time, and takes that much memory before it knows what there is. A head has less.
+        # asyncio allocates 256 KB for each read, before it knows how much has arrived. A head is smaller.
         transport.max_size = _RECEIVE_BYTES  # type: ignore[attr-defined]
         self._transport = transport
         self.file_sender = None if secured else FileSender(transport, self._limits.send_timeout)
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
             self._begin_head(data)
 
     def _begin_head(self, data: bytes) -> None:
-        data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: an empty line before a request is nothing
+        data = data.lstrip(b"\r\n")  # RFC 9112, 2.2: an empty line before a request is ignored
         if not data:
             return
         self._state = _State.HEAD
@@ -162,7 +162,7 @@ class Connection(asyncio.Protocol):
         self._http.data_received(part)
 
     def _hand_on_no_http(self, refusal: GatewayError) -> None:
-        """aiohttp answers, as it does whatever is no HTTP; it has the reason from here."""
+        """Has aiohttp answer as it answers anything that is not HTTP, with the reason in `refusal`."""
         self.refusal = refusal
         self._state = _State.BUSY
         self._head.begin()
@@ -179,8 +179,8 @@ class Connection(asyncio.Protocol):
             self._stop_lingering()
 
     def begin(self, request: web.BaseRequest) -> tuple[bytes | None, bool]:
-        """aiohttp begins with a request. Returns the bytes that it is made of, if they came together, and whether
-        another may follow it. Each line of the head has to be one of the request's, or they are not the same.
+        """Called when aiohttp begins with a request. Returns the bytes of its head, if they came together, and whether
+        another request may follow it. They are the same request only if the head has as many lines.
         """
         same = self._head.claim(len(request.raw_headers)) and self._state is _State.BUSY
         plain = same and not request.body_exists and "Upgrade" not in request.headers
@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
         return (self._head.whole if plain else None), more
 
     async def sent(self, keep_alive: bool) -> None:
-        """aiohttp has sent the whole reply; the connection is kept only if both it and the reply say so."""
+        """Called when aiohttp has sent the whole reply. The connection is kept only if both it and the reply say so."""
         transport = self._transport
         if transport is None:
             return
@@ -216,10 +216,10 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def close(self) -> None:
-        """Ends the connection when the client has taken what was written."""
+        """Ends the connection when the client has received what was written."""
         if self._transport is not None and self._carrier is not None:
             self._transport.close()
-            # With TLS that tells the client, and would wait for its word (RFC 8446, 6.1: nobody has to).
+            # With TLS, that sends close_notify, and would wait for the client's, which is optional (RFC 8446, 6.1).
             self._carrier.close()
 
     def _rest(self) -> None:
@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         self._admission.idle(self)
 
     async def _linger(self, transport: asyncio.Transport) -> None:
-        """Lets the client finish: were the socket closed on what it sends, it would lose the answer."""
+        """Lets the client finish sending: if the socket were closed before, the client would lose the answer."""
         if transport.can_write_eof():
             transport.write_eof()
         self._gone = self._loop.create_future()
@@ -244,14 +244,14 @@ class Connection(asyncio.Protocol):
             self._gone.set_result(None)
 
     def _end(self) -> None:
-        """Nothing is read any more; what arrives is dropped."""
+        """Drops the bytes that arrive from now on."""
         self._state = _State.LAST
         self._kept = b""
         if self._transport is not None:
             self._transport.resume_reading()
 
     def finish(self) -> None:
-        """Ends the connection: at once if nothing is asked of it, else after the reply."""
+        """Ends the connection: at once if no request is being answered, else after the reply."""
         self._draining = True
         if self._transport is not None and (self._state in (_State.IDLE, _State.HEAD) or self._gone is not None):
             self._state = _State.LAST

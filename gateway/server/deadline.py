@@ -1,4 +1,4 @@
-"""One deadline for each of many requests, with one timer: an asyncio.timeout for each costs it some 8 µs."""
+"""Deadlines of many requests with a single timer: an asyncio.timeout would cost each request some 8 µs."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class OverdueError(TimeoutError):
-    """The time of what a Deadline was for is up."""
+    """Work has taken longer than its Deadline allows."""
 
 
 class Deadline:
@@ -16,7 +16,7 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._ends: dict[asyncio.Task[Any], float] = {}  # in this order: all have the same time
+        self._ends: dict[asyncio.Task[Any], float] = {}  # ordered by end: all have the same time
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a client reads of an error: text, JSON, or a page for people. Only the error's public side is in it. Pure."""
+"""The body of an error response: text, JSON, or a page for people. It has only the error's public text. Pure."""
 
 import base64
 import hashlib
@@ -32,14 +32,14 @@ _PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-_ABSENT = "No package and no file is at this address. A file that was just uploaded may take some seconds to appear."
-_FAILED = "Try again in a moment. If the error stays, tell whoever runs this gateway, with the request id."
+_ABSENT = "There is no package or file at this address. A file that was just uploaded may take some seconds to appear."
+_FAILED = "Try again in a moment. If the error persists, send the request id to whoever runs this gateway."
 
 
 def error_page(error: GatewayError, *, accept: str, request_id: str, home: str = "") -> BufferedResponse:
     """A short text; JSON for clients that ask for it, and a page for browsers. `home` is the path of the index, or
     empty."""
-    # An absent file may be uploaded the next minute: no cache between may keep the refusal.
+    # An absent file may be uploaded the next minute: no cache on the way may keep the error.
     headers = {**error.headers, "Cache-Control": "no-store", "Vary": "Accept"}
     if _JSON in accept.lower():
         report = {"status": error.status, "error": error.public, "request_id": request_id}

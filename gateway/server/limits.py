@@ -7,8 +7,8 @@ REQUEST_LINE_BYTES = 64  # beside the target: method, version, spaces
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times in seconds. `header_timeout` spans a whole request head, from its first byte or from connecting;
-    `send_timeout` is how long a client may take no byte of what is ready for it.
+    """Times in seconds. `header_timeout` is for a whole request head, from its first byte or from the connection's
+    start; `send_timeout` is how long a client may read nothing of what is ready for it.
     """
 
     header_timeout: float

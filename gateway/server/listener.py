@@ -12,7 +12,7 @@ from gateway.errors import ConfigError, Problem
 
 
 def bind(settings: ServerSettings) -> socket.socket:
-    """The socket that the settings name. Raises OSError if it can't be had."""
+    """The socket that the settings name. Raises OSError if it can't be bound."""
     if settings.unix_socket is not None:
         return bind_unix(settings.unix_socket)
     return bind_tcp(settings.host, settings.port)
@@ -34,7 +34,7 @@ def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """A bound Unix socket. One left behind by a process that is gone is replaced; a living one is not."""
+    """A bound Unix socket. Replaces one that a dead process has left behind, but not one that is in use."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -77,7 +77,7 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def raise_descriptor_limit() -> None:
-    """Each client costs two descriptors, and many systems start a process with 1,024."""
+    """Allows as many open files as the system permits: each client costs two, and the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):  # macOS refuses an unlimited one

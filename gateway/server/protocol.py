@@ -1,6 +1,6 @@
-"""aiohttp's side of a connection: its server protocol, with our errors, and its requests, with what the edge knows.
+"""aiohttp's side of a connection: its server protocol with our errors, and its requests with our Connection.
 
-Builds on what aiohttp names without an underscore, so that any version of it serves that the tests pass with.
+Uses only names of aiohttp without an underscore, so that any version works with which the tests pass.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from gateway.server.limits import Limits
 from gateway.server.reply import Reply
 from gateway.server.sendfile import FileSender
 
-_FOR_EVER_SECONDS = 1e9  # Connection closes what is idle
+_FOR_EVER_SECONDS = 1e9  # Connection itself closes idle connections
 
 log = logging.getLogger("gateway")
 
@@ -26,7 +26,7 @@ Refuse = Callable[["Request", GatewayError], Reply]
 
 
 class Request(web.BaseRequest):
-    """A request on a Connection. `head` are the bytes that it is made of; None if they are not all, or not known."""
+    """A request on a Connection. `head` are its bytes; None if they are unknown, or not all of the request."""
 
     def __init__(self, message: Any, payload: Any, protocol: "HttpProtocol", *rest: Any) -> None:
         super().__init__(message, payload, protocol, *rest)
@@ -41,12 +41,12 @@ class Request(web.BaseRequest):
         return self._more and super().keep_alive
 
     async def sent(self, keep_alive: bool) -> None:
-        """aiohttp has sent the whole reply."""
+        """Called when aiohttp has sent the whole reply."""
         await self._connection.sent(keep_alive)
 
 
 class HttpProtocol(web.RequestHandler):
-    """aiohttp's protocol, which is handed one whole head at a time, and never a body."""
+    """aiohttp's protocol, which gets one whole head at a time, and never a body."""
 
     __slots__ = ("_max_target_bytes", "_refuse", "connection")
 
@@ -77,10 +77,10 @@ class HttpProtocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> Reply:
-        """aiohttp calls this for what its parser refuses, for the ConnectionError by which `send` ends a body, and
-        for what else leaves the handler, which would be a bug."""
+        """aiohttp calls this for input that its parser refuses, for the ConnectionError with which `send` ends a body,
+        and for any other exception of the handler, which would be a bug."""
         if isinstance(exc, HttpProcessingError):
-            exc.__traceback__ = None  # its frames hold what was received, for as long as aiohttp holds it
+            exc.__traceback__ = None  # its frames hold the received bytes, for as long as aiohttp holds the exception
             return self._refuse(request, self.connection.refusal or _parse_error(exc, self._max_target_bytes))
         if not isinstance(exc, ConnectionError):
             log.error("a request failed: this is a bug", exc_info=exc or True)  # without it, aiohttp is handling it
@@ -93,7 +93,7 @@ class HttpProtocol(web.RequestHandler):
 
 def _parse_error(exc: HttpProcessingError, max_target_bytes: int) -> GatewayError:
     if isinstance(exc, LineTooLong):
-        # One exception serves targets and headers; it tells the text and the limit that it broke.
+        # aiohttp raises it for targets and for headers, with the text and the limit that the text exceeds.
         text, limit = exc.args[:2]
         if limit == max_target_bytes and text.startswith((b"/", b"http")):
             return UriTooLongError(f"target over {limit} bytes")

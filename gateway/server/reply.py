@@ -1,6 +1,6 @@
-"""A response on its way to the client, head and body as they are given.
+"""A response on its way to the client, with the head and the body as they are given.
 
-What aiohttp's own responses do for one of ours, for a third of the time; Connection, in server.py, takes it for one.
+Does what aiohttp's own responses would do for it, in a third of the time; aiohttp takes it for one of them.
 """
 
 import time
@@ -15,9 +15,9 @@ _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class Reply:
-    """`body` is sent along with the head; without it, `write` sends one piece after the other.
+    """`body` is sent along with the head; without it, the caller writes the body to the request's writer.
 
-    Headers have no line breaks; `Content-Length` among them is the body's, also where none is sent (HEAD).
+    Headers must have no line breaks. `Content-Length` is the body's, even if no body is sent (HEAD).
     """
 
     __slots__ = ("_close", "_headers", "_sent", "_started", "body", "fresh_for", "keep_alive", "reason", "status")
@@ -32,8 +32,8 @@ class Reply:
         fresh_for: float = 0.0,
         reason: str = "",
     ):
-        """`close` ends the connection afterwards. `fresh_for` is how long the same answer may be given, in seconds.
-        `reason` is the reason phrase, where it is not the status's own."""
+        """`close` ends the connection afterwards. An identical request may get the same reply for `fresh_for` seconds.
+        `reason` replaces the status's standard reason phrase, unless it is empty."""
         self.status = status
         self.reason = reason or _PHRASES.get(status, "")
         self.keep_alive = False
@@ -45,7 +45,7 @@ class Reply:
         self._sent: Callable[[bool], Awaitable[None]] | None = None
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Sends the head, and the body if it is here. Raises ConnectionError if the client is gone."""
+        """Sends the head, and the body if there is one. Raises ConnectionError if the client is gone."""
         if self._started:
             return
         self._started = True
@@ -58,7 +58,7 @@ class Reply:
             writer.enable_chunking()
 
     def start(self) -> bytes:
-        """The head of a reply in HTTP/1.1 that has its body, but for Date, X-Request-ID and the empty line."""
+        """The head of an HTTP/1.1 reply whose body is given, without Date, X-Request-ID and the empty line."""
         headers = {name: value for name, value in self._headers.items() if name != "X-Request-ID"}
         if self.status != 304:
             headers["Content-Length"] = str(len(self.body or b""))
@@ -66,7 +66,7 @@ class Reply:
         return f"HTTP/1.1 {self.status} {self.reason}\r\n{lines}".encode("latin-1")
 
     async def write_eof(self) -> None:
-        """aiohttp calls it last: everything has been sent."""
+        """aiohttp calls this last, when everything has been sent."""
         if self._sent is not None:
             await self._sent(self.keep_alive)
 
@@ -82,7 +82,7 @@ class Reply:
                 headers["Transfer-Encoding"] = "chunked"
                 chunked = True
             else:
-                self.keep_alive = False  # its end is the connection's
+                self.keep_alive = False  # the end of the connection marks the end of the body
         if version >= HttpVersion11:
             if not self.keep_alive:
                 headers["Connection"] = "close"
@@ -92,7 +92,7 @@ class Reply:
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise ValueError("a line break in a header")
         text = f"HTTP/{version.major}.{version.minor} {status} {self.reason}\r\n{lines}\r\n"
-        return text.encode("latin-1"), chunked  # as the bucket's headers were decoded: they come out byte for byte
+        return text.encode("latin-1"), chunked  # the bucket's headers were decoded so, and come out byte for byte
 
 
 @lru_cache(maxsize=2)

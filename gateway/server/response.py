@@ -15,7 +15,7 @@ from gateway.server.sendfile import FileSender
 
 
 def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: bool = False) -> Reply:
-    """The reply to a request that is answered without a stream, not sent."""
+    """The reply for an answer without a stream, not sent yet."""
     if isinstance(answer, Redirect):
         headers = _common(answer.headers | {"Location": location(answer.location)}, record)
         return Reply(answer.status, headers, b"", close=close, fresh_for=answer.fresh_for)
@@ -24,7 +24,7 @@ def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: 
 
 
 def note(reply: Reply, record: RequestRecord, began: float) -> None:
-    """That this has been sent from `began` on, as the log and the metrics tell it."""
+    """Records, for the log and the metrics, that `reply` was sent from `began` on."""
     record.status = reply.status
     record.first_byte = began
     if record.method != "HEAD":
@@ -34,8 +34,8 @@ def note(reply: Reply, record: RequestRecord, began: float) -> None:
 async def send(request: web.BaseRequest, answer: Answer, record: RequestRecord) -> Reply:
     """Sends the answer as fast as the client takes it and no faster, and notes in `record` what was sent.
 
-    Where the body breaks off, the connection is closed short of what Content-Length promised: raises ConnectionError,
-    which is how aiohttp is told so.
+    If the body breaks off, raises ConnectionError: aiohttp then closes the connection before the client has got as many
+    bytes as Content-Length promised.
     """
     if not isinstance(answer, Stream):
         return await _send_whole(request, answer, record)
@@ -74,7 +74,7 @@ async def _send_whole(request: web.BaseRequest, answer: BufferedResponse | Redir
 async def _send_body(
     request: web.BaseRequest, body: AsyncIterator[bytes | FilePart], sender: FileSender | None, record: RequestRecord
 ) -> None:
-    """`sender` is for parts of files, where there are any."""
+    """`sender` sends the parts of files; it is None if there are none."""
     writer = cast(StreamWriter, request.writer)
     async for part in body:
         if record.first_byte is None:
@@ -86,7 +86,7 @@ async def _send_body(
             continue
         await writer.write(part, drain=False)
         record.sent_bytes += len(part)
-        del part  # what the client is slow to take is held once, by the transport
+        del part  # bytes that the client is slow to read are held once, by the transport
         await writer.drain()
 
 

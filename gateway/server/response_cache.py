@@ -1,8 +1,8 @@
-"""Requests that come again byte for byte, as installers and CI send them, get the reply that the last one got.
+"""Answers requests that are repeated byte for byte, as installers and CI send them, with the last reply.
 
-For a second at most, and no longer than what it is made of is fresh. A 304 takes some 57 µs through aiohttp and the
-pipeline (parsing, a task, request and response objects, headers put together), and some 13 here, half of them the send.
-Only what has been parsed whole from just these bytes, as one GET, is kept, so there is nothing to be read otherwise.
+A reply is kept for a second at most, and no longer than its content is fresh. A 304 takes some 57 µs through aiohttp
+and the pipeline (parsing, a task, request and response objects, headers put together), and some 13 here, half of them
+for sending. A reply is kept only if exactly these bytes were parsed as one GET, so they can't be read in another way.
 """
 
 import time
@@ -16,12 +16,12 @@ from gateway.server.reply import Reply, date_header
 _MAX_SECONDS = 1.0
 _MAX_HEAD_BYTES = 4096
 _MAX_BODY_BYTES = 256 * 1024
-_OVERHEAD_BYTES = 1024  # of the record, beside its texts
+_OVERHEAD_BYTES = 1024  # of the record, without its texts
 
 
 @dataclass(frozen=True, slots=True)
 class CachedReply:
-    """`start` is the reply but for Date, X-Request-ID and the body; `first` is the record that it was made for."""
+    """`start` is the reply without Date, X-Request-ID and the body; `first` is the record of the first request."""
 
     start: bytes
     body: bytes
@@ -50,10 +50,10 @@ class ResponseCache:
         return cached if cached is not None and cached.until > self._clock() else None
 
     def keep(self, request: bytes, reply: Reply, record: RequestRecord) -> None:
-        """`request` are the bytes that were answered by `reply`, which is kept if it may be.
+        """Keeps `reply`, which answered the bytes `request`, if it may be kept.
 
-        Its time counts from the request: a client that is slow to take a reply makes it no younger, and nothing that
-        was asked for before `clear` is kept after it.
+        Its age counts from the start of the request, even if the client was slow to read the reply. A reply to a
+        request that began before `clear` is not kept.
         """
         body = reply.body
         if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 302, 304):
@@ -73,5 +73,11 @@ class ResponseCache:
 
 def _weight(request: bytes, cached: CachedReply) -> int:
     first = cached.first
-    texts = first.target, first.key, first.client, first.agent, first.forwarded_for  # the client's: up to a whole head
+    texts = (
+        first.target,
+        first.key,
+        first.client,
+        first.agent,
+        first.forwarded_for,
+    )  # the client's, up to a whole head
     return weight_of(request) + weight_of(cached.start) + weight_of(cached.body) + weight_of(texts) + _OVERHEAD_BYTES

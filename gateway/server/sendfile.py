@@ -1,7 +1,7 @@
-"""Parts of files, sent by the kernel (sendfile(2)): no byte of them passes through this process.
+"""Has the kernel send parts of files (sendfile(2)), so that their bytes don't pass through this process.
 
-1 MB takes some 0.2 ms of CPU so, and 0.6 through reads and writes. asyncio's own `loop.sendfile` stops reading from the
-client meanwhile, and so sees neither that it has gone nor that it takes nothing.
+1 MB takes some 0.2 ms of CPU this way, and 0.6 with reads and writes. asyncio's own `loop.sendfile` stops reading from
+the client meanwhile, and so notices neither that the client has gone nor that it reads nothing.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from gateway.errors import UpstreamError
 from gateway.messages import FilePart
 
-# Of one system call, so that others have their turn.
+# Most that one system call sends, so that other clients get their turn.
 _MAX_BYTES = 1024 * 1024
 
 
@@ -19,13 +19,13 @@ class FileSender:
     """Sends files on the socket of a plain `transport`, which must have nothing left to send itself."""
 
     def __init__(self, transport: asyncio.WriteTransport, timeout: float) -> None:
-        """`timeout` is how long a client may take no byte, in seconds."""
+        """`timeout` is how long a client may read nothing, in seconds."""
         self._transport = transport
         self._timeout = timeout
 
     async def send(self, part: FilePart) -> AsyncIterator[int]:
-        """Tells how many bytes have gone, each time some have. Raises ConnectionError if the client has, or takes
-        nothing, and UpstreamError if the file is shorter than it was."""
+        """Yields the number of bytes, each time some have been sent. Raises ConnectionError if the client has gone or
+        reads nothing, and UpstreamError if the file has become shorter."""
         position = part.start
         while position < part.stop:
             if self._transport.is_closing() or self._transport.get_write_buffer_size():
@@ -48,10 +48,10 @@ class FileSender:
                 await asyncio.sleep(0)
 
     async def _room(self, descriptor: int) -> None:
-        """Waits until the client has taken some of what is on its way."""
+        """Waits until the socket takes more bytes."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
-        own = os.dup(descriptor)  # the loop lets nobody but the transport wait for the other one
+        own = os.dup(descriptor)  # the loop lets only the transport wait for the original
         try:
             loop.add_writer(own, _done, ready)
             async with asyncio.timeout(self._timeout):

@@ -33,14 +33,14 @@ class Server:
         admission: Admission,
         again: Again = lambda head, peer: None,
     ) -> None:
-        """`refuse` answers what could not be parsed. `again` may know the reply to a request by its bytes, and the peer
-        that it is from."""
+        """`refuse` answers input that can't be parsed. `again` returns a cached reply to a request's bytes and its
+        peer, or None."""
         self.limits = limits
         self.admission = admission
         self.again = again
         self._refuse = refuse
         loop = asyncio.get_running_loop()
-        # A Reply has all that aiohttp asks of a response: prepare, write_eof, keep_alive.
+        # A Reply has all that aiohttp uses of a response: prepare, write_eof, keep_alive.
         self._http = web.Server(
             handler,  # type: ignore[arg-type]
             request_factory=lambda *parsed: Request(*parsed, loop),
@@ -51,7 +51,7 @@ class Server:
         return HttpProtocol(self._http, self.limits, self.admission, self.again, self._refuse).connection
 
     async def end(self) -> None:
-        """Ends what has not finished."""
+        """Ends the requests that have not finished."""
         await self._http.shutdown(_FORCED_CLOSE_SECONDS)
 
 
@@ -65,7 +65,7 @@ class Listener:
 
     @classmethod
     async def open(cls, server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> "Listener":
-        """Starts to accept; takes `listener` over."""
+        """Starts to accept connections; takes ownership of `listener`."""
 
         def accepted() -> asyncio.Protocol:
             connection = server.connection()

@@ -1,4 +1,4 @@
-"""TLS handshakes, as connections that count: asyncio's own server tells of a connection when its handshake is over."""
+"""TLS handshakes that count as connections: asyncio's own server reports a connection when its handshake is over."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.server.connection import Connection
 
-# Encrypted bytes of a client that wait because a request is being answered: past this, reading pauses.
+# Reading pauses when so many encrypted bytes of a client wait because a request is being answered.
 _MAX_WAITING_BYTES = 64 * 1024
 
 _PLAIN_HTTP = re.compile(rb"[A-Z]{3,8} [/*]")
@@ -23,13 +23,13 @@ log = logging.getLogger("gateway")
 
 
 class _Tls(SSLProtocol):
-    """asyncio's, which takes a buffer of 256 KB for each connection, before anything arrives."""
+    """asyncio's protocol with a smaller buffer: its own takes 256 KB for each connection, before anything arrives."""
 
     max_size = 32 * 1024
     _has_begun = False
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Tells a client that speaks plain HTTP; the handshake then fails, and ends the connection."""
+        """Answers a client that speaks plain HTTP; the handshake then fails, and ends the connection."""
         if not self._has_begun:
             self._has_begun = True
             carrier: Any = self._transport
@@ -61,7 +61,7 @@ class TlsHandshake(asyncio.Protocol):
             transport.abort()
 
     def _shake_hands(self, transport: asyncio.Transport) -> None:
-        transport.set_write_buffer_limits(high=0)  # what waits for the client is held once, by `_Tls`
+        transport.set_write_buffer_limits(high=0)  # bytes that wait for the client are held once, by `_Tls`
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         done.add_done_callback(self._handshake_done)
@@ -71,7 +71,7 @@ class TlsHandshake(asyncio.Protocol):
         tls.connection_made(transport)
 
     def _start(self, transport: asyncio.Transport) -> None:
-        """From here on `connection` hears of everything, first of what came with the handshake's last bytes."""
+        """Hands the transport to `connection`, which first gets the bytes that came with the end of the handshake."""
         self._secured = True
         transport.set_read_buffer_limits(high=_MAX_WAITING_BYTES)  # type: ignore[attr-defined]
         transport.set_protocol(self._connection)
