@@ -1,22 +1,22 @@
-"""Which servers strangers may have the gateway ask: public ones, and those that the settings trust."""
+"""Which servers another index may make the gateway contact: public ones, and those that the settings trust."""
 
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
-# The one block of global unicast (RFC 4291, 2.4), and what in it stands for addresses of IPv4: Teredo, 6to4.
+# The block of global unicast addresses (RFC 4291, 2.4), and the parts of it that embed IPv4 addresses: Teredo, 6to4.
 _GLOBAL = IPv6Network("2000::/3")
 _TUNNELS = (IPv6Network("2001::/32"), IPv6Network("2002::/16"))
-# What NAT64 makes of an address of IPv4 (RFC 6052).
+# IPv4 addresses as NAT64 maps them (RFC 6052).
 _NAT64 = IPv6Network("64:ff9b::/96")
-# Of protocols (RFC 6890): some Pythons take the most of it for global.
+# Addresses for protocols (RFC 6890): some versions of Python take most of them for global.
 _PROTOCOLS = IPv4Network("192.0.0.0/24")
 _PORTS = {"http": 80, "https": 443}
 
 
 class AddressPolicy:
-    """Keeps what another server names (a link, a redirect) from reaching the network that the gateway stands in."""
+    """Keeps links and redirects of another server from reaching the gateway's own network."""
 
     def __init__(self, base_url: str, trusted: Iterable[str]) -> None:
         """The server of `base_url`, and the `trusted` ones (a host, or `host:port`), may have any address."""
@@ -31,11 +31,11 @@ class AddressPolicy:
         return (name, port) in self._trusted or (name, None) in self._trusted
 
     def permits(self, address: str) -> bool:
-        """Whether a server that is not trusted may have this address, which is resolved already."""
+        """Whether a server that is not trusted may have this resolved address."""
         return is_public(ip_address(address))
 
     def permits_name(self, name: str) -> bool:
-        """As far as can be said of a name that a proxy resolves: it may be an address, in one of many spellings."""
+        """Like `permits`, for a name that a proxy will resolve: it may be an address, in one of many spellings."""
         name = _plain(name)
         try:
             return is_public(ip_address(name))
@@ -48,8 +48,8 @@ class AddressPolicy:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it is on the internet, for all to reach: not private, shared (RFC 6598), loopback, link-local, multicast
-    or reserved, nor of a kind that stands for another that may be."""
+    """Whether the address is reachable on the internet: not private, shared (RFC 6598), loopback, link-local, multicast
+    or reserved, nor one that embeds another address and can't be checked."""
     if isinstance(address, IPv4Address):
         return address.is_global and not address.is_multicast and address not in _PROTOCOLS
     if address.ipv4_mapped is not None:

@@ -1,4 +1,4 @@
-"""A circuit breaker for one server: while it is down, requests fail at once, and one now and then tries it. Pure.
+"""A circuit breaker: while its server is down, requests fail at once, except for a probe now and then. Pure.
 
 | state     | a request                                   | an answer   | a fault                                  |
 |-----------|---------------------------------------------|-------------|------------------------------------------|
@@ -9,17 +9,17 @@
 | half-open | is refused; after the pause another passes, | closes      | open; the next probe waits for the pause |
 |           | since nobody knows what became of the first |             |                                          |
 
-Any answer closes it, also a late one: it shows that the server lives.
+Any answer closes the breaker, even a late one: it shows that the server is up.
 """
 
 import random
 from collections.abc import Callable
 from enum import IntEnum
 
-# One request's attempts (storage.max_attempts) are not enough: a single object may be what fails.
+# The attempts of one request (storage.max_attempts) are not enough: perhaps only a single object fails.
 _FAULTS_TO_OPEN = 10
 _FIRST_PAUSE_SECONDS = 0.5
-# A server that is back is found within this time, as long as anybody asks: shorter than what pip waits between retries.
+# While requests arrive, a server that is back is noticed within this time: before pip's next retry.
 _MAX_PAUSE_SECONDS = 5.0
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.errors import UpstreamUnavailableError
 from gateway.upstream.circuit_breaker import CircuitBreaker, State
 
-# Another index may name any number of hosts. Servers beyond these have no breaker.
+# Another index may name any number of hosts. Servers beyond this number have no breaker.
 _MAX_TROUBLED = 256
 
 log = logging.getLogger("gateway.storage")
@@ -20,7 +20,7 @@ class Circuits:
     def __init__(
         self, on_change: Callable[[int], None] = lambda down: None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`on_change` is told how many servers are down when that changes."""
+        """`on_change` is called with the number of servers that are down, whenever it changes."""
         self._on_change = on_change
         self._clock = clock
         self._breakers: dict[str, CircuitBreaker] = {}
@@ -46,7 +46,7 @@ class Circuits:
             self._on_change(len(self.down()))
 
     def failed(self, host: str, why: str, about: str | None = None) -> None:
-        """`about` is as in CircuitBreaker.failed."""
+        """`about` means the same as in CircuitBreaker.failed."""
         breaker = self._breakers.get(host)
         if breaker is None:
             if len(self._breakers) >= _MAX_TROUBLED:
@@ -59,7 +59,7 @@ class Circuits:
             self._on_change(len(self.down()))
 
     def down(self) -> dict[str, str]:
-        """The servers whose breaker is not closed, and its state."""
+        """The servers whose breakers are not closed, each with its breaker's state."""
         return {
             host: breaker.state.name.lower().replace("_", "-")
             for host, breaker in self._breakers.items()

@@ -1,4 +1,4 @@
-"""The one upstream HTTP client: connections that are kept, requests sent byte for byte as given."""
+"""The only upstream HTTP client: keeps connections open, and sends requests byte for byte as given."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ from gateway.upstream.connector import REFUSED, Connector
 from gateway.upstream.limited import read_limited
 from gateway.upstream.retry_budget import RetryBudget
 
-# S3 closes an idle connection after some 20 s; one that it has just closed costs a request another try.
+# S3 closes an idle connection after some 20 s. A request on one that it has just closed must be sent again.
 _IDLE_SECONDS = 15.0
 # Another index may name any number of hosts, which may keep their connections open for ever.
 _MAX_IDLE_ORIGINS = 32
@@ -22,7 +22,7 @@ _MAX_LISTING_BYTES = 16 * 1024 * 1024
 
 
 class UpstreamResponse:
-    """One answer of the bucket, its head read and its body not. Ends with its body, or by `close`."""
+    """One answer of the bucket, with its head read and its body not. It ends with its body, or when it is closed."""
 
     __slots__ = ("_client", "_connection", "headers", "status")
 
@@ -35,7 +35,7 @@ class UpstreamResponse:
         self.headers = headers
 
     async def read(self) -> bytes:
-        """The next bytes of the body; `b""` at its end. Raises UpstreamError where it breaks off."""
+        """The next bytes of the body; `b""` at its end. Raises UpstreamError if it breaks off."""
         if self._connection is None:
             return b""
         try:
@@ -44,17 +44,17 @@ class UpstreamResponse:
             self._client.retries.broke()
             raise
         if not chunk or self._connection.reusable:
-            self.close()  # its end is here, so another request may have the connection
+            self.close()  # the body is complete, so another request may use the connection
         return chunk
 
     def may_be_sent_again(self) -> bool:
-        """Whether the budget of all clients has room for one more request, which is then counted."""
+        """Whether the retry budget of all clients allows one more request; if so, counts it."""
         return self._client.retries.take()
 
     async def body(self, first: bytes) -> AsyncIterator[bytes]:
-        """`first`, then the rest as it comes."""
+        """Yields `first`, then the rest as it arrives."""
         chunk = first
-        del first  # or it would be held for as long as the body lasts
+        del first  # it would be held for as long as the body lasts
         while chunk:
             yield chunk
             chunk = await self.read()
@@ -83,9 +83,9 @@ class UpstreamResponse:
 
 
 class Client:
-    """Keeps connections, some for each scheme and host. Sends the headers it is given, Host, and its User-Agent.
+    """Keeps idle connections by scheme and host. Sends the given headers, Host, and its User-Agent.
 
-    `retries` is for all who send: it is asked before a request is sent again.
+    `retries` is shared by all callers, which ask it before they send a request again.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Client:
         user_agent: str = "gateway",
         circuits: Circuits | None = None,
     ) -> None:
-        """At most `max_connections` requests are under way at once; others wait, as long as connecting may take."""
+        """At most `max_connections` requests are under way at once; others wait for up to the connect timeout."""
         self.retries = RetryBudget()
         self._circuits = circuits or Circuits()
         self._max_connections = max_connections
@@ -121,9 +121,9 @@ class Client:
     ) -> UpstreamResponse:
         """Sends one request to `host` (with a port unless it is the scheme's), `target` byte for byte as given.
 
-        Redirects are not followed. `anew` uses a new connection, since on one that is just closing nobody can tell
-        whether a request arrived. Raises UpstreamError, UpstreamTimeoutError; UpstreamUnavailableError if it was not
-        sent.
+        Redirects are not followed. `anew` uses a new connection: on a kept one, which the server may just be closing, a
+        failure does not tell whether the request arrived. Raises UpstreamError, UpstreamTimeoutError; and
+        UpstreamUnavailableError if the request was not sent.
         """
         head = self._head(method, scheme, host, target, headers, body)
         self._circuits.admit(host)
@@ -134,7 +134,7 @@ class Client:
         try:
             upstream = await self._exchange(method, scheme, host, head, body, anew)
         except (UpstreamError, UpstreamTimeoutError) as error:
-            if error.code != REFUSED:  # which was not the server's doing
+            if error.code != REFUSED:  # our address policy refused, not the server
                 self._circuits.failed(host, str(error))
             raise
         finally:
@@ -175,7 +175,7 @@ class Client:
                 if fresh or connection.answered:
                     self.release(connection)
                     raise
-                del self._busy[connection]  # closed by the bucket since it was last used: no fault, so another
+                del self._busy[connection]  # the bucket has closed it since it was last used: no fault, try another
             except BaseException:
                 self.release(connection)
                 raise
@@ -185,7 +185,7 @@ class Client:
         self._free.release()
 
     def release(self, connection: UpstreamConnection) -> None:
-        """Takes a connection back: to keep, if its answer was read to the end."""
+        """Takes a connection back, and keeps it if its answer was read to the end."""
         origin = self._busy.pop(connection)
         self._give_permit_back()
         if connection.reusable:
@@ -200,7 +200,7 @@ class Client:
             connection.close()
 
     def _close_idle(self) -> None:
-        """One timer, for what has been idle for too long by now; it comes back while there is any idle connection."""
+        """Closes connections that have been idle for too long. Runs by a timer, while there are idle connections."""
         until = time.monotonic() - _IDLE_SECONDS
         for origin, idle in [*self._idle.items()]:
             while idle and idle[0][1] <= until:
@@ -227,7 +227,7 @@ class Client:
             self._closing.cancel()
 
     async def _connection(self, scheme: str, host: str, anew: bool) -> tuple[UpstreamConnection, bool]:
-        """A connection, and whether it is a new one. The one used last comes first: the others may go."""
+        """A connection, and whether it is new. Takes the one that was used last, so that the others can expire."""
         origin = (scheme, host)
         idle = self._idle.get(origin) if not anew else None
         while idle:

@@ -1,6 +1,7 @@
-"""One connection to the bucket: a request goes out, the head and the body of its answer come in.
+"""One connection to the bucket: sends a request, then receives the head and the body of its answer.
 
-What the reader of a body has not taken stays in the kernel, but for one chunk: a slow client costs little memory.
+Of the bytes that the body's reader has not taken, all but one chunk stay in the kernel: a slow client costs little
+memory.
 """
 
 import asyncio
@@ -11,27 +12,27 @@ from collections import deque
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.upstream.parser import Answer
 
-# Some two of these are held for each slow reader, and each costs a round of the event loop. So a round is larger (which
-# saves some 10 % of the CPU) once a reader has kept up for so long that it is not the kernel's buffers that did, and
-# smaller for one that has been away for so long that rounds are no matter.
+# How much is read at once: some two of these are held for each slow reader, and each costs a round of the event loop. A
+# reader that has kept up for more bytes than the kernel buffers gets larger reads, which saves some 10 % of the CPU. A
+# reader that was away for so long that a few more rounds don't matter gets smaller ones.
 _RECEIVE_BYTES = 48 * 1024
 _MORE_BYTES = 128 * 1024
 _LESS_BYTES = 16 * 1024
 _AWAY_SECONDS = 0.1
 _KEPT_UP_BYTES = 4 * 1024 * 1024
-# A body that brings less than this in the time of a read counts as silent: bytes that drip would else hold its readers,
-# and all who join them, for ever. Any path that works brings a packet, which is more.
+# A body that brings less than this within the read timeout counts as silent: otherwise a trickle would hold its
+# readers, and all that join them, for ever. Any path that works brings a packet, which is more.
 _PROGRESS_BYTES = 1024
-# Of a request's body at a time; between two of them there is a look at whether the bucket refuses it already.
+# How much of a request's body is sent at once; in between, the sender checks whether the bucket has refused it already.
 _SEND_BYTES = 256 * 1024
-# Filled by the kernel and emptied at once, by one connection after the other: they share it.
+# All connections share one buffer: the kernel fills it for one of them, which empties it at once.
 _received = memoryview(bytearray(_MORE_BYTES))
 _usual = _received[:_RECEIVE_BYTES]
 _less = _received[:_LESS_BYTES]
 
 
 class UpstreamConnection(asyncio.BufferedProtocol):
-    """For one request at a time. `reusable` tells, once a body has ended, whether it is good for another."""
+    """Carries one request at a time. Once a body has ended, `reusable` tells whether another request may follow."""
 
     def __init__(self, read_timeout: float) -> None:
         """`read_timeout` is how long a reader waits for the next _PROGRESS_BYTES or the end, in seconds."""
@@ -41,14 +42,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._waiting_since = 0.0
-        self._waited = 0.0  # for the body, without _PROGRESS_BYTES; the time that its reader was away does not count
-        self._got = 0  # meanwhile
+        self._waited = 0.0  # for _PROGRESS_BYTES of the body, without the time that its reader was away
+        self._got = 0  # bytes that arrived in this time
         self._answer = Answer("GET")
         self._chunks: deque[bytes] = deque()
         self._paused_at: float | None = None
         self._buffer = _usual
         self._kept_up = 0
-        self._full = False  # what is to be sent waits for the bucket to take it
+        self._full = False  # the send buffer waits for the bucket to take bytes
         self._error: UpstreamError | UpstreamTimeoutError | None = None
 
     async def exchange(self, method: str, head: bytes, body: bytes = b"") -> Answer:
@@ -62,11 +63,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         while not answer.status:
             await self._more(since)
         if not sent:
-            answer.keep_alive = False  # refused half way: the rest is not wanted
+            answer.keep_alive = False  # the bucket refused the body half way: the rest is not sent
         return answer
 
     async def _send(self, body: bytes) -> bool:
-        """Sends a body as fast as the bucket takes it; False if it answers before it has everything."""
+        """Sends a body as fast as the bucket takes it; False if the bucket answers before it has everything."""
         view = memoryview(body)
         for start in range(0, len(body), _SEND_BYTES):
             if self._answer.begun:
@@ -78,12 +79,12 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         return True
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Goes on in TLS, with `host` at the other end of a proxy's tunnel. Raises OSError, ssl.SSLError."""
+        """Starts TLS with `host`, at the other end of a proxy's tunnel. Raises OSError, ssl.SSLError."""
         assert self._transport is not None
         self._transport = await self._loop.start_tls(self._transport, self, context, server_hostname=host)
 
     async def read(self) -> bytes:
-        """The next bytes of the body; `b""` at its end. Raises UpstreamError where it breaks off."""
+        """The next bytes of the body; `b""` at its end. Raises UpstreamError if it breaks off."""
         while not self._chunks:
             if self._answer.complete:
                 return b""
@@ -106,11 +107,11 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     @property
     def answered(self) -> bool:
-        """Whether anything of an answer has come."""
+        """Whether any byte of an answer has arrived."""
         return self._answer.begun
 
     def close(self) -> None:
-        """At once: what is not read yet is of no use to anybody."""
+        """Closes at once, and drops bytes that have not been read."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -165,7 +166,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             self._fail(UpstreamError(f"the bucket's connection broke: {exc}", code="ConnectionBroken"))
 
     async def _more(self, since: float | None = None) -> None:
-        """`since` is when the wait began, where bytes that come meanwhile don't prolong it."""
+        """Waits for bytes. The timeout counts from `since`, or from now."""
         if self._error is not None:
             raise self._error
         if self._transport is None:
@@ -182,7 +183,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             raise self._error
 
     def _check_time(self) -> None:
-        """One timer serves many reads: it looks at how long the present one has waited."""
+        """Called by a timer that serves many reads: checks how long the current one has waited."""
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return  # the client is slow, or this process: not the bucket
@@ -194,7 +195,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
 
     @property
     def _missing(self) -> str:
-        """What a reader has waited for in vain."""
+        """How little has arrived, for the error message."""
         if self._got:
             return f"no more than {self._got} bytes"
         return "no whole head" if self._answer.begun and not self._answer.status else "nothing"

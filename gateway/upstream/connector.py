@@ -1,4 +1,4 @@
-"""How a connection to the storage is made: directly or through a proxy, in TLS or not."""
+"""Opens connections to the storage: directly or through a proxy, with or without TLS."""
 
 import asyncio
 import socket
@@ -20,7 +20,7 @@ REFUSED = "AddressRefused"
 
 
 class Connector:
-    """Makes connections, one like the other. `proxies` go by the scheme of what is asked for."""
+    """Opens connections, all with the same options. `proxies` are by the scheme of the request."""
 
     def __init__(
         self,
@@ -33,8 +33,8 @@ class Connector:
         policy: AddressPolicy | None = None,
     ) -> None:
         """Times in seconds: to connect, and between two reads. `verify` may be the path of a CA bundle; `client_cert`
-        is one PEM file with certificate and key, or one of each. Without a `policy` any address will do. Raises
-        OSError, ssl.SSLError if the files are no good.
+        is one PEM file with certificate and key, or one of each. Without a `policy`, any address is permitted. Raises
+        OSError or ssl.SSLError if the files can't be used.
         """
         self._policy = policy
         self.proxies = proxies
@@ -47,8 +47,8 @@ class Connector:
             self._tls_context()  # to fail now
 
     async def connect(self, scheme: str, host: str) -> UpstreamConnection:
-        """To `host`, with a port unless it is the scheme's. Raises UpstreamError (code REFUSED where the policy is
-        against it), UpstreamTimeoutError."""
+        """Connects to `host`, which has a port unless it is the scheme's. Raises UpstreamError (with the code REFUSED
+        if the policy forbids it), UpstreamTimeoutError."""
         proxy = self.proxies.get(scheme)
         to = f"the proxy {proxy.host}:{proxy.port}" if proxy else host
         try:
@@ -74,7 +74,7 @@ class Connector:
             proxy.host if proxy else name,
             proxy.port if proxy else port,
             ssl=self._tls_context() if (proxy.tls if proxy else tls) else None,
-            # RFC 8305. With one address there is no race to run; one that is cancelled when it is won leaks a socket.
+            # RFC 8305. A single address needs no race, and a race that is cancelled just when it is won leaks a socket.
             happy_eyeballs_delay=None if _is_address(proxy.host if proxy else name) else 0.25,
         )
         if proxy and tls:
@@ -87,7 +87,7 @@ class Connector:
         return connection
 
     async def _open_permitted(self, policy: AddressPolicy, name: str, port: int, *, tls: bool) -> UpstreamConnection:
-        """To one of the addresses that the policy permits, and to no other: the name is resolved once."""
+        """Connects to one of the addresses that the policy permits. The name is resolved once, before the check."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self.connect_timeout
         found = await FOREIGN_NAMES.run(socket.getaddrinfo, name, port, type=socket.SOCK_STREAM)
@@ -122,12 +122,12 @@ class Connector:
 
 
 def _refused(host: str) -> UpstreamError:
-    what = "has no public address, and another index may lead to no other: name it in fallback.allow_hosts if it may"
+    what = "has no public address, and another index may link to public ones only; to allow it: fallback.allow_hosts"
     return UpstreamError(f"{host} {what}", code=REFUSED)
 
 
 def _by_turns(addresses: Sequence[str]) -> list[str]:
-    """Of IPv6 and IPv4 (RFC 8305, 4): often one of them leads nowhere."""
+    """IPv6 and IPv4 addresses in turn (RFC 8305, 4): often one of the two families does not work."""
     families = [[address for address in addresses if (":" in address) is six] for six in (True, False)]
     return [address for pair in zip_longest(*families) for address in pair if address is not None]
 

@@ -1,10 +1,10 @@
-"""Bodies that are wanted whole."""
+"""Reads whole bodies, up to a limit."""
 
 from collections.abc import AsyncIterator
 
 
 async def read_limited(limit: int, chunks: AsyncIterator[bytes]) -> bytes:
-    """All of it; of what is longer than `limit` bytes, the start, which is longer too."""
+    """The whole body; if it is longer than `limit` bytes, its start, which is longer than `limit`, too."""
     kept, size = [], 0
     async for chunk in chunks:
         kept.append(chunk)

@@ -1,4 +1,4 @@
-"""Answers in HTTP/1.1, read as they come. Pure: bytes in, head and body out.
+"""Parses HTTP/1.1 answers as their bytes arrive. Pure: bytes in, head and body out.
 
 Strict, by RFC 9112: an answer that could be read in two ways is a ValueError, never a guess.
 """
@@ -39,14 +39,14 @@ class Answer:
         self._left = 0  # bytes of the body, or of the chunk, that are still to come
         self._chunked = False
         self._expect = "size"
-        self._extra = 0  # bytes of interim answers and trailers, which nobody reads
+        self._extra = 0  # bytes of interim answers and trailers, which are skipped
 
     @property
     def begun(self) -> bool:
         return bool(self.status or self._buffer)
 
     def feed(self, data: bytes) -> bytes:
-        """What `data` has of the body. Raises ValueError if it can't be the answer, or goes on after its end."""
+        """The bytes of the body in `data`. Raises ValueError if they are no valid answer, or go on after its end."""
         if not self.status:
             rest = self._read_head(data)
             if rest is None:
@@ -63,7 +63,7 @@ class Answer:
         return data
 
     def feed_eof(self) -> None:
-        """The connection has ended. Raises ValueError if the answer has not."""
+        """The connection has ended. Raises ValueError if the answer is not complete."""
         if self.status and self._left == _UNTIL_CLOSE:
             self.complete = True
         elif not self.complete:
@@ -106,7 +106,7 @@ class Answer:
         """Where the body ends (RFC 9112, 6.3)."""
         length, coding = self.headers.get("content-length"), self.headers.get("transfer-encoding")
         if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
-            raise ValueError("malformed Content-Length")  # also where no body follows: a client would be told so
+            raise ValueError("malformed Content-Length")  # also if no body follows: the client would get this header
         if self._method == "HEAD" or self.status in (204, 304) or (self._method == "CONNECT" and self.status == 200):
             self._left = 0
         elif coding is not None:
@@ -120,7 +120,7 @@ class Answer:
             self._left = int(length)
 
     def _read_chunks(self, data: bytes) -> bytes:
-        """Chunks (RFC 9112, 7.1); `_buffer` keeps a line that has not ended. Trailers are read over."""
+        """Reads chunks (RFC 9112, 7.1); `_buffer` keeps a line that has not ended. Trailers are skipped."""
         data, self._buffer = self._buffer + data, b""
         body, at = [], 0  # nothing is cut off the front of `data`: with chunks of one byte that would be quadratic
         while at < len(data) and not self.complete:
@@ -164,7 +164,7 @@ class Answer:
 
 
 def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
-    """Repeated headers are one, with their values in a list (RFC 9110, 5.3). Raises ValueError for two lengths."""
+    """Joins the values of repeated headers with commas (RFC 9110, 5.3). Raises ValueError for two different lengths."""
     headers: dict[str, str] = {}
     for name, value in pairs:
         if name not in headers:

@@ -20,7 +20,7 @@ class Proxy:
 
     @classmethod
     def parse(cls, url: str) -> "Proxy":
-        """Of `http://user:password@host:port`; https:// speaks TLS with the proxy itself."""
+        """Reads `http://user:password@host:port`; with https://, the gateway speaks TLS with the proxy itself."""
         parts = urlsplit(url)
         authorization = None
         if parts.username is not None:

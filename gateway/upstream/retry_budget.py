@@ -1,6 +1,6 @@
-"""How many requests may be sent again, for all clients together. Pure.
+"""Limits the retries of all clients together. Pure.
 
-Each client's retries are few; those of all clients multiply the load on a server that is failing because of load.
+Each client retries a few times; together, the clients multiply the load on a server that fails because of load.
 """
 
 _RESERVE = 10.0
@@ -10,7 +10,7 @@ _PER_ANSWER = 0.2
 class RetryBudget:
     """A token bucket: each retry takes a token, each good answer brings a fifth of one.
 
-    A lone failure is retried at once from the reserve; while nothing is answered, no more than the reserve is sent.
+    The reserve lets a lone failure be retried at once. While nothing is answered, it is all that may be retried.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class RetryBudget:
         self._tokens = min(self._tokens + _PER_ANSWER, _RESERVE)
 
     def broke(self) -> None:
-        """What was counted as a good answer ended in its body."""
+        """An answer that was counted as good has broken off in its body."""
         self._tokens = max(self._tokens - _PER_ANSWER, 0.0)
 
     def take(self) -> bool:
