@@ -6,11 +6,11 @@ from types import TracebackType
 
 
 class Backlog:
-    """The pages that are waiting to be rendered or being rendered, each as objects that take several times its size.
+    """Counts the pages that wait to be rendered or are being rendered. As objects, they take several times their size.
 
-    `with backlog` counts one. `room` lets a parser go on only when fewer than `limit` are left of those that were there
-    before it: a burst of requests for large pages takes the memory of a few. Pages are rendered in turn, so that those
-    that come later hold no parser up.
+    `with backlog` counts one. `room` lets a parser go on only when fewer than `limit` of the pages counted before it
+    are left, so that a burst of requests for large pages takes the memory of a few. Pages are rendered in turn, so
+    later pages hold no parser up.
     """
 
     def __init__(self, limit: int = 4) -> None:

@@ -1,4 +1,4 @@
-"""Pages that are made, with an ETag, and 304 for who has them (RFC 9110, 13.1). Pure."""
+"""ETags of generated pages, and 304 for clients that have them (RFC 9110, 13.1). Pure."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from gateway.messages import BufferedResponse
 
 
 def etag_of(body: bytes, suffix: str = "") -> str:
-    """Strong, with its quotes."""
+    """A strong ETag, with its quotes."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}{suffix}"'
 
 
@@ -17,6 +17,6 @@ def conditional(
 ) -> BufferedResponse:
     """`wanted` has the request's conditions. Raises PreconditionFailedError if If-Match does not hold."""
     headers = {**headers, "ETag": etag}
-    if not_modified(wanted, etag=etag, modified=None):  # there is no time at which a page was modified
+    if not_modified(wanted, etag=etag, modified=None):  # generated pages have no modification time
         return BufferedResponse(304, b"", headers, fresh_for=fresh_for)
     return BufferedResponse(200, body, headers, fresh_for=fresh_for)

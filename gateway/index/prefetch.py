@@ -1,8 +1,8 @@
-"""What an installer is likely to ask for next, fetched before it does.
+"""Fetches in advance what an installer is likely to ask for next.
 
-A page is followed by the metadata of its newest release, which names other projects, whose pages come next; a release
-whose metadata a client has asked for is likely to be installed. All of it is asked for as a client would, and so is
-kept where a client's would be.
+After a page, installers ask for the metadata of its newest release, then for the pages of the projects that the
+metadata names. A release whose metadata a client has asked for is likely to be installed. Prefetches ask as clients do,
+so their answers are cached in the same places.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _MAX_REQUIREMENTS = 1000
 _AT_ONCE = 8
 _MAX_WAITING = 256
 _MANY_CLIENTS = 32
-# What has been asked for is not asked for again so soon.
+# What was prefetched is not prefetched again within this time.
 _MAX_RECENT, _RECENT_SECONDS = 8192, 60.0
 
 log = logging.getLogger("gateway.index")
@@ -44,7 +44,7 @@ _Work = Callable[[], Awaitable[None]]
 
 
 class Prefetch:
-    """Bounded work in the background; given up while clients have enough for us to do."""
+    """Works in the background, within bounds; gives up while many requests of clients are being answered."""
 
     def __init__(
         self,
@@ -54,8 +54,9 @@ class Prefetch:
         *,
         max_bytes: int,
     ) -> None:
-        """`page` and `file` answer as for clients, `fetch` has only what is in the storage. No wheel larger than
-        `max_bytes` is fetched: it would not be kept. `clients` is how many requests are being answered."""
+        """`page` and `file` answer as for clients, `fetch` reads only the storage. Wheels larger than `max_bytes` are
+        not fetched, because no cache would keep them. The attribute `clients` counts requests that are being
+        answered."""
         self.clients = 0
         self._page = page
         self._file = file
@@ -77,7 +78,7 @@ class Prefetch:
             self._add(wheel, lambda: self._warm(wheel))
 
     def stats(self) -> dict[str, int]:
-        """What waits and what runs."""
+        """How many prefetches wait, and how many run."""
         return {"prefetches_waiting": len(self._waiting), "prefetches_running": len(self._running)}
 
     async def close(self) -> None:
@@ -130,7 +131,7 @@ class Prefetch:
         return None
 
     async def _follow_metadata(self, page: str, key: str) -> None:
-        """`page` is the one that has led here; those of other projects lie beside it."""
+        """`page` is the key of the page that led here; the pages of other projects lie beside it."""
         answer = await self._file(ObjectRequest("GET", key))
         folder = posixpath.dirname(page.rstrip("/"))
         for name in await FOREIGN.run(list, requirements(await _text(answer))):
@@ -153,14 +154,14 @@ class Prefetch:
 
 
 def newest_wheels(project: str, files: Iterable[Mapping[str, Any]]) -> list[str]:
-    """URLs of the newest release's wheels that have metadata of their own: one for all platforms, if there is."""
+    """URLs of the newest release's wheels that have separate metadata; only the one for all platforms, if there is."""
     releases: dict[Release, list[Mapping[str, Any]]] = {}
     for file in files:
         release = parse(file["filename"])
         if release is None or release.project != project or file.get("yanked") or not file.get("core-metadata"):
             continue
         if urlsplit(file["url"]).netloc:
-            continue  # not from here
+            continue  # on another server
         releases.setdefault(release, []).append(file)
     if not releases:
         return []
@@ -170,11 +171,11 @@ def newest_wheels(project: str, files: Iterable[Mapping[str, Any]]) -> list[str]
 
 
 def requirements(metadata: str) -> Iterator[str]:
-    """The projects that a release needs here, without its extras, as far as they can be read."""
+    """The projects that a release requires on this platform, without extras. Unreadable requirements are skipped."""
     lines = (line.partition(":") for line in metadata.partition("\n\n")[0].splitlines())
     values = (value.strip() for name, _, value in lines if name.lower() == "requires-dist")
     for value in islice(values, _MAX_REQUIREMENTS):
-        # Markers compare what can't be compared, and nest as deep as they like.
+        # Markers may compare incomparable values, and nest to any depth.
         with suppress(ValueError, UndefinedEnvironmentName, RecursionError):
             requirement = Requirement(value)
             name = normalize(requirement.name)
@@ -184,7 +185,7 @@ def requirements(metadata: str) -> Iterator[str]:
 
 
 def _resolve(page: str, url: str) -> str:
-    """The key of a page's link."""
+    """The key that a link of a page leads to."""
     return posixpath.normpath(posixpath.join(page, unquote(urlsplit(url).path))).lstrip("/")
 
 

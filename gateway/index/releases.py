@@ -1,4 +1,4 @@
-"""What releases a project has: those that lie in the storage, and those of another index."""
+"""Collects a project's releases, from the storage and from the other index."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from gateway.storage.base import StoredObject
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where a project's releases are from; one of the two at least."""
+    """A project's releases in the storage (`ours`) and in the other index (`theirs`); at least one of them is set."""
 
     name: str
     ours: RefreshedValue[Files] | None
@@ -50,8 +50,8 @@ class Releases:
         self._settings = settings
 
     async def of(self, name: str) -> Sources | Redirect:
-        """By the normalised name. Raises NotFoundError where there is no such project, and what keeps that from being
-        known."""
+        """The sources of a project, by its normalised name. Raises NotFoundError if there is no such project, and
+        other errors if that can't be known."""
         ours: RefreshedValue[Files] | None = None
         theirs: RefreshedValue[Project] | None = None
         try:
@@ -72,18 +72,18 @@ class Releases:
         return Sources(name, ours, theirs, facts)
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
-        """Changes whenever the page would, though its sources have not."""
+        """A value that changes when the page changes while its sources stay the same."""
         ours = sources.ours
         if ours is None:
             return None
         return sources.facts.version, base_url if ours.value.attested else ""
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
-        """Of ours; pre-releases and what is yanked come last."""
+        """The newest wheel in the storage; pre-releases come last, and yanked wheels after them."""
         return newest_wheel(sources.name, sources.ours.value, sources.facts) if sources.ours else None
 
     def project(self, sources: Sources, up: str, base_url: str) -> Project:
-        """`up` leads from the page to the root, which is `base_url` where a link must be absolute."""
+        """`up` is the relative path from the page to the root, `base_url` the root's URL for absolute links."""
         ours, theirs, name = sources.ours, None, sources.name
         if sources.theirs is not None:
             assert self._fallback is not None

@@ -1,4 +1,4 @@
-"""Pages as bytes, made off the loop, once for as long as what they are made of stands."""
+"""Renders pages to bytes, off the event loop, and keeps them until what they are made of changes."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _OVERHEAD_BYTES = 512
 
 @dataclass(frozen=True, slots=True)
 class Sourced(Generic[T]):
-    """A value, and what it was made of, which it does not keep alive."""
+    """A value, with weak references to the objects that it was made of."""
 
     value: T
     made_of: tuple[ReferenceType[object], ...]
@@ -40,7 +40,7 @@ def sourced(value: T, made_of: Sequence[object], version: Hashable) -> Sourced[T
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Rendered:
-    """`etag` bears its quotes, and differs by encoding."""
+    """`etag` includes its quotes, and differs by encoding."""
 
     body: bytes
     etag: str
@@ -48,10 +48,10 @@ class Rendered:
 
 
 class RenderedPages:
-    """The pages used last, by what they are of and their form."""
+    """The most recently used pages, by slot (which page, in which form) and encoding."""
 
     def __init__(self, name: str, memory: MemoryLimit, backlog: Backlog | None = None) -> None:
-        """`backlog` counts what is being rendered."""
+        """`backlog` counts the pages that are being rendered."""
         self._pages = LruCache[Hashable, Sourced[Rendered]](name, memory, _weight)
         self._backlog = backlog or Backlog()
         self._rendering = SingleFlight[Rendered]()
@@ -71,11 +71,11 @@ class RenderedPages:
         version: Hashable,
         render: Callable[[], bytes],
     ) -> Rendered:
-        """As `known`; else what `render` returns, which runs in a thread, once for all who ask meanwhile."""
+        """The page if it is known; else what `render` returns, which runs in a thread, once for all callers."""
         page = self.known(slot, encoding, made_of, version)
         if page is not None:
             return page
-        # The objects live for as long as they are rendered, so that no other one has the same id.
+        # The objects live as long as they are being rendered, so no other object has the same id meanwhile.
         flight = slot, encoding, version, *map(id, made_of)
         return await self._rendering.once(flight, lambda: self._make(slot, encoding, tuple(made_of), version, render))
 

@@ -1,4 +1,4 @@
-"""The page of a directory: the one that is stored, or one made of what lies there."""
+"""Serves the page of a directory, stored or generated, and files with what is generated or fetched in their place."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +17,7 @@ from gateway.storage.base import Storage
 
 
 class Index:
-    """Answers for directories. Without a `site`, what is stored is all there is."""
+    """Answers requests for pages and files. Without a `site`, no page is generated."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Index:
         self._fetched = fetched
 
     async def page(self, request: PageRequest) -> Answer:
-        """Raises NotFoundError where there is no page, and UpstreamBusyError where that can't be known."""
+        """Raises NotFoundError if there is no page, and UpstreamBusyError if that can't be known."""
         site = self._site
         if site is None:
             return await self._stored(request, request.key)
@@ -55,7 +55,7 @@ class Index:
             except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
                 key, unknown = request.key, error
             if key is not None:
-                # It may have gone since it was listed.
+                # The page may have been deleted since it was listed.
                 with suppress(NotFoundError):
                     return await self._stored(request, key)
         if unknown is not None:
@@ -63,11 +63,11 @@ class Index:
         return await site.page(request)
 
     async def is_page(self, key: str) -> bool:
-        """Whether `key`, which ends in a slash, is made a page of."""
+        """Whether a page would be generated for `key`, which ends in a slash."""
         return self._site is not None and await self._site.exists(key)
 
     async def file(self, request: ObjectRequest) -> Answer:
-        """An object, or what is made or fetched in its place. Raises NotFoundError where there is neither."""
+        """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither."""
         answer = await self._file(request)
         if isinstance(answer, Redirect):
             return answer
@@ -114,7 +114,7 @@ class Index:
                 raise
             answer = await self._storage.fetch(ObjectRequest(method, key, wanted, bypass=bypass))
             if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
-                # A folder's marker, as consoles and sync tools leave them; an empty page would say: nothing here.
+                # A folder marker, as consoles and sync tools create them. An empty page would say that nothing is here.
                 answer.close()
                 raise NotFoundError("only an empty folder marker") from None
         if isinstance(answer, Stream):

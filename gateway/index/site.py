@@ -1,4 +1,4 @@
-"""The site that installers see: which path is which page, in which form, made of what."""
+"""The generated pages: which page a path means, in which form the client gets it, and what it is made of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ _SIMPLE = "simple"
 
 
 class Site:
-    """Pages made from the catalogue, and from another index where the settings say so."""
+    """Generates pages from the catalogue, and from another index if the settings say so."""
 
     def __init__(
         self,
@@ -43,8 +43,8 @@ class Site:
         memory: MemoryLimit,
         backlog: Backlog,
     ) -> None:
-        """`root` is the key below which all is, with its slash; listings are used for `refresh` seconds. `max_age` is
-        for how many seconds clients may keep what is the other index's alone."""
+        """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds. Clients may
+        keep a page that is only from the other index for `max_age` seconds."""
         self._refresh = refresh
         self._people = people
         self._catalog = catalog
@@ -54,14 +54,14 @@ class Site:
         self._rendered = RenderedPages("pages", memory, backlog)
 
     def alias(self, key: str) -> str | None:
-        """The key that one below `simple/` stands for too: a static page's relative links lead there."""
+        """A key below `simple/` without this folder: relative links of a stored page served there lead below it."""
         simple = f"{self._root}{_SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
 
     async def stored_key(self, key: str) -> str | None:
-        """Where the page that `key` stands for is stored, as a directory's key; None if it must be made.
+        """The key of the directory in which the page for `key` is stored; None if the page must be generated.
 
-        Raises NotFoundError if there is no project, or nothing may be listed; and what keeps that from being known.
+        Raises NotFoundError if there is no project, or nothing may be listed; and other errors if that can't be known.
         """
         project, _ = self._route(key)
         if project is None:
@@ -89,7 +89,7 @@ class Site:
         return True
 
     async def page(self, request: PageRequest) -> BufferedResponse | Redirect:
-        """Raises NotFoundError where there is no such project, UpstreamBusyError where that can't be known now."""
+        """Raises NotFoundError if there is no such project, UpstreamBusyError if that can't be known now."""
         project, up = self._route(request.key)
         form = choose(request.accept, format_of(request.query))
         if form is None:
@@ -108,7 +108,7 @@ class Site:
         except NotFoundError as error:
             if people is None or error.code not in (None, BLANK):
                 raise
-            # Not to be kept: there may be a project the next minute.
+            # Clients must not keep it: there may be a project the next minute.
             headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": "no-store", **people.headers}
             return BufferedResponse(200, people.empty(blank=error.code == BLANK), headers)
         if people is not None:
@@ -147,11 +147,11 @@ class Site:
         return self._answer(request, form, page, sources.all, max_age=max_age)
 
     def _max_age_of(self, sources: Sources) -> int:
-        """A new release of our own must never be hidden by a page that a client keeps."""
+        """0 for pages with releases of our own: a page that a client keeps must never hide a new one."""
         return self._max_age if sources.ours is None else 0
 
     def _route(self, key: str) -> tuple[str | None, str]:
-        """The project of a page, None for the root's; and what leads from the page to the root."""
+        """The project of a page, or None for the root page; and the relative path from the page to the root."""
         if not key.startswith(self._root):
             raise NotFoundError("outside the index")
         names = key.removeprefix(self._root).split("/")[:-1]
@@ -163,7 +163,7 @@ class Site:
         return (names[0] if names else None), up
 
     def _for_people(self, request: PageRequest, form: Form) -> RenderedProjectPages | None:
-        """What makes pages for people, if it is one who asks: installers never say that they take XHTML."""
+        """The pages for people, if a browser asks: installers never accept XHTML."""
         plain = request.key.removeprefix(self._root).startswith(f"{_SIMPLE}/")
         if form is not Form.HTML or plain or not is_browser(request.accept) or format_of(request.query):
             return None
@@ -190,7 +190,7 @@ class Site:
         age = max(source.age for source in sources)
         fresh_for = self._refresh - age
         stale = any(source.stale for source in sources)
-        if age >= 1 or stale:  # younger ones may have been listed for this request
+        if age >= 1 or stale:  # a younger listing may have been made for this request
             headers["Cache-Status"] = hit(fresh_for, stale=stale)
         if stale:
             fresh_for = 0.0

@@ -1,4 +1,4 @@
-"""Folders by the projects that they are of. Pure."""
+"""Groups folders by project. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _NAME = re.compile(r"\w(?:[\w-]*\w)?")
 
 
 def by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """By normalised names, in order. Hidden folders are no project's."""
+    """The folders by the normalised names of their projects, sorted. Hidden folders belong to no project."""
     found: dict[str, tuple[str, ...]] = {}
     for folder in folders:
         if folder and not is_hidden(folder):  # a key that starts with a slash lies in a folder without a name
@@ -20,5 +20,5 @@ def by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def odd_names(names: Iterable[str]) -> frozenset[str]:
-    """Normalised names that no project has, like those of `lost+found` and `__pycache__`."""
+    """The normalised names that no project can have, like those of `lost+found` and `__pycache__`."""
     return frozenset(name for name in names if _NAME.fullmatch(name) is None)

@@ -7,7 +7,7 @@ from gateway.index.catalog.listing import is_release
 from gateway.index.simple.names import is_hidden, normalize, parse
 from gateway.storage.base import Storage
 
-# Ten requests of S3.
+# Ten requests to S3.
 _COUNTED = 10_000
 
 
@@ -27,7 +27,7 @@ class Census:
 
 
 async def count(storage: Storage, root: str, layout: Layout, index_document: str) -> Census:
-    """Of the first ten thousand objects. Raises what keeps the storage from being listed."""
+    """Counts among the first ten thousand objects. Raises GatewayErrors if the storage can't be listed."""
     projects: set[str] = set()
     seen = files = misplaced = 0
     async for item in storage.list(root, limit=_COUNTED):

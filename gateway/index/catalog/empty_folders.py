@@ -1,6 +1,6 @@
-"""Which folders hold no release, as far as that is known without looking for it. They are not listed as projects.
+"""Remembers which folders hold no release, as listings have shown. They are left out of the list of all projects.
 
-Only the list of all projects leaves them out: whether a name is ours (fallback.mode) is told by the folder itself.
+They still count as ours: with fallback.mode, the name of an empty folder is never looked up in another index.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from gateway.executors import PAGES
 if TYPE_CHECKING:
     from gateway.index.catalog.listing import Projects
 
-# So many folders that were empty are listed again for one request.
+# Most folders that are listed again for one request, to see whether they are still empty.
 _MAX_DUE = 20
 
 
 class EmptyFolders:
-    """Those of the projects that were listed lately. An empty folder is left out for `refresh` seconds, and as long
-    again while it is listed once more: so a first release appears within twice that."""
+    """The projects whose folders were empty when they were last listed. They are left out for `refresh` seconds, then
+    for as long again while they are listed once more: a first release appears within twice `refresh`."""
 
     def __init__(self, refresh: float, clock: Callable[[], float]) -> None:
         self._refresh = refresh
@@ -27,14 +27,14 @@ class EmptyFolders:
         self._shown: tuple[Projects, frozenset[str], Projects] | None = None
 
     def note(self, project: str, *, empty: bool) -> None:
-        """What a new listing of a project's folders says."""
+        """Remembers what a new listing of a project's folders shows."""
         if empty:
             self._listed[project] = self._clock()
         else:
             self._listed.pop(project, None)
 
     async def without(self, projects: "Projects") -> "Projects":
-        """`projects` but those whose folders are empty, or whose names are odd; the same object for as long as they
+        """`projects` without those whose folders are empty or whose names are odd; the same object as long as these
         are the same."""
         oldest = self._clock() - 2 * self._refresh
         self._listed = {project: listed for project, listed in self._listed.items() if listed > oldest}
@@ -48,12 +48,12 @@ class EmptyFolders:
         return shown[2]
 
     def due(self) -> list[str]:
-        """Projects that should be listed again, or they will appear: a few of them."""
+        """A few of the projects that must be listed again soon, or they would appear."""
         oldest = self._clock() - self._refresh
         return [project for project, listed in self._listed.items() if listed <= oldest][:_MAX_DUE]
 
     def clear(self) -> None:
-        """Nothing is known any more."""
+        """Forgets everything."""
         self._listed.clear()
 
 

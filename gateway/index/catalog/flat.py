@@ -1,4 +1,4 @@
-"""What projects there are where no folder tells: a catalogue of everything, read in the background."""
+"""The catalogue of a flat layout, where no folder names a project: a listing of everything, read in the background."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from gateway.usage import note_stale
 T = TypeVar("T")
 
 _MIN_PAUSE_SECONDS = 1.0
-# What the files of a project that was asked for weigh.
+# Memory for the files of a project that was asked for: for each file, and besides.
 _OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
 
 log = logging.getLogger("gateway.index")
@@ -31,7 +31,7 @@ log = logging.getLogger("gateway.index")
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """`batches` are those of the listing, by their digests; `missed` is something that could not be looked at."""
+    """`batches` are those of the listing, by their digests; `missed` names something that could not be read."""
 
     projects: Projects
     listing: PackedListing
@@ -42,8 +42,8 @@ class _Snapshot:
 
 
 class FlatCatalog:
-    """Projects by the names of their files, wherever below `root` those lie. Listed whole, again and again, for as
-    long as it is asked for: requests get the last listing while the next is made.
+    """Projects by the names of their files, wherever below `root` the files lie. Everything is listed again and again,
+    as long as requests arrive; requests get the last listing while the next is being made.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class FlatCatalog:
         memory: MemoryLimit,
         patience: Patience | None = None,
     ) -> None:
-        """As FolderCatalog (folders.py). `memory` is for the files of projects that are requested; the listing itself
-        takes what it takes."""
+        """The arguments are those of FolderCatalog (folders.py). `memory` limits the files of requested projects, not
+        the listing itself."""
         self._patience = patience or Patience()
         self._storage = storage
         self._root = root
@@ -69,19 +69,19 @@ class FlatCatalog:
         self._fresh_from = float("-inf")
         self._failed: GatewayError | None = None
         self._loading = SingleFlight[_Snapshot]()
-        # With the listing that they are of, which they don't keep alive: it takes some 60 MB, and is one of many.
+        # Each with a weak reference to its listing, which takes some 60 MB and is replaced again and again.
         self._files = LruCache[str, tuple[ReferenceType[PackedListing], Files]]("listings", memory, _weight)
         self._loop: asyncio.Task[None] | None = None
-        self._took = 0.0  # seconds, by the last listing
-        self._asked = float("-inf")  # when anybody has asked last
+        self._took = 0.0  # how many seconds the last listing took
+        self._asked = float("-inf")  # when the last request came
 
     async def start(self) -> None:
-        """Begins to list, and does not wait."""
+        """Begins to list, without waiting for it."""
         self._begin()
         self._keep_going()
 
     async def projects(self) -> RefreshedValue[Projects]:
-        """Raises what keeps the storage from being listed."""
+        """Raises GatewayErrors if the storage can't be listed."""
         return self._projects(await self._current())
 
     def _projects(self, snapshot: _Snapshot) -> RefreshedValue[Projects]:
@@ -91,37 +91,37 @@ class FlatCatalog:
         return self._aged(snapshot, snapshot.projects)
 
     async def files(self, project: str) -> RefreshedValue[Files]:
-        """Of a project by its normalised name. Raises NotFoundError if there is no such project."""
+        """The files of a project, by its normalised name. Raises NotFoundError if there is no such project."""
         snapshot = await self._current()
         known = self._files.get(project)
         if known is None or known[0]() is not snapshot.listing:
             found = snapshot.listing.files(project)
             if found is None:
                 raise NotFoundError(f"no release of a project {project!r}")
-            # What has not changed stays, and so does what is made of it.
+            # Unchanged files stay the same object, so that pages made from them stay valid.
             known = ref(snapshot.listing), known[1] if known is not None and known[1] == found else found
             self._files.put(project, known)
         return self._aged(snapshot, known[1])
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
-        """Whether there is a file of a project, by its normalised name. Raises UpstreamError if there may be one where
-        nothing can be listed."""
+        """Whether there is a file of a project, by its normalised name. Raises UpstreamError if there may be one in a
+        place that can't be read."""
         snapshot = await self._current(may_be_stale=False)
         if snapshot.missed is not None and project not in snapshot.projects.folders:
-            raise UpstreamError(f"nobody knows what is in {snapshot.missed!r}: it can't be read", code="FileSystem")
+            raise UpstreamError(f"{snapshot.missed!r} can't be read, and may have the project", code="FileSystem")
         projects = self._projects(snapshot)
         return RefreshedValue(project in projects.value.folders, projects.age, projects.stale)
 
     async def may_have_folder(self, name: str) -> bool:
-        """Nobody has noted them."""
+        """Always True: the listing does not record folders."""
         return True
 
     def expire(self) -> None:
-        """What is known must be listed again."""
+        """Has everything listed again before it is used as fresh."""
         self._fresh_from = time.monotonic()
 
     def forget(self, project: str) -> None:
-        """As `expire`: the files of all projects are listed together."""
+        """The same as `expire`: the files of all projects are listed together."""
         self.expire()
 
     async def close(self) -> None:
@@ -156,7 +156,7 @@ class FlatCatalog:
         return self._loading.begin(self._fresh_from, self._load)
 
     def _is_new(self, snapshot: _Snapshot) -> bool:
-        """Whether it is no older than one may be that is made again and again."""
+        """Whether the snapshot is no older than listing it again and again allows."""
         longest = self._pause + 2 * self._took + _MIN_PAUSE_SECONDS
         return snapshot.taken >= self._fresh_from and time.monotonic() - snapshot.taken <= longest
 
@@ -182,7 +182,7 @@ class FlatCatalog:
         try:
             snapshot = await self._list(taken)
         except NotFoundError as error:
-            # Not permitted: that does not mean that nothing is there.
+            # Listing is not permitted, which does not mean that nothing is there.
             self._failed = UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
             raise self._failed from error
         except GatewayError as error:
@@ -210,7 +210,7 @@ class FlatCatalog:
         if self._snapshot is not None and self._snapshot.nothing is None and [*found] == [*known]:
             return replace(self._snapshot, taken=taken)
         listing = await LISTINGS.run(PackedListing, [*found.values()])
-        # None of ours; the storage says whether that may be believed.
+        # There are no projects; the storage tells whether it may be blank by mistake.
         nothing = None
         if not listing.folders and not listing.has_page:
             nothing = no_projects(await self._storage.children(self._root))

@@ -1,4 +1,4 @@
-"""What projects there are, and what files each has: listings of the storage, remembered for some seconds."""
+"""The catalogue of a layout with a folder for each project: listings of the storage, cached for some seconds."""
 
 import asyncio
 import time
@@ -18,18 +18,18 @@ from gateway.index.catalog.listing import Files, Projects, is_release, no_projec
 from gateway.index.simple.names import PROVENANCE, normalize
 from gateway.storage.base import Children, Storage, StoredObject
 
-# Of the listings of projects that are remembered, and what one weighs.
 # A release's file name, which starts with its project's, has no more than 255 characters.
 _MAX_NAME = 255
+# Memory that a cached listing takes: for each object, for each folder, and besides.
 _OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
-# So many folders cost ten LISTs, which are worth `refresh` seconds; twice as many are listed half as often.
+# So many folders cost ten LISTs each `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
-# A project's page waits no longer for a root that is not listed yet. Where an older one is known, which clients are
-# served after a second (patience.py), the wait must leave time for the project's own listing.
+# How long a project's page waits for the root's listing. The second is for a project that has been listed before:
+# clients get the older listing after a second (patience.py), so time must be left for the project's new one.
 _ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
-# A page that may lack files is not used for longer.
+# A listing that may lack files is not used for longer.
 _INCOMPLETE_SECONDS = 1.0
-# Listings of more files are put together in a thread.
+# Listings of more files are processed in a thread.
 _MANY = 200
 
 T = TypeVar("T")
@@ -37,8 +37,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Project:
-    """What lies in the folders of a project: `folders`, which may be none. `released` tells whether that makes it a
-    project, `whole` whether that is all that can be known of it now."""
+    """The contents of a project's `folders`, of which there may be none. `released` tells whether the contents make it
+    a project, `whole` whether they are all that can be known of it now."""
 
     folders: tuple[str, ...]
     files: Files
@@ -51,11 +51,11 @@ class _Project:
 
 
 class FolderCatalog:
-    """Folders right below `root` are projects, if there is a release of one in them. Listed on demand.
+    """Folders directly below `root` are projects if they contain a release. They are listed on demand.
 
     A project's page needs the folder that is spelled as its normalised name, and those that are spelled otherwise
-    (`My_Project`). The first is listed by itself. The others are told by the root's listing, which costs a LIST for
-    each thousand folders: no page waits for it that can do without, and with many folders it is read more rarely.
+    (`My_Project`). The first is listed by itself. The others are found in the root's listing, which costs a LIST for
+    each thousand folders: pages don't wait for it if they can do without it, and many folders are listed less often.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class FolderCatalog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is a key that ends in a slash, or is empty. A listing is used for `refresh` seconds, and for
-        `stale_if_error` more while the storage can't be reached, for which clients have `patience`. Up to `look_into`
-        folders are looked into each time that the root is listed."""
+        `stale_if_error` more while the storage can't be reached; `patience` is how long clients wait for a new one. If
+        the root has up to `look_into` folders, they are listed together with it."""
         self._look_into = look_into
         self._empty = EmptyFolders(refresh, clock)
         self._storage = storage
@@ -82,7 +82,7 @@ class FolderCatalog:
         self._refresh = refresh
         self._clock = clock
         self._believed_seconds = refresh + stale_if_error
-        # When a listing was answered last: the root's, a project's.
+        # When the root, and when any project, was last listed.
         self._listed = {"root": float("-inf"), "project": float("-inf")}
         self._projects: RefreshingCache[str, Projects] = RefreshingCache(
             self._list_projects,
@@ -91,7 +91,7 @@ class FolderCatalog:
             name="the root's listing",
             memory=memory,
             weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * len(projects.folders),
-            # Of its own: that it takes long to list many folders tells nothing of other answers.
+            # Its own: that many folders take long to list says nothing about other answers.
             patience=Patience(),
             clock=clock,
         )
@@ -107,11 +107,11 @@ class FolderCatalog:
         )
 
     async def start(self) -> None:
-        """Nothing is listed before it is asked for."""
+        """Does nothing: everything is listed on demand."""
 
     async def projects(self) -> RefreshedValue[Projects]:
-        """Raises NotFoundError where there is none, or nothing may be listed; and what keeps the storage from being
-        listed."""
+        """Raises NotFoundError if there are no projects, or nothing may be listed; and other GatewayErrors if the
+        storage can't be listed."""
         found = await _if_permitted(self._projects, "")
         for project in self._empty.due():
             self._files.revalidate(project)
@@ -121,39 +121,40 @@ class FolderCatalog:
         return RefreshedValue(shown, found.age, found.stale)
 
     async def files(self, project: str) -> RefreshedValue[Files]:
-        """Of a project by its normalised name. Raises NotFoundError if there is no such project, and as above."""
+        """The files of a project, by its normalised name. Raises NotFoundError if there is no such project, and the
+        errors of `projects`."""
         found = await _if_permitted(self._files, project)
         if not found.value.released:
             raise NotFoundError(f"no release of a project {project!r}")
         return RefreshedValue(found.value.files, found.age, found.stale)
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
-        """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
-        stale. Raises as `projects`."""
+        """Whether a project, by its normalised name, has a folder, even an empty one. The listing is never stale.
+        Raises the errors of `projects`."""
         found = await _if_permitted(self._files, project, may_be_stale=False)
         return RefreshedValue(bool(found.value.folders), found.age, found.stale)
 
     async def may_have_folder(self, name: str) -> bool:
-        """Whether a folder of just this name may be there. Raises what keeps the storage from being listed."""
+        """Whether there may be a folder of exactly this name. Raises GatewayErrors if the storage can't be listed."""
         root = self._projects.peek("")
         if root is not None and root.age < self._refresh:
             return name in root.value.folders.get(normalize(name), ())
         return await self._storage.is_directory(f"{self._root}{name}/")
 
     async def close(self) -> None:
-        """Ends what is listed in the background."""
+        """Ends the listings in the background."""
         await self._projects.close()
         await self._files.close()
 
     def expire(self) -> None:
-        """What is known must be listed again."""
+        """Has everything listed again before it is used."""
         self._projects.expire()
         self._files.expire()
         self._empty.clear()
 
     def forget(self, project: str) -> None:
-        """As `expire`, of one project. The root is listed again unless that is costly, and it has the project: only a
-        new folder that is spelled otherwise would come of it."""
+        """Like `expire`, for one project. The root is listed again too, unless that is costly and the project is
+        already in it: then only a new folder with another spelling would be missed."""
         self._files.forget(project)
         known = self._projects.known("")
         if known is None or project not in known.folders or len(known.folders) <= _FOLDERS_PER_REFRESH:
@@ -186,23 +187,24 @@ class FolderCatalog:
         asked = root is None or root.age >= self._refresh
         if asked:
             if root is None:
-                self._projects.revalidate("")  # meanwhile
+                self._projects.revalidate("")  # runs meanwhile
             own = await self._children(f"{project}/")
             if own.objects or own.folders:
                 listed[project] = own
                 if root is None:
                     root, whole = await self._root_soon(project)
             else:
-                # Those that were known last are there in most cases; where none is, the root has to say.
+                # The folders that were known last are there in most cases; if none is, the root must be listed.
                 for folder in root.value.folders.get(project, ()) if root is not None else ():
                     if folder != project:
                         listed[folder] = await self._children(f"{folder}/")
                 if not any(children.objects or children.folders for children in listed.values()):
                     root = await self._projects.get("", may_be_stale=False)
         spelled = root.value.folders.get(project, ()) if root is not None else ()
-        # The root's listing, if it is new, has the last word: a file system may take one spelling for another.
+        # The root's listing decides, if it is new: a file system may accept a spelling that is not the folder's.
         folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})
-        # What follows from a listing of the root alone must not outlive it: the folder may have come since.
+        # Without a listing of its own, absence follows from the root's alone, and must not outlive it: the folder may
+        # have been created since.
         whole = whole and bool(folders or asked)
         for folder in folders:
             if folder not in listed:
@@ -214,14 +216,14 @@ class FolderCatalog:
         return found
 
     def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:
-        """By its folders; `known` itself, where that is the same."""
+        """The project with these contents of its folders; `known` itself, if that is equal."""
         files = self._files_in(contents)
         released = bool(files.with_page) or any(map(is_release, files.objects))
         found = _Project(tuple(contents), files, released, whole)
         return known if known is not None and known == found else found
 
     async def _root_soon(self, project: str) -> tuple[RefreshedValue[Projects] | None, bool]:
-        """What is known of the root after a while, and whether that is all that can be known."""
+        """What is known of the root after a short wait, and whether that is all that can be known."""
         seconds = _ROOT_GRACE_SECONDS if self._files.known(project) is None else _RENEWAL_GRACE_SECONDS
         try:
             async with asyncio.timeout(seconds):
@@ -249,8 +251,8 @@ class FolderCatalog:
         try:
             children = await self._storage.children(self._root + prefix)
         except NotFoundError as error:
-            # A listing that is refused does not mean that nothing is there: what is known of it stays. One that was
-            # permitted and now is not is an outage.
+            # A refused listing does not mean that nothing is there: what is known stays. If listing was permitted
+            # before, the refusal is an outage.
             outage = self._clock() - self._listed[kind] < self._believed_seconds
             refused = UpstreamError if outage or error.code != ACCESS_DENIED else _DeniedError
             raise refused(error.detail, code=error.code, upstream_status=error.upstream_status) from error
@@ -259,7 +261,7 @@ class FolderCatalog:
 
 
 class _DeniedError(UpstreamError):
-    """What must not be listed, and never could be."""
+    """Listing is not permitted, and was not before."""
 
 
 async def _if_permitted(cache: RefreshingCache[str, T], key: str, *, may_be_stale: bool = True) -> RefreshedValue[T]:

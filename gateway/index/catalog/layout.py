@@ -1,4 +1,4 @@
-"""How a storage is laid out, as the top of it shows: a folder for each project, or files anywhere."""
+"""Recognises a storage's layout by what lies at its top: a folder for each project, or files anywhere."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ _LOOKED_AT = 1000
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`flat`: release files lie at the top, and files are told by their names. `mixed`: folders may lie beside them.
-    `empty`: nothing is there yet that would tell."""
+    """`flat`: release files lie at the top, and file names tell the projects. `mixed`: folders may lie beside them.
+    `empty`: nothing is there yet to recognise the layout by."""
 
     flat: bool = False
     mixed: bool = False
@@ -26,11 +26,11 @@ class Layout:
 
 
 async def recognise(storage: Storage, root: str) -> Layout:
-    """Looks at the first thousand entries right below `root`, which is one request of S3. Raises what keeps the storage
-    from being listed.
+    """Looks at the first thousand entries directly below `root`, with one request to S3. Raises GatewayErrors if the
+    storage can't be listed.
 
-    One release at the top is enough for a flat layout, which shows the files in folders too: no file of ours stays
-    hidden, whose name another index might be asked for.
+    One release at the top is enough for a flat layout, which shows the files in folders too: otherwise files of ours
+    could stay hidden, and another index be asked for their projects.
     """
     children = await storage.children(root, limit=_LOOKED_AT)
     folders = [folder for folder in children.folders if folder and not is_hidden(folder)]

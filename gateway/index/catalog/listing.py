@@ -1,4 +1,4 @@
-"""What a listing tells of projects and of the files of one; and what a listing that fails means."""
+"""What a listing tells about projects and the files of one, and what a failed listing means."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ BLANK = "BlankDirectory"
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Projects:
-    """Folders by the normalised name of the project that they are of, in order; and whether the root has a page of
-    its own. `odd` are names that no project has."""
+    """Folders by the normalised names of their projects, sorted; and whether a page is stored for the root. `odd` are
+    names that no project can have."""
 
     folders: Mapping[str, tuple[str, ...]]
     has_page: bool
@@ -22,8 +22,8 @@ class Projects:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Files:
-    """What lies in a project's folders, keys relative to the root; and which folders have a page of their own.
-    `attested`: some have their provenance beside them (PEP 740)."""
+    """The objects in a project's folders, with keys relative to the root; and the folders that have a stored page.
+    `attested`: some objects have their provenance beside them (PEP 740)."""
 
     objects: tuple[StoredObject, ...]
     with_page: frozenset[str]
@@ -37,13 +37,14 @@ def is_release(item: StoredObject) -> bool:
 
 
 def no_projects(children: Children) -> NotFoundError:
-    """With the code BLANK where that may be because the storage is not what it was."""
+    """Has the code BLANK if the storage may be blank by mistake, as a volume that is not mounted."""
     code = BLANK if children.blank else None
     return NotFoundError("the storage has no projects", public="This index has no packages yet", code=code)
 
 
 def not_permitted(error: GatewayError) -> GatewayError:
-    """Where nothing may be listed, what is stored is all there is. Any other error is what it is."""
+    """Turns AccessDenied into NotFoundError: if nothing may be listed, there are only stored pages. Returns any other
+    error as it is."""
     if error.code != ACCESS_DENIED:
         return error
     return NotFoundError("no permission to list the bucket, so no page can be made", code=error.code)

@@ -1,4 +1,4 @@
-"""A listing in little memory: what of it tells of projects, packed by batches. Pure.
+"""A listing in little memory: its objects that belong to projects, packed in batches. Pure.
 
 Half a million objects take some 60 MB; as StoredObjects they would take 300.
 """
@@ -13,17 +13,17 @@ from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import PROVENANCE, is_companion, is_hidden, normalize, parse
 from gateway.storage.base import StoredObject
 
-_SEPARATOR = "\0"  # no request can ask for a key that has it
+_SEPARATOR = "\0"  # no request can ask for a key that contains it
 _RELEASE, _COMPANION, _PAGE = range(3)
 
 
 class PackedBatch:
-    """Of one batch of a listing, in its order."""
+    """The objects of one batch of a listing, in its order."""
 
     __slots__ = ("_etags", "_keys", "_modified", "_sizes", "has_page", "kinds", "owners", "projects")
 
     def __init__(self, objects: Sequence[StoredObject], root: str, index_document: str) -> None:
-        """Keys start with `root`."""
+        """The keys of the objects start with `root`."""
         keys, etags, numbers = [], [], defaultdict[str, int]()
         numbers.default_factory = lambda: len(numbers)
         self._sizes, self._modified = array("Q"), array("d")
@@ -45,7 +45,7 @@ class PackedBatch:
         self.projects = tuple(map(intern, numbers))
 
     def items(self, numbers: Iterable[int]) -> list[tuple[int, StoredObject]]:
-        """Their kinds, and what they are."""
+        """The objects with these numbers, each with its kind."""
         keys, etags = self._keys.split(_SEPARATOR), self._etags.split(_SEPARATOR)
         return [
             (self.kinds[number], StoredObject(keys[number], self._sizes[number], etags[number], self._modified[number]))
@@ -73,7 +73,7 @@ class PackedListing:
         self.folders: Mapping[str, tuple[str, ...]] = {project: (project,) for project in sorted(known)}
 
     def files(self, project: str) -> Files | None:
-        """None if there is no release of it, and no page."""
+        """The project's files; None if it has neither a release nor a page."""
         if project not in self.folders:
             return None
         numbers = defaultdict(list)
@@ -92,7 +92,7 @@ class PackedListing:
 
 
 def _owner(key: str, index_document: str) -> tuple[str, int] | None:
-    """The project that an object belongs to, and as what."""
+    """The project that an object belongs to, and the object's kind."""
     folder, _, name = key.rpartition("/")
     if _SEPARATOR in key or any(is_hidden(segment) for segment in folder.split("/") if segment):
         return None

@@ -1,4 +1,4 @@
-"""From a listing to a project's page. Pure."""
+"""Turns a listing into a project's page. Pure."""
 
 from dataclasses import replace
 from urllib.parse import quote
@@ -13,9 +13,9 @@ from gateway.storage.base import StoredObject
 
 
 def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: str, up: str, base_url: str) -> Project:
-    """What a listing says of a project. Files of other projects that lie in its folder are not its own.
+    """The project as a listing shows it, without files of other projects that lie in its folder.
 
-    `up` leads from the page to the root, which is `base_url` where a link must be absolute.
+    `up` is the relative path from the page to the root, `base_url` the root's URL for absolute links.
     """
     present = {item.key: item for item in listing.objects}
     files = []
@@ -40,7 +40,7 @@ def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: s
                 hashes={"sha256": known.sha256} if known.sha256 else {},
                 requires_python=known.requires_python,
                 yanked=known.yanked,
-                # Of a wheel it is read out of it where it does not lie beside it. pip fails where it is told, and 404.
+                # If it does not lie beside a wheel, it is read from the wheel. pip fails if it is announced but 404.
                 has_metadata=f"{item.key}.metadata" in present
                 or (filename.endswith(".whl") and release is not None and not known.unreadable),
                 provenance=f"{base_url}{path}{PROVENANCE}" if base_url and item.key + PROVENANCE in present else None,
@@ -50,7 +50,7 @@ def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: s
 
 
 def newest_wheel(name: str, listing: Files, facts: KnownMetadata) -> StoredObject | None:
-    """Pre-releases and what is yanked come last."""
+    """The newest wheel; pre-releases come last, and yanked wheels after them."""
     present = {item.key: item for item in listing.objects}
     found = [
         (facts.of(item, present).yanked is None, not release.version.is_prerelease, release.version, item)
@@ -63,7 +63,7 @@ def newest_wheel(name: str, listing: Files, facts: KnownMetadata) -> StoredObjec
 
 
 def merged(own: Project, other: Project) -> Project:
-    """With the files of both; what we have goes before what bears the same name there."""
+    """Our project with the files of both; of two files with the same name, ours."""
     names = {file.name for file in own.files}
     return replace(
         own,
@@ -73,7 +73,7 @@ def merged(own: Project, other: Project) -> Project:
 
 
 def _order(version: str) -> tuple[bool, Version | str]:
-    """What is no version comes first, as text."""
+    """A sort key. Text that is not a version comes first."""
     try:
         return True, Version(version)
     except InvalidVersion:

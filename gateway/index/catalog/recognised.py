@@ -1,4 +1,4 @@
-"""The catalogue of a storage whose layout nobody has named: it is recognised by what lies at the top."""
+"""The catalogue for `index.layout: auto`: recognises the layout by what lies at the top of the storage."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ log = logging.getLogger("gateway.index")
 
 
 class RecognisedCatalog:
-    """A FolderCatalog or a FlatCatalog, whichever fits. The top of the storage is looked at before the first answer,
-    and again as often as listings are.
+    """A FolderCatalog or a FlatCatalog, whichever fits. The layout is recognised before the first answer, and again as
+    often as the storage is listed.
 
-    While it has never been looked at and can't be, every question fails with the reason: a layout that is only assumed
-    would hide files. What has been recognised holds while the storage can't be reached.
+    If it has never been recognised and the storage can't be listed, every call fails with the reason: a layout that is
+    only assumed would hide files. A recognised layout stays in use while the storage can't be reached.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RecognisedCatalog:
         stale_if_error: float,
         patience: Patience | None = None,
     ) -> None:
-        """`root` and the times are as a FolderCatalog's; neither catalogue is started."""
+        """`root` and the times mean the same as in FolderCatalog; neither catalogue is started."""
         self._storage = storage
         self._root = root
         self._folders = folders
@@ -47,7 +47,7 @@ class RecognisedCatalog:
         self._begun: asyncio.Task[None] | None = None
         self._layouts: RefreshingCache[str, Layout] = RefreshingCache(
             self._recognise,
-            # What is empty may be filled at any time, and costs no more than a listing that finds nothing.
+            # An empty storage may be filled at any time, and recognising it costs no more than a listing of nothing.
             fresh_seconds=lambda layout: 0.0 if layout.empty else refresh,
             stale_if_error=stale_if_error,
             name="the layout",
@@ -57,7 +57,7 @@ class RecognisedCatalog:
         )
 
     async def start(self) -> None:
-        """Begins to look, and to list what is flat, and does not wait."""
+        """Begins to recognise the layout, and to list a flat one, without waiting for it."""
         self._begun = asyncio.get_running_loop().create_task(self._begin())
         self._begun.add_done_callback(retrieve_exception)
 
@@ -68,7 +68,7 @@ class RecognisedCatalog:
         return await (await self._fitting()).files(project)
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
-        """As a FolderCatalog's. Where folders lie beside files, a folder without any counts too."""
+        """Like FolderCatalog.has_project. If folders lie beside files, a folder without files counts too."""
         fitting = await self._fitting(may_be_stale=False)
         layout = self._layouts.known("")
         if fitting is self._folders or layout is None or not layout.mixed:
@@ -79,7 +79,7 @@ class RecognisedCatalog:
         except NotFoundError as error:
             if error.code is not None:
                 raise
-            return folder  # the files at the top have gone meanwhile
+            return folder  # the files at the top have been deleted meanwhile
         age, stale = max(released.age, folder.age), released.stale or folder.stale
         return RefreshedValue(released.value or folder.value, age, stale)
 
@@ -87,19 +87,19 @@ class RecognisedCatalog:
         return await (await self._fitting()).may_have_folder(name)
 
     def expire(self) -> None:
-        """What is known must be listed again."""
+        """Has everything listed again before it is used."""
         self._layouts.expire()
         self._folders.expire()
         self._flat.expire()
 
     def forget(self, project: str) -> None:
-        """As `expire`, of one project, as far as the layout allows."""
+        """Like `expire`, for one project, as far as the layout allows."""
         self._layouts.expire()
         self._folders.forget(project)
         self._flat.forget(project)
 
     async def close(self) -> None:
-        """Ends what is listed in the background."""
+        """Ends the listings in the background."""
         if self._begun is not None:
             self._begun.cancel()
             await asyncio.gather(self._begun, return_exceptions=True)
@@ -112,7 +112,7 @@ class RecognisedCatalog:
             await self._flat.start()
 
     async def _fitting(self, *, may_be_stale: bool = True) -> FolderCatalog | FlatCatalog:
-        """Nobody waits for another look at what has been recognised, unless it must not be stale."""
+        """The catalogue that fits. A recognised layout is used without another look, unless it must not be stale."""
         found = self._layouts.peek("") if may_be_stale else None
         if found is None or found.value.empty:
             try:
@@ -120,7 +120,7 @@ class RecognisedCatalog:
             except GatewayError as error:
                 if error.code != ACCESS_DENIED or self._layouts.known("") is not None:
                     raise
-                return self._folders  # which knows what to make of that
+                return self._folders  # which handles the refusal
         return self._flat if found.value.flat else self._folders
 
     async def _recognise(self, _: str) -> Layout:
@@ -128,10 +128,10 @@ class RecognisedCatalog:
         try:
             layout = await recognise(self._storage, self._root)
         except NotFoundError as error:
-            # A listing that is refused does not mean that nothing is there.
+            # A refused listing does not mean that nothing is there.
             raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
         if layout.flat and (known is None or not known.flat):
-            log.info("index.layout auto: there are %s, so projects are told by the files' names (flat)", layout)
+            log.info("index.layout auto: there are %s, so file names tell the projects (flat)", layout)
         elif known is not None and known.flat and not (layout.flat or layout.empty):
             log.info("index.layout auto: there is %s now (project)", layout)
         return layout
