@@ -1,4 +1,4 @@
-"""Bodies compressed for clients that take that (RFC 9110, 8.4)."""
+"""Compresses bodies for clients that accept it (RFC 9110, 8.4)."""
 
 import gzip
 import sys
@@ -9,7 +9,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_FROM_BYTES = 1400  # what fits into one packet gains nothing
+_FROM_BYTES = 1400  # a body that fits into one packet gains nothing
 
 
 def _gzip(body: bytes) -> bytes:
@@ -20,7 +20,7 @@ _ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {"gzip": _gzip, "zstd": zstd
 
 
 def compress(body: bytes, encoding: str | None) -> tuple[bytes, str | None]:
-    """The body as it is sent, and its Content-Encoding: None where it is too small to gain by one."""
+    """The body as it is sent, and its Content-Encoding; None if the body is too small to be worth compressing."""
     if encoding is None or len(body) < _FROM_BYTES:
         return body, None
     return _ENCODERS[encoding](body), encoding

@@ -1,9 +1,9 @@
-"""How much markup a page may have that others made: its links become objects, one by one. Pure."""
+"""Limits the markup of a page that others made, because each of its links becomes an object. Pure."""
 
-# What these characters cost: a reference (`&gt;`) most time, a link most memory. 20,000 links cost two million.
+# What these characters cost: a reference (`&gt;`) costs most time, a link most memory. 20,000 links cost two million.
 _COSTS = {"<": 15, "=": 2, "&": 20}
 _MAX_COST = 3_000_000
-# So much is counted in one go, during which no other thread has a turn.
+# So many are counted at once: no other thread runs meanwhile.
 _COUNTED_CHARS = 1024 * 1024
 
 
@@ -14,5 +14,5 @@ def check_markup(page: str) -> None:
 
 
 def count(text: str, character: str) -> int:
-    """As `text.count(character)`, a part at a time."""
+    """The same as `text.count(character)`, counted part by part."""
     return sum(text.count(character, at, at + _COUNTED_CHARS) for at in range(0, len(text), _COUNTED_CHARS))

@@ -1,4 +1,4 @@
-"""Names of projects and of the files that are released of them. Pure.
+"""Names of projects and of their release files. Pure.
 
 https://packaging.python.org/en/latest/specifications/name-normalization/
 https://packaging.python.org/en/latest/specifications/binary-distribution-format/#file-name-convention
@@ -22,7 +22,7 @@ _PROJECT_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,126}[a-z0-9])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LEGACY_SUFFIXES = (".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
 _EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
-# Without their suffix, for then nothing is tried twice.
+# Matched without the suffix, so that no part of a name is tried twice.
 _INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*+)?")
 _INSTALLER_SUFFIXES = (".exe", ".msi", ".rpm", ".dmg")
 _STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -30,7 +30,7 @@ _STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _MAX_FILENAME = 255
 _MAX_REMEMBERED = 255
 METADATA = ".metadata"
-# What lies beside a file and tells of it.
+# The suffixes of files that lie beside a release file and describe it.
 PROVENANCE = ".provenance"
 COMPANIONS = (METADATA, PROVENANCE, ".sha256", ".yanked", ".asc", ".sig")
 
@@ -44,7 +44,7 @@ class Release:
 
 
 def normalize(name: str) -> str:
-    """`My.Project`, `my_project` and `my-project` are one."""
+    """`My.Project`, `my_project` and `my-project` all become `my-project`."""
     return _remembered(name) if len(name) <= _MAX_REMEMBERED else canonicalize_name(name)
 
 
@@ -59,7 +59,7 @@ def is_project_name(name: str) -> bool:
 
 
 def parse(filename: str) -> Release | None:
-    """None for what is no wheel, sdist, egg or installer. Tags of wheels are not looked at."""
+    """The release that a file name names; None unless it is a wheel, sdist, egg or installer. Ignores wheel tags."""
     try:
         if len(filename) > _MAX_FILENAME:
             return None
@@ -83,20 +83,20 @@ def parse(filename: str) -> Release | None:
 
 
 def is_release_of(project: str, filename: str) -> bool:
-    """Whether the file is a release of the project with this normalised name, by the file's own name, which is strictly
-    one: `parse` lets slashes and line breaks pass in the parts that tell neither project nor version."""
+    """Whether the file is a release of the project with this normalised name, by a strict reading of its own name:
+    `parse` lets slashes and line breaks pass in the parts that are neither project nor version."""
     release = parse(filename) if _STRICT.fullmatch(filename) else None
     return release is not None and release.project == project
 
 
 def _with_plain_tags(wheel: str) -> str:
-    """Compressed tags stand for their product: 250 characters can be many thousand tags, which nobody here asks for."""
+    """Replaces the tags. Compressed tags stand for their product: 250 characters can mean many thousand unused tags."""
     front, *tags = wheel.removesuffix(".whl").rsplit("-", 3)
     return f"{front}-py3-none-any.whl" if len(tags) == 3 and all(tags) else ""
 
 
 def is_hidden(filename: str) -> bool:
-    """Also what has control characters: no request can ask for it."""
+    """True also for a name with control characters, which no request can ask for."""
     return filename.startswith(".") or _CONTROL.search(filename) is not None
 
 

@@ -1,10 +1,10 @@
-"""Which form of a page a client gets (PEP 691; RFC 9110, 12.5.1). Pure."""
+"""Chooses the form of a page that a client gets (PEP 691; RFC 9110, 12.5.1). Pure."""
 
 from enum import Enum
 from functools import lru_cache
 
 _PREFIX = "application/vnd.pypi.simple."
-# Clients of one kind send the same headers. A hostile one may send 16 KB each time.
+# Parsed headers to remember: clients of one kind send the same, but a hostile client may send 16 KB each time.
 _KINDS_OF_CLIENTS = 32
 
 
@@ -16,10 +16,10 @@ class Form(Enum):
     JSON_V1 = f"{_PREFIX}v1+json"
 
 
-# What `?format=` takes beside the content types: short names, as mirrors of PyPI have them.
+# The short names that `?format=` accepts beside the content types, as mirrors of PyPI do.
 _SHORT = {"html": Form.HTML, "json": Form.JSON_V1}
 
-# What clients ask for by name; the first wins where they don't mind.
+# The media types that clients may ask for; of equally welcome ones, the first wins.
 _OFFERED = {
     "text/html": Form.HTML,
     f"{_PREFIX}v1+html": Form.HTML_V1,
@@ -31,10 +31,10 @@ _OFFERED = {
 
 @lru_cache(_KINDS_OF_CLIENTS)
 def choose(accept: str, wanted: str | None = None) -> Form | None:
-    """The form that `Accept` likes best; None if it takes none of them. `wanted` is the value of `?format=`, which
-    beats it."""
+    """The form that `Accept` prefers; None if it accepts none of them. `wanted` is the value of `?format=`, which
+    overrides it."""
     if wanted is not None:
-        name = wanted.replace(" ", "+").lower()  # an unescaped `+` in a query is a blank
+        name = wanted.replace(" ", "+").lower()  # an unescaped `+` in a query means a space
         return _OFFERED.get(name, _SHORT.get(name))
     ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
     best, best_quality = None, 0.0
@@ -47,7 +47,7 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
 
 @lru_cache(_KINDS_OF_CLIENTS)
 def takes_html(accept: str) -> bool:
-    """Whether a page that is stored as HTML will do."""
+    """Whether the client accepts a page that is stored as HTML."""
     ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
     html = [name for name, form in _OFFERED.items() if form is not Form.JSON_V1]
     return any(ranges.get(name, 0.0) > 0 for name in (*html, "text/*", "*/*"))
@@ -55,7 +55,7 @@ def takes_html(accept: str) -> bool:
 
 @lru_cache(_KINDS_OF_CLIENTS)
 def is_browser(accept: str) -> bool:
-    """Browsers say that they take XHTML, and no installer does."""
+    """Browsers accept XHTML, and no installer does."""
     return "application/xhtml+xml" in _parse(accept)
 
 
@@ -68,7 +68,7 @@ def encoding_for(accept_encoding: str) -> str | None:
 
 
 def _parse(header: str) -> dict[str, float]:
-    """Ranges and their weights; a malformed weight counts as 0."""
+    """The ranges of the header with their weights; a malformed weight counts as 0."""
     ranges = {}
     for item in header.split(","):
         name, *parameters = item.lower().split(";")

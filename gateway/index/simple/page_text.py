@@ -1,11 +1,11 @@
-"""The text of a stored page, out of its bytes and what the storage says of them. Pure."""
+"""Decodes a stored page, by its bytes and its headers. Pure."""
 
 import re
 import zlib
 from collections.abc import Mapping
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
-# All other charsets in use write a link's ASCII as UTF-8 does. Browsers read Latin-1 as windows-1252
+# All other charsets in use encode the ASCII of a link as UTF-8 does. Browsers read Latin-1 as windows-1252
 # (https://encoding.spec.whatwg.org/#names-and-labels).
 _CODECS = {
     "utf-16": "utf-16-le",
@@ -15,14 +15,14 @@ _CODECS = {
     "windows-1252": "cp1252",
 }
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-# What uploaders leave in Content-Encoding and is none.
+# Values of Content-Encoding that uploaders set and that mean no encoding.
 _NO_CODING = frozenset({"", "identity", "aws-chunked", "utf-8"})
 
 
 def text_of(content: bytes, headers: Mapping[str, str], max_bytes: int) -> str:
-    """The page as text; what can't be decoded is replaced. `headers` has names as clients get them.
+    """The page as text, with bytes that can't be decoded replaced. `headers` has names as clients get them.
 
-    Raises ValueError for a page that is packed in an unknown way, is damaged, or has over `max_bytes` bytes unpacked.
+    Raises ValueError for a page with an unknown encoding, one that is damaged, or one over `max_bytes` bytes unpacked.
     """
     for coding in reversed(headers.get("Content-Encoding", "").lower().split(",")):
         content = _unpacked(content, coding.strip(), max_bytes)
@@ -42,7 +42,7 @@ def _unpacked(content: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 def gunzip(content: bytes, max_bytes: int) -> bytes:
-    """Raises ValueError for what is damaged, cut short, or has over `max_bytes` bytes unpacked."""
+    """Raises ValueError if `content` is damaged, cut short, or over `max_bytes` bytes unpacked."""
     unpacking = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
         content = unpacking.decompress(content, max_bytes)

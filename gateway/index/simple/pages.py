@@ -13,15 +13,15 @@ from typing import Any
 from urllib.parse import quote
 
 API_VERSION = "1.4"
-# Before 1.1 a file need not have its size: all that can be said of pages that do not tell it.
+# Before 1.1, files need no size: the version of pages with a file whose size is unknown.
 _SIZELESS_API_VERSION = "1.0"
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One link of a project's page. `url` is relative to the page, or absolute, and encoded; `modified` is in seconds
-    since the epoch, None if it is not known, as `size` in bytes; `hashes` are in hex, by hashlib's names. `yanked` is
-    the reason, which may be empty, or None; `provenance` an absolute URL."""
+    """One link of a project's page. `url` is relative to the page, or absolute, and encoded. `size` is in bytes,
+    `modified` in seconds since the epoch; each is None if it is not known. `hashes` are in hex, by hashlib's names.
+    `yanked` is the reason, which may be empty, or None; `provenance` is an absolute URL."""
 
     name: str
     url: str
@@ -39,7 +39,7 @@ class File:
 class Project:
     """A project's page: its normalised name, its versions in order, its files.
 
-    `tracks` and `alternate_locations` are URLs (PEP 708); `status` is a marker of PEP 792, None for what is active.
+    `tracks` and `alternate_locations` are URLs (PEP 708); `status` is a marker of PEP 792, None for an active project.
     """
 
     name: str
@@ -113,7 +113,7 @@ def _html(title: str, lines: list[str], meta: Iterable[tuple[str, str]] = ()) ->
 
 
 def _link(url: str, text: str, attributes: str = "", hashes: Mapping[str, str] = MappingProxyType({})) -> str:
-    """A link has room for one hash: the one that all installers know, else any."""
+    """A link has room for one hash: SHA-256, which all installers know, or else any."""
     name = "sha256" if "sha256" in hashes else next(iter(hashes), None)
     fragment = f"#{name}={hashes[name]}" if name is not None else ""
     return f'<a href="{escape(url + fragment)}"{attributes}>{escape(text)}</a>'

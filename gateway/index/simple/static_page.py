@@ -29,8 +29,8 @@ _TAGS = {
 
 @dataclass(slots=True)
 class StaticPage:
-    """What a page links: files, and folders by their names; what `<base href>` says, or nothing; and the values of
-    `<meta name="pypi:…">` by the rest of their names."""
+    """The links of a page: files, and the names of folders; the value of `<base href>`, or an empty text; and the
+    values of `<meta name="pypi:…">` by the rest of their names."""
 
     files: list[File] = field(default_factory=list)
     folders: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class StaticPage:
     meta: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     def project(self, name: str) -> Project:
-        """As the page of the project with this normalised name."""
+        """The page as that of the project with this normalised name."""
         releases = {release.version for file in self.files if (release := parse(file.name)) is not None}
         versions = tuple(str(version) for version in sorted(releases))
         meta = self.meta
@@ -48,7 +48,7 @@ class StaticPage:
 
 
 def read(page: str) -> StaticPage:
-    """All that a static page says. Raises ValueError if it has more links than any page."""
+    """Reads a static page. Raises ValueError if it has more links than any page."""
     check_markup(page)
     links = StaticPage()
     for tag, attributes in start_tags(page, _TAGS):
@@ -63,15 +63,15 @@ def read(page: str) -> StaticPage:
 
 
 def project_of(name: str, page: str) -> Project:
-    """What a static page of project `name` says, so that it can be said in another form.
+    """The content of a static page of project `name`, so that it can be rendered in another form.
 
-    `<base href>` is not followed: it would have clients sent elsewhere under our name.
+    `<base href>` is ignored: it would send clients elsewhere under our name.
     """
     return read(page).project(name)
 
 
 def names_of(page: str) -> list[str]:
-    """The projects that a static root page links, normalised, each once."""
+    """The normalised names of the projects that a static root page links to, without duplicates."""
     return sorted({normalize(name) for name in read(page).folders})
 
 

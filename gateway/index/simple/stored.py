@@ -1,4 +1,4 @@
-"""Pages that are stored, in a form that they are not stored in."""
+"""Converts stored HTML pages to JSON."""
 
 from collections.abc import Mapping
 from urllib.parse import parse_qs
@@ -21,7 +21,7 @@ _JSON_TYPES = frozenset({Form.JSON_V1.value, "application/json"})
 
 
 def wants_json(accept: str, query: str) -> bool:
-    """Whether the client asks for JSON and would not take the page as it is stored."""
+    """Whether the client asks for JSON and does not accept the page as it is stored."""
     wanted = format_of(query)
     if wanted is None and takes_html(accept):
         return False
@@ -39,12 +39,12 @@ def format_of(query: str) -> str | None:
 
 
 def unavailable(error: GatewayError) -> UpstreamBusyError:
-    """Installers take an absent page for an absent project, and try again after a 503."""
+    """Installers take an absent page for an absent project, but try again after a 503."""
     return UpstreamBusyError(error.detail, public=error.public, code=error.code, upstream_status=error.upstream_status)
 
 
 def negotiated(headers: dict[str, str]) -> dict[str, str]:
-    """Headers of a stored page, at whose URL its JSON is too: caches must tell clients apart (RFC 9110, 12.5.5)."""
+    """The headers of a stored page, with Accept in Vary: its URL serves JSON too (RFC 9110, 12.5.5)."""
     fields = [field.strip() for field in headers.get("Vary", "").split(",") if field.strip()]
     if "*" in fields or "accept" in map(str.lower, fields):
         return headers
@@ -52,13 +52,13 @@ def negotiated(headers: dict[str, str]) -> dict[str, str]:
 
 
 class StoredPages:
-    """Stored HTML pages as JSON, each read once for as long as its ETag stands."""
+    """Stored HTML pages as JSON, each of them converted once while its ETag stays the same."""
 
     def __init__(self, memory: MemoryLimit) -> None:
         self._rendered = RenderedPages("stored pages as JSON", memory)
 
     async def as_json(self, stream: Stream, key: str, request: PageRequest) -> BufferedResponse:
-        """What a stored page says. `key` is the directory's, empty for the root."""
+        """The stored page as JSON. `key` is the directory's, empty for the root."""
         encoding, said = encoding_for(request.accept_encoding), stream.headers
         etag = said.get("ETag")
         try:

@@ -1,4 +1,4 @@
-"""Start tags of an HTML page, in one pass: no page takes longer than its length makes it. Pure.
+"""Reads the start tags of an HTML page in one pass, in a time that is linear in its length. Pure.
 
 https://html.spec.whatwg.org/multipage/parsing.html#tokenization
 """
@@ -19,18 +19,18 @@ _ATTRIBUTE = re.compile(
 )
 _UNQUOTED = re.compile(rf"[^{_SPACE}>]*+")
 _QUOTE = {quote: re.compile(quote) for quote in "\"'"}
-# What stands in these is text, whatever it looks like.
+# The content of these elements is text, whatever it looks like.
 _RAW_TEXT_END = {
     name: re.compile(rf"</{name}(?=[{_SPACE}/>])", re.IGNORECASE)
     for name in ("script", "style", "title", "textarea", "xmp", "iframe", "noembed", "noframes")
 }
 _MAX_VALUE = 8192
-# Of all tags together: what is read for each takes most of the time. 20,000 links have some 100,000.
+# For all tags together: attributes take most of the time. 20,000 links have some 100,000.
 _MAX_ATTRIBUTES = 1_000_000
 
 
 def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The tags that are keys of `wanted`, each with those of its attributes that are in the value, by lower-case names.
+    """The tags that are keys of `wanted`, each with its attributes that the value names, by lower-case names.
 
     A tag is left out if such an attribute is over 8 KB, or has a character reference of thousands of digits. Raises
     ValueError if the page has over a million attributes.
@@ -42,7 +42,7 @@ def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tupl
             markup = _find(_MARKUP, page, position)
             comment, declaration, slash, name = markup.groups()
             if comment:
-                position = _find(_COMMENT_END, page, markup.end() - 2).end()  # `<!-->` is all of one
+                position = _find(_COMMENT_END, page, markup.end() - 2).end()  # `<!-->` is a whole comment
                 continue
             if declaration:
                 position = _find(_TAG_END, page, markup.end()).end()
@@ -70,8 +70,8 @@ def _find(pattern: re.Pattern[str], page: str, position: int) -> re.Match[str]:
 def _attributes(
     page: str, position: int, names: frozenset[str], budget: Iterator[int]
 ) -> tuple[int, dict[str, str] | None]:
-    """Where the tag ends, and the attributes of these names; None if one is odd. Of two the first counts. `budget` has
-    an item for each attribute that may still be read."""
+    """Where the tag ends, and the attributes with these names; None if one of them is refused. Of two attributes with
+    the same name, the first counts. `budget` has an item for each attribute that may still be read."""
     found: dict[str, str] = {}
     odd = False
     while True:

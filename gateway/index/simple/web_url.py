@@ -1,19 +1,19 @@
-"""URLs that other servers hand out, made safe to ask for. Pure."""
+"""Checks and encodes URLs that other servers give, before they are requested. Pure."""
 
 import re
 from urllib.parse import quote, urljoin, urlsplit
 
 _MAX_URL = 8192
 _LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-# Names, addresses of IPv4 or IPv6, each with or without a port; no user, who would be a secret.
+# A name, or an IPv4 or IPv6 address, with or without a port; no user, whose password would be a secret.
 _HOST = re.compile(rf"(?:(?:{_LABEL}\.)*{_LABEL}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
 _MAX_HOST = 259  # a name of 253, and a port
-_TARGET_SAFE = "/%:@!$&'()*+,;=~?"  # what has escapes keeps them
+_TARGET_SAFE = "/%:@!$&'()*+,;=~?"  # existing escapes are kept
 
 
 def split(url: str) -> tuple[str, str, str]:
-    """Scheme, host (with a port if the URL has one) and encoded target of an absolute URL. Raises ValueError for what
-    is none of HTTP's."""
+    """Scheme, host (with a port if the URL has one) and encoded target of an absolute URL. Raises ValueError unless it
+    is a valid http or https URL."""
     if len(url) > _MAX_URL:
         raise ValueError("with a URL over 8 KB")
     try:
@@ -30,8 +30,8 @@ def split(url: str) -> tuple[str, str, str]:
 
 
 def joined(base: str, url: str) -> str:
-    """The absolute URL, encoded and without its fragment, that `url` is on a page at `base`. Raises ValueError for what
-    is none of HTTP's, and for one that leads from https to http: whoever sits between could then change the answer."""
+    """The absolute URL, encoded and without its fragment, of the link `url` on a page at `base`. Raises ValueError
+    unless it is a valid http or https URL, and if it leads from https to http, where others could change the answer."""
     if not url or len(url) > _MAX_URL:
         raise ValueError("with no URL, or one over 8 KB")
     try:

@@ -1,7 +1,7 @@
-"""Fields of core metadata (PEP 566), out of files that may hold anything. Linear in their size. Pure.
+"""Reads fields of core metadata (PEP 566) from files that may contain anything, in linear time. Pure.
 
-`email` and `packaging.metadata` take minutes for a megabyte of headers with names of their own. A regular expression
-holds up all threads for half a second, if the megabyte is line ends.
+`email` and `packaging.metadata` take minutes for a megabyte of headers that all have different names. A regular
+expression holds up all threads for half a second, if the megabyte is line ends.
 https://packaging.python.org/en/latest/specifications/core-metadata/
 """
 
@@ -26,16 +26,16 @@ _NAMES = (
 _FIELDS = frozenset(map(str.lower, (*_NAMES, "Description")))
 _LONGEST_NAME = max(map(len, _FIELDS))
 _BLANK = " \t"
-# What the continuation lines of a description begin with, as distutils and the specification have it.
+# What the continuation lines of a description begin with, according to distutils and the specification.
 _MARGINS = (7 * " " + "|", 8 * " ", "\t")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_REQUIRES_PYTHON = 256
 
 
 def parse(metadata: bytes) -> Mapping[str, Sequence[str]]:
-    """The values that people and installers are shown, by lower-case names; unfolded, and in order.
+    """The values that people and installers need, by lower-case field names; unfolded, and in order.
 
-    `description` is the body, else the field of that name. Of what is too long or too much, the end is left out.
+    `description` is the body, else the field of that name. Text beyond the limits of this module is cut off.
     """
     text = metadata[:MAX_METADATA_BYTES].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     head, _, body = text.partition("\n\n")
@@ -51,7 +51,7 @@ def parse(metadata: bytes) -> Mapping[str, Sequence[str]]:
 def _fields(head: str) -> Iterator[tuple[str, list[str]]]:
     """The known fields by lower-case names, each with its lines.
 
-    Line by line, so that other threads get their turn: no regular expression gives way before it has found something.
+    Reads line by line, so that other threads can run: a regular expression lets none run until it has found something.
     """
     name, lines, at = "", list[str](), 0
     for _ in range(_MAX_LINES):
@@ -94,11 +94,11 @@ def _without_margin(line: str) -> str:
 
 
 def requires_python(metadata: bytes) -> str | None:
-    """None if nothing is said, or nothing that could be meant."""
+    """The field Requires-Python; None if it is absent or unusable."""
     return clean_requires_python(next(iter(parse(metadata).get("requires-python", ())), None))
 
 
 def clean_requires_python(value: str | None) -> str | None:
-    """What somebody says that it is, as far as it may stand in a page."""
+    """A value of Requires-Python as a page may show it; None if it is empty, too long, or has control characters."""
     value = value.strip() if value is not None else ""
     return value if value and len(value) <= _MAX_REQUIRES_PYTHON and not _CONTROL.search(value) else None

@@ -1,4 +1,4 @@
-"""What a listing does not say of files: hashes, yanks, the Pythons that they are for. Found out behind the pages."""
+"""Metadata of files that no listing has: hashes, yanks, Requires-Python. It is found out in the background."""
 
 import asyncio
 import logging
@@ -32,27 +32,28 @@ from gateway.index.wheels.project_metadata import MANY_FILES, ProjectMetadata
 from gateway.storage.base import StoredObject
 
 _MAX_WANTED = 20_000
-# Of what all caches may hold, the facts of one project are no more than this part.
+# The metadata of one project takes at most this part (1/n) of the memory for all caches.
 _MAX_SHARE = 2
 _WORKERS = 2
-# A page waits so long for what was kept; what must be found out anew, it never waits for.
+# How long a page waits for metadata that was saved. It never waits for metadata that must be found out.
 _LOAD_SECONDS = 1.0
-# Often enough that gateways side by side hear of each other, and seldom enough that a large document is not written for
-# a few files.
+# A document is saved often enough that gateways side by side learn from each other, and seldom enough that a large one
+# is not written for a few files.
 _MIN_UNSAVED, _UNSAVED_SHARE = 50, 20
 _SAVE_ATTEMPTS = 3
-# Retries come at most 2 ** 5 times as rarely as the first: some files (archived, or denied) can never be read.
+# The pause between retries grows up to 2 ** 5 times the first: some files (archived, or denied) can never be read.
 _MAX_DOUBLINGS = 5
 _FLUSH_SECONDS = 2.0
-# Beyond the newest, each gateway looks at the files in an order of its own, and finds the others' facts when it saves.
+# Beyond these newest files, each gateway goes through the files in a random order, and gets what others have found out
+# when it saves.
 _IN_ORDER = 50
 
 log = logging.getLogger("gateway.index")
 
 
 class FileMetadata:
-    """Remembers facts of the projects that were asked for last. What is not known yet is looked for in the background,
-    a few files at a time."""
+    """Remembers the metadata of the projects that were requested last. Metadata that is not known yet is found out in
+    the background, a few files at a time."""
 
     def __init__(
         self,
@@ -63,7 +64,8 @@ class FileMetadata:
         retry_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """What could not be found out is tried again after `retry_seconds`, when its project is asked for."""
+        """A file whose metadata could not be found out is tried again after `retry_seconds`, when its project is
+        requested."""
         self._finder = finder
         self._stores = stores
         self._retry_seconds = retry_seconds
@@ -72,7 +74,7 @@ class FileMetadata:
             "facts", memory, lambda name, found: weight_of(name) + found.weight
         )
         self._max_weight = memory.max_bytes // _MAX_SHARE
-        # By project and key. From the front of a plain dict, each entry would be further to find than the one before.
+        # By project and key. Removing entries from the front of a plain dict would take longer each time.
         self._wanted = OrderedDict[tuple[str, str], tuple[ProjectMetadata, StoredObject]]()
         self._unsaved: dict[str, ProjectMetadata] = {}
         self._saving: set[str] = set()
@@ -87,8 +89,8 @@ class FileMetadata:
         return found.known if found is not None else NOTHING_KNOWN
 
     async def want_once(self, project: str, files: Files) -> KnownMetadata:
-        """What is known of a project's files, and soon more of it. For a listing that has been asked for before, it
-        costs nothing."""
+        """What is known of a project's files; starts to find out the rest. Costs nothing for a listing that was passed
+        before."""
         found = self._projects.get(project)
         if found is None:
             found = ProjectMetadata()
@@ -100,7 +102,7 @@ class FileMetadata:
             if found.loading is None:
                 unknown = found.unknown() if len(found.present) <= MANY_FILES else None
                 if unknown is None or (unknown and self._stores):
-                    # Another gateway may have found it out since the documents were read last.
+                    # Another gateway may have found out more since the documents were read last.
                     found.loading = self._start(self._load(project, found))
                 else:
                     self._want(project, found, unknown)
@@ -109,7 +111,7 @@ class FileMetadata:
         return found.known
 
     def _may_retry(self, found: ProjectMetadata) -> bool:
-        """After a failure; the more of them in a row, the later."""
+        """Whether a failure may be retried; after several in a row, the pause grows."""
         seconds = self._retry_seconds * 2 ** min(found.retries, _MAX_DOUBLINGS)
         if found.failed is None or found.pending or self._clock() < found.failed + seconds:
             return False
@@ -117,17 +119,17 @@ class FileMetadata:
         return True
 
     async def sha256_of(self, project: str, item: StoredObject) -> str | None:
-        """Of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
+        """The SHA-256 of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
         facts = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
         return facts.sha256
 
     async def settled(self) -> None:
-        """Waits until nothing is looked for, and all is saved."""
+        """Waits until everything has been found out and saved."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Stops looking, and saves what has been found."""
+        """Stops the work in the background, and saves what has been found out."""
         self._wanted.clear()
         tasks = [*self._tasks]
         for task in tasks:
@@ -139,7 +141,7 @@ class FileMetadata:
                     await self._save_everywhere(project, found)
 
     def _want(self, project: str, found: ProjectMetadata, items: list[StoredObject]) -> None:
-        """Looks for `items`, of which nothing is known, the newest first."""
+        """Queues `items`, whose metadata is not known, the newest first."""
         if found.weight >= self._max_weight:
             log.warning("not all of %s can be remembered: raise index.memory_bytes", project)
             return
@@ -172,13 +174,13 @@ class FileMetadata:
     async def _work(self) -> None:
         try:
             while self._wanted:
-                await asyncio.sleep(0)  # what is near at hand is found out without a wait
+                await asyncio.sleep(0)  # a file may be looked at without waiting for anything
                 if not self._wanted:
                     break
                 (project, _), (found, item) = self._wanted.popitem(last=False)
                 if self._projects.get(project) is found:
                     await self._look(project, found, item)
-                else:  # it is forgotten: the next request looks again
+                else:  # the cache has evicted the project: its next request looks again
                     self._done_with(project, found)
         finally:
             self._finding -= 1
@@ -191,12 +193,12 @@ class FileMetadata:
                     found.unsaved += 1
                     self._unsaved[project] = found
         except GatewayError as error:
-            log.info("nothing can be found out of %r now: %s", item.key, error)
+            log.info("the metadata of %r can't be found out now: %s", item.key, error)
             found.failed = self._clock()
         self._done_with(project, found)
 
     def _done_with(self, project: str, found: ProjectMetadata) -> None:
-        """One of its files is not looked for any more."""
+        """One of the project's queued files has been dealt with."""
         found.pending -= 1
         if not found.pending and found.failed is None:
             found.retries = 0
@@ -231,16 +233,16 @@ class FileMetadata:
                 document, _ = await store.read(project)
                 self._take(project, found, await FOREIGN.run(from_document, document))
             except GatewayError as error:
-                log.info("what was known of %s can't be read: %s", project, error)
+                log.info("the saved metadata of %s can't be read: %s", project, error)
         present, unknown = None, list[StoredObject]()
-        while present is not found.present:  # a newer listing may come meanwhile
+        while present is not found.present:  # a newer listing may have come meanwhile
             present = found.present
             unknown = await found.unknown_soon()
         found.loading = None
         self._want(project, found, unknown)
 
     def _take(self, project: str, found: ProjectMetadata, theirs: Mapping[str, Entry]) -> None:
-        """What others have found out of files that are there, and are not known here."""
+        """Takes over what others have found out about files that are present and not known here."""
         news = {}
         for key, entry in theirs.items():
             item = found.present.get(key)
@@ -267,8 +269,8 @@ class FileMetadata:
                 try:
                     await self._save(store, project, found, present)
                 except GatewayError as error:
-                    log.info("what is known of %s can't be kept: %s", project, error)
-                except asyncio.CancelledError:  # the gateway ends, and saves it once more
+                    log.info("the metadata of %s can't be saved: %s", project, error)
+                except asyncio.CancelledError:  # `close` saves it once more
                     found.present, found.unsaved, self._unsaved[project] = present, unsaved, found
                     raise
         found.let_go()

@@ -1,4 +1,4 @@
-"""What is known of a project's files, each in one version; and as a document that outlives the process. Pure."""
+"""What is known of a project's files, each in one version; in memory, and as a document that is saved. Pure."""
 
 import json
 import re
@@ -18,20 +18,20 @@ SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NOTHING = ObjectMetadata()
-# Of a dictionary's slot and the objects in it, beside their texts.
+# Memory for an entry's slot and objects, without their texts.
 _OVERHEAD_BYTES = 320
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Facts of a file in the version that `version_of` names."""
+    """The metadata of a file, in the version that `version_of` names."""
 
     version: str
     facts: ObjectMetadata
 
     @property
     def weight(self) -> int:
-        """Bytes in memory, about."""
+        """Approximate bytes in memory."""
         facts = self.facts
         texts = (self.version, facts.sha256, facts.requires_python, facts.yanked)
         return _OVERHEAD_BYTES + sum(getsizeof(text) for text in texts if text is not None)
@@ -42,7 +42,7 @@ class KnownMetadata:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
-        self.version = 0  # another one whenever the project's page may be
+        self.version = 0  # changes whenever the project's page may change
 
     def get(self, item: StoredObject) -> ObjectMetadata | None:
         """None if nothing is known of this version."""
@@ -50,8 +50,8 @@ class KnownMetadata:
         return entry.facts if entry is not None and entry.version == version_of(item) else None
 
     def merged(self, theirs: Mapping[str, Entry], present: Mapping[str, StoredObject]) -> dict[str, Entry]:
-        """With what others have found out. Of two versions, that which is `present` counts; of files that are not
-        there, theirs stays, as long as it is not the most: they may have seen a newer listing."""
+        """Our entries and `theirs`, which others have found out. Of two versions of a file, the `present` one counts.
+        Their entries for absent files stay, since others may have seen a newer listing, unless these are the most."""
         merged = dict(theirs) if len(theirs) <= 2 * len(present) + SPARE_ENTRIES else {}
         for key, item in present.items():
             entry = self.entries.get(key)
@@ -60,13 +60,13 @@ class KnownMetadata:
         return merged
 
     def of(self, item: StoredObject, present: Mapping[str, StoredObject]) -> ObjectMetadata:
-        """What a page shows of a file; `present` are all that lie there, by their keys."""
+        """What a page shows of a file; `present` are all files of the project, by their keys."""
         own = self.get(item) or _NOTHING
         sha256, yanked = own.sha256, own.yanked
         if sha256 is None and (beside := present.get(item.key + SHA256_FILE)) is not None:
             sha256 = (self.get(beside) or _NOTHING).sha256
         if (beside := present.get(item.key + YANKED_FILE)) is not None:
-            # Its being there is enough; what it says is the reason.
+            # The presence of the file yanks; its content is the reason.
             yanked = (self.get(beside) or _NOTHING).yanked or yanked or ""
         return replace(own, sha256=sha256, yanked=yanked)
 
@@ -75,7 +75,7 @@ NOTHING_KNOWN = KnownMetadata()
 
 
 def version_of(item: StoredObject) -> str:
-    """Changes with the bytes, and with the metadata: that is replaced in place, under the same ETag."""
+    """Changes with the bytes, and with the object's metadata, which is replaced in place, under the same ETag."""
     etag = item.etag.strip('"')
     return f"{etag} {int(item.modified)}"
 
@@ -96,7 +96,7 @@ def to_document(entries: Mapping[str, Entry]) -> bytes:
 
 
 def from_document(document: bytes) -> dict[str, Entry]:
-    """What is not as it should be is left out: others may have written it."""
+    """Leaves out invalid entries: others may have written the document."""
     try:
         read = json.loads(document) if len(document) <= MAX_DOCUMENT_BYTES else None
     except (ValueError, RecursionError):

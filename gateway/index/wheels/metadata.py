@@ -1,4 +1,4 @@
-"""`<wheel>.metadata` (PEP 658), read out of the wheel where nothing of that name lies beside it."""
+"""Serves `<wheel>.metadata` (PEP 658) from inside the wheel, if no object of that name lies beside it."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
 
 _SUFFIX = ".metadata"
-# Directories and metadata beyond this size are read a few at a time, for the memory that they take.
+# Directories and metadata beyond this size are read only a few at a time, because of the memory that they take.
 _LARGE_BYTES = 256 * 1024
 _MAX_LARGE = 2
 
@@ -25,7 +25,7 @@ log = logging.getLogger("gateway.index")
 
 
 class WheelMetadata:
-    """Reads kilobytes of a gigabyte wheel, once for each version of the object, whether it has metadata or not."""
+    """Reads a few kilobytes even of a gigabyte wheel, once for each version of it, whether it has metadata or not."""
 
     def __init__(self, storage: Storage, memory: MemoryLimit) -> None:
         self._storage = storage
@@ -34,7 +34,7 @@ class WheelMetadata:
         self._large = asyncio.Semaphore(_MAX_LARGE)
 
     async def page(self, key: str, wanted: Mapping[str, str]) -> BufferedResponse | None:
-        """The answer for `key` if it names the metadata of a wheel that is there. Raises what reading it raises."""
+        """The answer for `key` if it names the metadata of an existing wheel. Raises the errors of reading it."""
         wheel = key.removesuffix(_SUFFIX)
         if wheel == key or not wheel.endswith(".whl"):
             return None
@@ -45,14 +45,14 @@ class WheelMetadata:
         return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, wanted)
 
     async def metadata(self, wheel: str) -> bytes:
-        """METADATA of the wheel with this key, as it is now. Raises WheelError, and what reading it raises."""
+        """METADATA of the current wheel with this key. Raises WheelError, and the errors of reading it."""
         head = await self._fetch("HEAD", wheel, {})
         head.close()
         length = head.headers.get("Content-Length", "")
         return await self.of(wheel, head.headers.get("ETag", ""), int(length) if length.isdigit() else 0)
 
     async def of(self, wheel: str, etag: str, size: int, tail: bytes = b"") -> bytes:
-        """METADATA of one version of a wheel, of which `tail` is here already. Raises as `metadata`."""
+        """METADATA of one version of a wheel, whose end `tail` is known already. Raises the errors of `metadata`."""
         release = parse(wheel.rpartition("/")[2])
         if release is None:
             raise WheelError("its name is not a wheel's")
@@ -90,7 +90,7 @@ class WheelMetadata:
         return found
 
     async def _part(self, wheel: str, etag: str, start: int, stop: int) -> bytes:
-        """Bytes of just this version of the wheel."""
+        """Bytes of exactly this version of the wheel."""
         condition = {"if-match": etag} if etag else {}
         try:
             stream = await self._fetch("GET", wheel, {"range": f"bytes={start}-{stop - 1}", **condition})

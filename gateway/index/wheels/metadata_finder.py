@@ -1,4 +1,4 @@
-"""Finds out what a listing does not say of a file, in as few requests as it takes."""
+"""Finds out the metadata of a file that no listing has, with as few requests as possible."""
 
 import hashlib
 import re
@@ -13,24 +13,24 @@ from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import ObjectMetadata, Storage, StoredObject
 from gateway.upstream.limited import read_limited
 
-# What is kept of the end of a wheel that is hashed: its directory and its metadata, nearly always.
+# How much of the end of a hashed wheel is kept: it nearly always contains the directory and the metadata.
 _KEPT_BYTES = 1024 * 1024
 _HASHED_BYTES = 1024 * 1024
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class MetadataFinder:
-    """One HEAD; then the whole file, if its hash must be computed, else one or two ranges of a wheel."""
+    """Sends one HEAD; then reads the whole file if its hash must be computed, else one or two ranges of a wheel."""
 
     def __init__(self, storage: Storage, root: str, wheels: WheelMetadata, *, compute: bool) -> None:
-        """Keys are relative to `root`. `compute` also hashes files whose hash nothing tells, which reads them whole."""
+        """Keys are relative to `root`. With `compute`, files whose hash is stored nowhere are read whole and hashed."""
         self._storage = storage
         self._root = root
         self._wheels = wheels
         self.compute = compute
 
     async def find(self, item: StoredObject, *, hash_beside: bool) -> ObjectMetadata:
-        """Of this version of a release file. Raises GatewayErrors."""
+        """The metadata of this version of a release file. Raises GatewayErrors."""
         key = self._root + item.key
         told = await self._storage.facts(key, item.etag)
         sha256, python, tail, size = told.sha256, told.requires_python, b"", item.size
@@ -46,7 +46,7 @@ class MetadataFinder:
         return ObjectMetadata(sha256, python, told.yanked, told.uploaded, unreadable)
 
     async def hash_in(self, item: StoredObject) -> ObjectMetadata:
-        """What a `.sha256` file says, as sha256sum writes it: the digits come first."""
+        """The hash in a `.sha256` file, as sha256sum writes it: the digits come first."""
         match = _SHA256.match((await self._text(item)).strip())
         return ObjectMetadata(match[0].lower() if match else None)
 
@@ -61,7 +61,7 @@ class MetadataFinder:
         return content[:MAX_YANK_CHARS].decode("utf-8", "replace")
 
     async def _hashed(self, key: str, etag: str) -> tuple[str, bytes, int]:
-        """The SHA-256 of just this version, its end, and its size."""
+        """The SHA-256 of exactly this version, its end, and its size."""
         keep = _KEPT_BYTES if key.endswith(".whl") else 0
         digest, pending, tail, size = hashlib.sha256(), bytearray(), bytearray(), 0
         async for chunk in self._chunks(ObjectRequest("GET", key, {"if-match": etag} if etag else {})):

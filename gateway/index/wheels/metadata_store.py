@@ -1,4 +1,4 @@
-"""Where facts outlive the process: a document for each project, in the disk cache or in the storage itself."""
+"""Saves metadata beyond the process's life: a document for each project, in the disk cache or in the storage itself."""
 
 import logging
 import time
@@ -30,15 +30,15 @@ class MetadataStore(Protocol):
         """The document, which may be empty, and its ETag; None if there is none. Raises GatewayErrors."""
 
     async def write(self, project: str, document: bytes, etag: str | None) -> None:
-        """Raises PreconditionFailedError if the one with this ETag is not there any more, and other GatewayErrors."""
+        """Raises PreconditionFailedError if the document has another ETag by now, and other GatewayErrors."""
 
 
 class DiskMetadataStore:
-    """In a directory that this host's workers share. The last one to write wins: what others have found out is found
-    out again."""
+    """Stores documents in a directory that this host's workers share. The last writer wins; what is lost by that is
+    found out again."""
 
     def __init__(self, disk: DiskCache) -> None:
-        """An entry of `disk` may go whenever its room is needed."""
+        """`disk` may evict an entry whenever it needs the space."""
         self._disk = disk
 
     async def read(self, project: str) -> tuple[bytes, str | None]:
@@ -62,10 +62,10 @@ class DiskMetadataStore:
 
 
 class SharedMetadataStore:
-    """In the storage, for all gateways in front of it. Where it can't be written to, it is left alone for a while."""
+    """Stores documents in the storage, for all gateways in front of it. After a failed write, pauses writing."""
 
     def __init__(self, storage: Storage, root: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`root` is the key below which projects are: gateways with another one have facts of their own."""
+        """`root` is the key above all projects: gateways with another one have documents of their own."""
         self._storage = storage
         self._folder = _FOLDER + root
         self._clock = clock
@@ -81,7 +81,7 @@ class SharedMetadataStore:
             document = await read_limited(MAX_DOCUMENT_BYTES, answer.body) if answer.body is not None else b""
         finally:
             answer.close()
-        # One that is too long is none of ours, and is replaced.
+        # A document that is too long is not from a gateway, and is replaced.
         return document if len(document) <= MAX_DOCUMENT_BYTES else b"", answer.headers.get("ETag")
 
     async def write(self, project: str, document: bytes, etag: str | None) -> None:
@@ -96,7 +96,7 @@ class SharedMetadataStore:
             raise
         except GatewayError as error:
             self._off_until = self._clock() + _OFF_SECONDS
-            log.warning("facts can't be shared (index.share_metadata) for %d s: %s", _OFF_SECONDS, error)
+            log.warning("metadata can't be shared (index.share_metadata), no retry for %d s: %s", _OFF_SECONDS, error)
 
     def _key(self, project: str) -> str:
         return f"{self._folder}{project}.json"

@@ -1,4 +1,4 @@
-"""What is known of one project's files, and what of it is yet to be found out."""
+"""What is known of one project's files, and which of them are yet to be looked at."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from gateway.index.simple.names import is_companion, parse
 from gateway.index.wheels.known_metadata import SHA256_FILE, SPARE_ENTRIES, YANKED_FILE, KnownMetadata
 from gateway.storage.base import StoredObject
 
-# Listings of more files are looked through in a thread.
+# Longer listings are searched in a thread.
 MANY_FILES = 200
 
 
 @dataclass(slots=True)
 class ProjectMetadata:
-    """`asked` is the listing whose files are known or looked for, `present` its files, while one of them is looked for
-    or not saved; `failed` is when something could not be found out, for which `retries` were in vain; `pending` files
-    are looked for, `unsaved` are known."""
+    """`asked` is the listing whose files are known or being looked at. `present` are its files, while one of them is
+    being looked at or not saved. `failed` is when looking at one failed, `retries` how often that was repeated in vain.
+    `pending` files are being looked at, `unsaved` files are known and not saved."""
 
     known: KnownMetadata = field(default_factory=KnownMetadata)
     asked: "ref[Files] | None" = None
@@ -32,7 +32,7 @@ class ProjectMetadata:
     weight: int = 0
 
     def is_known(self, item: StoredObject) -> bool:
-        """Whether nothing of a file is to be found out: its hash, where one lies beside it, counts too."""
+        """Whether everything about a file is known, including the content of a `.sha256` file beside it."""
         facts = self.known.get(item)
         if facts is None:
             return False
@@ -40,7 +40,7 @@ class ProjectMetadata:
         return facts.sha256 is not None or hash_file is None or self.known.get(hash_file) is not None
 
     def unknown(self) -> list[StoredObject]:
-        """The files that are there of which there is something to be found out. Takes some 20 µs for each."""
+        """The present files that must be looked at. Takes some 20 µs for each present file."""
         return [
             item
             for item in self.present.values()
@@ -50,18 +50,18 @@ class ProjectMetadata:
         ]
 
     async def unknown_soon(self) -> list[StoredObject]:
-        """As `unknown`, in a thread if there are many files."""
+        """The same as `unknown`, in a thread if there are many files."""
         return self.unknown() if len(self.present) <= MANY_FILES else await PAGES.run(self.unknown)
 
     def forget_absent(self) -> None:
-        """Drops what is known of files that are gone, once it is most: else projects whose files come and go would fill
-        up, and nothing more be found out of them."""
+        """Drops what is known of deleted files, once they are the most: otherwise a project whose files come and go
+        would reach its memory limit."""
         entries = self.known.entries
         if len(entries) > 2 * len(self.present) + SPARE_ENTRIES:
             for key in [key for key in entries if key not in self.present]:
                 self.weight -= entries.pop(key).weight
 
     def let_go(self) -> None:
-        """Holds no listing any more, unless it is needed yet."""
+        """Releases the listing, unless it is still needed."""
         if not self.pending and not self.unsaved and self.loading is None:
             self.present = {}

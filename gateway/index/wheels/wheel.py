@@ -1,7 +1,7 @@
-"""The metadata of a wheel that lies far away: a few kilobytes of its end, or of that and of one member.
+"""Reads the metadata of a remote wheel with few requests: a few kilobytes of its end, and perhaps one member.
 
-The format is ZIP (PKWARE's APPNOTE.TXT, 4.3); what a wheel has in it, the binary distribution format.
-Nothing that the archive says of sizes and places is believed before it has been held against the file's size.
+The format is ZIP (PKWARE's APPNOTE.TXT, 4.3), with the content that the binary distribution format specifies.
+Sizes and offsets in the archive are checked against the file's size before they are used.
 """
 
 import struct
@@ -17,11 +17,11 @@ from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
 # Bytes `start` to `stop` (exclusive), exactly.
 Read = Callable[[int, int], Awaitable[bytes]]
 
-# Holds the directory of most wheels, and their metadata too: tools write it last.
+# The end of most wheels contains their directory, and their metadata too, which tools write last.
 TAIL_BYTES = 64 * 1024
 MAX_DIRECTORY_BYTES = 8 * 1024 * 1024  # some 70,000 members
 _MAX_PACKED_BYTES = MAX_METADATA_BYTES + 1024
-# What may stand between a member's header and its bytes, beyond its name.
+# Bytes that may stand between a member's header and its content, besides its name.
 _EXTRA_BYTES = 256
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
@@ -38,7 +38,7 @@ _METADATA = b".dist-info/METADATA"
 
 
 class WheelError(ValueError):
-    """The file is no wheel whose metadata could be read; the text says why."""
+    """The file is not a wheel with readable metadata; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class _Member:
 
 
 async def read_metadata(project: str, size: int, tail: bytes, read: Read) -> bytes:
-    """METADATA of a wheel of `size` bytes that ends in `tail`. `project` is the normalised name that the file bears.
+    """METADATA of a wheel of `size` bytes that ends with `tail`. `project` is the normalised name in the file's name.
 
-    What lies in `tail` is not read again. Raises WheelError, and what `read` raises.
+    Bytes in `tail` are not read again. Raises WheelError, and the errors of `read`.
     """
     first = size - len(tail)
 
@@ -79,18 +79,18 @@ async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
         _, _, place, _ = _END64_LOCATOR.unpack_from(tail, at - _END64_LOCATOR.size)
         end = place
         if place + _END64.size > size:
-            raise WheelError("its end lies beyond it")
+            raise WheelError("its end record lies beyond its end")
         record = await read(place, place + _END64.size)
         signature, *_, length, offset = _END64.unpack(record)
         if signature != b"PK\x06\x06":
-            raise WheelError("its ZIP64 end is none")
+            raise WheelError("its ZIP64 end record is invalid")
     if offset + length > end:
         raise WheelError("its directory lies beyond its end")
     return offset, offset + length
 
 
 def _end_record(tail: bytes) -> tuple[int, int, int]:
-    """Where it is, and what it says of the directory: its length and its offset."""
+    """Where the end record is, and the length and offset of the directory in it."""
     first = max(len(tail) - _MAX_END_BYTES, 0)
     at = tail.rfind(_END_SIGNATURE, first)
     while at >= 0:
@@ -103,7 +103,7 @@ def _end_record(tail: bytes) -> tuple[int, int, int]:
 
 
 def _find(directory: bytes, project: str) -> _Member:
-    """The one METADATA of the project. Two are refused: installers would not agree on which one counts."""
+    """The only METADATA of the project. Two are refused, because installers would not agree on which one counts."""
     matches = (member for name, member in _named_metadata(directory) if _is_of(name, project))
     found = [*islice(matches, 2)]
     if len(found) != 1:
@@ -131,7 +131,7 @@ def _named_metadata(directory: bytes) -> Iterator[tuple[str, _Member]]:
 
 
 def _widened(member: _Member, extra: bytes) -> _Member:
-    """With the 64-bit values that stand in the extra field where 32 bits are too few."""
+    """The member, with the 64-bit values from the extra field for those that don't fit into 32 bits."""
     if _IN_ZIP64 not in (member.packed, member.size, member.offset):
         return member
     at = 0
@@ -145,7 +145,7 @@ def _widened(member: _Member, extra: bytes) -> _Member:
                 size, packed, offset = (
                     next(wide) if value == _IN_ZIP64 else value for value in (member.size, member.packed, member.offset)
                 )
-            except RuntimeError:  # what StopIteration becomes within a generator
+            except RuntimeError:  # a StopIteration in the generator becomes one
                 break
             return replace(member, packed=packed, size=size, offset=offset)
     raise WheelError("its ZIP64 sizes are missing")
@@ -157,9 +157,9 @@ def _is_of(name: str, project: str) -> bool:
 
 
 async def _packed(member: _Member, directory_start: int, read: Read) -> bytes:
-    """The member's bytes as they are in the archive; in one read, unless its header is longer than headers are."""
+    """The member's bytes as they are in the archive, in one read unless its header is unusually long."""
     if member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
-        raise WheelError("its METADATA is encrypted, or compressed in a way that wheels are not")
+        raise WheelError("its METADATA is encrypted, or compressed in an unsupported way")
     if member.size > MAX_METADATA_BYTES or member.packed > _MAX_PACKED_BYTES:
         raise WheelError("its METADATA is too large")
     if member.offset + _LOCAL.size > directory_start:
@@ -184,5 +184,5 @@ def _unpacked(member: _Member, packed: bytes) -> bytes:
         except zlib.error as error:
             raise WheelError(f"its METADATA can't be unpacked: {error}") from error
     if len(content) != member.size or zlib.crc32(content) != member.crc:
-        raise WheelError("its METADATA is not what its directory says")
+        raise WheelError("its METADATA does not match its directory")
     return content

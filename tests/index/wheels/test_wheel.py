@@ -190,18 +190,18 @@ BOMB = archive((NAME, bytes(50_000_000)))
             bytes(9_000_000) + struct.pack("<4s4H2LH", b"PK\x05\x06", *[0] * 4, 9_000_000, 0, 0),
             "directory is too large",
         ),
-        (patched(BOMB, 24, "<L", len(METADATA)), "not what its directory says"),
-        (patched(GOOD, 24, "<L", len(METADATA) + 1), "not what its directory says"),
-        (patched(GOOD, 20, "<L", 1), "not what its directory says|can't be unpacked"),
+        (patched(BOMB, 24, "<L", len(METADATA)), "does not match its directory"),
+        (patched(GOOD, 24, "<L", len(METADATA) + 1), "does not match its directory"),
+        (patched(GOOD, 20, "<L", 1), "does not match its directory|can't be unpacked"),
         (patched(GOOD, 20, "<L", 100_000), "not where its directory says"),
         (patched(GOOD, 20, "<L", MAX_METADATA_BYTES + 1025), "METADATA is too large"),
         (patched(GOOD, 20, "<L", MAX_METADATA_BYTES + 1024), "not where its directory says"),
         (patched(GOOD, 20, "<L", 0xFFFFFFFF), "sizes are missing"),
-        (patched(GOOD, 16, "<L", 1), "not what its directory says"),
+        (patched(GOOD, 16, "<L", 1), "does not match its directory"),
         (patched(GOOD, 42, "<L", 1), "not where its directory says"),
         (patched(GOOD, 42, "<L", 1_000_000), "beyond its members"),
         (patched(GOOD, 8, "<H", 1), "encrypted"),
-        (patched(GOOD, 10, "<H", 12), "compressed in a way"),
+        (patched(GOOD, 10, "<H", 12), "compressed in an unsupported way"),
         (patched(GOOD, 28, "<H", 60_000), "directory is damaged"),
         (GOOD.replace(b"PK\x01\x02", b"PK\x01\x03"), "directory is damaged"),
     ],
@@ -215,7 +215,7 @@ async def test_a_bomb_is_not_unpacked_further_than_it_says() -> None:
     bomb = patched(BOMB, 24, "<L", 1000)
     tracemalloc.start()
     try:
-        with pytest.raises(WheelError, match="not what its directory says"):
+        with pytest.raises(WheelError, match="does not match its directory"):
             await File(bomb).metadata()
         _, most = tracemalloc.get_traced_memory()
     finally:
