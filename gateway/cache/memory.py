@@ -84,12 +84,14 @@ class MemoryCache:
         self._objects.pop(key)
         self._missing.pop(key)
 
-    def note(self, key: str, etag: str) -> None:
-        """The storage says that this is the object now: another one is not."""
+    def note(self, key: str, etag: str) -> bool:
+        """The storage says that this is the object now: another one is not. Whether another one was known."""
         found = self._objects.get(key)
-        if found is not None and found.etag != etag:
+        ended = found is not None and found.etag != etag
+        if ended:
             self._objects.pop(key)
         self._missing.pop(key)
+        return ended
 
     def expire(self) -> None:
         """Nothing that is known may be used before it has been checked."""

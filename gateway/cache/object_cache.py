@@ -119,7 +119,8 @@ class ObjectCache:
     def note(self, key: str, etag: str) -> None:
         """The storage says that this is the object now."""
         self._changes += 1
-        self.memory.note(key, etag)
+        if self.memory.note(key, etag):
+            self._remove(key)  # or it would be served from disk while the storage is slow, against the hash on its page
         self._fills.note(key, etag)
 
     def expire(self) -> None:

@@ -43,7 +43,7 @@ def test_absence_is_believed_for_a_while() -> None:
     assert cache.was_missing("k", 1) is not None, "for when nobody can be asked"
     clock.now += 1
     assert cache.was_missing("k", 1) is None
-    ends: list[Callable[[], None]] = [
+    ends: list[Callable[[], object]] = [
         lambda: cache.put("k", FOUND),
         lambda: cache.forget("k"),
         lambda: cache.note("k", '"e"'),
@@ -71,10 +71,11 @@ def test_ages() -> None:
 def test_a_note_of_another_etag_ends_an_entry() -> None:
     cache = MemoryCache(1_000_000, missing_seconds=5)
     cache.put("k", FOUND)
-    cache.note("k", '"e"')
+    assert not cache.note("k", '"e"')
     assert cache.get("k") is FOUND
-    cache.note("k", '"f"')
+    assert cache.note("k", '"f"')
     assert cache.get("k") is None
+    assert not cache.note("k", '"e"'), "nothing was known"
 
 
 def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:

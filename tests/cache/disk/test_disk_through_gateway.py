@@ -200,6 +200,21 @@ async def test_over_a_restart_it_is_asked_for_by_its_etag(
     await until_kept(tmp_path, 1)
 
 
+async def test_a_listing_that_shows_another_etag_ends_an_entry_on_disk_too(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
+) -> None:
+    """Or while the storage is slow, clients would get the old file against the new hash on its page."""
+    gateway = await start_gateway(settings | {"index.refresh": "0"})
+    await get(gateway)
+    await until_kept(tmp_path, 1)
+    await get(gateway, "/simple/p/")
+    assert len(kept(tmp_path)) == 1, "a listing that shows the same ETag ends nothing"
+    faulty.objects[WHEEL] = b"new"
+    await get(gateway, "/simple/p/")
+    await until_kept(tmp_path, 0)
+    assert (await get(gateway)).body == b"new"
+
+
 async def test_a_corrupted_entry_is_fetched_again(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
 ) -> None:
