@@ -118,9 +118,13 @@ class Downloads:
 
     async def _fill(self, file: File, upstream: UpstreamResponse, download: Download) -> bool:
         length = upstream.headers.get("content-length")
+        if length is not None and file.size not in (None, int(length)):
+            raise UpstreamError(f"it has {length} bytes where its page says {file.size}")
         await self._reserve(download, int(length) if length is not None else file.size or 0)
         name = next((name for name in _ALGORITHMS if name in file.hashes), None)
         digest = hashlib.new(name or "sha256", usedforsecurity=False)
+        if length == "0":
+            _verify(file, name, digest.hexdigest())  # no last byte can be held back
         try:
             spool = FileBroadcast.temporary(digest.update)
         except OSError as error:
@@ -136,8 +140,7 @@ class Downloads:
         await spool.flush()
         if file.size not in (None, size):
             raise UpstreamError(f"it has {size} bytes or more where its page says {file.size}")
-        if name is not None and digest.hexdigest() != file.hashes[name]:
-            raise UpstreamError(f"its {name} is {digest.hexdigest()} where its page says {file.hashes[name]}")
+        _verify(file, name, digest.hexdigest())
         return name is not None
 
     async def _reserve(self, download: Download, size: int) -> None:
@@ -199,3 +202,9 @@ class Downloads:
         self._running.discard(download)
         if self._newest.get(download.key) is download:
             del self._newest[download.key]
+
+
+def _verify(file: File, name: str | None, digest: str) -> None:
+    """Raises UpstreamError unless the page tells this digest by the hash of this name, if it tells any."""
+    if name is not None and digest != file.hashes[name]:
+        raise UpstreamError(f"its {name} is {digest} where its page says {file.hashes[name]}")

@@ -273,6 +273,46 @@ async def test_a_file_that_turns_out_to_be_too_large_breaks_off() -> None:
     await eventually(lambda: running.stats() == IDLE)
 
 
+@pytest.mark.parametrize(
+    ("length", "size"), [(0, len(CONTENT)), (len(CONTENT) - 1, len(CONTENT)), (len(CONTENT) + 1, 0)]
+)
+async def test_an_answer_of_another_length_than_the_page_tells_is_refused_before_a_client_has_its_head(
+    length: int, size: int
+) -> None:
+    index, bucket = Index(length), Bucket()
+    running = downloads(index, bucket)
+    with pytest.raises(UpstreamError, match=f"^it has {length} bytes where its page says {size}$"):
+        await get(running, wanted=file(size=size))
+    assert index.opened[0].closed
+    assert running.stats() == IDLE
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+async def test_an_answer_without_a_length_breaks_off_where_it_has_another_than_the_page_tells(size: int) -> None:
+    index, bucket = Index(length=None), Bucket()
+    running = downloads(index, bucket)
+    client = start(running, wanted=file(size=size))
+    await eventually(lambda: len(index.opened) == 1)
+    index.opened[0].send(CONTENT, b"")
+    with pytest.raises(UpstreamError, match=f"bytes or more where its page says {size}$"):
+        await client
+    await eventually(lambda: running.stats() == IDLE)
+    assert bucket.objects == {}
+
+
+async def test_nothing_is_no_file_unless_its_hash_says_so() -> None:
+    """No last byte of an empty answer can be held back until its end is known to be good."""
+    index, bucket = Index(length=0), Bucket()
+    running = downloads(index, bucket)
+    with pytest.raises(UpstreamError, match="its sha256 is e3b0"):
+        await get(running)
+    empty = start(running, 1, file(1, content=b""))
+    await eventually(lambda: len(index.opened) == 2)
+    index.opened[1].send(b"")
+    assert await empty == b""
+    await eventually(lambda: bucket.objects == {"p/1": b""})
+
+
 async def test_together_they_take_no_more_than_their_room() -> None:
     index, bucket = Index(), Bucket()
     running = downloads(index, bucket, temp_bytes=2 * len(CONTENT))
