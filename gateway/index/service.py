@@ -15,6 +15,9 @@ from gateway.index.wheels.metadata import WheelMetadata
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
 from gateway.storage.base import Storage
 
+# That is over in a while, unlike a refusal.
+_UNREACHABLE = frozenset({"ConnectionBroken", "ConnectionFailed"})
+
 
 class Index:
     """Answers requests for pages and files. Without a `site`, no page is generated."""
@@ -43,6 +46,14 @@ class Index:
 
     async def page(self, request: PageRequest) -> Answer:
         """Raises NotFoundError if there is no page, and UpstreamBusyError if that can't be known."""
+        try:
+            return await self._page(request)
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            if isinstance(error, UpstreamError) and error.code not in _UNREACHABLE:
+                raise
+            raise stored.unavailable(error) from error
+
+    async def _page(self, request: PageRequest) -> Answer:
         site = self._site
         if site is None:
             return await self._stored(request, request.key)

@@ -364,6 +364,35 @@ async def test_while_nobody_knows_whether_a_page_is_stored_none_is_generated(
     assert (await get(gateway, "/simple/my-project/")).body == b"<a>"
 
 
+@pytest.mark.parametrize("mode", ["auto", "static", "off"])
+@pytest.mark.parametrize("accept", ["text/html", JSON])
+@pytest.mark.parametrize(
+    "fault", [faults.reset, faults.stall, faults.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<a>")]
+)
+async def test_a_stored_page_that_can_not_be_had_now_is_asked_for_again(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    mode: str,
+    accept: str,
+    fault: faults.Behaviour,
+) -> None:
+    """After 502 or 504, pip takes the project for one without releases; after 503, it tries again."""
+    faulty.objects = {"p/index.html": b"<a>", f"p/{WHEEL}": CONTENT}
+
+    async def failing(answer: faults.Answer) -> None:
+        await (fault if answer.request.key.endswith(".html") else faults.healthy)(answer)
+
+    faulty.then(failing, times=50)
+    settings = {"index.mode": mode, "storage.max_attempts": "1", "storage.read_timeout": "0.2"}
+    gateway = await start_gateway(faulty_settings | settings)
+    answer = await get(gateway, "/p/", Accept=accept)
+    if answer.status == 200:  # its head has been sent before the body broke off
+        assert len(answer.body) < int(answer.headers["content-length"])
+    else:
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+
+
 async def test_a_listing_that_is_refused_later_takes_nothing_away(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
