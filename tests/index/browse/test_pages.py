@@ -283,6 +283,22 @@ async def test_browsers_fetch_images_of_other_hosts_only_if_the_settings_say_so(
     assert ("https://h.example/logo.png" in links(page.body)) is not allowed
 
 
+async def test_a_project_that_pip_can_not_install_from_has_a_page_all_the_same(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Only eggs or installers lie in its folder, or another index has it without files; none of it is yanked."""
+    index = PublicIndex()
+    index.projects = {"without-files": {}}
+    faulty.objects = {"proj/proj-1.0-py3.8.egg": b"x", "exe/exe-1.0.win32.exe": b"x"}
+    async with index.running():
+        settings = faulty_settings | {"fallback.mode": "mirror", "fallback.base_url": index.url}
+        gateway = await start_gateway(settings)
+        for target, what in (("/proj/", b"1.0-py3.8.egg"), ("/exe/", b"win32.exe"), ("/without-files/", b"No files.")):
+            page = await get(gateway, target)
+            assert (target, page.status, what in page.body) == (target, 200, True)
+            assert b"Every release is yanked" not in page.body
+
+
 async def test_projects_of_the_other_index_have_pages_too(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
