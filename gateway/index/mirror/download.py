@@ -14,7 +14,7 @@ Other requests may join until it is over, unless it has failed or is being cance
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -41,13 +41,15 @@ class Download:
         self,
         key: str,
         name: str,
+        hashes: Mapping[str, str],
         work: Callable[["Download"], Awaitable[None]],
         on_over: Callable[["Download"], None],
     ) -> None:
-        """`key` is where the file is to be kept, `name` for the log. `work` fetches the file and keeps it; meanwhile it
-        calls `begin`, and sets `whole`. `on_over` is called at the end."""
+        """`key` is where the file is to be kept, `name` for the log, `hashes` tell its version. `work` fetches the file
+        and keeps it; meanwhile it calls `begin`, and sets `whole`. `on_over` is called at the end."""
         self.key = key
         self.name = name
+        self.hashes = hashes
         self.claims = 0
         self.joinable = True
         self.whole = False

@@ -70,11 +70,13 @@ class Downloads:
         self._to_be_written: list[Download] = []
         self._used = 0
 
-    def claim(self, key: str, file: File) -> Claim:
-        """On the download that may be joined, or on a new one."""
+    def claim(self, key: str, file: File, replaces: str | None = None) -> Claim:
+        """On the download of this version that may be joined, or on a new one. What is kept under `key` with the ETag
+        `replaces` is another version, whose place the file takes."""
         download = self._newest.get(key)
-        if download is None or not download.joinable:
-            download = Download(key, without_query(file.url), partial(self._fetch_and_keep, file), self._over)
+        if download is None or not download.joinable or download.hashes != file.hashes:
+            work = partial(self._fetch_and_keep, file, replaces)
+            download = Download(key, without_query(file.url), file.hashes, work, self._over)
             self._newest[key] = download
             self._running.add(download)
         return download.claim()
@@ -87,13 +89,13 @@ class Downloads:
         claims = sum(download.claims for download in self._running)
         return DownloadStats(len(self._running), claims, self._fetching, self._used)
 
-    async def _fetch_and_keep(self, file: File, download: Download) -> None:
+    async def _fetch_and_keep(self, file: File, replaces: str | None, download: Download) -> None:
         verified = await self._fetch(file, download)
         await download.spool.finish()
         download.whole = True
         if verified:
             told = ObjectMetadata(file.hashes.get("sha256"), file.requires_python, uploaded=file.modified)
-            await self._keep(download, told)
+            await self._keep(download, told, replaces)
         else:
             log.warning("%s is not kept: its page tells no hash of it", download.name)
 
@@ -167,7 +169,7 @@ class Downloads:
         """Another that nobody waits for any more, and that has not ended yet."""
         return next((other for other in self._running - {download} if not other.claims and not other.whole), None)
 
-    async def _keep(self, download: Download, told: ObjectMetadata) -> None:
+    async def _keep(self, download: Download, told: ObjectMetadata, replaces: str | None) -> None:
         if len(self._to_be_written) >= self._limits.waiting:
             return log.warning("%s is not kept: %d files wait to be written", download.name, self._limits.waiting)
         self._to_be_written.append(download)
@@ -180,20 +182,22 @@ class Downloads:
             self._to_be_written.remove(download)
         try:
             async with asyncio.timeout(self._limits.keep_seconds):
-                await self._write(download, told)
+                await self._write(download, told, replaces)
         except TimeoutError:
             log.warning("%r is not kept: the storage takes too long to write it", download.key)
         finally:
             self._may_write.release()
         return None
 
-    async def _write(self, download: Download, told: ObjectMetadata) -> None:
-        chunks = read_parts(download.spool.parts())
+    async def _write(self, download: Download, told: ObjectMetadata, replaces: str | None) -> None:
+        chunks, key, only_new = read_parts(download.spool.parts()), download.key, replaces is None
         try:
-            await self._storage.put(download.key, chunks, content_type=CONTENT_TYPE, only_new=True, facts=told)
-            log.info("%r is kept", download.key)
+            await self._storage.put(
+                key, chunks, content_type=CONTENT_TYPE, only_new=only_new, replaces=replaces, facts=told
+            )
+            log.info("%r is kept", key)
         except PreconditionFailedError:
-            pass  # another process has written it
+            self._storage.forget(key)  # another process has written it
         except GatewayError as error:
             log.warning("%r can't be kept, and will be fetched again: %s", download.key, error)
 

@@ -6,19 +6,21 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
-from gateway.errors import NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.index.mirror.download import headers_of
 from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.simple.names import METADATA, is_release_of, normalize
-from gateway.index.simple.pages import File
+from gateway.index.simple.pages import File, Project
 from gateway.index.simple.web_url import without_query
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
-from gateway.messages import Answer, BufferedResponse, ObjectRequest, Stream, nothing_to_close
+from gateway.messages import Answer, BufferedResponse, ObjectRequest, Redirect, Stream, nothing_to_close
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
 
 KEPT_APART = ".mirror/"
+# For a HEAD of what is kept: it is served unchecked while the storage is slow.
+_LOOK_SECONDS = 1.0
 
 # Which metadata a page tells of: the URL of its file, and the hashes of the metadata and of the file.
 _Version = tuple[str, str | None, str | None]
@@ -37,6 +39,9 @@ class MirroredFiles:
         self._limits = limits
         self._downloads = Downloads(fallback.remote, storage, limits)
         self._reading = SingleFlight[bytes]()
+        self._kept = LruCache[tuple[str, str], str](
+            "hashes of kept files", memory, lambda version, sha256: weight_of(version) + weight_of(sha256)
+        )
         self._metadata = LruCache[_Version, bytes](
             "metadata of the other index", memory, lambda version, body: weight_of(version) + weight_of(body)
         )
@@ -60,18 +65,51 @@ class MirroredFiles:
         if not await self._fallback.covers_file(project):
             return None
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
+        replaces = None
         with suppress(NotFoundError):
-            return await self._storage.fetch(replace(request, key=key))
-        files = (await self._fallback.remote.project(project)).value.files
-        file = next((file for file in files if file.name == wanted), None)
+            kept = await self._storage.fetch(replace(request, key=key))
+            try:
+                if wanted == name and self._fallback.keeps_apart:
+                    replaces = await self._superseded(key, kept, _named(self._fallback.remote.known(project), name))
+            except BaseException:
+                _close(kept)
+                raise
+            if replaces is None:
+                return kept
+            _close(kept)
+        file = _named((await self._fallback.remote.project(project)).value, wanted)
         if file is None or (wanted != name and not file.has_metadata):
             raise NotFoundError(f"no {name!r} in the other index either")
         if wanted != name:
             return await self._metadata_page(file)
         if request.method == "HEAD":
             return await self._head(file)
-        with self._downloads.claim(key, file) as claim:
+        with self._downloads.claim(key, file, replaces) as claim:
             return await claim.stream()
+
+    async def _superseded(self, key: str, kept: Stream | Redirect, file: File | None) -> str | None:
+        """The ETag of what is kept, if the page tells another SHA-256 now: not all indexes are like PyPI, which never
+        lets a file be replaced. None too where that can't be found out soon."""
+        expected = file.hashes.get("sha256") if file is not None else None
+        if expected is None:
+            return None
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                found = kept if isinstance(kept, Stream) else await self._storage.fetch(ObjectRequest("HEAD", key))
+                etag = found.headers.get("ETag", "")
+                told = await self._sha256_of(key, etag, found)
+        except (GatewayError, TimeoutError):
+            return None
+        return etag if etag and told not in ("", expected) else None
+
+    async def _sha256_of(self, key: str, etag: str, kept: Stream | Redirect) -> str:
+        """As the storage was told when the file was kept; empty if it has no place for that."""
+        told = kept.sha256 if isinstance(kept, Stream) else None
+        told = told or self._kept.get((key, etag))
+        if told is None:
+            told = (await self._storage.facts(key, etag)).sha256 or ""
+            self._kept.put((key, etag), told)
+        return told
 
     def stats(self) -> DownloadStats:
         return self._downloads.stats()
@@ -101,3 +139,12 @@ class MirroredFiles:
             raise UpstreamError(f"the metadata of {without_query(file.url)!r} has another hash than its page says")
         self._metadata.put(version, body)
         return body
+
+
+def _named(page: Project | None, name: str) -> File | None:
+    return next((file for file in page.files if file.name == name), None) if page is not None else None
+
+
+def _close(answer: Stream | Redirect) -> None:
+    if isinstance(answer, Stream):
+        answer.close()

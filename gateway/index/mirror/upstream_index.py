@@ -108,6 +108,11 @@ class UpstreamIndex:
         found = await self._pages.get(name)
         return RefreshedValue(found.value.page, found.age, found.stale)
 
+    def known(self, name: str) -> Project | None:
+        """The page of a project as it was read last, however old. Nothing is asked for."""
+        found = self._pages.known(name)
+        return found.page if found is not None else None
+
     def expire(self) -> None:
         """What is known must be asked for again."""
         self._pages.expire()

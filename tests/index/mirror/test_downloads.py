@@ -208,6 +208,19 @@ async def test_what_is_whole_is_kept_though_nobody_waits_for_it_and_takes_no_tur
     assert bucket.most == 2
 
 
+async def test_a_file_that_has_been_replaced_meanwhile_is_a_download_of_its_own() -> None:
+    index, bucket = Index(), Bucket()
+    running, new = downloads(index, bucket), CONTENT[::-1]
+    before = start(running)
+    await eventually(lambda: len(index.opened) == 1)
+    after = start(running, wanted=file(content=new))
+    await eventually(lambda: len(index.opened) == 2)
+    index.opened[0].send(CONTENT, b"")
+    index.opened[1].send(new, b"")
+    assert (await before, await after) == (CONTENT, new)
+    await eventually(lambda: running.stats() == IDLE)
+
+
 async def test_who_waits_too_long_for_a_turn_is_told_to_come_again() -> None:
     index, bucket = Index(), Bucket()
     running = downloads(index, bucket, fetches=2, wait_seconds=0.01)

@@ -239,6 +239,41 @@ async def test_a_page_given_out_before_still_leads_to_its_files(
     assert (await get(gateway, f"/public-lib/{NAME}")).status == 404
 
 
+@pytest.mark.parametrize("redirect", ["false", "true"])
+async def test_a_file_that_the_other_index_replaces_is_fetched_and_kept_anew(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    redirect: str,
+) -> None:
+    """Its page tells the new hash, against which pip would refuse the old file for ever."""
+    settings |= {"fallback.mode": "mirror", "storage.redirect_urls": redirect, "cache.memory_bytes": "10000000"}
+    gateway, other = [await start_gateway(settings) for _ in range(2)]
+    key, replaced = f".mirror/public-lib/{NAME}", wheel("public_lib", "2.0", summary="replaced")[1]
+    await get(gateway, f"/public-lib/{NAME}")
+    assert await kept(faulty, key) == CONTENT
+    await page(other)
+    await get(other, f"/public-lib/{NAME}")
+    fetched = public.asked(f"/files/{NAME}")
+    public.projects["public-lib"][NAME] = replaced
+    for one in (gateway, other):
+        one.mount.fallback.remote.expire()  # type: ignore[union-attr]
+        assert (await page(one))[NAME]["hashes"] == {"sha256": hashlib.sha256(replaced).hexdigest()}
+        answer = await get(one, f"/public-lib/{NAME}")
+        assert answer.body == replaced or (answer.status == 302 and faulty.objects[key] == replaced)
+        await faulty.until(lambda: faulty.objects[key] == replaced)
+        downloads = one.mount.index._fetched
+        assert downloads is not None
+        await eventually(lambda downloads=downloads: downloads.stats() == DownloadStats(0, 0, 0, 0))  # type: ignore[misc]
+    public.down = True
+    for one in (gateway, other):
+        answer = await get(one, f"/public-lib/{NAME}")
+        assert answer.body == replaced if redirect == "false" else answer.status == 302
+        assert faulty.objects[key] == replaced
+    assert public.asked(f"/files/{NAME}") <= fetched + 2
+
+
 async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
 ) -> None:
