@@ -51,8 +51,8 @@ class Gateway:
     def storage(self) -> Storage:
         return self.mount.storage
 
-    async def start(self, listener: socket.socket | None = None) -> None:
-        """Starts the storage and listens: on `listener` if one is given (a worker's), else where the settings say.
+    async def start(self, listener: socket.socket | None = None, ops_listener: socket.socket | None = None) -> None:
+        """Starts the storage and listens: on these sockets if they are given (a worker's), else where the settings say.
 
         Raises OSError if an address can't be bound, ConfigError if the storage can't be used at all.
         """
@@ -63,7 +63,7 @@ class Gateway:
             await self.mount.start()
             routes, admin = self._ops_routes(), self._admin_routes()
             if ops.port is not None:
-                ops_socket = bind_tcp(server.host, ops.port, shared=server.workers > 1)
+                ops_socket = ops_listener or bind_tcp(server.host, ops.port)
                 self._ops = await self._listen(self._pipeline(None, routes, admin), ops_socket)
                 log.info("operations endpoints are on %s", url_of(ops_socket, tls=self.tls is not None))
                 routes, admin = {}, {}

@@ -52,4 +52,4 @@ def for_listening(error: OSError) -> str:
         return "permission is missing: choose a server.port from 1024 up, or another path for server.unix_socket"
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "create the directory of server.unix_socket"
-    return "choose another server.port (or server.unix_socket), or stop the program that uses it"
+    return "choose another server.port or ops.port (or server.unix_socket), or stop the program that uses it"

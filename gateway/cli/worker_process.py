@@ -52,7 +52,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         gateway = Gateway(settings, mark)
         loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
         try:
-            await gateway.start(self.sockets[0].sock)
+            await gateway.start(*(listener.sock for listener in self.sockets))
         except (ConfigError, OSError) as error:
             self.log.error("worker can't start: %s", error)
             return int(self._boot_error())

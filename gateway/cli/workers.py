@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any
 
 from gateway.cli import advice, heap
-from gateway.config.settings import ServerSettings, Settings
+from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
 from gateway.ops.mark import SharedMark
-from gateway.server.listener import bind
+from gateway.server.listener import bind, bind_tcp
 
 _HEARTBEAT_TIMEOUT_SECONDS = 60
 # On top of the workers' own grace period, so that they end by themselves.
@@ -49,7 +49,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
-    if not _can_listen(settings.server):
+    if not _can_listen(settings):
         return 1
     # Workers share their counts in files; prometheus_client reads the variable when it is first imported.
     metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-", dir=_memory_dir())
@@ -74,14 +74,17 @@ def check_installed() -> None:
         raise ConfigError([Problem("server.workers", "settings", message)]) from missing
 
 
-def _can_listen(server: ServerSettings) -> bool:
-    """Logs what to do about an address that can't be bound; gunicorn would try again and again."""
-    if server.unix_socket is None:
-        try:
+def _can_listen(settings: Settings) -> bool:
+    """Logs what to do about an address that can't be bound; gunicorn would try it again and again."""
+    server, ops = settings.server, settings.ops
+    try:
+        if server.unix_socket is None:
             bind(server).close()
-        except OSError as error:
-            log.error("can't listen: %s; %s", error, advice.for_listening(error))
-            return False
+        if ops.port is not None:
+            bind_tcp(server.host, ops.port).close()
+    except OSError as error:
+        log.error("can't listen: %s; %s", error, advice.for_listening(error))
+        return False
     return True
 
 
@@ -93,8 +96,10 @@ def _memory_dir() -> str | None:
 def _gunicorn_settings(settings: Settings) -> dict[str, Any]:
     server = settings.server
     host = f"[{server.host}]" if ":" in server.host else server.host
+    main = f"unix:{server.unix_socket}" if server.unix_socket else f"{host}:{server.port}"
     return {
-        "bind": [f"unix:{server.unix_socket}" if server.unix_socket else f"{host}:{server.port}"],
+        # One socket of each for all workers: what waits on it is nobody's yet, and any of them takes it.
+        "bind": [main] if settings.ops.port is None else [main, f"{host}:{settings.ops.port}"],
         "workers": server.workers,
         "worker_class": "gateway.cli.worker_process.WorkerProcess",
         "worker_tmp_dir": _memory_dir(),

@@ -18,14 +18,12 @@ def bind(settings: ServerSettings) -> socket.socket:
     return bind_tcp(settings.host, settings.port)
 
 
-def bind_tcp(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A bound TCP socket; port 0 takes any free one. `shared` lets several workers bind the same port."""
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """A bound TCP socket; port 0 takes any free one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
     except OSError:
         listener.close()

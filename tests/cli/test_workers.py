@@ -245,6 +245,32 @@ def test_a_unix_socket_and_a_port_for_operations_are_shared(
     assert not path.exists()
 
 
+def test_a_worker_that_hangs_answers_no_probe_in_place_of_another(
+    start_process: StartProcess, settings: dict[str, str]
+) -> None:
+    process = start_process(settings | {"ops.port": (port := str(free_port()))})
+    started(process)
+    hung = children(process.process.pid)[0]
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        for _ in range(20):
+            assert b"ok" in get(f"http://127.0.0.1:{port}/health")
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert process.stop() == 0
+
+
+def test_the_port_for_operations_of_another_gateway_can_t_be_had(
+    start_process: StartProcess, settings: dict[str, str]
+) -> None:
+    own = settings | {"ops.port": str(free_port())}
+    started(start_process(own))
+    process = start_process(own | {"server.port": str(free_port())})
+    assert process.process.wait(30) == 1
+    assert "can't listen" in process.log.read_text()
+    assert "ops.port" in process.log.read_text()
+
+
 def test_workers_that_can_t_start_end_the_whole(start_process: StartProcess, settings: dict[str, str]) -> None:
     process = start_process(settings | {"storage.bucket": "packages--use1-az4--x-s3"})
     assert process.process.wait(30) != 0
