@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from gunicorn.glogging import Logger
@@ -18,6 +19,8 @@ from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
 
 _HEARTBEAT_SECONDS = 1.0
+# Until a worker that could not take a dead one's place makes room for the next try.
+_RETRY_SECONDS = 2.0
 
 
 class WorkerProcess(Worker):  # type: ignore[misc]
@@ -49,13 +52,13 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         executors.name_resolvers()
         count_as(self.slot)
         settings, mark = self.wsgi
-        gateway = Gateway(settings, mark)
-        loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
         try:
+            gateway = Gateway(settings, mark)
+            loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
             await gateway.start(*(listener.sock for listener in self.sockets))
         except (ConfigError, OSError) as error:
             self.log.error("worker can't start: %s", error)
-            return int(self._boot_error())
+            return await self._not_started(settings.server.workers, stopping)
         heap.freeze()
         self.booted = True
         # One worker logs the storage's problems for all.
@@ -63,21 +66,26 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()
             gateway.metrics.settle()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     await stopping.wait()
-            except TimeoutError:
-                pass
         if first_try is not None:
             first_try.cancel()
         await gateway.stop()
         return 0
 
-    @staticmethod
-    def _boot_error() -> int:
+    async def _not_started(self, first: int, stopping: asyncio.Event) -> int:
+        """The exit code. One of the `first` workers ends the whole: the settings are at fault. A later one replaces a
+        worker that had started with them: what it lacks, such as a file that is being renewed, may come back, and
+        gunicorn tries again while the others serve."""
         from gunicorn.arbiter import Arbiter
 
-        return int(Arbiter.WORKER_BOOT_ERROR)
+        if self.age <= first:
+            return int(Arbiter.WORKER_BOOT_ERROR)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_RETRY_SECONDS):
+                await stopping.wait()
+        return 1
 
 
 class GunicornLog(Logger):  # type: ignore[misc]

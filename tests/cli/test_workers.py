@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.health import health
+from gateway.config.settings import Settings
 from tests.conftest import StartProcess
+from tests.support.certificates import self_signed
 from tests.support.process import GatewayProcess
 
 
@@ -275,6 +278,33 @@ def test_workers_that_can_t_start_end_the_whole(start_process: StartProcess, set
     process = start_process(settings | {"storage.bucket": "packages--use1-az4--x-s3"})
     assert process.process.wait(30) != 0
     assert "needs signature version v4-s3express" in process.log.read_text()
+
+
+def test_workers_with_a_key_that_can_t_be_used_end_the_whole(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    key.write_text("none")
+    process = start_process(settings | {"server.tls_cert": str(certificate), "server.tls_key": str(key)})
+    assert process.process.wait(30) != 0
+    assert "worker can't start: server.tls_cert" in process.log.read_text()
+    assert "Exception in worker process" not in process.log.read_text()
+
+
+def test_a_worker_that_can_t_be_replaced_yet_does_not_end_the_others(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    process = start_process(settings | {"server.tls_cert": str(certificate), "server.tls_key": str(key)})
+    url = started(process)
+    away = key.rename(tmp_path / "away.pem")
+    os.kill(children(process.process.pid)[0], signal.SIGKILL)
+    eventually(lambda: process.log.read_text().count("can't start") == 2, "it is not tried again", process)
+    assert health(f"{url}/health", Settings) == 0
+    away.rename(key)
+    eventually(lambda: process.log.read_text().count(", listening on ") == 3, "it is not replaced", process)
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
 
 
 def test_without_gunicorn_it_is_said_what_to_install(tmp_path: Path) -> None:
