@@ -3,9 +3,11 @@
 import logging
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
 from itertools import count
+from types import FrameType
 from typing import Any
 
 from gateway.cli import advice, heap
@@ -32,6 +34,16 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
     mark = SharedMark()
 
     class Master(Arbiter):  # type: ignore[misc]
+        told_to_stop = False
+
+        def signal(self, number: int, frame: FrameType | None) -> None:
+            """Called at once, while gunicorn waits for the workers too: a second SIGTERM or SIGINT ends them."""
+            if number in (signal.SIGTERM, signal.SIGINT):
+                if self.told_to_stop:
+                    self.kill_workers(signal.SIGKILL)
+                self.told_to_stop = True
+            super().signal(number, frame)
+
         def handle_hup(self) -> None:
             """Has all workers refresh. A reload would cut downloads and start with empty caches."""
             mark.change()

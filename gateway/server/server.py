@@ -87,5 +87,6 @@ class Listener:
             async with asyncio.timeout(grace):
                 await admission.none_left.wait()
         except TimeoutError:
-            log.warning("%d connections did not finish in %g s", len(admission), grace)
+            if admission.guests:  # else the last was about to close
+                log.warning("%d connections did not finish in %g s", len(admission), grace)
         await self._server.end()

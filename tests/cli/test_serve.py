@@ -96,6 +96,21 @@ def test_an_idle_connection_does_not_hold_up_the_end(
     connection.close()
 
 
+def test_an_idle_connection_of_a_probe_has_nothing_to_finish(
+    start_process: StartProcess, packages: dict[str, str]
+) -> None:
+    process = start_process(packages | {"ops.port": "0"})
+    process.wait_until_it_listens()
+    ops = re.search(r"operations endpoints are on http://(\S+)", process.log.read_text())
+    assert ops is not None
+    connection = http.client.HTTPConnection(ops[1], timeout=20)
+    connection.request("GET", "/health")
+    connection.getresponse().read()
+    assert process.stop() == 0
+    assert "did not finish" not in process.log.read_text()
+    connection.close()
+
+
 def test_what_does_not_finish_in_the_grace_is_ended(start_process: StartProcess, packages: dict[str, str]) -> None:
     process = start_process(packages | {"server.shutdown_grace": "0.3"})
     connection = connect(process.wait_until_it_listens())

@@ -230,6 +230,24 @@ def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, s
     assert process.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_all_workers_at_once(
+    start_process: StartProcess, settings: dict[str, str], number: signal.Signals
+) -> None:
+    process = start_process(settings)
+    url, master = started(process), process.process.pid
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)
+    connection.request("GET", "/large.whl")
+    answer = connection.getresponse()
+    process.process.send_signal(number)
+    eventually(lambda: len(children(master)) == 1, "the idle worker does not end", process)
+    assert process.stop(number) == 0
+    assert "did not finish" not in process.log.read_text(), "server.shutdown_grace is 30 s"
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        answer.read()
+    connection.close()
+
+
 def test_a_unix_socket_and_a_port_for_operations_are_shared(
     start_process: StartProcess, settings: dict[str, str], tmp_path: Path
 ) -> None:
