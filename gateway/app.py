@@ -58,16 +58,17 @@ class Gateway:
         """
         server, ops = self.settings.server, self.settings.ops
         raise_descriptor_limit()
+        shared = listener is not None
         listener = listener or bind(server)
         try:
             await self.mount.start()
             routes, admin = self._ops_routes(), self._admin_routes()
             if ops.port is not None:
                 ops_socket = ops_listener or bind_tcp(server.host, ops.port)
-                self._ops = await self._listen(self._pipeline(None, routes, admin), ops_socket)
+                self._ops = await self._listen(self._pipeline(None, routes, admin), ops_socket, shared)
                 log.info("operations endpoints are on %s", url_of(ops_socket, tls=self.tls is not None))
                 routes, admin = {}, {}
-            self._main = await self._listen(self._pipeline(self.mount, routes, admin), listener)
+            self._main = await self._listen(self._pipeline(self.mount, routes, admin), listener, shared)
         except BaseException:
             listener.close()
             await self.stop()
@@ -88,7 +89,7 @@ class Gateway:
         await self.readiness.close()
         await self.mount.close()
 
-    async def _listen(self, pipeline: Pipeline, listener: socket.socket) -> Listener:
+    async def _listen(self, pipeline: Pipeline, listener: socket.socket, shared: bool) -> Listener:
         settings = self.settings.server
         limits = Limits(
             header_timeout=settings.header_timeout,
@@ -99,7 +100,7 @@ class Gateway:
         )
         admission = Admission(settings.max_connections, settings.max_connections_per_peer, self._caller.believes)
         server = Server(pipeline, pipeline.refuse, limits, admission, pipeline.lookup)
-        return await Listener.open(server, listener, self.tls)
+        return await Listener.open(server, listener, self.tls, shared=shared)
 
     def _pipeline(
         self, mount: Mount | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]

@@ -87,11 +87,13 @@ def check_installed() -> None:
 
 
 def _can_listen(settings: Settings) -> bool:
-    """Logs what to do about an address that can't be bound; gunicorn would try it again and again."""
+    """Logs what to do about an address that can't be bound; gunicorn would try again and again, and take a Unix socket
+    from a running gateway."""
     server, ops = settings.server, settings.ops
     try:
-        if server.unix_socket is None:
-            bind(server).close()
+        bind(server).close()
+        if server.unix_socket is not None:
+            server.unix_socket.unlink()
         if ops.port is not None:
             bind_tcp(server.host, ops.port).close()
     except OSError as error:

@@ -58,21 +58,26 @@ class Server:
 class Listener:
     """A Server on a listening socket."""
 
-    def __init__(self, server: Server, acceptor: asyncio.Server, listener: socket.socket) -> None:
+    def __init__(self, server: Server, acceptor: asyncio.Server, unix_path: str | None) -> None:
+        """`unix_path` is removed when nothing is accepted any more."""
         self._server = server
         self._acceptor = acceptor
-        self._unix_path = listener.getsockname() if listener.family == socket.AF_UNIX else None
+        self._unix_path = unix_path
 
     @classmethod
-    async def open(cls, server: Server, listener: socket.socket, tls: ssl.SSLContext | None) -> "Listener":
-        """Starts to accept connections; takes ownership of `listener`."""
+    async def open(
+        cls, server: Server, listener: socket.socket, tls: ssl.SSLContext | None, *, shared: bool = False
+    ) -> "Listener":
+        """Starts to accept connections; takes ownership of `listener`. Other processes accept on a `shared` one: its
+        path stays."""
 
         def accepted() -> asyncio.Protocol:
             connection = server.connection()
             return connection if tls is None else TlsHandshake(connection, tls, server.limits.header_timeout)
 
         loop = asyncio.get_running_loop()
-        return cls(server, await loop.create_server(accepted, sock=listener, backlog=_BACKLOG), listener)
+        unix_path = listener.getsockname() if listener.family == socket.AF_UNIX and not shared else None
+        return cls(server, await loop.create_server(accepted, sock=listener, backlog=_BACKLOG), unix_path)
 
     async def drain(self, grace: float) -> None:
         """Stops accepting, closes idle connections, waits up to `grace` seconds for the others, then ends them."""

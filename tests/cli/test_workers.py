@@ -266,6 +266,32 @@ def test_a_unix_socket_and_a_port_for_operations_are_shared(
     assert not path.exists()
 
 
+def test_a_worker_that_ends_alone_leaves_the_unix_socket_to_the_others(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    process = start_process(settings | {"server.unix_socket": str(path)})
+    started(process)
+    os.kill(children(process.process.pid)[0], signal.SIGTERM)
+    eventually(lambda: process.log.read_text().count(", listening on ") == 3, "it is not replaced", process)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    assert process.stop() == 0
+    assert not path.exists()
+
+
+def test_the_unix_socket_of_another_gateway_can_t_be_had(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    path = tmp_path / "socket"
+    started(start_process(settings | {"server.unix_socket": str(path)}))
+    process = start_process(settings | {"server.unix_socket": str(path)})
+    assert process.process.wait(30) == 1
+    assert "can't listen" in process.log.read_text()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
 def test_a_worker_that_hangs_answers_no_probe_in_place_of_another(
     start_process: StartProcess, settings: dict[str, str]
 ) -> None:
