@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,12 @@ share_botocore_data()
 
 StartGateway = Callable[[dict[str, str]], Awaitable[Gateway]]
 StartProcess = Callable[..., GatewayProcess]
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: collections, which some tests ask for, need not walk through all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
