@@ -81,8 +81,17 @@ def _wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture(scope="module")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the other index, whose gateway is one for all modes of the team's."""
+    root = tmp_path_factory.mktemp("common")
+    settings = {"storage.dir": str(directory(root / "objects", common_objects()))}
+    with stopping(GatewayProcess(root / "process", settings)) as process:
+        yield process.wait_until_it_listens()
+
+
 @pytest.fixture(scope="module", params=MODES)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, common: str) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("served")
     files = dict([wheel(PROJECT, "1.2.0", [f"{DEPENDENCY}>=1"]), wheel(PROJECT, "1.1.0"), sdist(PROJECT, "1.0.0")])
     objects = {f"{PROJECT}/{name}": content for name, content in files.items()}
@@ -109,10 +118,8 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 "storage.cloud_front_key_id": "KEYID",
                 "storage.cloud_front_key_string": signing_key.private_bytes(serialization.Encoding.PEM, *form).decode(),
             }
-        common = {"storage.dir": str(directory(root / "common", common_objects()))}
         team = stack.enter_context(stopping(GatewayProcess(root / "team", settings | {"log.format": "json"})))
-        other = stack.enter_context(stopping(GatewayProcess(root / "other", common)))
-        yield Served(request.param, team, team.wait_until_it_listens(), other.wait_until_it_listens())
+        yield Served(request.param, team, team.wait_until_it_listens(), common)
 
 
 @contextlib.contextmanager
