@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
-from tests.support.process import clean_environment, gateway_environment
+from tests.support.process import gateway_environment
 
 
 def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -44,7 +44,7 @@ def test_an_output_that_can_t_be_written_is_no_traceback(
         ran = subprocess.run(
             [*before, *command],
             cwd=tmp_path,
-            env=clean_environment(tmp_path) | {"PYTHONUNBUFFERED": unbuffered},
+            env=gateway_environment(tmp_path) | {"PYTHONUNBUFFERED": unbuffered},
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
