@@ -102,11 +102,11 @@ def test_what_was_used_longest_ago_goes_when_there_is_no_room(tmp_path: Path) ->
 
 
 def test_several_share_the_bytes(tmp_path: Path) -> None:
-    caches = [DiskCache(tmp_path, 64 * MB, "bucket") for _ in range(2)]
+    caches = [DiskCache(tmp_path, 8 * MB, "bucket") for _ in range(2)]
     for number in range(200):
-        put(caches[number % 2], str(number), bytes(MB // 2))
+        put(caches[number % 2], str(number), bytes(MB // 16))
         # Each sees what the other adds at the latest after a 64th of the whole.
-        assert sum(path.stat().st_size for path in files(tmp_path)) <= 65 * MB
+        assert sum(path.stat().st_size for path in files(tmp_path)) <= 8 * MB * 65 // 64
     assert caches[0].find("199") is not None
 
 
