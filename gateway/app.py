@@ -13,9 +13,9 @@ from gateway.ops.mark import EVERYTHING, SharedMark
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
-from gateway.server.admission import Admission
 from gateway.server.client_address import ClientAddress
-from gateway.server.limits import Limits
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.limits import Limits
 from gateway.server.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
 from gateway.server.public_address import PublicAddress
 from gateway.server.response_cache import ResponseCache

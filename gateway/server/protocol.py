@@ -12,11 +12,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
-from gateway.server.admission import Admission
-from gateway.server.connection import Again, Connection
-from gateway.server.limits import Limits
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.connection import Again, Connection
+from gateway.server.connections.limits import Limits
+from gateway.server.connections.sendfile import FileSender
 from gateway.server.reply import Reply
-from gateway.server.sendfile import FileSender
 
 _FOR_EVER_SECONDS = 1e9  # Connection itself closes idle connections
 

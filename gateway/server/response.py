@@ -10,8 +10,8 @@ from aiohttp.http import StreamWriter
 from gateway.errors import GatewayError
 from gateway.http.target import location
 from gateway.messages import Answer, BufferedResponse, FilePart, Redirect, RequestRecord, Stream
+from gateway.server.connections.sendfile import FileSender
 from gateway.server.reply import Reply
-from gateway.server.sendfile import FileSender
 
 
 def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: bool = False) -> Reply:

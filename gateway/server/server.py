@@ -9,12 +9,12 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway.server.admission import Admission
-from gateway.server.connection import Again, Connection
-from gateway.server.limits import Limits
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.connection import Again, Connection
+from gateway.server.connections.limits import Limits
+from gateway.server.connections.tls import TlsHandshake
 from gateway.server.protocol import HttpProtocol, Refuse, Request
 from gateway.server.reply import Reply
-from gateway.server.tls import TlsHandshake
 
 _FORCED_CLOSE_SECONDS = 0.5
 _BACKLOG = 1024

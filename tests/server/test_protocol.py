@@ -9,8 +9,8 @@ import pytest
 from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.errors import GatewayError
-from gateway.server.admission import Admission
-from gateway.server.limits import Limits
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.limits import Limits
 from gateway.server.protocol import Request
 from gateway.server.reply import Reply
 from gateway.server.server import Listener, Server

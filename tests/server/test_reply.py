@@ -4,8 +4,8 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.errors import GatewayError
-from gateway.server.admission import Admission
-from gateway.server.limits import Limits
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.limits import Limits
 from gateway.server.reply import Reply
 from gateway.server.server import Listener, Server
 from tests.conftest import StartGateway

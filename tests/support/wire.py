@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from gateway.server.connection import Connection
+from gateway.server.connections.connection import Connection
 from tests.support.eventually import eventually
 
 

@@ -7,7 +7,7 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from typing import Any
 
-from gateway.server.connection import Connection
+from gateway.server.connections.connection import Connection
 
 # Reading pauses when so many encrypted bytes of a client wait because a request is being answered.
 _MAX_WAITING_BYTES = 64 * 1024

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.app import Gateway
 from gateway.config.load import load
-from gateway.server.admission import Admission
-from gateway.server.connection import Again, Connection
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.connection import Again, Connection
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Server
 from tests.support.eventually import eventually

@@ -22,12 +22,12 @@ from enum import Enum
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.server.admission import Admission
 from gateway.server.client_address import UNIX_SOCKET, plain_address
-from gateway.server.head import Head, other_protocol
-from gateway.server.limits import Limits
-from gateway.server.sendfile import FileSender
-from gateway.server.timeouts import Timeouts
+from gateway.server.connections.admission import Admission
+from gateway.server.connections.head import Head, other_protocol
+from gateway.server.connections.limits import Limits
+from gateway.server.connections.sendfile import FileSender
+from gateway.server.connections.timeouts import Timeouts
 
 # A client that is refused while it sends a body may finish sending, or it would miss the answer.
 _LINGERING_SECONDS = 5.0

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.messages import FilePart
-from gateway.server.sendfile import FileSender
+from gateway.server.connections.sendfile import FileSender
 
 CONTENT = os.urandom(5_000_000)
 

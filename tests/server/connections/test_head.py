@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 
 from gateway.errors import GatewayError, HeadersTooLargeError, UriTooLongError
-from gateway.server.head import Head, other_protocol
-from gateway.server.limits import Limits
+from gateway.server.connections.head import Head, other_protocol
+from gateway.server.connections.limits import Limits
 
 LIMITS = Limits(5, 5, 5, max_target_bytes=100, max_header_bytes=200)
 HEAD = b"GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n"

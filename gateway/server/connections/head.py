@@ -1,7 +1,7 @@
 """Where the head of a request ends in the bytes that arrive. No I/O."""
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
-from gateway.server.limits import REQUEST_LINE_BYTES, Limits
+from gateway.server.connections.limits import REQUEST_LINE_BYTES, Limits
 
 _END = b"\r\n\r\n"
 _HTTP_2 = b"PRI "  # RFC 9113, 3.4: aiohttp's parser would wait for what follows this head

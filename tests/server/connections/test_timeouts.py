@@ -1,6 +1,6 @@
 import asyncio
 
-from gateway.server.timeouts import Timeouts
+from gateway.server.connections.timeouts import Timeouts
 from tests.support.eventually import eventually
 
 

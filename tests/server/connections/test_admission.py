@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from gateway.server.admission import Admission
 from gateway.server.client_address import UNIX_SOCKET
+from gateway.server.connections.admission import Admission
 
 
 @dataclass(eq=False)

@@ -1,0 +1,28 @@
+"""The shape of the house: what DESIGN.md and the contributors' guide say of files and folders."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import gateway
+
+HOME = Path(gateway.__file__).parent
+MODULES = sorted(HOME.rglob("*.py"))
+MAX_LINES, MAX_FILES = 300, 15
+
+
+def test_no_file_is_too_long() -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in MODULES}
+    assert {path: count for path, count in lines.items() if count > MAX_LINES} == {}
+
+
+def test_no_level_has_too_many_files() -> None:
+    levels = {path.parent for path in MODULES}
+    assert len(levels) > 10
+    assert {level: count for level in levels if (count := len([*level.glob("*.py")])) > MAX_FILES} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(HOME)) for path in MODULES])
+def test_each_module_says_what_it_is_for(path: Path) -> None:
+    assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip(), "it begins with a docstring"
