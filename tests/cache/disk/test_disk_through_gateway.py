@@ -17,7 +17,6 @@ from gateway.cache.disk.temp_entry import TempEntry
 from gateway.messages import ObjectRequest, Stream
 from gateway.ops.output import STDOUT
 from gateway.storage.caching import CachingStorage
-from tests.cli.test_workers import free_port
 from tests.conftest import StartGateway, StartProcess
 from tests.support import faults
 from tests.support.eventually import eventually
@@ -25,6 +24,7 @@ from tests.support.faults import Answer, FaultyBucket, error, etag_of
 from tests.support.http import RawAnswer, fetch
 from tests.support.layers import layer
 from tests.support.nightly import NIGHTLY
+from tests.support.workers import free_port
 
 LARGE = os.urandom(3_000_000)
 WHEEL = "p/large-1.0-py3-none-any.whl"
