@@ -165,8 +165,8 @@ class Pipeline:
             if (action := self._admin_routes.get(path)) is not None:
                 record.route = "admin"
                 return action(request.method, query, request.headers.get("Authorization", ""))
-        if request.version < HttpVersion11:
-            self._check_old(request)
+        if request.version != HttpVersion11:
+            self._check_version(request)
         if request.method not in ("GET", "HEAD"):
             raise (ReadOnlyError if request.method == "POST" else MethodNotAllowedError)(request.method)
         path, query = parse_target(request.raw_path)
@@ -196,10 +196,11 @@ class Pipeline:
         return answer
 
     @staticmethod
-    def _check_old(request: Request) -> None:
-        """Refuses HTTP/0.9, and HTTP/1.0 with Transfer-Encoding, which is faulty framing (RFC 9112, 6.1)."""
-        if request.version < HttpVersion10:
-            raise BadRequestError("HTTP/0.9", public="The request is not valid HTTP")
+    def _check_version(request: Request) -> None:
+        """Refuses all versions but 1.0 and 1.1, and HTTP/1.0 with Transfer-Encoding, which is faulty framing
+        (RFC 9112, 6.1)."""
+        if request.version != HttpVersion10:
+            raise BadRequestError("neither HTTP/1.0 nor HTTP/1.1", public="The request is not valid HTTP")
         if "Transfer-Encoding" in request.headers:
             raise BadRequestError("Transfer-Encoding in HTTP/1.0", public="The request is not valid HTTP")
 

@@ -91,7 +91,8 @@ class Reply:
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
             raise ValueError("a line break in a header")
-        text = f"HTTP/{version.major}.{version.minor} {status} {self.reason}\r\n{lines}\r\n"
+        # aiohttp accepts HTTP/2.0 and HTTP/0.9 in a request line; no status line has one of these (RFC 9110, 2.5).
+        text = f"HTTP/1.{1 if version >= HttpVersion11 else 0} {status} {self.reason}\r\n{lines}\r\n"
         return text.encode("latin-1"), chunked  # the bucket's headers were decoded so, and come out byte for byte
 
 
