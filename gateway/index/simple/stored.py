@@ -17,6 +17,8 @@ from gateway.messages import BufferedResponse, PageRequest, Stream
 from gateway.upstream.limited import read_limited
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
+# What the cache says of the stored page holds for its JSON: that it is stale, and how old.
+_OF_THE_CACHE = ("Cache-Status", "Age")
 _JSON_TYPES = frozenset({Form.JSON_V1.value, "application/json"})
 
 
@@ -75,6 +77,7 @@ class StoredPages:
         finally:
             stream.close()
         headers = {"Content-Type": Form.JSON_V1.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": REVALIDATE}
+        headers |= {name: said[name] for name in _OF_THE_CACHE if name in said}
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
         return conditional(page.body, page.etag, headers, request.wanted, stream.fresh_for)

@@ -71,6 +71,14 @@ async def test_its_json_says_how_it_was_chosen_and_may_be_kept() -> None:
     assert packed.headers["Content-Encoding"] == "gzip"
 
 
+async def test_its_json_says_too_that_it_is_stale() -> None:
+    of_the_cache = {"Cache-Status": "gateway; hit; ttl=-7; detail=stale", "Age": "37"}
+    stored = Stored(LINKS, '"1"')
+    stored.headers = of_the_cache
+    page = await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
+    assert page.headers.items() >= of_the_cache.items()
+
+
 @pytest.mark.parametrize("key", ["", "simple/", "x/simple/"])
 async def test_the_page_of_the_root_lists_projects(key: str) -> None:
     stored = Stored(b'<a href="B_c/">', '"1"')
