@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -29,6 +30,7 @@ _FOLDERS_PER_REFRESH = 10_000
 _ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
 # A listing that may lack files is not used for longer.
 _INCOMPLETE_SECONDS = 1.0
+_SIMPLE = "simple"
 # Listings of more files are processed in a thread.
 _MANY = 200
 
@@ -129,10 +131,20 @@ class FolderCatalog:
         return RefreshedValue(found.value.files, found.age, found.stale)
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
-        """Whether a project, by its normalised name, has a folder, even an empty one. The listing is never stale.
-        Raises the errors of `projects`."""
+        """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
+        stale. A folder below `simple/` counts: whoever keeps a whole index in the bucket has his names there. Raises as
+        `projects`."""
         found = await _if_permitted(self._files, project, may_be_stale=False)
-        return RefreshedValue(bool(found.value.folders), found.age, found.stale)
+        if found.value.folders:
+            return RefreshedValue(True, found.age, found.stale)
+        root = await _if_permitted(self._projects, "", may_be_stale=False)
+        nested = _SIMPLE in root.value.folders.get(_SIMPLE, ())
+        return RefreshedValue(nested and project in await self._nested(), found.age, found.stale)
+
+    async def _nested(self) -> Mapping[str, tuple[str, ...]]:
+        with suppress(NotFoundError):
+            return (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value.folders
+        return {}
 
     async def may_have_folder(self, name: str) -> bool:
         """Whether there may be a folder of exactly this name. Raises GatewayErrors if the storage can't be listed."""
@@ -160,13 +172,14 @@ class FolderCatalog:
         if known is None or project not in known.folders or len(known.folders) <= _FOLDERS_PER_REFRESH:
             self._projects.expire()
 
-    async def _list_projects(self, _: str) -> Projects:
-        children = await self._children("")
+    async def _list_projects(self, prefix: str) -> Projects:
+        """Of the root, where `prefix` is empty, or of a folder that holds an index."""
+        children = await self._children(prefix)
         folders = await PAGES.run(by_project, children.folders)
-        has_page = any(item.key == self._root + self._index_document for item in children.objects)
+        has_page = any(item.key == self._root + prefix + self._index_document for item in children.objects)
         if not folders and not has_page:
             raise no_projects(children)
-        if len(folders) <= self._look_into:
+        if not prefix and len(folders) <= self._look_into:
             for project, spelled in folders.items():
                 self._empty.note(project, empty=await self._are_empty(spelled))
         return Projects(folders, has_page, await PAGES.run(odd_names, folders))

@@ -131,6 +131,28 @@ async def test_a_project_of_ours_is_never_looked_for_elsewhere(
     assert public.asked("/files/") == 0
 
 
+async def test_the_projects_of_an_index_that_is_kept_below_simple_are_ours(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    """As dumb-pypi and others lay it out, where `rewrite.add_prefix` has been forgotten."""
+    files = {EVIL: EVIL_CONTENT}
+    public.projects |= dict.fromkeys(("half-done", "with-page", "public-too"), files)
+    faulty.objects |= {
+        "simple/Half_Done/half_done-1.0.tar.gz": b"ours",
+        "simple/with-page/index.html": b"<a href='../../packages/with_page-1.0.tar.gz'>with_page-1.0.tar.gz</a>",
+        "packages/with_page-1.0.tar.gz": b"ours",
+    }
+    for mode in ("redirect", "cache", "mirror"):
+        gateway = await start_gateway(settings | {"fallback.mode": mode})
+        for name in ("half-done", "with-page"):
+            for path in (f"/simple/{name}/", f"/{name}/", f"/{name}/{EVIL}", f"/simple/{name}/{EVIL}"):
+                answer = await get(gateway, path)
+                assert answer.status == (200 if path == "/simple/with-page/" else 404), path
+                assert EVIL.encode() not in answer.body
+        assert (await get(gateway, "/simple/public-too/")).status in (200, 302), "only these are"
+    assert public.asked("/files/") == 0
+
+
 async def test_a_name_that_is_disallowed_never_falls_through(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:
