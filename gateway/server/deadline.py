@@ -11,8 +11,8 @@ class OverdueError(TimeoutError):
 
 
 class Deadline:
-    """A context that cancels what runs in it, and raises OverdueError in its place, when it has taken too long. It is
-    for many tasks at once, and for each of them for one thing at a time."""
+    """A context that cancels the work in it when that takes too long, and then raises OverdueError. Many tasks may be
+    in it at once, each of them once."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -32,7 +32,7 @@ class Deadline:
         task = asyncio.current_task()
         assert task is not None
         if self._ends.pop(task, None) is None:
-            # A client that has left cancels the task too (asyncio.Task.uncancel): that one goes on.
+            # A client that leaves cancels the task too: that cancellation must go on (asyncio.Task.uncancel).
             others = task.uncancel()
             if kind is asyncio.CancelledError and not others:
                 raise OverdueError from None

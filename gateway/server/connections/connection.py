@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
             self._to_head(data)
 
     def _to_head(self, data: bytes) -> None:
-        """Hands on what belongs to the head, and keeps what is behind it."""
+        """Passes the bytes of the head on, and keeps those after it."""
         begins = not self._head.begun
         try:
             part, behind = self._head.cut(data)
@@ -223,7 +223,7 @@ class Connection(asyncio.Protocol):
             self._carrier.close()
 
     def _rest(self) -> None:
-        """Nothing is under way: the client has so long to ask for something."""
+        """No request is under way: the client has `keepalive_timeout` to send one."""
         self._timeouts.expect(self._limits.keepalive_timeout)
         self._admission.idle(self)
 

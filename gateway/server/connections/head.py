@@ -1,4 +1,4 @@
-"""Where the head of a request ends in the bytes that arrive. No I/O."""
+"""Finds the end of a request's head in the bytes that arrive. No I/O."""
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
 from gateway.server.connections.limits import REQUEST_LINE_BYTES, Limits
@@ -9,7 +9,7 @@ _TLS = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
 
 
 class Head:
-    """One head after the other, each in any number of pieces."""
+    """Reads one head after the other, each in any number of pieces."""
 
     __slots__ = ("_bytes", "_limits", "_lines", "_seam", "whole")
 
@@ -20,7 +20,7 @@ class Head:
         self.begin()
 
     def begin(self) -> None:
-        """What comes now is another one."""
+        """The next bytes belong to another head."""
         self._bytes = self._lines = 0
         self._seam = b""  # the last bytes of a piece, which may be the start of the empty line
 
@@ -29,8 +29,8 @@ class Head:
         return self._bytes > 0
 
     def cut(self, piece: bytes) -> tuple[bytes, bytes | None]:
-        """What of `piece` belongs to the head, and what is behind its end; None while the head goes on. Raises
-        UriTooLongError or HeadersTooLargeError for a head that is too long."""
+        """Splits `piece` into the bytes of the head, and those after its end, which are None while the head goes on.
+        Raises UriTooLongError or HeadersTooLargeError for a head that is too long."""
         seam = self._seam
         found = (seam + piece).find(_END)
         stop = found + len(_END) - len(seam) if found >= 0 else len(piece)
@@ -46,8 +46,8 @@ class Head:
         return part, piece[stop:]
 
     def claim(self, headers: int) -> bool:
-        """Whether a request with so many headers is made of just this head: each of its lines has to be one of the
-        request's. No other request is, from then on."""
+        """Whether a request with so many headers is made of exactly this head, which must have as many lines. True for
+        one request at most."""
         same, self._lines = self._lines == headers + 2, -1
         return same
 
@@ -61,7 +61,7 @@ class Head:
 
 
 def other_protocol(start: bytes) -> GatewayError | None:
-    """The error for what begins like another protocol than HTTP/1; None if it does not."""
+    """The error for bytes that begin like another protocol; None if they may be HTTP/1."""
     if start.startswith(_HTTP_2):
         return BadRequestError("HTTP/2", public="The request is not valid HTTP")
     if start.startswith(_TLS):

@@ -1,4 +1,4 @@
-"""What one connection of a client may take."""
+"""The limits of a client connection."""
 
 from dataclasses import dataclass
 

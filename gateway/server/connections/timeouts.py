@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 
 class Timeouts:
-    """Two of them: until something arrives, and until the client takes something of what is ready for it."""
+    """Two timeouts: until bytes arrive, and until the client reads some of the bytes that are ready for it."""
 
     __slots__ = ("_deadline", "_give_up", "_loop", "_stall_check", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, give_up: Callable[[], None]) -> None:
-        """`give_up` is called when one is over."""
+        """`give_up` is called if nothing arrives in time."""
         self._loop = loop
         self._give_up = give_up
         self._deadline = math.inf
-        self._timer: asyncio.TimerHandle | None = None  # which is not moved each time that the deadline is
+        self._timer: asyncio.TimerHandle | None = None  # not set again each time that the deadline moves
         self._stall_check: asyncio.TimerHandle | None = None
 
     def expect(self, seconds: float) -> None:
-        """Something has to arrive within `seconds`."""
+        """Bytes have to arrive within `seconds`."""
         self._deadline = deadline = self._loop.time() + seconds
         if self._timer is not None:
             if self._timer.when() <= deadline:
@@ -31,19 +31,19 @@ class Timeouts:
         self._deadline = math.inf
 
     def watch(self, transport: asyncio.WriteTransport, seconds: float) -> None:
-        """The client has to take something within `seconds`, and again, until `flows`."""
+        """Aborts `transport` when the client has read nothing for `seconds`, until `flows` is called."""
         left = transport.get_write_buffer_size()
 
         def check() -> None:
             if transport.get_write_buffer_size() < left:
                 self.watch(transport, seconds)
             else:
-                transport.abort()  # what the client does not take can't be flushed either
+                transport.abort()  # bytes that the client does not read can't be flushed either
 
         self._stall_check = self._loop.call_later(seconds, check)
 
     def flows(self) -> None:
-        """The client has taken all that was ready."""
+        """The client has read all that was ready."""
         if self._stall_check is not None:
             self._stall_check.cancel()
 
