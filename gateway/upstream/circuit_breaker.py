@@ -7,7 +7,7 @@
 | open      | is refused; after a pause one passes as the |             |                                          |
 |           | probe: half-open, the next pause is longer  | closes      | stays open                               |
 | half-open | is refused; after the pause another passes, | closes      | open; the next probe waits for the pause |
-|           | since nobody knows what became of the first |             |                                          |
+|           | since the answer to the first may be lost   |             |                                          |
 
 Any answer closes the breaker, even a late one: it shows that the server is up.
 """

@@ -1,4 +1,4 @@
-"""The images of a README. Those of other hosts become links: to fetch one tells its host who reads the page."""
+"""The images of a README. Those of other hosts become links: fetching one would tell its host who reads the page."""
 
 import re
 from html import escape
@@ -12,8 +12,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 def without_remote_images(html: str, *, allow_https: bool = False) -> str:
-    """`html`, which is safe and well-formed, with the alternative text of each image of another host in its place, as a
-    link to the image where it lies in none. `allow_https` leaves the images of https URLs."""
+    """Replaces each image of another host in `html`, which is safe and well-formed, by its alternative text: as a link
+    to the image, unless it is in a link already. `allow_https` leaves images with https URLs."""
     links = _Links(allow_https=allow_https)
     links.feed(html)
     links.close()
@@ -21,7 +21,7 @@ def without_remote_images(html: str, *, allow_https: bool = False) -> str:
 
 
 class _Links(HTMLParser):
-    """Passes everything on as it is but images."""
+    """Passes everything on unchanged, except images."""
 
     def __init__(self, *, allow_https: bool) -> None:
         super().__init__(convert_charrefs=False)
@@ -52,7 +52,7 @@ class _Links(HTMLParser):
         self.parts.append(f"&#{name};")
 
     def _image(self, tag: str, attributes: dict[str, str | None]) -> str:
-        # As browsers read it (https://url.spec.whatwg.org/#url-parsing).
+        # Read as browsers do (https://url.spec.whatwg.org/#url-parsing).
         source = _BREAKS.sub("", (attributes.get("src") or "").strip(_BLANKS)).replace("\\", "/")
         remote = source.startswith("//") or _SCHEME.match(source) is not None
         if (source and not remote) or (self._allow_https and source.lower().startswith("https:")):

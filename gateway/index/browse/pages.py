@@ -1,4 +1,4 @@
-"""The pages for people: search, releases, README, and the line that installs."""
+"""The pages for people: search, releases, README, and the commands that install."""
 
 import base64
 import hashlib
@@ -37,8 +37,8 @@ log = logging.getLogger("gateway.index")
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """How an empty index is filled: what to type, by tool; whether projects are folders; and how many seconds it takes
-    until new files appear."""
+    """How to fill an empty index: the commands, by tool; whether projects are folders; and the seconds until new files
+    appear."""
 
     lines: Sequence[tuple[str, str]]
     by_folder: bool
@@ -49,9 +49,9 @@ _UNKNOWN = Filling((), by_folder=True, seconds=0)
 
 
 class ProjectPages:
-    """Makes the pages, with marks where the lines that install belong.
+    """Generates the pages, with marks in place of the commands that install.
 
-    Nothing of a project's reaches them but as text, and its README as safe HTML.
+    Content of a project reaches them only as text, except its README, as safe HTML.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class ProjectPages:
         remote_images: bool = False,
         filling: Filling = _UNKNOWN,
     ) -> None:
-        """`root` is the key below which projects are; `elsewhere` the address of the index that is fallen back to.
-        `remote_images`: browsers may fetch what READMEs have of other hosts. `filling` is for an empty index."""
+        """`root` is the key above all projects; `elsewhere` is the URL of the fallback index. `remote_images`: browsers
+        may fetch images of other hosts in READMEs. `filling` is for an empty index."""
         self._filling = filling
         self._image_sources = "'self' https: data:" if remote_images else "'self' data:"
         self._wheels = wheels
@@ -77,12 +77,12 @@ class ProjectPages:
         )
         self._reading = SingleFlight[About]()
         self._renderer = renderer
-        # Nobody can know them, and write them into a README.
+        # Random, so that no README can contain them.
         self._marks = [(tool, secrets.token_hex(16)) for tool, _ in install_lines("", "")]
 
     @cached_property
     def headers(self) -> dict[str, str]:
-        """No script but our own runs, whatever is in a README."""
+        """The headers of all pages. Only our own script may run, whatever a README contains."""
         script, style = (f"'sha256-{_sha256(_template(name))}'" for name in ("script.js", "style.css"))
         policy = (
             f"default-src 'none'; script-src {script}; style-src {style}; connect-src 'self'; form-action 'self'; "
@@ -95,12 +95,12 @@ class ProjectPages:
         }
 
     def projects(self, names: Sequence[str], query: str) -> bytes:
-        """The root's page: those of `names`, which are in order, that match `?q=`."""
+        """The root's page: those of `names`, which are sorted, that match `?q=`."""
         fields = parse_qs(query, errors="replace")
         wanted = fields.get("q", [""])[0].strip()
         part = normalize(wanted).strip("-")
         found = [name for name in names if part in name]
-        # Who types a whole name, or its start, wants that first.
+        # An exact match comes first, then names that start with the query.
         found.sort(key=lambda name: (name != part, not name.startswith(part)))
         pages = max(1, -(-len(found) // PER_PAGE))
         number = fields.get("page", ["1"])[0]
@@ -119,7 +119,7 @@ class ProjectPages:
         )
 
     def empty(self, *, blank: bool) -> bytes:
-        """The root's page where there is no project. `blank`: that may be because a volume is missing."""
+        """The root's page if there are no projects. `blank`: perhaps a volume is missing."""
         filling = self._filling
         return self._render(
             "empty.html",
@@ -132,7 +132,7 @@ class ProjectPages:
         )
 
     async def about(self, project: str, wheel: StoredObject | None) -> About:
-        """What the project's newest wheel says; nothing if there is none that can be read."""
+        """What the project's newest wheel says about the project; empty if there is none that can be read."""
         if wheel is None:
             return About()
         slot = wheel.key, wheel.etag
@@ -185,7 +185,7 @@ class ProjectPages:
         )
 
     def with_lines(self, page: bytes, lines: Sequence[tuple[str, str]]) -> bytes:
-        """A page as it is sent: with the line that installs, by the name of the installer."""
+        """The page as it is sent, with the commands that install in place of the marks."""
         for (_, mark), (_, line) in zip(self._marks, lines, strict=True):
             page = page.replace(mark.encode(), escape(line).encode())
         return page
@@ -195,7 +195,7 @@ class ProjectPages:
 
     @cached_property
     def _environment(self) -> "Environment":
-        """Imported here, for the sake of gateways that no browser ever asks."""
+        """Imports Jinja on first use, because many gateways never serve a browser."""
         from jinja2 import Environment, PackageLoader, StrictUndefined
         from markupsafe import Markup
 

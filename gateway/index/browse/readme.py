@@ -1,4 +1,4 @@
-"""What a wheel's metadata tells people: summary, links, README. Pure."""
+"""What people read of a wheel's metadata: summary, links, README. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,21 +20,21 @@ _VARIANT = re.compile(r";\s*variant\s*=\s*\"?([A-Za-z]+)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Readme:
-    """As its author wrote it. `kind` is a media type; `variant` is Markdown's."""
+    """A README as its author wrote it. `kind` is its media type, `variant` the variant of Markdown."""
 
     kind: str = ""
     variant: str = ""
     text: str = ""
 
     def as_text(self) -> str:
-        """HTML that shows it as it is, up to a length."""
+        """HTML that shows the README as plain text, up to a length."""
         cut = "\n…" if len(self.text) > MAX_README_CHARS else ""
         return f"<pre>{escape(self.text[:MAX_README_CHARS])}{cut}</pre>" if self.text else ""
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """Of one release, by its `version`. `links` have a label and an HTTP URL; `readme` is safe HTML."""
+    """The description of one release, `version`. `links` have a label and an HTTP URL; `readme` is safe HTML."""
 
     summary: str = ""
     facts: tuple[tuple[str, str], ...] = ()
@@ -44,14 +44,14 @@ class About:
 
     @property
     def weight(self) -> int:
-        """Its bytes in memory, about."""
+        """Approximate bytes in memory."""
         pairs = self.facts + self.links
         texts = (self.summary, self.readme, self.version, *(text for pair in pairs for text in pair))
         return sum(map(getsizeof, (self, *pairs, *texts)))
 
 
 def about(metadata: bytes) -> tuple[About, Readme]:
-    """Takes core metadata however broken: what can't be read is left out. The README is yet to be rendered."""
+    """Reads core metadata, and leaves out what is malformed. The README is not rendered yet."""
     fields = parse(metadata)
     found = [(term, _first(fields, name)) for term, name in _FACTS]
     found.append(("Depends on", _listed(text for text in fields.get("requires-dist", ()) if "extra ==" not in text)))
@@ -73,7 +73,7 @@ def _readme(text: str, content_type: str) -> Readme:
 
 
 def _listed(texts: Iterable[str]) -> str:
-    """Up to a length: a page that is too large to be remembered would be made for each who looks at it."""
+    """The texts as a list, cut at a length: a page that is too large to be cached would be rendered each time."""
     text = ", ".join(texts)
     return text if len(text) <= _MAX_LISTED else f"{text[:_MAX_LISTED]}…"
 

@@ -1,8 +1,7 @@
-"""The process that renders READMEs: it may be slow, run out of memory, or crash. Frames in, frames out, until EOF.
+"""The process that renders READMEs, and may be slow, run out of memory, or crash. Frames in, frames out, until EOF.
 
-A frame is its length (4 bytes, big-endian) and as many bytes. What comes in is a README as JSON: kind, variant, text,
-and whether https images of other hosts may stay. What goes out is HTML that is safe, or nothing where the README
-can't be rendered.
+A frame is a length (4 bytes, big-endian) and as many bytes. A request is a README as JSON: kind, variant, text, and
+whether https images of other hosts may stay. An answer is safe HTML, or empty if the README can't be rendered.
 """
 
 import json
@@ -22,22 +21,22 @@ _MEMORY_BYTES = 80 * 1024 * 1024
 _LIMITS = {
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_FSIZE: 0,
-    resource.RLIMIT_DATA: _MEMORY_BYTES,  # of which some 20 MB are what is imported
+    resource.RLIMIT_DATA: _MEMORY_BYTES,  # the imported modules take some 20 MB of it
     resource.RLIMIT_AS: 8 * _MEMORY_BYTES,
 }
 
 
 def main() -> None:
     for limit, value in _LIMITS.items():
-        with suppress(ValueError, OSError):  # the system has a lower one, or none of this kind
+        with suppress(ValueError, OSError):  # the system has a lower limit, or none of this kind
             resource.setrlimit(limit, (value, value))
-    with suppress(OSError):  # where memory is short, this process goes first
+    with suppress(OSError):  # if memory is short, the kernel ends this process first
         Path("/proc/self/oom_score_adj").write_text("1000")
     serve(sys.stdin.buffer, sys.stdout.buffer)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Whatever is raised ends the process: another takes its place."""
+    """Answers requests. Any exception ends the process, and another one takes its place."""
     while len(head := requests.read(LENGTH.size)) == LENGTH.size:
         kind, variant, text, remote_images = json.loads(requests.read(*LENGTH.unpack(head)))
         _allow_cpu(CPU_SECONDS)
@@ -50,7 +49,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _allow_cpu(seconds: int) -> None:
-    """So much more than was used so far; what needs longer is killed."""
+    """Allows so much more CPU time than was used so far; the system kills the process if it needs more."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     until = int(used.ru_utime + used.ru_stime) + 1 + seconds
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
@@ -58,7 +57,7 @@ def _allow_cpu(seconds: int) -> None:
 
 
 def render(kind: str, variant: str, text: str) -> str | None:
-    """None for what can't be rendered. Each renderer is imported when it is needed first."""
+    """Safe HTML; None if the text can't be rendered. Each renderer is imported on its first use."""
     rendered: str | None = None
     if kind == "text/markdown":
         from readme_renderer import markdown
@@ -72,8 +71,8 @@ def render(kind: str, variant: str, text: str) -> str | None:
 
 
 def _without_classes(html: str) -> str | None:
-    """Safe HTML without the classes of our pages: a README must not look like their notices, nor have a Copy that puts
-    what it likes into the clipboard."""
+    """Safe HTML without classes: with those of our pages, a README could look like our notices, or have a Copy button
+    that puts any text into the clipboard."""
     from readme_renderer import clean
 
     kept = {tag: names - {"class"} for tag, names in clean.ALLOWED_ATTRIBUTES.items()}

@@ -1,4 +1,4 @@
-"""The pages for people as bytes: made once, whatever address the gateway is known by."""
+"""The pages for people as bytes: each is rendered once, for all addresses at which the gateway is reached."""
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
@@ -17,8 +17,8 @@ _NEWEST_BYTES = 1024
 
 
 class RenderedProjectPages:
-    """A page is made with marks where the lines that install belong; those differ by the address (Host) of a request,
-    and are put in before it is compressed."""
+    """Pages are rendered with marks in place of the commands that install. These depend on the address (Host) of a
+    request, and replace the marks before the page is compressed."""
 
     def __init__(self, browse: ProjectPages, releases: Releases, memory: MemoryLimit, backlog: Backlog) -> None:
         self.headers = browse.headers
@@ -39,13 +39,13 @@ class RenderedProjectPages:
         return await self._addressed(made, ("root", query), "<project>", request)
 
     def empty(self, *, blank: bool) -> bytes:
-        """The root's page where there is no project. `blank`: that may be because a volume is missing."""
+        """The root's page if there are no projects. `blank`: perhaps a volume is missing."""
         return self._browse.empty(blank=blank)
 
     async def project(self, request: PageRequest, sources: Sources) -> Rendered:
         """A project's page, with the README of its newest wheel."""
         name, made_of = sources.name, tuple(source.value for source in sources.all)
-        version = self._releases.version(sources, "")  # now: facts come in while the README is read
+        version = self._releases.version(sources, "")  # taken now: metadata may arrive while the README is read
         newest = self._newest.get(name)
         if newest is None or not newest.stands(made_of, version):
             found = await PAGES.run(self._releases.newest_wheel, sources)

@@ -1,4 +1,4 @@
-"""READMEs as safe HTML, rendered in a process of its own, within limits of time, memory and size."""
+"""Renders READMEs to safe HTML in a separate process, within limits of time, memory and size."""
 
 import asyncio
 import json
@@ -15,16 +15,16 @@ _KINDS = frozenset({"text/markdown", "text/x-rst"})
 _SECONDS = 5.0
 _IDLE_SECONDS = 30.0
 _EXIT_SECONDS = 1.0
-# With our own paths: the gateway may run from a place that a bare interpreter does not look in.
+# Gets our own sys.path: the gateway may run from a place where a bare interpreter does not look.
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from gateway.index.browse.render_worker import main; main()"
-# Nothing of the environment but what an interpreter may need to start: it has credentials in it.
+# The only variables that the process gets, to start an interpreter: others may hold credentials.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 
 log = logging.getLogger("gateway.index")
 
 
 class RenderError(Exception):
-    """A README can't be rendered now, through no fault of its own."""
+    """A README can't be rendered now, for reasons outside the README."""
 
 
 class Renderer:
@@ -38,8 +38,8 @@ class Renderer:
         idle_seconds: float = _IDLE_SECONDS,
         program: str = _PROGRAM,
     ) -> None:
-        """`remote_images` leaves images with https URLs. `seconds` is how long a README may wait for its turn, and then
-        take."""
+        """`remote_images` leaves images with https URLs. A README may wait `seconds` for its turn, and then take as
+        long to be rendered."""
         self._remote_images = remote_images
         self._seconds = seconds
         self._idle_seconds = idle_seconds
@@ -51,7 +51,7 @@ class Renderer:
 
     @property
     def pid(self) -> int | None:
-        """Of the process, while there is one."""
+        """The process's id, while there is a process."""
         return self._process.pid if self._process is not None else None
 
     async def html(self, readme: Readme) -> str:
@@ -100,10 +100,10 @@ class Renderer:
             *(sys.executable, "-I", "-B", "-c", self._program, *filter(None, sys.path)),
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,  # what a README makes it say is not for our log
+            stderr=DEVNULL,  # a README must not write to our log
             env=environment,
             cwd="/",
-            start_new_session=True,  # a ^C is for us; it ends with its input
+            start_new_session=True,  # Ctrl-C is for us only; the process ends with its input
         )
 
     async def _exchange(self, process: Process, readme: Readme) -> str:
@@ -128,7 +128,7 @@ class Renderer:
             return
         assert process.stdout is not None
         if process.stdout.at_eof():
-            # It ends by itself. To kill it now would race with asyncio's own wait for it.
+            # The process is ending by itself. Killing it now would race with asyncio's own wait for it.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_EXIT_SECONDS):
                     await process.communicate()

@@ -13,15 +13,15 @@ from gateway.index.simple.names import parse
 from gateway.index.simple.pages import File, Project
 
 OTHER = "other files"
-# Of the files that are releases, those that pip can install from.
+# The suffixes of the release files that pip can install from.
 _INSTALLABLE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Files of one version; `yanked` is the reason if all of them are. `installable`: pip may choose the version;
-    `requires_python` is what its files say."""
+    """The files of one version; `yanked` is the reason if all of them are yanked. `installable`: pip may choose the
+    version. `requires_python` is that of its files."""
 
     version: str
     date: str
@@ -33,7 +33,7 @@ class Release:
 
 
 def install_lines(base_url: str, name: str) -> list[tuple[str, str]]:
-    """What to type. pip takes plain HTTP from this host only, unless it is told to."""
+    """The commands that install, by tool. pip accepts plain HTTP only from its own host, or with --trusted-host."""
     index = f"{base_url or 'http://localhost:8080/'}simple/"
     parts = urlsplit(index)
     trusted = "" if parts.scheme == "https" or parts.hostname in _LOOPBACK else f" --trusted-host {parts.hostname}"
@@ -44,8 +44,8 @@ def install_lines(base_url: str, name: str) -> list[tuple[str, str]]:
 
 
 def upload_lines(backend: str, *, by_folder: bool, has_prefix: bool) -> list[tuple[str, str]]:
-    """What to type to fill an empty index, by the name of the backend. The address of the storage is not public, so
-    placeholders stand for it."""
+    """The commands that fill an empty index, by the backend's name. Placeholders stand for the storage's address, which
+    is not public."""
     target = "<prefix>/" * has_prefix + "<project>/" * by_folder
     if backend == "file":
         make = f"mkdir -p <directory>/{target} && " if target else ""
@@ -54,7 +54,7 @@ def upload_lines(backend: str, *, by_folder: bool, has_prefix: bool) -> list[tup
 
 
 def releases_of(project: Project) -> list[Release]:
-    """By version, the newest first; files that are no releases come last."""
+    """The releases, the newest version first; files that are not releases come last."""
     by_version: defaultdict[Version | None, list[File]] = defaultdict(list)
     for file in project.files:
         release = parse(file.name)
@@ -67,8 +67,8 @@ def releases_of(project: Project) -> list[Release]:
 
 
 def headline(releases: Sequence[Release]) -> Release | None:
-    """What pip installs if no version is asked for: the newest release, or pre-release where there is no other. It
-    takes nothing that is yanked."""
+    """The release that pip installs if no version is asked for: the newest one that is not yanked; a pre-release only
+    if there is nothing else."""
     found = [release for release in releases if release.installable]
     return next((release for release in found if not release.prerelease), next(iter(found), None))
 

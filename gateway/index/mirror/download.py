@@ -1,13 +1,13 @@
 """One fetch of a file from the other index, and the requests that are answered from it while it runs.
 
-A download exists for the requests that hold a claim on it, and for the storage once all of the file is here.
+A download runs for the requests that hold a claim on it, and, once it has the whole file, for the storage.
 
-    state     what it means                                     when the last claim is given back
+    state     meaning                                           when the last claim is given back
     --------  ------------------------------------------------  ---------------------------------
     opening   it waits for its turn, or for the other index     the fetch is cancelled
-    flowing   bytes come                                        the fetch is cancelled
-    whole     all of it is here; the storage gets it            the storage still gets it
-    over      the task has ended, and no claim is left          what has come is given up
+    flowing   bytes arrive                                      the fetch is cancelled
+    whole     the file is complete and goes to the storage      the storage still gets it
+    over      the task has ended, and no claim is left          the temporary file is dropped
 
 Other requests may join until it is over, unless it has failed or is being cancelled.
 """
@@ -30,7 +30,7 @@ log = logging.getLogger("gateway.index")
 
 
 def headers_of(length: str | None) -> dict[str, str]:
-    """Of an answer about a file."""
+    """The headers of an answer about a file."""
     return {"Content-Type": CONTENT_TYPE} | ({"Content-Length": length} if length is not None else {})
 
 
@@ -45,15 +45,15 @@ class Download:
         work: Callable[["Download"], Awaitable[None]],
         on_over: Callable[["Download"], None],
     ) -> None:
-        """`key` is where the file is to be kept, `name` for the log, `hashes` tell its version. `work` fetches the file
-        and keeps it; meanwhile it calls `begin`, and sets `whole`. `on_over` is called at the end."""
+        """`key` is the key under which the file is kept, `name` is for the log, and `hashes` tell the file's version.
+        `work` fetches the file and keeps it; meanwhile it calls `begin`, and sets `whole`. `on_over` is called at the end."""
         self.key = key
         self.name = name
         self.hashes = hashes
         self.claims = 0
         self.joinable = True
         self.whole = False
-        self.reserved = 0  # bytes of the room for spools
+        self.reserved = 0  # bytes of the space for temporary files
         self._spool: FileBroadcast | None = None
         self._has_ended = False
         self._on_over = on_over
@@ -85,12 +85,12 @@ class Download:
             self._task.cancel()
 
     def begin(self, spool: FileBroadcast, length: str | None) -> None:
-        """The other index has answered; what it sends goes into `spool`."""
+        """The other index has answered; the bytes that it sends go into `spool`."""
         self._spool = spool
         self._length.set_result(length)
 
     async def length(self) -> str | None:
-        """As the other index says, when it has answered. Raises what kept it from that."""
+        """The length that the other index tells when it has answered. Raises the error if the fetch failed before."""
         return await asyncio.shield(self._length)
 
     async def close(self) -> None:
@@ -115,7 +115,7 @@ class Download:
             self._length.set_exception(error)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Also where the task was cancelled, maybe before it began."""
+        """Called also if the task was cancelled, perhaps before it began."""
         self._has_ended = True
         if task.cancelled() and not self.whole:
             self._fail(UpstreamError("the gateway stops"))
@@ -130,8 +130,8 @@ class Download:
 
 
 class Claim:
-    """One request's hold on a download: a context, at whose end it is given back unless a stream has been made of it.
-    That one gives it back at its end, or when it is closed."""
+    """One request's hold on a download. As a context, it is given back at the end, unless `stream` was called: then the
+    stream gives it back at its own end, or when it is closed."""
 
     def __init__(self, download: Download) -> None:
         self._download: Download | None = download
@@ -147,7 +147,7 @@ class Claim:
             self._give_back()
 
     async def stream(self) -> Stream:
-        """All of the file, as it comes. Raises what keeps it from coming."""
+        """The whole file, as its bytes arrive. Raises the error if the fetch fails before its first byte."""
         assert self._download is not None, "it has not been given back"
         length = await self._download.length()
         spool, self._streams = self._download.spool, True

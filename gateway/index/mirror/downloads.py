@@ -1,4 +1,4 @@
-"""The downloads that are running: how many at once, how large, and what becomes of them."""
+"""The running downloads: limits their number and their size, and writes the files to the storage."""
 
 import asyncio
 import hashlib
@@ -16,7 +16,7 @@ from gateway.transfer.file_broadcast import FileBroadcast
 from gateway.transfer.open_file import read_parts
 from gateway.upstream.client import UpstreamResponse
 
-# The first that the page tells is checked.
+# The first of these hashes that the page has is checked.
 _ALGORITHMS = ("sha256", "sha512", "sha384", "sha3_256", "blake2b", "sha224", "sha1", "md5")
 
 log = logging.getLogger("gateway.index")
@@ -24,10 +24,10 @@ log = logging.getLogger("gateway.index")
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """Of one process. A client has its answer within `answer_seconds`: installers give up after 15. A file waits
-    `wait_seconds` for its turn to be fetched, and `keep_seconds` for its turn to be written to the storage, and as long
-    again while it is written. A write takes some 25 MB of memory. At most `waiting` files wait for that turn: each
-    holds a descriptor, and small ones hardly any of `temp_bytes`."""
+    """The limits of one process. A client gets its answer within `answer_seconds`: installers give up after 15. A file
+    waits up to `wait_seconds` for its turn to be fetched, and up to `keep_seconds` for its turn to be written to the
+    storage; writing it may take as long again, and some 25 MB of memory. At most `waiting` files wait to be written:
+    each holds a descriptor, and small ones take hardly any of `temp_bytes`."""
 
     max_file_bytes: int
     temp_bytes: int
@@ -41,7 +41,7 @@ class DownloadLimits:
 
 @dataclass(frozen=True, slots=True)
 class DownloadStats:
-    """`fetching` are those that take part of the connections to the other index."""
+    """`fetching` counts the downloads that have a turn to fetch from the other index."""
 
     downloads: int
     claims: int
@@ -50,13 +50,13 @@ class DownloadStats:
 
 
 class Source(Protocol):
-    """The other index (see remote.py)."""
+    """The other index (see upstream_index.py)."""
 
     async def open(self, method: str, url: str) -> UpstreamResponse: ...
 
 
 class Downloads:
-    """By the key under which a file is to be kept: all who ask for one at the same time share its download."""
+    """Downloads by the key under which the file is kept. Clients that ask for a file at the same time share one."""
 
     def __init__(self, source: Source, storage: Storage, limits: DownloadLimits) -> None:
         self._source = source
@@ -71,8 +71,8 @@ class Downloads:
         self._used = 0
 
     def claim(self, key: str, file: File, replaces: str | None = None) -> Claim:
-        """On the download of this version that may be joined, or on a new one. What is kept under `key` with the ETag
-        `replaces` is another version, whose place the file takes."""
+        """A claim on the running download of this version, if it may be joined, or else on a new one. The object that
+        is kept under `key` with the ETag `replaces` is another version, which the file replaces."""
         download = self._newest.get(key)
         if download is None or not download.joinable or download.hashes != file.hashes:
             work = partial(self._fetch_and_keep, file, replaces)
@@ -82,7 +82,7 @@ class Downloads:
         return download.claim()
 
     async def close(self) -> None:
-        """Ends them all."""
+        """Ends all downloads."""
         await asyncio.gather(*(download.close() for download in self._running))
 
     def stats(self) -> DownloadStats:
@@ -97,10 +97,10 @@ class Downloads:
             told = ObjectMetadata(file.hashes.get("sha256"), file.requires_python, uploaded=file.modified)
             await self._keep(download, told, replaces)
         else:
-            log.warning("%s is not kept: its page tells no hash of it", download.name)
+            log.warning("%s is not kept: its page has no hash of it", download.name)
 
     async def _fetch(self, file: File, download: Download) -> bool:
-        """Whether a hash was there to check. Raises GatewayError if what comes is not the file that the page tells."""
+        """Whether the page had a hash, which was checked. Raises GatewayError if the file is not as its page says."""
         try:
             async with asyncio.timeout(self._limits.wait_seconds):
                 await self._may_fetch.acquire()
@@ -121,7 +121,7 @@ class Downloads:
     async def _fill(self, file: File, upstream: UpstreamResponse, download: Download) -> bool:
         length = upstream.headers.get("content-length")
         if length is not None and file.size not in (None, int(length)):
-            raise UpstreamError(f"it has {length} bytes where its page says {file.size}")
+            raise UpstreamError(f"it has {length} bytes, but its page says {file.size}")
         await self._reserve(download, int(length) if length is not None else file.size or 0)
         name = next((name for name in _ALGORITHMS if name in file.hashes), None)
         digest = hashlib.new(name or "sha256", usedforsecurity=False)
@@ -141,13 +141,13 @@ class Downloads:
             await spool.write(chunk)
         await spool.flush()
         if file.size not in (None, size):
-            raise UpstreamError(f"it has {size} bytes or more where its page says {file.size}")
+            raise UpstreamError(f"it has {size} bytes or more, but its page says {file.size}")
         _verify(file, name, digest.hexdigest())
         return name is not None
 
     async def _reserve(self, download: Download, size: int) -> None:
-        """Room for so many bytes of a file in all. Files that only wait to be kept give way, and so does what everybody
-        has left, once it has ended."""
+        """Reserves space for a file that now has `size` bytes. To make room, ends downloads that all clients have left,
+        then files that only wait to be written to the storage."""
         if size > self._limits.max_file_bytes:
             public = "The file is larger than fallback.max_file_bytes"
             raise UpstreamError(f"it has {size} bytes, over fallback.max_file_bytes", public=public)
@@ -166,7 +166,7 @@ class Downloads:
             download.reserved = size
 
     def _left(self, download: Download) -> Download | None:
-        """Another that nobody waits for any more, and that has not ended yet."""
+        """Another download, still running, that all clients have left."""
         return next((other for other in self._running - {download} if not other.claims and not other.whole), None)
 
     async def _keep(self, download: Download, told: ObjectMetadata, replaces: str | None) -> None:
@@ -211,4 +211,4 @@ class Downloads:
 def _verify(file: File, name: str | None, digest: str) -> None:
     """Raises UpstreamError unless the page tells this digest by the hash of this name, if it tells any."""
     if name is not None and digest != file.hashes[name]:
-        raise UpstreamError(f"its {name} is {digest} where its page says {file.hashes[name]}")
+        raise UpstreamError(f"its {name} is {digest}, but its page says {file.hashes[name]}")

@@ -1,4 +1,4 @@
-"""Which projects are looked for in another index, and what of it is shown."""
+"""Which projects are looked up in the other index, and what of its pages is shown."""
 
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -15,12 +15,12 @@ from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.messages import Redirect
 
-_BLANK = "The directory behind this gateway is empty, so no other index is asked until it is known to be meant so"
+_BLANK = "The directory behind this gateway is empty, perhaps by mistake, so no other index is asked"
 
 
 class Fallback:
-    """The rules that close dependency confusion: a project of our own is never looked for elsewhere, unless the
-    settings say so; nor is one while it can't be known whether it is our own."""
+    """The rules that prevent dependency confusion: a project of our own is never looked up elsewhere, unless the
+    settings say so; nor is any project while it can't be known whether it is our own."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Fallback:
         facts: FileMetadata,
     ) -> None:
         self._mode = settings.mode
-        # Whether also pages of our own projects show what is there.
+        # Whether the pages of our own projects show the other index's files too.
         self.always = settings.always_show_upstream
         self._patterns = [normalize(pattern) for pattern in settings.disallow]
         self._catalog = catalog
@@ -43,7 +43,7 @@ class Fallback:
 
     @property
     def keeps_apart(self) -> bool:
-        """Whether what is fetched is kept apart from our own projects."""
+        """Whether fetched files are kept apart from our own."""
         return self._mode == "mirror"
 
     @property
@@ -51,21 +51,21 @@ class Fallback:
         return self._mode == "redirect"
 
     def redirect(self, project: str) -> Redirect:
-        """To its page there. Not to be kept: the project may be ours the next minute."""
+        """A redirect to the project's page there. No cache may keep it: the project may be ours the next minute."""
         return Redirect(f"{self.remote.base_url}{project}/", 302, {"Cache-Control": "no-store"})
 
     async def close(self) -> None:
         await self.remote.close()
 
     async def covers(self, project: str) -> bool:
-        """Whether a project, by its normalised name, is looked for there. Raises what keeps that from being known."""
+        """Whether a project, by its normalised name, is looked up there. Raises if that can't be known."""
         return self._may_look(project) and (self.always or not await self._is_ours(project))
 
     async def covers_file(self, project: str) -> bool:
-        """As `covers`, and where the bucket has some of the project's files, but only copies of those there, by their
+        """Like `covers`, but true also if all of the project's files in the bucket are copies of files there, by their
         hashes.
 
-        So a page that was given out before the first of them was kept still leads to all that it lists.
+        So a page that a client got before the first file was kept still leads to all the files that it lists.
         """
         if await self.covers(project):
             return True
@@ -80,7 +80,7 @@ class Fallback:
         ours = [(item, file) for item, file in ours if parse(item.key.rpartition("/")[2]) is not None]
         if not ours or not all(file is not None and file.size in (None, item.size) for item, file in ours):
             return False
-        # Names and sizes stand in lock files for all to read, and anybody may publish under our names.
+        # Equal names and sizes prove nothing: lock files reveal ours, and anybody may publish under our names.
         for item, file in ours:
             sha256 = file.hashes.get("sha256") if file is not None else None
             if sha256 is None or sha256 != await self._facts.sha256_of(project, item):
@@ -88,9 +88,9 @@ class Fallback:
         return True
 
     def shown(self, project: Project, up: str) -> Project:
-        """As we show it: `up` leads from the page to the root, below which its files are had from us.
+        """The project as we show it, with links to files below our root. `up` is the path from the page to the root.
 
-        What an index says of other indexes (PEP 708) is for the gateway's own settings to say.
+        What the other index says about further indexes (PEP 708) is left out: only the gateway's settings may say it.
         """
         project = replace(project, tracks=(), alternate_locations=())
         if self.redirects:
@@ -109,12 +109,12 @@ class Fallback:
         except NotFoundError as error:
             if error.code == BLANK:
                 what = (
-                    "the storage's directory is empty, so nobody knows which projects are yours: is a volume missing?"
+                    "the storage's directory is empty, so it is unknown which projects are yours: is a volume missing?"
                 )
                 what += " If it is meant to be empty, put a file into it, like .keep"
                 raise UpstreamBusyError(what, public=_BLANK, code=error.code) from error
             if error.code is not None:
-                what = "without permission to list the bucket (s3:ListBucket) nobody knows which projects are yours"
+                what = "which projects are yours is unknown without permission to list the bucket (s3:ListBucket)"
                 raise UpstreamBusyError(f"fallback.mode: {what}", code=error.code) from error
             return False
         except (UpstreamError, UpstreamTimeoutError) as error:

@@ -1,7 +1,7 @@
-"""A large JSON object that others made, read in pieces. Pure.
+"""Reads a large JSON object that others made, in pieces. Pure.
 
-Python's parser lets no other thread run until it is done with what it was given, so it gets a little at a time: one
-element of an array, or one other member of the object, of a bounded length.
+Python's parser lets no other thread run until it is done, so it gets a little at a time: one element of an array, or
+one other member of the object, of a bounded length.
 """
 
 import json
@@ -9,20 +9,20 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-# Some five milliseconds, however it is filled.
+# Parsing so many characters takes some five milliseconds, whatever they are.
 MAX_PIECE_CHARS = 64 * 1024
 _SPACES = " \t\n\r"
 _SPACE = re.compile(f"[{_SPACES}]*")
 _JSON = json.JSONDecoder()
-# As much of a number may be cut off without a trace: the parser reads "1.5e+" as 1.5.
+# So many characters of a number may be cut off unnoticed: the parser reads "1.5e+" as 1.5.
 _LOST_CHARS = 2
 
 
 def read_object(
     text: str, arrays: Mapping[str, Callable[[Iterator[Any]], Any]], *, max_piece_chars: int = MAX_PIECE_CHARS
 ) -> dict[str, Any]:
-    """What json.loads(text) has under the keys of `arrays`; where that is an array, what the function makes of its
-    elements. Raises ValueError for what is no object, names one of the keys twice, or has a longer piece."""
+    """The members of json.loads(text) whose keys are in `arrays`. For an array, the value is what the function returns
+    for its elements. Raises ValueError if `text` is not an object, has a key twice, or has a longer piece."""
     pieces = _Pieces(text, max_piece_chars)
     if pieces.peek() != "{":
         raise ValueError("it is no object")
@@ -39,7 +39,7 @@ def read_object(
         if pieces.peek() == "[":
             elements = pieces.elements()
             value = arrays[key](elements) if key in arrays else None
-            for _ in elements:  # what is not wanted of them
+            for _ in elements:  # skips those that are not used
                 pass
         else:
             value = pieces.value()
@@ -123,5 +123,5 @@ class _Pieces:
         self._at = 0
         self._window = self._text[self._start : self._start + self._max_chars]
         self._is_last = self._start + len(self._window) == len(self._text)
-        # What ends up to here has its end in the window.
+        # A value that ends up to here is complete in the window.
         self._sure = len(self._window) - (0 if self._is_last else _LOST_CHARS + 1)

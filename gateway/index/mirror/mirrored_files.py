@@ -1,4 +1,4 @@
-"""Files of the other index: fetched once for all who ask, verified, and kept in the storage."""
+"""Serves files of the other index: fetched once for all clients, verified, and kept in the storage."""
 
 import asyncio
 import hashlib
@@ -22,17 +22,17 @@ KEPT_APART = ".mirror/"
 # For a HEAD of what is kept: it is served unchecked while the storage is slow.
 _LOOK_SECONDS = 1.0
 
-# Which metadata a page tells of: the URL of its file, and the hashes of the metadata and of the file.
+# Identifies the metadata that a page announces: the URL of its file, and the hashes of the metadata and of the file.
 _Version = tuple[str, str | None, str | None]
 
 
 class MirroredFiles:
-    """What the storage does not have and the other index does."""
+    """The files that the storage does not have and the other index does."""
 
     def __init__(
         self, storage: Storage, fallback: Fallback, root: str, limits: DownloadLimits, memory: MemoryLimit
     ) -> None:
-        """`root` is the key below which projects are, with its slash."""
+        """`root` is the key above all projects, with its slash."""
         self._storage = storage
         self._fallback = fallback
         self._root = root
@@ -47,8 +47,8 @@ class MirroredFiles:
         )
 
     async def answer(self, request: ObjectRequest) -> Answer | None:
-        """None where the other index is not asked. Raises NotFoundError if it has no such file, and what keeps it
-        from being fetched."""
+        """None if the other index is not asked. Raises NotFoundError if it has no such file, and the errors of fetching
+        it."""
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
                 return await self._answer(request)
@@ -59,7 +59,7 @@ class MirroredFiles:
     async def _answer(self, request: ObjectRequest) -> Answer | None:
         folder, _, name = request.key.removeprefix(self._root).partition("/")
         project, wanted = normalize(folder), name.removesuffix(METADATA)
-        # Of another index there are releases and their metadata: it has no say on pages, yanks or hashes.
+        # The other index provides releases and their metadata only: it has no say on pages, yanks or hashes.
         if not request.key.startswith(self._root) or not is_release_of(project, wanted):
             return None
         if not await self._fallback.covers_file(project):
@@ -115,7 +115,7 @@ class MirroredFiles:
         return self._downloads.stats()
 
     async def close(self) -> None:
-        """Ends what is on its way."""
+        """Ends all downloads."""
         await self._downloads.close()
 
     async def _metadata_page(self, file: File) -> BufferedResponse:

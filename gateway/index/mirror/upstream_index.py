@@ -1,4 +1,4 @@
-"""Another index: its pages of projects, as JSON or HTML (PEP 691, 503), and its files."""
+"""The client of another index: fetches its project pages, as JSON or HTML (PEP 691, 503), and its files."""
 
 import asyncio
 import codecs
@@ -37,22 +37,22 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TRIES = 3
 _PAUSE_SECONDS = 0.2
-# Until an answer begins, or a page is read: installers give up after 15 s.
+# The time until an answer begins, or a page has been read: installers give up after 15 s.
 _DEADLINE_SECONDS = 10.0
-# The largest project of PyPI has a page of some 15 MB. A character beyond ASCII makes each take up to four bytes.
+# The largest project of PyPI has a page of some 15 MB. A single character beyond ASCII makes each character of Python's
+# text take up to four bytes.
 _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
-_DECODED_BYTES = 64 * 1024  # in one go, during which no other thread has a turn: each may be malformed
+_DECODED_BYTES = 64 * 1024  # at once: no other thread runs meanwhile, and malformed bytes take long
 _MAX_REASON = 200  # characters: the other index may write headers and URLs of many kilobytes into them
-_REFUSAL_BYTES = 72  # itself, and its number
+_REFUSAL_BYTES = 72  # the object and its number, without its text
 
 log = logging.getLogger("gateway.index")
 
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """A page, the ETag to ask with whether it has changed (empty if it has none), and the memory that it takes, in
-    bytes."""
+    """A page, its ETag for revalidation (empty if it has none), and the memory that it takes, in bytes."""
 
     page: Project
     etag: str
@@ -61,14 +61,14 @@ class _Version:
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why there is no page, which is believed until then, in seconds of a monotonic clock."""
+    """Why there is no page. The index is not asked again before `until`, in seconds of a monotonic clock."""
 
     reason: str
     until: float
 
 
 class UpstreamIndex:
-    """Reads pages, remembers them, and asks whether they have changed."""
+    """Reads pages, caches them, and revalidates them."""
 
     def __init__(
         self,
@@ -82,8 +82,8 @@ class UpstreamIndex:
         backlog: Backlog,
     ) -> None:
         """A page is used for `refresh` seconds, and for `stale_if_error` more while the index can't be reached.
-        `memory` is for pages, `refusals` for the names that have none: clients make these up, and the index chooses
-        the reasons, so they must not displace what is worth more. None is parsed while many wait in the `backlog`."""
+        `memory` is for pages, `refusals` for names without a page: clients may make up any number of these, and the
+        index chooses the reasons, so they must not evict pages. Nothing is parsed while the `backlog` is long."""
         self.base_url = base_url.rstrip("/") + "/"
         self._client = client
         self._pages: RefreshingCache[str, _Version] = RefreshingCache(
@@ -101,8 +101,8 @@ class UpstreamIndex:
         self._backlog = backlog
 
     async def project(self, name: str) -> RefreshedValue[Project]:
-        """By its normalised name; URLs are absolute. Raises NotFoundError if the index has none, UpstreamError,
-        UpstreamTimeoutError, UpstreamBusyError, UpstreamPageError."""
+        """The page of a project, by its normalised name, with absolute URLs. Raises NotFoundError if there is none,
+        UpstreamError, UpstreamTimeoutError, UpstreamBusyError, UpstreamPageError."""
         if (absent := _believed(self._absent, name)) is not None:
             raise NotFoundError(absent, upstream_status=404)
         found = await self._pages.get(name)
@@ -114,13 +114,13 @@ class UpstreamIndex:
         return found.page if found is not None else None
 
     def expire(self) -> None:
-        """What is known must be asked for again."""
+        """Has all pages revalidated before they are used."""
         self._pages.expire()
         self._absent.clear()
         self._unreadable.clear()
 
     def forget(self, name: str) -> None:
-        """As `expire`, of one project."""
+        """Like `expire`, for one project."""
         self._pages.forget(name)
         self._absent.pop(name)
         self._unreadable.pop(name)
@@ -130,20 +130,20 @@ class UpstreamIndex:
         await self._client.close()
 
     async def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> UpstreamResponse:
-        """The answer 200 of `url`, or 304 if `headers` ask for it, wherever it leads to. Raises NotFoundError, and as
-        above."""
+        """The answer of `url` after redirects: 200, or 304 if `headers` have conditions. Raises the errors of
+        `project`."""
         async with _deadline(url):
             _, answer = await self._open(method, url, headers or {})
         return answer
 
     async def read(self, url: str, limit: int) -> bytes:
-        """All of a small file. Raises as `open`."""
+        """A whole small file. Raises the errors of `open`."""
         async with _deadline(url):
             _, answer = await self._open("GET", url, {})
             return await _body(answer, limit)
 
     async def _open(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, UpstreamResponse]:
-        """As `open`, and where that was in the end."""
+        """The URL after redirects, and its answer. Raises the errors of `open`."""
         for attempt in range(1, _TRIES + 1):
             try:
                 return await self._follow(method, url, {"Accept-Encoding": "identity", **headers})
@@ -194,10 +194,10 @@ class UpstreamIndex:
             return known
         content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
         body = await _body(answer, _MAX_PAGE_BYTES)
-        async with self._parsing:  # or so many would take memory at once
+        async with self._parsing:  # one at a time, because of the memory that it takes
             await self._backlog.room()
             parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
-        del body  # or an error would hold it
+        del body  # an error would hold it
         if isinstance(parsed, str):
             self._unreadable.put(name, self._refusal(parsed))
             raise _unreadable(name, parsed)
@@ -254,7 +254,7 @@ async def _body(answer: UpstreamResponse, limit: int) -> bytes:
 
 
 def _parsed(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[UpstreamPage, int] | str:
-    """As `_parse`, or why it fails: the error itself would hold all of the page for as long as it is held."""
+    """What `_parse` returns, or the reason why it fails: the error itself would keep the whole page in memory."""
     try:
         return _parse(name, url, content_type, encoding, body)
     except ValueError as error:
@@ -281,6 +281,6 @@ def _text(body: bytes) -> str:
 
 
 def _weight(page: Project) -> int:
-    """Bytes in memory, about, of all that another index may fill."""
+    """Approximate bytes in memory of everything that the other index determines."""
     texts = page.versions, page.tracks, page.alternate_locations, page.status, page.status_reason
     return weight_of(texts) + sum(map(file_weight, page.files))

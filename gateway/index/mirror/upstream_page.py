@@ -1,4 +1,4 @@
-"""Pages of other indexes, read with care: nothing in them is believed to be well-formed. Pure.
+"""Parses pages of other indexes, in which anything may be malformed. Pure.
 
 https://packaging.python.org/en/latest/specifications/simple-repository-api/
 """
@@ -20,14 +20,14 @@ from gateway.index.simple.pages import File, Project
 
 T = TypeVar("T")
 
-# What Python's objects take, roughly: a page of `{},{},` needs 80 times its length. One of 20,000 files needs 36 MB.
+# Approximate memory of Python's objects: a page of `{},{},` takes 80 times its length, one of 20,000 files 36 MB.
 _OBJECT_BYTES, _ITEM_BYTES = 232, 64
 _MAX_JSON_BYTES = 64 * 1024 * 1024
 _MAX_JSON_ESCAPES = 500_000
-# The files that are kept, in memory: one character beyond ASCII makes four bytes of each other in its text. 20,000
-# files take some 20 MB.
+# Memory for the files of a page: a single character beyond ASCII makes each character of its text take four bytes.
+# 20,000 files take some 20 MB.
 _MAX_FILES_BYTES = 64 * 1024 * 1024
-_FILE_BYTES = 168  # of one, beside its texts and hashes
+_FILE_BYTES = 168  # of one file, without its texts and hashes
 # The largest projects of PyPI have some 20,000.
 _MAX_FILES = 50_000
 _MAX_TEXT = 8192
@@ -41,7 +41,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class UpstreamPage:
-    """A project, as far as its page can be shown; how many of the page's files can't, and why one of them can't."""
+    """A project with those files of its page that can be shown; how many were left out, and why one of them was."""
 
     project: Project
     left_out: int
@@ -51,8 +51,8 @@ class UpstreamPage:
 def parse_page(name: str, url: str, content_type: str, text: str) -> UpstreamPage:
     """The page of the project with this normalised name, which is at `url`; the URLs of its files are absolute.
 
-    Only releases of this very project are in it, by the files' own names: whatever else the page lists would be shown,
-    and kept, as what it claims to be. Raises ValueError for what is no page.
+    It has only releases of this very project, by the files' own names: any other file that the page lists would be
+    shown, and kept, as this project's. Raises ValueError if `text` is not a page.
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/vnd.pypi.simple.v1+json":
@@ -63,7 +63,7 @@ def parse_page(name: str, url: str, content_type: str, text: str) -> UpstreamPag
 
 
 def file_weight(file: File) -> int:
-    """Bytes in memory, about, of all that another index may fill."""
+    """Approximate bytes in memory of everything that the other index determines."""
     texts = (file.name, file.url, file.requires_python, file.yanked, file.metadata_sha256, file.provenance)
     # Not weight_of, which takes several times as long: pages have thousands of files.
     return _FILE_BYTES + sum(map(sys.getsizeof, (*texts, file.hashes, *file.hashes, *file.hashes.values())))
@@ -135,7 +135,7 @@ def _bounded(found: Iterable[T], what: str) -> Iterator[T]:
 
 
 class _Fit:
-    """Tells what of a page fits."""
+    """Chooses the files of a page that can be shown."""
 
     def __init__(self, project: str, base: str) -> None:
         self._project = project
@@ -152,7 +152,7 @@ class _Fit:
         return UpstreamPage(project, self._left_out, self._reason)
 
     def files(self, files: Iterable[File]) -> list[File]:
-        """Those that are releases of the project, and lie somewhere."""
+        """The files that are releases of the project and have a usable URL."""
         found, size = [], 0
         for file in files:
             try:
@@ -205,7 +205,7 @@ def _hashes(value: Any) -> dict[str, str]:
 
 
 def _no_array(_: Iterator[Any]) -> None:
-    """For what is an object in a page."""
+    """Stands for a member that must be an object, not an array."""
 
 
 def _list(value: Any) -> list[Any]:
@@ -217,7 +217,7 @@ def _texts(items: Iterable[Any]) -> Iterator[str]:
 
 
 def _text(value: Any) -> str | None:
-    """None for what is no text, or can't be written in UTF-8, or is so long that nobody means it."""
+    """None if the value is not text, can't be encoded as UTF-8, or is absurdly long."""
     fit = isinstance(value, str) and len(value) <= _MAX_TEXT and not _SURROGATE.search(value)
     return value if fit else None
 

@@ -259,7 +259,7 @@ async def test_a_file_whose_page_tells_no_hash_is_served_and_not_kept(caplog: py
         assert await client == CONTENT
         await eventually(lambda: running.stats() == IDLE)
     assert bucket.objects == {"p/1": CONTENT}
-    assert "p-0.zip is not kept: its page tells no hash of it" in caplog.text
+    assert "p-0.zip is not kept: its page has no hash of it" in caplog.text
 
 
 async def test_a_file_that_is_too_large_is_not_begun() -> None:
@@ -294,7 +294,7 @@ async def test_an_answer_of_another_length_than_the_page_tells_is_refused_before
 ) -> None:
     index, bucket = Index(length), Bucket()
     running = downloads(index, bucket)
-    with pytest.raises(UpstreamError, match=f"^it has {length} bytes where its page says {size}$"):
+    with pytest.raises(UpstreamError, match=f"^it has {length} bytes, but its page says {size}$"):
         await get(running, wanted=file(size=size))
     assert index.opened[0].closed
     assert running.stats() == IDLE
@@ -307,7 +307,7 @@ async def test_an_answer_without_a_length_breaks_off_where_it_has_another_than_t
     client = start(running, wanted=file(size=size))
     await eventually(lambda: len(index.opened) == 1)
     index.opened[0].send(CONTENT, b"")
-    with pytest.raises(UpstreamError, match=f"bytes or more where its page says {size}$"):
+    with pytest.raises(UpstreamError, match=f"bytes or more, but its page says {size}$"):
         await client
     await eventually(lambda: running.stats() == IDLE)
     assert bucket.objects == {}
