@@ -1,8 +1,8 @@
 # A small image for `gateway serve`: docker build -t gateway:0.1.0 .
-# It runs as an ordinary user and needs no writable file system but /tmp (docker run --read-only --tmpfs /tmp
-# works), for files on their way from another index.
+# The container runs as an ordinary user, and needs no writable file system but /tmp, for files that are being fetched
+# from another index (docker run --read-only --tmpfs /tmp works).
 #
-# What goes in is fixed: the base by its digest (of all platforms: docker buildx imagetools inspect python:…), packages
+# Its content is fixed: the base by its digest (of all platforms: docker buildx imagetools inspect python:…), packages
 # by the hashes in deploy/*.lock (make lock).
 ARG PYTHON=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 

@@ -7,7 +7,7 @@ BIN := .venv/bin
 run: .venv/demo
 	@$(BIN)/gateway demo
 
-# Only what the demo needs, which `make test` adds to. What pip says is shown if it fails.
+# Installs only what the demo needs; `make test` adds the rest. The output of pip is shown if it fails.
 .venv/demo: pyproject.toml | .venv/python
 	@echo "Installing the gateway and an S3 server for the demo into .venv, once: half a minute or so …"
 	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[demo]' > .venv/demo.log 2>&1 \
@@ -21,7 +21,7 @@ test check: .venv/installed
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist worksteal
 
-# What stands on aiohttp, against the lowest version that pyproject.toml allows; `make test` has the newest.
+# Tests the code that uses aiohttp with the lowest version that pyproject.toml allows; `make test` uses the newest.
 LOWEST := $(shell sed -n 's/^ *"aiohttp>=\([0-9.]*\),.*/\1/p' pyproject.toml)
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/pytest -n 2 --dist worksteal tests/server tests/http tests/test_pipeline.py
@@ -32,11 +32,11 @@ test-lowest: .venv-lowest/installed
 	  -e . aiohttp==$(LOWEST) hypothesis pytest pytest-aiohttp pytest-xdist
 	touch $@
 
-# The manual as a site, in build/docs. --strict fails on links that lead nowhere; with --quiet it would count no warnings.
+# Builds the manual as a site, in build/docs. --strict fails on broken links, but would not with --quiet.
 docs: .venv-docs/installed
 	NO_MKDOCS_2_WARNING=true .venv-docs/bin/mkdocs build --strict --config-file docs/mkdocs.yml
 
-# Only what builds the manual: the extra `docs`, without the gateway.
+# Installs only what builds the manual: the extra `docs`, without the gateway.
 .venv-docs/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' \
@@ -44,7 +44,7 @@ docs: .venv-docs/installed
 	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-docs/requirements.txt
 	touch $@
 
-# The same tests with many more cases: some half an hour.
+# Runs the same tests with many more cases: some half an hour.
 nightly: .venv/installed
 	GATEWAY_NIGHTLY=1 $(BIN)/pytest -n 2 --dist worksteal
 
@@ -68,7 +68,7 @@ mutants: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
-# What the image installs: after a change of dependencies, or to take newer ones.
+# Renews the versions that the image installs. Run it after a change of dependencies, or to take newer ones.
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'
 lock: .venv/installed
