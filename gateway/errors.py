@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-# The S3 code of what the credentials may not do, and of a key that is absent where they may not list the bucket.
+# S3's code for what the credentials may not do, and for an absent key if they may not list the bucket.
 ACCESS_DENIED = "AccessDenied"
 
 
@@ -149,7 +149,7 @@ class UpstreamPageError(GatewayError):
 
 
 class CredentialsError(UpstreamError):
-    """No credentials were found; `detail` says what was tried and what to do."""
+    """There are no usable credentials; `detail` says what was tried and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,12 @@ from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
 
-# One part in so many of index.memory_bytes.
+# Divisors of index.memory_bytes.
 _PEOPLE_SHARE = 4
 _REFUSALS_SHARE = 32
 
-# How many folders of a local directory are read, each time that the root is listed, to find the empty ones. Each takes
-# some 0.2 ms. In a bucket, each would cost a LIST request, so none is read.
+# If a local directory has no more folders than these, all are read each time that the root is listed, to find the empty
+# ones. Each takes some 0.2 ms. In a bucket, each would cost a LIST request, so none is read.
 _LOOKED_INTO = 500
 
 log = logging.getLogger("gateway")

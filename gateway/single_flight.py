@@ -19,7 +19,7 @@ class SingleFlight(Generic[T]):
         self._asking: Counter[Hashable] = Counter()
 
     async def once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """The result of `work`, begun by the first who asks for `key`."""
+        """The result of `work`, which the first caller for `key` starts."""
         return await asyncio.shield(self.begin(key, work))
 
     def begin(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> "asyncio.Future[T]":

@@ -25,7 +25,7 @@ _BY_CODE = {
     "ConnectionBroken": "The server there does not speak S3: check storage.endpoint_url (http or https?).",
     "TLS": "The certificate is not trusted: set storage.verify to the CA bundle's path.",
     "FileSystem": "Create the directory and make it readable for this user, or set storage.dir.",
-    "NoListing": "The server there is no S3 server: check storage.endpoint_url (its host, its port, http or https?).",
+    "NoListing": "The server there is not an S3 server: check storage.endpoint_url (host, port, http or https?).",
 }
 _NO_TLS = "The server there does not speak TLS: should storage.endpoint_url start with http://?"
 # What OpenSSL says about an answer that is not TLS.

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"gateway: standard output can't be written: {error}", file=sys.stderr)
         return 1
     except ConfigError as error:
-        print(f"gateway: the configuration can't be used ({len(error.problems)} found):", file=sys.stderr)
+        print(f"gateway: the configuration can't be used (mistakes: {len(error.problems)}):", file=sys.stderr)
         for problem in error.problems:
             print(f"  {problem}", file=sys.stderr)
         return 2

@@ -26,7 +26,7 @@ class Sourced(Generic[T]):
     version: Hashable
 
     def stands(self, made_of: Sequence[object], version: Hashable) -> bool:
-        """Whether it was made of these very objects at this version."""
+        """Whether the value was made of these very objects at this version."""
         return (
             self.version == version
             and len(self.made_of) == len(made_of)

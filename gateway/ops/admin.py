@@ -39,7 +39,7 @@ class Admin:
 
 
 def _projects(query: str) -> list[str]:
-    """The normalised names that a query has. Raises BadRequestError for anything else in it."""
+    """The normalised names of the projects in a query. Raises BadRequestError for anything else in it."""
     hint = "The query may have project=NAME, up to 20 times"
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=_MAX_PROJECTS)

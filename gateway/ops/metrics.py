@@ -42,7 +42,7 @@ class Metrics:
     """
 
     def __init__(self, credentials_expire_at: Callable[[], float | None]) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they would be a second series for each metric
         self._credentials_expire_at = credentials_expire_at
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(

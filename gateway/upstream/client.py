@@ -60,7 +60,7 @@ class UpstreamResponse:
             chunk = await self.read()
 
     async def read_error(self) -> bytes:
-        """The start of an error body, enough to find its code; the connection is given up if there is more."""
+        """The start of an error body, enough to find its code; the connection is closed if there is more."""
         return await self._read_up_to(_MAX_ERROR_BODY_BYTES, await self.read())
 
     async def read_listing(self, first: bytes) -> bytes:

@@ -136,7 +136,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         try:
             if self._answer.complete:
-                raise ValueError("bytes that nobody asked for")
+                raise ValueError("bytes without a request")
             body = self._answer.feed(bytes(_received[:nbytes]))
         except ValueError as error:
             return self._fail(UpstreamError(f"the bucket's answer is not HTTP: {error}", code="ConnectionBroken"))

@@ -111,7 +111,7 @@ class Answer:
             self._left = 0
         elif coding is not None:
             if coding.lower() != "chunked" or length is not None:
-                raise ValueError("a transfer coding that is not just chunked")
+                raise ValueError("a coding other than chunked, or Content-Length beside it")
             self._chunked = True
         elif length is None:
             self._left = _UNTIL_CLOSE

@@ -39,6 +39,6 @@ class Proxy:
         answer = await connection.exchange("CONNECT", head.encode())
         if answer.status != 200:
             raise UpstreamError(
-                f"the proxy {self.host}:{self.port} refused the way to {authority}: {answer.status}",
+                f"the proxy {self.host}:{self.port} refused a tunnel to {authority}: {answer.status}",
                 code="ProxyRefused",
             )

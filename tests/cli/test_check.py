@@ -165,7 +165,7 @@ async def test_an_endpoint_that_is_no_s3_is_explained(
 
     faulty.then(console, times=20)
     code, text = await check(faulty_settings)
-    assert (code, "The server there is no S3 server: check storage.endpoint_url" in text) == (1, True), text
+    assert (code, "The server there is not an S3 server: check storage.endpoint_url" in text) == (1, True), text
 
 
 def test_a_profile_that_is_missing_is_named() -> None:

@@ -69,7 +69,7 @@ def test_a_broken_configuration_lists_every_mistake_and_ends_with_2(tmp_path: Pa
     assert found.returncode == 2
     assert found.stdout == ""
     assert found.stderr == (
-        "gateway: the configuration can't be used (3 found):\n"
+        "gateway: the configuration can't be used (mistakes: 3):\n"
         "  server.prot (config.yaml:2): is not a setting; did you mean server.port?\n"
         "  storage.bucket (command line): must be a bucket's name or ARN, without s3:// and without a path\n"
         "  log.level (environment GATEWAY_LOG__LEVEL): Input should be 'debug', 'info', 'warning' or 'error'\n"

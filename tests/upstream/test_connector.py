@@ -155,7 +155,7 @@ async def test_a_proxy_that_refuses_is_a_502_that_the_log_explains(
         gateway = await start_gateway(faulty_settings | changes)
         assert (await get(gateway))[0] == 502
         ready = await get(gateway, "/ready")
-        assert b"refused the way" in ready[1]
+        assert b"refused a tunnel" in ready[1]
         assert b"407" in ready[1]
 
 

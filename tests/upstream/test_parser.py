@@ -191,7 +191,7 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
         (HEAD + b"A: " + b"a" * 65536, "head too large"),
         (HEAD + b"A b\r\n\r\n", "malformed header"),
         (HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"),
-        (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", "a transfer coding that is not just chunked"),
+        (HEAD + b"Transfer-Encoding: gzip\r\n\r\n", "a coding other than chunked, or Content-Length beside it"),
         (HEAD + b"Content-Length: -1\r\n\r\n", "malformed Content-Length"),
         (CHUNKED + b"1" * 1025, "chunk line too long"),
         (CHUNKED + b"0\r\n\r\nx", "bytes after the last chunk"),

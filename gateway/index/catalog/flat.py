@@ -108,7 +108,7 @@ class FlatCatalog:
         place that can't be read."""
         snapshot = await self._current(may_be_stale=False)
         if snapshot.missed is not None and project not in snapshot.projects.folders:
-            raise UpstreamError(f"{snapshot.missed!r} can't be read, and may have the project", code="FileSystem")
+            raise UpstreamError(f"{snapshot.missed!r} can't be read, and may contain the project", code="FileSystem")
         projects = self._projects(snapshot)
         return RefreshedValue(project in projects.value.folders, projects.age, projects.stale)
 

@@ -31,7 +31,7 @@ class Files:
 
 
 def is_release(item: StoredObject) -> bool:
-    """Whether it is a package file, by its name."""
+    """Whether the object is a package file, by its name."""
     name = item.key.rpartition("/")[2]
     return not is_companion(name) and parse(name) is not None
 

@@ -90,7 +90,7 @@ class Download:
         self._length.set_result(length)
 
     async def length(self) -> str | None:
-        """The length that the other index tells when it has answered. Raises the error if the fetch failed before."""
+        """The length of the file, once the other index has answered. Raises the error if the fetch failed before."""
         return await asyncio.shield(self._length)
 
     async def close(self) -> None:

@@ -25,14 +25,14 @@ def read_object(
     for its elements. Raises ValueError if `text` is not an object, has a key twice, or has a longer piece."""
     pieces = _Pieces(text, max_piece_chars)
     if pieces.peek() != "{":
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     pieces.take("{")
     found: dict[str, Any] = {}
     end = pieces.take("}") if pieces.peek() == "}" else ","
     while end == ",":
         key = pieces.value()
         if not isinstance(key, str):
-            raise ValueError("it has a key that is no string")  # noqa: TRY004  as all that is wrong with a page
+            raise ValueError("it has a key that is not a string")  # noqa: TRY004  as for all mistakes of a page
         if key in found:
             raise ValueError(f"it has two {key!r}")
         pieces.take(":")
@@ -47,7 +47,7 @@ def read_object(
             found[key] = value
         end = pieces.take(",}")
     if pieces.peek():
-        raise ValueError("it goes on after its end")
+        raise ValueError("it continues after its end")
     return found
 
 

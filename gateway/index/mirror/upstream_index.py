@@ -171,8 +171,8 @@ class UpstreamIndex:
                     raise _refused(web_url.without_query(url), answer.status)
                 url = web_url.joined(url, location)
         except ValueError as error:
-            raise UpstreamError(f"{shown!r} is, or leads to, something {error}", code=_FINAL) from error
-        raise UpstreamError(f"{shown!r} leads in circles", code=_FINAL)
+            raise UpstreamError(f"{shown!r} is, or redirects to, {error}", code=_FINAL) from error
+        raise UpstreamError(f"{shown!r} redirects more than {_MAX_REDIRECTS} times", code=_FINAL)
 
     async def _fetch(self, name: str) -> _Version:
         if (reason := _believed(self._unreadable, name)) is not None:
@@ -249,7 +249,7 @@ async def _body(answer: UpstreamResponse, limit: int) -> bytes:
     finally:
         answer.close()
     if len(body) > limit:
-        raise UpstreamError(f"the index answers over {limit} bytes", code=_FINAL, public=_PUBLIC)
+        raise UpstreamError(f"the index answered with over {limit} bytes", code=_FINAL, public=_PUBLIC)
     return body
 
 

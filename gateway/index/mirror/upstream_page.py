@@ -74,7 +74,7 @@ def _read_html(name: str, url: str, text: str) -> UpstreamPage:
     try:
         base = web_url.joined(url, found.base) if found.base else url
     except ValueError as error:
-        raise ValueError(f"it has a <base> {error}") from error
+        raise ValueError(f"it has a <base> with {error}") from error
     fit = _Fit(name, base)
     found.files = fit.files(_bounded(found.files, "files"))
     return fit.page(found.project(name))
@@ -113,7 +113,7 @@ def _project(name: str, page: Mapping[str, Any]) -> Project:
     if not isinstance(meta, dict) or not isinstance(files, list):
         raise ValueError("it has no meta or no files")  # noqa: TRY004  as all that is wrong with a page
     if not str(meta.get("api-version", "")).startswith("1."):
-        raise ValueError("its API is of another version than 1")
+        raise ValueError("its API version is not 1")
     status = page.get("project-status")
     status = status if isinstance(status, dict) else {}
     return Project(
@@ -157,11 +157,11 @@ class _Fit:
         for file in files:
             try:
                 if not is_release_of(self._project, file.name):
-                    raise ValueError("no release of the project")
+                    raise ValueError("a name that is no release of the project")
                 fit = replace(file, url=web_url.joined(self._base, file.url), provenance=self._url(file.provenance))
             except ValueError as error:
                 self._left_out += 1
-                self._reason = self._reason or f"{file.name[:100]!r} is {error}"
+                self._reason = self._reason or f"{file.name[:100]!r} has {error}"
                 continue
             size += file_weight(fit)
             if size > _MAX_FILES_BYTES:

@@ -49,5 +49,5 @@ def gunzip(content: bytes, max_bytes: int) -> bytes:
     except zlib.error as error:
         raise ValueError(str(error)) from error
     if not unpacking.eof:
-        raise ValueError("it is not whole, or too large")
+        raise ValueError("it is incomplete, or too large")
     return content

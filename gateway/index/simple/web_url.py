@@ -15,17 +15,17 @@ def split(url: str) -> tuple[str, str, str]:
     """Scheme, host (with a port if the URL has one) and encoded target of an absolute URL. Raises ValueError unless it
     is a valid http or https URL."""
     if len(url) > _MAX_URL:
-        raise ValueError("with a URL over 8 KB")
+        raise ValueError("a URL over 8 KB")
     try:
         parts = urlsplit(url)
         port = parts.port
         target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_TARGET_SAFE)
     except ValueError as error:
-        raise ValueError(f"with a URL that is none ({error})") from error
+        raise ValueError(f"an invalid URL ({error})") from error
     if parts.scheme not in ("http", "https"):
-        raise ValueError("with a URL of another scheme than http and https")
+        raise ValueError("a URL that is neither http nor https")
     if len(parts.netloc) > _MAX_HOST or not _HOST.fullmatch(parts.netloc) or port == 0:
-        raise ValueError("with a URL whose host or port is none")
+        raise ValueError("a URL with an invalid host or port")
     return parts.scheme, parts.netloc.lower(), target
 
 
@@ -33,14 +33,14 @@ def joined(base: str, url: str) -> str:
     """The absolute URL, encoded and without its fragment, of the link `url` on a page at `base`. Raises ValueError
     unless it is a valid http or https URL, and if it leads from https to http, where others could change the answer."""
     if not url or len(url) > _MAX_URL:
-        raise ValueError("with no URL, or one over 8 KB")
+        raise ValueError("no URL, or one over 8 KB")
     try:
         url = urljoin(base, url)
     except ValueError as error:
-        raise ValueError(f"with a URL that is none ({error})") from error
+        raise ValueError(f"an invalid URL ({error})") from error
     scheme, host, target = split(url)
     if scheme == "http" and base.startswith("https:"):
-        raise ValueError("with a URL that leads from https to http")
+        raise ValueError("a URL that leads from https to http")
     return f"{scheme}://{host}{target}"
 
 

@@ -143,7 +143,7 @@ class FileMetadata:
     def _want(self, project: str, found: ProjectMetadata, items: list[StoredObject]) -> None:
         """Queues `items`, whose metadata is not known, the newest first."""
         if found.weight >= self._max_weight:
-            log.warning("not all of %s can be remembered: raise index.memory_bytes", project)
+            log.warning("the metadata of %s does not fit into memory: raise index.memory_bytes", project)
             return
         items.sort(key=lambda item: -item.modified)
         if self._stores:

@@ -55,7 +55,7 @@ class WheelMetadata:
         """METADATA of one version of a wheel, whose end `tail` is known already. Raises the errors of `metadata`."""
         release = parse(wheel.rpartition("/")[2])
         if release is None:
-            raise WheelError("its name is not a wheel's")
+            raise WheelError("its name is not that of a wheel")
         project = release.project
         known = self._known.get((wheel, etag)) if etag else None
         if known is None:
@@ -98,13 +98,13 @@ class WheelMetadata:
             raise UpstreamError(f"{wheel!r} was replaced while it was read: {error}") from error
         try:
             if stream.status != 206 and (start, stream.headers.get("Content-Length")) != (0, str(stop)):
-                raise WheelError("the storage does not answer ranges")
+                raise WheelError("the storage does not support ranges")
             chunks = [chunk async for chunk in stream.body] if stream.body is not None else []
         finally:
             stream.close()
         part = b"".join(chunks)
         if len(part) != stop - start:
-            raise WheelError("the storage answers another range")
+            raise WheelError("the storage answered with another range")
         return part
 
     async def _fetch(self, method: str, key: str, headers: dict[str, str]) -> Stream:

@@ -99,7 +99,7 @@ def _end_record(tail: bytes) -> tuple[int, int, int]:
             if at + _END.size + comment == len(tail):
                 return at, length, offset
         at = tail.rfind(_END_SIGNATURE, first, at)
-    raise WheelError("it is no ZIP archive")
+    raise WheelError("it is not a ZIP archive")
 
 
 def _find(directory: bytes, project: str) -> _Member:
@@ -107,7 +107,7 @@ def _find(directory: bytes, project: str) -> _Member:
     matches = (member for name, member in _named_metadata(directory) if _is_of(name, project))
     found = [*islice(matches, 2)]
     if len(found) != 1:
-        raise WheelError(f"it has {len(found)} METADATA of {project}")
+        raise WheelError(f"it has {len(found)} METADATA files of {project}")
     return found[0]
 
 

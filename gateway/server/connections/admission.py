@@ -33,7 +33,7 @@ class Admission:
     """The open connections of one listener; `none_left` is set while there are none."""
 
     def __init__(self, most: int, most_per_peer: int, exempt: Callable[[str], bool]) -> None:
-        """`exempt` tells peers without a limit of their own: trusted proxies, each of which stands for many clients."""
+        """`exempt` is True for peers without a limit of their own: trusted proxies, which stand for many clients."""
         self._most = most
         self._most_per_peer = most_per_peer
         self._exempt = exempt

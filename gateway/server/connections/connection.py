@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._draining = False
         self._head = Head(limits)
-        self._kept = b""  # what has arrived behind it
+        self._kept = b""  # the bytes that have arrived after it
         self._unread = 0.0  # bytes of the last request that are yet to come; infinite if their number is unknown
         self._gone: asyncio.Future[None] | None = None
         self._timeouts = Timeouts(self._loop, self.give_up)
@@ -179,8 +179,8 @@ class Connection(asyncio.Protocol):
             self._stop_lingering()
 
     def begin(self, request: web.BaseRequest) -> tuple[bytes | None, bool]:
-        """Called when aiohttp begins with a request. Returns the bytes of its head, if they came together, and whether
-        another request may follow it. They are the same request only if the head has as many lines.
+        """Called when aiohttp begins with a request. Returns the bytes of its head, if they came together and have as
+        many lines as the request, and whether another request may follow it.
         """
         same = self._head.claim(len(request.raw_headers)) and self._state is _State.BUSY
         plain = same and not request.body_exists and "Upgrade" not in request.headers

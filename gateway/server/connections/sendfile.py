@@ -58,7 +58,7 @@ class FileSender:
                 await ready
         except TimeoutError as error:
             self._transport.abort()
-            raise ConnectionAbortedError(f"the client took nothing for {self._timeout:g} s") from error
+            raise ConnectionAbortedError(f"the client read nothing for {self._timeout:g} s") from error
         finally:
             loop.remove_writer(own)
             os.close(own)

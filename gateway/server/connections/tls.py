@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.server.connections.connection import Connection
 
-# Reading pauses when so many encrypted bytes of a client wait because a request is being answered.
+# While a request is being answered, reading pauses beyond so many encrypted bytes.
 _MAX_WAITING_BYTES = 64 * 1024
 
 _PLAIN_HTTP = re.compile(rb"[A-Z]{3,8} [/*]")

@@ -126,10 +126,10 @@ def test_what_is_no_object(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[]", "it is no object"),
-        ("", "it is no object"),
-        ("{} x", "it goes on after its end"),
-        ("{1:1}", "it has a key that is no string"),
+        ("[]", "it is not an object"),
+        ("", "it is not an object"),
+        ("{} x", "it continues after its end"),
+        ("{1:1}", "it has a key that is not a string"),
         ('{"meta":1,"meta":1}', "it has two 'meta'"),
         ('{"x" 1}', "it has no : at character 5"),
         (" " * 70_000 + '{"x" 1}', "it has no : at character 70005"),

@@ -105,7 +105,7 @@ def test_a_packed_page_that_is_not_whole_is_none(body: bytes) -> None:
     assert not isinstance(whole, str)
     assert [file.name for file in whole[0].project.files] == ["foo-1.0.zip", "foo-2.0.zip"]
     parsed = _parsed("foo", "https://index.example/foo/", "text/html", "gzip", body)
-    assert parsed == "it is not whole, or too large"
+    assert parsed == "it is incomplete, or too large"
 
 
 def test_the_reason_why_a_page_can_t_be_read_is_short() -> None:

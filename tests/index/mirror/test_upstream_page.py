@@ -159,7 +159,7 @@ def test_a_file_with_an_odd_url_is_left_out_and_the_page_says_why(url: str) -> N
     found = parse_page("p", URL, JSON, page(files=files))
     assert [file.name for file in found.project.files] == ["p-2.0.zip"]
     assert found.left_out == 1
-    assert found.reason.startswith("'p-1.0.zip' is with")
+    assert found.reason.startswith("'p-1.0.zip' has ")
 
 
 def test_an_index_without_tls_may_lead_to_any() -> None:

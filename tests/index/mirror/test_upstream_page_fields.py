@@ -33,12 +33,12 @@ def file_with(**fields: Any) -> File:
     [
         ("text/plain", "x", "it is text/plain, not JSON or HTML"),
         (" ; charset=utf-8", "x", "it is of no type, not JSON or HTML"),
-        (JSON, "[]", "it is no object"),
+        (JSON, "[]", "it is not an object"),
         (JSON, page(files={}), "it has no meta or no files"),
         (JSON, page(meta=[]), "it has no meta or no files"),
         (JSON, json.dumps({"files": []}), "it has no meta or no files"),
-        (JSON, page(meta={}), "its API is of another version than 1"),
-        (JSON, page(meta={"api-version": "2.0"}), "its API is of another version than 1"),
+        (JSON, page(meta={}), "its API version is not 1"),
+        (JSON, page(meta={"api-version": "2.0"}), "its API version is not 1"),
         (JSON, page(versions=["1.0"] * 50_001), "it lists over 50000 versions"),
         (JSON, page(files=[0] * 50_001), "it lists over 50000 files"),
         (JSON, page(x="\\" * 250_001), "it has more escapes than any page"),
@@ -88,10 +88,11 @@ def test_a_page_counts_what_it_leaves_out_and_tells_why_of_the_first() -> None:
         {"filename": "p-2.0.zip", "url": "x"},
     ]
     found = parse_page("p", URL, JSON, page(files=files))
-    assert (found.left_out, found.reason) == (3, "'q-1.0.zip' is no release of the project")
+    assert (found.left_out, found.reason) == (3, "'q-1.0.zip' has a name that is no release of the project")
     assert [file.name for file in found.project.files] == ["p-2.0.zip"]
-    assert parse_page("p", URL, JSON, page(files=files[1:])).reason == ("'p-1.0.zip' is with no URL, or one over 8 KB")
-    assert parse_page("p", URL, JSON, page(files=files[2:])).reason == (f"'p-{'x' * 98}' is no release of the project")
+    assert parse_page("p", URL, JSON, page(files=files[1:])).reason == ("'p-1.0.zip' has no URL, or one over 8 KB")
+    reason = f"'p-{'x' * 98}' has a name that is no release of the project"
+    assert parse_page("p", URL, JSON, page(files=files[2:])).reason == reason
     whole = parse_page("p", URL, JSON, page(files=files[3:]))
     assert (whole.left_out, whole.reason) == (0, "")
 
@@ -172,7 +173,7 @@ def test_a_provenance_is_where_the_page_is() -> None:
 def test_files_without_a_name_or_a_place_and_what_is_no_file_are_left_out() -> None:
     found = parse_page("p", URL, JSON, page(files=[{"url": "x"}, {"filename": "p-1.0.zip"}, "p-2.0.zip", None]))
     assert (found.project.files, found.left_out) == ((), 2)
-    assert found.reason == "'' is no release of the project"
+    assert found.reason == "'' has a name that is no release of the project"
 
 
 def test_versions_are_short_texts() -> None:

@@ -49,8 +49,8 @@ def test_what_is_no_coding_is_left_alone(coding: str) -> None:
     [
         (PAGE.encode(), "br", "it is encoded as br"),
         (PAGE.encode(), "gzip", "incorrect header"),
-        (gzip.compress(PAGE.encode())[:-1], "gzip", "it is not whole, or too large"),
-        (gzip.compress(b" " * 1001), "gzip", "it is not whole, or too large"),
+        (gzip.compress(PAGE.encode())[:-1], "gzip", "it is incomplete, or too large"),
+        (gzip.compress(b" " * 1001), "gzip", "it is incomplete, or too large"),
     ],
     ids=["unknown", "not packed", "cut short", "too large"],
 )

@@ -124,7 +124,7 @@ async def test_a_page_that_is_stored_packed_is_unpacked() -> None:
 
 async def test_a_damaged_page_is_no_project_without_files() -> None:
     stored = Stored(gzip.compress(LINKS)[:-9], '"1"', Content_Encoding="gzip")
-    with pytest.raises(UpstreamError, match=r"^the page 'p/' can't be read: it is not whole"):
+    with pytest.raises(UpstreamError, match=r"^the page 'p/' can't be read: it is incomplete"):
         await StoredPages(MemoryLimit(10_000_000)).as_json(stored.stream(), "p/", request())
     assert stored.closed == 1
 
