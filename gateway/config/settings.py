@@ -197,7 +197,7 @@ class OpsSettings(Section):
 
     path_prefix: MountPrefix = Field("", description="Path in front of /health, /ready and /metrics")
     port: int | None = Field(
-        None, ge=0, le=65535, description="Separate port for them, on server.host; unset: server.port"
+        None, ge=0, le=65535, description="Separate port for health and metrics, on server.host; unset: server.port"
     )
     admin_token: SecretStr | None = Field(
         None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"

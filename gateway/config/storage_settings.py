@@ -81,7 +81,7 @@ class StorageSettings(Section):
     )
 
     redirect_urls: bool | Literal["auto"] = Field(
-        False, description="Redirect to signed URLs: true, false (stream), or auto (as the next two settings say)"
+        False, description="Redirect to signed URLs: true, false (stream), or auto (objects from redirect_min_size)"
     )
     redirect_min_size: Size = Field(1048576, ge=0, description="With auto: size from which objects are redirected")
     stream_user_agents: Words = Field([], description="With auto: parts of the User-Agents that get no redirect")

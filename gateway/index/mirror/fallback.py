@@ -88,7 +88,8 @@ class Fallback:
         return True
 
     def shown(self, project: Project, up: str) -> Project:
-        """The project as we show it, with links to files below our root. `up` is the path from the page to the root.
+        """The project as we show it, with links to files below our root, unless the settings ask for redirects. `up` is
+        the path from the page to the root.
 
         What the other index says about further indexes (PEP 708) is left out: only the gateway's settings may say it.
         """
