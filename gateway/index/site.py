@@ -54,7 +54,8 @@ class Site:
         self._rendered = RenderedPages("pages", memory, backlog)
 
     def alias(self, key: str) -> str | None:
-        """A key below `simple/` without this folder: relative links of a stored page served there lead below it."""
+        """The key without `simple/`, if it is below `simple/`: the relative links of a stored page that is served below
+        `simple/` lead there, and their files lie outside it."""
         simple = f"{self._root}{_SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
 

@@ -156,7 +156,7 @@ class FlatCatalog:
         return self._loading.begin(self._fresh_from, self._load)
 
     def _is_new(self, snapshot: _Snapshot) -> bool:
-        """Whether the snapshot is no older than listing it again and again allows."""
+        """Whether the snapshot is as new as listing again and again can keep it."""
         longest = self._pause + 2 * self._took + _MIN_PAUSE_SECONDS
         return snapshot.taken >= self._fresh_from and time.monotonic() - snapshot.taken <= longest
 
