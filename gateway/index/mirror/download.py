@@ -46,7 +46,8 @@ class Download:
         on_over: Callable[["Download"], None],
     ) -> None:
         """`key` is the key under which the file is kept, `name` is for the log, and `hashes` tell the file's version.
-        `work` fetches the file and keeps it; meanwhile it calls `begin`, and sets `whole`. `on_over` is called at the end."""
+        `work` fetches the file and keeps it; meanwhile it calls `begin`, and sets `whole`. `on_over` is called at the
+        end."""
         self.key = key
         self.name = name
         self.hashes = hashes
