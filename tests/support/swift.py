@@ -3,7 +3,6 @@
 import getpass
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -90,15 +89,6 @@ swift_hash_path_suffix = gateway
 name = one
 default = yes
 """
-_RINGS = """
-import sys
-from swift.common.ring import RingBuilder
-for kind, port in zip(sys.argv[1::2], sys.argv[2::2]):
-    builder = RingBuilder(part_power=4, replicas=1, min_part_hours=1)
-    builder.add_dev(dict(region=1, zone=1, ip="127.0.0.1", port=int(port), device="d1", weight=1.0))
-    builder.rebalance()
-    builder.get_ring().save(f"{kind}.ring.gz")
-"""
 
 
 class Swift:
@@ -110,7 +100,7 @@ class Swift:
 
     def __init__(self) -> None:
         self.endpoint_url = ""
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._launcher: subprocess.Popen[bytes] | None = None
         self._directory: Path | None = None
 
     @staticmethod
@@ -131,22 +121,14 @@ class Swift:
             (node / "d1").mkdir(parents=True)
             (etc / "swift.conf").write_text(_COMMON)
             ports = dict(zip(("account", "container", "object", "proxy"), _free_ports(4), strict=True))
-            self._build_rings(etc, {kind: port for kind, port in ports.items() if kind != "proxy"})
             values = {"user": getpass.getuser(), "etc": etc, "node": node, "secret": self.secret_key}
             for kind, port in ports.items():
                 template = _PROXY if kind == "proxy" else _STORE
                 (etc / f"{kind}.conf").write_text(template.format(kind=kind, port=port, **values))
-                with (directory / f"{kind}.log").open("wb") as log:
-                    command = [
-                        sys.executable,
-                        "-P",
-                        "-W",
-                        "ignore",
-                        str(_LAUNCHER),
-                        f"{kind}-server",
-                        str(etc / f"{kind}.conf"),
-                    ]
-                    self._processes.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
+            command = [sys.executable, "-P", "-W", "ignore", str(_LAUNCHER), str(etc)]
+            command += [f"{kind}={port}" for kind, port in ports.items()]
+            with (directory / "launcher.log").open("wb") as log:
+                self._launcher = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
             self.endpoint_url = f"http://127.0.0.1:{ports['proxy']}"
             self._wait_until_it_answers(directory)
         except BaseException:
@@ -157,9 +139,9 @@ class Swift:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._processes:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+        if self._launcher is not None:
+            self._launcher.terminate()
+            self._launcher.wait()
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
@@ -177,14 +159,9 @@ class Swift:
             config=Config(s3={"addressing_style": "path"}, request_checksum_calculation="when_required"),
         )
 
-    def _build_rings(self, etc: Path, ports: dict[str, int]) -> None:
-        """What swift-ring-builder's create, add and rebalance make, without nine processes."""
-        parts = [part for kind, port in ports.items() for part in (kind, str(port))]
-        subprocess.run([sys.executable, "-P", "-W", "ignore", "-c", _RINGS, *parts], cwd=etc, check=True)
-
     def _wait_until_it_answers(self, directory: Path) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-        while time.monotonic() < deadline and all(process.poll() is None for process in self._processes):
+        while time.monotonic() < deadline and self._launcher is not None and self._launcher.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.endpoint_url}/healthcheck", timeout=5) as answer:
                     if answer.read() == b"OK":
