@@ -420,8 +420,7 @@ async def test_without_permission_to_list_stored_pages_are_all_there_is(
 
 
 async def test_many_pages_of_a_listing_are_one_page_of_the_index(bucket: Bucket, start_gateway: StartGateway) -> None:
-    for number in range(1050):
-        bucket.put(f"p/p-{number}.tar.gz", b"")
+    bucket.put_many({f"p/p-{number}.tar.gz": b"" for number in range(1050)})
     gateway = await start_gateway(bucket.settings())
     assert len(json.loads((await get(gateway, "/p/", Accept=JSON)).body)["files"]) == 1050
 
