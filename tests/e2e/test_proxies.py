@@ -60,9 +60,13 @@ class Heads:
         again = server.again
         self.seen: set[bytes] = set()
         self.hits = 0
+        self._awaited: dict[bytes, asyncio.Event] = {}
 
         def spy(head: bytes, peer: str) -> bytes | None:
             self.seen.add(head)
+            for text, arrived in self._awaited.items():
+                if text in head:
+                    arrived.set()
             reply = again(head, peer)
             self.hits += reply is not None
             return reply
@@ -71,6 +75,15 @@ class Heads:
 
     def of(self, text: bytes) -> list[bytes]:
         return [head for head in self.seen if text in head]
+
+    async def until(self, text: bytes) -> None:
+        """Until one has arrived in which there is `text`."""
+        self._awaited[text] = arrived = asyncio.Event()
+        try:
+            if not self.of(text):
+                await arrived.wait()
+        finally:
+            del self._awaited[text]
 
 
 @pytest.mark.parametrize("proxy", proxies.PROXIES)
@@ -118,8 +131,7 @@ async def test_no_answer_reaches_another_client(
             )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.2):  # a proxy may wait for the body
-                    while not heads.of(mark.encode()):  # noqa: ASYNC110
-                        await asyncio.sleep(0)
+                    await heads.until(f"{mark} ".encode())
             for _ in range(turn % 7):
                 await asyncio.sleep(0)
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
