@@ -9,7 +9,7 @@ from gateway.mount import Mount
 from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import AccessLog
-from gateway.ops.mark import EVERYTHING, SharedMark
+from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
@@ -28,16 +28,17 @@ log = logging.getLogger("gateway")
 class Gateway:
     """One gateway on one event loop: `start`, then serve until `stop`."""
 
-    def __init__(self, settings: Settings, mark: SharedMark | None = None) -> None:
-        """`mark` is shared with other workers, if there are any. Raises ConfigError for settings that can't be used."""
+    def __init__(self, settings: Settings, marks: Marks | None = None) -> None:
+        """`marks` are shared with other workers, if there are any. Raises ConfigError for settings that can't be
+        used."""
         server = settings.server
-        self._mark = mark
+        self._marks = marks
         self.settings = settings
         self.tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
         self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
         for output in (STDOUT, STDERR):
             output.on_drop(self.metrics.log_lines_dropped)
-        self.mount = Mount(settings, self.metrics)
+        self.mount = Mount(settings, self.metrics, marks.objects.change if marks is not None else None)
         self.readiness = Readiness(self.storage, settings.ops.ready_ttl, self.mount.down)
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)
@@ -117,7 +118,7 @@ class Gateway:
             response_cache=self.response_cache if mount is not None else None,
             metrics=self.metrics,
             answer_timeout=server.answer_timeout,
-            before=self.refresh_if_told if self._mark is not None else None,
+            before=self.refresh_if_told if self._marks is not None else None,
         )
 
     def refresh(self, project: str = EVERYTHING) -> None:
@@ -133,14 +134,22 @@ class Gateway:
     def refresh_all(self, project: str = EVERYTHING) -> None:
         """Calls `refresh` in all workers, each before its next request: no request that begins after this has returned
         is answered from older listings."""
-        if self._mark is None:
+        if self._marks is None:
             self.refresh(project)
         else:
-            self._mark.change(project)
+            self._marks.projects.change(project)
 
     def refresh_if_told(self) -> None:
-        for project in self._mark.changes() if self._mark is not None else ():
+        """Does what other workers have asked for, or made necessary, since it was called last."""
+        if self._marks is None:
+            return
+        for project in self._marks.projects.changes():
             self.refresh(project)
+        if keys := self._marks.objects.changes():
+            for key in keys:
+                self.storage.expire() if key == EVERYTHING else self.storage.forget(key)
+            if self.response_cache is not None:
+                self.response_cache.clear()
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
         prefix = self.settings.ops.path_prefix

@@ -43,6 +43,18 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Principal:
+    """Who makes a request, as far as it is known. `view` is what pages and replies are cached by: principals with the
+    same view see the same."""
+
+    name: str = ""
+    view: str = ""
+
+
+ANONYMOUS = Principal()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """The client: its address as text, and its User-Agent."""
 
@@ -63,6 +75,7 @@ class ObjectRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     redirect_for: Caller | None = None
     bypass: bool = False
+    principal: Principal = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +92,7 @@ class PageRequest:
     wanted: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
     bypass: bool = False
+    principal: Principal = ANONYMOUS
 
 
 def nothing_to_close() -> None:
@@ -178,3 +192,4 @@ class RequestRecord:
     effort: UpstreamUsage | None = None
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()
+    principal: Principal = ANONYMOUS

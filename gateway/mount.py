@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import TypedDict
 
@@ -65,13 +66,16 @@ class Mount:
     not affect other mounts.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        """Raises ConfigError for settings that can't be used."""
+    def __init__(self, settings: Settings, metrics: Metrics, announce: Callable[[str], None] | None = None) -> None:
+        """`announce` is called with the key of each object that is written or removed. Raises ConfigError for settings
+        that can't be used."""
         self._settings = settings
         self.base_path = settings.server.base_path
         self.patience = Patience()
         self._circuits = {name: Circuits(partial(metrics.circuits_open, name)) for name in ("storage", "index")}
-        self.storage = build_storage(settings, metrics.upstream_fault, self._circuits["storage"], self.patience)
+        self.storage = build_storage(
+            settings, metrics.upstream_fault, self._circuits["storage"], self.patience, announce
+        )
         self._root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.

@@ -22,7 +22,16 @@ from gateway.errors import (
 )
 from gateway.http.headers import to_storage
 from gateway.http.target import parse_target, relative_directory
-from gateway.messages import Answer, BufferedResponse, Caller, ObjectRequest, PageRequest, Redirect, RequestRecord
+from gateway.messages import (
+    ANONYMOUS,
+    Answer,
+    BufferedResponse,
+    Caller,
+    ObjectRequest,
+    PageRequest,
+    Redirect,
+    RequestRecord,
+)
 from gateway.mount import Mount
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
@@ -106,7 +115,7 @@ class Pipeline:
         """The cached reply to the same bytes (`head`), if this peer may get it; None if a new one must be made."""
         if self._before is not None:
             self._before()
-        cached = self._response_cache.get(head) if self._response_cache is not None else None
+        cached = self._response_cache.get(head, ANONYMOUS) if self._response_cache is not None else None
         if cached is None:
             return None
         first, now = cached.first, time.monotonic()
@@ -184,13 +193,15 @@ class Pipeline:
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = self._base_url(request, record.peer)
             page = await mount.index.page(
-                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass)
+                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, record.principal)
             )
             if self._prefetch is not None:
                 self._prefetch.after_page(key, accept)
             return page
         caller = Caller(record.client, record.agent)
-        answer = await self._object(mount, ObjectRequest(request.method, key, wanted, caller, bypass), path, query)
+        answer = await self._object(
+            mount, ObjectRequest(request.method, key, wanted, caller, bypass, record.principal), path, query
+        )
         if self._prefetch is not None:
             self._prefetch.after_file(key)
         return answer

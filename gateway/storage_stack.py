@@ -7,6 +7,7 @@ from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
+from gateway.storage.announcing import AnnouncingStorage
 from gateway.storage.base import Backend, Storage
 from gateway.storage.caching import CachingStorage
 from gateway.storage.directories import DirectoryMemory
@@ -24,18 +25,21 @@ def build_storage(
     on_fault: Callable[[str], None] = lambda code: None,
     circuits: Circuits | None = None,
     patience: Patience | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Storage:
     """The storage that the settings name, not started. Raises ConfigError for a backend that can't be loaded."""
     storage, parallel, cache = settings.storage, settings.parallel, settings.cache
     backend = build_backend(settings, on_fault, circuits)
     if backend.local:
         return backend
-    window = MemoryBudget(parallel.memory_bytes, parallel.connections)
+    if announce is not None:
+        backend = AnnouncingStorage(backend, announce)
+    memory = MemoryBudget(parallel.memory_bytes, parallel.connections)
     patience = patience or Patience()
     backend = DirectoryMemory(backend, cache.negative_ttl, cache.stale_if_error, patience)
-    backend = ResumingStorage(backend, parallel, window)
+    backend = ResumingStorage(backend, parallel, memory)
     if cache.memory_bytes or cache.dir:
-        backend = CachingStorage(backend, cache, window, patience)
+        backend = CachingStorage(backend, cache, memory, patience)
     if not storage.redirect_urls:
         return backend
     return RedirectingStorage(

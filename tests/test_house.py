@@ -3,8 +3,6 @@
 import ast
 from pathlib import Path
 
-import pytest
-
 import gateway
 
 HOME = Path(gateway.__file__).parent
@@ -23,6 +21,5 @@ def test_no_level_has_too_many_files() -> None:
     assert {level: count for level in levels if (count := len([*level.glob("*.py")])) > MAX_FILES} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=[str(path.relative_to(HOME)) for path in MODULES])
-def test_each_module_says_what_it_is_for(path: Path) -> None:
-    assert (ast.get_docstring(ast.parse(path.read_text())) or "").strip(), "it begins with a docstring"
+def test_each_module_says_what_it_is_for() -> None:
+    assert [path for path in MODULES if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()] == []

@@ -28,7 +28,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Called by gunicorn in the new process; `self.wsgi` is the result of Application.load: the Settings, and the
-        mark that makes all workers refresh. `slot` is a number that no other running worker has."""
+        marks by which workers tell each other what has changed. `slot` is a number that no other running worker has."""
         self.booted = False  # until it listens: gunicorn gives up on a worker that can't boot
         sys.exit(asyncio.run(self._serve()))
 
@@ -51,9 +51,9 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             loop.add_signal_handler(number, stopping.set)
         executors.name_resolvers()
         count_as(self.slot)
-        settings, mark = self.wsgi
+        settings, marks = self.wsgi
         try:
-            gateway = Gateway(settings, mark)
+            gateway = Gateway(settings, marks)
             loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
             await gateway.start(*(listener.sock for listener in self.sockets))
         except (ConfigError, OSError) as error:

@@ -14,7 +14,7 @@ from gateway.cli import advice, heap
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
-from gateway.ops.mark import SharedMark
+from gateway.ops.mark import Marks
 from gateway.server.listener import bind, bind_tcp
 
 _HEARTBEAT_TIMEOUT_SECONDS = 60
@@ -31,7 +31,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
 
-    mark = SharedMark()
+    marks = Marks()
 
     class Master(Arbiter):  # type: ignore[misc]
         told_to_stop = False
@@ -46,7 +46,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
 
         def handle_hup(self) -> None:
             """Has all workers refresh. A reload would cut downloads and start with empty caches."""
-            mark.change()
+            marks.projects.change()
             log.info("all workers drop their listings and revalidate cached objects")
 
     class Application(BaseApplication):  # type: ignore[misc]
@@ -54,8 +54,8 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
             for name, value in _gunicorn_settings(settings).items():
                 self.cfg.set(name, value)
 
-        def load(self) -> tuple[Settings, SharedMark]:
-            return settings, mark
+        def load(self) -> tuple[Settings, Marks]:
+            return settings, marks
 
     heap.share_arenas()  # forked workers inherit the setting
     logs.configure(settings.log)

@@ -116,7 +116,7 @@ class Site:
             return self._answer(request, form, await people.root(request, projects), [projects], people.headers)
         render = pages.root_json if form is Form.JSON_V1 else pages.root_html
         page = await self._rendered.get(
-            form,
+            (form, request.principal.view),
             encoding_for(request.accept_encoding),
             [projects.value],
             None,
@@ -139,7 +139,7 @@ class Site:
             return self._answer(request, form, page, sources.all, people.headers, max_age=max_age)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
         page = await self._rendered.get(
-            (name, form, up),
+            (name, form, up, request.principal.view),
             encoding_for(request.accept_encoding),
             [source.value for source in sources.all],
             self._releases.version(sources, request.base_url),

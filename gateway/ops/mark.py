@@ -1,10 +1,10 @@
-"""How workers tell each other what to refresh, through memory that all of them share.
+"""How workers tell each other what has changed, through memory that all of them share.
 
 | bytes              | what they are                                                       |
 |--------------------|---------------------------------------------------------------------|
-| 0 to 7             | random bytes, replaced each time that everything is to be refreshed |
-| 8 to 15            | how many projects have been named so far                            |
-| 256 for each place | the last projects that were named: a length, then the name          |
+| 0 to 7             | random bytes, replaced each time that everything may have changed   |
+| 8 to 15            | how many names have been given so far                               |
+| 256 for each place | the last names that were given: a length, then the name             |
 """
 
 import fcntl
@@ -13,8 +13,9 @@ import os
 import struct
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-EVERYTHING = "*"  # no project has this name
+EVERYTHING = "*"  # no project and no object that is kept has this name
 
 _MARK_BYTES = 8
 _HEAD_BYTES = 16
@@ -32,16 +33,16 @@ class SharedMark:
         self._lock, path = tempfile.mkstemp(prefix="gateway-lock-")
         os.unlink(path)
 
-    def change(self, project: str = EVERYTHING) -> None:
-        """Tells every process, including this one; `changes` reports it once this has returned. If the project can't be
-        named (another process is naming one, or the name is too long), everything is to be refreshed."""
-        name = project.encode()
-        if project == EVERYTHING or len(name) >= _PLACE_BYTES or not self._add(name):
+    def change(self, name: str = EVERYTHING) -> None:
+        """Tells every process, including this one; `changes` reports it once this has returned. If the name can't be
+        given (another process is giving one, or it is too long), everything counts as changed."""
+        encoded = name.encode("utf-8", "surrogateescape")
+        if name == EVERYTHING or len(encoded) >= _PLACE_BYTES or not self._add(encoded):
             # Random, because two processes may write at the same time, and no two marks may be equal.
             self._shared[:_MARK_BYTES] = os.urandom(_MARK_BYTES)
 
     def changes(self) -> Sequence[str]:
-        """The projects that were named since this process last asked; only EVERYTHING if all are to be refreshed."""
+        """The names that were given since this process last asked; only EVERYTHING if all may have changed."""
         now = self._shared[:_HEAD_BYTES]
         if now == self._seen:
             return ()
@@ -68,8 +69,17 @@ class SharedMark:
     def _name(self, number: int) -> str:
         place = _HEAD_BYTES + number % _PLACES * _PLACE_BYTES
         length = self._shared[place]
-        return self._shared[place + 1 : place + 1 + length].decode("utf-8", "replace")
+        return self._shared[place + 1 : place + 1 + length].decode("utf-8", "surrogateescape")
 
 
 def _count(head: bytes) -> int:
     return int(_COUNT.unpack_from(head, _MARK_BYTES)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What workers tell each other: which projects to list anew, and which objects were written or removed. Each has a
+    mark of its own: many objects at once must not have every project listed anew."""
+
+    projects: SharedMark = field(default_factory=SharedMark)
+    objects: SharedMark = field(default_factory=SharedMark)

@@ -7,12 +7,15 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.app import Gateway
-from gateway.messages import BufferedResponse, PageRequest
+from gateway.index.rendered import Rendered, RenderedPages
+from gateway.messages import BufferedResponse, PageRequest, Principal
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.bucket import Bucket
@@ -494,3 +497,43 @@ async def test_what_a_project_tracks_comes_from_the_settings(
     html = (await get(gateway, "/simple/my-project/")).body
     assert f'<meta name="pypi:tracks" content="{url}">'.encode() in html
     assert f'<meta name="pypi:alternate-locations" content="{other}">'.encode() in html
+
+
+@pytest.mark.parametrize(
+    ("key", "rendered_each"),
+    [("simple/", 1), ("simple/p/", 1), ("", 2), ("p/", 2)],  # for people: without and with the address
+    ids=["root", "page", "root-for-people", "page-for-people"],
+)
+async def test_pages_are_kept_for_those_who_see_the_same(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    key: str,
+    rendered_each: int,
+) -> None:
+    """What another principal may see is never given out of a cache."""
+    faulty.objects = {"p/p-1.0.zip": b"x"}
+    gateway = await start_gateway(faulty_settings | {"index.compute_hashes": "false"})
+    rendered = []
+    real = RenderedPages._make
+
+    async def make(self: RenderedPages, slot: Hashable, *rest: Any) -> Rendered:
+        rendered.append(slot)
+        return await real(self, slot, *rest)
+
+    monkeypatch.setattr(RenderedPages, "_make", make)
+
+    async def ask(view: str) -> int:
+        """How many pages are rendered for it."""
+        before = len(rendered)
+        accept = "text/html" if key.startswith("simple/") else "text/html,application/xhtml+xml"
+        await gateway.mount.index.page(PageRequest("GET", key, accept=accept, principal=Principal(view=view)))
+        return len(rendered) - before
+
+    await ask("")
+    await gateway.mount.metadata.settled()
+    while await ask(""):  # until what has been found out of the file is shown
+        pass
+    assert [await ask(view) for view in ("team", "others")] == [rendered_each] * 2
+    assert [await ask(view) for view in ("", "team", "others")] == [0, 0, 0]

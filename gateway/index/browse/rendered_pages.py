@@ -32,9 +32,9 @@ class RenderedProjectPages:
 
     async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
         """The projects that the request's query searches for."""
-        names, query = projects.value.folders, request.query
+        names, query, view = projects.value.folders, request.query, request.principal.view
         made = await self._made.get(
-            ("root", query), None, [projects.value], None, lambda: self._browse.projects([*names], query)
+            ("root", query, view), None, [projects.value], None, lambda: self._browse.projects([*names], query)
         )
         return await self._addressed(made, ("root", query), "<project>", request)
 
@@ -53,7 +53,7 @@ class RenderedProjectPages:
             self._newest.put(name, newest)
         about = await self._browse.about(name, newest.value)
         made = await self._made.get(
-            ("project", name),
+            ("project", name, request.principal.view),
             None,
             made_of,
             (version, about),
@@ -64,7 +64,7 @@ class RenderedProjectPages:
     async def _addressed(self, made: Rendered, slot: tuple[str, str], name: str, request: PageRequest) -> Rendered:
         lines = install_lines(request.base_url, name)
         return await self._sent.get(
-            (slot, request.base_url),
+            (slot, request.base_url, request.principal.view),
             encoding_for(request.accept_encoding),
             (made,),
             None,
