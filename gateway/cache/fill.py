@@ -3,16 +3,17 @@
 A fill exists for the requests that hold a claim on it. A claim is taken in the same step in which a request is decided
 to be answered from the fill, and given back exactly once.
 
-    state     what it means                             joinable           when the last claim is given back
-    --------  ----------------------------------------  -----------------  -------------------------------------------
-    asking    the storage has not answered yet, or a    yes                the fetch is cancelled
-              small body is being read
-    answered  the object is known, or absent, or its    no                 a stream that no request has taken is closed
-              stream is for one request alone
-    flowing   a large body passes through a channel     while the start    the fetch is cancelled
-                                                        can be read
-    keeping   all of it is there and gets its name      yes                it is finished, which takes milliseconds
-    over      the task has ended and no claim is left   no                 what the channel held is given back
+    state    what it means                            joinable                  when the last claim is given back
+    -------  ---------------------------------------  ------------------------  ----------------------------------
+    ASKING   the storage has not answered yet, or a   yes                       the fetch is cancelled
+             small body is being read
+    FLOWING  a large body passes through a channel    while its start can be    the fetch is cancelled
+                                                      read
+    KEEPING  all of it is there and gets its name     as FLOWING                it is finished, which takes
+                                                                                milliseconds
+    ENDED    the object is known, or absent; its      no                        what the channel holds, and a stream
+             stream is for one request alone, or                                that no request has taken, are given
+             its channel has all that will come                                 back
 
 Giving back the last claim ends joinability in the same step: no request joins a fill that is being cancelled. `retire`
 ends it in any state: requests that hold claims read on, later ones ask the storage again.
@@ -21,6 +22,7 @@ ends it in any state: requests that hold claims read on, later ones ask the stor
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -50,6 +52,13 @@ Ask: TypeAlias = Callable[["Fill"], Awaitable[Head]]
 Route: TypeAlias = Callable[["Fill", CachedObject], Awaitable[Channel | None]]
 
 
+class _State(Enum):
+    ASKING = 1
+    FLOWING = 2
+    KEEPING = 3
+    ENDED = 4
+
+
 class Fill:
     """See the table above. `current`: nothing has said since the fetch began that the object is another one."""
 
@@ -76,10 +85,9 @@ class Fill:
         self._source = source
         self._on_kept = on_kept
         self._on_over = on_over
+        self._state = _State.ASKING
         self._retired = False
         self._noted: str | None = None
-        self._keeping = False
-        self._done = False
         self._stream: Stream | None = None
         loop = asyncio.get_running_loop()
         self._head: asyncio.Future[Head] = loop.create_future()
@@ -89,7 +97,8 @@ class Fill:
 
     @property
     def joinable(self) -> bool:
-        return not self._retired and (self.channel is None or self.channel.passage.joinable)
+        readable = self.channel is None or self.channel.passage.joinable
+        return readable and self._state is not _State.ENDED and not self._retired
 
     def claim(self) -> "Claim":
         assert self.joinable
@@ -102,10 +111,7 @@ class Fill:
         if self.claims:
             return
         self.retire()
-        if self._done:
-            self._over()
-        elif not self._keeping:
-            self._task.cancel()
+        _WHEN_LEFT[self._state](self)
 
     def retire(self) -> None:
         """Lets no other request join."""
@@ -163,6 +169,7 @@ class Fill:
             self.retire()
             self._head.set_result(head)
         else:
+            self._state = _State.FLOWING
             self._head.set_result(head)
             await self._flow(self.channel, head)
 
@@ -173,7 +180,7 @@ class Fill:
         try:
             async for chunk in head.stream.body:
                 await channel.passage.write(chunk)
-            self._keeping = True
+            self._state = _State.KEEPING
             await channel.passage.finish()
             if self.current and await channel.keep(self.key, head.found):
                 self._on_kept(self)  # which may have been outdated meanwhile
@@ -185,14 +192,19 @@ class Fill:
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Also if the task was cancelled before it began."""
-        self._done = True
-        self.retire()
+        self._state = _State.ENDED
         if not self._head.done():
             self._head.set_exception(UpstreamError("the gateway stops"))
         if self.channel is not None:
             self._close_stream()
         if not self.claims:
             self._over()
+
+    def _cancel(self) -> None:
+        self._task.cancel()
+
+    def _go_on(self) -> None:
+        """It is on disk in milliseconds, for those who come later."""
 
     def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
@@ -204,6 +216,15 @@ class Fill:
         if self.channel is not None:
             self.channel.close()
         self._on_over(self)
+
+
+# The last column of the table above.
+_WHEN_LEFT: dict[_State, Callable[[Fill], None]] = {
+    _State.ASKING: Fill._cancel,
+    _State.FLOWING: Fill._cancel,
+    _State.KEEPING: Fill._go_on,
+    _State.ENDED: Fill._over,
+}
 
 
 class Claim:
