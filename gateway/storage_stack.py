@@ -34,12 +34,12 @@ def build_storage(
         return backend
     if announce is not None:
         backend = AnnouncingStorage(backend, announce)
-    memory = MemoryBudget(parallel.memory_bytes, parallel.connections)
+    budget = MemoryBudget(parallel.memory_bytes, parallel.connections)
     patience = patience or Patience()
     backend = DirectoryMemory(backend, cache.negative_ttl, cache.stale_if_error, patience)
-    backend = ResumingStorage(backend, parallel, memory)
+    backend = ResumingStorage(backend, parallel, budget)
     if cache.memory_bytes or cache.dir:
-        backend = CachingStorage(backend, cache, memory, patience)
+        backend = CachingStorage(backend, cache, budget, patience)
     if not storage.redirect_urls:
         return backend
     return RedirectingStorage(

@@ -38,16 +38,16 @@ class Channel(Protocol):
 class MemoryChannel:
     """Through memory, for readers that keep up with the fastest."""
 
-    def __init__(self, window: MemoryBudget, reserved: int) -> None:
+    def __init__(self, budget: MemoryBudget, reserved: int) -> None:
         self.passage = MemoryBroadcast(reserved)
-        self._window = window
+        self._budget = budget
         self._reserved = reserved
 
     @classmethod
-    def open(cls, window: MemoryBudget) -> Self | None:
-        """None if the window has not so much left."""
-        share = window.max_bytes // _WAKE_SHARE
-        return cls(window, share) if window.reserve(share) else None
+    def open(cls, budget: MemoryBudget) -> Self | None:
+        """None if the budget has too little left."""
+        share = budget.max_bytes // _WAKE_SHARE
+        return cls(budget, share) if budget.reserve(share) else None
 
     async def keep(self, key: str, found: CachedObject) -> bool:
         return False
@@ -56,7 +56,7 @@ class MemoryChannel:
         self.passage.fail(error)
 
     def close(self) -> None:
-        self._window.give_back(self._reserved)
+        self._budget.give_back(self._reserved)
 
 
 class DiskChannel:

@@ -21,13 +21,13 @@ class Fills:
     def __init__(
         self,
         source: ObjectSource,
-        window: MemoryBudget,
+        budget: MemoryBudget,
         disk: DiskCache | None,
         on_kept: Callable[[str, CachedObject], None],
     ) -> None:
         """`on_kept` hears of what is on disk now."""
         self._source = source
-        self._window = window
+        self._budget = budget
         self._disk = disk
         self._on_kept = on_kept
         self._newest: dict[str, Fill] = {}
@@ -82,7 +82,7 @@ class Fills:
         if self._disk is not None and (channel := await DiskChannel.open(self._disk, found)) is not None:
             return channel
         several = fill.claims > 1 or any(other.taken for other in self._running[fill.key])
-        return MemoryChannel.open(self._window) if several else None
+        return MemoryChannel.open(self._budget) if several else None
 
     def _kept(self, fill: Fill) -> None:
         assert fill.found is not None

@@ -39,23 +39,23 @@ class ObjectCache:
     def __init__(
         self,
         source: ObjectSource,
-        window: MemoryBudget,
+        budget: MemoryBudget,
         settings: CacheSettings,
         disk: DiskCache | None = None,
         patience: Patience | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`window` is the memory for bodies on their way. `patience` is how long clients wait where something stale
+        """`budget` is the memory for bodies on their way. `patience` is how long clients wait where something stale
         could be served."""
         self._patience = patience or Patience()
         self._kept = KeptObjects(settings, disk, clock)
         self.memory = self._kept.memory
         self._source = source
-        self._window = window
+        self._budget = budget
         self._settings = settings
         self._news = SingleFlight[Head]()
-        self._fills = Fills(source, window, disk, self.memory.put)
+        self._fills = Fills(source, budget, disk, self.memory.put)
         self._log = LimitedLog(log)
         self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
 
@@ -244,7 +244,7 @@ class ObjectCache:
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
-        if size > self._kept.max_small or not self._window.reserve(size):  # what is on its way takes memory, too
+        if size > self._kept.max_small or not self._budget.reserve(size):  # what is on its way takes memory, too
             self.memory.forget(key)
             return Opened(found, stream)
         try:
@@ -254,7 +254,7 @@ class ObjectCache:
             raise UpstreamTimeoutError(f"{size} bytes did not come within {_SMALL_SECONDS:g} s") from None
         finally:
             stream.close()
-            self._window.give_back(size)
+            self._budget.give_back(size)
         found = self._keep(fill, replace(found, body=body))
         if fill.current:
             self._kept.write(key, found)

@@ -17,12 +17,12 @@ from gateway.transfer.parallel import MemoryBudget
 class CachingStorage(StorageDecorator):
     """A StorageDecorator. Whatever a listing or a write says of an object, the cache knows from then on."""
 
-    def __init__(self, inner: Backend, settings: CacheSettings, window: MemoryBudget, patience: Patience) -> None:
-        """`window` is the memory for bodies on their way to several readers; `patience` is how long clients wait where
+    def __init__(self, inner: Backend, settings: CacheSettings, budget: MemoryBudget, patience: Patience) -> None:
+        """`budget` is the memory for bodies on their way to several readers; `patience` is how long clients wait where
         something stale could be served."""
         super().__init__(inner)
         self._settings = settings
-        self._window = window
+        self._budget = budget
         self._patience = patience
         self._objects: ObjectCache
 
@@ -31,7 +31,7 @@ class CachingStorage(StorageDecorator):
         settings, disk = self._settings, None
         if settings.dir is not None:
             disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity)
-        self._objects = ObjectCache(self.inner, self._window, settings, disk, self._patience)
+        self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience)
 
     async def close(self) -> None:
         if hasattr(self, "_objects"):

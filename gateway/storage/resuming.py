@@ -18,11 +18,11 @@ from gateway.transfer.part import extent
 class ResumingStorage(StorageDecorator):
     """A StorageDecorator for a backend that answers ranges and conditions."""
 
-    def __init__(self, inner: Backend, parallel: ParallelSettings, memory: MemoryBudget) -> None:
-        """`memory` is what all large bodies share."""
+    def __init__(self, inner: Backend, parallel: ParallelSettings, budget: MemoryBudget) -> None:
+        """`budget` is what all large bodies share."""
         super().__init__(inner)
         self._parallel_from = max(parallel.min_bytes, 1) if parallel.connections > 1 else sys.maxsize
-        self._memory = memory
+        self._budget = budget
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises UpstreamError for an answer that was not asked for, and what `inner` raises."""
@@ -39,13 +39,13 @@ class ResumingStorage(StorageDecorator):
         if stream.body is not None and stream.content is None:
             body = Body(self.inner, request.key, stream)
             if body.resumable and body.stop is not None and body.stop - body.position >= self._parallel_from:
-                parallel = ParallelBody(body, self._memory)
+                parallel = ParallelBody(body, self._budget)
                 return replace(stream, body=parallel, close=parallel.close)
             return replace(stream, body=body, close=body.close)
         return stream
 
     def stats(self) -> Mapping[str, int]:
-        return {**self.inner.stats(), "window_free": self._memory.free}
+        return {**self.inner.stats(), "budget_free": self._budget.free}
 
 
 def _same_object(if_range: str | None, stream: Stream) -> bool:

@@ -42,15 +42,15 @@ class MemoryBudget:
 class ParallelBody:
     """Reads a Body that is resumable, in order, from more connections where that helps."""
 
-    def __init__(self, body: Body, window: MemoryBudget) -> None:
+    def __init__(self, body: Body, budget: MemoryBudget) -> None:
         assert body.stop is not None
         self._body = body
-        self._window = window
+        self._budget = budget
         self._position = body.position
         self._stop = body.stop
         self._next = body.stop  # from where no part has been begun
-        self._parts: deque[_Part] = deque([_Part(body, window)])
-        self._pace = AdaptiveConcurrency(window.connections)
+        self._parts: deque[_Part] = deque([_Part(body, budget)])
+        self._pace = AdaptiveConcurrency(budget.connections)
         self._watch: asyncio.TimerHandle | None = None
         self._seen = 0
         self._reading = False
@@ -60,7 +60,7 @@ class ParallelBody:
 
     async def __anext__(self) -> bytes:
         """Raises what breaks a part, where it can't be gone on with."""
-        if self._pace.note(time.monotonic(), self._window.part_bytes) and len(self._parts) == 1:
+        if self._pace.note(time.monotonic(), self._budget.part_bytes) and len(self._parts) == 1:
             self._cut()
         while self._position < self._stop:
             self._extend()
@@ -87,23 +87,23 @@ class ParallelBody:
         body = self._parts[0].body
         if self._pace.connections == 1 or body is None or body.stop != self._stop:
             return
-        cut = body.position + self._window.part_bytes  # which may have been read further than the client has it
+        cut = body.position + self._budget.part_bytes  # which may have been read further than the client has it
         if cut < self._stop:
             body.shorten(cut)
             self._next = cut
 
     def _extend(self) -> None:
         """As many parts as there may be; at least one."""
-        size = self._window.part_bytes
+        size = self._budget.part_bytes
         while self._next < self._stop and len(self._parts) < self._pace.connections:
             # No part is begun for a few bytes.
             stop = self._next + size if self._stop - self._next > size * 5 // 4 else self._stop
-            if self._pace.connections == 1 or not self._window.reserve(stop - self._next):
+            if self._pace.connections == 1 or not self._budget.reserve(stop - self._next):
                 break
-            self._parts.append(_Part(self._body, self._window, self._next, stop, reserved=stop - self._next))
+            self._parts.append(_Part(self._body, self._budget, self._next, stop, reserved=stop - self._next))
             self._next = stop
         if not self._parts:
-            self._parts.append(_Part(self._body, self._window, self._position, self._stop))
+            self._parts.append(_Part(self._body, self._budget, self._position, self._stop))
             self._next = self._stop
         if len(self._parts) > 1 and self._watch is None:
             self._seen = self._position
@@ -112,12 +112,12 @@ class ParallelBody:
     def _look(self) -> None:
         """Gives back what was fetched for a client that has taken hardly anything since the last look."""
         self._watch = None
-        if not self._reading and self._position - self._seen < self._window.part_bytes // _SLOW_SHARE:
+        if not self._reading and self._position - self._seen < self._budget.part_bytes // _SLOW_SHARE:
             for part in self._parts:
                 part.close()
             self._parts.clear()
             self._next = self._position
-            self._pace = AdaptiveConcurrency(self._window.connections)
+            self._pace = AdaptiveConcurrency(self._budget.connections)
         elif self._parts:
             self._seen = self._position
             self._watch = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
@@ -127,11 +127,11 @@ class _Part:
     """Some bytes of an object: fetched into memory while it is not their turn, and read as they come when it is."""
 
     def __init__(
-        self, body: Body, window: MemoryBudget, start: int | None = None, stop: int | None = None, *, reserved: int = 0
+        self, body: Body, budget: MemoryBudget, start: int | None = None, stop: int | None = None, *, reserved: int = 0
     ) -> None:
         """`body` itself, or from `start` to `stop` (exclusive) of the same object."""
         self.body: Body | None = body if start is None else None
-        self._window = window
+        self._budget = budget
         self._reserved = reserved
         self._chunks: deque[bytes] = deque()
         self._leads = False
@@ -171,4 +171,4 @@ class _Part:
     def _give_back(self, count: int) -> None:
         count = min(count, self._reserved)
         self._reserved -= count
-        self._window.give_back(count)
+        self._budget.give_back(count)

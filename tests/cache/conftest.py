@@ -16,7 +16,7 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def window() -> MemoryBudget:
+def budget() -> MemoryBudget:
     return MemoryBudget(WINDOW_BYTES, 4)
 
 
@@ -26,5 +26,5 @@ def disk(tmp_path: Path) -> DiskCache:
 
 
 @pytest.fixture
-def on_disk(window: MemoryBudget, disk: DiskCache, kept: Kept) -> Fills:
-    return Fills(NoSource(), window, disk, kept)
+def on_disk(budget: MemoryBudget, disk: DiskCache, kept: Kept) -> Fills:
+    return Fills(NoSource(), budget, disk, kept)

@@ -31,8 +31,8 @@ from tests.support.fills import (
 
 
 @pytest.fixture
-def in_memory(window: MemoryBudget, kept: Kept) -> Fills:
-    return Fills(NoSource(), window, None, kept)
+def in_memory(budget: MemoryBudget, kept: Kept) -> Fills:
+    return Fills(NoSource(), budget, None, kept)
 
 
 async def test_requests_that_come_while_the_storage_is_asked_share_a_fill(in_memory: Fills) -> None:
@@ -59,7 +59,7 @@ async def test_requests_that_come_while_the_storage_is_asked_share_a_fill(in_mem
 
 
 async def test_a_request_that_is_alone_has_the_stream_and_the_next_ones_share_another(
-    in_memory: Fills, window: MemoryBudget
+    in_memory: Fills, budget: MemoryBudget
 ) -> None:
     first = in_memory.claim(KEY, Answer().at_once())
     await first.head()
@@ -73,7 +73,7 @@ async def test_a_request_that_is_alone_has_the_stream_and_the_next_ones_share_an
     await second.head()
     assert second.fill is not first.fill
     assert isinstance(second.fill.channel, MemoryChannel)
-    assert window.free < WINDOW_BYTES
+    assert budget.free < WINDOW_BYTES
     third = in_memory.claim(KEY, Answer())
     assert third.fill is second.fill is in_memory.flowing(KEY)
     stream.close()
@@ -83,7 +83,7 @@ async def test_a_request_that_is_alone_has_the_stream_and_the_next_ones_share_an
         with claim:
             pass
     await eventually(lambda: stats(in_memory) == (0, 0))
-    assert window.free == WINDOW_BYTES
+    assert budget.free == WINDOW_BYTES
     again = in_memory.claim(KEY, Answer().at_once())
     await again.head()
     assert again.fill.channel is None
@@ -104,8 +104,8 @@ async def test_a_stream_that_no_request_has_taken_makes_no_channel(in_memory: Fi
     await eventually(lambda: stats(in_memory) == (0, 0))
 
 
-async def test_without_room_in_the_window_several_have_no_channel(in_memory: Fills, window: MemoryBudget) -> None:
-    assert window.reserve(WINDOW_BYTES)
+async def test_without_room_in_the_window_several_have_no_channel(in_memory: Fills, budget: MemoryBudget) -> None:
+    assert budget.reserve(WINDOW_BYTES)
     answer = Answer().at_once()
     first, second = in_memory.claim(KEY, answer), in_memory.claim(KEY, answer)
     await first.head()
@@ -192,7 +192,7 @@ async def test_a_fill_that_is_over_is_held_by_nothing(in_memory: Fills) -> None:
     assert fill() is None
 
 
-async def test_close_ends_all_fills_and_their_streams(on_disk: Fills, window: MemoryBudget) -> None:
+async def test_close_ends_all_fills_and_their_streams(on_disk: Fills, budget: MemoryBudget) -> None:
     asked, flowing = Answer(), Answer().at_once()
     waiting, reader = on_disk.claim("another", asked), on_disk.claim(KEY, flowing)
     await reader.head()
@@ -206,4 +206,4 @@ async def test_close_ends_all_fills_and_their_streams(on_disk: Fills, window: Me
     assert flowing.closed == 1
     leave()
     assert stats(on_disk) == (0, 0)
-    assert window.free == WINDOW_BYTES
+    assert budget.free == WINDOW_BYTES

@@ -128,11 +128,11 @@ class SlowDisk(DiskCache):
 
 
 async def test_an_object_that_is_forgotten_while_it_gets_its_name_is_removed_from_the_disk(
-    tmp_path: Path, window: MemoryBudget, kept: Kept
+    tmp_path: Path, budget: MemoryBudget, kept: Kept
 ) -> None:
     there = asyncio.Event()
     disk = SlowDisk(tmp_path, there)
-    fills = Fills(NoSource(), window, disk, kept)
+    fills = Fills(NoSource(), budget, disk, kept)
     answer = Answer().at_once()
     answer.go_on.set()
     claim = fills.claim(KEY, answer)
@@ -171,11 +171,11 @@ class GuardedDisk(DiskCache):
 
 @pytest.mark.parametrize("forgotten", [False, True])
 async def test_an_object_that_is_forgotten_before_it_gets_its_name_gets_none(
-    tmp_path: Path, window: MemoryBudget, kept: Kept, forgotten: bool
+    tmp_path: Path, budget: MemoryBudget, kept: Kept, forgotten: bool
 ) -> None:
     disk = GuardedDisk(tmp_path)
     disk.go_on.set()
-    fills = Fills(NoSource(), window, disk, kept)
+    fills = Fills(NoSource(), budget, disk, kept)
     answer = Answer().at_once()
     claim = fills.claim(KEY, answer)
     await claim.head()
@@ -186,10 +186,10 @@ async def test_an_object_that_is_forgotten_before_it_gets_its_name_gets_none(
 
 
 async def test_a_file_that_is_begun_for_a_fill_that_has_ended_is_dropped(
-    tmp_path: Path, window: MemoryBudget, kept: Kept
+    tmp_path: Path, budget: MemoryBudget, kept: Kept
 ) -> None:
     disk = GuardedDisk(tmp_path)
-    fills = Fills(NoSource(), window, disk, kept)
+    fills = Fills(NoSource(), budget, disk, kept)
     claim = fills.claim(KEY, Answer().at_once())
     await eventually(disk.begun.is_set)
     with claim:

@@ -28,7 +28,7 @@ async def digest(gateway: Gateway) -> bytes:
 
 
 def free(gateway: Gateway) -> int:
-    return gateway.storage.stats()["window_free"]
+    return gateway.storage.stats()["budget_free"]
 
 
 async def test_a_slow_reader_goes_on_by_itself(

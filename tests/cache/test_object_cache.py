@@ -74,7 +74,7 @@ async def test_small_objects_on_their_way_share_the_memory_for_bytes_on_their_wa
     gateway = await start_gateway(settings | {"parallel.memory_bytes": "1048576"})
 
     def free() -> int:
-        return gateway.storage.stats()["window_free"]
+        return gateway.storage.stats()["budget_free"]
 
     whole = free()
     faulty.then(faults.stall_in_body(1000, length=size))

@@ -80,7 +80,7 @@ async def read(stream: Stream) -> bytes:
 
 
 def free(gateway: Gateway) -> int:
-    return gateway.storage.stats()["window_free"]
+    return gateway.storage.stats()["budget_free"]
 
 
 async def until_nothing_is_on_loan(gateway: Gateway, bucket: FaultyBucket, window: int, tmp_path: Path) -> None:

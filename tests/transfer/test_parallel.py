@@ -49,7 +49,7 @@ async def collect(body: AsyncIterator[bytes], into: bytearray) -> None:
 
 
 def window(storage: ResumingStorage) -> int:
-    return storage.stats()["window_free"]
+    return storage.stats()["budget_free"]
 
 
 def fetching() -> list[object]:
