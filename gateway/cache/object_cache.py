@@ -120,9 +120,8 @@ class ObjectCache:
         """The storage says that this is the object now."""
         self._changes += 1
         if self.memory.note(key, etag):
-            self._kept.remove(
-                key
-            )  # or it would be served from disk while the storage is slow, against the hash on its page
+            # Or it would be served from disk while the storage is slow, against the hash on its page.
+            self._kept.remove(key)
         self._fills.note(key, etag)
 
     def expire(self) -> None:
