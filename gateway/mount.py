@@ -194,7 +194,7 @@ class Mount:
         if settings.cache.dir is not None:
             in_bucket = storage.bucket and storage.resolved_backend != "file"
             where = (storage.endpoint_url, storage.bucket) if in_bucket else (str(storage.dir.absolute()),)
-            scope = json.dumps(["facts", storage.resolved_backend, *where, storage.prefix, self._root])
+            scope = json.dumps(["metadata", storage.resolved_backend, *where, storage.prefix, self._root])
             stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
         if settings.index.share_metadata:
             stores.append(SharedMetadataStore(self.storage, self._root))

@@ -89,7 +89,7 @@ class KeptObjects:
         entry = await self.entry(key)
         if entry is None:
             return None
-        facts, body = entry.facts, None
+        header, body = entry.header, None
         if entry.size <= self.max_small:
             try:
                 body = await DISK.run(_read_whole, entry)
@@ -102,7 +102,8 @@ class KeptObjects:
             if len(body) != entry.size:
                 return None
         checked = self.memory.clock() - max(time.time() - entry.checked, 0)
-        found = CachedObject(dict(facts.headers), body, entry.size, facts.etag, facts.modified, checked, believed=False)
+        headers = dict(header.headers)
+        found = CachedObject(headers, body, entry.size, header.etag, header.modified, checked, believed=False)
         self.memory.put(key, found)
         return found
 

@@ -179,7 +179,7 @@ class ObjectCache:
         cache, source = "memory" if cached else "", None
         if found.body is None and request.method != "HEAD":
             entry = await self._kept.entry(request.key)
-            if entry is None or entry.facts.etag != found.etag:
+            if entry is None or entry.header.etag != found.etag:
                 self.memory.forget(request.key)
                 return await self._beside(request, found)
             cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self._kept.drop)

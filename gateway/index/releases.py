@@ -24,7 +24,7 @@ class Sources:
     name: str
     ours: RefreshedValue[Files] | None
     theirs: RefreshedValue[Project] | None
-    facts: KnownMetadata  # of ours
+    metadata: KnownMetadata  # of ours
 
     @property
     def all(self) -> list[RefreshedValue[Files] | RefreshedValue[Project]]:
@@ -37,14 +37,14 @@ class Releases:
     def __init__(
         self,
         catalog: Catalog,
-        facts: FileMetadata,
+        metadata: FileMetadata,
         fallback: Fallback | None,
         *,
         index_document: str,
         settings: IndexSettings,
     ) -> None:
         self._catalog = catalog
-        self._facts = facts
+        self._metadata = metadata
         self._fallback = fallback
         self._index_document = index_document
         self._settings = settings
@@ -68,19 +68,19 @@ class Releases:
                 absent = error
         if ours is None and theirs is None:
             raise absent
-        facts = await self._facts.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN
-        return Sources(name, ours, theirs, facts)
+        metadata = await self._metadata.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN
+        return Sources(name, ours, theirs, metadata)
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
         """A value that changes when the page changes while its sources stay the same."""
         ours = sources.ours
         if ours is None:
             return None
-        return sources.facts.version, base_url if ours.value.attested else ""
+        return sources.metadata.version, base_url if ours.value.attested else ""
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
         """The newest wheel in the storage; pre-releases come last, and yanked wheels after them."""
-        return newest_wheel(sources.name, sources.ours.value, sources.facts) if sources.ours else None
+        return newest_wheel(sources.name, sources.ours.value, sources.metadata) if sources.ours else None
 
     def project(self, sources: Sources, up: str, base_url: str) -> Project:
         """`up` is the relative path from the page to the root, `base_url` the root's URL for absolute links."""
@@ -92,7 +92,7 @@ class Releases:
                 return theirs
         assert ours is not None
         project = replace(
-            listed(name, ours.value, sources.facts, index_document=self._index_document, up=up, base_url=base_url),
+            listed(name, ours.value, sources.metadata, index_document=self._index_document, up=up, base_url=base_url),
             tracks=tuple(self._settings.tracks.get(name, ())),
             alternate_locations=tuple(self._settings.alternate_locations.get(name, ())),
         )

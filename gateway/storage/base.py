@@ -114,13 +114,13 @@ class Storage(Protocol):
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
+        metadata: ObjectMetadata | None = None,
     ) -> str:
         """Writes an object as the bytes come, and returns its ETag. Nobody sees it before it is whole.
 
         `only_new` raises PreconditionFailedError if there is one already, `replaces` unless the one with this ETag is
-        there, however many try at once. `facts` are written with it, as far as the storage has a place for them; what
-        they leave open and the storage can tell (when it was uploaded, the hash of a small one) it adds.
+        there, however many try at once. `metadata` is written with it, as far as the storage has a place for it. The
+        storage adds what it leaves open and the storage can tell: when it was uploaded, the hash of a small one.
         """
 
     async def delete(self, key: str) -> None:
@@ -133,7 +133,7 @@ class Storage(Protocol):
         """What lies right below `prefix`, which is empty or ends with a slash; the first `limit` of it, in key order,
         where that is less."""
 
-    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
+    async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         """What the storage has been told of an object when it was written; nothing is computed.
 
         With an ETag, of just this version: raises PreconditionFailedError if it is another one now.

@@ -45,11 +45,11 @@ class Passthrough:
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
+        metadata: ObjectMetadata | None = None,
     ) -> str:
         try:
             return await self.inner.put(
-                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, facts=facts
+                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, metadata=metadata
             )
         finally:
             self._forget_own(key)
@@ -73,8 +73,8 @@ class Passthrough:
     async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
         return await self.inner.children(prefix, limit=limit)
 
-    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
-        return await self.inner.facts(key, etag)
+    async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
+        return await self.inner.metadata(key, etag)
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         return self.inner.list(prefix, limit=limit)

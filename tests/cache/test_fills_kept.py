@@ -76,7 +76,7 @@ async def test_of_two_fills_that_run_the_later_one_is_kept(on_disk: Fills, disk:
     assert kept.heard == [(KEY, new.found)]
     entry = disk.find(KEY)
     assert entry is not None
-    assert entry.facts.etag == '"new"'
+    assert entry.header.etag == '"new"'
 
 
 async def test_requests_after_expire_ask_again_and_what_runs_is_kept(on_disk: Fills, kept: Kept) -> None:

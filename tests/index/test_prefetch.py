@@ -52,8 +52,8 @@ async def get(gateway: Gateway, target: str, accept: str = "*/*") -> RawAnswer:
 
 def asked(bucket: FaultyBucket) -> list[str]:
     """Keys, but for those of which a page wants to know something, in the background."""
-    facts = {"x-amz-checksum-mode", "range"}
-    return [request.key for request in bucket.requests if request.key and not facts & set(request.headers)]
+    metadata = {"x-amz-checksum-mode", "range"}
+    return [request.key for request in bucket.requests if request.key and not metadata & set(request.headers)]
 
 
 async def test_the_metadata_of_all_that_a_project_needs_is_there_before_it_is_asked_for(

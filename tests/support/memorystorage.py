@@ -62,14 +62,14 @@ class MemoryStorage:
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
+        metadata: ObjectMetadata | None = None,
     ) -> str:
         content = b"".join([chunk async for chunk in chunks])
         known = self._objects.get(self._prefix + key)
         if (only_new and known is not None) or (replaces is not None and (known is None or known[1].etag != replaces)):
             raise PreconditionFailedError("another one is there")
         item = StoredObject(key, len(content), f'"{sha256(content).hexdigest()}"', time())
-        self._objects[self._prefix + key] = content, item, facts or ObjectMetadata()
+        self._objects[self._prefix + key] = content, item, metadata or ObjectMetadata()
         return item.etag
 
     async def delete(self, key: str) -> None:
@@ -88,11 +88,11 @@ class MemoryStorage:
             tuple(key.removeprefix(prefix)[:-1] for key in first if key not in objects),
         )
 
-    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
-        _, item, facts = self._get(key)
+    async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
+        _, item, metadata = self._get(key)
         if etag not in ("", item.etag):
             raise PreconditionFailedError("it is another one now")
-        return facts
+        return metadata
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         for item in self._below(prefix)[:limit]:

@@ -42,7 +42,7 @@ class DiskEntry:
 
     file: OpenFile
     blocks: Blocks
-    facts: EntryHeader
+    header: EntryHeader
     size: int
     checked: float
     identity: _Identity
@@ -108,8 +108,8 @@ class DiskCache:
             return None
         try:
             info = os.fstat(file.descriptor)
-            facts, size, hashes = read_end(file.descriptor)
-            if facts.id != self._id(key):
+            header, size, hashes = read_end(file.descriptor)
+            if header.id != self._id(key):
                 raise ValueError("it is another object's")
             with self._lock:
                 identity, pending = self._pending.get(name, (None, set()))
@@ -122,7 +122,7 @@ class DiskCache:
             log.warning("a cached object is dropped: %s: %s", path, error)
             self._remove(path)
             return None
-        entry = DiskEntry(file, blocks, facts, size, info.st_mtime, _identity(info))
+        entry = DiskEntry(file, blocks, header, size, info.st_mtime, _identity(info))
         self._know(key, name, entry)
         self._touch(entry)
         return entry
@@ -145,15 +145,15 @@ class DiskCache:
             log.warning("%r is not kept: its SHA-256 is %s, and should be %s", key, hasher.sha256, found.sha256)
             return False
         name = self._name(key)
-        facts = EntryHeader(self._id(key), found.etag, found.modified, found.headers)
+        header = EntryHeader(self._id(key), found.etag, found.modified, found.headers)
         try:
             hashes = hasher.finish()
-            info = incoming.publish(self._path(name), end_of_entry(facts, incoming.length, hashes))
+            info = incoming.publish(self._path(name), end_of_entry(header, incoming.length, hashes))
         except OSError as error:
             self.trouble(error)
             return False
         blocks = Blocks(incoming.file, incoming.length, hashes, set())
-        entry = DiskEntry(incoming.file, blocks, facts, incoming.length, info.st_mtime, _identity(info), self._clock())
+        entry = DiskEntry(incoming.file, blocks, header, incoming.length, info.st_mtime, _identity(info), self._clock())
         self._know(key, name, entry)
         return True
 

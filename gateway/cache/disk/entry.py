@@ -32,10 +32,10 @@ class EntryHeader:
     headers: Mapping[str, str]
 
 
-def end_of_entry(facts: EntryHeader, size: int, hashes: bytes) -> bytes:
+def end_of_entry(header: EntryHeader, size: int, hashes: bytes) -> bytes:
     """What follows a body of `size` bytes; `hashes` are those of its blocks."""
     text = json.dumps(
-        {"id": facts.id, "etag": facts.etag, "modified": facts.modified, "headers": dict(facts.headers)}
+        {"id": header.id, "etag": header.etag, "modified": header.modified, "headers": dict(header.headers)}
     ).encode()
     end = text + hashes
     return end + _FOOTER.pack(_MAGIC, len(text), size, hashlib.sha256(end).digest())
@@ -52,10 +52,10 @@ def read_end(descriptor: int) -> tuple[EntryHeader, int, bytes]:
     if hashlib.sha256(end).digest() != digest:
         raise ValueError("its bytes have changed")
     try:
-        facts = EntryHeader(**json.loads(end[:length]))
+        header = EntryHeader(**json.loads(end[:length]))
     except TypeError as error:
-        raise ValueError(f"not an entry's facts: {error}") from error
-    return facts, size, end[length:]
+        raise ValueError(f"not an entry's header: {error}") from error
+    return header, size, end[length:]
 
 
 def _read(descriptor: int, count: int, position: int) -> bytes:

@@ -12,7 +12,9 @@ from gateway.index.wheels.known_metadata import KnownMetadata
 from gateway.storage.base import StoredObject
 
 
-def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: str, up: str, base_url: str) -> Project:
+def listed(
+    name: str, listing: Files, metadata: KnownMetadata, *, index_document: str, up: str, base_url: str
+) -> Project:
     """The project as a listing shows it, without files of other projects that lie in its folder.
 
     `up` is the relative path from the page to the root, `base_url` the root's URL for absolute links.
@@ -29,7 +31,7 @@ def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: s
             continue
         if release is not None:
             versions.add(release.version)
-        known = facts.of(item, present)
+        known = metadata.of(item, present)
         path = quote(item.key, safe="/")
         files.append(
             File(
@@ -49,11 +51,11 @@ def listed(name: str, listing: Files, facts: KnownMetadata, *, index_document: s
     return Project(name, tuple(str(version) for version in sorted(versions)), tuple(files))
 
 
-def newest_wheel(name: str, listing: Files, facts: KnownMetadata) -> StoredObject | None:
+def newest_wheel(name: str, listing: Files, metadata: KnownMetadata) -> StoredObject | None:
     """The newest wheel; pre-releases come last, and yanked wheels after them."""
     present = {item.key: item for item in listing.objects}
     found = [
-        (facts.of(item, present).yanked is None, not release.version.is_prerelease, release.version, item)
+        (metadata.of(item, present).yanked is None, not release.version.is_prerelease, release.version, item)
         for item in listing.objects
         if item.key.endswith(".whl")
         and (release := parse(item.key.rpartition("/")[2])) is not None

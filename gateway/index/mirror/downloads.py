@@ -193,7 +193,7 @@ class Downloads:
         chunks, key, only_new = read_parts(download.spool.parts()), download.key, replaces is None
         try:
             await self._storage.put(
-                key, chunks, content_type=CONTENT_TYPE, only_new=only_new, replaces=replaces, facts=told
+                key, chunks, content_type=CONTENT_TYPE, only_new=only_new, replaces=replaces, metadata=told
             )
             log.info("%r is kept", key)
         except PreconditionFailedError:

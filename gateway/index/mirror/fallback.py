@@ -27,7 +27,7 @@ class Fallback:
         settings: FallbackSettings,
         catalog: Catalog,
         remote: UpstreamIndex,
-        facts: FileMetadata,
+        metadata: FileMetadata,
     ) -> None:
         self._mode = settings.mode
         # Whether the pages of our own projects show the other index's files too.
@@ -35,7 +35,7 @@ class Fallback:
         self._patterns = [normalize(pattern) for pattern in settings.disallow]
         self._catalog = catalog
         self.remote = remote
-        self._facts = facts
+        self._metadata = metadata
         self._is_disallowed = lru_cache(maxsize=1024)(self._match)
 
     def __str__(self) -> str:
@@ -83,7 +83,7 @@ class Fallback:
         # Equal names and sizes prove nothing: lock files reveal ours, and anybody may publish under our names.
         for item, file in ours:
             sha256 = file.hashes.get("sha256") if file is not None else None
-            if sha256 is None or sha256 != await self._facts.sha256_of(project, item):
+            if sha256 is None or sha256 != await self._metadata.sha256_of(project, item):
                 return False
         return True
 

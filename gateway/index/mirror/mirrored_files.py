@@ -107,7 +107,7 @@ class MirroredFiles:
         told = kept.sha256 if isinstance(kept, Stream) else None
         told = told or self._kept.get((key, etag))
         if told is None:
-            told = (await self._storage.facts(key, etag)).sha256 or ""
+            told = (await self._storage.metadata(key, etag)).sha256 or ""
             self._kept.put((key, etag), told)
         return told
 

@@ -71,7 +71,7 @@ class FileMetadata:
         self._retry_seconds = retry_seconds
         self._clock = clock
         self._projects = LruCache[str, ProjectMetadata](
-            "facts", memory, lambda name, found: weight_of(name) + found.weight
+            "metadata", memory, lambda name, found: weight_of(name) + found.weight
         )
         self._max_weight = memory.max_bytes // _MAX_SHARE
         # By project and key. Removing entries from the front of a plain dict would take longer each time.
@@ -120,8 +120,8 @@ class FileMetadata:
 
     async def sha256_of(self, project: str, item: StoredObject) -> str | None:
         """The SHA-256 of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
-        facts = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
-        return facts.sha256
+        metadata = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
+        return metadata.sha256
 
     async def settled(self) -> None:
         """Waits until everything has been found out and saved."""
@@ -214,8 +214,8 @@ class FileMetadata:
             beside = known.get(hash_file) or await self._finder.hash_in(hash_file)
             entries[hash_file.key] = Entry(version_of(hash_file), beside)
             hash_beside = beside.sha256 is not None
-        facts = await self._finder.find(item, hash_beside=hash_beside)
-        entries[item.key] = Entry(version_of(item), facts)
+        metadata = await self._finder.find(item, hash_beside=hash_beside)
+        entries[item.key] = Entry(version_of(item), metadata)
         return entries
 
     def _note(self, project: str, found: ProjectMetadata, entries: Mapping[str, Entry]) -> None:
@@ -248,7 +248,7 @@ class FileMetadata:
             item = found.present.get(key)
             if item is None or found.known.get(item) is not None:
                 continue
-            told = entry.facts.sha256 is not None or is_companion(key) or key + SHA256_FILE in theirs
+            told = entry.metadata.sha256 is not None or is_companion(key) or key + SHA256_FILE in theirs
             if told or not self._finder.compute:
                 news[key] = entry
         if news:

@@ -27,13 +27,13 @@ class Entry:
     """The metadata of a file, in the version that `version_of` names."""
 
     version: str
-    facts: ObjectMetadata
+    metadata: ObjectMetadata
 
     @property
     def weight(self) -> int:
         """Approximate bytes in memory."""
-        facts = self.facts
-        texts = (self.version, facts.sha256, facts.requires_python, facts.yanked)
+        metadata = self.metadata
+        texts = (self.version, metadata.sha256, metadata.requires_python, metadata.yanked)
         return _OVERHEAD_BYTES + sum(getsizeof(text) for text in texts if text is not None)
 
 
@@ -47,7 +47,7 @@ class KnownMetadata:
     def get(self, item: StoredObject) -> ObjectMetadata | None:
         """None if nothing is known of this version."""
         entry = self.entries.get(item.key)
-        return entry.facts if entry is not None and entry.version == version_of(item) else None
+        return entry.metadata if entry is not None and entry.version == version_of(item) else None
 
     def merged(self, theirs: Mapping[str, Entry], present: Mapping[str, StoredObject]) -> dict[str, Entry]:
         """Our entries and `theirs`, which others have found out. Of two versions of a file, the `present` one counts.
@@ -84,11 +84,11 @@ def to_document(entries: Mapping[str, Entry]) -> bytes:
     files = {
         key: [
             entry.version,
-            entry.facts.sha256,
-            entry.facts.requires_python,
-            entry.facts.yanked,
-            entry.facts.uploaded,
-            entry.facts.unreadable,
+            entry.metadata.sha256,
+            entry.metadata.requires_python,
+            entry.metadata.yanked,
+            entry.metadata.uploaded,
+            entry.metadata.unreadable,
         ]
         for key, entry in sorted(entries.items())
     }

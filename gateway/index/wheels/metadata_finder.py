@@ -32,7 +32,7 @@ class MetadataFinder:
     async def find(self, item: StoredObject, *, hash_beside: bool) -> ObjectMetadata:
         """The metadata of this version of a release file. Raises GatewayErrors."""
         key = self._root + item.key
-        told = await self._storage.facts(key, item.etag)
+        told = await self._storage.metadata(key, item.etag)
         sha256, python, tail, size = told.sha256, told.requires_python, b"", item.size
         if sha256 is None and self.compute and not hash_beside:
             sha256, tail, size = await self._hashed(key, item.etag)

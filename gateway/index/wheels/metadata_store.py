@@ -16,7 +16,7 @@ from gateway.storage.base import Storage
 from gateway.transfer.open_file import read_file
 from gateway.upstream.limited import read_limited
 
-_FOLDER = ".gateway/facts/"
+_FOLDER = ".gateway/metadata/"
 _CONTENT_TYPE = "application/json"
 _OFF_SECONDS = 600.0
 
@@ -45,7 +45,7 @@ class DiskMetadataStore:
         return await ROOM.run(self._read, project), None
 
     async def write(self, project: str, document: bytes, etag: str | None) -> None:
-        found = CachedObject({}, None, len(document), '"facts"', 0, 0.0)
+        found = CachedObject({}, None, len(document), '"metadata"', 0, 0.0)
         await ROOM.run(self._disk.put, project, found, document)
 
     def _read(self, project: str) -> bytes:

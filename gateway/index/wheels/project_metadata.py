@@ -33,11 +33,11 @@ class ProjectMetadata:
 
     def is_known(self, item: StoredObject) -> bool:
         """Whether everything about a file is known, including the content of a `.sha256` file beside it."""
-        facts = self.known.get(item)
-        if facts is None:
+        metadata = self.known.get(item)
+        if metadata is None:
             return False
         hash_file = self.present.get(item.key + SHA256_FILE)
-        return facts.sha256 is not None or hash_file is None or self.known.get(hash_file) is not None
+        return metadata.sha256 is not None or hash_file is None or self.known.get(hash_file) is not None
 
     def unknown(self) -> list[StoredObject]:
         """The present files that must be looked at. Takes some 20 µs for each present file."""

@@ -95,10 +95,11 @@ class LocalStorage:
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
+        metadata: ObjectMetadata | None = None,
     ) -> str:
-        """`content_type` is not kept: it goes by the name. Of `facts`, the time of the upload is: it is the file's."""
-        modified = facts.uploaded if facts is not None else None
+        """`content_type` is not kept: it goes by the name. Of `metadata`, the time of the upload is kept, as the
+        file's."""
+        modified = metadata.uploaded if metadata is not None else None
         file = PendingFile(self._tree.root, self._names(key))
         try:
             await _to_its_end(file.open)
@@ -135,7 +136,7 @@ class LocalStorage:
     async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
         return await DISK.run(self._children, prefix, limit)
 
-    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
+    async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         """A file system knows of none."""
         return ObjectMetadata()
 

@@ -13,7 +13,7 @@ from gateway.storage.s3.absence import Absence
 from gateway.storage.s3.client import Request, SignedClient
 from gateway.storage.s3.errors import IMPOSSIBLE_KEY
 from gateway.storage.s3.layout import Layout
-from gateway.storage.s3.metadata import facts_of
+from gateway.storage.s3.metadata import metadata_of
 from gateway.storage.s3.signing.sigv4 import canonical_query
 from gateway.storage.s3.sweep import Sweep
 
@@ -77,7 +77,7 @@ class Bucket:
         """See base.py."""
         return Sweep(self._body, self._layout, prefix, known).batches()
 
-    async def facts(self, path: str, etag: str) -> ObjectMetadata:
+    async def metadata(self, path: str, etag: str) -> ObjectMetadata:
         """See base.py."""
         request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
         answer = (await self._client.perform(request)).upstream
@@ -85,7 +85,7 @@ class Bucket:
         # Not with If-Match: some servers don't know it in a HEAD.
         if etag and answer.headers.get("etag", "").strip('"') != etag.strip('"'):
             raise PreconditionFailedError(f"the object is another than {etag} now")
-        return facts_of(answer.headers)
+        return metadata_of(answer.headers)
 
     async def first(self) -> StoredObject | None:
         """Any object. Raises what the bucket says where it can't be listed."""

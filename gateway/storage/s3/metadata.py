@@ -20,7 +20,7 @@ _PRINTABLE = re.compile(r"[ -~]{1,256}")
 _MAX_SECONDS = 253402300799.0
 
 
-def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
+def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """The uploader's own words, by names with dashes."""
     return {
         name.removeprefix(_METADATA).replace("_", "-"): value
@@ -40,9 +40,9 @@ def sha256_of(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def facts_of(headers: Mapping[str, str]) -> ObjectMetadata:
+def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
     """As the uploader has said in the object's metadata (pypicloud does), or as S3 itself has checked it."""
-    said = metadata_of(headers)
+    said = user_metadata(headers)
     yanked = said.get("yanked", "false")
     return ObjectMetadata(
         sha256=sha256_of(headers),
@@ -52,13 +52,14 @@ def facts_of(headers: Mapping[str, str]) -> ObjectMetadata:
     )
 
 
-def headers_of(facts: ObjectMetadata) -> dict[str, str]:
-    """The metadata that says so, as `facts_of` reads it."""
+def headers_of(metadata: ObjectMetadata) -> dict[str, str]:
+    """The metadata that says so, as `metadata_of` reads it."""
+    uploaded = metadata.uploaded
     told = {
-        "sha256": facts.sha256,
-        "requires-python": _printable(facts.requires_python),
-        "yanked": None if facts.yanked is None else _printable(facts.yanked) or "true",
-        "upload-time": datetime.fromtimestamp(facts.uploaded, UTC).isoformat() if facts.uploaded is not None else None,
+        "sha256": metadata.sha256,
+        "requires-python": _printable(metadata.requires_python),
+        "yanked": None if metadata.yanked is None else _printable(metadata.yanked) or "true",
+        "upload-time": None if uploaded is None else datetime.fromtimestamp(uploaded, UTC).isoformat(),
     }
     return {_METADATA + name: value for name, value in told.items() if value is not None}
 

@@ -160,7 +160,7 @@ class S3Storage:
         content_type: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
-        facts: ObjectMetadata | None = None,
+        metadata: ObjectMetadata | None = None,
     ) -> str:
         return await self._uploads.put(
             self._path(key),
@@ -168,7 +168,7 @@ class S3Storage:
             content_type=content_type or "application/octet-stream",
             only_new=only_new,
             replaces=replaces,
-            facts=facts,
+            metadata=metadata,
         )
 
     async def delete(self, key: str) -> None:
@@ -199,8 +199,8 @@ class S3Storage:
     async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
         return await self._bucket.children(prefix, limit=limit)
 
-    async def facts(self, key: str, etag: str = "") -> ObjectMetadata:
-        return await self._bucket.facts(self._path(key), etag)
+    async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
+        return await self._bucket.metadata(self._path(key), etag)
 
     def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
         return self._bucket.list(prefix, limit=limit)

@@ -48,7 +48,7 @@ class Uploads:
         content_type: str,
         only_new: bool,
         replaces: str | None,
-        facts: ObjectMetadata | None,
+        metadata: ObjectMetadata | None,
     ) -> str:
         """See base.py. Nothing is visible before all of it is there."""
         signed = {"content-type": content_type, **self._options}
@@ -56,10 +56,10 @@ class Uploads:
         parts = _parts(chunks)
         first = await anext(parts, b"")
         second = await anext(parts, b"")
-        if facts is not None:
-            if facts.sha256 is None and not second:
-                facts = replace(facts, sha256=(await HASH.run(hashlib.sha256, first)).hexdigest())
-            signed |= headers_of(replace(facts, uploaded=facts.uploaded or time.time()))
+        if metadata is not None:
+            if metadata.sha256 is None and not second:
+                metadata = replace(metadata, sha256=(await HASH.run(hashlib.sha256, first)).hexdigest())
+            signed |= headers_of(replace(metadata, uploaded=metadata.uploaded or time.time()))
         try:
             if second:
                 return await self._put_parts(path, [first, second], parts, signed, condition)

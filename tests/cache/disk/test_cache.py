@@ -38,7 +38,7 @@ def test_what_is_put_is_found_again_also_by_another_process(tmp_path: Path) -> N
     entry = DiskCache(tmp_path, 10 * MB, "bucket").find("ü/k.whl")
     assert entry is not None
     assert os.pread(entry.file.descriptor, entry.size, 0) == body
-    assert (entry.facts.etag, entry.facts.modified, entry.facts.headers["Content-Type"]) == ('"e"', 7, "text/plain")
+    assert (entry.header.etag, entry.header.modified, entry.header.headers["Content-Type"]) == ('"e"', 7, "text/plain")
     assert body_of(DiskCache(tmp_path, 10 * MB, "bucket"), "other") is None
     assert body_of(DiskCache(tmp_path, 10 * MB, "another bucket"), "ü/k.whl") is None
 
@@ -51,7 +51,7 @@ def test_nothing_is_something_too(tmp_path: Path) -> None:
     assert entry.size == 0
 
 
-@pytest.mark.parametrize("where", ["body", "facts", "footer", "cut", "longer", "empty"])
+@pytest.mark.parametrize("where", ["body", "header", "footer", "cut", "longer", "empty"])
 def test_an_entry_that_is_not_as_it_was_written_is_dropped(
     tmp_path: Path, where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -65,7 +65,7 @@ def test_an_entry_that_is_not_as_it_was_written_is_dropped(
     elif where == "empty":
         content.clear()
     else:
-        content[{"body": 10, "facts": 1010, "footer": -1}[where]] ^= 1
+        content[{"body": 10, "header": 1010, "footer": -1}[where]] ^= 1
     path.write_bytes(content)
     disk = DiskCache(tmp_path, 10 * MB, "bucket")
     with caplog.at_level(logging.WARNING):

@@ -29,7 +29,7 @@ def entry(text: bytes, body: bytes = BODY, hashes: bytes = HASHES, magic: bytes 
     return body + text + hashes + FOOTER.pack(magic, len(text), len(body), digest)
 
 
-def facts(**more: object) -> bytes:
+def header(**more: object) -> bytes:
     return json.dumps({"id": "i", "etag": '"e"', "modified": 7, "headers": {}} | more).encode()
 
 
@@ -55,14 +55,14 @@ def test_an_entry_is_laid_out_so(tmp_path: Path) -> None:
         (b"", "it is too short"),
         (b"x" * 51, "it is too short"),
         (b"x" * 52, "no entry's footer"),
-        (entry(facts(), magic=b"gateway1"), "no entry's footer"),
-        (b"x" + entry(facts()), "no entry's footer"),
-        (entry(facts())[1:], "no entry's footer"),
-        (entry(facts(), hashes=b""), "no entry's footer"),
-        (entry(facts(id="x" * 65_536)), "no entry's footer"),
-        (entry(facts()).replace(b'"i"', b'"j"'), "its bytes have changed"),
-        (entry(facts(more=1)), "not an entry's facts: "),
-        (entry(b"[]"), "not an entry's facts: "),
+        (entry(header(), magic=b"gateway1"), "no entry's footer"),
+        (b"x" + entry(header()), "no entry's footer"),
+        (entry(header())[1:], "no entry's footer"),
+        (entry(header(), hashes=b""), "no entry's footer"),
+        (entry(header(id="x" * 65_536)), "no entry's footer"),
+        (entry(header()).replace(b'"i"', b'"j"'), "its bytes have changed"),
+        (entry(header(more=1)), "not an entry's header: "),
+        (entry(b"[]"), "not an entry's header: "),
         (entry(b"nonsense"), "Expecting value"),
     ],
     ids=["empty", "short", "x", "magic", "longer", "shorter", "hashes", "large", "changed", "more", "list", "nonsense"],
@@ -73,8 +73,8 @@ def test_what_is_no_entry_is_refused(tmp_path: Path, content: bytes, reason: str
 
 
 def test_facts_may_have_64_kb(tmp_path: Path) -> None:
-    room = 65_536 - len(facts(id=""))
-    found, size, hashes = read(tmp_path / "entry", entry(facts(id="x" * room)))
+    room = 65_536 - len(header(id=""))
+    found, size, hashes = read(tmp_path / "entry", entry(header(id="x" * room)))
     assert (found.id, size, hashes) == ("x" * room, len(BODY), HASHES)
     with pytest.raises(ValueError, match="no entry's footer"):
-        read(tmp_path / "entry", entry(facts(id="x" * (room + 1))))
+        read(tmp_path / "entry", entry(header(id="x" * (room + 1))))

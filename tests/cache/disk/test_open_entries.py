@@ -29,7 +29,7 @@ def test_an_entry_that_a_process_has_written_is_open_and_verified(tmp_path: Path
     put(disk, "k", BODY)
     entry = disk.hot("k")
     assert entry is not None
-    assert (entry.size, entry.facts.etag, entry.facts.modified, entry.blocks.pending) == (len(BODY), '"e"', 7, set())
+    assert (entry.size, entry.header.etag, entry.header.modified, entry.blocks.pending) == (len(BODY), '"e"', 7, set())
     assert entry.checked == path_of(tmp_path).stat().st_mtime
     assert os.pread(entry.file.descriptor, 10, 5) == BODY[5:15]
     assert disk.open_entries == 1
@@ -151,7 +151,7 @@ def test_what_is_not_published_is_given_back(tmp_path: Path) -> None:
     disk.drop(incoming)
     entry = disk.find("k")
     assert entry is not None
-    assert (entry.size, entry.facts.modified) == (0, None)
+    assert (entry.size, entry.header.modified) == (0, None)
 
 
 @pytest.mark.parametrize("size", [5, 3 * MB])

@@ -22,11 +22,11 @@ class Counting:
     """Stands in for Releases."""
 
     def __init__(self) -> None:
-        self.facts = 1
+        self.metadata = 1
         self.looked = self.built = 0
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
-        return self.facts
+        return self.metadata
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
         self.looked += 1
@@ -58,9 +58,9 @@ async def test_a_project_s_page_is_made_once_for_all_hosts() -> None:
             assert b"p-1.0.tar.gz" in body
     assert (releases.built, releases.looked) == (1, 1)
     assert b"--trusted-host b.example p" in body
-    releases.facts = 2
+    releases.metadata = 2
     await pages.project(request("https://a.example/"), sources)
-    assert (releases.built, releases.looked) == (2, 2), "facts have come in"
+    assert (releases.built, releases.looked) == (2, 2), "metadata has come in"
     other = Sources("p", RefreshedValue(Files((), frozenset({"p"})), 0.0), None, NOTHING_KNOWN)
     await pages.project(request("https://a.example/"), other)
     assert (releases.built, releases.looked) == (3, 3), "another listing"

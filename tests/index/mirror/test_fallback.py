@@ -612,7 +612,7 @@ async def test_while_a_directory_is_empty_nobody_knows_what_is_ours(
     settings = {"storage.dir": str(root), "fallback.base_url": public.url, "fallback.mode": mode}
     gateway = await start_gateway(settings | {"index.layout": layout, "index.refresh": "0"})
     for reserved in RESERVED:  # written by the gateway itself, when the volume had just gone
-        (root / reserved / "facts").mkdir(parents=True)
+        (root / reserved / "metadata").mkdir(parents=True)
     for target in ("/simple/public-lib/", f"/public-lib/{NAME}"):
         answer = await get(gateway, target)
         if mode != "redirect" or target.endswith("/"):
@@ -679,12 +679,18 @@ async def test_what_the_gateway_keeps_for_itself_is_not_asked_for_by_clients(
     gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
     await get(gateway, f"/public-lib/{NAME}")
     await kept(faulty, f".mirror/public-lib/{NAME}")
-    faulty.objects[".gateway/facts"] = b"ours"
+    faulty.objects[".gateway/metadata"] = b"ours"
     faulty.objects[".well-known/x"] = b"theirs"
     before = len(faulty.requests)
-    for target in (f"/.mirror/public-lib/{NAME}", "/.gateway/facts", "/%2egateway/facts", "/.gateway", "/.mirror/"):
+    for target in (
+        f"/.mirror/public-lib/{NAME}",
+        "/.gateway/metadata",
+        "/%2egateway/metadata",
+        "/.gateway",
+        "/.mirror/",
+    ):
         assert (target, (await get(gateway, target)).status) == (target, 404)
-    for target in (f"/simple/.mirror/public-lib/{NAME}", "//.gateway/facts", "/.mirror/public-lib/"):
+    for target in (f"/simple/.mirror/public-lib/{NAME}", "//.gateway/metadata", "/.mirror/public-lib/"):
         assert (target, (await get(gateway, target)).status) == (target, 404)
     assert len(faulty.requests) == before, "the bucket is not asked either"
     assert (await get(gateway, "/.well-known/x")).body == b"theirs"

@@ -36,8 +36,8 @@ async def test_no_name_is_another_index_s_by_a_listing_that_could_not_be_renewed
     catalog = FlatCatalog(
         cast(Storage, storage), "", index_document="index.html", refresh=3600, stale_if_error=3600, memory=memory
     )
-    remote, facts = cast(UpstreamIndex, None), cast(FileMetadata, None)  # neither is asked
-    fallback = Fallback(FallbackSettings(mode="mirror"), catalog, remote, facts)
+    remote, metadata = cast(UpstreamIndex, None), cast(FileMetadata, None)  # neither is asked
+    fallback = Fallback(FallbackSettings(mode="mirror"), catalog, remote, metadata)
     assert (await fallback.covers("p"), await fallback.covers("q")) == (False, True)
     storage.keys.append("q-1.0.tar.gz")
     storage.is_down = True

@@ -350,7 +350,7 @@ async def test_facts_of_the_projects_asked_for_last_are_kept_up_to_a_size() -> N
     sizes = [len(book.of(name).entries) for name in listings]
     assert sizes[-1] == 10
     assert 20 < sum(sizes) < 70
-    assert memory.stats()["facts"] <= 30_000
+    assert memory.stats()["metadata"] <= 30_000
     versions = {book.of(name).version for name in listings}
     await book.want_once("p0", listings["p0"])
     await book.settled()
@@ -381,7 +381,7 @@ async def test_one_project_does_not_take_all_the_memory(caplog: pytest.LogCaptur
         await book.want_once("p", files)
         await book.settled()
     assert 10 < finder.found < 50, "what can't be remembered is not looked for again and again"
-    assert memory.stats()["facts"] < 20_000
+    assert memory.stats()["metadata"] < 20_000
     await book.want_once("p", listing("p", 1001))
     await book.settled()
     assert "raise index.memory_bytes" in caplog.text
@@ -488,10 +488,10 @@ async def test_what_can_never_be_found_out_is_tried_ever_more_rarely() -> None:
         gone = True
 
         async def find(self, item: StoredObject, *, hash_beside: bool) -> ObjectMetadata:
-            facts = await super().find(item, hash_beside=hash_beside)
+            metadata = await super().find(item, hash_beside=hash_beside)
             if self.gone:
                 raise UpstreamError("403 InvalidObjectState", code="InvalidObjectState", upstream_status=403)
-            return facts
+            return metadata
 
     finder, now, tries = Archived(), 0.0, []
     book = FileMetadata(finder, MemoryLimit(400_000), retry_seconds=30, clock=lambda: now)  # type: ignore[arg-type]

@@ -74,8 +74,8 @@ def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
     found = from_document(json.dumps({"format": 1, "files": {"k": entry}}).encode())
     assert set(found) <= {"k"}
     for told in found.values():
-        assert isinstance(hash(told.facts), int)
-        assert told.facts.sha256 is None
+        assert isinstance(hash(told.metadata), int)
+        assert told.metadata.sha256 is None
 
 
 @pytest.mark.parametrize(
@@ -158,11 +158,11 @@ def test_what_others_know_of_files_that_are_gone_stays_as_long_as_it_is_not_the_
     assert known(**{"0": now}).merged({f"p/{number}": now for number in range(105)}, items) == {"p/0": now}
 
 
-def of(facts: ObjectMetadata | None, **beside: ObjectMetadata | None) -> ObjectMetadata:
-    """What a page shows of a file of which `facts` are known, where files with these suffixes lie beside it."""
+def of(metadata: ObjectMetadata | None, **beside: ObjectMetadata | None) -> ObjectMetadata:
+    """What a page shows of a file of which `metadata` are known, where files with these suffixes lie beside it."""
     items = {ITEM.key: ITEM, **{f"{ITEM.key}.{name}": replace(ITEM, key=f"{ITEM.key}.{name}") for name in beside}}
     found = KnownMetadata()
-    for key, told in zip(items, (facts, *beside.values()), strict=True):
+    for key, told in zip(items, (metadata, *beside.values()), strict=True):
         if told is not None:
             found.entries[key] = Entry(version_of(ITEM), told)
     return found.of(ITEM, items)

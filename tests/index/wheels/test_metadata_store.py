@@ -27,7 +27,7 @@ from tests.support.wheels import wheel
 JSON = "application/vnd.pypi.simple.v1+json"
 WHEELS = dict(wheel("proj", f"1.{number}") for number in range(20))
 HASHES = {name: hashlib.sha256(content).hexdigest() for name, content in WHEELS.items()}
-DOCUMENT = ".gateway/facts/proj.json"
+DOCUMENT = ".gateway/metadata/proj.json"
 
 
 async def hashes(gateway: Gateway) -> dict[str, str]:
@@ -174,7 +174,7 @@ async def test_a_listing_of_which_all_is_known_costs_no_document(
 
 
 async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Path) -> None:
-    store = DiskMetadataStore(DiskCache(tmp_path, 100_000_000, "facts"))
+    store = DiskMetadataStore(DiskCache(tmp_path, 100_000_000, "metadata"))
     files = {f"p/p-{number}.tar.gz": Entry('"e" 0', ObjectMetadata("ab" * 32)) for number in range(20_000)}
     document = to_document(files)
     assert len(document) > 1_500_000
@@ -183,7 +183,7 @@ async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Pat
     with path.open("r+b") as file:
         file.seek(document.index(b"abab", 1_400_000))
         file.write(b"ac")
-    other = DiskMetadataStore(DiskCache(tmp_path, 100_000_000, "facts"))
+    other = DiskMetadataStore(DiskCache(tmp_path, 100_000_000, "metadata"))
     with pytest.raises(UpstreamError):
         await other.read("p")
     assert await other.read("p") == (b"", None), "it is removed"
@@ -301,7 +301,7 @@ async def test_what_is_kept_is_nobody_s_to_see(
         await gateway.mount.metadata.settled()
         assert DOCUMENT in faulty.objects
         port = int(gateway.url.rpartition(":")[2])
-        for path in (f"/{DOCUMENT}", "/.gateway/", "/.gateway/facts/", "/simple/.gateway/facts/"):
+        for path in (f"/{DOCUMENT}", "/.gateway/", "/.gateway/metadata/", "/simple/.gateway/metadata/"):
             assert (await fetch(port, path)).status == 404, path
         assert b"gateway/" not in (await fetch(port, "/simple/")).body
 

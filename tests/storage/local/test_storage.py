@@ -321,7 +321,7 @@ async def test_a_body_that_nobody_reads_is_closed(storage: LocalStorage, root: P
 
 async def test_a_file_is_as_old_as_is_told_of_it(tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    await storage.put("k", chunks(b"x"), facts=ObjectMetadata(uploaded=1_500_000_000.25))
+    await storage.put("k", chunks(b"x"), metadata=ObjectMetadata(uploaded=1_500_000_000.25))
     (item,) = [item async for item in storage.list()]
     assert item.modified == 1_500_000_000.25
 

@@ -125,13 +125,13 @@ async def test_the_hash_that_the_bucket_knows(
 ) -> None:
     faulty.objects["pypi/k"] = b"x"
     faulty.headers["pypi/k"] = headers
-    assert (await storage.facts("k")).sha256 == sha256
+    assert (await storage.metadata("k")).sha256 == sha256
     assert faulty.requests[-1].headers["x-amz-checksum-mode"] == "ENABLED"
     assert "x-amz-checksum-mode" in faulty.requests[-1].headers["authorization"], "it is signed"
 
 
 @pytest.mark.parametrize(
-    ("headers", "facts"),
+    ("headers", "metadata"),
     [
         (
             [("x-amz-meta-requires_python", ">=3.11"), ("x-amz-meta-yanked", "bad build")],
@@ -143,8 +143,8 @@ async def test_the_hash_that_the_bucket_knows(
     ],
 )
 async def test_what_an_uploader_has_said(
-    faulty: FaultyBucket, storage: Storage, headers: list[tuple[str, str]], facts: ObjectMetadata
+    faulty: FaultyBucket, storage: Storage, headers: list[tuple[str, str]], metadata: ObjectMetadata
 ) -> None:
     faulty.objects["pypi/k"] = b"x"
     faulty.headers["pypi/k"] = headers
-    assert await storage.facts("k") == facts
+    assert await storage.metadata("k") == metadata

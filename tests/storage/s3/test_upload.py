@@ -120,8 +120,8 @@ async def test_of_many_who_replace_one_wins(bucket: Bucket, storage: Storage, si
 async def test_what_is_told_of_it_is_in_its_metadata(bucket: Bucket, storage: Storage) -> None:
     told = ObjectMetadata("ab" * 32, ">=3.9,<4", uploaded=1_500_000_000.25)
     for key, content in [("small", b"x"), ("large", bytes(PART_BYTES + 1))]:
-        await storage.put(key, chunks(content), facts=told)
-        assert await storage.facts(key) == told
+        await storage.put(key, chunks(content), metadata=told)
+        assert await storage.metadata(key) == told
         metadata = bucket.client.head_object(Bucket=bucket.name, Key=key)["Metadata"]
         assert {name.lower(): value for name, value in metadata.items()} == {
             "sha256": "ab" * 32,
@@ -129,15 +129,15 @@ async def test_what_is_told_of_it_is_in_its_metadata(bucket: Bucket, storage: St
             "upload-time": "2017-07-14T02:40:00.250000+00:00",
         }
     await storage.put(
-        "open", chunks(b"content"), facts=ObjectMetadata(requires_python="not\nfor a header", yanked="näh")
+        "open", chunks(b"content"), metadata=ObjectMetadata(requires_python="not\nfor a header", yanked="näh")
     )
-    found = await storage.facts("open")
+    found = await storage.metadata("open")
     assert (found.sha256, found.requires_python) == (hashlib.sha256(b"content").hexdigest(), None)
     assert found.yanked == ""
     assert found.uploaded is not None
     assert found.uploaded == pytest.approx(time.time(), abs=600)
     await storage.put("plain", chunks(b"x"))
-    assert await storage.facts("plain") == ObjectMetadata()
+    assert await storage.metadata("plain") == ObjectMetadata()
 
 
 @pytest.mark.parametrize("size", [10, 3 * PART_BYTES])
