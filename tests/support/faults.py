@@ -82,6 +82,7 @@ class FaultyBucket:
         self.objects: dict[str, bytes] = {}
         self.headers: dict[str, list[tuple[str, str]]] = {}
         self.modified: dict[str, str] = {}  # as listings have it
+        self.date = DATE  # the Last-Modified of all objects
         self.requests: list[Request] = []
         self.script: list[Behaviour] = []
         self.secrets: dict[tuple[str, str | None], str] | None = None
@@ -242,7 +243,12 @@ async def healthy(answer: Answer) -> None:
     if body is None:
         return await error(404, "NoSuchKey")(answer)
     etag = etag_of(body)
-    headers = [("ETag", etag), ("Last-Modified", DATE), ("Accept-Ranges", "bytes"), ("x-amz-storage-class", "STANDARD")]
+    headers = [
+        ("ETag", etag),
+        ("Last-Modified", bucket.date),
+        ("Accept-Ranges", "bytes"),
+        ("x-amz-storage-class", "STANDARD"),
+    ]
     headers += bucket.headers.get(request.key, [("Content-Type", "binary/octet-stream")])
     if request.headers.get("if-none-match") == etag:
         return await answer.send(304, headers)

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+import time
 from contextlib import suppress
 from dataclasses import replace
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.http.conditions import seconds
 from gateway.index.mirror.download import headers_of
 from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats
 from gateway.index.mirror.fallback import Fallback
@@ -21,6 +24,8 @@ from gateway.storage.base import Storage
 KEPT_APART = ".mirror/"
 # For a HEAD of what is kept: it is served unchecked while the storage is slow.
 _LOOK_SECONDS = 1.0
+# By which the clocks of the storage and of this host may differ.
+_CLOCK_SECONDS = 60.0
 
 # Identifies the metadata that a page announces: the URL of its file, and the hashes of the metadata and of the file.
 _Version = tuple[str, str | None, str | None]
@@ -39,6 +44,7 @@ class MirroredFiles:
         self._limits = limits
         self._downloads = Downloads(fallback.remote, storage, limits)
         self._reading = SingleFlight[bytes]()
+        self._reading_again = SingleFlight[RefreshedValue[Project]]()
         self._kept = LruCache[tuple[str, str], str](
             "hashes of kept files", memory, lambda version, sha256: weight_of(version) + weight_of(sha256)
         )
@@ -65,12 +71,13 @@ class MirroredFiles:
         if not await self._fallback.covers_file(project):
             return None
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
-        replaces = None
+        kept, replaces = None, None
         with suppress(NotFoundError):
             kept = await self._storage.fetch(replace(request, key=key))
+        if kept is not None:
             try:
                 if wanted == name and self._fallback.keeps_apart:
-                    replaces = await self._superseded(key, kept, _named(self._fallback.remote.known(project), name))
+                    replaces = await self._superseded(project, key, kept)
             except BaseException:
                 _close(kept)
                 raise
@@ -87,10 +94,11 @@ class MirroredFiles:
         with self._downloads.claim(key, file, replaces) as claim:
             return await claim.stream()
 
-    async def _superseded(self, key: str, kept: Stream | Redirect, file: File | None) -> str | None:
+    async def _superseded(self, project: str, key: str, kept: Stream | Redirect) -> str | None:
         """The ETag of what is kept, if the page tells another SHA-256 now: not all indexes are like PyPI, which never
         lets a file be replaced. None too where that can't be found out soon."""
-        expected = file.hashes.get("sha256") if file is not None else None
+        name = key.rpartition("/")[2]
+        expected = _sha256(self._fallback.remote.known(project), name)
         if expected is None:
             return None
         try:
@@ -98,9 +106,25 @@ class MirroredFiles:
                 found = kept if isinstance(kept, Stream) else await self._storage.fetch(ObjectRequest("HEAD", key))
                 etag = found.headers.get("ETag", "")
                 told = await self._sha256_of(key, etag, found)
+            if not etag or told in ("", expected):
+                return None
+            page = await self._page_since(project, seconds(found.headers.get("Last-Modified")))
         except (GatewayError, TimeoutError):
             return None
-        return etag if etag and told not in ("", expected) else None
+        return etag if _sha256(page, name) not in (None, told) else None
+
+    async def _page_since(self, project: str, kept_at: float | None) -> Project | None:
+        """The project's page, as it was read after a file had been kept; None if it can't be read again soon. Another
+        process may have kept the file because of a newer page than the one that is known here."""
+        found = await self._fallback.remote.project(project)
+        if kept_at is None or kept_at > time.time() - found.age - _CLOCK_SECONDS:
+            found = await self._reading_again.once(project, lambda: self._read_again(project))
+            return None if found.stale else found.value
+        return found.value
+
+    async def _read_again(self, project: str) -> RefreshedValue[Project]:
+        self._fallback.remote.forget(project)
+        return await self._fallback.remote.project(project)
 
     async def _sha256_of(self, key: str, etag: str, kept: Stream | Redirect) -> str:
         """As the storage was told when the file was kept; empty if it has no place for that."""
@@ -143,6 +167,11 @@ class MirroredFiles:
 
 def _named(page: Project | None, name: str) -> File | None:
     return next((file for file in page.files if file.name == name), None) if page is not None else None
+
+
+def _sha256(page: Project | None, name: str) -> str | None:
+    file = _named(page, name)
+    return file.hashes.get("sha256") if file is not None else None
 
 
 def _close(answer: Stream | Redirect) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import AsyncIterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -294,6 +295,33 @@ async def test_a_file_that_the_other_index_replaces_is_fetched_and_kept_anew(
         assert answer.body == replaced if redirect == "false" else answer.status == 302
         assert faulty.objects[key] == replaced
     assert public.asked(f"/files/{NAME}") <= fetched + 2
+
+
+@pytest.mark.parametrize("down", [False, True])
+async def test_a_file_that_another_process_has_replaced_is_served_though_an_older_page_is_known_here(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket, *, down: bool
+) -> None:
+    """By the older page alone, it would be fetched anew, and refused for its hash."""
+    gateway, other = [await start_gateway(settings | {"fallback.mode": "mirror"}) for _ in range(2)]
+    key, replaced = f".mirror/public-lib/{NAME}", wheel("public_lib", "2.0", summary="replaced")[1]
+    await get(other, f"/public-lib/{NAME}")
+    assert await kept(faulty, key) == CONTENT
+    public.projects["public-lib"][NAME] = replaced
+    await page(gateway)
+    assert (await get(gateway, f"/public-lib/{NAME}")).body == replaced
+    await faulty.until(lambda: faulty.objects[key] == replaced)
+    faulty.date, public.down = formatdate(usegmt=True), down
+    fetched = public.asked(f"/files/{NAME}")
+    answer = await get(other, f"/public-lib/{NAME}")
+    assert (answer.status, answer.body) == (200, replaced)
+    assert public.asked(f"/files/{NAME}") == fetched
+    if down:
+        return
+    assert (await page(other))[NAME]["hashes"] == {"sha256": hashlib.sha256(replaced).hexdigest()}
+    public.projects["public-lib"][NAME] = CONTENT
+    other.mount.fallback.remote.expire()  # type: ignore[union-attr]
+    await page(other)
+    assert (await get(other, f"/public-lib/{NAME}")).body == CONTENT
 
 
 async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
