@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -142,9 +141,7 @@ class FolderCatalog:
         return RefreshedValue(nested and project in await self._nested(), found.age, found.stale)
 
     async def _nested(self) -> Mapping[str, tuple[str, ...]]:
-        with suppress(NotFoundError):
-            return (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value.folders
-        return {}
+        return (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value.folders
 
     async def may_have_folder(self, name: str) -> bool:
         """Whether there may be a folder of exactly this name. Raises GatewayErrors if the storage can't be listed."""
@@ -173,11 +170,11 @@ class FolderCatalog:
             self._projects.expire()
 
     async def _list_projects(self, prefix: str) -> Projects:
-        """Of the root, where `prefix` is empty, or of a folder that holds an index."""
+        """Of the root, where `prefix` is empty, or of a folder that may hold an index."""
         children = await self._children(prefix)
         folders = await PAGES.run(by_project, children.folders)
         has_page = any(item.key == self._root + prefix + self._index_document for item in children.objects)
-        if not folders and not has_page:
+        if not prefix and not folders and not has_page:
             raise no_projects(children)
         if not prefix and len(folders) <= self._look_into:
             for project, spelled in folders.items():

@@ -71,6 +71,17 @@ async def test_a_folder_without_a_name_is_no_project() -> None:
     assert list((await storage.catalog().projects()).value.folders) == ["q"]
 
 
+async def test_a_project_that_is_called_simple_costs_others_no_listing_each_time() -> None:
+    storage = Folders("simple/simple-1.0.tar.gz", "p/p-1.0.tar.gz")
+    catalog = storage.catalog()
+    for _ in range(3):
+        assert not (await catalog.has_project("q")).value
+        assert (await catalog.has_project("simple")).value
+    assert storage.listed.count("simple/") == 2, "as a project, and as what might hold an index"
+    assert not (await catalog.has_project("r")).value
+    assert storage.listed.count("simple/") == 2
+
+
 async def test_an_empty_folder_is_left_out_and_listed_again_until_it_has_a_release() -> None:
     storage = Folders("p/p-1.0.tar.gz", "q/notes.txt")
     catalog = storage.catalog()
