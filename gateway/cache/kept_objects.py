@@ -66,6 +66,11 @@ class KeptObjects:
         if self._disk is not None:
             self.run(DISK.run(self._disk.remove, key))
 
+    def remove_other(self, key: str, etag: str) -> None:
+        """From disk, what has not this ETag."""
+        if self._disk is not None:
+            self.run(DISK.run(self._disk.remove_other, key, etag))
+
     def run(self, work: Awaitable[object]) -> None:
         """In the background, until `close`."""
         task = asyncio.ensure_future(work)

@@ -121,7 +121,7 @@ class ObjectCache:
         self._changes += 1
         if self.memory.note(key, etag):
             # Or it would be served from disk while the storage is slow, against the hash on its page.
-            self._kept.remove(key)
+            self._kept.remove_other(key, etag)
         self._fills.note(key, etag)
 
     def expire(self) -> None:

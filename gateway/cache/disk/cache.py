@@ -186,6 +186,12 @@ class DiskCache:
             self._hot.pop(key, None)
         self._remove(self._path(self._name(key)))
 
+    def remove_other(self, key: str, etag: str) -> None:
+        """Removes the entry unless it has this ETag: another process may have put it there already."""
+        entry = self.find(key)
+        if entry is not None and entry.facts.etag != etag:
+            self.remove(key)
+
     def trouble(self, why: object) -> None:
         """Turns the cache off for a while."""
         if self.on:

@@ -217,6 +217,27 @@ async def test_a_listing_that_shows_another_etag_ends_an_entry_on_disk_too(
     assert (await get(gateway)).body == b"new"
 
 
+async def test_the_newer_entry_of_another_process_outlives_a_listing_that_ends_the_older_one_here(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
+) -> None:
+    gateway, other = [await start_gateway(settings | {"index.refresh": "0"}) for _ in range(2)]
+    cache = layer(other.storage, CachingStorage)
+    for one in (gateway, other):
+        await get(one)
+    disk = cache._objects._kept._disk
+    assert disk is not None
+    await eventually(lambda: disk.find(WHEEL) is not None)
+    faulty.objects = {WHEEL: (new := LARGE[::-1])}
+    await get(gateway, "/simple/p/")
+    assert (await get(gateway)).body == new
+    await eventually(lambda: (entry := disk.find(WHEEL)) is not None and entry.facts.etag == etag_of(new))
+    await get(other, "/simple/p/")
+    known = cache._objects.memory.get(WHEEL)
+    assert known is None or known.etag == etag_of(new), "the listing has ended the older one"
+    await eventually(lambda: cache.stats()["background_tasks"] == 0)
+    assert disk.find(WHEEL) is not None
+
+
 async def test_a_corrupted_entry_is_fetched_again(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path
 ) -> None:
