@@ -189,7 +189,7 @@ class DiskCache:
     def remove_other(self, key: str, etag: str) -> None:
         """Removes the entry unless it has this ETag: another process may have put it there already."""
         entry = self.find(key)
-        if entry is not None and entry.facts.etag != etag:
+        if entry is not None and entry.header.etag != etag:
             self.remove(key)
 
     def trouble(self, why: object) -> None:

@@ -1,9 +1,9 @@
-"""Groups folders by project. Pure."""
+"""Tells the projects of folders and files by their names. Pure."""
 
 import re
 from collections.abc import Iterable
 
-from gateway.index.simple.names import is_hidden, normalize
+from gateway.index.simple.names import is_companion, is_hidden, normalize, parse
 
 # A release's name starts and ends with a letter or a digit, and so does its project's.
 _NAME = re.compile(r"\w(?:[\w-]*\w)?")
@@ -17,6 +17,11 @@ def by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
             name = normalize(folder)
             found[name] = (*found.get(name, ()), folder)
     return dict(sorted(found.items()))
+
+
+def released(names: Iterable[str]) -> frozenset[str]:
+    """The normalised names of the projects of which these file names name releases."""
+    return frozenset(release.project for name in names if not is_companion(name) and (release := parse(name)))
 
 
 def odd_names(names: Iterable[str]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
 from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamError
 from gateway.executors import PAGES
-from gateway.index.catalog.by_project import by_project, odd_names
+from gateway.index.catalog.by_project import by_project, odd_names, released
 from gateway.index.catalog.empty_folders import EmptyFolders
 from gateway.index.catalog.listing import Files, Projects, is_release, no_projects, not_permitted
 from gateway.index.simple.names import PROVENANCE, normalize
@@ -91,7 +91,7 @@ class FolderCatalog:
             stale_if_error=stale_if_error,
             name="the root's listing",
             memory=memory,
-            weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * len(projects.folders),
+            weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * (len(projects.folders) + len(projects.beside)),
             # Its own: that many folders take long to list says nothing about other answers.
             patience=Patience(),
             clock=clock,
@@ -131,14 +131,16 @@ class FolderCatalog:
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
-        stale. A folder below `simple/` counts: whoever keeps a whole index in the bucket has his names there. Raises as
-        `projects`."""
+        stale. A folder below `simple/` counts: whoever keeps a whole index in the bucket has his names there. So does a
+        package file beside the folders: it is shown nowhere, but is ours. Raises as `projects`."""
         found = await _if_permitted(self._files, project, may_be_stale=False)
         if found.value.folders:
             return RefreshedValue(True, found.age, found.stale)
         root = await _if_permitted(self._projects, "", may_be_stale=False)
-        nested = _SIMPLE in root.value.folders.get(_SIMPLE, ())
-        return RefreshedValue(nested and project in await self._nested(), found.age, found.stale)
+        ours = project in root.value.beside
+        if not ours and _SIMPLE in root.value.folders.get(_SIMPLE, ()):
+            ours = project in await self._nested()
+        return RefreshedValue(ours, found.age, found.stale)
 
     async def _nested(self) -> Mapping[str, tuple[str, ...]]:
         return (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value.folders
@@ -174,12 +176,14 @@ class FolderCatalog:
         children = await self._children(prefix)
         folders = await PAGES.run(by_project, children.folders)
         has_page = any(item.key == self._root + prefix + self._index_document for item in children.objects)
-        if not prefix and not folders and not has_page:
+        names = [item.key.removeprefix(self._root + prefix) for item in children.objects]
+        beside = await PAGES.run(released, names)
+        if not prefix and not folders and not has_page and not beside:
             raise no_projects(children)
         if not prefix and len(folders) <= self._look_into:
             for project, spelled in folders.items():
                 self._empty.note(project, empty=await self._are_empty(spelled))
-        return Projects(folders, has_page, await PAGES.run(odd_names, folders))
+        return Projects(folders, has_page, await PAGES.run(odd_names, folders), beside)
 
     async def _are_empty(self, folders: Sequence[str]) -> bool:
         """Whether these folders are known to hold no release."""

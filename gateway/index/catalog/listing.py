@@ -13,11 +13,12 @@ BLANK = "BlankDirectory"
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Projects:
     """Folders by the normalised names of their projects, sorted; and whether a page is stored for the root. `odd` are
-    names that no project can have."""
+    names that no project can have, `beside` those of the projects whose package files lie beside the folders."""
 
     folders: Mapping[str, tuple[str, ...]]
     has_page: bool
     odd: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

@@ -292,6 +292,19 @@ async def test_whose_name_it_is_is_known_or_not_said() -> None:
             await catalog.has_project(name)
 
 
+async def test_a_package_file_beside_the_folders_makes_its_project_ours_though_it_is_not_shown() -> None:
+    for keys in (["My_Lib-1.0.tar.gz", "p/p-1.0.tar.gz"], ["My_Lib-1.0.tar.gz"]):
+        catalog = Folders(*keys, "notes-1.0.txt", "other-1.0.tar.gz.sha256").catalog()
+        assert (await catalog.has_project("my-lib")).value
+        with pytest.raises(NotFoundError):
+            await catalog.files("my-lib")
+    assert list((await Folders(*keys, "p/p-1.0.tar.gz").catalog().projects()).value.folders) == ["p"]
+    with pytest.raises(NotFoundError, match="no projects"):
+        await catalog.projects()
+    for name in ("notes", "other", "x"):
+        assert not (await catalog.has_project(name)).value
+
+
 async def test_a_root_that_must_not_be_listed_keeps_no_folder_from_being_served() -> None:
     storage = Folders("p/p-1.0.tar.gz")
     storage.errors[""] = NotFoundError("denied", code="AccessDenied")

@@ -154,6 +154,21 @@ async def test_the_projects_of_an_index_that_is_kept_below_simple_are_ours(
     assert public.asked("/files/") == 0
 
 
+async def test_the_project_of_a_package_file_beside_the_folders_is_ours(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    """No page shows the file, but its name is as private as the others."""
+    files = {EVIL: EVIL_CONTENT}
+    public.projects |= dict.fromkeys(("stray-lib", "public-too"), files)
+    faulty.objects["Stray_Lib-1.0.tar.gz"] = b"ours"
+    for mode in ("redirect", "cache", "mirror"):
+        gateway = await start_gateway(settings | {"fallback.mode": mode, "index.layout": "project"})
+        for path in ("/simple/stray-lib/", "/stray-lib/", f"/stray-lib/{EVIL}"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+        assert (await get(gateway, "/simple/public-too/")).status in (200, 302), "only this is"
+    assert public.asked("/files/") == 0
+
+
 async def test_a_name_that_is_disallowed_never_falls_through(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:
