@@ -139,11 +139,9 @@ class FolderCatalog:
         root = await _if_permitted(self._projects, "", may_be_stale=False)
         ours = project in root.value.beside
         if not ours and _SIMPLE in root.value.folders.get(_SIMPLE, ()):
-            ours = project in await self._nested()
+            nested = (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value
+            ours = project in nested.folders or project in nested.beside
         return RefreshedValue(ours, found.age, found.stale)
-
-    async def _nested(self) -> Mapping[str, tuple[str, ...]]:
-        return (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value.folders
 
     async def may_have_folder(self, name: str) -> bool:
         """Whether there may be a folder of exactly this name. Raises GatewayErrors if the storage can't be listed."""

@@ -230,7 +230,7 @@ async def test_the_newer_entry_of_another_process_outlives_a_listing_that_ends_t
     faulty.objects = {WHEEL: (new := LARGE[::-1])}
     await get(gateway, "/simple/p/")
     assert (await get(gateway)).body == new
-    await eventually(lambda: (entry := disk.find(WHEEL)) is not None and entry.facts.etag == etag_of(new))
+    await eventually(lambda: (entry := disk.find(WHEEL)) is not None and entry.header.etag == etag_of(new))
     await get(other, "/simple/p/")
     known = cache._objects.memory.get(WHEEL)
     assert known is None or known.etag == etag_of(new), "the listing has ended the older one"

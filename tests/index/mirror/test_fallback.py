@@ -137,15 +137,16 @@ async def test_the_projects_of_an_index_that_is_kept_below_simple_are_ours(
 ) -> None:
     """As dumb-pypi and others lay it out, where `rewrite.add_prefix` has been forgotten."""
     files = {EVIL: EVIL_CONTENT}
-    public.projects |= dict.fromkeys(("half-done", "with-page", "public-too"), files)
+    public.projects |= dict.fromkeys(("half-done", "with-page", "beside-all", "public-too"), files)
     faulty.objects |= {
         "simple/Half_Done/half_done-1.0.tar.gz": b"ours",
+        "simple/beside_all-1.0.tar.gz": b"ours",
         "simple/with-page/index.html": b"<a href='../../packages/with_page-1.0.tar.gz'>with_page-1.0.tar.gz</a>",
         "packages/with_page-1.0.tar.gz": b"ours",
     }
     for mode in ("redirect", "cache", "mirror"):
         gateway = await start_gateway(settings | {"fallback.mode": mode})
-        for name in ("half-done", "with-page"):
+        for name in ("half-done", "with-page", "beside-all"):
             for path in (f"/simple/{name}/", f"/{name}/", f"/{name}/{EVIL}", f"/simple/{name}/{EVIL}"):
                 answer = await get(gateway, path)
                 assert answer.status == (200 if path == "/simple/with-page/" else 404), path
