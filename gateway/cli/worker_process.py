@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
 
@@ -30,7 +31,20 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         """Called by gunicorn in the new process; `self.wsgi` is the result of Application.load: the Settings, and the
         marks by which workers tell each other what has changed. `slot` is a number that no other running worker has."""
         self.booted = False  # until it listens: gunicorn gives up on a worker that can't boot
-        sys.exit(asyncio.run(self._serve()))
+        try:
+            code = asyncio.run(self._serve())
+        except Exception:
+            if self.booted or self._is_first:
+                raise
+            self.log.exception("worker can't start")  # the system may lack threads or descriptors
+            time.sleep(_RETRY_SECONDS)
+            code = 1
+        sys.exit(code)
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether this is one of the workers that were started first, and replaces none."""
+        return bool(self.age <= self.wsgi[0].server.workers)
 
     def init_signals(self) -> None:
         """asyncio takes SIGTERM, SIGINT and SIGHUP over once it runs; the rest end the process as usual."""
@@ -58,7 +72,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             await gateway.start(*(listener.sock for listener in self.sockets))
         except (ConfigError, OSError) as error:
             self.log.error("worker can't start: %s", error)
-            return await self._not_started(settings.server.workers, stopping)
+            return await self._not_started(stopping)
         heap.freeze()
         self.booted = True
         # One worker logs the storage's problems for all.
@@ -74,13 +88,13 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         await gateway.stop()
         return 0
 
-    async def _not_started(self, first: int, stopping: asyncio.Event) -> int:
-        """The exit code. One of the `first` workers ends the whole: the settings are at fault. A later one replaces a
+    async def _not_started(self, stopping: asyncio.Event) -> int:
+        """The exit code. One of the first workers ends the whole: the settings are at fault. A later one replaces a
         worker that had started with them: what it lacks, such as a file that is being renewed, may come back, and
         gunicorn tries again while the others serve."""
         from gunicorn.arbiter import Arbiter
 
-        if self.age <= first:
+        if self._is_first:
             return int(Arbiter.WORKER_BOOT_ERROR)
         with suppress(TimeoutError):
             async with asyncio.timeout(_RETRY_SECONDS):

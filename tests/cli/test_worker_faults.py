@@ -102,3 +102,33 @@ def test_a_worker_that_can_t_be_replaced_yet_does_not_end_the_others(
     eventually(lambda: process.log.read_text().count(", listening on ") == 3, "it is not replaced", process)
     assert process.stop() == 0
     assert "Traceback" not in process.log.read_text()
+
+
+_BACKEND = """
+from pathlib import Path
+from gateway.storage.local.storage import LocalStorage
+
+class Backend(LocalStorage):
+    def __init__(self, settings):
+        super().__init__(settings.dir)
+        if Path(settings.options["fault"]).exists():
+            raise RuntimeError("can't start new thread")
+"""
+
+
+def test_a_worker_that_can_t_be_replaced_for_whatever_reason_does_not_end_the_others(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """Where the system has no more threads or files for it, say."""
+    (tmp_path / "exhausted.py").write_text(_BACKEND)
+    fault = tmp_path / "fault"
+    settings |= {"storage.backend": "exhausted:Backend", "storage.options": f"{{fault: {fault}}}"}
+    process = start_process(settings, {"PYTHONPATH": f"{Path(__file__).parents[2]}:{tmp_path}"})
+    url = started(process)
+    fault.touch()
+    os.kill(children(process.process.pid)[0], signal.SIGKILL)
+    eventually(lambda: process.log.read_text().count("worker can't start") == 2, "it is not tried again", process)
+    assert health(f"{url}/health", Settings) == 0
+    fault.unlink()
+    eventually(lambda: process.log.read_text().count(", listening on ") == 3, "it is not replaced", process)
+    assert process.stop() == 0
