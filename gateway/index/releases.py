@@ -59,13 +59,16 @@ class Releases:
         except NotFoundError as error:
             absent = error
         fallback = self._fallback
-        if fallback is not None and (ours is None or fallback.always) and await fallback.covers(name):
-            if ours is None and fallback.redirects:
-                return fallback.redirect(name)
-            try:
-                theirs = await fallback.remote.project(name)
-            except NotFoundError as error:
-                absent = error
+        if fallback is not None and (ours is None or fallback.always):
+            if await fallback.covers(name):
+                if ours is None and fallback.redirects:
+                    return fallback.redirect(name)
+                try:
+                    theirs = await fallback.remote.project(name)
+                except NotFoundError as error:
+                    absent = error
+            elif ours is None:
+                ours = await self._catalog.files(name)  # the listing that made it ours may be newer
         if ours is None and theirs is None:
             raise absent
         metadata = await self._metadata.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN

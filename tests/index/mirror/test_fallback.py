@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.patience import Patience
 from gateway.errors import ConfigError
 from gateway.http.target import RESERVED
 from gateway.index.mirror.downloads import DownloadStats
@@ -153,6 +154,23 @@ async def test_the_projects_of_an_index_that_is_kept_below_simple_are_ours(
                 assert EVIL.encode() not in answer.body
         assert (await get(gateway, "/simple/public-too/")).status in (200, 302), "only these are"
     assert public.asked("/files/") == 0
+
+
+async def test_a_project_that_becomes_ours_while_listings_are_slow_is_shown_as_ours(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """The older listing, without the project, stands in for a second; whose it is then waits for the new one."""
+    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    assert set(await page(gateway)) == {NAME, OLD}
+    faulty.objects[f"public-lib/{NAME}"] = CONTENT  # kept by another gateway
+    gateway.refresh()
+
+    async def slow(answer: faults.Answer) -> None:
+        await asyncio.sleep(Patience().seconds + 0.3)
+        await faults.healthy(answer)
+
+    faulty.then(slow)
+    assert set(await page(gateway)) == {NAME}
 
 
 async def test_the_project_of_a_package_file_beside_the_folders_is_ours(
