@@ -24,6 +24,8 @@ from gateway.storage.base import Storage
 KEPT_APART = ".mirror/"
 # For a HEAD of what is kept: it is served unchecked while the storage is slow.
 _LOOK_SECONDS = 1.0
+# For so long a redirect costs no other HEAD.
+_LIKE_PAGE_SECONDS = 60.0
 # By which the clocks of the storage and of this host may differ.
 _CLOCK_SECONDS = 60.0
 
@@ -47,6 +49,9 @@ class MirroredFiles:
         self._reading_again = SingleFlight[RefreshedValue[Project]]()
         self._kept = LruCache[tuple[str, str], str](
             "hashes of kept files", memory, lambda version, sha256: weight_of(version) + weight_of(sha256)
+        )
+        self._like_page = LruCache[str, tuple[str, float]](
+            "kept files like their pages", memory, lambda key, seen: weight_of(key) + weight_of(seen)
         )
         self._metadata = LruCache[_Version, bytes](
             "metadata of the other index", memory, lambda version, body: weight_of(version) + weight_of(body)
@@ -99,7 +104,7 @@ class MirroredFiles:
         lets a file be replaced. None too where that can't be found out soon."""
         name = key.rpartition("/")[2]
         expected = _sha256(self._fallback.remote.known(project), name)
-        if expected is None:
+        if expected is None or (isinstance(kept, Redirect) and self._was_like_page(key, expected)):
             return None
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
@@ -107,11 +112,17 @@ class MirroredFiles:
                 etag = found.headers.get("ETag", "")
                 told = await self._sha256_of(key, etag, found)
             if not etag or told in ("", expected):
+                self._like_page.put(key, (expected, time.monotonic() + _LIKE_PAGE_SECONDS))
                 return None
             page = await self._page_since(project, seconds(found.headers.get("Last-Modified")))
         except (GatewayError, TimeoutError):
             return None
         return etag if _sha256(page, name) not in (None, told) else None
+
+    def _was_like_page(self, key: str, expected: str) -> bool:
+        """Whether the file that is kept had this SHA-256 a short while ago, or none was told."""
+        seen = self._like_page.get(key)
+        return seen is not None and seen[0] == expected and time.monotonic() < seen[1]
 
     async def _page_since(self, project: str, kept_at: float | None) -> Project | None:
         """The project's page, as it was read after a file had been kept; None if it can't be read again soon. Another

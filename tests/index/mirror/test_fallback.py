@@ -358,6 +358,22 @@ async def test_a_file_that_another_process_has_replaced_is_served_though_an_olde
     assert (await get(other, f"/public-lib/{NAME}")).body == CONTENT
 
 
+async def test_the_storage_is_not_asked_about_a_kept_file_for_each_redirect(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror", "storage.redirect_urls": "true"})
+    await get(gateway, f"/public-lib/{NAME}")
+    assert await kept(faulty, key := f".mirror/public-lib/{NAME}") == CONTENT
+    downloads = gateway.mount.index._fetched
+    assert downloads is not None
+    await eventually(lambda: downloads.stats() == DownloadStats(0, 0, 0, 0))
+    for asked in (True, False):
+        faulty.requests.clear()
+        answer = await get(gateway, f"/public-lib/{NAME}", user_agent=f"asked {asked}")  # not the same bytes again
+        assert answer.status == 302
+        assert any(request.key == key for request in faulty.requests) is asked
+
+
 async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
 ) -> None:
