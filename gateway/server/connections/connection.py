@@ -229,15 +229,14 @@ class Connection(asyncio.Protocol):
 
     async def _linger(self, transport: asyncio.Transport) -> None:
         """Lets the client finish sending: if the socket were closed before, the client would lose the answer."""
-        if transport.can_write_eof():
-            transport.write_eof()
+        try:
+            if transport.can_write_eof():
+                transport.write_eof()
+        except OSError:
+            return  # the client has reset the connection
         self._gone = self._loop.create_future()
         self._admission.idle(self)
-        try:
-            async with asyncio.timeout(_LINGERING_SECONDS):
-                await self._gone
-        except TimeoutError:
-            pass
+        await asyncio.wait([self._gone], timeout=_LINGERING_SECONDS)
 
     def _stop_lingering(self) -> None:
         if self._gone is not None and not self._gone.done():

@@ -1,6 +1,7 @@
 """What arrives, in any pieces, is answered request by request: with hot replies the same bytes as without."""
 
 import asyncio
+import errno
 import itertools
 import random
 import re
@@ -455,6 +456,25 @@ def test_lingering_ends_with_the_body(edge: Edge) -> None:
         await wire.until_lost()
 
     edge.run(converse())
+
+
+def test_a_client_that_resets_before_the_server_ends_its_side_is_no_error(
+    edge: Edge, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As proxies do that have the answer to a request before they have sent its body."""
+
+    async def converse() -> None:
+        wire = edge.wire()
+
+        def not_connected() -> None:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+        wire.write_eof = not_connected  # type: ignore[method-assign]
+        wire.arrive(ask("/health", "Content-Length: 5"))
+        assert (await wire.until_lost()).startswith(b"HTTP/1.1 200 ")
+
+    edge.run(converse())
+    assert caplog.text == ""
 
 
 async def loop_turns(count: int) -> None:
