@@ -1,1 +1,1 @@
-"""How the bytes of an object come: resumed, in parallel ranges, broadcast to several readers."""
+"""Transfers of object bodies: resumed, in parallel ranges, or broadcast to several readers."""

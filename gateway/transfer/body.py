@@ -1,4 +1,4 @@
-"""Bodies that are resumed: a body that breaks off continues from there, as long as the object is the same version."""
+"""Resumable bodies: a body that breaks off continues at the same byte while the object is still the same version."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -8,21 +8,23 @@ from gateway.messages import Stream
 from gateway.transfer.part import extent, fetch_part
 from gateway.transfer.source import ObjectSource
 
-# A body that breaks off after so much is continued without a retry of the budget: each request for it brings it on.
+# A body that breaks off after this many bytes is continued without spending a retry of the budget: each request makes
+# progress.
 _PROGRESS_BYTES = 64 * 1024
 
 log = logging.getLogger("gateway.storage")
 
 
 class Body:
-    """The bytes of one stream, from as many connections as it takes, one after the other.
+    """The bytes of one stream, read over one connection after the other until the body is complete.
 
     A continuation is requested with If-Match and verified by its ETag and Content-Range: no byte of another version
-    ever follows. Without a strong ETag and a length, the first fault is the end (RFC 9110, 8.8.1 and 15.3.7). One that
-    breaks off before it has got on is continued only as far as the retries of all clients go.
+    is ever appended. A body without a strong ETag and a length fails at the first fault (RFC 9110, 8.8.1 and 15.3.7).
+    A connection that fails before it has brought `_PROGRESS_BYTES` is replaced only while the retry budget, which all
+    clients share, allows it.
 
-    `position` is where the next byte is in the object, `stop` where the body ends (exclusive); `size` is the object's.
-    Each is None while unknown.
+    `position` is the offset of the next byte in the object, `stop` the offset at which the body ends (exclusive), and
+    `size` the size of the object. `stop` and `size` are None while unknown.
     """
 
     def __init__(self, source: ObjectSource, key: str, stream: Stream) -> None:
@@ -42,13 +44,13 @@ class Body:
         return self
 
     async def __anext__(self) -> bytes:
-        # Not a generator: that would hold the chunk that the client is slow to take.
+        # Not a generator: a generator would keep a reference to the chunk while a slow client takes it.
         if chunk := await self.read():
             return chunk
         raise StopAsyncIteration
 
     async def read(self) -> bytes:
-        """The next bytes; `b""` at the end. Raises what broke it, where it can't be gone on with."""
+        """Returns the next bytes, `b""` at the end. Raises the error that broke the body off if it can't be resumed."""
         if self.position == self.stop:
             return b""
         try:
@@ -57,7 +59,7 @@ class Body:
             got_on = self.position - self._opened_at >= _PROGRESS_BYTES
             if not self.resumable or not (got_on or self._stream.may_resume()):
                 raise
-            log.info("a body broke off at byte %d, and is gone on with: %s", self.position, error)
+            log.info("a body broke off at byte %d and is being resumed: %s", self.position, error)
             chunk = await self._reopened()
         self.position += len(chunk)
         if self.stop is not None and self.position >= self.stop:
@@ -69,7 +71,7 @@ class Body:
         return chunk
 
     def shorten(self, stop: int) -> None:
-        """It ends there, which is not before `position`."""
+        """Moves the end of the body to `stop`, which must not be before `position`."""
         assert stop >= self.position
         self.stop = stop
 
@@ -77,7 +79,7 @@ class Body:
         self._stream.close()
 
     async def part(self, start: int, stop: int) -> "Body":
-        """Bytes `start` to `stop` (exclusive) of the same object. Raises as `fetch_part`."""
+        """Opens bytes `start` to `stop` (exclusive) of the same object. Raises the errors of `fetch_part`."""
         return Body(self._source, self._key, await self._part(start, stop))
 
     async def _part(self, start: int, stop: int) -> Stream:
@@ -85,7 +87,7 @@ class Body:
         return await fetch_part(self._source, self._key, self.etag, start, stop, self.size)
 
     async def _reopened(self) -> bytes:
-        """The first bytes of the continuation."""
+        """Requests the rest of the body and returns its first bytes."""
         assert self.stop is not None
         self._stream.close()
         self._stream = await self._part(self.position, self.stop)

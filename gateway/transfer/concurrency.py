@@ -1,27 +1,28 @@
-"""How many connections a body is worth."""
+"""Decides how many connections a body uses, from the throughput measured so far."""
 
 import time
 
-# What one connection brings before others are thought of: the buffers on the way to a slow client hold some 4 MB.
+# Others are considered once one connection has transferred this: the buffers towards a slow client hold some 4 MB.
 _FIRST_LOOK_BYTES = 8 * 1024 * 1024
 _GROWTH = 4
-# What more connections have to bring to be kept, as a factor.
+# Added connections are kept if they raise the throughput by this factor.
 _WORTH = 1.15
-# Of the time, spent computing: then it is this process that is slow.
+# Above this share of CPU time, this process is the bottleneck.
 _BUSY = 0.8
-# What was found to be right is tried again after so many looks.
+# After this many measurements, a number of connections that has proved right is tested again.
 _PATIENCE = 16
 
 
 class AdaptiveConcurrency:
-    """How many connections are worth it, by what the last ones have brought."""
+    """Adds connections while the client waits for the storage and each addition raises the throughput; removes
+    them otherwise."""
 
     def __init__(self, most: int) -> None:
-        """`connections` is how many there should be now, `most` how many there may."""
+        """`connections` is the number to use now, `most` its maximum."""
         self.connections = 1
         self._most = most
         self._fewer = 1
-        self._before = 0.0  # bytes a second, with that
+        self._before = 0.0  # bytes a second, with `_fewer` connections
         self._settled_for = 0
         self._bytes = 0
         self._since = self._taken = time.monotonic()
@@ -29,12 +30,12 @@ class AdaptiveConcurrency:
         self._cpu = time.thread_time()
 
     def came(self, count: int, now: float) -> None:
-        """`count` bytes, for the client to take."""
+        """Records that `count` bytes have arrived for the client."""
         self._bytes += count
         self._waited += now - self._taken
 
     def note(self, now: float, part_bytes: int) -> bool:
-        """The client has taken what came. Whether the number may have changed."""
+        """Records that the client has taken what arrived. Returns whether `connections` may have changed."""
         self._taken = now
         if self._bytes < max(_FIRST_LOOK_BYTES, (self.connections > 1) * self.connections * part_bytes):
             return False
@@ -45,7 +46,7 @@ class AdaptiveConcurrency:
         if not starved:
             self.connections = max(self.connections // 2, 1)
         elif busy:
-            pass  # with our own work, not with waiting: more would not help
+            pass  # this process is the bottleneck: more connections would not help
         elif self._settled_for:
             self._settled_for -= 1
             self._before = self._before if self._settled_for else 0.0

@@ -1,4 +1,4 @@
-"""Bytes that come once and are read by many while they come, through a file."""
+"""One writer's bytes, read by many while they arrive, through a file."""
 
 import asyncio
 import os
@@ -11,15 +11,16 @@ from gateway.messages import FilePart
 from gateway.single_flight import retrieve_exception
 from gateway.transfer.open_file import OpenFile
 
-# What comes while a write is under way is written next, at once, up to this; then who writes must wait.
+# Bytes that arrive during a write are collected for the next one. When they are more than this, the writer waits.
 _MAX_PENDING_BYTES = 2 * 1024 * 1024
-# A reader waits for bytes that are no further ahead than this. One connection to S3 brings that in 50 ms, which is as
-# long as the first byte of another request takes.
+# A reader waits for bytes that are at most this far ahead. One connection to S3 transfers them in 50 ms, about the time
+# to the first byte of a new request.
 _NEAR_BYTES = 4 * 1024 * 1024
 
 
 class Broadcast:
-    """The state that broadcasts share: how many bytes have come, whether they were all, and the readers to notify."""
+    """The state that broadcasts share: how many bytes have been written, whether they are complete, and the event
+    that wakes readers."""
 
     def __init__(self) -> None:
         self._size = 0
@@ -28,7 +29,7 @@ class Broadcast:
         self._news = asyncio.Event()
 
     def fail(self, error: GatewayError) -> None:
-        """Readers get `error` instead of what is missing."""
+        """Raises `error` in readers, once they have read what was written."""
         self._error = error
         self._tell()
 
@@ -38,13 +39,13 @@ class Broadcast:
 
 
 class FileBroadcast(Broadcast):
-    """Written by one, to `finish` or `fail`; read by any number, each at its own pace.
+    """One writer fills it until `finish` or `fail`; any number of readers read it, each at its own pace.
 
-    The last byte is held back until the end is known to be good: nobody takes for whole what turns out not to be.
+    Readers get the last byte only after `finish`: until the body is known to be good, none of them sees it complete.
     """
 
     def __init__(self, file: OpenFile, on_write: Callable[[bytes], object] = lambda chunk: None) -> None:
-        """`on_write` sees all bytes in order, in a thread."""
+        """`on_write` is called with all bytes in order, in a thread."""
         super().__init__()
         self._file: OpenFile | None = file
         self._on_write = on_write
@@ -54,13 +55,13 @@ class FileBroadcast(Broadcast):
 
     @classmethod
     def temporary(cls, on_write: Callable[[bytes], object] = lambda chunk: None) -> "FileBroadcast":
-        """In a file that no other process sees. Raises OSError where there is no room for temporary files."""
+        """Uses an unnamed temporary file. Raises OSError if it can't be created."""
         with tempfile.TemporaryFile(buffering=0) as file:
             return cls(OpenFile(os.dup(file.fileno())), on_write)
 
     @property
     def joinable(self) -> bool:
-        """Whether all of it can still be read."""
+        """Whether a new reader can still read all bytes."""
         return self._error is None
 
     def reaches(self, start: int) -> bool:
@@ -68,34 +69,34 @@ class FileBroadcast(Broadcast):
         return self._error is None and (self._finished or start <= self._size + _NEAR_BYTES)
 
     async def write(self, chunk: bytes) -> None:
-        """Raises BroadcastError where the disk is full; what was written before can still be read."""
+        """Raises BroadcastError if the file can't be written, as on a full disk; earlier bytes can still be read."""
         self._pending.append(chunk)
         self._pending_bytes += len(chunk)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write_pending())
-            self._writing.add_done_callback(retrieve_exception)  # the next who writes is told; there may be none
+            self._writing.add_done_callback(retrieve_exception)  # the next `write` raises it, if there is one
         if self._pending_bytes > _MAX_PENDING_BYTES or self._writing.done():
             await self.flush()
 
     async def flush(self) -> None:
-        """Waits until all that was given is written. Raises BroadcastError."""
+        """Waits until all bytes given so far are in the file. Raises BroadcastError."""
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
     async def finish(self) -> None:
-        """All of it has been given, and is good. Raises BroadcastError."""
+        """Marks the bytes as complete and good. Raises BroadcastError."""
         await self.flush()
         self._finished = True
         self._tell()
 
     async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[FilePart]:
-        """As they come. Raises what `fail` was told."""
+        """Yields bytes `start` to `stop` (exclusive) as they arrive. Raises the error given to `fail`."""
         position = start
         while not (position == stop or (self._finished and position == self._size)):
             ready = self._size if self._finished else self._size - 1
             ready = ready if stop is None else min(ready, stop)
             if position < ready:
-                assert self._file is not None, "it is closed when nobody reads any more"
+                assert self._file is not None, "closed only when no reader is left"
                 yield self._file.part(position, ready)
                 position = ready
             elif self._error is not None:
@@ -104,8 +105,8 @@ class FileBroadcast(Broadcast):
                 await self._news.wait()
 
     def close(self) -> None:
-        """Lets go of the file: nothing is written or read any more."""
-        # An error's traceback holds the file too.
+        """Drops the file. Nothing is written or read afterwards."""
+        # The traceback of an error keeps the file open too.
         self._file = self._error = self._writing = None
         self._pending.clear()
 
@@ -131,4 +132,4 @@ class FileBroadcast(Broadcast):
 
 
 class BroadcastError(UpstreamError):
-    """The file can't take what comes."""
+    """The broadcast can't be written to its file, or no longer holds the bytes that a reader needs."""

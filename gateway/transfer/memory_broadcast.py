@@ -1,4 +1,4 @@
-"""Bytes that come once and are read by several while they come, through as much memory as there is for it."""
+"""One writer's bytes, read by several while they arrive, through a limited amount of memory."""
 
 import asyncio
 from collections import deque
@@ -6,34 +6,34 @@ from collections.abc import AsyncIterator
 
 from gateway.transfer.file_broadcast import Broadcast, BroadcastError
 
-# How far it may be ahead of the reader that is fastest.
+# How far the writer may be ahead of the fastest reader.
 _LEAD_BYTES = 1024 * 1024
 
 
 class MemoryBroadcast(Broadcast):
-    """Like a FileBroadcast, but holds only the last bytes. A reader that falls behind them, or comes too late, gets
-    BroadcastError."""
+    """Like a FileBroadcast, but holds only the last `max_bytes` bytes. A reader that falls further behind, or starts
+    after the first bytes were dropped, gets BroadcastError."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__()
         self._max_bytes = max_bytes
         self._chunks: deque[bytes] = deque()
         self._dropped = 0  # chunks
-        self._start = 0  # of the first chunk that is there
+        self._start = 0  # offset of the first chunk that is held
         self._fastest = 0
         self._room = asyncio.Event()
 
     @property
     def joinable(self) -> bool:
-        """Whether all of it can still be read."""
+        """Whether a new reader can still read all bytes."""
         return not self._start and self._error is None
 
     def reaches(self, start: int) -> bool:
-        """Whether the byte at `start` can be read now. Readers begin at the start: the others are not far ahead."""
+        """Whether a reader can begin at `start`: only at the first byte, and only while that is still held."""
         return start == 0 and self.joinable
 
     async def write(self, chunk: bytes) -> None:
-        """Waits until somebody has read what was written."""
+        """Waits while the writer is more than `_LEAD_BYTES` ahead of the fastest reader."""
         self._chunks.append(chunk)
         self._size += len(chunk)
         while self._size - self._start > self._max_bytes:
@@ -49,15 +49,15 @@ class MemoryBroadcast(Broadcast):
         self._tell()
 
     def close(self) -> None:
-        """Lets go of the bytes: nothing is written or read any more."""
+        """Drops the bytes. Nothing is written or read afterwards."""
         self._chunks.clear()
 
     async def parts(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
-        """As they come, from the very start. Raises BroadcastError, and what `fail` was told."""
+        """Yields bytes as they arrive; `start` must be 0. Raises BroadcastError, and the error given to `fail`."""
         position = index = 0
         while position != stop and not (self._finished and position == self._size):
             if start or position < self._start:
-                raise BroadcastError("it has gone by")
+                raise BroadcastError("the bytes have left the memory")
             if position < self._size:
                 chunk = self._chunks[index - self._dropped]
                 chunk = chunk if stop is None else chunk[: stop - position]

@@ -1,4 +1,4 @@
-"""An open file that several hold: it is closed when the last of them lets go."""
+"""An open file with several holders, closed when the last one drops it."""
 
 import os
 import weakref
@@ -12,24 +12,23 @@ _CHUNK_BYTES = 256 * 1024
 
 
 class OpenFile:
-    """Owns a descriptor. Parts of it are good for as long as somebody holds this."""
+    """Owns a descriptor. Its parts are valid only while something holds a reference to this object."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.close = weakref.finalize(
-            self, os.close, descriptor
-        )  # now, if only one holds it; more than once if need be
+        # For a sole holder, which may close the file at once. Later calls do nothing.
+        self.close = weakref.finalize(self, os.close, descriptor)
 
     def part(self, start: int, stop: int) -> FilePart:
         return FilePart(self.descriptor, start, stop)
 
     async def parts(self, start: int, stop: int) -> AsyncIterator[bytes | FilePart]:
-        """Bytes `start` to `stop` (exclusive), in one."""
+        """Yields bytes `start` to `stop` (exclusive) as one part."""
         yield self.part(start, stop)
 
 
 async def read_parts(parts: AsyncIterator[bytes | FilePart]) -> AsyncIterator[bytes]:
-    """The bytes of parts, in order, for who can't have the kernel send them. Raises UpstreamError."""
+    """Yields the bytes of the parts in order, for readers that can't use sendfile. Raises UpstreamError."""
     async for part in parts:
         if isinstance(part, bytes):
             yield part
@@ -42,11 +41,11 @@ async def read_parts(parts: AsyncIterator[bytes | FilePart]) -> AsyncIterator[by
 
 
 def read_file(descriptor: int, count: int, position: int) -> bytes:
-    """So many bytes, or fewer where that is a lot; at least one. Raises UpstreamError."""
+    """Returns up to `count` bytes from `position`, at least one unless `count` is 0. Raises UpstreamError."""
     try:
         chunk = os.pread(descriptor, count, position)
     except OSError as error:
         raise UpstreamError(f"a file can't be read: {error.strerror}", code="FileSystem") from error
     if count and not chunk:
-        raise UpstreamError("a file was cut short while it was read", code="FileSystem")
+        raise UpstreamError("a file was truncated while it was read", code="FileSystem")
     return chunk

@@ -1,8 +1,8 @@
-"""Large bodies as parts that are fetched side by side: S3 gives one connection some 80 MB/s.
+"""Large bodies, fetched as parts over parallel connections: S3 sends some 80 MB/s over one.
 
-One connection comes first. Others are added while the storage is what makes the client wait, and kept if it gets
-faster by them. What arrives ahead of its turn waits in memory, of which there is so much for all bodies together; what
-was fetched for a client that has become slow is given back.
+A body starts with one connection. Connections are added while the client waits for the storage, and kept if they make
+the transfer faster. Bytes that arrive ahead of their turn wait in memory, within one budget for all bodies. When a
+client becomes slow, its parts are dropped and their memory returns to the budget.
 """
 
 import asyncio
@@ -15,15 +15,15 @@ from gateway.transfer.concurrency import AdaptiveConcurrency
 
 _MAX_PART_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
-# A client that takes less than this of a part between two looks is slow.
+# A client is slow if it takes less than one part divided by this between two looks.
 _SLOW_SHARE = 8
 
 
 class MemoryBudget:
-    """Memory for what arrives ahead of its turn, in bytes, for all bodies of a process."""
+    """The bytes of memory that all bodies of a process share for data ahead of its turn."""
 
     def __init__(self, max_bytes: int, connections: int) -> None:
-        """`connections` is how many a body may have, the first included."""
+        """`connections` is the maximum for one body, including its first."""
         self.connections = connections
         self.max_bytes = max_bytes
         self.part_bytes = min(_MAX_PART_BYTES, max_bytes // connections)
@@ -40,7 +40,7 @@ class MemoryBudget:
 
 
 class ParallelBody:
-    """Reads a Body that is resumable, in order, from more connections where that helps."""
+    """Reads a resumable Body in order, over several connections if that is faster."""
 
     def __init__(self, body: Body, budget: MemoryBudget) -> None:
         assert body.stop is not None
@@ -48,7 +48,7 @@ class ParallelBody:
         self._budget = budget
         self._position = body.position
         self._stop = body.stop
-        self._next = body.stop  # from where no part has been begun
+        self._next = body.stop  # offset from which no part has been started
         self._parts: deque[_Part] = deque([_Part(body, budget)])
         self._pace = AdaptiveConcurrency(budget.connections)
         self._watch: asyncio.TimerHandle | None = None
@@ -59,7 +59,7 @@ class ParallelBody:
         return self
 
     async def __anext__(self) -> bytes:
-        """Raises what breaks a part, where it can't be gone on with."""
+        """Raises the error that broke a part off if the part can't be resumed."""
         if self._pace.note(time.monotonic(), self._budget.part_bytes) and len(self._parts) == 1:
             self._cut()
         while self._position < self._stop:
@@ -83,20 +83,20 @@ class ParallelBody:
         self._parts.clear()
 
     def _cut(self) -> None:
-        """The only part is one to the end: now it ends where others shall begin."""
+        """Shortens the only part, if it runs to the end of the body, so that other parts can follow it."""
         body = self._parts[0].body
         if self._pace.connections == 1 or body is None or body.stop != self._stop:
             return
-        cut = body.position + self._budget.part_bytes  # which may have been read further than the client has it
+        cut = body.position + self._budget.part_bytes  # `body.position` may be ahead of the client
         if cut < self._stop:
             body.shorten(cut)
             self._next = cut
 
     def _extend(self) -> None:
-        """As many parts as there may be; at least one."""
+        """Starts as many parts as concurrency and budget allow, and keeps at least one."""
         size = self._budget.part_bytes
         while self._next < self._stop and len(self._parts) < self._pace.connections:
-            # No part is begun for a few bytes.
+            # A remainder of up to a quarter of a part is added to the last part.
             stop = self._next + size if self._stop - self._next > size * 5 // 4 else self._stop
             if self._pace.connections == 1 or not self._budget.reserve(stop - self._next):
                 break
@@ -110,7 +110,7 @@ class ParallelBody:
             self._watch = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
 
     def _look(self) -> None:
-        """Gives back what was fetched for a client that has taken hardly anything since the last look."""
+        """Drops the parts, and returns their memory, if the client has taken hardly anything since the last look."""
         self._watch = None
         if not self._reading and self._position - self._seen < self._budget.part_bytes // _SLOW_SHARE:
             for part in self._parts:
@@ -124,12 +124,12 @@ class ParallelBody:
 
 
 class _Part:
-    """Some bytes of an object: fetched into memory while it is not their turn, and read as they come when it is."""
+    """Some bytes of an object: fetched into memory until their turn, then passed on as they arrive."""
 
     def __init__(
         self, body: Body, budget: MemoryBudget, start: int | None = None, stop: int | None = None, *, reserved: int = 0
     ) -> None:
-        """`body` itself, or from `start` to `stop` (exclusive) of the same object."""
+        """The part is `body` itself, or bytes `start` to `stop` (exclusive) of the same object."""
         self.body: Body | None = body if start is None else None
         self._budget = budget
         self._reserved = reserved
@@ -140,7 +140,7 @@ class _Part:
             self._task = asyncio.get_running_loop().create_task(self._fetch(body, start, stop))
 
     async def read(self) -> bytes:
-        """The next bytes; `b""` at the end."""
+        """Returns the next bytes, `b""` at the end."""
         self._leads = True
         if not self._chunks and self._task is not None:
             await self._task

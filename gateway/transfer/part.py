@@ -15,7 +15,7 @@ from gateway.messages import ObjectRequest, Stream
 from gateway.transfer.source import ObjectSource
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
-# How long a transfer waits for a server that is down: pip waits 15 s for the next bytes.
+# How long a transfer waits for a server that is down. pip gives up when no bytes arrive for 15 s.
 _WAIT_SECONDS = 10.0
 
 
@@ -24,9 +24,9 @@ class ObjectChangedError(UpstreamError):
 
 
 async def fetch_part(source: ObjectSource, key: str, etag: str, start: int, stop: int, size: int) -> Stream:
-    """Bytes `start` to `stop` (exclusive) of the object that has this size and strong ETag, and of no other version.
+    """Requests bytes `start` to `stop` (exclusive) of the version of the object with this size and strong ETag.
 
-    Raises ObjectChangedError, and any error that remains after all healing.
+    Raises ObjectChangedError, and errors that remain after the retries.
     """
     request = ObjectRequest("GET", key, {"range": f"bytes={start}-{stop - 1}", "if-match": etag})
     try:
@@ -40,7 +40,7 @@ async def fetch_part(source: ObjectSource, key: str, etag: str, start: int, stop
 
 
 async def _fetch_patiently(source: ObjectSource, request: ObjectRequest) -> Stream:
-    """Waits for a server that is down: a client that has half of a body can't be told to try again."""
+    """Retries while the server is down: a client that has half of a body can't be asked to try again."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         try:

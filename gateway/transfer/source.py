@@ -1,4 +1,4 @@
-"""Where the bytes of objects come from, as transfers and caches see it."""
+"""The protocol through which transfers and caches fetch objects."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from gateway.messages import ObjectRequest, Stream
 
 
 class ObjectSource(Protocol):
-    """Answers requests for objects. A storage backend is one, and so is each decorator that adds to its answers."""
+    """Answers requests for objects. Storage backends and their decorators implement it."""
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Answers GET or HEAD for one key, honouring Range and If-*. Raises GatewayErrors only."""
