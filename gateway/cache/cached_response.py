@@ -1,4 +1,4 @@
-"""Answers about objects that are known: what the conditions and the range of a request make of them."""
+"""Answers from cached objects: evaluates the conditions and the range of a request."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
@@ -9,25 +9,26 @@ from gateway.http.conditions import not_modified, requested_part
 from gateway.messages import FilePart, ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.open_file import read_parts
 
-# Sent along with the head, at once.
+# Bodies up to this size are sent together with the response head.
 _CONTENT_BYTES = 64 * 1024
-# 1 MB in pieces of 256 KB takes some 240 µs, of 64 KB 350, of 1 MB 210; a client that is slow may hold a copy of one.
+# Sending 1 MB takes some 240 µs in pieces of 256 KB, 350 µs in pieces of 64 KB, and 210 µs in one piece. A slow client
+# keeps a copy of one piece in memory.
 _PIECE_BYTES = 256 * 1024
-# RFC 9110, 15.4.5: what a 304 repeats; and what is said of this answer only.
+# The headers that a 304 repeats (RFC 9110, 15.4.5), and those that describe this answer only.
 _OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary", "Age", "Cache-Status"})
 
 Parts = AsyncIterator[bytes | FilePart]
 
 
 class NotHereError(Exception):
-    """The source has not the bytes that are wanted, and won't have them in a moment."""
+    """The source does not hold the requested bytes, and won't get them soon."""
 
 
 class Source(Protocol):
-    """Where the bytes of an object are."""
+    """Holds the bytes of one object."""
 
     def read(self, start: int, stop: int) -> tuple[Parts, Callable[[], None]]:
-        """Bytes `start` to `stop` (exclusive), and what ends the reading of them. Raises NotHereError."""
+        """Returns bytes `start` to `stop` (exclusive), and a function that ends reading them. Raises NotHereError."""
 
 
 def answer(
@@ -41,10 +42,10 @@ def answer(
     fresh_for: float = 0.0,
     cache: str = "",
 ) -> Stream:
-    """`source` is for what `found` has not in itself; `age` and `fresh_for` are in seconds; `cache_status`
-    is what the cache has done, for the client, and `cache` as a Stream's.
+    """`source` provides the body if `found` has none. `age` and `fresh_for` are in seconds; `cache_status` is the
+    header that tells the client what the cache did; `cache` means the same as in a Stream.
 
-    Raises PreconditionFailedError, RangeNotSatisfiableError; and what `source` raises.
+    Raises PreconditionFailedError, RangeNotSatisfiableError, and the errors of `source`.
     """
     headers = found.headers | {"Cache-Status": cache_status}
     if age >= 1:
@@ -72,6 +73,6 @@ def answer(
 
 
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
-    """A client that is slow to take them has one piece on its way, not a copy of all."""
+    """Splits the body, so that a slow client keeps a copy of one piece in memory, not of the whole body."""
     for start in range(0, len(body), _PIECE_BYTES):
         yield body[start : start + _PIECE_BYTES]

@@ -1,4 +1,4 @@
-"""Channels: how the bytes of a fill reach its readers, and what they hold meanwhile."""
+"""Channels: they pass the bytes of a fill to its readers, and hold memory or disk space meanwhile."""
 
 import asyncio
 from functools import partial
@@ -14,29 +14,29 @@ from gateway.transfer.file_broadcast import BroadcastError, FileBroadcast
 from gateway.transfer.memory_broadcast import MemoryBroadcast
 from gateway.transfer.parallel import MemoryBudget
 
-# The part of the budget for bytes that the fastest reader has had and others have not: 8 MB by default. Clients of one
-# build differ by their sockets' buffers, some MB.
+# This part of the budget holds bytes that the fastest reader has read and others have not: 8 MB by default. Clients of
+# the same build are apart by what their socket buffers hold, some MB.
 _WAKE_SHARE = 4
 
 
 class Channel(Protocol):
-    """`passage` is written by the fill and read by its claims."""
+    """The fill writes to `passage`, and its claims read from it."""
 
     @property
     def passage(self) -> FileBroadcast | MemoryBroadcast: ...
 
     async def keep(self, key: str, found: CachedObject) -> bool:
-        """All bytes have been written. Whether the object is on disk now."""
+        """Called when all bytes have been written. Returns whether the object is on disk now."""
 
     def fail(self, error: GatewayError) -> None:
-        """No more bytes will come."""
+        """Tells readers that no more bytes will arrive."""
 
     def close(self) -> None:
-        """No request reads any more."""
+        """Called when no request reads any more."""
 
 
 class MemoryChannel:
-    """Through memory, for readers that keep up with the fastest."""
+    """Passes bytes through memory, to readers that keep up with the fastest."""
 
     def __init__(self, budget: MemoryBudget, reserved: int) -> None:
         self.passage = MemoryBroadcast(reserved)
@@ -45,7 +45,7 @@ class MemoryChannel:
 
     @classmethod
     def open(cls, budget: MemoryBudget) -> Self | None:
-        """None if the budget has too little left."""
+        """Returns None if too little of the budget is left."""
         share = budget.max_bytes // _WAKE_SHARE
         return cls(budget, share) if budget.reserve(share) else None
 
@@ -60,7 +60,7 @@ class MemoryChannel:
 
 
 class DiskChannel:
-    """Into the disk cache: every reader at its own pace."""
+    """Passes bytes through a file of the disk cache; every reader reads at its own pace."""
 
     def __init__(self, disk: DiskCache, incoming: TempEntry, found: CachedObject) -> None:
         self._disk = disk
@@ -70,7 +70,7 @@ class DiskChannel:
 
     @classmethod
     async def open(cls, disk: DiskCache, found: CachedObject) -> Self | None:
-        """None if the disk has no room for the object."""
+        """Returns None if the disk has no room for the object."""
         if not disk.takes(found.size):
             return None
         beginning = ROOM.run(disk.begin, found.size)

@@ -1,4 +1,4 @@
-"""A body that begins here and goes on from the storage where it can't be had from here any more."""
+"""A body that starts from a local source and continues from storage when that source fails."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ from gateway.transfer.source import ObjectSource
 
 
 class Continued:
-    """Bytes `start` to `stop` (exclusive) of the object `found`: what `here` yields, then the rest by Range and
-    If-Match. `on_left` is called once when `here` is needed no more."""
+    """Bytes `start` to `stop` (exclusive) of the object `found`: first the parts of `here`, then the rest from
+    storage, with Range and If-Match. `on_left` is called once, when `here` is no longer needed."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""One fetch of an object, and the requests that are answered from it while it runs.
+"""Fills: a fill is one fetch of an object, and answers several requests while it runs.
 
-A fill exists for the requests that hold a claim on it. A claim is taken in the same step in which a request is decided
-to be answered from the fill, and given back exactly once.
+A fill runs for the requests that hold a claim on it. A request takes its claim in the same step that decides to answer
+it from the fill, and gives it back exactly once.
 
     state    what it means                            joinable                  when the last claim is given back
     -------  ---------------------------------------  ------------------------  ----------------------------------
@@ -9,14 +9,14 @@ to be answered from the fill, and given back exactly once.
              small body is being read
     FLOWING  a large body passes through a channel    while its start can be    the fetch is cancelled
                                                       read
-    KEEPING  all of it is there and gets its name     as FLOWING                it is finished, which takes
-                                                                                milliseconds
-    ENDED    the object is known, or absent; its      no                        what the channel holds, and a stream
-             stream is for one request alone, or                                that no request has taken, are given
-             its channel has all that will come                                 back
+    KEEPING  all bytes are written; the cache entry   as FLOWING                the fill finishes, which takes
+             is being published                                                 milliseconds
+    ENDED    the object is known, or absent; its      no                        the channel's memory or file, and a
+             stream is for one request alone, or                                stream that no request has taken, are
+             its channel gets no more bytes                                     released
 
-Giving back the last claim ends joinability in the same step: no request joins a fill that is being cancelled. `retire`
-ends it in any state: requests that hold claims read on, later ones ask the storage again.
+In the step in which its last claim is given back, a fill stops being joinable: no request joins a fill that is being
+cancelled. `retire` stops it in any state: requests with claims read on, later requests ask the storage again.
 """
 
 import asyncio
@@ -39,15 +39,15 @@ from gateway.transfer.source import ObjectSource
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The stream of a whole object that is too large to be kept in memory. `found` is None if it can't be shared: it
-    has no strong ETag, or no length."""
+    """The stream of a whole object that is not kept in memory. `found` is None if requests can't share the stream: it
+    has no strong ETag or no length, or may not be cached."""
 
     found: CachedObject | None
     stream: Stream
 
 
 Head: TypeAlias = CachedObject | Opened
-# What the fill's storage answers; it is told whose answer it is.
+# Asks the storage on behalf of a fill.
 Ask: TypeAlias = Callable[["Fill"], Awaitable[Head]]
 Route: TypeAlias = Callable[["Fill", CachedObject], Awaitable[Channel | None]]
 
@@ -60,7 +60,7 @@ class _State(Enum):
 
 
 class Fill:
-    """See the table above. `current`: nothing has said since the fetch began that the object is another one."""
+    """See the table above. `current` is False once the object may have changed since the fetch began."""
 
     def __init__(
         self,
@@ -72,8 +72,8 @@ class Fill:
         on_kept: Callable[["Fill"], None],
         on_over: Callable[["Fill"], None],
     ) -> None:
-        """`route` opens the channel of a large body; None if one request is to have the stream alone. `on_kept` is
-        told when the object is on disk, and `on_over` at the end."""
+        """`route` opens the channel of a large body, or returns None to give the stream to one request alone.
+        `on_kept` is called when the object is on disk, `on_over` at the end."""
         self.key = key
         self.current = True
         self.claims = 0
@@ -114,11 +114,11 @@ class Fill:
         _WHEN_LEFT[self._state](self)
 
     def retire(self) -> None:
-        """Lets no other request join."""
+        """Prevents further requests from joining."""
         self._retired = True
 
     def outdate(self) -> None:
-        """The object is another one, or may be: what comes is only for the requests that wait for it."""
+        """The object may have changed: the answer is only for the requests that already wait for it."""
         self.current = False
         self.retire()
 
@@ -129,7 +129,7 @@ class Fill:
             self._compare(self.found)
 
     def keeps(self, found: CachedObject) -> bool:
-        """Whether the object that the storage has answered is to be kept."""
+        """Whether to cache the object that the storage has answered with."""
         self._compare(found)
         return self.current
 
@@ -138,11 +138,11 @@ class Fill:
             self.outdate()
 
     async def head(self) -> Head:
-        """Raises what the storage answers."""
+        """Waits for the storage's answer. Raises its error."""
         return await asyncio.shield(self._head)
 
     def take(self) -> Stream | None:
-        """The stream that one request is to have alone; None if another one has taken it."""
+        """Returns the stream that is for one request alone; None if it is taken, or goes to a channel."""
         if self.channel is not None or self._stream is None:
             return None
         stream, self._stream = self._stream, None
@@ -183,7 +183,7 @@ class Fill:
             self._state = _State.KEEPING
             await channel.passage.finish()
             if self.current and await channel.keep(self.key, head.found):
-                self._on_kept(self)  # which may have been outdated meanwhile
+                self._on_kept(self)  # the fill may have been outdated meanwhile
         except GatewayError as error:
             channel.fail(error)
         except BaseException:
@@ -191,7 +191,7 @@ class Fill:
             raise
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        """Also if the task was cancelled before it began."""
+        """Called even if the task was cancelled before it started."""
         self._state = _State.ENDED
         if not self._head.done():
             self._head.set_exception(UpstreamError("the gateway stops"))
@@ -204,7 +204,7 @@ class Fill:
         self._task.cancel()
 
     def _go_on(self) -> None:
-        """It is on disk in milliseconds, for those who come later."""
+        """Lets the fill finish: in milliseconds, the object is on disk for later requests."""
 
     def _close_stream(self) -> None:
         stream, self._stream = self._stream, None
@@ -228,8 +228,8 @@ _WHEN_LEFT: dict[_State, Callable[[Fill], None]] = {
 
 
 class Claim:
-    """One request's hold on a fill: a context, at whose end it is given back unless a body is being read. That one
-    gives it back at its end, or when it is closed. A Source (see cached_response.py)."""
+    """One request's hold on a fill, and a Source (see cached_response.py). As a context manager, it gives itself back
+    on exit, unless a body is being read: then the body gives it back when it ends or is closed."""
 
     def __init__(self, fill: Fill, source: ObjectSource) -> None:
         self._fill: Fill | None = fill
@@ -247,15 +247,15 @@ class Claim:
 
     @property
     def fill(self) -> Fill:
-        assert self._fill is not None, "it has not been given back"
+        assert self._fill is not None, "the claim has been given back"
         return self._fill
 
     async def head(self) -> Head:
-        """As the fill's."""
+        """See Fill."""
         return await self.fill.head()
 
     def take(self) -> Stream | None:
-        """As the fill's; the claim ends with the stream."""
+        """See Fill. Closing the stream gives the claim back."""
         stream = self.fill.take()
         if stream is not None:
             self._reading = True

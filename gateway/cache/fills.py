@@ -14,9 +14,9 @@ from gateway.transfer.source import ObjectSource
 
 
 class Fills:
-    """A fill that goes to disk is shared by all requests. Without a disk cache, requests that come while the storage
-    is being asked share one: a client that is alone has its own stream, which costs less, and those that come while it
-    reads share the next."""
+    """All requests share a fill that goes to disk. Without a disk cache, requests that arrive before the storage has
+    answered share one. A single client gets the stream itself, which costs less; clients that arrive while it reads
+    share the next fill."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Fills:
         disk: DiskCache | None,
         on_kept: Callable[[str, CachedObject], None],
     ) -> None:
-        """`on_kept` hears of what is on disk now."""
+        """`on_kept` is called with each object that has been written to disk."""
         self._source = source
         self._budget = budget
         self._disk = disk
@@ -34,7 +34,7 @@ class Fills:
         self._running: defaultdict[str, set[Fill]] = defaultdict(set)
 
     def flowing(self, key: str) -> Fill | None:
-        """A fill whose object is known and which a request may join."""
+        """Returns a fill that a request may join, and whose object is known."""
         fill = self._newest.get(key)
         return fill if fill is not None and fill.channel is not None and fill.joinable else None
 
@@ -44,27 +44,27 @@ class Fills:
         return fill is not None and fill.joinable
 
     def claim(self, key: str, ask: Ask) -> Claim:
-        """On the fill that may be joined, or on a new one, which begins with `ask`."""
+        """Takes a claim on the fill that may be joined, or on a new one, which starts with `ask`."""
         fill = self._newest.get(key)
         if fill is None or not fill.joinable:
-            self.forget(key)  # what an older fill brings is not kept over what this one does
+            self.forget(key)  # an older fill must not replace this one's object in the cache
             fill = Fill(key, ask, self._route, self._source, on_kept=self._kept, on_over=self._over)
             self._newest[key] = fill
             self._running[key].add(fill)
         return fill.claim()
 
     def forget(self, key: str) -> None:
-        """The object is written or removed: what comes is for the requests that have asked before, and is not kept."""
+        """The object is being written or removed: running fills serve only their requests, and are not cached."""
         for fill in self._running.get(key, ()):
             fill.outdate()
 
     def note(self, key: str, etag: str) -> None:
-        """The storage says that this is the object now."""
+        """The storage has reported the object's current ETag."""
         for fill in self._running.get(key, ()):
             fill.note(etag)
 
     def expire(self) -> None:
-        """Requests from now on ask the storage again."""
+        """Makes later requests ask the storage again."""
         for fill in self._all():
             fill.retire()
 

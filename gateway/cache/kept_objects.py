@@ -1,4 +1,4 @@
-"""The objects that are kept: in memory, and on disk where there is a disk cache."""
+"""The cached objects: in memory, and on disk if there is a disk cache."""
 
 import asyncio
 import logging
@@ -14,23 +14,23 @@ from gateway.executors import DISK, ROOM
 from gateway.single_flight import SingleFlight
 from gateway.transfer.open_file import read_file
 
-# What is known of objects on disk, where no memory is given to the small ones.
+# Memory for the metadata of objects on disk, if the settings give none to small objects.
 _INDEX_BYTES = 16 * 1024 * 1024
-# Small objects on their way to the disk; beyond, they are only kept in memory.
+# This many small objects may wait to be written to disk; further ones are kept in memory only.
 _MAX_WRITES = 32
 
 log = logging.getLogger("gateway.cache")
 
 
 class KeptObjects:
-    """Memory knows every object that is used; the disk has the bodies that memory is not given, and all of them for
-    when memory has forgotten them, or the process is another. Writing to the disk goes on in the background."""
+    """Memory holds the metadata of every object in use, and the small bodies. The disk holds large bodies, and copies
+    of the small ones for when memory has evicted them or the process has restarted. It is written in the background."""
 
     def __init__(self, settings: CacheSettings, disk: DiskCache | None, clock: Callable[[], float]) -> None:
         memory_bytes = settings.objects_bytes or _INDEX_BYTES
         self.memory = MemoryCache(memory_bytes, missing_seconds=settings.negative_ttl, clock=clock)
         self.max_small = settings.object_max_bytes if settings.memory_bytes else -1
-        """Bytes of the largest object whose body is kept in memory."""
+        """The size in bytes up to which the body of an object is kept in memory."""
         self._disk = disk
         self._finding = SingleFlight[CachedObject | None]()
         self._tasks: set[asyncio.Future[object]] = set()
@@ -42,16 +42,16 @@ class KeptObjects:
         return self._disk is not None
 
     async def find(self, key: str) -> CachedObject | None:
-        """What the disk has, for memory too. The storage is to be asked about it before it is given out."""
+        """Looks the object up on disk and puts it into memory. It must be revalidated before it is served."""
         return await self._finding.once(key, lambda: self._find(key))
 
     async def entry(self, key: str) -> DiskEntry | None:
-        """The object on disk."""
+        """Returns the open entry of the object on disk."""
         assert self._disk is not None
         return self._disk.hot(key) or await DISK.run(self._disk.find, key)
 
     def write(self, key: str, found: CachedObject) -> None:
-        """Puts a small object on disk too, unless memory says meanwhile that it is another one."""
+        """Writes a small object to disk too. Removes it again if memory no longer has this version afterwards."""
         disk, body = self._disk, found.body
         if disk is not None and body is not None and disk.takes(found.size) and self._writes < _MAX_WRITES:
             self._writes += 1
@@ -62,17 +62,17 @@ class KeptObjects:
         self.remove(key)
 
     def remove(self, key: str) -> None:
-        """From disk."""
+        """Removes the object from disk only."""
         if self._disk is not None:
             self.run(DISK.run(self._disk.remove, key))
 
     def remove_other(self, key: str, etag: str) -> None:
-        """From disk, what has not this ETag."""
+        """Removes the object from disk unless it has this ETag."""
         if self._disk is not None:
             self.run(DISK.run(self._disk.remove_other, key, etag))
 
     def run(self, work: Awaitable[object]) -> None:
-        """In the background, until `close`."""
+        """Runs `work` in the background; `close` cancels it."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._ran)
@@ -99,7 +99,7 @@ class KeptObjects:
             try:
                 body = await DISK.run(_read_whole, entry)
             except DamagedError as error:
-                log.warning("%r is dropped from the disk: %s", key, error)
+                log.warning("dropped %r from the disk cache: %s", key, error)
                 self.remove(key)
                 return None
             except UpstreamError:
@@ -118,13 +118,13 @@ class KeptObjects:
         finally:
             self._writes -= 1
         known = self.memory.get(key)
-        if known is None or known.etag != found.etag:  # written or removed meanwhile
+        if known is None or known.etag != found.etag:  # the object was written or removed meanwhile
             self.remove(key)
 
     def _ran(self, task: "asyncio.Future[object]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.info("an object could not be looked for again: %s", error)
+            log.info("a background task of the object cache failed: %s", error)
 
 
 def _read_whole(entry: DiskEntry) -> bytes:

@@ -1,4 +1,4 @@
-"""A log of what an outage repeats with each request: the access log has that already (stale=yes)."""
+"""A log for messages that an outage repeats with each request: the access log shows each one (stale=yes)."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ _QUIET_SECONDS = 10.0
 
 
 class LimitedLog:
-    """Writes each kind of message, which is its format, at most once in 10 s, and tells how many it left out."""
+    """Writes messages of the same format at most once in 10 s, and says how many it left out."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log

@@ -8,16 +8,16 @@ from typing import Any, Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
-# What an entry takes beside its key and its value: itself, and its slots in two tables.
+# The memory of an entry besides its key and its value: the entry object and its slots in two tables.
 ENTRY_BYTES = 256
 
 
 class MemoryLimit:
-    """How many bytes several caches of a process may hold together. When they hold more, the entry that was unused for
-    longest goes first, whichever cache it is in."""
+    """The number of bytes that several caches of a process may hold together. When they hold more, the least recently
+    used entry of all of them is evicted first."""
 
     def __init__(self, max_bytes: int) -> None:
-        """With 0, nothing is kept."""
+        """With 0, nothing is cached."""
         self.max_bytes = max_bytes
         self._used = 0
         self._order: OrderedDict[_Entry, None] = OrderedDict()
@@ -49,7 +49,7 @@ class LruCache(Generic[K, V]):
     """One cache within a limit."""
 
     def __init__(self, name: str, limit: MemoryLimit, weigh: Callable[[K, V], int]) -> None:
-        """`name` is for metrics; `weigh` tells the bytes of a key and its value together."""
+        """`name` is for metrics; `weigh` returns the bytes of a key and its value together."""
         self.name = name
         self.used = 0
         self._limit = limit
@@ -66,7 +66,7 @@ class LruCache(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V) -> bool:
-        """Replaces what is there. False where the value alone is over the limit: then nothing is kept."""
+        """Replaces the key's entry. If the value alone is over the limit, removes the entry and returns False."""
         self.pop(key)
         weight = self._weigh(key, value) + ENTRY_BYTES
         if weight > self._limit.max_bytes:
@@ -87,7 +87,7 @@ class LruCache(Generic[K, V]):
             self.pop(key)
 
     def __contains__(self, key: K) -> bool:
-        """Does not count as a use."""
+        """Does not count as a use of the entry."""
         return key in self._entries
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class _Entry:
 
 
 def weight_of(value: object) -> int:
-    """Bytes of a value that is text, bytes or a number; of a tuple, list or mapping, with what is in it."""
+    """Bytes of a string, bytes or a number; of a tuple, list, frozenset or dict, including its items."""
     total = sys.getsizeof(value)
     if isinstance(value, (tuple, list, frozenset)):
         return total + sum(weight_of(part) for part in value)

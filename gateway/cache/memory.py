@@ -1,4 +1,4 @@
-"""What is known of objects, the small ones with all their bytes; and which ones are known to be absent."""
+"""Objects in memory: their metadata, the bodies of small ones, and the keys known to be absent."""
 
 import time
 from collections.abc import Callable
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError
 
-_ERROR_BYTES = 1024  # of an exception with its headers, some
+_ERROR_BYTES = 1024  # approximate size of an exception with its headers
 
 
 @dataclass(frozen=True, slots=True)
 class CachedObject:
-    """`headers` are those of the whole (200), for clients; `body` is None for what is on disk; `etag` is strong and
-    bears its quotes; `modified` is in seconds since the epoch, if that is told; `sha256`, in hex, is what the storage
-    was told. `checked` is when the storage has last said that this is the object, on our clock; not `believed` is what
-    it has not said to this process."""
+    """`headers` are those of a 200, for clients. `body` is None if the body is on disk. `etag` is strong and includes
+    its quotes. `modified` is in seconds since the epoch, if known. `sha256`, in hex, comes from the storage's metadata.
+    `checked` is when the storage last confirmed this version, on the cache's clock. `believed` is False until the
+    storage has confirmed the object to this process."""
 
     headers: dict[str, str]
     body: bytes | None
@@ -28,7 +28,7 @@ class CachedObject:
 
     @property
     def weight(self) -> int:
-        """Bytes of memory."""
+        """In bytes of memory."""
         return weight_of(self.body) + weight_of(self.headers) + weight_of(self.etag) + weight_of(self.sha256)
 
 
@@ -39,13 +39,13 @@ class _Missing:
 
 
 class MemoryCache:
-    """The objects used last, up to a number of bytes. The caller says how long an object is good."""
+    """The most recently used objects, up to `max_bytes`. The caller decides how long an object is fresh."""
 
     def __init__(self, max_bytes: int, *, missing_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`missing_seconds` is how long an absence is remembered."""
         self.clock = clock
         self._missing_seconds = missing_seconds
-        # Requests for keys that are not there must not drive objects out.
+        # Requests for absent keys must not evict objects.
         limit, limit_of_missing = MemoryLimit(max_bytes - max_bytes // 16), MemoryLimit(max_bytes // 16)
         self._objects = LruCache[str, CachedObject]("objects", limit, lambda key, found: weight_of(key) + found.weight)
         self._missing = LruCache[str, _Missing](
@@ -59,7 +59,7 @@ class MemoryCache:
         return self._objects.get(key)
 
     def age(self, found: CachedObject) -> float:
-        """Seconds since it was last checked; infinite if that was before `expire`, or by another process."""
+        """Seconds since the object was last checked; infinite if that was before `expire`, or by another process."""
         fresh = found.believed and found.checked > self._fresh_from
         return self.clock() - found.checked if fresh else float("inf")
 
@@ -68,11 +68,11 @@ class MemoryCache:
         self._objects.put(key, found)
 
     def missing(self, key: str) -> NotFoundError | None:
-        """What was said when it was not there, if that is still to be believed."""
+        """Returns the error that reported the object absent, while that is remembered."""
         return self.was_missing(key, 0.0)
 
     def was_missing(self, key: str, seconds: float) -> NotFoundError | None:
-        """As `missing`, and for `seconds` longer: for when the storage can't be asked."""
+        """Like `missing`, but for `seconds` longer: used while the storage can't be asked."""
         known = self._missing.get(key)
         return _again(known.error) if known is not None and self.clock() < known.until + seconds else None
 
@@ -85,7 +85,7 @@ class MemoryCache:
         self._missing.pop(key)
 
     def note(self, key: str, etag: str) -> bool:
-        """The storage says that this is the object now: another one is not. Whether another one was known."""
+        """The storage has reported the object's current ETag. Drops another version; returns whether there was one."""
         found = self._objects.get(key)
         ended = found is not None and found.etag != etag
         if ended:
@@ -94,11 +94,11 @@ class MemoryCache:
         return ended
 
     def expire(self) -> None:
-        """Nothing that is known may be used before it has been checked."""
+        """Makes every object count as unchecked, and forgets all absences."""
         self._fresh_from = self.clock()
         self._missing.clear()
 
 
 def _again(error: NotFoundError) -> NotFoundError:
-    """The same, without the traceback, which would grow by each time that it is raised."""
+    """Copies the error without its traceback, which would grow each time the error is raised."""
     return NotFoundError(error.detail, code=error.code, upstream_status=error.upstream_status)

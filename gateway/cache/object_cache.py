@@ -1,4 +1,4 @@
-"""Objects from memory and disk, as long as they are fresh; asked for again, by their ETag, when they are not."""
+"""Serves objects from memory and disk while they are fresh, and revalidates them by their ETag afterwards."""
 
 import asyncio
 import logging
@@ -27,14 +27,14 @@ from gateway.transfer.parallel import MemoryBudget
 from gateway.transfer.source import ObjectSource
 from gateway.usage import note_stale
 
-# Within which a small object is here, or given up: until then all who ask for it are given what is stale.
+# A small body must arrive within this time. Until it does, requests for the object get a stale copy, if there is one.
 _SMALL_SECONDS = 30.0
 
 log = logging.getLogger("gateway.cache")
 
 
 class ObjectCache:
-    """An ObjectSource with a memory. Concurrent requests for an object that it does not hold share one fetch."""
+    """A caching ObjectSource. Concurrent requests for an object that it does not hold share one fetch."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class ObjectCache:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`budget` is the memory for bodies on their way. `patience` is how long clients wait where something stale
+        """`budget` is the memory for bodies in transit. `patience` limits how long clients wait when a stale answer
         could be served."""
         self._patience = patience or Patience()
         self._kept = KeptObjects(settings, disk, clock)
@@ -57,13 +57,13 @@ class ObjectCache:
         self._news = SingleFlight[Head]()
         self._fills = Fills(source, budget, disk, self.memory.put)
         self._log = LimitedLog(log)
-        self._changes = 0  # how often objects were written or removed, or everything had to be asked for again
+        self._changes = 0  # counts the calls of `forget`, `note` and `expire`
 
     async def fetch(self, request: ObjectRequest) -> Stream:
-        """As an ObjectSource."""
+        """See ObjectSource."""
         key = request.key
         if request.bypass:
-            self._fills.forget(key)  # what is known stays: others need it while the storage can't be asked
+            self._fills.forget(key)  # the cached object stays: other requests need it while the storage can't be asked
         elif (fill := self._fills.flowing(key)) is not None:
             with fill.claim() as claim:
                 stream = self._shared(request, claim, cache_status.COLLAPSED, cache="shared")
@@ -81,7 +81,7 @@ class ObjectCache:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
             if not self._fills.asking(key):
-                self._kept.run(self._revalidate(key, found))  # it changes hardly ever: nobody waits
+                self._kept.run(self._revalidate(key, found))  # it hardly ever changes: the client does not wait
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         since = self.memory.clock() - found.checked
         if since >= ttl + self._settings.stale_if_error:
@@ -94,8 +94,8 @@ class ObjectCache:
             return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
 
     async def _unknown(self, request: ObjectRequest) -> Stream:
-        """What was not there goes on not being there while the storage can't be asked: installers want files that none
-        has, as `<wheel>.metadata`, before those that are known."""
+        """While the storage can't be asked, an object that was absent still counts as absent: installers ask for files
+        that may not exist, such as `<wheel>.metadata`, before those that do."""
         absent = self.memory.was_missing(request.key, self._settings.stale_if_error)
         try:
             if not _may_fill(request):
@@ -105,33 +105,33 @@ class ObjectCache:
             if absent is None:
                 raise
             note_stale()
-            message = "%r was not there when the storage was asked last: %s"
+            message = "serving 404 for %r, which was absent when the storage was last asked: %s"
             self._log.write(logging.WARNING, message, request.key, error)
             raise absent from error
 
     def forget(self, key: str) -> None:
-        """It is written or removed."""
+        """The object is being written or removed."""
         self._changes += 1
         self.memory.forget(key)
         self._fills.forget(key)
         self._kept.remove(key)
 
     def note(self, key: str, etag: str) -> None:
-        """The storage says that this is the object now."""
+        """The storage has reported the object's current ETag."""
         self._changes += 1
         if self.memory.note(key, etag):
-            # Or it would be served from disk while the storage is slow, against the hash on its page.
+            # Otherwise a slow storage would let the disk serve an object that contradicts the hash on its page.
             self._kept.remove_other(key, etag)
         self._fills.note(key, etag)
 
     def expire(self) -> None:
-        """Everything that is known must be asked for again."""
+        """Makes every cached object subject to revalidation."""
         self._changes += 1
         self.memory.expire()
         self._fills.expire()
 
     def stats(self) -> dict[str, int]:
-        """Fills, their readers, and what runs in the background."""
+        """Counts of fills, of their readers, and of background work."""
         return {**self._fills.stats(), **self._kept.stats()}
 
     async def close(self) -> None:
@@ -140,26 +140,26 @@ class ObjectCache:
         await self._kept.close()
 
     def _ttl(self, key: str, found: CachedObject) -> float:
-        """As the settings say, or shorter as the object itself does."""
+        """The TTL from the settings, or a shorter one from the object's Cache-Control."""
         ttl = self._settings.file_ttl if is_package_file(key) else self._settings.index_ttl
         return min(ttl, freshness.lifetime(found.headers)) if "Cache-Control" in found.headers else ttl
 
     async def _beside(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
-        """From the storage, past the cache."""
+        """Asks the storage, bypassing the cache."""
         stream = await self._read_through(request, known)
         return _told(stream, cache_status.BYPASSED if request.bypass else cache_status.MISS)
 
     async def _read_through(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
-        """`known` is what was there when the storage was asked last."""
+        """`known` is the version that the storage had when it was last asked."""
         changes = self._changes
         try:
             return await self._source.fetch(request)
         except NotFoundError as error:
             if known is not None and error.code == ACCESS_DENIED:
-                # S3 says so of an absent key too, if the bucket may not be listed. For one that was there, it is more
-                # likely that a policy or a role has just been changed: an outage.
+                # S3 answers this for an absent key too, if the bucket may not be listed. For an object that existed, a
+                # changed policy or role is more likely: an outage.
                 raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
-            if self._changes == changes:  # else it may have been written since
+            if self._changes == changes:  # otherwise the object may have been written since
                 self.memory.put_missing(request.key, error)
             raise
 
@@ -174,8 +174,8 @@ class ObjectCache:
         cached: bool = False,
         status: str = "",
     ) -> Stream:
-        """From memory or disk; anew, if the disk has lost it. Not `cached` is what the storage was asked for now, with
-        the `status` of that."""
+        """Answers from memory or disk, or from storage if the disk has lost the object. `cached` is False if the
+        storage was asked for this request: `status` is then the Cache-Status."""
         cache, source = "memory" if cached else "", None
         if found.body is None and request.method != "HEAD":
             entry = await self._kept.entry(request.key)
@@ -191,7 +191,7 @@ class ObjectCache:
     async def _fetched(
         self, request: ObjectRequest, known: CachedObject | None, *, may_fail_soon: bool = False
     ) -> Stream:
-        """`may_fail_soon`: there is something stale to serve, so this request does not wait for long."""
+        """With `may_fail_soon`, the caller has a stale answer to serve, so this request does not wait for long."""
         status = cache_status.MISS if known is None else cache_status.REVALIDATED
         status = cache_status.BYPASSED if request.bypass else status
         with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
@@ -205,7 +205,7 @@ class ObjectCache:
         return await self._answered(request, head, fresh_for=self._ttl(request.key, head), status=status)
 
     async def _head_soon(self, claim: Claim) -> Head:
-        """Raises UpstreamTimeoutError rather than wait for long; the fill goes on."""
+        """Raises UpstreamTimeoutError instead of waiting for long; the fill goes on."""
         return await self._patience.fresh(self._news.begin(claim.fill, lambda: _outcome(claim.fill.claim())))
 
     async def _revalidate(self, key: str, known: CachedObject) -> None:
@@ -213,7 +213,7 @@ class ObjectCache:
             await claim.head()
 
     def _shared(self, request: ObjectRequest, claim: Claim, status: str, *, cache: str = "") -> Stream | None:
-        """The answer from a fill; None if the fill has not what is wanted."""
+        """Answers from a fill; returns None if the fill does not hold the requested bytes."""
         if claim.fill.found is None:
             return None
         try:
@@ -243,7 +243,7 @@ class ObjectCache:
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
-        if size > self._kept.max_small or not self._budget.reserve(size):  # what is on its way takes memory, too
+        if size > self._kept.max_small or not self._budget.reserve(size):  # a body in transit takes memory, too
             self.memory.forget(key)
             return Opened(found, stream)
         try:
@@ -267,14 +267,14 @@ class ObjectCache:
         return found
 
     def _drop(self, key: str, known: CachedObject | None) -> None:
-        """The object may not be kept; `known` is what has been."""
+        """The object may not be cached; `known` is the version that was, if any."""
         self.memory.forget(key)
         if known is not None:
             self._kept.remove(key)
 
 
 def _told(stream: Stream, status: str) -> Stream:
-    """With Cache-Status; the headers may be shared with a fill."""
+    """Adds Cache-Status, in a copy of the headers: a fill may share them."""
     stream.headers = {**stream.headers, "Cache-Status": status}
     return stream
 
@@ -285,6 +285,7 @@ async def _outcome(claim: Claim) -> Head:
 
 
 def _may_fill(request: ObjectRequest) -> bool:
-    """Parts are read through. So are package files on conditions: they may be large, and need not be sent at all."""
+    """Range requests bypass the cache. So do conditional requests for package files: the files may be large, and the
+    answer may be a 304."""
     headers = request.headers
     return request.method == "GET" and "range" not in headers and not (headers and is_package_file(request.key))

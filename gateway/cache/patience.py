@@ -1,4 +1,4 @@
-"""How long a client waits for a fresh answer where a stale one could be served."""
+"""How long a client waits for a fresh answer when a stale one could be served."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -9,12 +9,13 @@ from gateway.single_flight import retrieve_exception
 
 T = TypeVar("T")
 
-# S3's first byte takes some 0.2 s, rarely 0.5. Two upstreams one after the other stay within 2 s.
+# The first byte from S3 takes some 0.2 s, rarely 0.5 s. Two upstreams asked in turn stay within 2 s.
 _WAIT_SECONDS = 1.0
 
 
 class Patience:
-    """With one upstream. Once an answer is overdue, nobody else waits until there is news of it."""
+    """The patience with one upstream. Once an answer is overdue, other requests don't wait until an overdue answer
+    arrives, or all of them have failed."""
 
     def __init__(self, seconds: float = _WAIT_SECONDS) -> None:
         self.seconds = seconds
@@ -22,11 +23,11 @@ class Patience:
 
     @property
     def overdue(self) -> int:
-        """How many answers are awaited for longer than anybody waits."""
+        """The number of answers that have not arrived within `seconds`."""
         return len(self._overdue)
 
     async def fresh(self, work: Awaitable[T]) -> T:
-        """What `work` brings or raises, if that is soon. Else raises UpstreamTimeoutError, and `work` goes on."""
+        """Returns or raises the outcome of `work` if in time. Else raises UpstreamTimeoutError; `work` goes on."""
         task: asyncio.Future[T] = asyncio.ensure_future(work)
         try:
             await asyncio.wait([task], timeout=0 if self._overdue else self.seconds)
@@ -35,7 +36,7 @@ class Patience:
             raise
         if task.done():
             return task.result()
-        self._overdue.add(task)  # type: ignore[arg-type]  # a Future is invariant, without need
+        self._overdue.add(task)  # type: ignore[arg-type]  # Future is invariant, needlessly
         task.add_done_callback(self._settled)
         raise UpstreamTimeoutError(f"no answer for {self.seconds:g} s, or to another request for longer")
 
@@ -44,4 +45,4 @@ class Patience:
         if task.cancelled() or task.exception() is not None:
             self._overdue.discard(task)
         else:
-            self._overdue.clear()  # it answers again
+            self._overdue.clear()  # the upstream answers again

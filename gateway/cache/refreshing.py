@@ -1,4 +1,4 @@
-"""Values that are fetched anew when they are old, and kept for when that fails."""
+"""Values that are refreshed when they are old, and stay available while refreshing fails."""
 
 import asyncio
 import logging
@@ -17,10 +17,10 @@ from gateway.usage import note_stale
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
-# From this part of its time on, a value that is asked for is fetched anew in the background: under steady use nobody
-# waits, and no value is used for longer than it may.
+# Once a value's age is over this share of its fresh time, a request for it starts a refresh in the background: under
+# steady use no request waits, and no value is used beyond its fresh time.
 _REVALIDATE_FROM = 0.75
-# Beyond so many keys, everything is forgotten: they are others' to choose.
+# When more keys than this are forgotten, everything expires: clients choose the keys, and could fill the memory.
 _MAX_FORGOTTEN = 256
 
 log = logging.getLogger("gateway.cache")
@@ -28,7 +28,7 @@ log = logging.getLogger("gateway.cache")
 
 @dataclass(frozen=True, slots=True)
 class RefreshedValue(Generic[T]):
-    """A value, and how old it is in seconds. `stale`: it should have been fetched anew, but that failed."""
+    """A value and its age in seconds. `stale` means that the value was due for a refresh, but the refresh failed."""
 
     value: T
     age: float
@@ -36,9 +36,9 @@ class RefreshedValue(Generic[T]):
 
 
 class RefreshingCache(Generic[K, T]):
-    """Remembers what `fetch` brings. One fetch serves all who want the same key at the same time.
+    """Caches the results of `fetch`. Concurrent requests for one key share one fetch.
 
-    A newer value that equals the known one is dropped: the known object stays, and so does what is made of it.
+    A fetched value that equals the cached one is dropped: the cached object stays, with all that is derived from it.
     """
 
     def __init__(
@@ -53,15 +53,15 @@ class RefreshingCache(Generic[K, T]):
         patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A value is used for `fresh_seconds`, which may depend on it, and for `stale_if_error` more where no newer one
-        can be had soon, which is for `patience` to say. `weigh` tells a value's bytes; `name` is the cache's."""
+        """A value is used for `fresh_seconds`, which may depend on it. If no newer one arrives within `patience`, it is
+        used for `stale_if_error` seconds more. `weigh` returns a value's bytes; `name` is the cache's."""
         self._patience = patience or Patience()
         self._fetch = fetch
         self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
         self._stale_seconds = stale_if_error
         self._clock = clock
         self._log = LimitedLog(log)
-        # A value that is larger than the limit is kept all the same: it would be fetched for each request.
+        # A value larger than the limit is cached all the same: otherwise each request would fetch it.
         most = memory.max_bytes // 2
         self._entries = LruCache[K, tuple[T, float]](
             name, memory, lambda key, entry: min(weight_of(key) + weigh(entry[0]), most)
@@ -71,9 +71,9 @@ class RefreshingCache(Generic[K, T]):
         self._forgotten: dict[K, float] = {}
 
     async def get(self, key: K, *, may_be_stale: bool = True) -> RefreshedValue[T]:
-        """Raises what `fetch` raises, unless an older value may stand in for what it could not bring.
+        """Raises the error of `fetch`, unless an older value may be served instead.
 
-        A NotFoundError is an answer: what was there is gone.
+        NotFoundError is always raised: it means that the value no longer exists.
         """
         now = self._clock()
         entry = self._entries.get(key)
@@ -89,12 +89,12 @@ class RefreshingCache(Generic[K, T]):
             raise
         except GatewayError as error:
             note_stale()
-            self._log.write(logging.WARNING, "serving what was known %d s ago: %s", now - entry[1], error)
+            self._log.write(logging.WARNING, "serving a value that is %d s old: %s", now - entry[1], error)
             return RefreshedValue(entry[0], now - entry[1], stale=True)
 
     def peek(self, key: K) -> RefreshedValue[T] | None:
-        """What was fetched last, however old, unless it has expired since. Nobody waits: what is due is fetched anew in
-        the background."""
+        """Returns the value fetched last, however old, unless it has been expired since. Never waits: starts a refresh
+        that is due in the background."""
         entry = self._entries.get(key)
         if entry is None or entry[1] < self._fresh_since(key):
             return None
@@ -104,28 +104,28 @@ class RefreshingCache(Generic[K, T]):
         return RefreshedValue(entry[0], age)
 
     def revalidate(self, key: K) -> None:
-        """Fetches the value anew in the background, unless that is under way."""
+        """Refreshes the value in the background, unless a fetch is running."""
         if not self._fetching.asking((key, self._fresh_since(key))):
             self._begin(key).add_done_callback(self._revalidated)
 
     def known(self, key: K) -> T | None:
-        """What was fetched last, however old."""
+        """Returns the value fetched last, however old."""
         entry = self._entries.get(key)
         return entry[0] if entry is not None else None
 
     def expire(self) -> None:
-        """From now on nothing that is known counts as fresh, nor what is under way."""
+        """Makes all cached values stale, and the results of running fetches too."""
         self._fresh_from = self._clock()
         self._forgotten.clear()
 
     def forget(self, key: K) -> None:
-        """As `expire`, of this key."""
+        """Like `expire`, for this key only."""
         if len(self._forgotten) >= _MAX_FORGOTTEN:
             self.expire()
         self._forgotten[key] = self._clock()
 
     async def close(self) -> None:
-        """Ends what is under way."""
+        """Cancels running fetches."""
         await self._fetching.close()
 
     def _begin(self, key: K) -> "asyncio.Future[T]":
@@ -154,4 +154,4 @@ class RefreshingCache(Generic[K, T]):
 
     def _revalidated(self, task: "asyncio.Future[T]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.write(logging.INFO, "a value could not be fetched anew: %s", error)
+            self._log.write(logging.INFO, "a value could not be refreshed: %s", error)

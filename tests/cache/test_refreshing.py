@@ -98,7 +98,7 @@ async def test_an_old_value_stands_in_where_no_newer_can_be_had(caplog: pytest.L
     source.error = UpstreamError("down")
     source.now += 129
     assert await cache.get("k") == RefreshedValue("k1", 129.0, stale=True)
-    assert caplog.messages == ["serving what was known 129 s ago: down"]
+    assert caplog.messages == ["serving a value that is 129 s old: down"]
     source.now += 1
     with pytest.raises(UpstreamError):
         await cache.get("k")
@@ -172,7 +172,7 @@ async def test_an_outage_is_not_logged_for_each_request(caplog: pytest.LogCaptur
     source.now += 60
     for _ in range(5):
         assert (await cache.get("k")).stale
-    assert caplog.messages == ["serving what was known 60 s ago: down"]
+    assert caplog.messages == ["serving a value that is 60 s old: down"]
 
 
 async def test_what_fails_in_the_background_leaves_the_value_for_its_time(caplog: pytest.LogCaptureFixture) -> None:
@@ -185,7 +185,7 @@ async def test_what_fails_in_the_background_leaves_the_value_for_its_time(caplog
         for _ in range(3):
             assert await cache.get("k") == RefreshedValue("k1", 25.0)
         await until_idle()
-        assert caplog.messages == ["a value could not be fetched anew: down"], "once for all three"
+        assert caplog.messages == ["a value could not be refreshed: down"], "once for all three"
         assert await cache.get("k") == RefreshedValue("k1", 25.0)
     source.error = NotFoundError("gone")
     await until_idle()

@@ -11,11 +11,11 @@ _HASH_BYTES = 32
 
 
 class DamagedError(UpstreamError):
-    """The file is not as it was written."""
+    """The file has changed since it was written, or can't be read."""
 
 
 class BlockHasher:
-    """Sees a body in order. `whole` also takes the hash of all of it."""
+    """Hashes a body that is given in order. With `whole`, hashes the body as a whole too."""
 
     def __init__(self, *, whole: bool = False) -> None:
         self._whole = hashlib.sha256() if whole else None
@@ -36,7 +36,7 @@ class BlockHasher:
 
     @property
     def sha256(self) -> str | None:
-        """Of the whole, in hex, if it was asked for."""
+        """The hash of the whole body in hex; None without `whole`."""
         return self._whole.hexdigest() if self._whole is not None else None
 
     def finish(self) -> bytes:
@@ -56,8 +56,8 @@ def hashes_length(size: int) -> int:
 
 
 class Blocks:
-    """A body at the start of a file. `pending` are the blocks that this process has not verified since the file
-    changed; all who open the file share it."""
+    """A body at the start of a file. `pending` holds the blocks that this process has not verified since the file
+    changed; all entries opened for the same file share the set."""
 
     def __init__(self, file: OpenFile, size: int, hashes: bytes, pending: set[int]) -> None:
         self._file = file
@@ -66,7 +66,7 @@ class Blocks:
         self.pending = pending
 
     def verified_from(self, start: int, stop: int) -> int:
-        """Up to where, from `start`, nothing is pending; at most `stop`."""
+        """Returns the end of the verified bytes that begin at `start`; at most `stop`."""
         if not self.pending:
             return stop
         block = start // BLOCK_BYTES
@@ -75,7 +75,7 @@ class Blocks:
         return max(min(block * BLOCK_BYTES, stop), start)
 
     def verify(self, start: int, stop: int) -> None:
-        """Reads what is pending of the blocks of these bytes. Raises DamagedError."""
+        """Reads and verifies the pending blocks that hold these bytes. Raises DamagedError."""
         for block in range(start // BLOCK_BYTES, -(-stop // BLOCK_BYTES)):
             if block not in self.pending:
                 continue

@@ -1,8 +1,8 @@
-"""Whole objects in a directory, which several processes may share and which outlives them.
+"""Whole objects in a directory that several processes may share and that outlives them.
 
-An entry appears under its name by a rename, when all of it is written. Which entries go when there is no room is told
-by their access times, set here. A disk that is full, read-only or broken turns the cache off for a while, never a
-request down.
+An entry is written in full, then renamed to its name. When room is short, the entries with the oldest access times are
+removed; the cache sets these times itself. A disk that is full, read-only or broken turns the cache off for a while,
+but never makes a request fail.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from gateway.transfer.open_file import OpenFile
 
 _MAX_OPEN = 64
 _MAX_VERIFIED = 16384  # each some 400 bytes
-MAX_SHARE = 4  # no object takes more than this part of the whole
+MAX_SHARE = 4  # no object may take more than the cache's size divided by this
 _TOUCH_SECONDS = 60.0
 _OFF_SECONDS = 60.0
 
@@ -37,8 +37,8 @@ _Identity = tuple[int, int, int]
 
 @dataclass(slots=True)
 class DiskEntry:
-    """An object on disk, open. `checked` is when the storage said that this is the object, or later, in seconds since
-    the epoch."""
+    """An object on disk, opened. `checked` is when the entry was written, in seconds since the epoch: the storage
+    confirmed the object then or before."""
 
     file: OpenFile
     blocks: Blocks
@@ -50,12 +50,13 @@ class DiskEntry:
 
 
 class DiskCache:
-    """The objects used last, up to a number of bytes. All but `hot` does I/O: it is called in threads."""
+    """The most recently used objects, up to `max_bytes`. All methods but `hot` do blocking I/O and are called in
+    threads."""
 
     def __init__(
         self, directory: Path, max_bytes: int, scope: str, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`scope` names where the objects come from: entries of another scope in the same directory are not ours."""
+        """`scope` names the storage of the objects. Entries of another scope in the same directory are ignored."""
         self._directory = directory
         self._max_bytes = max_bytes
         self._scope = scope
@@ -71,7 +72,7 @@ class DiskCache:
         return self._clock() >= self._off_until
 
     def takes(self, length: int) -> bool:
-        """Whether an object of so many bytes may be kept."""
+        """Whether an object of `length` bytes may be cached."""
         return self.on and length <= self._max_bytes // MAX_SHARE
 
     @property
@@ -79,7 +80,7 @@ class DiskCache:
         return len(self._hot)
 
     def hot(self, key: str) -> DiskEntry | None:
-        """An entry that is open already and as it was. For the event loop: one system call, and no wait."""
+        """Returns the entry if it is open already and unchanged. For the event loop: makes no call that waits."""
         with self._lock:
             entry = self._hot.get(key)
         if entry is None:
@@ -94,7 +95,7 @@ class DiskCache:
         return entry
 
     def find(self, key: str) -> DiskEntry | None:
-        """The entry of an object. One that is not as it was written is removed: a large body shows that in reading."""
+        """Opens the entry of an object. Removes a damaged one; damage to a large body shows only when it is read."""
         if not self.on:
             return None
         name = self._name(key)
@@ -110,16 +111,16 @@ class DiskCache:
             info = os.fstat(file.descriptor)
             header, size, hashes = read_end(file.descriptor)
             if header.id != self._id(key):
-                raise ValueError("it is another object's")
+                raise ValueError("the entry belongs to another object")
             with self._lock:
                 identity, pending = self._pending.get(name, (None, set()))
             if identity != _identity(info):
                 pending = {*range(-(-size // BLOCK_BYTES))}
             blocks = Blocks(file, size, hashes, pending)
             if len(pending) == 1:
-                blocks.verify(0, size)  # of several, each when it is read
+                blocks.verify(0, size)  # several blocks are verified as they are read
         except (ValueError, OSError, DamagedError) as error:
-            log.warning("a cached object is dropped: %s: %s", path, error)
+            log.warning("dropped a damaged cache entry: %s: %s", path, error)
             self._remove(path)
             return None
         entry = DiskEntry(file, blocks, header, size, info.st_mtime, _identity(info))
@@ -128,7 +129,7 @@ class DiskCache:
         return entry
 
     def begin(self, length: int) -> TempEntry | None:
-        """A file for an object of so many bytes; None if there is no room for it. To be closed by `drop`."""
+        """Creates a file for an object of `length` bytes; None without room. The caller closes it with `drop`."""
         reserved = False
         try:
             reserved = self.takes(length) and self._room.reserve(length)
@@ -140,7 +141,7 @@ class DiskCache:
             return None
 
     def publish(self, key: str, incoming: TempEntry, hasher: BlockHasher, found: CachedObject) -> bool:
-        """Shows an object that is written whole, if it is good; `hasher` has seen it."""
+        """Publishes a fully written object if its SHA-256 is right; `hasher` has hashed it."""
         if found.sha256 not in (None, hasher.sha256):
             log.warning("%r is not kept: its SHA-256 is %s, and should be %s", key, hasher.sha256, found.sha256)
             return False
@@ -158,7 +159,7 @@ class DiskCache:
         return True
 
     def drop(self, incoming: TempEntry) -> None:
-        """The end of what `begin` gave, published or not."""
+        """Closes a file made by `begin`, published or not."""
         try:
             if not incoming.close():
                 self._room.give_back(incoming.length)
@@ -166,7 +167,7 @@ class DiskCache:
             self.trouble(error)
 
     def put(self, key: str, found: CachedObject, body: bytes) -> None:
-        """Keeps a small object."""
+        """Writes a small object."""
         incoming = self.begin(len(body))
         if incoming is None:
             return
@@ -181,7 +182,7 @@ class DiskCache:
             self.drop(incoming)
 
     def remove(self, key: str) -> None:
-        """It is gone, or another one now."""
+        """Removes the entry of an object that is gone or has changed."""
         with self._lock:
             self._hot.pop(key, None)
         self._remove(self._path(self._name(key)))
@@ -193,7 +194,7 @@ class DiskCache:
             self.remove(key)
 
     def trouble(self, why: object) -> None:
-        """Turns the cache off for a while."""
+        """Turns the cache off for `_OFF_SECONDS`."""
         if self.on:
             log.error("the cache in %s is off for %d s: %s", self._directory, _OFF_SECONDS, why)
         self._off_until = self._clock() + _OFF_SECONDS
@@ -205,7 +206,7 @@ class DiskCache:
 
     def _touch(self, entry: DiskEntry) -> None:
         entry.touched = self._clock()
-        with suppress(OSError):  # read-only: then nothing is removed either
+        with suppress(OSError):  # on a read-only disk nothing is evicted either
             os.utime(entry.file.descriptor, ns=(time.time_ns(), entry.identity[2]))
 
     def _remove(self, path: Path) -> None:
@@ -225,5 +226,5 @@ class DiskCache:
 
 
 def _identity(info: os.stat_result) -> _Identity:
-    """What changes when the bytes do: another file, or a write."""
+    """A value that differs once the file is replaced or written to."""
     return info.st_ino, info.st_size, info.st_mtime_ns

@@ -1,10 +1,10 @@
-"""One object in a file: its bytes, then what is known of it and the hashes of its blocks, then a footer.
+"""One object in a file: its body, then its metadata and the hashes of its blocks, then a footer.
 
     body | JSON: id, etag, modified, headers | SHA-256 of each MiB | magic, lengths of the JSON and of the body, SHA-256
-    of what is between body and footer
+    of the bytes between body and footer
 
-The body is first, so that the kernel can send any part of it. The hashes stand in for fsync: what a crash has torn, a
-disk has forgotten or somebody has edited is told when a process first reads it, and dropped.
+The body is first, so that the kernel can send any part of it. The hashes replace fsync: when a process first reads an
+entry that a crash, the disk or an edit has damaged, it detects the damage and drops the entry.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ _MAX_JSON_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EntryHeader:
-    """Of the object in an entry. `id` names where it comes from; `headers` are those of a 200, for clients; `modified`
-    is in seconds since the epoch, if that is told."""
+    """Describes the object in an entry. `id` names its storage and key; `headers` are those of a 200, for clients;
+    `modified` is in seconds since the epoch, if known."""
 
     id: str
     etag: str
@@ -33,7 +33,7 @@ class EntryHeader:
 
 
 def end_of_entry(header: EntryHeader, size: int, hashes: bytes) -> bytes:
-    """What follows a body of `size` bytes; `hashes` are those of its blocks."""
+    """Returns the bytes that follow a body of `size` bytes; `hashes` are those of its blocks."""
     text = json.dumps(
         {"id": header.id, "etag": header.etag, "modified": header.modified, "headers": dict(header.headers)}
     ).encode()
@@ -42,24 +42,24 @@ def end_of_entry(header: EntryHeader, size: int, hashes: bytes) -> bytes:
 
 
 def read_end(descriptor: int) -> tuple[EntryHeader, int, bytes]:
-    """What an entry's file says of its object, how many bytes the body has, and the hashes of its blocks. Raises
-    ValueError if it is no entry, or not as it was written; the body is not looked at."""
+    """Returns an entry's header, the size of its body in bytes, and the hashes of its blocks. Raises ValueError if the
+    file is not an entry, or has changed after the body; does not read the body."""
     footer = os.fstat(descriptor).st_size - _FOOTER.size
     magic, length, size, digest = _FOOTER.unpack(_read(descriptor, _FOOTER.size, footer))
     if magic != _MAGIC or length > _MAX_JSON_BYTES or size + length + hashes_length(size) != footer:
-        raise ValueError("no entry's footer")
+        raise ValueError("the file has no valid footer")
     end = _read(descriptor, footer - size, size)
     if hashlib.sha256(end).digest() != digest:
-        raise ValueError("its bytes have changed")
+        raise ValueError("the bytes after the body have changed")
     try:
         header = EntryHeader(**json.loads(end[:length]))
     except TypeError as error:
-        raise ValueError(f"not an entry's header: {error}") from error
+        raise ValueError(f"the header is invalid: {error}") from error
     return header, size, end[length:]
 
 
 def _read(descriptor: int, count: int, position: int) -> bytes:
     block = os.pread(descriptor, count, position) if position >= 0 else b""
     if len(block) != count:
-        raise ValueError("it is too short")
+        raise ValueError("the file is too short")
     return block

@@ -1,4 +1,4 @@
-"""How much of a directory's allowance is taken, and what is removed when it is all of it."""
+"""The quota of a directory: counts the bytes used, and removes entries when the limit is reached."""
 
 import fcntl
 import os
@@ -11,16 +11,16 @@ from pathlib import Path
 from gateway.cache.disk.temp_entry import DIRECTORY, is_abandoned
 
 _ABANDONED_SECONDS = 60.0
-# Removed beyond need, so that not every object makes for a look at all the others.
+# Frees the limit divided by this beyond need, so that not every new object causes a scan of the directory.
 _SLACK = 16
-# After so much of its own, a process looks what the others have added.
+# After adding the limit divided by this, a process scans the directory for what other processes have added.
 _RECOUNT = 64
 _OURS = re.compile(f"[0-9a-f]{{2}}|{DIRECTORY}")
 _NAME = re.compile("[0-9a-f]{64}|[0-9a-f]{32}")
 
 
 class DiskQuota:
-    """Counts bytes by what this process adds, and now and then by what there is."""
+    """Adds up the bytes that this process writes, and now and then counts those in the directory."""
 
     def __init__(self, directory: Path, max_bytes: int) -> None:
         self._directory = directory
@@ -30,7 +30,8 @@ class DiskQuota:
         self._lock = threading.Lock()
 
     def reserve(self, length: int) -> bool:
-        """Makes room for so many bytes, at the cost of what was used longest ago; whether there is. Raises OSError."""
+        """Reserves `length` bytes, removing the least recently used entries if needed. Returns False if that is not
+        enough. Raises OSError."""
         with self._lock:
             if self._used is None or self._added > self._max_bytes // _RECOUNT or self._is_short(length):
                 self._used, self._added = self._make_room(length), 0
@@ -41,7 +42,7 @@ class DiskQuota:
             return True
 
     def give_back(self, length: int) -> None:
-        """It was not used."""
+        """Returns a reservation that was not used."""
         with self._lock:
             self._used = max((self._used or 0) - length, 0)
 
@@ -49,11 +50,11 @@ class DiskQuota:
         return self._used is not None and self._used + length > self._max_bytes
 
     def _make_room(self, length: int) -> int:
-        """How many bytes there are, after what has to go has gone."""
+        """Removes abandoned files, and entries if room is short. Returns the bytes left in the directory."""
         self._directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # one process at a time: two would remove twice as much
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # one process at a time: two would remove twice as much as needed
             total, entries = 0, []
             for entry in self._files():
                 try:
@@ -78,7 +79,7 @@ class DiskQuota:
             os.close(descriptor)
 
     def _files(self) -> Iterator["os.DirEntry[str]"]:
-        """Those that are ours, by their names: nothing else is ever removed."""
+        """Yields the cache's own files, recognised by their names: no other file is ever removed."""
         with os.scandir(self._directory) as folders:
             ours = [folder.path for folder in folders if _OURS.fullmatch(folder.name) and folder.is_dir()]
         for path in ours:

@@ -1,4 +1,4 @@
-"""Bodies from the disk cache: verified piece by piece as they are read, by the first reader after a start."""
+"""Bodies from the disk cache: the first reader after a start verifies them piece by piece."""
 
 import logging
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from gateway.executors import HASH
 from gateway.messages import nothing_to_close
 from gateway.transfer.source import ObjectSource
 
-# Some 10 ms of hashing at a time.
+# Hashing this much takes some 10 ms.
 _PIECE_BYTES = 4 * 1024 * 1024
 
 log = logging.getLogger("gateway.cache")
 
 
 class OnDisk:
-    """A Source (see cached_response.py). Where the file is damaged, the rest comes from the storage, and `on_damage` is
-    told."""
+    """A Source (see cached_response.py). If the file is damaged, it calls `on_damage` with the key, and takes the rest
+    of the body from storage."""
 
     def __init__(
         self, entry: DiskEntry, source: ObjectSource, key: str, found: CachedObject, on_damage: Callable[[str], None]
@@ -49,7 +49,7 @@ class OnDisk:
                 try:
                     await HASH.run(partial(blocks.verify, start, ready))
                 except DamagedError as error:
-                    log.warning("%r is dropped from the disk: %s", self._key, error)
+                    log.warning("dropped %r from the disk cache: %s", self._key, error)
                     self._on_damage(self._key)
                     raise
             yield self._entry.file.part(start, ready)

@@ -1,4 +1,4 @@
-"""A file on its way into the disk cache: nobody's but its writer's until it is whole."""
+"""A file that becomes an entry of the disk cache once it is complete; until then only its writer uses it."""
 
 import fcntl
 import os
@@ -11,10 +11,10 @@ DIRECTORY = "incoming"
 
 
 class TempEntry:
-    """Locked while its writer lives, so that others can tell what a process that was killed has left."""
+    """The file is locked while its writer lives, so that other processes recognise the files of a killed one."""
 
     def __init__(self, directory: Path, length: int) -> None:
-        """For a body of `length` bytes, below `directory`. Raises OSError."""
+        """Creates a file for a body of `length` bytes, below `directory`. Raises OSError."""
         self.length = length
         folder = directory / DIRECTORY
         folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +24,7 @@ class TempEntry:
         try:
             fcntl.flock(self.file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if length:
-                os.posix_fallocate(self.file.descriptor, 0, length)  # a full disk shows now, not in the middle
+                os.posix_fallocate(self.file.descriptor, 0, length)  # fails now if the disk is full, not later
         except OSError:
             self.close()
             raise
@@ -37,7 +37,7 @@ class TempEntry:
             view, position = view[written:], position + written
 
     def publish(self, path: Path, end: bytes) -> os.stat_result:
-        """Adds what follows the body, and gives the file its name, in place of any other. Raises OSError."""
+        """Appends `end` after the body and renames the file to `path`, replacing any other. Raises OSError."""
         self.write(end, self.length)
         path.parent.mkdir(exist_ok=True)
         self._path.rename(path)
@@ -45,15 +45,15 @@ class TempEntry:
         return os.fstat(self.file.descriptor)
 
     def close(self) -> bool:
-        """Ends it; what was not published is removed. Whether it was."""
-        del self.file  # whoever still reads it has it too; an error's traceback may hold this for a while
+        """Drops the file, and removes it unless it was published. Returns whether it was."""
+        del self.file  # readers hold the file too; the traceback of an error may hold this object for a while
         if not self._published:
             self._path.unlink(missing_ok=True)
         return self._published
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether its writer is gone."""
+    """Whether the file's writer has ended."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:

@@ -70,7 +70,7 @@ def test_an_entry_that_is_not_as_it_was_written_is_dropped(
     disk = DiskCache(tmp_path, 10 * MB, "bucket")
     with caplog.at_level(logging.WARNING):
         assert disk.find("k") is None
-    assert "a cached object is dropped" in caplog.text
+    assert "dropped a damaged cache entry" in caplog.text
     assert files(tmp_path) == []
     put(disk, "k", b"new")
     assert body_of(disk, "k") == b"new"

@@ -52,17 +52,17 @@ def test_an_entry_is_laid_out_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "it is too short"),
-        (b"x" * 51, "it is too short"),
-        (b"x" * 52, "no entry's footer"),
-        (entry(header(), magic=b"gateway1"), "no entry's footer"),
-        (b"x" + entry(header()), "no entry's footer"),
-        (entry(header())[1:], "no entry's footer"),
-        (entry(header(), hashes=b""), "no entry's footer"),
-        (entry(header(id="x" * 65_536)), "no entry's footer"),
-        (entry(header()).replace(b'"i"', b'"j"'), "its bytes have changed"),
-        (entry(header(more=1)), "not an entry's header: "),
-        (entry(b"[]"), "not an entry's header: "),
+        (b"", "the file is too short"),
+        (b"x" * 51, "the file is too short"),
+        (b"x" * 52, "the file has no valid footer"),
+        (entry(header(), magic=b"gateway1"), "the file has no valid footer"),
+        (b"x" + entry(header()), "the file has no valid footer"),
+        (entry(header())[1:], "the file has no valid footer"),
+        (entry(header(), hashes=b""), "the file has no valid footer"),
+        (entry(header(id="x" * 65_536)), "the file has no valid footer"),
+        (entry(header()).replace(b'"i"', b'"j"'), "the bytes after the body have changed"),
+        (entry(header(more=1)), "the header is invalid: "),
+        (entry(b"[]"), "the header is invalid: "),
         (entry(b"nonsense"), "Expecting value"),
     ],
     ids=["empty", "short", "x", "magic", "longer", "shorter", "hashes", "large", "changed", "more", "list", "nonsense"],
@@ -76,5 +76,5 @@ def test_facts_may_have_64_kb(tmp_path: Path) -> None:
     room = 65_536 - len(header(id=""))
     found, size, hashes = read(tmp_path / "entry", entry(header(id="x" * room)))
     assert (found.id, size, hashes) == ("x" * room, len(BODY), HASHES)
-    with pytest.raises(ValueError, match="no entry's footer"):
+    with pytest.raises(ValueError, match="the file has no valid footer"):
         read(tmp_path / "entry", entry(header(id="x" * (room + 1))))

@@ -165,7 +165,7 @@ def test_the_entry_of_another_object_is_dropped_whatever_its_name(
     put(other, "other", bytes(size))
     path_of(tmp_path / "other").rename(path)
     assert disk.find("k") is None
-    assert caplog.messages == [f"a cached object is dropped: {path}: it is another object's"]
+    assert caplog.messages == [f"dropped a damaged cache entry: {path}: the entry belongs to another object"]
     assert not path.exists()
 
 

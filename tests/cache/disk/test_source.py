@@ -116,7 +116,9 @@ async def test_where_the_file_is_damaged_the_rest_comes_from_the_storage(
     assert b"".join([chunk async for chunk in read_parts(parts)]) == BODY[5 : SIZE - 2]
     assert rig.storage.asked == [(KEY, {"range": f"bytes={5 * MB}-{SIZE - 3}", "if-match": ETAG})]
     assert rig.damaged == [KEY]
-    assert caplog.messages == [f"{KEY!r} is dropped from the disk: a cached object has changed from byte {6 * MB} on"]
+    assert caplog.messages == [
+        f"dropped {KEY!r} from the disk cache: a cached object has changed from byte {6 * MB} on"
+    ]
     assert caplog.records[0].name == "gateway.cache"
     assert caplog.records[0].levelname == "WARNING"
     close()
