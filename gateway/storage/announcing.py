@@ -1,4 +1,4 @@
-"""A storage that says which objects it writes and removes, so that other processes forget what they know of them."""
+"""A storage that announces each object it writes or removes, so that other processes drop it from their caches."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,8 @@ from gateway.storage.decorator import StorageDecorator
 
 
 class AnnouncingStorage(StorageDecorator):
-    """A StorageDecorator. An object is announced after each attempt to write or remove it, also after one that failed:
-    the storage may have taken it all the same."""
+    """A StorageDecorator. It announces an object after each attempt to write or remove it, even a failed one: the
+    storage may have made the change all the same."""
 
     def __init__(self, inner: Backend, announce: Callable[[str], None]) -> None:
         """`announce` is called with the object's key."""
@@ -16,7 +16,7 @@ class AnnouncingStorage(StorageDecorator):
         self._announce = announce
 
     def forget(self, key: str) -> None:
-        self.inner.forget(key)  # the word of others, who have announced it themselves
+        self.inner.forget(key)  # called for another process, which has made the announcement itself
 
     def _forget_own(self, key: str) -> None:
         self._announce(key)

@@ -1,4 +1,4 @@
-"""Objects kept in memory and on disk."""
+"""A storage with a cache of objects, in memory and on disk."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Container, Coroutine, Mapping
 from contextlib import aclosing
@@ -15,11 +15,11 @@ from gateway.transfer.parallel import MemoryBudget
 
 
 class CachingStorage(StorageDecorator):
-    """A StorageDecorator. Whatever a listing or a write says of an object, the cache knows from then on."""
+    """A StorageDecorator. The cache learns of changes from every listing and write that passes through."""
 
     def __init__(self, inner: Backend, settings: CacheSettings, budget: MemoryBudget, patience: Patience) -> None:
-        """`budget` is the memory for bodies on their way to several readers; `patience` is how long clients wait where
-        something stale could be served."""
+        """`budget` is the memory for bodies in transit; `patience` limits how long clients wait when a stale answer
+        could be served."""
         super().__init__(inner)
         self._settings = settings
         self._budget = budget

@@ -1,4 +1,4 @@
-"""A storage in front of another one: what a decorator does not change."""
+"""Base classes of storages that wrap another one and pass its methods on."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Coroutine, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from gateway.storage.base import Backend, Batch, Children, ObjectLinks, ObjectMe
 
 
 class Passthrough:
-    """All of a Backend (see base.py) but `fetch`, passed on to `inner`."""
+    """Passes all of a Backend (see base.py) but `fetch` on to `inner`."""
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
@@ -65,7 +65,7 @@ class Passthrough:
         self._forget_own(key)
 
     def _forget_own(self, key: str) -> None:
-        """Forgets what this decorator itself knows of an object, as when it has been written or removed through it."""
+        """Drops what this decorator itself has cached of an object that was or may have been written or removed."""
 
     async def is_directory(self, key: str) -> bool:
         return await self.inner.is_directory(key)

@@ -1,4 +1,4 @@
-"""Which keys are directories, remembered: each 404 asks whether its key is one."""
+"""A cache of which keys are directories: each 404 asks whether its key is one."""
 
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
@@ -10,11 +10,11 @@ _MEMORY_BYTES = 2 * 1024 * 1024
 
 
 class DirectoryMemory(StorageDecorator):
-    """A StorageDecorator. Concurrent questions about one key share one answer, which holds for a while."""
+    """A StorageDecorator. Concurrent questions about one key share one answer, which is cached."""
 
     def __init__(self, inner: Backend, seconds: float, stale_if_error: float, patience: Patience) -> None:
-        """An answer holds for `seconds`, and for `stale_if_error` more while the storage can't be asked, as long as
-        clients have `patience` with it: so do absences (see ObjectCache), which are nothing without this answer."""
+        """An answer holds for `seconds`, and for `stale_if_error` more while the storage does not answer within
+        `patience`. Cached absences hold as long (see ObjectCache), and a 404 needs both."""
         super().__init__(inner)
         self._directories: RefreshingCache[str, bool] = RefreshingCache(
             inner.is_directory,

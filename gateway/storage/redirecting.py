@@ -1,4 +1,4 @@
-"""Redirects to signed URLs, where the settings and the object call for one."""
+"""A storage that redirects clients to signed URLs, if the settings and the object call for it."""
 
 import time
 from collections.abc import Hashable
@@ -15,14 +15,14 @@ from gateway.storage.decorator import Passthrough
 _MAX_BYTES = 8 * 1024 * 1024  # some 5,000 URLs with session tokens
 # How long the first redirect waits for the storage's region and clock: botocore may have to resolve another endpoint.
 _PROOF_SECONDS = 4.0
-# For so long a redirect is given without looking again whether the object is still there.
+# A redirect is repeated for this long without checking that the object still exists.
 _SEEN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A link that is handed out without another look at the object `until` then; it was `made` before the last look.
-    Both are in seconds since the epoch."""
+    """A link that is handed out without another check of the object. It is valid `until` then, and `made` before the
+    last check; both are in seconds since the epoch."""
 
     link: Link
     made: float
@@ -30,10 +30,10 @@ class _Ready:
 
 
 class RedirectingStorage(Passthrough):
-    """A Storage (see base.py) that answers GET with a redirect to a signed URL where that is better than the bytes.
+    """A Storage (see base.py) that answers GET with a redirect to a signed URL if that is better than the bytes.
 
-    HEAD is not redirected: a URL that is signed for GET refuses HEAD, and clients that ask HEAD first (uv) go on with
-    the URL that answered.
+    HEAD is not redirected: a URL that is signed for GET refuses HEAD, and clients that send HEAD first (uv) continue
+    with the URL that answered.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RedirectingStorage(Passthrough):
         self._ready = LruCache[Hashable, _Ready](
             "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
         )
-        # When everything, and each object, was forgotten.
+        # When `expire` was last called, and when each object was last forgotten.
         self._expired = 0.0
         self._forgotten = LruCache[str, float]("forgotten", limit, lambda key, _: weight_of(key))
         self._large = LruCache[str, bool]("large", limit, lambda key, _: weight_of(key))
@@ -96,14 +96,14 @@ class RedirectingStorage(Passthrough):
         self._large.clear()
 
     def _forgotten_at(self, key: str) -> float:
-        """What was found out of the object before counts no longer."""
+        """Returns the time before which findings about the object no longer count."""
         return max(self._expired, self._forgotten.get(key) or 0.0)
 
     async def _look(self, request: ObjectRequest, links: ObjectLinks) -> Stream | None:
-        """Raises NotFoundError if the object is absent; returns its stream if that is the better answer."""
+        """Checks the object. Raises NotFoundError if it is absent; returns its stream if that is the better answer."""
         key = request.key
         if self._auto and key not in self._large:
-            stream = await self.inner.fetch(request)  # the answer itself tells how large the object is
+            stream = await self.inner.fetch(request)  # the answer shows the object's size
             if _total_size(stream) < self._min_size:
                 return stream
             stream.close()
@@ -118,7 +118,7 @@ class RedirectingStorage(Passthrough):
         return None
 
     async def _prove(self, key: str, links: ObjectLinks) -> None:
-        """A storage that can't be reached from here proves nothing: clients may have a route where there is none."""
+        """Waits until the storage has answered once, or can't be reached from here: clients may have another route."""
         if links.proven:
             return
         try:
@@ -142,7 +142,7 @@ class RedirectingStorage(Passthrough):
 
 
 def _total_size(stream: Stream) -> int:
-    """Of the whole object, in bytes; -1 if the answer does not tell."""
+    """The size of the whole object in bytes; -1 if the answer does not give it."""
     if stream.status not in (200, 206):
         return -1
     text = stream.headers.get("Content-Range", "").rpartition("/")[2] or stream.headers.get("Content-Length", "")

@@ -1,4 +1,4 @@
-"""Answers that are verified to be what was requested, with bodies that resume and come in parallel ranges."""
+"""A storage that verifies answers against their requests, resumes bodies, and fetches large ones in parallel."""
 
 import sys
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ class ResumingStorage(StorageDecorator):
     """A StorageDecorator for a backend that answers ranges and conditions."""
 
     def __init__(self, inner: Backend, parallel: ParallelSettings, budget: MemoryBudget) -> None:
-        """`budget` is what all large bodies share."""
+        """`budget` is the memory that all large bodies share."""
         super().__init__(inner)
         self._parallel_from = max(parallel.min_bytes, 1) if parallel.connections > 1 else sys.maxsize
         self._budget = budget
 
     async def fetch(self, request: ObjectRequest) -> Stream:
-        """Raises UpstreamError for an answer that was not asked for, and what `inner` raises."""
+        """Raises UpstreamError for an answer that does not match the request, and the errors of `inner`."""
         stream = await self.inner.fetch(request)
         if stream.status == 206 and not _same_object(request.headers.get("if-range"), stream):
-            # A store that ignores If-Range would have the client glue two versions together.
+            # If a store ignores If-Range, the client would join parts of two versions.
             stream.close()
             headers = {name: value for name, value in request.headers.items() if name not in ("range", "if-range")}
             request = replace(request, headers=headers)
@@ -57,16 +57,16 @@ def _same_object(if_range: str | None, stream: Stream) -> bool:
 
 
 def _unasked(headers: Mapping[str, str], stream: Stream) -> str:
-    """Why this is no answer to a request with `headers`; empty if it is one.
+    """Returns why the answer does not match a request with `headers`; empty if it does.
 
-    A part that is taken for the whole, or for another part, would be cached, and confirmed by its ETag ever after.
+    A part mistaken for the whole object, or for another part, would be cached, and every revalidation would confirm it.
     """
     if stream.status == 304:
         return "" if "if-none-match" in headers or "if-modified-since" in headers else " without a condition"
     if stream.status != 206:
         return " in place of an object"
     if "range" not in headers:
-        return ", a part of the object, where the whole was asked for"
+        return ", a part of the object, although the whole was requested"
     start, stop, size = extent(stream)
     if stop is None or size is None:
         several = "," in headers["range"] and stream.headers.get("Content-Type", "").startswith("multipart/byteranges")
@@ -77,5 +77,5 @@ def _unasked(headers: Mapping[str, str], stream: Stream) -> str:
         part = None
     length = stream.headers.get("Content-Length", str(stop - start))
     if part is None or (start, stop, length) != (part.start, part.stop, str(stop - start)):
-        return f" with bytes {start}-{stop - 1}/{size}, which are not those asked for"
+        return f" with bytes {start}-{stop - 1}/{size}, which were not requested"
     return ""

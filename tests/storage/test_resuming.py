@@ -185,7 +185,7 @@ async def test_a_part_has_the_length_that_its_range_says(faulty: FaultyBucket) -
     storage = await storage_of(faulty)
     for last in (8, 10):  # and 10 bytes come
         faulty.then(answering(206, Content_Range=f"bytes 0-{last}/100"))
-        with pytest.raises(UpstreamError, match=f"206 with bytes 0-{last}/100, which are not those asked for"):
+        with pytest.raises(UpstreamError, match=f"206 with bytes 0-{last}/100, which were not requested"):
             await storage.fetch(ObjectRequest("GET", "k", {"range": f"bytes=0-{last}"}))
     await storage.close()
 

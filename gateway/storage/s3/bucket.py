@@ -1,4 +1,4 @@
-"""The bucket as a whole: what is in it, and whether it is there."""
+"""Operations on the bucket itself: listing it, and creating it if it is missing."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Container
@@ -18,9 +18,9 @@ from gateway.storage.s3.signing.sigv4 import canonical_query
 from gateway.storage.s3.sweep import Sweep
 
 _CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
-# A listing of a thousand objects takes some 10 ms to read.
+# Longer listings are parsed in a thread: a thousand objects take some 10 ms.
 _LONG_BYTES = 32 * 1024
-# The one region that must not be named.
+# The one region that must not be sent as a LocationConstraint.
 _FIRST_REGION = "us-east-1"
 
 log = logging.getLogger("gateway.storage")
@@ -66,7 +66,7 @@ class Bucket:
             told = (*(item.key for item in page.objects), *page.folders)
             progress.note(told, page.next_token)
             if not all(name.startswith(before) for name in told):
-                raise UpstreamError("the listing is of another directory than was asked for")
+                raise UpstreamError("the listing is of another directory than the one requested")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
             folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
             token = page.next_token
@@ -82,18 +82,18 @@ class Bucket:
         request = Request("HEAD", path, signed_headers={"x-amz-checksum-mode": "ENABLED"})
         answer = (await self._client.perform(request)).upstream
         answer.close()
-        # Not with If-Match: some servers don't know it in a HEAD.
+        # Compared here, without If-Match: some servers ignore If-Match in a HEAD.
         if etag and answer.headers.get("etag", "").strip('"') != etag.strip('"'):
-            raise PreconditionFailedError(f"the object is another than {etag} now")
+            raise PreconditionFailedError(f"the object no longer has the ETag {etag}")
         return metadata_of(answer.headers)
 
     async def first(self) -> StoredObject | None:
-        """Any object. Raises what the bucket says where it can't be listed."""
+        """Returns any object, None if there is none. Raises the error of a listing that fails."""
         page = await self._page("", limit=1)
         return page.objects[0] if page.objects else None
 
     async def create(self) -> None:
-        """Creates the bucket if there is none. What goes wrong is logged: /ready will say so."""
+        """Creates the bucket if it does not exist. Logs failures; /ready will report them."""
         try:
             await self._page("", limit=1)
         except GatewayError as error:
@@ -101,9 +101,9 @@ class Bucket:
                 return
             try:
                 await self._client.perform(Request("PUT", self._path, body=_configuration(self._client.endpoint)))
-                log.warning("the bucket was not there, and has been created in %s", self._client.endpoint.region)
+                log.warning("the bucket did not exist and has been created in %s", self._client.endpoint.region)
             except GatewayError as refused:
-                log.error("the bucket is not there, and can't be created: %s", refused)
+                log.error("the bucket does not exist and can't be created: %s", refused)
 
     @property
     def _path(self) -> str:
@@ -133,7 +133,7 @@ class Bucket:
     ) -> bytes:
         query = listing.parameters(prefix, limit=limit, token=token, delimiter=delimiter, after=after)
         answer = await self._client.send("GET", self._path, query=canonical_query(query))
-        if answer.upstream.status != 200:  # a part of one, or nothing, would say that nothing is there
+        if answer.upstream.status != 200:  # with a 204 or 206, the bucket would seem to be empty
             answer.upstream.close()
             raise UpstreamError(f"the storage answered a listing with {answer.upstream.status}", code="NoListing")
         body = await answer.upstream.read_listing(answer.first)

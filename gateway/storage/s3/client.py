@@ -1,4 +1,4 @@
-"""Signed requests that heal themselves: retries, renewed credentials, a learnt region, a corrected clock."""
+"""Signed requests that recover from faults: by retries, renewed credentials, a learnt region, a corrected clock."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from gateway.storage.s3.signing.scheme import Scheme
 from gateway.storage.s3.signing.sigv4 import EMPTY_SHA256
 from gateway.upstream.client import Client, UpstreamResponse
 
-# For so long a request is sent again: nobody who waits for it waits longer (server.answer_timeout).
+# Requests are retried for this long: clients do not wait longer (server.answer_timeout).
 _RETRY_SECONDS = 10.0
 _FIRST_PAUSE_SECONDS = 0.1
 _MAX_PAUSE_SECONDS = 2.0
@@ -31,7 +31,7 @@ log = logging.getLogger("gateway.storage")
 
 
 class Answer:
-    """A good answer of the bucket (2xx or 304) and the first bytes of its body, already here."""
+    """A good answer of the bucket (2xx or 304) and the first bytes of its body, already read."""
 
     __slots__ = ("first", "upstream")
 
@@ -44,8 +44,8 @@ class Answer:
 class Request:
     """One request to the bucket. `path` and `query` are encoded, and signed and sent as they are.
 
-    `signed_headers`, in lower case, are signed. What must not happen twice has `repeatable` false: it is not sent again
-    once the bucket may have seen it.
+    `signed_headers`, in lower case, are signed. `repeatable` is False for a request that must not take effect twice: it
+    is not sent again once the bucket may have received it.
     """
 
     method: str
@@ -60,17 +60,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class SignedQuery:
-    """The query string that opens URLs, and until when, in seconds since the epoch."""
+    """The query string that authorises a URL, and its expiry in seconds since the epoch."""
 
     query: str
     expires_at: float
 
 
 class SignedClient:
-    """Sends requests to one host, signed, until there is a good answer or nothing left to try.
+    """Sends signed requests to one host, until it gets a good answer or has nothing left to try.
 
-    All of a request's trying happens before its first byte has gone to the client. One request is sent at most
-    `max_attempts` times for faults of the storage, as far as the client's budget goes, and once more for each remedy.
+    All attempts happen before the first byte is sent to the client. After faults of the storage, one request is sent at
+    most `max_attempts` times, if the client's retry budget allows, and once more for each remedy.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class SignedClient:
         max_attempts: int,
         on_fault: Callable[[str], None],
     ) -> None:
-        """Without a `scheme`, requests are not signed and no credentials are asked for. `relocate` resolves the
-        endpoint in another region; `on_fault` hears of each error answer by its label."""
+        """Without a `scheme`, requests are not signed and no credentials are loaded. `relocate` resolves the
+        endpoint in another region; `on_fault` is called with the label of each error answer."""
         self.endpoint = endpoint
-        # Whether it has ever had a good answer, so that region and clock are right: unsigned requests need neither.
+        # Whether there has been a good answer, so that region and clock are right: unsigned requests need neither.
         self.proven = scheme is None
         self._client = client
         self._scheme = scheme
@@ -101,11 +101,11 @@ class SignedClient:
     async def send(
         self, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Reads: `path` and `query` are encoded. Raises the error that remained."""
+        """Sends a read request; `path` and `query` are encoded. Raises the error that remains."""
         return await self.perform(Request(method, path, query, headers or {}))
 
     async def perform(self, request: Request) -> Answer:
-        """Any request. Raises the error that remained."""
+        """Sends any request. Raises the error that remains."""
         if request.body:
             request = replace(request, payload_hash=await _hash(request.body))
         deadline = time.monotonic() + _RETRY_SECONDS
@@ -131,8 +131,8 @@ class SignedClient:
                 raise answer.error()
 
     async def presign(self, method: str, path: str, lifetime: int) -> SignedQuery:
-        """For a URL that is good for `lifetime` seconds, or for as long as temporary credentials last. Without a scheme
-        the query is empty, and good forever."""
+        """Signs a URL that is valid for `lifetime` seconds, or until temporary credentials expire if that is sooner.
+        Without a scheme the query is empty and never expires."""
         credentials = await self._current()
         if self._scheme is None or credentials is None:
             return SignedQuery("", float("inf"))
@@ -149,7 +149,7 @@ class SignedClient:
         return SignedQuery(query, int(now) + left)  # signatures are dated in whole seconds
 
     def access_key(self) -> str:
-        """Of the credentials that would sign now; empty if there are none. Starts a refresh that is due."""
+        """The access key id that would sign now; empty if there is none. Starts a refresh that is due."""
         credentials = self._credentials.usable() if self._scheme is not None else None
         return credentials.access_key if credentials is not None else ""
 
@@ -197,7 +197,7 @@ class SignedClient:
             upstream.close()
             raise
         if request.method == "HEAD" and not fault.code and fault.status < 500 and fault.status not in (412, 416, 429):
-            # An error answer to HEAD has no body to say why; the same GET has.
+            # An error answer to HEAD has no body with the reason; the answer to the same GET has one.
             ask = Request("GET", request.path, request.query, {"range": "bytes=0-0"})
             why = await self._try(ask, credentials, endpoint)
             if isinstance(why, Fault):
@@ -208,7 +208,7 @@ class SignedClient:
     async def _heal(
         self, fault: Fault, credentials: Credentials | None, endpoint: Endpoint, clock_offset: float
     ) -> bool:
-        """Applies the fault's remedy to what was used; False if that gives nothing new to try."""
+        """Applies the fault's remedy. Returns False if that changes nothing that the request was sent with."""
         if credentials is None and fault.remedy is not Remedy.LEARN_REGION:
             return False
         if fault.remedy is Remedy.RENEW_CREDENTIALS and credentials is not None:
@@ -222,7 +222,7 @@ class SignedClient:
     async def _learn_region(self, region: str | None, used: Endpoint) -> bool:
         if self._relocate is None:
             return False
-        async with self._relocating:  # one request learns for all
+        async with self._relocating:  # one request learns the region for all
             if self.endpoint is used and region and region != used.region:
                 log.warning("the bucket is in region %s, not %s", region, used.region)
                 self.endpoint = await self._relocate(region)
@@ -236,7 +236,7 @@ class SignedClient:
         if abs(offset - self._clock_offset) > _CLOCK_TOLERANCE_SECONDS:
             log.warning("the bucket's clock differs from ours by %+.0f s; signing with its time", offset)
         self._clock_offset = offset
-        return abs(offset - used) > _CLOCK_TOLERANCE_SECONDS  # else the same time has been refused already
+        return abs(offset - used) > _CLOCK_TOLERANCE_SECONDS  # otherwise the bucket has refused the same time already
 
 
 async def _hash(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""From the storage settings to the objects that reach the bucket."""
+"""Builds the clients of the bucket from the storage settings."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ Relocate = Callable[[str], Awaitable[Endpoint]]
 
 @dataclass(frozen=True, slots=True)
 class S3Clients:
-    """`bucket` lists and writes; `origin` reads objects, through `reading`; `links` are URLs for clients."""
+    """`bucket` lists and writes; `origin` reads objects, through `reading`; `links` makes URLs for clients."""
 
     client: Client
     bucket: SignedClient
@@ -52,7 +52,7 @@ def reach(
     on_fault: Callable[[str], None],
     circuits: Circuits | None = None,
 ) -> S3Clients:
-    """Raises ConfigError for certificates that can't be used. Blocks for as long as files take to read."""
+    """Raises ConfigError for certificates that can't be used. Blocks while it reads files."""
     client = _client(settings, endpoint, circuits)
 
     def signed(endpoint: Endpoint, scheme: Scheme | None, relocate: Relocate | None = relocate) -> SignedClient:
@@ -108,7 +108,7 @@ def _client(settings: StorageSettings, endpoint: Endpoint, circuits: Circuits | 
 
 
 def client_for(address: str, policy: AddressPolicy, circuits: Circuits | None = None) -> Client:
-    """A client for another server than the bucket, and where that leads. What it trusts is the system's
+    """A client for a server other than the bucket, and for its redirects. It trusts the system's certificates
     (SSL_CERT_FILE)."""
     proxies = {scheme: Proxy.parse(url) for scheme, url in _environment_proxies(address).items()}
     connector = Connector(
@@ -121,7 +121,7 @@ def client_for(address: str, policy: AddressPolicy, circuits: Circuits | None = 
 def _proxies(settings: StorageSettings, endpoint: Endpoint) -> Mapping[str, str]:
     if settings.proxies is not None:
         return settings.proxies
-    # Which hosts are excepted (NO_PROXY) is asked for the one host that there is.
+    # NO_PROXY is evaluated for the one host that objects are read from.
     read_from = settings.cloud_front_domain if settings.backend == "cloudfront" else None
     return _environment_proxies(read_from or endpoint.origin)
 

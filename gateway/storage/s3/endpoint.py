@@ -1,4 +1,4 @@
-"""Where a bucket is. botocore's own rules say: regions, partitions, dots, accelerate, dual-stack, access points."""
+"""Resolves a bucket's endpoint with botocore: regions, partitions, dots, accelerate, dual-stack, access points."""
 
 import gc
 import re
@@ -9,13 +9,13 @@ from gateway.errors import ConfigError, Problem
 from gateway.messages import Endpoint
 
 _SAMPLE_KEY = "key"
-# botocore quotes it, and one of AWS's configuration may have a password in it.
+# botocore's errors quote addresses, and one from AWS's configuration may contain a password.
 _ADDRESS = re.compile(r"\S+://\S+")
 _V4 = frozenset({"v4", "s3v4"})
 _ahead: list[tuple[StorageSettings, Endpoint]] = []
 
 
-class _Resolved(Exception):  # noqa: N818  it ends the request before it is sent: no error
+class _Resolved(Exception):  # noqa: N818  not an error: stops the request before it is sent
     def __init__(self, url: str, region: str, service: str, signature_version: str) -> None:
         self.url = url
         self.region = region
@@ -24,10 +24,10 @@ class _Resolved(Exception):  # noqa: N818  it ends the request before it is sent
 
 
 def resolve_ahead(settings: StorageSettings) -> None:
-    """For a process that has not imported much yet. Raises as `resolve`.
+    """Resolves the endpoint early, before the process imports much else. Raises the errors of `resolve`.
 
-    botocore leaves 14 MB of free memory behind, in pieces that can't be given back; what is imported afterwards goes
-    there: 63 MB instead of 76 for an idle gateway. Workers inherit the answer.
+    botocore leaves 14 MB of fragmented free memory, which can't be returned to the system. Later imports reuse it: an
+    idle gateway takes 63 MB instead of 76. Workers inherit the resolved endpoint.
     """
     _ahead.append((settings, resolve(settings)))
     gc.collect()
@@ -36,7 +36,7 @@ def resolve_ahead(settings: StorageSettings) -> None:
 def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
     """Asks a botocore client where it would send a request, which is never sent. Blocks: run it in a thread.
 
-    `region` is one that the storage itself told of; it beats the setting. Raises ConfigError, naming the setting,
+    `region` comes from an answer of the storage and overrides the setting. Raises ConfigError, naming the setting,
     if no endpoint fits.
     """
     for known, endpoint in _ahead:
@@ -48,7 +48,7 @@ def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
     from botocore.exceptions import BotoCoreError, ProfileNotFound
 
     def abort(request: Any, signing_name: str, region_name: str, signature_version: str, **others: Any) -> NoReturn:
-        # An access point's ARN carries a region and a service of its own, and botocore keeps them here.
+        # An access point's ARN has its own region and service, which botocore keeps here.
         own = request.context.get("signing", {})
         raise _Resolved(
             request.url,
@@ -92,7 +92,7 @@ def _endpoint(resolved: _Resolved, settings: StorageSettings) -> Endpoint:
         raise _unusable(settings, f"needs signature version {resolved.signature_version}, which the gateway lacks")
     scheme, _, rest = resolved.url.removesuffix(f"/{_SAMPLE_KEY}").partition("://")
     host, slash, path = rest.partition("/")
-    if "@" in host:  # of AWS's configuration; our setting has none
+    if "@" in host:  # from AWS's configuration; storage.endpoint_url allows no user
         raise _unusable(settings, "the endpoint's address has a user in it, which S3 does not take")
     default_port = ":443" if scheme == "https" else ":80"
     return Endpoint(scheme, host.removesuffix(default_port), slash + path, resolved.region, resolved.service)

@@ -1,4 +1,4 @@
-"""What S3's error answers mean: which can be healed and how, and what the client gets when they can't.
+"""Interprets S3's error answers: which remedy may help, and which error the client gets if none does.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -36,16 +36,16 @@ _WRONG_REGION = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "Redirect", "AuthorizationHeaderMalformed"}
     | {"IllegalLocationConstraintException"}
 )
-# Of a key that the storage can't have: S3's codes, Ceph's, MinIO's. Nor can anything lie below it.
+# The codes of S3, Ceph and MinIO for a key that can't exist. No object can lie below such a key either.
 IMPOSSIBLE_KEY = frozenset(
     {"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
-# AccessDenied is what S3 says of an absent key to those who may not list the bucket.
+# S3 answers AccessDenied for an absent key if the credentials may not list the bucket.
 _ABSENT = IMPOSSIBLE_KEY | {"NoSuchKey", ACCESS_DENIED}
 
 
 class Remedy(Enum):
-    """What to do before the same request is worth sending again."""
+    """The step to take before sending the same request again."""
 
     NONE = auto()
     WAIT = auto()
@@ -56,7 +56,7 @@ class Remedy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error answer of S3, or none at all (`broken`). `code` is empty where the answer had no body that says."""
+    """An error answer of S3, or the error that prevented one (`broken`). `code` is empty if the answer had none."""
 
     status: int
     code: str = ""
@@ -82,7 +82,7 @@ class Fault:
 
     @property
     def label(self) -> str:
-        """For logs and metrics: the code, or what else is known."""
+        """For logs and metrics: the code, or else the status or the kind of failure."""
         if self.broken is not None:
             return self.broken.code or "Timeout"
         return self.code or f"HTTP{self.status}"

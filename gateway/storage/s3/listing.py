@@ -1,4 +1,4 @@
-"""ListObjectsV2: its query and its answer.
+"""ListObjectsV2: builds the query and parses the answer.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
@@ -13,15 +13,14 @@ from gateway.errors import UpstreamError
 from gateway.storage.base import StoredObject
 
 MAX_KEYS = 1000
-# So many pages without objects may follow one another: S3 may have to look past what has been removed.
+# This many empty pages in a row are allowed: S3 may have to skip removed objects.
 _MAX_EMPTY_PAGES = 100
 _OPEN, _CLOSE = b"<Contents>", b"</Contents>"
 
 
 @dataclass(frozen=True, slots=True)
 class ListingPage:
-    """One answer: objects, and with a delimiter directories, in key order; and the token that fetches the next page,
-    if there is one."""
+    """One answer: objects, and with a delimiter directories, in key order; and the token of the next page, if any."""
 
     objects: list[StoredObject]
     folders: list[str]
@@ -30,8 +29,8 @@ class ListingPage:
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a page says but for its objects: the token that fetches the next page, and the last object's key. `contents`
-    are the bytes that tell the objects: the same for the same objects, as the token is not."""
+    """A page without its objects parsed: the token of the next page, and the last object's key. `contents` are the
+    bytes that describe the objects: the same for the same objects, unlike the token."""
 
     next_token: str | None
     last_key: str
@@ -39,17 +38,17 @@ class Outline:
 
 
 class Progress:
-    """Watches over the pages of one listing, which might come to no end, or go in a circle. Keys need not ascend: some
-    servers list a directory at the place of its name."""
+    """Detects a listing that never ends or repeats pages. Keys need not ascend: some servers sort a directory by its
+    name without the slash."""
 
     def __init__(self) -> None:
-        self._told: set[int] = set()  # hashes, of 8 bytes a page: a listing may have thousands
+        self._told: set[int] = set()  # hashes of 8 bytes for each page: a listing may have thousands of pages
         self._tokens: set[int] = set()
         self._empty = 0
 
     def note(self, told: Hashable, token: str | None) -> None:
-        """`told` is what a page has, or a digest of it, and falsy where it has nothing; `token` is for the next page.
-        Raises UpstreamError where the listing gets no further."""
+        """`told` is the content of a page or its digest, and falsy if the page is empty; `token` fetches the next page.
+        Raises UpstreamError if the listing makes no progress."""
         self._empty = 0 if told else self._empty + 1
         if token is None:
             return
@@ -62,23 +61,23 @@ class Progress:
 
 
 def _has(seen: set[int], item: Hashable) -> bool:
-    """Whether the item was there before; it is from now on."""
+    """Adds the item. Returns whether it was in the set before."""
     before = len(seen)
     seen.add(hash(item))
     return len(seen) == before
 
 
 def _endless(why: str) -> UpstreamError:
-    return UpstreamError(f"the listing comes to no end: {why}", code="NoListing")
+    return UpstreamError(f"the listing has no end: {why}", code="NoListing")
 
 
 def parameters(
     prefix: str, *, limit: int = MAX_KEYS, token: str | None = None, delimiter: str = "", after: str = ""
 ) -> dict[str, str]:
-    """Query parameters of one call, for keys after `after`; with a delimiter, what lies below it is told by its
-    directory only.
+    """Returns the query parameters of one call, for keys after `after`. With a delimiter, the answer has directories in
+    place of the keys below them.
 
-    Keys come back URL-encoded, since XML can't carry every key.
+    The answer has URL-encoded keys, since XML can't carry every key.
     """
     query = {"list-type": "2", "encoding-type": "url", "max-keys": str(min(limit, MAX_KEYS))}
     if prefix:
@@ -93,7 +92,7 @@ def parameters(
 
 
 def parse(body: bytes) -> ListingPage:
-    """Reads a ListBucketResult; raises UpstreamError if it is none."""
+    """Reads a ListBucketResult; raises UpstreamError if the body is not one."""
     try:
         root = ElementTree.fromstring(body)  # noqa: S314  expat itself refuses entity bombs
         namespace = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
@@ -118,18 +117,18 @@ def parse(body: bytes) -> ListingPage:
         ]
         folders = [key(item, "Prefix") for item in root.iter(f"{namespace}CommonPrefixes")]
         truncated = text(root, "IsTruncated").strip().lower()
-        if truncated not in ("true", "false"):  # cut short by what stands between, it would say that nothing is there
-            raise ValueError("it does not say whether it is truncated")
+        if truncated not in ("true", "false"):  # if a proxy truncated the body, the listing would seem to be empty
+            raise ValueError("IsTruncated is missing or invalid")
         token = text(root, "NextContinuationToken") if truncated == "true" else None
         if token == "":
-            raise ValueError("it is truncated, but has no NextContinuationToken")
+            raise ValueError("IsTruncated is true, but there is no NextContinuationToken")
         return ListingPage(objects, folders, token)
-    except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: its encoding
+    except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: unknown encoding
         raise UpstreamError(f"the listing can't be read: {error}", code="NoListing") from error
 
 
 def outline(body: bytes) -> Outline:
-    """Raises UpstreamError as `parse`, unless what is wrong is in the middle."""
+    """Raises UpstreamError like `parse`, except for errors between the first and the last object."""
     first, last, end = body.find(_OPEN), body.rfind(_OPEN), body.rfind(_CLOSE) + len(_CLOSE)
     known = 0 <= first <= last < end
     page = parse(body[:first] + body[last:] if known else body)

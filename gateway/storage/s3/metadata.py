@@ -1,4 +1,4 @@
-"""What an object's headers tell that is not for clients, and how it is written there. Names are in lower case."""
+"""Reads and writes the metadata in an object's headers that is not for clients. Names are in lower case."""
 
 import base64
 import re
@@ -16,12 +16,12 @@ _NO = frozenset({"false", "no", "0"})
 _YES = frozenset({"", "true", "yes", "1"})
 _MAX_YANK_CHARS = 1024
 _PRINTABLE = re.compile(r"[ -~]{1,256}")
-# The last second of year 9999: no page can tell a later one.
+# The last second of year 9999: pages can't express a later one.
 _MAX_SECONDS = 253402300799.0
 
 
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
-    """The uploader's own words, by names with dashes."""
+    """The uploader's x-amz-meta-* values, by name without that prefix and with dashes."""
     return {
         name.removeprefix(_METADATA).replace("_", "-"): value
         for name, value in headers.items()
@@ -30,18 +30,18 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def sha256_of(headers: Mapping[str, str]) -> str | None:
-    """The object's SHA-256 in hex, as the uploader has said (pypicloud does), or as S3 itself has checked it."""
+    """The object's SHA-256 in hex: the uploader's metadata (pypicloud sets it), or the checksum that S3 verified."""
     for name in _SHA256_NAMES:
         if (value := headers.get(name)) is not None and _HEX_SHA256.fullmatch(value):
             return value.lower()
-    # One of an upload in parts is a hash of hashes; it has a count after it.
+    # The checksum of a multipart upload is a hash of hashes; a part count follows it.
     if _BASE64_SHA256.fullmatch(checksum := headers.get("x-amz-checksum-sha256", "")):
         return base64.b64decode(checksum).hex()
     return None
 
 
 def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
-    """As the uploader has said in the object's metadata (pypicloud does), or as S3 itself has checked it."""
+    """Reads the uploader's metadata (pypicloud sets it), and the checksum that S3 verified."""
     said = user_metadata(headers)
     yanked = said.get("yanked", "false")
     return ObjectMetadata(
@@ -53,7 +53,7 @@ def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
 
 
 def headers_of(metadata: ObjectMetadata) -> dict[str, str]:
-    """The metadata that says so, as `metadata_of` reads it."""
+    """Returns the headers from which `metadata_of` reads this metadata."""
     uploaded = metadata.uploaded
     told = {
         "sha256": metadata.sha256,
@@ -65,7 +65,7 @@ def headers_of(metadata: ObjectMetadata) -> dict[str, str]:
 
 
 def seconds_of(time: str | None) -> float | None:
-    """Since the epoch, of a time as ISO 8601 has it; in UTC if it does not say."""
+    """Converts an ISO 8601 time, in UTC unless it has an offset, to seconds since the epoch; None if it is invalid."""
     try:
         parsed = datetime.fromisoformat(time or "")
         seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

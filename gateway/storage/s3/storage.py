@@ -23,9 +23,9 @@ from gateway.storage.s3.stream import stream_of
 from gateway.storage.s3.upload import Uploads
 from gateway.upstream.circuits import Circuits
 
-# How long a refused listing is believed: the permission may have been given since, or the refusal was an outage.
+# How long listing stays off after a refusal: the permission may be granted meanwhile, or the refusal was an outage.
 _REFUSED_SECONDS = 60.0
-# After a listing that failed, refusals of objects count as an outage for so long without another one.
+# After a failed listing, refused objects count as an outage for this long without another listing.
 _UNTOLD_SECONDS = 5.0
 # S3's limit, in UTF-8.
 _MAX_KEY_BYTES = 1024
@@ -59,7 +59,7 @@ class S3Storage:
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         self._absence = Absence()
-        # Below hashes, directories can't be listed.
+        # With hashes in front of keys, directories can't be listed.
         self._list_from = float("inf") if settings.prepend_hash else float("-inf")  # on the monotonic clock
         self._tell_from = float("-inf")  # on the monotonic clock
         self._reach: S3Clients | None = None
@@ -78,17 +78,17 @@ class S3Storage:
 
     @property
     def signs(self) -> bool:
-        """Whether there are credentials to be had."""
+        """Whether requests are signed, so that credentials are needed."""
         return self._settings.signature_version != "unsigned"
 
     @property
     def _reached(self) -> S3Clients:
-        assert self._reach is not None, "it is started first"
+        assert self._reach is not None, "start() comes first"
         return self._reach
 
     async def start(self) -> None:
-        """Resolves the endpoint and gets credentials, side by side. Raises ConfigError if no endpoint fits, or a
-        certificate can't be used."""
+        """Resolves the endpoint and loads credentials at the same time. Raises ConfigError if no endpoint fits,
+        or a certificate can't be used."""
         settings = self._settings
         wanted = [self._resolve(None), self.credentials.get()] if self.signs else [self._resolve(None)]
         endpoint, *credentials = await asyncio.gather(*wanted, return_exceptions=True)
@@ -96,7 +96,7 @@ class S3Storage:
             raise endpoint
         for failed in credentials:
             if isinstance(failed, BaseException):
-                log.error("%s; `gateway check` tells more", failed)  # they may come later; /ready says so meanwhile
+                log.error("%s; `gateway check` tells more", failed)  # they may appear later; /ready reports it
         self._reach = reached = await AWS.run(
             reach,
             settings,
@@ -124,7 +124,7 @@ class S3Storage:
         return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
 
     async def fetch(self, request: ObjectRequest) -> Stream:
-        """Raises the error that remains after all healing."""
+        """Raises the error that remains after all remedies."""
         try:
             answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
         except NotFoundError as error:
@@ -136,8 +136,8 @@ class S3Storage:
         return stream_of(request, answer)
 
     async def _is_unlisted(self, key: str) -> bool:
-        """Whether a listing shows that there is no such object. Credentials that may list the bucket and read a part of
-        it get AccessDenied for every key of the rest."""
+        """Whether a listing shows that the object does not exist. Credentials that may list the whole bucket but read
+        only a part get AccessDenied for every key outside that part."""
         if time.monotonic() < max(self._list_from, self._tell_from):
             return False
         try:
@@ -184,14 +184,14 @@ class S3Storage:
                 if error.code != ACCESS_DENIED:
                     raise
                 self._list_from = time.monotonic() + _REFUSED_SECONDS
-                log.warning("no permission to list the bucket (s3:ListBucket); directories are told by their index")
+                log.warning("no permission to list the bucket (s3:ListBucket); directories are found by their index")
         for candidate in (key + self._index_document, key):
             try:
-                # Not HEAD: where the object is absent, a second request would have to ask why.
+                # Not HEAD: if the object is absent, a second request would be needed to learn why.
                 (await self.fetch(ObjectRequest("GET", candidate, {"range": "bytes=0-0"}))).close()
                 return True
             except RangeNotSatisfiableError:
-                return True  # it is there, and empty
+                return True  # the object exists and is empty
             except NotFoundError:
                 pass
         return False
@@ -227,7 +227,7 @@ class S3Storage:
         except GatewayError as error:
             if error.code != ACCESS_DENIED:
                 raise
-            # The bucket answers and knows us; whether objects may be read shows only when one is.
+            # The bucket accepts our credentials; whether they may read objects shows only when one is read.
             found["note"] = "no permission to list the bucket (s3:ListBucket)"
             return found
         if self._settings.backend == "cloudfront" and sample is not None:
@@ -257,13 +257,12 @@ class S3Storage:
         return credentials.expires_at if credentials else None
 
     async def _check_distribution(self, object_name: str) -> None:
-        """CloudFront says AccessDenied for a wrong signature and S3 for an absent object: for one that is there, the
-        difference is plain."""
+        """Reads an object that exists: AccessDenied can then only be an error, not S3's answer for an absent object."""
         path = "/" + encode_key(object_name)
         try:
             (await self._reached.origin.open("HEAD", path, {})).upstream.close()
         except NotFoundError as error:
-            what = f"the distribution does not give out an object that the bucket has ({error.detail})"
+            what = f"the distribution refuses an object that exists in the bucket ({error.detail})"
             raise UpstreamError(what, code="DistributionDenied") from error
 
     def _path(self, key: str) -> str:

@@ -1,4 +1,4 @@
-"""What a client may see of the bucket's answer."""
+"""Streams for clients, made from the bucket's answers."""
 
 from gateway.http.headers import to_client
 from gateway.messages import ObjectRequest, Stream
@@ -7,7 +7,7 @@ from gateway.storage.s3.metadata import sha256_of
 
 
 def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
-    """What a client may see of the bucket's answer."""
+    """Makes a Stream with the part of the bucket's answer that a client may see."""
     upstream = answer.upstream
     headers = to_client(upstream.headers, request.key)
     if upstream.status == 304:
@@ -28,7 +28,8 @@ def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
 
 
 class _Body:
-    """The body of one answer, in chunks as they come. Not a generator, which would hold the last one."""
+    """The body of one answer, in chunks as they arrive. Not a generator: a generator would keep the last chunk in
+    memory."""
 
     __slots__ = ("_first", "_upstream")
 

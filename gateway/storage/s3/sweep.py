@@ -1,4 +1,4 @@
-"""All that a bucket has below a prefix: listed page by page, and where there are many pages, side by side."""
+"""Lists everything below a prefix of a bucket: page by page, and in parallel if there are many pages."""
 
 import asyncio
 import string
@@ -14,12 +14,12 @@ from gateway.storage.base import Batch, StoredObject
 from gateway.storage.s3 import listing
 from gateway.storage.s3.layout import Layout
 
-# Up to here nothing is gained that would be worth the LISTs of empty ranges.
+# For shorter listings, parallel requests gain too little to be worth the LISTs of empty ranges.
 _SERIAL_PAGES = 16
 _AT_ONCE = 8
 _MAX_DEPTH = 8
-# After all names that begin with one of these. No key is such a mark, so that also servers which list a directory at
-# the place of its name, before `name-…`, take all of a name to one side of it.
+# Each mark sorts after all names that begin with its first character. No key equals a mark, so servers that sort a
+# directory by its name without the slash, before `name-…`, also keep all of it on one side of a mark.
 _MARKS = [f"{first}~~~~" for first in sorted(string.digits + string.ascii_letters)]
 
 
@@ -33,7 +33,7 @@ class PageOf(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """Names after `start`, up to and with `stop`, which is empty for the end."""
+    """Names after `start`, up to and including `stop`; an empty `stop` means the end."""
 
     start: str
     stop: str
@@ -43,7 +43,7 @@ class Sweep:
     """One pass over a bucket."""
 
     def __init__(self, page: PageOf, layout: Layout, prefix: str, known: Container[bytes]) -> None:
-        """`prefix` is of keys; batches whose digests are `known` are not read."""
+        """`prefix` is a prefix of keys; batches whose digests are `known` are not parsed."""
         self._page = page
         self._layout = layout
         self._prefix = prefix
@@ -51,9 +51,9 @@ class Sweep:
         self._known = known
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
-        """Raises what keeps the bucket from being listed."""
+        """Raises the error of a listing that fails."""
         last: str | None = None
-        async for batch, last in self._pages(_Span("", ""), _SERIAL_PAGES):  # noqa: B007  it is used below
+        async for batch, last in self._pages(_Span("", ""), _SERIAL_PAGES):  # noqa: B007  `last` is used below
             yield batch
         if last is not None:
             async with aclosing(self._side_by_side(_spans(last, await self._folder()))) as batches:
@@ -65,7 +65,7 @@ class Sweep:
 
         async def work() -> None:
             try:
-                for span in spans:  # which all workers share
+                for span in spans:  # all workers share the iterator
                     async for batch, _ in self._pages(span):
                         await found.put(batch)
                 await found.put(None)
@@ -89,7 +89,7 @@ class Sweep:
             await asyncio.gather(*workers, return_exceptions=True)
 
     async def _pages(self, span: _Span, most: int | None = None) -> AsyncIterator[tuple[Batch, str | None]]:
-        """Batches, and from where to go on after them: None at the end. A page without objects need not be the last."""
+        """Yields batches, each with the name to continue after, None at the end. An empty page need not be the last."""
         token: str | None = None
         reached, progress = span.start, listing.Progress()
         number = 0
@@ -120,7 +120,7 @@ class Sweep:
                 yield item if key == item.key else replace(item, key=key)
 
     async def _folder(self) -> str:
-        """The innermost folder that all lies in."""
+        """The innermost folder that holds everything."""
         folder = self._base
         for _ in range(_MAX_DEPTH):
             page = listing.parse(await self._page(folder, limit=2, delimiter="/"))
@@ -131,6 +131,6 @@ class Sweep:
 
 
 def _spans(start: str, folder: str) -> Iterator[_Span]:
-    """From `start` to the end."""
+    """Splits the names from `start` to the end at the marks."""
     marks = [folder + mark for mark in _MARKS if folder + mark > start]
     return (_Span(*ends) for ends in pairwise([start, *marks, ""]))

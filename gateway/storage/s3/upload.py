@@ -1,4 +1,4 @@
-"""Objects written to the bucket: in one request, or in parts if they are large."""
+"""Writes objects to the bucket: in one request, or as a multipart upload if they are large."""
 
 import asyncio
 import hashlib
@@ -20,7 +20,7 @@ from gateway.storage.s3.errors import parse
 from gateway.storage.s3.metadata import headers_of
 from gateway.storage.s3.signing.sigv4 import canonical_query
 
-# S3 takes at most 10,000 parts, and none under 5 MiB but the last: objects of up to 80 GB.
+# S3 takes at most 10,000 parts, and only the last may be under 5 MiB: objects can have up to 80 GB.
 PART_BYTES = 8 * 1024 * 1024
 _XML_FIELD = re.compile(rb"<(UploadId|ETag)>([^<]{1,2048})</\1>")
 
@@ -50,7 +50,7 @@ class Uploads:
         replaces: str | None,
         metadata: ObjectMetadata | None,
     ) -> str:
-        """See base.py. Nothing is visible before all of it is there."""
+        """See base.py. The object is not visible before it is complete."""
         signed = {"content-type": content_type, **self._options}
         condition = {"if-none-match": "*"} if only_new else {"if-match": replaces} if replaces is not None else {}
         parts = _parts(chunks)
@@ -69,10 +69,10 @@ class Uploads:
         except NotFoundError as error:
             if replaces is None:
                 raise
-            raise PreconditionFailedError(f"there is none to replace: {error.detail}") from error
+            raise PreconditionFailedError(f"there is no object to replace: {error.detail}") from error
 
     async def delete(self, path: str) -> None:
-        """An object that is not there counts as deleted."""
+        """Deletes an object. An absent object counts as deleted."""
         with suppress(NotFoundError):
             (await self._perform(Request("DELETE", path))).upstream.close()
 
@@ -82,7 +82,7 @@ class Uploads:
         except NotFoundError as error:
             if error.code != ACCESS_DENIED:
                 raise
-            # Of a key that is read it may mean that there is none; of one that is written it means what it says.
+            # AccessDenied may mean an absent object when a key is read, but not when it is written.
             what = f"writing is not permitted (s3:PutObject, s3:DeleteObject): {error.detail}"
             raise UpstreamError(what, code=error.code, upstream_status=error.upstream_status) from error
 
@@ -97,7 +97,7 @@ class Uploads:
         answer = await self._perform(Request("POST", path, "uploads=", signed_headers=signed))
         upload_id = (await _fields(answer)).get("UploadId")
         if upload_id is None:
-            raise UpstreamError("the bucket began an upload without giving it an id")
+            raise UpstreamError("the bucket started a multipart upload without an UploadId")
         try:
             etags: list[str] = []
             async for part in _chain(first, others):
@@ -119,7 +119,7 @@ class Uploads:
         return (await _fields(await self._perform(request))).get("ETag", "")
 
     async def _abort(self, path: str, upload_id: str) -> None:
-        """Or its parts would stay, and cost money."""
+        """Aborts a multipart upload: otherwise its parts would stay and cost money."""
         try:
             query = canonical_query({"uploadId": upload_id})
             (await self._perform(Request("DELETE", path, query))).upstream.close()
@@ -128,7 +128,7 @@ class Uploads:
 
 
 async def _parts(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of PART_BYTES; the last may be shorter."""
+    """Regroups the bytes into pieces of PART_BYTES; the last may be shorter."""
     buffer = bytearray()
     async for chunk in chunks:
         buffer += chunk
@@ -152,7 +152,7 @@ def _etag(answer: Answer) -> str:
 
 
 async def _fields(answer: Answer) -> dict[str, str]:
-    """Of an XML answer. S3 may say 200 and tell of an error in the body, when it takes long to put parts together."""
+    """Returns the fields of an XML answer. While S3 assembles parts, it may answer 200 with an error in the body."""
     body = await answer.upstream.read_listing(answer.first)
     if b"<Error>" in body:
         raise parse(500, answer.upstream.headers, body).error()

@@ -89,11 +89,11 @@ def test_what_is_no_listing_is_an_upstream_error(body: str) -> None:
     ("body", "reason"),
     [
         ("<html/>", "root element is html"),
-        (PAGE.format(namespace="", truncated="maybe"), "it does not say whether it is truncated"),
-        ("<ListBucketResult/>", "it does not say whether it is truncated"),
+        (PAGE.format(namespace="", truncated="maybe"), "IsTruncated is missing or invalid"),
+        ("<ListBucketResult/>", "IsTruncated is missing or invalid"),
         (
             PAGE.format(namespace="", truncated="true").replace("next", ""),
-            "it is truncated, but has no NextContinuationToken",
+            "IsTruncated is true, but there is no NextContinuationToken",
         ),
     ],
 )

@@ -190,7 +190,7 @@ async def test_a_key_that_can_t_be_is_no_failed_precondition(faulty: FaultyBucke
     with pytest.raises(NotFoundError):
         await faulty_storage.put("k", chunks(b"x"))
     faulty.then(error(404, "NoSuchKey"))
-    with pytest.raises(PreconditionFailedError, match="none to replace"):
+    with pytest.raises(PreconditionFailedError, match="no object to replace"):
         await faulty_storage.put("k", chunks(b"x"), replaces='"e"')
 
 

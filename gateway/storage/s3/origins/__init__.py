@@ -1,1 +1,1 @@
-"""Where the bytes of objects are had, by the gateway and by its clients: the bucket, or a CloudFront distribution."""
+"""Origins, from which the gateway and its clients read objects: the bucket, or a CloudFront distribution."""

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def signer(settings: StorageSettings) -> "CloudFrontSigner | None":
-    """Of the key in the settings; None where there is no key id. Raises ConfigError that names the setting."""
+    """Returns a signer with the key from the settings; None without a key id. Raises ConfigError."""
     if settings.cloud_front_key_id is None:
         return None
-    from gateway.storage.s3.signing.cloudfront_signer import (  # some 30 ms that others need not spend
+    from gateway.storage.s3.signing.cloudfront_signer import (  # takes some 30 ms, needed only with a key
         CloudFrontSigner,
         load_key,
     )
@@ -46,13 +46,13 @@ def signer(settings: StorageSettings) -> "CloudFrontSigner | None":
 
 
 def endpoint(domain: str) -> Endpoint:
-    """Of `https://d111111abcdef8.cloudfront.net`."""
+    """Returns the endpoint of a domain such as `https://d111111abcdef8.cloudfront.net`."""
     parts = urlsplit(domain)
     return Endpoint(parts.scheme, parts.netloc, "", region="", service="cloudfront")
 
 
 class CloudFrontOrigin:
-    """An Origin (see origin.py). The gateway fetches through signed URLs of its own, which bind no address."""
+    """An Origin (see origin.py). The gateway fetches through signed URLs that are not bound to an IP address."""
 
     def __init__(
         self,
@@ -65,8 +65,8 @@ class CloudFrontOrigin:
         lifetime: int,
         buffer_time: int,
     ) -> None:
-        """`client` does not sign. `root` is the encoded path below which all objects are, with its slash; `ip_range`
-        and `wildcard` are the settings of that name."""
+        """`client` does not sign. `root` is the encoded path of the directory of all objects, with its slash;
+        `ip_range` and `wildcard` come from the settings cloud_front_ip_range and cloud_front_wildcard."""
         self._client = client
         self._signer = signer
         self._root = root
@@ -87,7 +87,7 @@ class CloudFrontOrigin:
         return self._ip_range is not True or self._signer is None
 
     def serves(self, caller: Caller) -> bool:
-        # CloudFront's policies know IPv4 only.
+        # CloudFront's policies support IPv4 only.
         return self.shared or _ipv4(caller) is not None
 
     def variant(self, caller: Caller | None) -> Hashable:
@@ -97,7 +97,7 @@ class CloudFrontOrigin:
         if self._signer is None:
             return SignedQuery("", math.inf)
         resource, source = self.scope(path), self._source(caller)
-        async with self._one_at_a_time:  # so that the loop is held up by one signature at most
+        async with self._one_at_a_time:  # one signature at a time may block the event loop
             await asyncio.sleep(0)
             expires_at = int(time.time()) + lifetime
             if source is None and not resource.endswith("/*"):
@@ -105,7 +105,7 @@ class CloudFrontOrigin:
             return SignedQuery(self._signer.custom(resource, expires_at, source), expires_at)
 
     def scope(self, path: str) -> str:
-        """The object, or all objects of its directory, but never all there are.
+        """The object, or all objects of its directory, but never all objects of the storage.
 
         A `*` in a key is no wildcard: it is encoded.
         """

@@ -1,4 +1,4 @@
-"""Where the bytes of objects are had, by the gateway and by its clients."""
+"""The interface of origins, and the bucket as an origin."""
 
 from collections.abc import Coroutine, Hashable
 from typing import Any, Protocol
@@ -8,33 +8,33 @@ from gateway.storage.s3.client import Answer, SignedClient, SignedQuery
 
 
 class Origin(Protocol):
-    """Where the bytes of objects are had, by the gateway and by its clients. Paths are encoded and start with `/`."""
+    """A server from which the gateway and its clients read objects. Paths are encoded and start with `/`."""
 
     async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:
-        """Asks for an object. Raises the error that remained after all healing."""
+        """Requests an object. Raises the error that remains after all remedies."""
 
     def url(self, path: str) -> str:
-        """The object's URL, without what opens it."""
+        """The object's URL, without a signature."""
 
     @property
     def shared(self) -> bool:
-        """Whether a URL works for every caller, whoever it was signed for."""
+        """Whether a URL works for every caller, not only for the one it was signed for."""
 
     def serves(self, caller: Caller) -> bool:
         """Whether a URL can be made that works for this caller."""
 
     def variant(self, caller: Caller | None) -> Hashable:
-        """What decides, besides the object, how a URL is signed now."""
+        """A value that differs when URLs of the same object would be signed differently."""
 
     def scope(self, path: str) -> str:
-        """What one signature is good for: objects of the same scope share it."""
+        """The resource that one signature covers: objects of the same scope share it."""
 
     async def grant(self, method: str, path: str, caller: Caller | None, lifetime: int) -> SignedQuery:
-        """Signs, for `lifetime` seconds or less."""
+        """Signs a URL for `lifetime` seconds or less."""
 
 
 class BucketOrigin:
-    """The bucket itself: presigned URLs, or plain ones where its client does not sign."""
+    """The bucket itself: presigned URLs, or plain ones if its client does not sign."""
 
     def __init__(self, client: SignedClient) -> None:
         self._client = client

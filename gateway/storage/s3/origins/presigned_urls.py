@@ -1,4 +1,4 @@
-"""URLs that open an object for a client: signed once, and handed out until shortly before they expire."""
+"""Presigned URLs: signed once, and handed out until shortly before they expire."""
 
 import time
 from collections.abc import Callable, Hashable
@@ -14,7 +14,8 @@ _MAX_BYTES = 4 * 1024 * 1024  # some 3,000 grants with session tokens
 
 
 class PresignedUrls:
-    """Makes URLs of one origin, good for `lifetime` seconds, and keeps them until `buffer_time` seconds before."""
+    """Makes URLs of one origin, valid for `lifetime` seconds, and reuses each until `buffer_time` seconds before it
+    expires."""
 
     def __init__(
         self, origin: Origin, *, lifetime: int, buffer_time: int, clock: Callable[[], float] = time.time
@@ -29,7 +30,7 @@ class PresignedUrls:
         self._signing = SingleFlight[SignedQuery]()
 
     async def get(self, path: str, caller: Caller | None = None) -> Link:
-        """A URL for GET."""
+        """Returns a URL for GET."""
         slot = self._origin.scope(path), self._origin.variant(caller)
         grant = self._grants.get(slot)
         if grant is None or grant.expires_at - self._buffer_time <= self._clock():
@@ -49,7 +50,7 @@ class KeyedLinks:
     """ObjectLinks (see base.py) of one origin."""
 
     def __init__(self, origin: Origin, links: PresignedUrls, client: SignedClient, path: Callable[[str], str]) -> None:
-        """`links` are the origin's, which `client` reaches; `path` is where the origin has a key."""
+        """`links` makes the origin's URLs, `client` sends requests to it, and `path` maps a key to its path there."""
         self._origin = origin
         self._links = links
         self._client = client

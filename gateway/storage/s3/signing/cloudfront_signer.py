@@ -17,18 +17,18 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 PrivateKey: TypeAlias = RSAPrivateKey | EllipticCurvePrivateKey
 
 _RSA_BITS = 2048
-# CloudFront's own base64: these three may not stand in a query as they are.
+# CloudFront's own base64 variant: these three characters have to be replaced in a query.
 _URL_SAFE = bytes.maketrans(b"+=/", b"-_~")
 
 
 def load_key(pem: bytes, password: bytes | None = None) -> PrivateKey:
-    """An RSA key of 2048 bits or an ECDSA key on P-256, the two kinds that CloudFront takes.
+    """An RSA key of 2048 bits or an ECDSA key on P-256, the two kinds that CloudFront accepts.
 
-    Raises ValueError, which says what is wrong and never quotes the key.
+    Raises ValueError, which names the problem and never quotes the key.
     """
     try:
         key = load_pem_private_key(pem, password)
-    except TypeError:  # cryptography says so where exactly one of encryption and password is there
+    except TypeError:  # raised for a password without encryption, or encryption without a password
         if password is None:
             raise ValueError("is encrypted; set storage.cloud_front_key_password") from None
         raise ValueError("is not encrypted; remove storage.cloud_front_key_password") from None
@@ -39,24 +39,24 @@ def load_key(pem: bytes, password: bytes | None = None) -> PrivateKey:
         return key
     if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
         return key
-    raise ValueError(f"is not a key that CloudFront takes: RSA of {_RSA_BITS} bits, or ECDSA on P-256")
+    raise ValueError(f"is not a key that CloudFront accepts: RSA of {_RSA_BITS} bits, or ECDSA on P-256")
 
 
 class CloudFrontSigner:
-    """Signs for one key. A signature takes some 0.3 ms with RSA, 0.05 ms with ECDSA."""
+    """Signs with one key. A signature takes some 0.3 ms with RSA, 0.05 ms with ECDSA."""
 
     def __init__(self, key_id: str, key: PrivateKey, hash_algorithm: str = "SHA1") -> None:
-        """`hash_algorithm` is SHA1, CloudFront's default, or SHA256, which URLs then say."""
+        """`hash_algorithm` is SHA1, CloudFront's default, or SHA256, which URLs then name."""
         self._key = key
         self._hash = SHA256() if hash_algorithm == "SHA256" else SHA1()  # noqa: S303
         self._suffix = f"&Key-Pair-Id={key_id}" + ("&Hash-Algorithm=SHA256" if hash_algorithm == "SHA256" else "")
 
     def canned(self, url: str, expires_at: int) -> str:
-        """The query string that opens just `url` until `expires_at`, in seconds since the epoch."""
+        """The query string that is valid for `url` only, until `expires_at`, in seconds since the epoch."""
         return f"Expires={expires_at}&Signature={self._signature(policy(url, expires_at))}{self._suffix}"
 
     def custom(self, resource: str, expires_at: int, source: str | None = None) -> str:
-        """The query string that opens all URLs that match `resource`, where `*` stands for anything.
+        """The query string that is valid for all URLs that match `resource`, in which `*` matches anything.
 
         `source` is the IPv4 network, as 192.0.2.0/24, that they may be fetched from.
         """

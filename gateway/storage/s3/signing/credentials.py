@@ -1,4 +1,4 @@
-"""Where credentials come from, and how they stay fresh without holding a request up."""
+"""Loads credentials, and refreshes them without delaying requests."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ Loader: TypeAlias = Callable[[], Credentials]
 # Refresh begins this long before expiry, or at half of a short life; requests stop using them a minute before.
 _REFRESH_AHEAD_SECONDS = 15 * 60.0
 _UNUSABLE_AHEAD_SECONDS = 60.0
-# The pause after a load that failed or brought nothing new.
+# The pause after a load that failed or returned the same credentials.
 _RELOAD_PAUSE_SECONDS = 5.0
 
 log = logging.getLogger("gateway.credentials")
@@ -41,14 +41,14 @@ def chain(
 
 
 def _load_from_chain(profile_name: str | None) -> Credentials:
-    # Imported here: 100 ms that `file` storage and `gateway health` need not spend.
+    # Imported here: takes 100 ms, which `file` storage and `gateway health` avoid.
     import botocore.session
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         found = botocore.session.Session(profile=profile_name).get_credentials()
         frozen = found.get_frozen_credentials() if found else None
-    # ClientError: AWS refuses the role. RuntimeError: what came has expired already.
+    # ClientError: AWS refuses the role. RuntimeError: the loaded credentials have expired already.
     except (BotoCoreError, ClientError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CredentialsError(f"loading AWS credentials failed: {type(error).__name__}: {error}") from error
     if found is None or frozen is None or not frozen.access_key or not frozen.secret_key:
@@ -81,7 +81,7 @@ class CredentialSource:
         self._last_error: CredentialsError | None = None
 
     def usable(self) -> Credentials | None:
-        """The current credentials if they are good for this moment. Starts a refresh when one is due; never waits."""
+        """The current credentials if they are usable now. Starts a refresh that is due; never waits."""
         current = self._current
         if current is None or current.expires_at is None:
             return current
@@ -99,7 +99,7 @@ class CredentialSource:
         return await self._loaded()
 
     async def renew(self, refused: Credentials) -> Credentials:
-        """What to use instead of credentials that the storage refused; the same again if there are no others."""
+        """Returns credentials to use instead of the `refused` ones; the same ones if there are no others."""
         if self._current is not None and self._current != refused:
             return self._current
         if self._loading is None and self._clock() < self._settled_until:

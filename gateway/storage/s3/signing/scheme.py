@@ -1,4 +1,4 @@
-"""How requests to a bucket are signed: SigV4, the default, and SigV2, for servers that know no better."""
+"""The signature schemes of requests to a bucket: SigV4, the default, and SigV2, for servers that lack SigV4."""
 
 from collections.abc import Mapping
 from email.utils import formatdate
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.messages import Credentials, Endpoint
 from gateway.storage.s3.signing import sigv4
 
-if TYPE_CHECKING:  # 100 ms that only SigV2 need spend
+if TYPE_CHECKING:  # the import takes 100 ms, needed only with SigV2
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import ReadOnlyCredentials
 
 
 class Scheme(Protocol):
-    """Pure: `now` is in seconds since the epoch; `path` and `query` are encoded, as they go on the wire."""
+    """Pure: `now` is in seconds since the epoch; `path` and `query` are encoded as they are sent."""
 
     def headers(
         self,
@@ -27,12 +27,12 @@ class Scheme(Protocol):
         headers: Mapping[str, str],
         payload_hash: str,
     ) -> dict[str, str]:
-        """The headers to add to a request; `headers` are those that it has and that must be signed."""
+        """The headers to add to a request; `headers` are its existing headers that must be signed."""
 
     def presign(
         self, method: str, endpoint: Endpoint, path: str, *, credentials: Credentials, now: float, expires: int
     ) -> str:
-        """The query string that makes a URL good for `expires` seconds."""
+        """The query string that makes a URL valid for `expires` seconds."""
 
 
 class SigV4:
@@ -85,7 +85,7 @@ class SigV2:
     """
 
     def __init__(self, bucket: str) -> None:
-        """The signature is over `/bucket/key`, wherever the bucket stands in the URL."""
+        """The signature covers `/bucket/key`, even if the bucket is in the host name."""
         self._bucket = bucket
 
     def headers(

@@ -34,10 +34,10 @@ def sign(
     headers: Mapping[str, str] | None = None,
     payload_hash: str = EMPTY_SHA256,
 ) -> dict[str, str]:
-    """The headers to add to a request so that S3 takes it: Authorization and the x-amz-* that it covers.
+    """The headers to add to a request so that S3 accepts it: Authorization and the x-amz-* headers that it covers.
 
     `path` is the encoded path and `query` the canonical query string (see `canonical_query`), both byte for byte as
-    they go on the wire; S3 neither normalises nor encodes them again. `headers` are further headers to sign.
+    they are sent; S3 neither normalises nor encodes them again. `headers` are further headers to sign.
     `payload_hash` is the hex SHA-256 of the body, or UNSIGNED_PAYLOAD. `now` is in seconds since the epoch.
     """
     date, timestamp = _date(int(now))
@@ -72,9 +72,9 @@ def presign(
     expires: int,
     service: str = "s3",
 ) -> str:
-    """The query string that makes a URL good for `method`, for `expires` seconds from `now`.
+    """The query string that makes a URL valid for `method`, for `expires` seconds from `now`.
 
-    Only the host is signed, so the client may send Range, If-* and whatever else it likes. `path` is encoded, byte
+    Only the host is signed, so the client may send Range, If-* and any other headers. `path` is encoded, byte
     for byte as the client will send it. S3 takes at most 604800 seconds.
     """
     date, timestamp = _date(int(now))
@@ -101,14 +101,14 @@ def _signature(canonical_request: str, timestamp: str, scope: str, secret: str) 
 
 @lru_cache(maxsize=2)
 def _date(second: int) -> tuple[str, str]:
-    """`20130524` and `20130524T000000Z`: one formatting a second, not one a request."""
+    """`20130524` and `20130524T000000Z`: formatted once a second, not for each request."""
     moment = datetime.fromtimestamp(second, UTC)
     return moment.strftime("%Y%m%d"), moment.strftime("%Y%m%dT%H%M%SZ")
 
 
 @lru_cache(maxsize=8)
 def _day_key(secret: str, scope: str) -> bytes:
-    """The signing key, good for one day: four of the five HMACs of a signature."""
+    """The signing key, valid for one day. Deriving it takes four of the five HMACs of a signature."""
     key = f"AWS4{secret}".encode()
     for part in scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")

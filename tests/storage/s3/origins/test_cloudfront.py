@@ -222,7 +222,7 @@ async def test_a_wrong_key_is_told_apart_from_an_absent_object(
         distribution.trusted = {"KEYID": other.public_key()}
         gateway = await start_gateway(settings)
         ready = await get(gateway, "/ready")
-        assert (ready.status, b"the distribution does not give out" in ready.body) == (503, True)
+        assert (ready.status, b"the distribution refuses an object" in ready.body) == (503, True)
 
 
 async def test_signing_yields_to_the_loop_between_two_signatures(

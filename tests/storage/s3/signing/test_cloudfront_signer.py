@@ -110,9 +110,9 @@ def test_a_traditional_pem_is_read() -> None:
         (pem(RSA, b"password"), None, "is encrypted; set storage.cloud_front_key_password"),
         (pem(RSA, b"password"), b"wrong", "is not a private key in PEM with this password"),
         (pem(RSA), b"password", "is not encrypted; remove storage.cloud_front_key_password"),
-        (pem(rsa.generate_private_key(65537, 3072)), None, "is not a key that CloudFront takes"),
-        (pem(ec.generate_private_key(ec.SECP384R1())), None, "is not a key that CloudFront takes"),
-        (pem(ed25519.Ed25519PrivateKey.generate()), None, "is not a key that CloudFront takes"),
+        (pem(rsa.generate_private_key(65537, 3072)), None, "is not a key that CloudFront accepts"),
+        (pem(ec.generate_private_key(ec.SECP384R1())), None, "is not a key that CloudFront accepts"),
+        (pem(ed25519.Ed25519PrivateKey.generate()), None, "is not a key that CloudFront accepts"),
     ],
 )
 def test_a_key_that_can_t_be_used_is_explained_and_not_quoted(text: bytes, password: bytes | None, reason: str) -> None:
