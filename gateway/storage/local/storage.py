@@ -50,7 +50,7 @@ log = logging.getLogger("gateway.storage")
 
 
 class LocalStorage:
-    """A Backend (see base.py) over a directory. All of its I/O is in threads; a small file takes one trip."""
+    """A Backend (see base.py) over a directory. All of its I/O runs in threads; a small file takes one call."""
 
     local = True
     links = None  # clients reach files only through the gateway
@@ -63,7 +63,7 @@ class LocalStorage:
         return f"directory {self._tree.root}"
 
     async def start(self) -> None:
-        """Says at once if the directory can't be read. It may come later, and is served from then on."""
+        """Logs an error if the directory can't be read. If it appears later, it is served from then on."""
         try:
             await self.check()
         except UpstreamError as error:
@@ -85,7 +85,7 @@ class LocalStorage:
         return await DISK.run(self._fetch, request)
 
     async def url(self, key: str, *, method: str = "GET", lifetime: int | None = None) -> None:
-        """There is none."""
+        """Files have no URL."""
 
     async def put(
         self,
@@ -97,8 +97,8 @@ class LocalStorage:
         replaces: str | None = None,
         metadata: ObjectMetadata | None = None,
     ) -> str:
-        """`content_type` is not kept: it goes by the name. Of `metadata`, the time of the upload is kept, as the
-        file's."""
+        """Does not store `content_type`, which follows from the name. Of `metadata`, stores only `uploaded`, as the
+        file's modification time."""
         modified = metadata.uploaded if metadata is not None else None
         file = PendingFile(self._tree.root, self._names(key))
         try:
@@ -124,7 +124,7 @@ class LocalStorage:
     async def diagnose(self) -> AsyncIterator[tuple[str, str]]:
         await self.check()
         return
-        yield  # it is a generator, of nothing
+        yield  # makes this a generator that yields nothing
 
     def stats(self) -> Mapping[str, int]:
         return {}
@@ -137,7 +137,7 @@ class LocalStorage:
         return await DISK.run(self._children, prefix, limit)
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
-        """A file system knows of none."""
+        """A file system stores none."""
         return ObjectMetadata()
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:
@@ -173,7 +173,7 @@ class LocalStorage:
         try:
             return self._stream(request, file)
         except BaseException:
-            file.close()  # the error would hold it
+            file.close()  # otherwise the error's traceback would keep it open
             raise
 
     def _stream(self, request: ObjectRequest, file: OpenFile) -> Stream:
@@ -223,7 +223,7 @@ async def _once(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def _to_its_end(work: Callable[[], T]) -> T:
-    """In a thread. Who is cancelled waits for it: a descriptor that it writes to must not be closed meanwhile."""
+    """Runs `work` in a thread. A cancelled caller still waits for it: its descriptor must not be closed meanwhile."""
     task = asyncio.ensure_future(DISK.run(work))
     try:
         return await asyncio.shield(task)
@@ -243,12 +243,12 @@ def _stored(key: str, info: os.stat_result) -> StoredObject:
 
 
 def _modified(info: os.stat_result) -> float:
-    """File systems keep times that no date can be made of."""
+    """Limits the time to what a date can express; file systems store others too."""
     return min(max(info.st_mtime, 0.0), _MAX_SECONDS)
 
 
 def _etag(info: os.stat_result) -> str:
-    """Strong: a file that is replaced has another inode, one that is written to another time in nanoseconds."""
+    """Strong: replacing a file changes its inode, and writing to it changes its time in nanoseconds."""
     return f'"{info.st_mtime_ns:x}-{info.st_ino:x}-{info.st_size:x}"'
 
 

@@ -22,15 +22,15 @@ _ABSENT = frozenset(
         errno.EPERM,
     }
 )
-# What files are called while they are written; no key leads to them, as the dot says.
+# The prefix of files that are being written. Because of the dot, no key leads to them.
 TEMPORARY = ".gateway-upload-"
-# A pipe without a writer must not hold the thread up.
+# O_NONBLOCK, so that a pipe without a writer does not block the thread.
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-# What `O_NOFOLLOW` says of a link, and `O_DIRECTORY` of one too.
+# The errors of `O_NOFOLLOW`, and of `O_DIRECTORY` with it, for a link.
 _MAYBE_A_LINK = frozenset({errno.ELOOP, errno.ENOTDIR})
-_MAX_PATH = 4096  # as the system has it, for paths that are given to it in one
+_MAX_PATH = 4096  # the system's limit for one path
 _NOT_OPEN = -1
-# At the top of a file system, for its repair: of nobody's making, and for nobody but root to read.
+# At the top of a file system, for its repair tools: readable by root only.
 _LOST_FOUND = "lost+found"
 
 
@@ -41,9 +41,9 @@ class Tree:
         self.root = root.absolute()
 
     def open(self, names: Sequence[str], *, directory: bool = False) -> int:
-        """A descriptor of what the names lead to. Symbolic links count as far as they stay below the root.
+        """Opens what the names lead to. Follows symbolic links that stay below the root.
 
-        Raises NotFoundError where there is nothing to read, UpstreamError if the root itself can't be opened.
+        Raises NotFoundError if there is nothing to read, UpstreamError if the root itself can't be opened.
         """
         if not all(is_name(name) for name in names) or sum(map(len, names)) + len(names) > _MAX_PATH:
             raise NotFoundError("no file has such a name")
@@ -104,7 +104,7 @@ class Tree:
         return self._walk(prefix, missed if missed is not None else [])
 
     def _walk(self, prefix: str, missed: list[str]) -> Iterator[tuple[str, os.stat_result]]:
-        """Not by recursion, and without a descriptor for each directory on the way: trees are as deep as they like."""
+        """Uses no recursion, and no open descriptor for each directory on the way: trees may have any depth."""
         levels = [self._level(prefix.split("/")[:-1], prefix, None)]
         while levels:
             found = next(levels[-1], None)
@@ -175,7 +175,7 @@ class Tree:
         return sorted(found, key=lambda entry: os.fsencode(entry.name) + b"/" * entry.is_directory), blank
 
     def _target(self, names: Sequence[str]) -> os.stat_result | None:
-        """What a symbolic link leads to, if it is served."""
+        """The target of a symbolic link, if it is served."""
         try:
             descriptor = self.open(names)
         except NotFoundError:
@@ -202,14 +202,14 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An entry of a directory; `target` is what a link leads to."""
+    """An entry of a directory; `target` describes the target of a link."""
 
     name: str
     is_directory: bool
     target: os.stat_result | None
 
     def stat(self, directory: int) -> os.stat_result | None:
-        """In the directory that is open as `directory`. None if it has gone, or is not ours to read; raises
+        """Calls stat in the open `directory`. Returns None if the entry has vanished or can't be read; raises
         UpstreamError."""
         if self.target is not None:
             return self.target
@@ -231,13 +231,13 @@ class _Below:
 
 @dataclass(frozen=True, slots=True)
 class _Missed:
-    """What has gone, or is not ours to read."""
+    """An entry that has vanished, or that the gateway may not read."""
 
     path: str
 
 
 def is_name(name: str) -> bool:
-    """Whether a key may have this between its slashes. Files with a dot in front are nobody's but their owner's."""
+    """Whether a key may have this between its slashes. Files with a leading dot are private."""
     return name != "" and "\0" not in name and (name[0] != "." or name in RESERVED)
 
 

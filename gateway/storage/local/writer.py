@@ -1,4 +1,4 @@
-"""Writing into a directory tree: a file is there whole or not at all, and nothing is written outside. Blocking."""
+"""Writes into a directory tree: files appear complete or not at all, and never outside the tree. Blocking."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class PendingFile:
-    """A file that is written under a temporary name, in the directory where it will be. `discard` comes last."""
+    """A file that is written under a temporary name in its final directory. Callers end with `discard`."""
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self._root = root
@@ -34,7 +34,7 @@ class PendingFile:
                     self._directory = _directory(self._root, self._names[:-1])
                     self._descriptor = os.open(self._temporary, _NEW, 0o644, dir_fd=self._directory)
                 except FileNotFoundError:
-                    # A delete beside us has just taken the directory away, which was empty.
+                    # A concurrent delete has just removed the empty directory.
                     self.discard()
                     if attempt == _ATTEMPTS - 1:
                         raise
@@ -54,9 +54,9 @@ class PendingFile:
         expected: Callable[[os.stat_result], bool] | None = None,
         modified: float | None = None,
     ) -> os.stat_result:
-        """Gives the file its name, in one step, and its time, in seconds since the epoch.
+        """Renames the file to its final name atomically, and sets its time, in seconds since the epoch.
 
-        Raises PreconditionFailedError if `only_new` and there is one, or if there is none that is `expected`.
+        Raises PreconditionFailedError if `only_new` and the file exists, or if no existing file is `expected`.
         """
         with _explained(self._names):
             if modified is not None:
@@ -73,7 +73,7 @@ class PendingFile:
         return info
 
     def _compare(self, expected: Callable[[os.stat_result], bool]) -> None:
-        """Others that compare wait until this file has its name, and the directory is closed."""
+        """Locks the directory until it is closed: other comparisons wait until this file has its name."""
         fcntl.flock(self._directory, fcntl.LOCK_EX)
         try:
             info = os.stat(self._names[-1], dir_fd=self._directory)
@@ -83,7 +83,7 @@ class PendingFile:
             raise PreconditionFailedError(f"{self._names[-1]} is another one now")
 
     def discard(self) -> None:
-        """Gives everything back; what was not published is gone."""
+        """Closes the file, and removes it if it was not published."""
         if self._descriptor != _NOT_OPEN:
             os.close(self._descriptor)
             with suppress(FileNotFoundError):
@@ -106,7 +106,7 @@ class PendingFile:
 
 
 def remove(root: Path, names: Sequence[str]) -> None:
-    """Removes a file, and the directories that it leaves empty: as in a bucket, there are none without an object."""
+    """Removes a file and the directories that it leaves empty: as in a bucket, none exists without an object."""
     with _explained(names):
         try:
             directory = _directory(root, names[:-1], create=False)
@@ -122,7 +122,7 @@ def remove(root: Path, names: Sequence[str]) -> None:
             try:
                 parent = _directory(root, names[: depth - 1], create=False)
             except FileNotFoundError:
-                return  # another delete has taken it away
+                return  # another delete has removed it
             try:
                 os.rmdir(names[depth - 1], dir_fd=parent)
             except OSError:
@@ -132,8 +132,8 @@ def remove(root: Path, names: Sequence[str]) -> None:
 
 
 def _directory(root: Path, names: Sequence[str], *, create: bool = True) -> int:
-    """A descriptor of a directory below the root, made where it is missing. Links are followed as far as they stay
-    below the root, as in reading."""
+    """Opens a directory below the root, and creates missing ones if `create`. Follows links that stay below the root,
+    as reading does."""
     real_root = os.path.realpath(root)
     inner = Path(os.path.realpath(os.path.join(real_root, *names))).relative_to(real_root).parts
     current = os.open(real_root, _DIRECTORY)
@@ -153,7 +153,7 @@ def _directory(root: Path, names: Sequence[str], *, create: bool = True) -> int:
 
 @contextmanager
 def _explained(names: Sequence[str]) -> Iterator[None]:
-    """Says what the system says in our words."""
+    """Converts errors of the system to GatewayErrors."""
     if not all(is_name(name) for name in names):
         raise BadRequestError("no file can have such a name", public="No file can have such a name")
     try:
