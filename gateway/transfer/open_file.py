@@ -47,5 +47,5 @@ def read_file(descriptor: int, count: int, position: int) -> bytes:
     except OSError as error:
         raise UpstreamError(f"a file can't be read: {error.strerror}", code="FileSystem") from error
     if count and not chunk:
-        raise UpstreamError("a file was truncated while it was read", code="FileSystem")
+        raise UpstreamError("a file was cut short while it was read", code="FileSystem")
     return chunk
