@@ -65,11 +65,9 @@ async def test_requests_are_answered_and_connections_end(
     await eventually(lambda: connections(gateway) == 0)
 
 
-async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
-    start_gateway: StartGateway, certificate: dict[str, str]
-) -> None:
-    """In one segment with it, as a client sends that need not wait."""
-    gateway = await start_gateway(certificate)
+async def answered(gateway: Gateway, certificate: dict[str, str], request: bytes) -> tuple[bytes, asyncio.StreamWriter]:
+    """What a client that does its TLS by hand is answered, up to the `ok` of /health; and its connection, still open.
+    The request comes in one segment with the handshake's last message, as a client sends that need not wait."""
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = client_context(certificate).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
     reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
@@ -80,17 +78,28 @@ async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
         except ssl.SSLWantReadError:
             writer.write(outgoing.read())
             incoming.write(await reader.read(65536))
-    tls.write(HEALTH)
-    writer.write(outgoing.read())  # the handshake's last message, and the request
+    tls.write(request)
+    writer.write(outgoing.read())
     answer = b""
     while b"ok" not in answer:
         incoming.write(await asyncio.wait_for(reader.read(65536), 20))
         with contextlib.suppress(ssl.SSLWantReadError):
             answer += tls.read()
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    return answer, writer
+
+
+async def ended(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()
+
+
+async def test_a_request_that_comes_with_the_end_of_the_handshake_is_answered(
+    start_gateway: StartGateway, certificate: dict[str, str]
+) -> None:
+    answer, writer = await answered(await start_gateway(certificate), certificate, HEALTH)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    await ended(writer)
 
 
 async def test_handshakes_that_do_not_end_count_and_make_room(
@@ -105,9 +114,7 @@ async def test_handshakes_that_do_not_end_count_and_make_room(
     assert (await ask(gateway, certificate, HEALTH)).startswith(b"HTTP/1.1 200 OK\r\n")
     assert await asyncio.wait_for(silent[0][0].read(), 20) == b"", "the first was given up"
     for _, writer in silent:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        await ended(writer)
     await eventually(lambda: connections(gateway) == 0)
 
 
@@ -146,28 +153,10 @@ async def test_handshakes_end_with_the_gateway(start_gateway: StartGateway, cert
 @asynccontextmanager
 async def aloof(gateway: Gateway, certificate: dict[str, str], request: bytes) -> AsyncIterator[None]:
     """A client that has been answered and does not listen any more: it neither hears nor tells of an end."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = client_context(certificate).wrap_bio(incoming, outgoing, server_hostname="127.0.0.1")
-    reader, writer = await asyncio.open_connection("127.0.0.1", port_of(gateway))
-    while True:
-        try:
-            tls.do_handshake()
-            break
-        except ssl.SSLWantReadError:
-            writer.write(outgoing.read())
-            incoming.write(await reader.read(65536))
-    tls.write(request)
-    writer.write(outgoing.read())
-    answer = b""
-    while b"ok" not in answer:
-        incoming.write(await asyncio.wait_for(reader.read(65536), 20))
-        with contextlib.suppress(ssl.SSLWantReadError):
-            answer += tls.read()
+    _, writer = await answered(gateway, certificate, request)
     assert connections(gateway) <= 1
     yield
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
+    await ended(writer)
 
 
 async def test_the_end_of_a_connection_does_not_wait_for_the_client(
@@ -209,9 +198,7 @@ async def test_connections_take_little_memory_before_they_have_said_anything(
     finally:
         tracemalloc.stop()
     for _, writer in silent:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        await ended(writer)
 
 
 async def test_what_comes_behind_a_request_waits_in_little_memory_and_is_answered(
