@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from gateway.index.simple.names import is_companion, is_hidden, normalize, parse
+from gateway.index.simple.names import is_hidden, normalize, release_of
 
 # A release's name starts and ends with a letter or a digit, and so does its project's.
 _NAME = re.compile(r"\w(?:[\w-]*\w)?")
@@ -21,7 +21,7 @@ def by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 def released(names: Iterable[str]) -> frozenset[str]:
     """The normalised names of the projects of which these file names name releases."""
-    return frozenset(release.project for name in names if not is_companion(name) and (release := parse(name)))
+    return frozenset(release.project for name in names if (release := release_of(name)))
 
 
 def odd_names(names: Iterable[str]) -> frozenset[str]:

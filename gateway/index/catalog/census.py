@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.index.catalog.layout import Layout
-from gateway.index.catalog.listing import is_release
-from gateway.index.simple.names import is_hidden, normalize, parse
+from gateway.index.simple.names import is_hidden, normalize, release_of
 from gateway.storage.base import Storage
 
 # Ten requests to S3.
@@ -37,7 +36,7 @@ async def count(storage: Storage, root: str, layout: Layout, index_document: str
             continue
         if name == index_document and folder and "/" not in folder:
             projects.add(normalize(folder))
-        elif is_release(item) and (release := parse(name)) is not None:
+        elif (release := release_of(name)) is not None:
             if layout.flat:
                 projects.add(release.project)
             elif folder and "/" not in folder:

@@ -172,16 +172,19 @@ class FolderCatalog:
     async def _list_projects(self, prefix: str) -> Projects:
         """Of the root, where `prefix` is empty, or of a folder that may hold an index."""
         children = await self._children(prefix)
-        folders = await PAGES.run(by_project, children.folders)
-        has_page = any(item.key == self._root + prefix + self._index_document for item in children.objects)
-        names = [item.key.removeprefix(self._root + prefix) for item in children.objects]
-        beside = await PAGES.run(released, names)
-        if not prefix and not folders and not has_page and not beside:
+        found = await PAGES.run(self._projects_in, self._root + prefix, children)
+        if not prefix and not found.folders and not found.has_page and not found.beside:
             raise no_projects(children)
-        if not prefix and len(folders) <= self._look_into:
-            for project, spelled in folders.items():
+        if not prefix and len(found.folders) <= self._look_into:
+            for project, spelled in found.folders.items():
                 self._empty.note(project, empty=await self._are_empty(spelled))
-        return Projects(folders, has_page, await PAGES.run(odd_names, folders), beside)
+        return found
+
+    def _projects_in(self, prefix: str, children: Children) -> Projects:
+        """The projects of a listing of `prefix`. In a thread: it may have many folders."""
+        folders = by_project(children.folders)
+        names = [item.key.removeprefix(prefix) for item in children.objects]
+        return Projects(folders, self._index_document in names, odd_names(folders), released(names))
 
     async def _are_empty(self, folders: Sequence[str]) -> bool:
         """Whether these folders are known to hold no release."""

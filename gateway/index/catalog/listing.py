@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError
-from gateway.index.simple.names import is_companion, parse
+from gateway.index.simple.names import release_of
 from gateway.storage.base import Children, StoredObject
 
 BLANK = "BlankDirectory"
@@ -33,8 +33,7 @@ class Files:
 
 def is_release(item: StoredObject) -> bool:
     """Whether the object is a package file, by its name."""
-    name = item.key.rpartition("/")[2]
-    return not is_companion(name) and parse(name) is not None
+    return release_of(item.key.rpartition("/")[2]) is not None
 
 
 def no_projects(children: Children) -> NotFoundError:

@@ -102,3 +102,8 @@ def is_hidden(filename: str) -> bool:
 
 def is_companion(filename: str) -> bool:
     return filename.endswith(COMPANIONS)
+
+
+def release_of(filename: str) -> Release | None:
+    """As `parse`, for a name that may be a companion's, which names no release."""
+    return None if is_companion(filename) else parse(filename)
