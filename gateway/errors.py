@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 # S3's code for what the credentials may not do, and for an absent key if they may not list the bucket.
 ACCESS_DENIED = "AccessDenied"
@@ -37,6 +38,22 @@ class GatewayError(Exception):
         self.headers = {**self.default_headers, **(headers or {})}
         if public is not None:
             self.public = public
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def without_frames(error: E) -> E:
+    """Removes the tracebacks of an error that is no bug, and of its causes, and returns it.
+
+    Their frames refer to whoever keeps the error, such as a fill or a connection. That cycle would keep all that is in
+    the frames, such as heads and bodies, until the garbage collector runs.
+    """
+    seen: BaseException | None = error
+    while seen is not None and seen.__traceback__ is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return error
 
 
 class BadRequestError(GatewayError):

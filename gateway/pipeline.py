@@ -19,6 +19,7 @@ from gateway.errors import (
     ReadOnlyError,
     UpstreamBusyError,
     UpstreamTimeoutError,
+    without_frames,
 )
 from gateway.http.headers import to_storage
 from gateway.http.target import parse_target, relative_directory
@@ -97,7 +98,8 @@ class Pipeline:
             try:
                 reply = await response.send(request, await self._in_time(request, record), record)
             except GatewayError as error:
-                reply = await response.send(request, self._refusal(request, record, error), record)
+                refusal = self._refusal(request, record, without_frames(error))
+                reply = await response.send(request, refusal, record)
             except ConnectionError:
                 raise
             except Exception as error:

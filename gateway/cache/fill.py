@@ -215,6 +215,7 @@ class Fill:
         self._close_stream()
         if self.channel is not None:
             self.channel.close()
+        del self._head  # nobody waits for it any more; the frames of an error in it refer to the fill
         self._on_over(self)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from gateway.cache.refreshing import RefreshedValue
 from gateway.config.settings import IndexSettings
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, without_frames
 from gateway.index.catalog.listing import Files
 from gateway.index.catalog.project_files import listed, merged, newest_wheel
 from gateway.index.catalog.recognised import Catalog
@@ -57,7 +57,7 @@ class Releases:
         try:
             ours = await self._catalog.files(name)
         except NotFoundError as error:
-            absent = error
+            absent = without_frames(error)
         fallback = self._fallback
         if fallback is not None and (ours is None or fallback.always):
             if await fallback.covers(name):
@@ -66,7 +66,7 @@ class Releases:
                 try:
                     theirs = await fallback.remote.project(name)
                 except NotFoundError as error:
-                    absent = error
+                    absent = without_frames(error)
             elif ours is None:
                 ours = await self._catalog.files(name)  # the listing that made it ours may be newer
         if ours is None and theirs is None:

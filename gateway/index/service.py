@@ -5,7 +5,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gateway.cache.lru import MemoryLimit
-from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import (
+    GatewayError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    without_frames,
+)
 from gateway.http.headers import as_html, is_package_file
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple import stored
@@ -96,7 +103,7 @@ class Index:
             try:
                 return await self._storage.fetch(attempt)
             except NotFoundError as error:
-                absent = absent or error
+                absent = absent or without_frames(error)
         for attempt in reversed(requests):
             with suppress(NotFoundError):
                 if (

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
-from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError
+from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError, without_frames
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.connection import Again, Connection
 from gateway.server.connections.limits import Limits
@@ -80,7 +80,7 @@ class HttpProtocol(web.RequestHandler):
         """aiohttp calls this for input that its parser refuses, for the ConnectionError with which `send` ends a body,
         and for any other exception of the handler, which would be a bug."""
         if isinstance(exc, HttpProcessingError):
-            exc.__traceback__ = None  # its frames hold the received bytes, for as long as aiohttp holds the exception
+            without_frames(exc)  # they hold the received bytes, for as long as aiohttp holds the exception
             return self._refuse(request, self.connection.refusal or _parse_error(exc, self._max_target_bytes))
         if not isinstance(exc, ConnectionError):
             log.error("a request failed: this is a bug", exc_info=exc or True)  # without it, aiohttp is handling it

@@ -5,7 +5,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Callable
 
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import GatewayError, UpstreamError, without_frames
 from gateway.executors import DISK
 from gateway.messages import FilePart
 from gateway.single_flight import retrieve_exception
@@ -116,7 +116,7 @@ class FileBroadcast(Broadcast):
             try:
                 await DISK.run(self._write, self._file, chunks, self._size)
             except OSError as error:
-                cause = error.with_traceback(None)  # whose frames would keep the file open
+                cause = without_frames(error)  # which would keep the file open
                 raise BroadcastError(f"a file can't be written: {error.strerror}", code="FileSystem") from cause
             self._size += sum(map(len, chunks))
             self._tell()

@@ -6,7 +6,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from gateway.config.settings import FallbackSettings
-from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError, without_frames
 from gateway.index.catalog.listing import BLANK
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.upstream_index import UpstreamIndex
@@ -74,7 +74,8 @@ class Fallback:
         try:
             objects = (await self._catalog.files(project)).value.objects
             there = {file.name: file for file in (await self.remote.project(project)).value.files}
-        except NotFoundError:
+        except NotFoundError as error:
+            without_frames(error)
             return False
         ours = [(item, there.get(item.key.rpartition("/")[2])) for item in objects]
         ours = [(item, file) for item, file in ours if parse(item.key.rpartition("/")[2]) is not None]

@@ -38,7 +38,8 @@ _REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
     b"Retry-After: 1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_BUSY), _BUSY)
 )
-
+# Takes the place of aiohttp's protocol in the end, or the two would keep each other until the garbage collector runs.
+_NOBODY = asyncio.Protocol()
 Again = Callable[[bytes, str], bytes | None]
 
 
@@ -272,6 +273,7 @@ class Connection(asyncio.Protocol):
         self._head.clear()
         self._http.connection_lost(exc)
         self._admission.left(self)
+        self._http = _NOBODY
 
     def pause_writing(self) -> None:
         self._paused = True

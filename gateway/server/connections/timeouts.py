@@ -48,9 +48,12 @@ class Timeouts:
             self._stall_check.cancel()
 
     def cancel(self) -> None:
+        """Ends both for good, and lets go of whoever `give_up` belongs to."""
         for timer in (self._timer, self._stall_check):
             if timer is not None:
                 timer.cancel()
+        self._timer = self._stall_check = None
+        self._give_up = _nothing
 
     def _look(self) -> None:
         self._timer = None
@@ -60,3 +63,7 @@ class Timeouts:
             self._timer = self._loop.call_at(self._deadline, self._look)
         else:
             self._give_up()
+
+
+def _nothing() -> None:
+    pass
