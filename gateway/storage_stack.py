@@ -14,7 +14,8 @@ from gateway.storage.directories import DirectoryMemory
 from gateway.storage.local.storage import LocalStorage
 from gateway.storage.redirecting import RedirectingStorage
 from gateway.storage.resuming import ResumingStorage
-from gateway.storage.s3.signing.credentials import CredentialSource, chain
+from gateway.storage.s3 import ahead
+from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.storage.s3.storage import S3Storage
 from gateway.transfer.parallel import MemoryBudget
 from gateway.upstream.circuits import Circuits
@@ -76,12 +77,4 @@ def build_backend(
 
 
 def build_credentials(storage: StorageSettings) -> CredentialSource:
-    secret, token = storage.aws_secret_access_key, storage.aws_session_token
-    return CredentialSource(
-        chain(
-            profile_name=storage.profile_name,
-            access_key=storage.aws_access_key_id,
-            secret_key=secret.get_secret_value() if secret else None,
-            token=token.get_secret_value() if token else None,
-        )
-    )
+    return CredentialSource(ahead.loader(storage))

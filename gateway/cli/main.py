@@ -117,9 +117,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "url":
         return _url(settings, arguments)
     if settings.storage.resolved_backend in ("s3", "cloudfront"):
-        from gateway.storage.s3 import endpoint
+        from gateway.storage.s3 import ahead
 
-        endpoint.resolve_ahead(settings.storage)
+        wait = ahead.ask(settings.storage)
+        if settings.server.workers > 1:
+            wait()  # else each of them would
     if settings.server.workers > 1:
         from gateway.cli import workers
 

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from gateway import __version__
 from gateway.config.storage_settings import StorageSettings
@@ -127,9 +129,7 @@ def _proxies(settings: StorageSettings, endpoint: Endpoint) -> Mapping[str, str]
 
 
 def _environment_proxies(address: str) -> Mapping[str, str]:
-    from botocore.utils import get_environ_proxies
-
-    found: dict[str, str] = get_environ_proxies(address)
+    found = {} if proxy_bypass(urlsplit(address).netloc) else getproxies()
     proxies = {scheme: _with_scheme(url) for scheme, url in found.items() if scheme in ("http", "https")}
     for scheme, url in proxies.items():
         if not is_proxy(url):

@@ -1,6 +1,5 @@
 """Resolves a bucket's endpoint with botocore: regions, partitions, dots, accelerate, dual-stack, access points."""
 
-import gc
 import re
 from typing import Any, NoReturn
 
@@ -12,7 +11,6 @@ _SAMPLE_KEY = "key"
 # botocore's errors quote addresses, and one from AWS's configuration may contain a password.
 _ADDRESS = re.compile(r"\S+://\S+")
 _V4 = frozenset({"v4", "s3v4"})
-_ahead: list[tuple[StorageSettings, Endpoint]] = []
 
 
 class _Resolved(Exception):  # noqa: N818  not an error: stops the request before it is sent
@@ -23,26 +21,13 @@ class _Resolved(Exception):  # noqa: N818  not an error: stops the request befor
         self.signature_version = signature_version
 
 
-def resolve_ahead(settings: StorageSettings) -> None:
-    """Resolves the endpoint early, before the process imports much else. Raises the errors of `resolve`.
-
-    botocore leaves 14 MB of fragmented free memory, which can't be returned to the system. Later imports reuse it: an
-    idle gateway takes 63 MB instead of 76. Workers inherit the resolved endpoint.
-    """
-    _ahead.append((settings, resolve(settings)))
-    gc.collect()
-
-
 def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
     """Asks a botocore client where it would send a request, which is never sent. Blocks: run it in a thread.
 
     `region` comes from an answer of the storage and overrides the setting. Raises ConfigError, naming the setting,
     if no endpoint fits.
     """
-    for known, endpoint in _ahead:
-        if known is settings and region is None:
-            return endpoint
-    # Imported here: 100 ms that only S3 storage need spend.
+    # Imported here: takes 200 ms, which a process that asked ahead need not spend.
     import botocore.session
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ProfileNotFound

@@ -11,10 +11,10 @@ from gateway.executors import AWS
 from gateway.http.target import encode_key
 from gateway.messages import Endpoint, ObjectRequest, Stream
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
+from gateway.storage.s3 import ahead
 from gateway.storage.s3.absence import Absence
 from gateway.storage.s3.bucket import Bucket
 from gateway.storage.s3.clients import S3Clients, reach
-from gateway.storage.s3.endpoint import resolve
 from gateway.storage.s3.layout import Layout
 from gateway.storage.s3.origins import cloudfront
 from gateway.storage.s3.origins.presigned_urls import KeyedLinks
@@ -269,4 +269,4 @@ class S3Storage:
         return "/" + encode_key(self._layout.object_name(key))
 
     async def _resolve(self, region: str | None) -> Endpoint:
-        return await AWS.run(resolve, self._settings, region)
+        return await AWS.run(ahead.endpoint, self._settings, region)

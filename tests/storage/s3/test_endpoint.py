@@ -8,7 +8,6 @@ import pytest
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError
 from gateway.messages import Endpoint
-from gateway.storage.s3 import endpoint
 from gateway.storage.s3.endpoint import resolve
 
 
@@ -124,14 +123,3 @@ def test_what_fits_no_endpoint_names_the_setting(settings: dict[str, Any], key: 
     with pytest.raises(ConfigError, match=reason) as refused:
         resolve(StorageSettings.model_construct(**StorageSettings().model_dump() | settings))
     assert refused.value.problems[0].key == key
-
-
-def test_what_was_resolved_ahead_is_not_resolved_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "_ahead", [])
-    settings = StorageSettings.model_validate({"bucket": "packages", "region_name": "eu-west-1"})
-    endpoint.resolve_ahead(settings)
-    known = resolve(settings)
-    assert resolve(settings) is known
-    assert known.origin == "https://packages.s3.eu-west-1.amazonaws.com"
-    assert resolve(settings, "eu-north-1").region == "eu-north-1", "a learnt region is another question"
-    assert resolve(settings.model_copy(update={"bucket": "others"})).origin.startswith("https://others.")

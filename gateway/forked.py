@@ -1,0 +1,62 @@
+"""Work that another process does while this one goes on."""
+
+import os
+import pickle
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Generic, NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class Forked(Generic[T]):
+    """The result of `work`, which a forked process finds out: its imports and its memory are not this process's.
+
+    Fork before the process has threads. If the fork fails, or the work does, this process does the work itself when the
+    result is asked for, so that errors are its own.
+    """
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        """`work` must return something that can be pickled."""
+        self._work = work
+        self._once = threading.Lock()
+        self._known: list[T] = []
+        self._child: tuple[int, int] | None = None  # its pid, and the pipe that it writes to
+        reading, writing = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:  # a limit of processes or of memory
+            os.close(reading)
+        else:
+            if pid == 0:
+                _send(work, writing)
+            self._child = pid, reading
+        os.close(writing)
+
+    def result(self) -> T:
+        """Waits for the result. May be called from any thread, and any number of times."""
+        with self._once:
+            if self._child is not None:
+                self._receive(*self._child)
+                self._child = None
+            if not self._known:
+                self._known.append(self._work())
+            return self._known[0]
+
+    def _receive(self, pid: int, reading: int) -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            sent = pipe.read()
+        with suppress(ChildProcessError):  # somebody else has waited for it
+            os.waitpid(pid, 0)
+        with suppress(EOFError, pickle.UnpicklingError):
+            self._known.append(pickle.loads(sent))  # noqa: S301  written by our own process
+
+
+def _send(work: Callable[[], object], writing: int) -> NoReturn:
+    """The life of the forked process."""
+    try:
+        with os.fdopen(writing, "wb") as pipe:
+            pickle.dump(work(), pipe)
+    finally:
+        os._exit(0)  # the interpreter's exit would flush and close what belongs to the parent

@@ -1,0 +1,68 @@
+"""A forked process does the work, or this one does."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gateway.forked import Forked
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_another_process_does_the_work_once() -> None:
+    before = descriptors()
+    forked = Forked(os.getpid)
+    with ThreadPoolExecutor(4) as threads:
+        results = {done.result() for done in [threads.submit(forked.result) for _ in range(20)]}
+    assert len(results) == 1
+    assert results != {os.getpid()}
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(results.pop(), os.WNOHANG)
+
+
+def test_a_large_result_arrives_whole() -> None:
+    assert Forked(lambda: b"x" * 3_000_000).result() == b"x" * 3_000_000
+
+
+def test_an_error_is_this_process_own() -> None:
+    here = os.getpid()
+
+    def fail() -> int:
+        raise ValueError(f"in {os.getpid()}")
+
+    forked = Forked(fail)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"in {here}"):
+            forked.result()
+
+
+def test_a_process_that_is_killed_leaves_the_work_to_this_one() -> None:
+    here = os.getpid()
+
+    def work() -> int:
+        if os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return os.getpid()
+
+    assert Forked(work).result() == here
+
+
+def test_without_processes_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(os, "fork", fork)
+    before = descriptors()
+    assert Forked(os.getpid).result() == os.getpid()
+    assert descriptors() == before
+
+
+def test_whoever_waits_for_all_children_does_no_harm() -> None:
+    forked = Forked(os.getpid)
+    child, _ = os.waitpid(-1, 0)
+    assert forked.result() == child
