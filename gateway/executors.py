@@ -31,7 +31,7 @@ class Executor:
 # Reads and writes of files: short, unless the disk is slow.
 DISK = Executor("disk", 8)
 # Begins and ends entries of the disk cache: may wait for the lock of another process.
-ROOM = Executor("room", 4)
+CACHE = Executor("cache", 4)
 # Reads or hashes whole files: long, and bound by the processor.
 HASH = Executor("hash", 2)
 # Renders, compresses and parses our own pages.

@@ -189,7 +189,7 @@ class RequestRecord:
     error: str = ""
     cache: str = ""
     key: str = ""
-    effort: UpstreamUsage | None = None
+    usage: UpstreamUsage | None = None
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()
     principal: Principal = ANONYMOUS

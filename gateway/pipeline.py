@@ -92,7 +92,7 @@ class Pipeline:
         if self._before is not None:
             self._before()
         record = self._begin(request, request.headers)
-        record.effort = cost = UpstreamUsage()
+        record.usage = cost = UpstreamUsage()
         usage.current.set(cost)
         try:
             try:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gateway import executors
-from gateway.executors import AWS, DISK, FOREIGN, HASH, LISTINGS, PAGES, ROOM, Executor
+from gateway.executors import AWS, CACHE, DISK, FOREIGN, HASH, LISTINGS, PAGES, Executor
 from gateway.messages import ObjectRequest
 from gateway.storage.local.storage import LocalStorage
 
-KINDS = [DISK, ROOM, HASH, PAGES, LISTINGS, FOREIGN, AWS]
+KINDS = [DISK, CACHE, HASH, PAGES, LISTINGS, FOREIGN, AWS]
 PATIENCE_SECONDS = 20
 # Of the tests' own, to wait in.
 OWN = Executor("tests", 1)
@@ -58,7 +58,7 @@ async def test_names_are_resolved_while_all_kinds_are_blocked() -> None:
 
 async def test_files_are_served_while_whole_files_are_hashed_and_others_content_is_parsed(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("root page")
-    async with blocked(ROOM, HASH, PAGES, FOREIGN, AWS):
+    async with blocked(CACHE, HASH, PAGES, FOREIGN, AWS):
         stream = await asyncio.wait_for(
             LocalStorage(tmp_path).fetch(ObjectRequest("GET", "index.html")), PATIENCE_SECONDS
         )

@@ -9,7 +9,7 @@ from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.temp_entry import TempEntry
 from gateway.cache.memory import CachedObject
 from gateway.errors import GatewayError
-from gateway.executors import ROOM
+from gateway.executors import CACHE
 from gateway.transfer.file_broadcast import BroadcastError, FileBroadcast
 from gateway.transfer.memory_broadcast import MemoryBroadcast
 from gateway.transfer.parallel import MemoryBudget
@@ -73,7 +73,7 @@ class DiskChannel:
         """Returns None if the disk has no room for the object."""
         if not disk.takes(found.size):
             return None
-        beginning = ROOM.run(disk.begin, found.size)
+        beginning = CACHE.run(disk.begin, found.size)
         try:
             incoming = await asyncio.shield(beginning)
         except BaseException:
@@ -82,7 +82,7 @@ class DiskChannel:
         return cls(disk, incoming, found) if incoming is not None else None
 
     async def keep(self, key: str, found: CachedObject) -> bool:
-        return await ROOM.run(self._disk.publish, key, self._incoming, self._hasher, found)
+        return await CACHE.run(self._disk.publish, key, self._incoming, self._hasher, found)
 
     def fail(self, error: GatewayError) -> None:
         self.passage.fail(error)
@@ -100,4 +100,4 @@ def _drop_begun(disk: DiskCache, beginning: "asyncio.Future[TempEntry | None]") 
 
 
 def _drop(disk: DiskCache, incoming: TempEntry) -> None:
-    ROOM.run(disk.drop, incoming)
+    CACHE.run(disk.drop, incoming)

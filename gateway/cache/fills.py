@@ -8,7 +8,7 @@ from gateway.cache.channel import Channel, DiskChannel, MemoryChannel
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.fill import Ask, Claim, Fill
 from gateway.cache.memory import CachedObject
-from gateway.executors import ROOM
+from gateway.executors import CACHE
 from gateway.transfer.parallel import MemoryBudget
 from gateway.transfer.source import ObjectSource
 
@@ -90,7 +90,7 @@ class Fills:
         if fill.current:
             self._on_kept(fill.key, fill.found)
         else:
-            ROOM.run(self._disk.remove, fill.key)
+            CACHE.run(self._disk.remove, fill.key)
 
     def _over(self, fill: Fill) -> None:
         self._running[fill.key].discard(fill)

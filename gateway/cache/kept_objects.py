@@ -10,7 +10,7 @@ from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.memory import CachedObject, MemoryCache
 from gateway.config.settings import CacheSettings
 from gateway.errors import UpstreamError
-from gateway.executors import DISK, ROOM
+from gateway.executors import CACHE, DISK
 from gateway.single_flight import SingleFlight
 from gateway.transfer.open_file import read_file
 
@@ -114,7 +114,7 @@ class KeptObjects:
 
     async def _put(self, disk: DiskCache, key: str, found: CachedObject, body: bytes) -> None:
         try:
-            await ROOM.run(disk.put, key, found, body)
+            await CACHE.run(disk.put, key, found, body)
         finally:
             self._writes -= 1
         known = self.memory.get(key)

@@ -74,11 +74,11 @@ class MemoryCache:
     def was_missing(self, key: str, seconds: float) -> NotFoundError | None:
         """Like `missing`, but for `seconds` longer: used while the storage can't be asked."""
         known = self._missing.get(key)
-        return _again(known.error) if known is not None and self.clock() < known.until + seconds else None
+        return _without_traceback(known.error) if known is not None and self.clock() < known.until + seconds else None
 
     def put_missing(self, key: str, error: NotFoundError) -> None:
         self._objects.pop(key)
-        self._missing.put(key, _Missing(_again(error), self.clock() + self._missing_seconds))
+        self._missing.put(key, _Missing(_without_traceback(error), self.clock() + self._missing_seconds))
 
     def forget(self, key: str) -> None:
         self._objects.pop(key)
@@ -99,6 +99,6 @@ class MemoryCache:
         self._missing.clear()
 
 
-def _again(error: NotFoundError) -> NotFoundError:
+def _without_traceback(error: NotFoundError) -> NotFoundError:
     """Copies the error without its traceback, which would grow each time the error is raised."""
     return NotFoundError(error.detail, code=error.code, upstream_status=error.upstream_status)

@@ -70,21 +70,21 @@ def _path(target: str) -> str:
 def _upstream_status(record: RequestRecord) -> int | None:
     """The status of the upstream answer that became this answer; for a page, made from many, of the last one. None if
     nothing was asked upstream."""
-    if record.upstream_status is not None or record.effort is None:
+    if record.upstream_status is not None or record.usage is None:
         return record.upstream_status
-    return record.effort.status
+    return record.usage.status
 
 
 def _cost(record: RequestRecord, ended: float) -> dict[str, Any]:
     """What the answer has cost upstream, and whether it is stale; empty if it cost nothing and is not stale."""
-    effort = record.effort
-    if effort is None or not (effort.attempts or effort.stale):
+    usage = record.usage
+    if usage is None or not (usage.attempts or usage.stale):
         return {}
     return {
         "key": record.key,
-        "attempts": effort.attempts,
-        "upstream_ms": round(effort.seconds(ended) * 1000, 1),
-        "stale": "yes" if effort.stale else "no",
+        "attempts": usage.attempts,
+        "upstream_ms": round(usage.seconds(ended) * 1000, 1),
+        "stale": "yes" if usage.stale else "no",
     }
 
 

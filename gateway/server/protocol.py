@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineToo
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError, without_frames
 from gateway.server.connections.admission import Admission
-from gateway.server.connections.connection import Again, Connection
+from gateway.server.connections.connection import Connection, Lookup
 from gateway.server.connections.limits import Limits
 from gateway.server.connections.sendfile import FileSender
 from gateway.server.reply import Reply
@@ -50,7 +50,9 @@ class HttpProtocol(web.RequestHandler):
 
     __slots__ = ("_max_target_bytes", "_refuse", "connection")
 
-    def __init__(self, server: web.Server, limits: Limits, admission: Admission, again: Again, refuse: Refuse) -> None:
+    def __init__(
+        self, server: web.Server, limits: Limits, admission: Admission, lookup: Lookup, refuse: Refuse
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -62,7 +64,7 @@ class HttpProtocol(web.RequestHandler):
             max_field_size=limits.max_header_bytes,
             auto_decompress=False,
         )
-        self.connection = Connection(self, limits, admission, again)
+        self.connection = Connection(self, limits, admission, lookup)
         self._max_target_bytes = limits.max_target_bytes
         self._refuse = refuse
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway.server.connections.admission import Admission
-from gateway.server.connections.connection import Again, Connection
+from gateway.server.connections.connection import Connection, Lookup
 from gateway.server.connections.limits import Limits
 from gateway.server.connections.tls import TlsHandshake
 from gateway.server.protocol import HttpProtocol, Refuse, Request
@@ -31,13 +31,13 @@ class Server:
         refuse: Refuse,
         limits: Limits,
         admission: Admission,
-        again: Again = lambda head, peer: None,
+        lookup: Lookup = lambda head, peer: None,
     ) -> None:
-        """`refuse` answers input that can't be parsed. `again` returns a cached reply to a request's bytes and its
+        """`refuse` answers input that can't be parsed. `lookup` returns a cached reply to a request's bytes and its
         peer, or None."""
         self.limits = limits
         self.admission = admission
-        self.again = again
+        self.lookup = lookup
         self._refuse = refuse
         loop = asyncio.get_running_loop()
         # A Reply has all that aiohttp uses of a response: prepare, write_eof, keep_alive.
@@ -48,7 +48,7 @@ class Server:
         )
 
     def connection(self) -> Connection:
-        return HttpProtocol(self._http, self.limits, self.admission, self.again, self._refuse).connection
+        return HttpProtocol(self._http, self.limits, self.admission, self.lookup, self._refuse).connection
 
     async def end(self) -> None:
         """Ends the requests that have not finished."""
@@ -86,12 +86,12 @@ class Listener:
             Path(self._unix_path).unlink(missing_ok=True)  # noqa: ASYNC240  one system call
         await asyncio.sleep(0)  # requests that are already here count as in flight
         admission = self._server.admission
-        for guest in admission.guests:
-            guest.finish()
+        for connection in admission.connections:
+            connection.finish()
         try:
             async with asyncio.timeout(grace):
                 await admission.none_left.wait()
         except TimeoutError:
-            if admission.guests:  # else the last was about to close
+            if admission.connections:  # else the last was about to close
                 log.warning("%d connections did not finish in %g s", len(admission), grace)
         await self._server.end()

@@ -57,7 +57,7 @@ class Heads:
     def __init__(self, gateway: Gateway) -> None:
         assert gateway._main is not None
         server = gateway._main._server
-        again = server.again
+        again = server.lookup
         self.seen: set[bytes] = set()
         self.hits = 0
         self._awaited: dict[bytes, asyncio.Event] = {}
@@ -71,7 +71,7 @@ class Heads:
             self.hits += reply is not None
             return reply
 
-        server.again = spy
+        server.lookup = spy
 
     def of(self, text: bytes) -> list[bytes]:
         return [head for head in self.seen if text in head]

@@ -133,9 +133,9 @@ def test_the_program_s_own_words_are_lines_too(form: str, capfd: pytest.CaptureF
 
 
 def test_the_status_of_what_was_asked_upstream_is_told_though_the_answer_is_our_own() -> None:
-    effort = UpstreamUsage()
-    line = written(exchange(upstream_status=None, effort=effort), as_json=False)
+    usage = UpstreamUsage()
+    line = written(exchange(upstream_status=None, usage=usage), as_json=False)
     assert " upstream_status=- " in line
-    effort.status = 200
-    assert " upstream_status=200 " in written(exchange(upstream_status=None, effort=effort), as_json=False)
-    assert " upstream_status=404 " in written(exchange(upstream_status=404, effort=effort), as_json=False)
+    usage.status = 200
+    assert " upstream_status=200 " in written(exchange(upstream_status=None, usage=usage), as_json=False)
+    assert " upstream_status=404 " in written(exchange(upstream_status=404, usage=usage), as_json=False)

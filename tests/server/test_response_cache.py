@@ -212,9 +212,9 @@ async def test_what_a_trusted_proxy_says_is_not_taken_from_others(
     body = (await client.ask(request))[2]
     assert b'"http://h/p/' in body
     assert gateway._main is not None
-    again = gateway._main._server.again
+    lookup = gateway._main._server.lookup
     peers = ("127.0.0.1", "127.0.0.2", UNIX_SOCKET)
-    assert [again(request, peer) is not None for peer in peers] == [True, True, False]
+    assert [lookup(request, peer) is not None for peer in peers] == [True, True, False]
 
 
 async def test_it_lasts_a_second_or_until_refresh(

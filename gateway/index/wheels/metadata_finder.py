@@ -32,8 +32,8 @@ class MetadataFinder:
     async def find(self, item: StoredObject, *, hash_beside: bool) -> ObjectMetadata:
         """The metadata of this version of a release file. Raises GatewayErrors."""
         key = self._root + item.key
-        told = await self._storage.metadata(key, item.etag)
-        sha256, python, tail, size = told.sha256, told.requires_python, b"", item.size
+        stored = await self._storage.metadata(key, item.etag)
+        sha256, python, tail, size = stored.sha256, stored.requires_python, b"", item.size
         if sha256 is None and self.compute and not hash_beside:
             sha256, tail, size = await self._hashed(key, item.etag)
         unreadable = False
@@ -43,7 +43,7 @@ class MetadataFinder:
                 python = await FOREIGN.run(requires_python, metadata)
             except WheelError:
                 unreadable = True
-        return ObjectMetadata(sha256, python, told.yanked, told.uploaded, unreadable)
+        return ObjectMetadata(sha256, python, stored.yanked, stored.uploaded, unreadable)
 
     async def hash_in(self, item: StoredObject) -> ObjectMetadata:
         """The hash in a `.sha256` file, as sha256sum writes it: the digits come first."""

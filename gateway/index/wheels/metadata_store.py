@@ -9,7 +9,7 @@ from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.memory import CachedObject
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
-from gateway.executors import ROOM
+from gateway.executors import CACHE
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Storage
@@ -42,11 +42,11 @@ class DiskMetadataStore:
         self._disk = disk
 
     async def read(self, project: str) -> tuple[bytes, str | None]:
-        return await ROOM.run(self._read, project), None
+        return await CACHE.run(self._read, project), None
 
     async def write(self, project: str, document: bytes, etag: str | None) -> None:
         found = CachedObject({}, None, len(document), '"metadata"', 0, 0.0)
-        await ROOM.run(self._disk.put, project, found, document)
+        await CACHE.run(self._disk.put, project, found, document)
 
     def _read(self, project: str) -> bytes:
         entry = self._disk.find(project)

@@ -16,7 +16,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
 
-class Guest(Protocol):
+class ClientConnection(Protocol):
     """A connection. Its `peer` is an IP address, or UNIX_SOCKET."""
 
     @property
@@ -37,56 +37,56 @@ class Admission:
         self._most = most
         self._most_per_peer = most_per_peer
         self._exempt = exempt
-        self._groups: dict[Guest, str] = {}
+        self._groups: dict[ClientConnection, str] = {}
         self._sizes: Counter[str] = Counter()
-        self._idle: OrderedDict[Guest, None] = OrderedDict()  # longest idle first
+        self._idle: OrderedDict[ClientConnection, None] = OrderedDict()  # longest idle first
         self.none_left = asyncio.Event()
         self.none_left.set()
 
     @property
-    def guests(self) -> list[Guest]:
+    def connections(self) -> list[ClientConnection]:
         return list(self._groups)
 
     def __len__(self) -> int:
         return len(self._groups)
 
-    def admit(self, guest: Guest) -> bool:
+    def admit(self, connection: ClientConnection) -> bool:
         """Whether the connection is admitted. It then counts until `left`, and is idle until `busy`."""
-        group = "" if self._exempt(guest.peer) else _group(guest.peer)
+        group = "" if self._exempt(connection.peer) else _group(connection.peer)
         if group and self._sizes[group] >= self._most_per_peer:
             longest = next((other for other in self._idle if self._groups[other] == group), None)
         elif len(self._groups) >= self._most:
             longest = next(iter(self._idle), None)
         else:
-            return self._enter(guest, group)
+            return self._enter(connection, group)
         if longest is None:
             return False
         self.left(longest)
         longest.give_up()
-        return self._enter(guest, group)
+        return self._enter(connection, group)
 
-    def _enter(self, guest: Guest, group: str) -> bool:
-        self._groups[guest] = group
+    def _enter(self, connection: ClientConnection, group: str) -> bool:
+        self._groups[connection] = group
         self._sizes[group] += 1
-        self._idle[guest] = None
+        self._idle[connection] = None
         self.none_left.clear()
         return True
 
-    def busy(self, guest: Guest) -> None:
-        self._idle.pop(guest, None)
+    def busy(self, connection: ClientConnection) -> None:
+        self._idle.pop(connection, None)
 
-    def idle(self, guest: Guest) -> None:
+    def idle(self, connection: ClientConnection) -> None:
         """The connection is idle from now on, even if it was idle before."""
-        if guest in self._groups:
-            self._idle[guest] = None
-            self._idle.move_to_end(guest)
+        if connection in self._groups:
+            self._idle[connection] = None
+            self._idle.move_to_end(connection)
 
-    def left(self, guest: Guest) -> None:
-        """The connection is closed, or will be at once. Does nothing for a guest that was refused or has left."""
-        group = self._groups.pop(guest, None)
+    def left(self, connection: ClientConnection) -> None:
+        """The connection is closed, or will be at once. Does nothing for a connection that was refused or has left."""
+        group = self._groups.pop(connection, None)
         if group is None:
             return
-        self._idle.pop(guest, None)
+        self._idle.pop(connection, None)
         self._sizes[group] -= 1
         if not self._sizes[group]:
             del self._sizes[group]

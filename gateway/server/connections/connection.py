@@ -40,7 +40,7 @@ _REFUSAL = (
 )
 # Takes the place of aiohttp's protocol in the end, or the two would keep each other until the garbage collector runs.
 _NOBODY = asyncio.Protocol()
-Again = Callable[[bytes, str], bytes | None]
+Lookup = Callable[[bytes, str], bytes | None]
 
 
 class _State(Enum):
@@ -55,7 +55,6 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_admission",
-        "_again",
         "_carrier",
         "_draining",
         "_gone",
@@ -63,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_http",
         "_kept",
         "_limits",
+        "_lookup",
         "_loop",
         "_paused",
         "_state",
@@ -74,11 +74,11 @@ class Connection(asyncio.Protocol):
         "refusal",
     )
 
-    def __init__(self, http: asyncio.Protocol, limits: Limits, admission: Admission, again: Again) -> None:
+    def __init__(self, http: asyncio.Protocol, limits: Limits, admission: Admission, lookup: Lookup) -> None:
         self._http = http
         self._limits = limits
         self._admission = admission
-        self._again = again
+        self._lookup = lookup
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._carrier: asyncio.Transport | None = None  # the socket's transport, below TLS if there is any
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
         _ARRIVED[self._state](self, data)
 
     def _to_idle(self, data: bytes) -> None:
-        if not self._paused and (reply := self._again(data, self.peer)) is not None:
+        if not self._paused and (reply := self._lookup(data, self.peer)) is not None:
             assert self._transport is not None
             self._transport.write(reply)
             if not self._paused:

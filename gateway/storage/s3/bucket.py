@@ -63,9 +63,9 @@ class Bucket:
         while True:
             left = None if limit is None else limit - len(objects) - len(folders)
             page = await self._page(prefix, limit=left, token=token, delimiter="/")
-            told = (*(item.key for item in page.objects), *page.folders)
-            progress.note(told, page.next_token)
-            if not all(name.startswith(before) for name in told):
+            names = (*(item.key for item in page.objects), *page.folders)
+            progress.note(names, page.next_token)
+            if not all(name.startswith(before) for name in names):
                 raise UpstreamError("the listing is of another directory than the one requested")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
             folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]

@@ -42,19 +42,19 @@ class Progress:
     name without the slash."""
 
     def __init__(self) -> None:
-        self._told: set[int] = set()  # hashes of 8 bytes for each page: a listing may have thousands of pages
+        self._contents: set[int] = set()  # hashes of 8 bytes for each page: a listing may have thousands of pages
         self._tokens: set[int] = set()
         self._empty = 0
 
-    def note(self, told: Hashable, token: str | None) -> None:
-        """`told` is the content of a page or its digest, and falsy if the page is empty; `token` fetches the next page.
+    def note(self, content: Hashable, token: str | None) -> None:
+        """`content` is what a page has, or its digest, and falsy if the page is empty; `token` fetches the next page.
         Raises UpstreamError if the listing makes no progress."""
-        self._empty = 0 if told else self._empty + 1
+        self._empty = 0 if content else self._empty + 1
         if token is None:
             return
         if _has(self._tokens, token):
             raise _endless("two of its pages have the same token")
-        if told and _has(self._told, told):
+        if content and _has(self._contents, content):
             raise _endless("two of its pages have the same objects")
         if self._empty > _MAX_EMPTY_PAGES:
             raise _endless(f"{self._empty} pages in a row have no objects")

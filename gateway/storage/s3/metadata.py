@@ -55,13 +55,13 @@ def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
 def headers_of(metadata: ObjectMetadata) -> dict[str, str]:
     """Returns the headers from which `metadata_of` reads this metadata."""
     uploaded = metadata.uploaded
-    told = {
+    fields = {
         "sha256": metadata.sha256,
         "requires-python": _printable(metadata.requires_python),
         "yanked": None if metadata.yanked is None else _printable(metadata.yanked) or "true",
         "upload-time": None if uploaded is None else datetime.fromtimestamp(uploaded, UTC).isoformat(),
     }
-    return {_METADATA + name: value for name, value in told.items() if value is not None}
+    return {_METADATA + name: value for name, value in fields.items() if value is not None}
 
 
 def seconds_of(time: str | None) -> float | None:

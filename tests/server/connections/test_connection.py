@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.server.connections.admission import Admission
-from gateway.server.connections.connection import Again, Connection
+from gateway.server.connections.connection import Connection, Lookup
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Server
 from tests.support.eventually import eventually
@@ -93,18 +93,18 @@ class Edge:
         self.hits = 0
         self._known: dict[bytes, bytes] = {}
 
-    def again(self, head: bytes, peer: str) -> bytes | None:
-        reply = self.server.again(head, peer)
+    def lookup(self, head: bytes, peer: str) -> bytes | None:
+        reply = self.server.lookup(head, peer)
         self.hits += reply is not None
         return reply
 
     def wire(self, *, fast: bool = True, admission: Admission | None = None) -> Wire:
-        again: Again = self.again if fast else lambda head, peer: None
+        lookup: Lookup = self.lookup if fast else lambda head, peer: None
         server = self.server
         own = server.admission if admission is None else admission
         handler = server._http.request_handler
         assert handler is not None
-        other = Server(handler, server._refuse, server.limits, own, again)  # type: ignore[arg-type]
+        other = Server(handler, server._refuse, server.limits, own, lookup)  # type: ignore[arg-type]
         return Wire(other.connection()).start()
 
     async def converse(self, segments: Sequence[tuple[bytes, int]], *, fast: bool, half_close: bool = False) -> bytes:
@@ -136,7 +136,7 @@ class Edge:
             await eventually(lambda: complete(wire.sent, request))  # noqa: B023
             wire.end()
             assert normal(await wire.until_lost()) == await self.one(request)
-        assert all(self.server.again(request, "192.0.2.9") for request in HOT)
+        assert all(self.server.lookup(request, "192.0.2.9") for request in HOT)
 
 
 def complete(answer: bytes, request: bytes) -> bool:
@@ -381,7 +381,7 @@ def test_requests_are_cut_anywhere(edge: Edge) -> None:
     edge.run(converse())
 
 
-class Guest:
+class Client:
     peer = "192.0.2.10"
 
     def give_up(self) -> None:
@@ -400,12 +400,12 @@ def test_a_reply_that_the_client_is_yet_to_take_is_not_given_up(edge: Edge, requ
         wire.stuck = True
         wire.arrive(request_bytes)
         await eventually(lambda: wire.get_write_buffer_size() > 0)
-        assert not admission.admit(Guest())
+        assert not admission.admit(Client())
         wire.connection._timeouts._look()  # its deadline, if it had one
         assert not wire.closing
         wire.release()
         assert normal(wire.sent) == await edge.one(request_bytes)
-        await eventually(lambda: admission.admit(Guest()), lambda: wire.connection._state)
+        await eventually(lambda: admission.admit(Client()), lambda: wire.connection._state)
         assert wire.closing, "now it is idle"
         await wire.until_lost()
 
@@ -421,13 +421,13 @@ def test_what_is_idle_is_given_up(edge: Edge) -> None:
             wire = edge.wire(admission=admission)
             for part in parts:
                 wire.arrive(part)
-            assert admission.admit(Guest())
+            assert admission.admit(Client())
             assert wire.closing
             await wire.until_lost()
             assert len(admission) == 1
         admission = Admission(1, 1, lambda peer: False)
         wire = await lingering(edge, admission)
-        assert admission.admit(Guest())
+        assert admission.admit(Client())
         assert wire.closing
         await wire.until_lost()
 

@@ -219,7 +219,7 @@ async def test_what_comes_behind_a_request_waits_in_little_memory_and_is_answere
     await faulty.until(lambda: any(one.target.endswith("/k") for one in faulty.requests))
     writer.write(request * count + HEALTH)  # at once: in records of the largest size
     assert gateway._main is not None
-    (connection,) = gateway._main._server.admission.guests
+    (connection,) = gateway._main._server.admission.connections
     transport: Any = connection._transport  # type: ignore[attr-defined]
     most: int = 0
 
