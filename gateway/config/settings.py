@@ -38,7 +38,9 @@ class ServerSettings(Section):
     public_url: EndpointUrl | None = Field(
         None, description="URL at which clients reach the gateway, with its path; unset: taken from each request"
     )
-    tls_cert: ReadableFile | None = Field(None, description="PEM file of the certificate chain; serves HTTPS directly")
+    tls_cert: ReadableFile | None = Field(
+        None, description="PEM file of the certificate chain, read at start; serves HTTPS directly"
+    )
     tls_key: ReadableFile | None = Field(None, description="PEM file of its private key")
     trusted_proxies: Networks = Field([], description="Networks of proxies whose X-Forwarded-* headers are trusted")
     shutdown_grace: NonNegativeSeconds = Field(
