@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from gateway.principal import ANONYMOUS, Principal
 from gateway.usage import UpstreamUsage
 
 
@@ -40,18 +41,6 @@ class Endpoint:
     @property
     def origin(self) -> str:
         return f"{self.scheme}://{self.host}"
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who makes a request, as far as it is known. `view` is what pages and replies are cached by: principals with the
-    same view see the same."""
-
-    name: str = ""
-    view: str = ""
-
-
-ANONYMOUS = Principal()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from gateway.errors import (
 from gateway.http.headers import to_storage
 from gateway.http.target import parse_target, relative_directory
 from gateway.messages import (
-    ANONYMOUS,
     Answer,
     BufferedResponse,
     Caller,
@@ -36,6 +35,7 @@ from gateway.messages import (
 from gateway.mount import Mount
 from gateway.ops.log import AccessLog
 from gateway.ops.metrics import Metrics
+from gateway.principal import ANONYMOUS
 from gateway.server import response
 from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError

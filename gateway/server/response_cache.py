@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
-from gateway.messages import Principal, RequestRecord
+from gateway.messages import RequestRecord
+from gateway.principal import Principal
 from gateway.server.reply import Reply, date_header
 
 _MAX_SECONDS = 1.0

@@ -15,7 +15,8 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.index.rendered import Rendered, RenderedPages
-from gateway.messages import BufferedResponse, PageRequest, Principal
+from gateway.messages import BufferedResponse, PageRequest
+from gateway.principal import Principal
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.bucket import Bucket

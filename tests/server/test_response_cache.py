@@ -12,8 +12,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.app import Gateway
-from gateway.messages import ANONYMOUS, Principal, RequestRecord
+from gateway.messages import RequestRecord
 from gateway.ops.output import STDOUT
+from gateway.principal import ANONYMOUS, Principal
 from gateway.server.client_address import UNIX_SOCKET
 from gateway.server.reply import Reply
 from gateway.server.response_cache import ResponseCache

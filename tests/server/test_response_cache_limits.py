@@ -7,7 +7,8 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from gateway.messages import ANONYMOUS, Principal, RequestRecord
+from gateway.messages import RequestRecord
+from gateway.principal import ANONYMOUS, Principal
 from gateway.server.reply import Reply
 from gateway.server.response_cache import ResponseCache
 

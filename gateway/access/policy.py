@@ -1,0 +1,148 @@
+"""Decides what a principal may do with a project or a path.
+
+One rule applies to a project: the one whose pattern is the most specific of those that match. It adds to the defaults,
+or replaces them if it says `only`. Admins may do everything. A token may do what its user may, within its scope.
+
+A rule may name paths instead, for what is no project: the longest prefix applies. Where a rule for projects applies as
+well, both have to permit a request.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from gateway.access.patterns import ProjectPattern
+from gateway.access.subjects import Subject
+from gateway.principal import Principal, Right, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Speaks of `projects` or of `paths`, which start and end with a slash. A right that `grants` lacks is granted by
+    the defaults alone. `name` is where the rule stands, for messages."""
+
+    name: str
+    grants: Mapping[Right, Sequence[Subject]]
+    projects: Sequence[ProjectPattern] = ()
+    paths: Sequence[str] = ()
+    only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`why` is for logs and for people who ask; it says which rule decided."""
+
+    allowed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Rights that neither a rule nor a default grants are nobody's; but who may read may also have files fetched,
+    unless a rule says who."""
+
+    rules: Sequence[Rule] = ()
+    defaults: Mapping[Right, Sequence[Subject]] = field(default_factory=dict)
+    admins: frozenset[str] = frozenset()
+
+    def decide(self, principal: Principal, right: Right, *, project: str = "", path: str = "") -> Decision:
+        """`project` is a normalised name, or empty for what belongs to none; `path` is canonical."""
+        scope = principal.scope
+        if scope is not None and not _permits(scope, right, project):
+            return Decision(False, f"the token {principal.token!r} is not for {right.value}{_of(project)}")
+        if principal.name and principal.name in self.admins:
+            return Decision(True, f"{principal.name!r} is an admin")
+        decision = Decision(False, "")
+        for rule in self._applicable(project, path):
+            decision = self._by(rule, principal, right)
+            if not decision.allowed:
+                return decision
+        return decision
+
+    def view(self, principal: Principal) -> str:
+        """The same text for principals to whom every decision about READ and FALLBACK is the same."""
+        if principal.name in self.admins and principal.name:
+            bits = "admin"
+        else:
+            bits = "".join(
+                "-1"[self._by(rule, principal, right).allowed]
+                for rule in (None, *self.rules)
+                for right in (Right.READ, Right.FALLBACK)
+            )
+        scope = principal.scope
+        if scope is None:
+            return bits
+        rights = sorted(right.value for right in scope.rights & {Right.READ, Right.FALLBACK})
+        return f"{bits} {'+'.join(rights)}: {' '.join(sorted(set(scope.projects)))}"
+
+    def _applicable(self, project: str, path: str) -> Iterator[Rule | None]:
+        """The rules that all have to permit; None stands for the defaults alone."""
+        by_project = self._of_project(project) if project else None
+        by_path = self._of_path(path)
+        if by_project is not None or by_path is None:
+            yield by_project
+        if by_path is not None:
+            yield by_path
+
+    def _of_project(self, project: str) -> Rule | None:
+        found = [
+            (pattern.specificity, rule) for rule in self.rules for pattern in rule.projects if pattern.matches(project)
+        ]
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def _of_path(self, path: str) -> Rule | None:
+        found = [
+            (len(prefix), rule)
+            for rule in self.rules
+            for prefix in rule.paths
+            if path.startswith(prefix) or path == prefix[:-1]
+        ]
+        return max(found, key=lambda one: one[0])[1] if found else None
+
+    def _by(self, rule: Rule | None, principal: Principal, right: Right) -> Decision:
+        if right is Right.FALLBACK and (rule is None or right not in rule.grants):
+            right = Right.READ
+        for source, subjects in self._grants(rule, right):
+            for subject in subjects:
+                if subject.is_one(principal):
+                    return Decision(True, f"{source} grants {right.value} to {subject}")
+        who = repr(principal.name) if principal.name else "the anonymous"
+        where = f"neither {rule.name} nor a default grants" if rule is not None and not rule.only else "nothing grants"
+        where = f"{rule.name} does not grant" if rule is not None and rule.only else where
+        return Decision(False, f"{where} {right.value} to {who}")
+
+    def _grants(self, rule: Rule | None, right: Right) -> Iterator[tuple[str, Sequence[Subject]]]:
+        if rule is not None:
+            yield rule.name, rule.grants.get(right, ())
+        if rule is None or not rule.only:
+            yield f"access.default_{right.value}", self.defaults.get(right, ())
+
+
+def collisions(rules: Sequence[Rule]) -> Iterator[str]:
+    """What is wrong with these rules: two of them that are equally specific, and could both apply."""
+    patterns = [(pattern, rule) for rule in rules for pattern in rule.projects]
+    for position, (pattern, rule) in enumerate(patterns):
+        for other, its_rule in patterns[position + 1 :]:
+            same = rule is its_rule or pattern.specificity != other.specificity
+            if not same and pattern.overlaps(other):
+                yield f"{rule.name} ({pattern.text}) and {its_rule.name} ({other.text}) could both apply to a project"
+    prefixes: dict[str, Rule] = {}
+    for rule in rules:
+        for prefix in rule.paths:
+            if prefixes.setdefault(prefix, rule) is not rule:
+                yield f"{prefixes[prefix].name} and {rule.name} both speak of {prefix}"
+
+
+def _permits(scope: Scope, right: Right, project: str) -> bool:
+    if right not in scope.rights:
+        return False
+    return not scope.projects or any(_pattern(text).matches(project) for text in scope.projects)
+
+
+def _of(project: str) -> str:
+    return f" of {project!r}" if project else ""
+
+
+@lru_cache(maxsize=4096)
+def _pattern(text: str) -> ProjectPattern:
+    return ProjectPattern.parse(text)

@@ -1,0 +1,36 @@
+"""Who makes a request."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Right(Enum):
+    """What a principal may do with a project or a path. FALLBACK is to have files fetched from the other index."""
+
+    READ = "read"
+    WRITE = "write"
+    DELETE = "delete"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a token is limited to. `projects` are patterns (see access/patterns.py), all if there are none."""
+
+    rights: frozenset[Right]
+    projects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """`name` is empty for the anonymous. `token` is the id of the token that authenticated the user, and `scope` what
+    that may be used for. `view` is what pages and replies are cached by: principals with the same view see the same."""
+
+    name: str = ""
+    view: str = ""
+    groups: frozenset[str] = frozenset()
+    token: str = ""
+    scope: Scope | None = None
+
+
+ANONYMOUS = Principal()

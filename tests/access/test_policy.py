@@ -1,0 +1,229 @@
+"""Decisions, against an oracle that is written from the manual's sentences and shares nothing with the policy."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import TypeAlias
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from gateway.access.patterns import ProjectPattern
+from gateway.access.policy import Policy, Rule, collisions
+from gateway.access.subjects import Subject
+from gateway.principal import ANONYMOUS, Principal, Right, Scope
+
+SUBJECTS = ["everyone", "authenticated", "user:alice", "user:bob", "group:data", "token:t1"]
+GLOBS = ["*", "a*", "acme-*", "acme-web", "b*", "??"]
+PROJECTS = ["acme-web", "acme-db", "axe", "b", "zz", "other"]
+PATHS = ["/", "/docs/", "/docs/internal/"]
+
+grants = st.dictionaries(st.sampled_from(Right), st.lists(st.sampled_from(SUBJECTS), max_size=3), max_size=4)
+scopes = st.none() | st.tuples(
+    st.frozensets(st.sampled_from(Right)), st.lists(st.sampled_from(GLOBS), max_size=2).map(tuple)
+)
+principals = st.builds(
+    lambda name, groups, token, scope: Principal(
+        name, groups=groups, token=token, scope=Scope(*scope) if scope is not None else None
+    ),
+    st.sampled_from(["alice", "bob", "carol"]),
+    st.frozensets(st.sampled_from(["data", "release"])),
+    st.sampled_from(["", "t1", "t2"]),
+    scopes,
+) | st.just(ANONYMOUS)
+rules = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from(GLOBS), max_size=2, unique=True),
+        st.lists(st.sampled_from(PATHS), max_size=1),
+        grants,
+        st.booleans(),
+    ),
+    max_size=4,
+)
+
+
+GivenRule: TypeAlias = tuple[Sequence[str], Sequence[str], Mapping[Right, Sequence[str]], bool]
+
+
+def policy(
+    given_rules: Sequence[GivenRule],
+    defaults: Mapping[Right, Sequence[str]],
+    admins: frozenset[str],
+) -> Policy:
+    def subjects(texts: Sequence[str]) -> list[Subject]:
+        return [Subject.parse(text) for text in texts]
+
+    return Policy(
+        [
+            Rule(
+                f"rules[{number}]",
+                {right: subjects(texts) for right, texts in grants.items()},
+                [ProjectPattern.parse(text) for text in projects],
+                paths,
+                only,
+            )
+            for number, (projects, paths, grants, only) in enumerate(given_rules)
+        ],
+        {right: subjects(texts) for right, texts in defaults.items()},
+        admins,
+    )
+
+
+def may(rules, defaults, admins, who: Principal, right: Right, project: str, path: str) -> bool:  # type: ignore[no-untyped-def]
+    """The manual's sentences, one after the other."""
+    names = {"everyone"}
+    if who.name:
+        names |= {"authenticated", f"user:{who.name}", *(f"group:{group}" for group in who.groups)}
+    if who.token:
+        names.add(f"token:{who.token}")
+    if who.scope is not None:
+        if right not in who.scope.rights:
+            return False
+        if who.scope.projects and not [glob for glob in who.scope.projects if fnmatchcase(project, glob)]:
+            return False
+    if who.name and who.name in admins:
+        return True
+
+    def granted(rule) -> bool:  # type: ignore[no-untyped-def]
+        wanted = right
+        if right is Right.FALLBACK and (rule is None or Right.FALLBACK not in rule[2]):
+            wanted = Right.READ
+        allowed = set(rule[2].get(wanted, [])) if rule is not None else set()
+        if rule is None or not rule[3]:
+            allowed |= set(defaults.get(wanted, []))
+        return bool(allowed & names)
+
+    def literal(glob: str) -> tuple[bool, int]:
+        return (not set("*?") & set(glob), len(glob.replace("*", "").replace("?", "")), glob.count("?"))  # type: ignore[return-value]
+
+    matching = [(literal(glob), rule) for rule in rules for glob in rule[0] if fnmatchcase(project, glob)]
+    by_project = max(matching, key=lambda one: one[0])[1] if matching and project else None
+    inside = [(len(prefix), rule) for rule in rules for prefix in rule[1] if f"{path}/".startswith(prefix)]
+    by_path = max(inside, key=lambda one: one[0])[1] if inside else None
+    if by_path is None:
+        return granted(by_project)
+    return granted(by_path) and (by_project is None or granted(by_project))
+
+
+@settings(max_examples=5 * settings().max_examples)
+@given(
+    rules,
+    grants,
+    st.frozensets(st.sampled_from(["carol", "bob", ""])),
+    principals,
+    st.sampled_from(Right),
+    st.sampled_from(["", *PROJECTS]),
+    st.sampled_from(["/x", "/docs", "/docs/a", "/docs/internal/a", "/"]),
+)
+def test_decisions_are_the_oracles(  # type: ignore[no-untyped-def]
+    rules, defaults, admins, who: Principal, right: Right, project: str, path: str
+) -> None:
+    ours = policy(rules, defaults, admins)
+    assume(not list(collisions(ours.rules)))
+    decision = ours.decide(who, right, project=project, path=path)
+    assert decision.allowed == may(rules, defaults, admins, who, right, project, path), decision.why
+    assert decision.why
+
+
+@settings(max_examples=2 * settings().max_examples)
+@given(rules, grants, principals, principals)
+def test_who_has_the_same_view_may_read_the_same(rules, defaults, one: Principal, other: Principal) -> None:  # type: ignore[no-untyped-def]
+    ours = policy(rules, defaults, frozenset({"carol", ""}))
+    assume(not list(collisions(ours.rules)))
+    assume(ours.view(one) == ours.view(other))
+    for right in (Right.READ, Right.FALLBACK):
+        for project in ["", *PROJECTS]:
+            for path in ["/x", "/docs/a", "/docs/internal/a"]:
+                decisions = [ours.decide(who, right, project=project, path=path) for who in (one, other)]
+                assert decisions[0].allowed == decisions[1].allowed, (project, path)
+
+
+@pytest.mark.parametrize(
+    ("project", "path", "allowed"),
+    [
+        ("", "/docs", True),
+        ("", "/docs/a", True),
+        ("", "/docsa", False),
+        ("", "/docs/internal/a", False),
+        ("open", "/docs/open", True),
+        ("acme-web", "/docs/acme-web", False),
+        ("acme-web", "/acme-web", False),
+        ("open", "/open", True),
+    ],
+)
+def test_the_rule_of_a_path_and_that_of_a_project_both_have_to_permit(project: str, path: str, allowed: bool) -> None:
+    everyone: dict[Right, Sequence[str]] = {Right.READ: ["everyone"]}
+    given_rules: list[GivenRule] = [
+        ([], ["/docs/"], everyone, False),
+        ([], ["/docs/internal/"], {}, True),
+        (["acme-*"], [], {}, True),
+        (["open"], [], everyone, False),
+    ]
+    ours = policy(given_rules, {}, frozenset())
+    assert ours.decide(ANONYMOUS, Right.READ, project=project, path=path).allowed == allowed
+
+
+def test_many_share_a_view() -> None:
+    ours = policy([(["acme-*"], [], {Right.READ: ["group:data"]}, True)], {Right.READ: ["authenticated"]}, frozenset())
+    data, others = frozenset({"data"}), frozenset({"sales"})
+    assert ours.view(Principal("alice", groups=data)) == ours.view(Principal("bob", groups=data))
+    assert ours.view(Principal("alice", groups=data)) != ours.view(Principal("bob", groups=others))
+    assert ours.view(ANONYMOUS) not in {ours.view(Principal("bob")), ours.view(Principal("alice", groups=data))}
+
+
+@pytest.mark.parametrize(
+    ("projects", "why"),
+    [
+        ([["My_Pkg"], ["my-pkg"]], "my-pkg"),
+        ([["a*"], ["*a"]], "could both apply"),
+        ([["acme-*"], ["acme-*"]], "rules[0]"),
+        ([["a*"], ["ab*"]], None),
+        ([["acme-web"], ["acme-*"], ["*"]], None),
+        ([["a*", "*a"]], None),
+        ([["a*"], ["b*"]], None),
+    ],
+)
+def test_rules_that_could_both_apply_collide(projects: list[list[str]], why: str | None) -> None:
+    found = list(collisions(policy([(names, [], {}, False) for names in projects], {}, frozenset()).rules))
+    assert bool(found) == (why is not None)
+    assert why is None or why in found[0]
+
+
+def test_two_rules_for_a_path_collide() -> None:
+    ours = policy([([], ["/docs/"], {}, False), ([], ["/docs/"], {}, True)], {}, frozenset())
+    assert list(collisions(ours.rules)) == ["rules[0] and rules[1] both speak of /docs/"]
+
+
+@pytest.mark.parametrize(
+    ("who", "right", "project", "why"),
+    [
+        (Principal("carol"), Right.DELETE, "acme-web", "'carol' is an admin"),
+        (Principal("alice", groups=frozenset({"data"})), Right.READ, "acme-web", "rules[0] grants read to group:data"),
+        (Principal("bob"), Right.READ, "acme-web", "rules[0] does not grant read to 'bob'"),
+        (Principal("bob"), Right.READ, "other", "access.default_read grants read to authenticated"),
+        (ANONYMOUS, Right.READ, "other", "nothing grants read to the anonymous"),
+        (Principal("bob"), Right.WRITE, "beta", "neither rules[1] nor a default grants write to 'bob'"),
+        (
+            Principal("alice", token="t1", scope=Scope(frozenset({Right.READ}))),
+            Right.WRITE,
+            "beta",
+            "the token 't1' is not for write of 'beta'",
+        ),
+    ],
+)
+def test_decisions_say_why(who: Principal, right: Right, project: str, why: str) -> None:
+    acme: dict[Right, Sequence[str]] = {Right.READ: ["group:data"]}
+    given_rules: list[GivenRule] = [(["acme-*"], [], acme, True), (["beta"], [], {}, False)]
+    ours = policy(given_rules, {Right.READ: ["authenticated"]}, frozenset({"carol"}))
+    assert ours.decide(who, right, project=project).why == why
+
+
+@pytest.mark.parametrize("text", ["", "all", "user:", "group: ", "role:x", "Everyone", "token:"])
+def test_what_is_no_subject_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="must be everyone"):
+        Subject.parse(text)
+
+
+@pytest.mark.parametrize("text", SUBJECTS)
+def test_subjects_are_printed_as_they_are_written(text: str) -> None:
+    assert str(Subject.parse(text)) == text
