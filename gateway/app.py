@@ -16,7 +16,7 @@ from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.limits import Limits
-from gateway.server.listener import bind, bind_tcp, raise_descriptor_limit, tls_context, url_of
+from gateway.server.listener import bind, bind_tcp, connections_within, raise_descriptor_limit, tls_context, url_of
 from gateway.server.public_address import PublicAddress
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
@@ -45,6 +45,7 @@ class Gateway:
         self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
         cache = settings.cache
         self.response_cache = ResponseCache(cache.replies_bytes) if cache.memory_bytes else None
+        self._most_connections = server.max_connections
         self._main: Listener | None = None
         self._ops: Listener | None = None
 
@@ -58,7 +59,7 @@ class Gateway:
         Raises OSError if an address can't be bound, ConfigError if the storage can't be used at all.
         """
         server, ops = self.settings.server, self.settings.ops
-        raise_descriptor_limit()
+        self._limit_connections(raise_descriptor_limit())
         shared = listener is not None
         listener = listener or bind(server)
         try:
@@ -90,6 +91,13 @@ class Gateway:
         await self.readiness.close()
         await self.mount.close()
 
+    def _limit_connections(self, descriptors: int) -> None:
+        wanted, possible = self.settings.server.max_connections, connections_within(descriptors)
+        if possible < wanted:
+            self._most_connections = possible
+            message = "the limit of %d open files (ulimit -n) allows %d client connections, not %d"
+            log.warning(f"{message} (server.max_connections)", descriptors, possible, wanted)
+
     async def _listen(self, pipeline: Pipeline, listener: socket.socket, shared: bool) -> Listener:
         settings = self.settings.server
         limits = Limits(
@@ -99,7 +107,7 @@ class Gateway:
             max_target_bytes=settings.max_target_bytes,
             max_header_bytes=settings.max_header_bytes,
         )
-        admission = Admission(settings.max_connections, settings.max_connections_per_peer, self._caller.believes)
+        admission = Admission(self._most_connections, settings.max_connections_per_peer, self._caller.believes)
         server = Server(pipeline, pipeline.refuse, limits, admission, pipeline.lookup)
         return await Listener.open(server, listener, self.tls, shared=shared)
 

@@ -119,8 +119,10 @@ def start_process(tmp_path: Path) -> Iterator[StartProcess]:
     """Starts `gateway serve` processes; ends them if the test has not."""
     running: list[GatewayProcess] = []
 
-    def start(settings: dict[str, str], environment: dict[str, str] | None = None) -> GatewayProcess:
-        process = GatewayProcess(tmp_path / f"process-{len(running)}", settings, environment)
+    def start(
+        settings: dict[str, str], environment: dict[str, str] | None = None, open_files: int | None = None
+    ) -> GatewayProcess:
+        process = GatewayProcess(tmp_path / f"process-{len(running)}", settings, environment, open_files)
         running.append(process)
         return process
 

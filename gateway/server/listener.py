@@ -5,10 +5,15 @@ import resource
 import socket
 import ssl
 import stat
+import sys
 from pathlib import Path
 
 from gateway.config.settings import ServerSettings
 from gateway.errors import ConfigError, Problem
+
+# The process's own files, and connections that have been accepted but not yet counted.
+_RESERVED_DESCRIPTORS = 128
+_DESCRIPTORS_PER_CLIENT = 2  # its connection, and one to the storage or a file
 
 
 def bind(settings: ServerSettings) -> socket.socket:
@@ -74,9 +79,19 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-def raise_descriptor_limit() -> None:
-    """Allows as many open files as the system permits: each client costs two, and the usual limit is 1,024."""
+def raise_descriptor_limit() -> int:
+    """Allows as many open files as the system permits, and returns how many: the usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):  # macOS refuses an unlimited one
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def connections_within(descriptors: int) -> int:
+    """How many clients that many descriptors are enough for. Without one, nobody can be accepted, not even to take the
+    place of an idle connection."""
+    if descriptors == resource.RLIM_INFINITY:
+        return sys.maxsize
+    reserved = min(_RESERVED_DESCRIPTORS, descriptors // 2)
+    return max((descriptors - reserved) // _DESCRIPTORS_PER_CLIENT, 1)

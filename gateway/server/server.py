@@ -18,6 +18,9 @@ from gateway.server.reply import Reply
 
 _FORCED_CLOSE_SECONDS = 0.5
 _BACKLOG = 1024
+# As many connections asyncio accepts before any of them is admitted or refused. If the process is out of descriptors,
+# asyncio also fails, and logs that, so many times in a row.
+_ACCEPTED_AT_ONCE = 16
 
 log = logging.getLogger("gateway")
 
@@ -77,7 +80,9 @@ class Listener:
 
         loop = asyncio.get_running_loop()
         unix_path = listener.getsockname() if listener.family == socket.AF_UNIX and not shared else None
-        return cls(server, await loop.create_server(accepted, sock=listener, backlog=_BACKLOG), unix_path)
+        acceptor = await loop.create_server(accepted, sock=listener, backlog=_ACCEPTED_AT_ONCE)
+        listener.listen(_BACKLOG)  # asyncio has one number for both
+        return cls(server, acceptor, unix_path)
 
     async def drain(self, grace: float) -> None:
         """Stops accepting, closes idle connections, waits up to `grace` seconds for the others, then ends them."""

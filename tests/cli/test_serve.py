@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -121,6 +122,22 @@ def test_what_does_not_finish_in_the_grace_is_ended(start_process: StartProcess,
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         answer.read()
     connection.close()
+
+
+def test_idle_connections_make_room_where_the_system_allows_fewer_than_the_settings(
+    start_process: StartProcess, packages: dict[str, str]
+) -> None:
+    process = start_process(packages, open_files=256)
+    url = process.wait_until_it_listens()
+    address = urllib.parse.urlsplit(url)
+    idle = [socket.create_connection((address.hostname, address.port), timeout=20) for _ in range(300)]
+    assert get(url) == (200, b"root page")
+    for connection in idle:
+        connection.close()
+    process.stop()
+    log = process.log.read_text()
+    assert "the limit of 256 open files (ulimit -n) allows 64 client connections, not 1024" in log
+    assert "Traceback" not in log
 
 
 def test_a_taken_port_is_said_and_ends_with_1(start_process: StartProcess, packages: dict[str, str]) -> None:

@@ -32,8 +32,13 @@ class GatewayProcess:
     """`gateway serve` on a free port, with its output in files."""
 
     def __init__(
-        self, directory: Path, settings: Mapping[str, str], environment: Mapping[str, str] | None = None
+        self,
+        directory: Path,
+        settings: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+        open_files: int | None = None,
     ) -> None:
+        """`open_files` is the most that the process may have, if that is limited further."""
         directory.mkdir(exist_ok=True)
         self.access_log = directory / "stdout"
         self.log = directory / "stderr"
@@ -41,6 +46,8 @@ class GatewayProcess:
         command = [sys.executable, "-m", "gateway", "serve"]
         for assignment in assignments:
             command += ["--set", assignment]
+        if open_files is not None:
+            command = ["/bin/sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *command]
         with self.access_log.open("wb") as stdout, self.log.open("wb") as stderr:
             self.process = subprocess.Popen(
                 command,
