@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -37,18 +38,24 @@ class Forked(Generic[T]):
     def result(self) -> T:
         """Waits for the result. May be called from any thread, and any number of times."""
         with self._once:
-            if self._child is not None:
-                self._receive(*self._child)
-                self._child = None
+            child, self._child = self._child, None
+            if child is not None:
+                self._receive(*child)
             if not self._known:
                 self._known.append(self._work())
             return self._known[0]
 
     def _receive(self, pid: int, reading: int) -> None:
-        with os.fdopen(reading, "rb") as pipe:
-            sent = pipe.read()
-        with suppress(ChildProcessError):  # somebody else has waited for it
-            os.waitpid(pid, 0)
+        try:
+            with os.fdopen(reading, "rb") as pipe:
+                sent = pipe.read()
+        except BaseException:  # a signal ends this process
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            raise
+        finally:
+            with suppress(ChildProcessError):  # somebody else has waited for it
+                os.waitpid(pid, 0)
         with suppress(EOFError, pickle.UnpicklingError):
             self._known.append(pickle.loads(sent))  # noqa: S301  written by our own process
 
@@ -56,6 +63,10 @@ class Forked(Generic[T]):
 def _send(work: Callable[[], object], writing: int) -> NoReturn:
     """The life of the forked process."""
     try:
+        # What ends a whole group of processes (Ctrl-C, systemd) is for the parent, which would else do the work again.
+        # No SIG_IGN: programs that the work starts would inherit it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, frame: None)
         with os.fdopen(writing, "wb") as pipe:
             pickle.dump(work(), pipe)
     finally:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,3 +68,29 @@ def test_whoever_waits_for_all_children_does_no_harm() -> None:
     forked = Forked(os.getpid)
     child, _ = os.waitpid(-1, 0)
     assert forked.result() == child
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_ends_what_the_work_started_but_not_the_work(number: signal.Signals) -> None:
+    here = os.getpid()
+
+    def work() -> tuple[bool, int]:
+        there = os.getpid() != here
+        if there:
+            os.kill(os.getpid(), number)
+        return there, subprocess.run(["/bin/sh", "-c", f"kill -{number} $$"], check=False).returncode
+
+    assert Forked(work).result() == (True, -number)
+
+
+def test_a_wait_that_is_broken_off_ends_the_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    forked = Forked(lambda: time.sleep(60))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fdopen", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        forked.result()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

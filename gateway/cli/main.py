@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -121,6 +122,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
         wait = ahead.ask(settings.storage)
         if settings.server.workers > 1:
+            # May take long. Without a handler, the first process of a container would not even get the signal.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda number, frame: sys.exit(0))
             wait()  # else each of them would
     if settings.server.workers > 1:
         from gateway.cli import workers
