@@ -65,9 +65,13 @@ def test_without_processes_the_work_is_done_here(monkeypatch: pytest.MonkeyPatch
 
 
 def test_whoever_waits_for_all_children_does_no_harm() -> None:
-    forked = Forked(os.getpid)
-    child, _ = os.waitpid(-1, 0)
+    reading, writing = os.pipe()
+    forked = Forked(lambda: os.write(writing, b"%d" % os.getpid()) and os.getpid())
+    child = int(os.read(reading, 20))
+    os.waitpid(child, 0)
     assert forked.result() == child
+    os.close(reading)
+    os.close(writing)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -84,7 +88,9 @@ def test_a_signal_to_all_processes_ends_what_the_work_started_but_not_the_work(n
 
 
 def test_a_wait_that_is_broken_off_ends_the_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    forked = Forked(lambda: time.sleep(60))
+    reading, writing = os.pipe()
+    forked = Forked(lambda: os.write(writing, b"%d" % os.getpid()) and time.sleep(60))
+    child = int(os.read(reading, 20))
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -93,4 +99,6 @@ def test_a_wait_that_is_broken_off_ends_the_other_process(monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         forked.result()
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(child, os.WNOHANG)
+    os.close(reading)
+    os.close(writing)

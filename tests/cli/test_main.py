@@ -94,6 +94,14 @@ def test_a_broken_command_line_ends_with_2(tmp_path: Path, arguments: list[str],
     assert "Traceback" not in found.stderr
 
 
+def test_a_profile_that_is_missing_is_said_once(tmp_path: Path) -> None:
+    ran = gateway("serve", "--bucket", "packages", cwd=tmp_path, AWS_PROFILE="typo", AWS_REGION="eu-west-1")
+    assert ran.returncode == 2
+    first, second = ran.stderr.splitlines()
+    assert first == "gateway: the configuration can't be used (mistakes: 1):"
+    assert second.startswith("  AWS_PROFILE (environment): AWS's shared configuration ")
+
+
 def test_check_ends_with_1_where_something_fails(tmp_path: Path) -> None:
     found = gateway("check", "--dir", "typo", cwd=tmp_path)
     assert found.returncode == 1

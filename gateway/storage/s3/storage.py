@@ -1,12 +1,18 @@
 """Objects in an S3 bucket, reached by signed requests or through a CloudFront distribution."""
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
 
 from gateway.config.storage_settings import StorageSettings
-from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, RangeNotSatisfiableError, UpstreamError
+from gateway.errors import (
+    ACCESS_DENIED,
+    CredentialsError,
+    GatewayError,
+    NotFoundError,
+    RangeNotSatisfiableError,
+    UpstreamError,
+)
 from gateway.executors import AWS
 from gateway.http.target import encode_key
 from gateway.messages import Endpoint, ObjectRequest, Stream
@@ -87,16 +93,15 @@ class S3Storage:
         return self._reach
 
     async def start(self) -> None:
-        """Resolves the endpoint and loads credentials at the same time. Raises ConfigError if no endpoint fits,
-        or a certificate can't be used."""
+        """Resolves the endpoint and loads credentials. Raises ConfigError if no endpoint fits, or a certificate can't
+        be used."""
         settings = self._settings
-        wanted = [self._resolve(None), self.credentials.get()] if self.signs else [self._resolve(None)]
-        endpoint, *credentials = await asyncio.gather(*wanted, return_exceptions=True)
-        if not isinstance(endpoint, Endpoint):
-            raise endpoint
-        for failed in credentials:
-            if isinstance(failed, BaseException):
-                log.error("%s; `gateway check` tells more", failed)  # they may appear later; /ready reports it
+        endpoint = await self._resolve(None)
+        if self.signs:
+            try:
+                await self.credentials.get()
+            except CredentialsError as error:
+                log.error("%s; `gateway check` tells more", error)  # they may appear later; /ready reports it
         self._reach = reached = await AWS.run(
             reach,
             settings,
