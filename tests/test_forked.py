@@ -89,7 +89,13 @@ def test_a_signal_to_all_processes_ends_what_the_work_started_but_not_the_work(n
 
 def test_a_wait_that_is_broken_off_ends_the_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
-    forked = Forked(lambda: os.write(writing, b"%d" % os.getpid()) and time.sleep(60))
+
+    def work() -> None:
+        os.write(writing, b"%d" % os.getpid())
+        time.sleep(20)
+
+    begun = time.monotonic()
+    forked = Forked(work)
     child = int(os.read(reading, 20))
 
     def interrupt(*_: object) -> None:
@@ -100,5 +106,6 @@ def test_a_wait_that_is_broken_off_ends_the_other_process(monkeypatch: pytest.Mo
         forked.result()
     with pytest.raises(ChildProcessError):
         os.waitpid(child, os.WNOHANG)
+    assert time.monotonic() - begun < 20, "it was waited for"
     os.close(reading)
     os.close(writing)
