@@ -137,6 +137,9 @@ class FolderCatalog:
         if found.value.folders:
             return RefreshedValue(True, found.age, found.stale)
         root = await _if_permitted(self._projects, "", may_be_stale=False)
+        if project in root.value.folders and root.age <= found.age:
+            self._files.forget(project)  # the root was listed later, and shows it
+            return RefreshedValue(True, root.age, root.stale)
         ours = project in root.value.beside
         if not ours and _SIMPLE in root.value.folders.get(_SIMPLE, ()):
             nested = (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value

@@ -181,6 +181,22 @@ async def test_a_new_project_is_ours_as_soon_as_the_root_may_tell() -> None:
     await catalog.close()
 
 
+async def test_a_project_that_a_newer_listing_of_the_root_shows_is_ours() -> None:
+    storage = Folders("q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    assert not (await catalog.has_project("p")).value
+    storage.now += 10
+    storage.keys.add("p/p-1.0.tar.gz")
+    catalog.forget("another")
+    assert "p" in (await catalog.projects()).value.folders
+    assert (await catalog.has_project("p")).value
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
+    storage.listed.clear()
+    assert (await catalog.has_project("p")).value
+    assert storage.listed == []
+    await catalog.close()
+
+
 async def test_many_folders_are_not_listed_again_for_each_page() -> None:
     storage = Folders(*MANY, "team-7/team_7-2.0.tar.gz", "Team_7/team_7-3.0.tar.gz")
     catalog = storage.catalog()
