@@ -193,7 +193,8 @@ class FlatCatalog:
         return snapshot
 
     async def _list(self, taken: float) -> _Snapshot:
-        known = self._snapshot.batches if self._snapshot is not None else {}
+        before = self._snapshot  # another listing may end meanwhile
+        known = before.batches if before is not None else {}
         packed: dict[bytes, PackedBatch] = {}
         order, missed = [], None
         async with aclosing(self._storage.batches(self._root, known=known.keys())) as batches:
@@ -207,16 +208,16 @@ class FlatCatalog:
                         PackedBatch, batch.objects, self._root, self._index_document
                     )
         found = {digest: packed[digest] for _, digest in sorted(order)}
-        if self._snapshot is not None and self._snapshot.nothing is None and [*found] == [*known]:
-            return replace(self._snapshot, taken=taken)
+        if before is not None and before.nothing is None and [*found] == [*known]:
+            return replace(before, taken=taken)
         listing = await LISTINGS.run(PackedListing, [*found.values()])
         # There are no projects; the storage tells whether it may be blank by mistake.
         nothing = None
         if not listing.folders and not listing.has_page:
             nothing = no_projects(await self._storage.children(self._root))
         projects = Projects(listing.folders, listing.has_page)
-        if self._snapshot is not None and self._snapshot.projects == projects:
-            projects = self._snapshot.projects
+        if before is not None and before.projects == projects:
+            projects = before.projects
         return _Snapshot(projects, listing, found, taken, nothing, missed)
 
 

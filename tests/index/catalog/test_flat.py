@@ -323,3 +323,24 @@ async def test_it_is_not_listed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> N
     assert len((await catalog.files("p")).value.objects) == 1
     assert storage.passes == 2, "a request that comes later gets a new one"
     await catalog.close()
+
+
+async def test_a_listing_is_not_taken_for_one_that_ended_while_it_ran() -> None:
+    storage = Batches("p-1.0.tar.gz", "q-1.0.tar.gz")
+    catalog = storage.catalog()
+    assert (await catalog.has_project("p")).value
+    first, second = asyncio.Event(), asyncio.Event()
+    storage.keys, storage.hold = ["q-1.0.tar.gz"], first
+    catalog.expire()
+    without = asyncio.ensure_future(catalog.has_project("p"))
+    await storage.until(2)
+    storage.keys, storage.hold = ["p-1.0.tar.gz", "q-1.0.tar.gz"], second
+    catalog.expire()
+    again = asyncio.ensure_future(catalog.has_project("p"))
+    await storage.until(3)
+    first.set()
+    assert not (await without).value
+    second.set()
+    assert (await again).value, "it is in the bucket again"
+    assert (await catalog.has_project("p")).value
+    await catalog.close()
