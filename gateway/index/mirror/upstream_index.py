@@ -97,6 +97,7 @@ class UpstreamIndex:
         self._refresh = refresh
         self._absent = LruCache[str, _Refusal]("names that the other index has not", refusals, _refusal_weight)
         self._unreadable = LruCache[str, _Refusal]("unreadable pages of the other index", refusals, _refusal_weight)
+        self._changes = 0  # counts the calls of `forget` and `expire`
         self._parsing = asyncio.Lock()
         self._backlog = backlog
 
@@ -115,12 +116,14 @@ class UpstreamIndex:
 
     def expire(self) -> None:
         """Has all pages revalidated before they are used."""
+        self._changes += 1
         self._pages.expire()
         self._absent.clear()
         self._unreadable.clear()
 
     def forget(self, name: str) -> None:
         """Like `expire`, for one project."""
+        self._changes += 1
         self._pages.forget(name)
         self._absent.pop(name)
         self._unreadable.pop(name)
@@ -182,12 +185,12 @@ class UpstreamIndex:
             return await self._fetch_page(name, url)
 
     async def _fetch_page(self, name: str, url: str) -> _Version:
-        known = self._pages.known(name)
+        known, changes = self._pages.known(name), self._changes
         condition = {"If-None-Match": known.etag} if known is not None and known.etag else {}
         try:
             url, answer = await self._open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
-            self._absent.put(name, self._refusal(error.detail[:_MAX_REASON]))
+            self._refuse(self._absent, name, error.detail[:_MAX_REASON], changes)
             raise
         if answer.status == 304 and known is not None:
             answer.close()
@@ -199,15 +202,18 @@ class UpstreamIndex:
             parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
         del body  # an error would hold it
         if isinstance(parsed, str):
-            self._unreadable.put(name, self._refusal(parsed))
+            self._refuse(self._unreadable, name, parsed, changes)
             raise _unreadable(name, parsed)
         page, size = parsed
         if page.left_out:
             log.info("%s: %d files are left out; %s", web_url.without_query(url), page.left_out, page.reason)
         return _Version(page.project, answer.headers.get("etag", ""), size)
 
-    def _refusal(self, reason: str) -> _Refusal:
-        return _Refusal(reason, time.monotonic() + self._refresh)
+    def _refuse(self, refusals: LruCache[str, _Refusal], name: str, reason: str, changes: int) -> None:
+        """Remembers the reason, unless something has been forgotten since there were so many `changes`: the index may
+        have been asked before."""
+        if self._changes == changes:
+            refusals.put(name, _Refusal(reason, time.monotonic() + self._refresh))
 
 
 @asynccontextmanager

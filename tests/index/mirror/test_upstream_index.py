@@ -222,6 +222,38 @@ async def test_one_project_is_asked_for_again(name: str, expected: type[GatewayE
     assert (await asked(f"{name}-1"), await asked(f"{name}-2")) == (first, 0)
 
 
+class Slow(LongWinded):
+    """One that answers once `hold` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hold = asyncio.Event()
+
+    async def send(self, method: str, scheme: str, host: str, target: str, headers: dict[str, str]) -> Answer:
+        answer = await super().send(method, scheme, host, target, headers)
+        await self.hold.wait()
+        return answer
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize(("name", "expected"), [("absent", NotFoundError), ("unreadable", UpstreamPageError)])
+async def test_what_was_asked_before_is_not_remembered(
+    name: str, expected: type[GatewayError], everything: bool
+) -> None:
+    client, memory = Slow(), MemoryLimit(1_000_000)
+    remote = index_of(client, memory=memory, refusals=memory)
+    before = asyncio.ensure_future(remote.project(name))
+    await eventually(lambda: client.asked == 1)
+    remote.expire() if everything else remote.forget(name)
+    client.hold.set()
+    with pytest.raises(expected):
+        await before
+    asked = client.asked
+    with pytest.raises(expected):
+        await remote.project(name)
+    assert client.asked > asked
+
+
 async def test_one_project_that_is_known_is_asked_for_again() -> None:
     client, memory = Small(), MemoryLimit(1_000_000)
     remote = index_of(client, memory=memory, refusals=memory)
