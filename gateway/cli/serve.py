@@ -21,7 +21,7 @@ def run(
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Logs `hints` first. Raises ConfigError before anything is
     served."""
-    heap.share_arenas()
+    heap.tune()
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)

@@ -57,7 +57,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
         def load(self) -> tuple[Settings, Marks]:
             return settings, marks
 
-    heap.share_arenas()  # forked workers inherit the setting
+    heap.tune()  # forked workers inherit the setting
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)

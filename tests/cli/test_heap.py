@@ -4,11 +4,12 @@ import sys
 
 import pytest
 
-_PROGRAM = """
+_GLIBC = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+_THREADS = """
 import sys, threading
-if sys.argv[1] == "share":
+if sys.argv[1] == "tuned":
     from gateway.cli import heap
-    heap.share_arenas()
+    heap.tune()
 start, kept = threading.Barrier(12), []
 def allocate():
     start.wait()
@@ -20,13 +21,38 @@ import ctypes
 ctypes.CDLL(None).malloc_stats()
 """
 
+_BODIES = """
+import resource, sys
+if sys.argv[1] == "tuned":
+    from gateway.cli import heap
+    heap.tune()
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(2):
+    before = faults()
+    for _ in range(50):
+        bodies = [bytes(int(size)) + b"." for size in sys.argv[2:]]
+        del bodies
+print(faults() - before)
+"""
 
-def arenas(how: str) -> int:
-    told = subprocess.run([sys.executable, "-c", _PROGRAM, how], capture_output=True, text=True, check=True)
-    return told.stderr.count("Arena ")
+
+def run(program: str, how: str, *sizes: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, how, *map(str, sizes)], capture_output=True, text=True, check=True
+    )
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the C library is not glibc")
+@_GLIBC
 def test_threads_share_what_they_free() -> None:
-    assert arenas("as it is") > 2
-    assert arenas("share") == 2
+    assert run(_THREADS, "as it is").stderr.count("Arena ") > 2
+    assert run(_THREADS, "tuned").stderr.count("Arena ") == 2
+
+
+@_GLIBC
+def test_bodies_reuse_the_memory_of_others() -> None:
+    """Each page that is mapped anew is a page fault."""
+    pieces = [64 * 1024] * 32
+    assert int(run(_BODIES, "as it is", *pieces).stdout) > 5000
+    assert int(run(_BODIES, "tuned", *pieces).stdout) < 500
+    assert int(run(_BODIES, "tuned", 3 * 1024 * 1024).stdout) < 500
