@@ -37,12 +37,14 @@ class TempEntry:
             view, position = view[written:], position + written
 
     def publish(self, path: Path, end: bytes) -> os.stat_result:
-        """Appends `end` after the body and renames the file to `path`, replacing any other. Raises OSError."""
+        """Appends `end` after the body and renames the file to `path`, replacing any other. Returns its state before it
+        has that name, under which others could change it: the change is noticed. Raises OSError."""
         self.write(end, self.length)
         path.parent.mkdir(exist_ok=True)
+        written = os.fstat(self.file.descriptor)
         self._path.rename(path)
         self._published = True
-        return os.fstat(self.file.descriptor)
+        return written
 
     def close(self) -> bool:
         """Drops the file, and removes it unless it was published. Returns whether it was."""

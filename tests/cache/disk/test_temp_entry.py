@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+import pytest
+
 from gateway.cache.disk.temp_entry import TempEntry, is_abandoned
 
 
@@ -35,6 +37,19 @@ def test_it_is_published_under_its_name_with_what_follows_the_body(tmp_path: Pat
     another.write(b"x")
     another.publish(tmp_path / "ab" / "name", b"")
     assert (tmp_path / "ab" / "name").read_bytes() == b"x", "in place of the first"
+
+
+def test_its_state_is_the_one_that_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def rename_and_change(path: Path, name: Path) -> None:
+        rename(path, name)
+        with name.open("ab") as file:
+            file.write(b"changed")
+
+    monkeypatch.setattr(Path, "rename", rename_and_change)
+    info = TempEntry(tmp_path, 3).publish(tmp_path / "ab" / "name", b"end")
+    assert info.st_size == 6
 
 
 def test_it_may_have_been_removed_when_it_ends(tmp_path: Path) -> None:
