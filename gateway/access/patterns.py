@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-_SEPARATORS = re.compile(r"[-_.]+")
+from packaging.utils import canonicalize_name
+
 _PATTERN = re.compile(r"[A-Za-z0-9*?._-]+", re.ASCII)
 
 
@@ -19,7 +20,7 @@ class ProjectPattern:
         """Normalises as PEP 503 does a name. Raises ValueError, which says what is wrong."""
         if not _PATTERN.fullmatch(text):
             raise ValueError("must be a project's name, with * and ? for what may differ")
-        return cls(_SEPARATORS.sub("-", text).lower())
+        return cls(canonicalize_name(text))
 
     def matches(self, project: str) -> bool:
         """`project` is a normalised name."""

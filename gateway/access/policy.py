@@ -50,7 +50,7 @@ class Policy:
         scope = principal.scope
         if scope is not None and not _permits(scope, right, project):
             return Decision(False, f"the token {principal.token!r} is not for {right.value}{_of(project)}")
-        if principal.name and principal.name in self.admins:
+        if self._is_admin(principal):
             return Decision(True, f"{principal.name!r} is an admin")
         decision = Decision(False, "")
         for rule in self._applicable(project, path):
@@ -61,7 +61,7 @@ class Policy:
 
     def view(self, principal: Principal) -> str:
         """The same text for principals to whom every decision about READ and FALLBACK is the same."""
-        if principal.name in self.admins and principal.name:
+        if self._is_admin(principal):
             bits = "admin"
         else:
             bits = "".join(
@@ -74,6 +74,9 @@ class Policy:
             return bits
         rights = sorted(right.value for right in scope.rights & {Right.READ, Right.FALLBACK})
         return f"{bits} {'+'.join(rights)}: {' '.join(sorted(set(scope.projects)))}"
+
+    def _is_admin(self, principal: Principal) -> bool:
+        return bool(principal.name) and principal.name in self.admins
 
     def _applicable(self, project: str, path: str) -> Iterator[Rule | None]:
         """The rules that all have to permit; None stands for the defaults alone."""
@@ -107,9 +110,11 @@ class Policy:
                 if subject.is_one(principal):
                     return Decision(True, f"{source} grants {right.value} to {subject}")
         who = repr(principal.name) if principal.name else "the anonymous"
-        where = f"neither {rule.name} nor a default grants" if rule is not None and not rule.only else "nothing grants"
-        where = f"{rule.name} does not grant" if rule is not None and rule.only else where
-        return Decision(False, f"{where} {right.value} to {who}")
+        if rule is None:
+            refusal = "nothing grants"
+        else:
+            refusal = f"{rule.name} does not grant" if rule.only else f"neither {rule.name} nor a default grants"
+        return Decision(False, f"{refusal} {right.value} to {who}")
 
     def _grants(self, rule: Rule | None, right: Right) -> Iterator[tuple[str, Sequence[Subject]]]:
         if rule is not None:
