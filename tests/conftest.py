@@ -14,7 +14,7 @@ from gateway.app import Gateway
 from gateway.cli.seaweed import Seaweed
 from gateway.config.load import load
 from tests.support.botocore_data import share_botocore_data
-from tests.support.bucket import Bucket
+from tests.support.bucket import Bucket, ready_buckets
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.nightly import NIGHTLY
 from tests.support.process import GatewayProcess
@@ -49,10 +49,17 @@ def swift() -> Iterator[Swift]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def seaweed_buckets(seaweed: Seaweed) -> Iterator[Iterator[Bucket]]:
+    buckets = ready_buckets(seaweed)
+    yield buckets
+    buckets.close()
+
+
 @pytest.fixture
-def bucket(seaweed: Seaweed) -> Bucket:
+def bucket(seaweed_buckets: Iterator[Bucket]) -> Bucket:
     """A fresh bucket on SeaweedFS."""
-    return Bucket(seaweed)
+    return next(seaweed_buckets)
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ _POLL_SECONDS = 0.05
 _STOP_TIMEOUT_SECONDS = 1.0
 # Where SeaweedFS puts Unix sockets, whatever its options say.
 _SOCKETS = Path("/tmp")  # noqa: S108
+# A bucket takes one volume at a time, not seven: a server has room for a limited number.
+_GROWTH = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
 
 
 class SeaweedError(Exception):
@@ -61,7 +63,7 @@ class Seaweed:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=directory,  # no configuration of another directory is read
-                    env={"TMPDIR": str(directory), "HOME": str(directory)},
+                    env={"TMPDIR": str(directory), "HOME": str(directory), **_GROWTH},
                     start_new_session=True,  # Ctrl-C is ours to handle first
                 )
             self._wait_until_it_answers()
@@ -215,10 +217,10 @@ def _options(directory: Path, identities: Path, ports: list[int]) -> list[str]:
         "-master.telemetry=false",
         f"-master.port={master}",
         f"-master.port.grpc={master_grpc}",
-        "-master.volumeSizeLimitMB=64",  # a bucket takes seven volumes at once; there are as many as fit on the disk
+        "-master.volumeSizeLimitMB=64",
         f"-volume.port={volume}",
         f"-volume.port.grpc={volume_grpc}",
-        "-volume.max=0",
+        "-volume.max=1000",  # without a number: as many full ones as the disk has room for
         "-volume.preStopSeconds=0",
         "-filer",
         f"-filer.port={filer}",

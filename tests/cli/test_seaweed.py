@@ -97,3 +97,12 @@ def test_nothing_of_it_takes_a_request_that_is_not_signed(seaweed: Seaweed) -> N
             answer = said(family, address, HTTP_2, tls=tls)
             assert answer[3:4] != b"\x04", f"{name} speaks gRPC with strangers"
     assert "Contents" not in seaweed.client().list_objects_v2(Bucket="closed")
+
+
+def test_a_bucket_takes_one_volume(seaweed: Seaweed) -> None:
+    """Seven, its default, would leave a disk of 50 GB room for a hundred buckets: then each upload is a 500."""
+    assert seaweed._directory is not None
+    client = seaweed.client()
+    client.create_bucket(Bucket="small")
+    client.put_object(Bucket="small", Key="key", Body=b"x")
+    assert len(list(seaweed._directory.glob("small_*.dat"))) == 1
