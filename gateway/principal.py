@@ -23,12 +23,14 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`name` is empty for the anonymous. `token` is the id of the token that authenticated the user, and `scope` what
-    that may be used for. `view` is what pages and replies are cached by: principals with the same view see the same."""
+    """`name` is empty for the anonymous. `admin` is set if whoever authenticated the user said so. `token` is the id of
+    the token that authenticated the user, and `scope` what that may be used for. `view` is what pages and replies are
+    cached by: principals with the same view see the same."""
 
     name: str = ""
     view: str = ""
     groups: frozenset[str] = frozenset()
+    admin: bool = False
     token: str = ""
     scope: Scope | None = None
 

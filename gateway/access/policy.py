@@ -76,7 +76,7 @@ class Policy:
         return f"{bits} {'+'.join(rights)}: {' '.join(sorted(set(scope.projects)))}"
 
     def _is_admin(self, principal: Principal) -> bool:
-        return bool(principal.name) and principal.name in self.admins
+        return bool(principal.name) and (principal.admin or principal.name in self.admins)
 
     def _applicable(self, project: str, path: str) -> Iterator[Rule | None]:
         """The rules that all have to permit; None stands for the defaults alone."""

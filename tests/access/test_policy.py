@@ -23,10 +23,11 @@ scopes = st.none() | st.tuples(
     st.frozensets(st.sampled_from(Right)), st.lists(st.sampled_from(GLOBS), max_size=2).map(tuple)
 )
 principals = st.builds(
-    lambda name, groups, token, scope: Principal(
-        name, groups=groups, token=token, scope=Scope(*scope) if scope is not None else None
+    lambda name, admin, groups, token, scope: Principal(
+        name, groups=groups, admin=admin, token=token, scope=Scope(*scope) if scope is not None else None
     ),
     st.sampled_from(["alice", "bob", "carol"]),
+    st.sampled_from([False, False, False, True]),
     st.frozensets(st.sampled_from(["data", "release"])),
     st.sampled_from(["", "t1", "t2"]),
     scopes,
@@ -81,7 +82,7 @@ def may(rules, defaults, admins, who: Principal, right: Right, project: str, pat
             return False
         if who.scope.projects and not [glob for glob in who.scope.projects if fnmatchcase(project, glob)]:
             return False
-    if who.name and who.name in admins:
+    if who.name and (who.admin or who.name in admins):
         return True
 
     def granted(rule) -> bool:  # type: ignore[no-untyped-def]

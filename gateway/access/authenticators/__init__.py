@@ -1,0 +1,1 @@
+"""Who says who a client is: one authenticator a file."""
