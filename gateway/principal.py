@@ -15,7 +15,7 @@ class Right(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a token is limited to. `projects` are patterns (see access/patterns.py), all if there are none."""
+    """What a token is limited to. `projects` are patterns (see rights/patterns.py), all if there are none."""
 
     rights: frozenset[Right]
     projects: tuple[str, ...] = ()

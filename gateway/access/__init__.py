@@ -1,1 +1,1 @@
-"""Who may do what: the rights of principals on projects and on paths."""
+"""Who a client is: authenticators, tokens, and the choke point that asks the rights."""

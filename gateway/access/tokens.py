@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.access import base62
-from gateway.access.patterns import ProjectPattern
+from gateway.rights.patterns import ProjectPattern
 from gateway.access.token_keys import ID_BYTES, TokenKey
 from gateway.principal import Right, Scope
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from gateway.access.patterns import ProjectPattern
-from gateway.access.subjects import Subject
+from gateway.rights.patterns import ProjectPattern
+from gateway.rights.subjects import Subject
 from gateway.principal import Principal, Right, Scope
 
 

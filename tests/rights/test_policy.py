@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gateway.access.patterns import ProjectPattern
-from gateway.access.policy import Policy, Rule, collisions
-from gateway.access.subjects import Subject
+from gateway.rights.patterns import ProjectPattern
+from gateway.rights.policy import Policy, Rule, collisions
+from gateway.rights.subjects import Subject
 from gateway.principal import ANONYMOUS, Principal, Right, Scope
 
 SUBJECTS = ["everyone", "authenticated", "user:alice", "user:bob", "group:data", "token:t1"]

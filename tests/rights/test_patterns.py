@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.patterns import ProjectPattern
+from gateway.rights.patterns import ProjectPattern
 
 PATTERNS = st.text("ab*?-", min_size=1, max_size=5)
 # Two patterns of five characters that match anything in common match a text of ten at most.
