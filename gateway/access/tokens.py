@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.access import base62
-from gateway.rights.patterns import ProjectPattern
 from gateway.access.token_keys import ID_BYTES, TokenKey
 from gateway.principal import Right, Scope
+from gateway.rights.patterns import ProjectPattern
 
 PREFIX = "gw_"
 _VERSION = b"\x01"

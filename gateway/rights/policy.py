@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from gateway.principal import Principal, Right, Scope
 from gateway.rights.patterns import ProjectPattern
 from gateway.rights.subjects import Subject
-from gateway.principal import Principal, Right, Scope
 
 
 @dataclass(frozen=True, slots=True)

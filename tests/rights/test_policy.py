@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from gateway.principal import ANONYMOUS, Principal, Right, Scope
 from gateway.rights.patterns import ProjectPattern
 from gateway.rights.policy import Policy, Rule, collisions
 from gateway.rights.subjects import Subject
-from gateway.principal import ANONYMOUS, Principal, Right, Scope
 
 SUBJECTS = ["everyone", "authenticated", "user:alice", "user:bob", "group:data", "token:t1"]
 GLOBS = ["*", "a*", "acme-*", "acme-web", "b*", "??"]
