@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeVar
 from weakref import ReferenceType, ref
@@ -82,12 +83,9 @@ class FlatCatalog:
 
     async def projects(self) -> RefreshedValue[Projects]:
         """Raises GatewayErrors if the storage can't be listed."""
-        return self._projects(await self._current())
-
-    def _projects(self, snapshot: _Snapshot) -> RefreshedValue[Projects]:
+        snapshot = await self._current()
         if snapshot.nothing is not None:
-            nothing = snapshot.nothing
-            raise NotFoundError(nothing.detail, public=nothing.public, code=nothing.code)
+            raise copy(snapshot.nothing)
         return self._aged(snapshot, snapshot.projects)
 
     async def files(self, project: str) -> RefreshedValue[Files]:
@@ -105,12 +103,13 @@ class FlatCatalog:
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Whether there is a file of a project, by its normalised name. Raises UpstreamError if there may be one in a
-        place that can't be read."""
+        place that can't be read, NotFoundError if the storage may be blank by mistake."""
         snapshot = await self._current(may_be_stale=False)
         if snapshot.missed is not None and project not in snapshot.projects.folders:
             raise UpstreamError(f"{snapshot.missed!r} can't be read, and may contain the project", code="FileSystem")
-        projects = self._projects(snapshot)
-        return RefreshedValue(project in projects.value.folders, projects.age, projects.stale)
+        if snapshot.nothing is not None and snapshot.nothing.code is not None:
+            raise copy(snapshot.nothing)
+        return self._aged(snapshot, project in snapshot.projects.folders)
 
     async def may_have_folder(self, name: str) -> bool:
         """Always True: the listing does not record folders."""

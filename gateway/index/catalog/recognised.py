@@ -74,12 +74,7 @@ class RecognisedCatalog:
         if fitting is self._folders or layout is None or not layout.mixed:
             return await fitting.has_project(project)
         folder = await self._folders.has_project(project)
-        try:
-            released = await self._flat.has_project(project)
-        except NotFoundError as error:
-            if error.code is not None:
-                raise
-            return folder  # the files at the top have been deleted meanwhile
+        released = await self._flat.has_project(project)
         age, stale = max(released.age, folder.age), released.stale or folder.stale
         return RefreshedValue(released.value or folder.value, age, stale)
 
