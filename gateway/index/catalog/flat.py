@@ -68,6 +68,7 @@ class FlatCatalog:
         self._stale_seconds = stale_if_error
         self._snapshot: _Snapshot | None = None
         self._fresh_from = float("-inf")
+        # Clients get copies of it: each time an error is raised, its traceback grows by the frames that it passes.
         self._failed: GatewayError | None = None
         self._loading = SingleFlight[_Snapshot]()
         # Each with a weak reference to its listing, which takes some 60 MB and is replaced again and again.
@@ -148,7 +149,7 @@ class FlatCatalog:
                     raise not_permitted(error) from error
                 note_stale()
         if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:
-            raise self._failed
+            raise copy(self._failed)
         return snapshot
 
     def _begin(self) -> "asyncio.Future[_Snapshot]":
@@ -182,14 +183,19 @@ class FlatCatalog:
             snapshot = await self._list(taken)
         except NotFoundError as error:
             # Listing is not permitted, which does not mean that nothing is there.
-            self._failed = UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
-            raise self._failed from error
+            refused = UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
+            self._note_failure(refused, taken)
+            raise refused from error
         except GatewayError as error:
-            self._failed = error
+            self._note_failure(error, taken)
             raise
         if self._snapshot is None or self._snapshot.taken <= taken:
             self._snapshot, self._failed, self._took = snapshot, None, time.monotonic() - taken
         return snapshot
+
+    def _note_failure(self, error: GatewayError, taken: float) -> None:
+        if self._snapshot is None or self._snapshot.taken <= taken:  # a newer listing may have ended well meanwhile
+            self._failed = copy(error)
 
     async def _list(self, taken: float) -> _Snapshot:
         before = self._snapshot  # another listing may end meanwhile

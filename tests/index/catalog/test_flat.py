@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Container
+from traceback import walk_tb
 from typing import cast
 from weakref import ref
 
@@ -183,12 +184,15 @@ class Batches:
         self.keys = list(keys)
         self.passes = self.told = 0
         self.hold: asyncio.Event | None = None
+        self.is_down = False
 
     async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
         self.passes += 1
         keys = list(self.keys)
         if self.hold is not None:
             await self.hold.wait()
+        if self.is_down:
+            raise UpstreamError("down")
         for number, key in enumerate(keys):
             objects = None if key.encode() in known else (StoredObject(key, 1, '"e"', 0.0),)
             self.told += objects is not None
@@ -344,3 +348,43 @@ async def test_a_listing_is_not_taken_for_one_that_ended_while_it_ran() -> None:
     assert (await again).value, "it is in the bucket again"
     assert (await catalog.has_project("p")).value
     await catalog.close()
+
+
+async def test_a_listing_that_fails_after_a_newer_one_has_ended_makes_nothing_stale() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog()
+    older = storage.hold = asyncio.Event()
+    before = asyncio.ensure_future(catalog.files("p"))
+    await storage.until(1)
+    catalog.expire()
+    storage.hold = None
+    assert not (await catalog.files("p")).stale
+    storage.is_down = True
+    older.set()
+    with pytest.raises(UpstreamError, match="down"):
+        await before
+    assert not (await catalog.has_project("p")).stale
+    await catalog.close()
+
+
+async def test_the_error_of_a_failed_listing_does_not_grow_with_each_client() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(refresh=0, patience=Patience(0.0))
+    assert (await catalog.files("p")).value
+    storage.is_down = True
+    await fail(catalog)
+    storage.hold = asyncio.Event()  # clients don't wait for the next listing, and get the error of the last
+    assert len({len([*walk_tb((await fail(catalog)).__traceback__)]) for _ in range(5)}) == 1
+    await catalog.close()
+
+
+async def fail(catalog: FlatCatalog) -> UpstreamError:
+    """Waits until the listing is too old to be used, and returns the error that a client gets instead."""
+    async with asyncio.timeout(20):
+        while True:
+            catalog.expire()
+            try:
+                await catalog.files("p")
+            except UpstreamError as error:
+                return error
+            await asyncio.sleep(0)
