@@ -24,14 +24,16 @@ class EmptyFolders:
         self._refresh = refresh
         self._clock = clock
         self._listed: dict[str, float] = {}  # by project
+        self.changes = 0  # counts the calls of `forget` and `clear`
         self._shown: tuple[Projects, frozenset[str], Projects] | None = None
 
-    def note(self, project: str, *, empty: bool) -> None:
-        """Remembers what a new listing of a project's folders shows."""
-        if empty:
-            self._listed[project] = self._clock()
-        else:
+    def note(self, project: str, changes: int, *, empty: bool) -> None:
+        """Remembers what a new listing of a project's folders shows; but not that they are empty if anything has been
+        forgotten since there were so many `changes`, when the listing began: they may have a release by now."""
+        if not empty:
             self._listed.pop(project, None)
+        elif self.changes == changes:
+            self._listed[project] = self._clock()
 
     async def without(self, projects: "Projects") -> "Projects":
         """`projects` without those whose folders are empty or whose names are odd; the same object as long as these
@@ -54,7 +56,13 @@ class EmptyFolders:
 
     def clear(self) -> None:
         """Forgets everything."""
+        self.changes += 1
         self._listed.clear()
+
+    def forget(self, project: str) -> None:
+        """Forgets that a project's folders are empty."""
+        self.changes += 1
+        self._listed.pop(project, None)
 
 
 def _but(folders: Mapping[str, tuple[str, ...]], names: frozenset[str]) -> dict[str, tuple[str, ...]]:

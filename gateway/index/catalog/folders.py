@@ -168,19 +168,21 @@ class FolderCatalog:
         """Like `expire`, for one project. The root is listed again too, unless that is costly and the project is
         already in it: then only a new folder with another spelling would be missed."""
         self._files.forget(project)
+        self._empty.forget(project)
         known = self._projects.known("")
         if known is None or project not in known.folders or len(known.folders) <= _FOLDERS_PER_REFRESH:
             self._projects.expire()
 
     async def _list_projects(self, prefix: str) -> Projects:
         """Of the root, where `prefix` is empty, or of a folder that may hold an index."""
+        changes = self._empty.changes
         children = await self._children(prefix)
         found = await PAGES.run(self._projects_in, self._root + prefix, children)
         if not prefix and not found.folders and not found.has_page and not found.beside:
             raise no_projects(children)
         if not prefix and len(found.folders) <= self._look_into:
             for project, spelled in found.folders.items():
-                self._empty.note(project, empty=await self._are_empty(spelled))
+                self._empty.note(project, changes, empty=await self._are_empty(spelled))
         return found
 
     def _projects_in(self, prefix: str, children: Children) -> Projects:
@@ -200,7 +202,7 @@ class FolderCatalog:
     async def _list_project(self, project: str) -> _Project:
         if len(project) > _MAX_NAME:
             return _Project((), self._files_in({}), False, True)
-        root, whole = self._projects.peek(""), True
+        root, whole, changes = self._projects.peek(""), True, self._empty.changes
         listed: dict[str, Children] = {}
         asked = root is None or root.age >= self._refresh
         if asked:
@@ -230,7 +232,7 @@ class FolderCatalog:
         contents = {folder: listed[folder] for folder in folders}
         make = partial(self._project_of, contents, self._files.known(project), whole=whole)
         found = await PAGES.run(make) if sum(len(listing.objects) for listing in contents.values()) > _MANY else make()
-        self._empty.note(project, empty=found.whole and bool(found.folders) and not found.released)
+        self._empty.note(project, changes, empty=found.whole and bool(found.folders) and not found.released)
         return found
 
     def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:

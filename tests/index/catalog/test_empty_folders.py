@@ -17,8 +17,8 @@ async def test_an_empty_folder_is_left_out_until_it_should_have_been_listed_twic
     clock = Clock()
     empty = EmptyFolders(30.0, clock)
     assert [*(await empty.without(PROJECTS)).folders] == ["logs", "proj"]
-    empty.note("logs", empty=True)
-    empty.note("gone", empty=True)
+    empty.note("logs", empty.changes, empty=True)
+    empty.note("gone", empty.changes, empty=True)
     shown = await empty.without(PROJECTS)
     assert [*shown.folders] == ["proj"]
     assert await empty.without(PROJECTS) is shown, "what is made of it stands"
@@ -33,11 +33,26 @@ async def test_an_empty_folder_is_left_out_until_it_should_have_been_listed_twic
 
 async def test_a_first_release_brings_it_back_at_once() -> None:
     empty = EmptyFolders(30.0, Clock())
-    empty.note("logs", empty=True)
-    empty.note("logs", empty=False)
+    empty.note("logs", empty.changes, empty=True)
+    empty.note("logs", empty.changes, empty=False)
     assert "logs" in (await empty.without(PROJECTS)).folders
-    empty.note("logs", empty=True)
+    empty.note("logs", empty.changes, empty=True)
     empty.clear()
+    assert "logs" in (await empty.without(PROJECTS)).folders
+
+
+async def test_what_was_listed_before_anything_was_forgotten_does_not_count() -> None:
+    empty = EmptyFolders(30.0, Clock())
+    before = empty.changes
+    empty.forget("logs")
+    empty.note("logs", before, empty=True)
+    assert "logs" in (await empty.without(PROJECTS)).folders
+    empty.note("logs", empty.changes, empty=True)
+    before = empty.changes
+    empty.note("logs", before - 1, empty=False)
+    assert "logs" in (await empty.without(PROJECTS)).folders
+    empty.clear()
+    empty.note("logs", before, empty=True)
     assert "logs" in (await empty.without(PROJECTS)).folders
 
 
@@ -45,7 +60,7 @@ async def test_few_of_many_are_listed_again_for_one_request() -> None:
     clock = Clock()
     empty = EmptyFolders(30.0, clock)
     for number in range(1000):
-        empty.note(f"empty-{number}", empty=True)
+        empty.note(f"empty-{number}", empty.changes, empty=True)
     clock.now += 31
     assert len(empty.due()) == 20
 

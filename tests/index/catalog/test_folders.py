@@ -104,6 +104,38 @@ async def test_an_empty_folder_is_left_out_and_listed_again_until_it_has_a_relea
     assert await names() == ["p", "q"]
 
 
+async def test_a_first_release_is_listed_as_soon_as_its_folder_is_forgotten() -> None:
+    storage = Folders("p/p-1.0.tar.gz", "q/notes.txt", "r/notes.txt")
+    catalog = storage.catalog()
+    await catalog.projects()
+    for project in ("q", "r"):
+        with pytest.raises(NotFoundError):
+            await catalog.files(project)
+    assert [*(await catalog.projects()).value.folders] == ["p"]
+    storage.keys.add("q/q-1.0.tar.gz")
+    catalog.forget("q")
+    assert [*(await catalog.projects()).value.folders] == ["p", "q"]
+    await catalog.close()
+
+
+@pytest.mark.parametrize("look_into", [0, 4])
+async def test_a_listing_from_before_a_refresh_hides_no_first_release(look_into: int) -> None:
+    storage = Folders("p/p-1.0.tar.gz", "q/notes.txt")
+    catalog = storage.catalog(look_into)
+    hold = storage.hold["q/"] = asyncio.Event()
+    before = asyncio.ensure_future(catalog.projects() if look_into else catalog.files("q"))
+    await until(lambda: "q/" in storage.listed)
+    catalog.expire()
+    del storage.hold["q/"]
+    storage.keys.add("q/q-1.0.tar.gz")
+    assert [*(await catalog.projects()).value.folders] == ["p", "q"]
+    storage.keys.remove("q/q-1.0.tar.gz")  # the older listing does not have it
+    hold.set()
+    await asyncio.gather(before, return_exceptions=True)
+    assert [*(await catalog.projects()).value.folders] == ["p", "q"]
+    await catalog.close()
+
+
 async def test_a_directory_s_folders_are_looked_into_if_they_are_few() -> None:
     storage = Folders("p/p-1.0.tar.gz", "q/notes.txt", "Q/q-1.0.tar.gz", "r/notes.txt", "s/index.html")
     storage.errors["s/"] = UpstreamError("denied")
