@@ -1,6 +1,9 @@
 """Pages, read back by an independent reader: pypi-simple."""
 
 import json
+import sys
+from dataclasses import replace
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -57,6 +60,25 @@ def test_an_independent_reader_finds_everything(form: str) -> None:
     assert first.metadata_digests == {"sha256": "b" * 64}
     assert not second.has_metadata
     assert second.digests == {}
+
+
+def test_a_large_page_is_encoded_in_pieces() -> None:
+    """No other thread runs while Python's encoder does."""
+    lengths = []
+
+    def note(frame: FrameType, event: str, result: object) -> None:
+        if event == "return" and frame.f_code is json.JSONEncoder.encode.__code__:
+            assert isinstance(result, str)
+            lengths.append(len(result))
+
+    project = replace(PROJECT, files=PROJECT.files * 500)
+    sys.setprofile(note)
+    try:
+        page = project_json(project)
+    finally:
+        sys.setprofile(None)
+    assert json.loads(page)["files"] == json.loads(project_json(PROJECT))["files"] * 500
+    assert 0 < max(lengths) < 2000 < len(page) / 100
 
 
 # Each form whole: readers forgive much that installers of another age may not.
