@@ -6,7 +6,6 @@ so their answers are cached in the same places.
 """
 
 import asyncio
-import json
 import logging
 import posixpath
 from collections import deque
@@ -22,6 +21,7 @@ from packaging.requirements import Requirement
 
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN, PAGES
+from gateway.index.mirror.json_pieces import read_object
 from gateway.index.simple.names import Release, is_project_name, normalize, parse
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Stream
 from gateway.upstream.limited import read_limited
@@ -124,8 +124,7 @@ class Prefetch:
         if not isinstance(answer, BufferedResponse):
             return _close(answer)
         project = normalize(posixpath.basename(key.rstrip("/")))
-        # The root's page has projects in place of files.
-        for wheel in await PAGES.run(lambda: newest_wheels(project, json.loads(answer.body).get("files", ()))):
+        for wheel in await PAGES.run(newest_wheels_on, answer.body, project):
             metadata = _resolve(key, wheel) + _METADATA
             self._add(metadata, lambda metadata=metadata: self._follow_metadata(key, metadata))  # type: ignore[misc]
         return None
@@ -153,10 +152,22 @@ class Prefetch:
             _close(answer)
 
 
-def newest_wheels(project: str, files: Iterable[Mapping[str, Any]]) -> list[str]:
+def newest_wheels_on(page: bytes, project: str) -> list[str]:
+    """No URLs if the page is malformed: it may be stored, and is then served as it is. The root's page has projects in
+    place of files."""
+    found: Mapping[str, Any] = {}
+    with suppress(ValueError):
+        found = read_object(page.decode("utf-8", "replace"), {"files": lambda files: newest_wheels(project, files)})
+    wheels = found.get("files")
+    return wheels if isinstance(wheels, list) else []
+
+
+def newest_wheels(project: str, files: Iterable[Any]) -> list[str]:
     """URLs of the newest release's wheels that have separate metadata; only the one for all platforms, if there is."""
     releases: dict[Release, list[Mapping[str, Any]]] = {}
     for file in files:
+        if not isinstance(file, dict) or not all(isinstance(file.get(name), str) for name in ("filename", "url")):
+            continue
         release = parse(file["filename"])
         if release is None or release.project != project or file.get("yanked") or not file.get("core-metadata"):
             continue

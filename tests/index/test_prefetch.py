@@ -1,14 +1,20 @@
 """What is fetched before an installer asks for it, and what is not."""
 
 import asyncio
+import json
+import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any, cast
 
 import pytest
 
 from gateway.app import Gateway
 from gateway.index import prefetch
-from gateway.index.prefetch import newest_wheels, requirements
+from gateway.index.mirror.json_pieces import MAX_PIECE_CHARS
+from gateway.index.prefetch import newest_wheels, newest_wheels_on, requirements
+from gateway.messages import BufferedResponse, ObjectRequest, PageRequest
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.eventually import eventually
@@ -146,6 +152,53 @@ async def test_it_is_given_up_while_there_are_many_clients(
     # What the page of app tells of its files is found out in any case.
     assert not any(request.method == "GET" and request.key.startswith(("lib/", "deep/")) for request in faulty.requests)
     assert gateway.mount.prefetch.clients == 0
+
+
+@pytest.mark.parametrize(
+    ("page", "followed"),
+    [
+        (b'{"files": [{"filename": "p-1.0-py3-none-any.whl", "url": "a.whl", "core-metadata": true}]}', ["p/a.whl"]),
+        (b"not JSON", []),
+        (b"[1]", []),
+        (b'{"files": {"p": 1}}', []),
+        (b'{"files": [1, {}, {"filename": 1, "url": ""}, {"filename": "p-1.0-py3-none-any.whl", "url": 1}]}', []),
+    ],
+)
+async def test_what_a_stored_page_says_may_be_malformed(
+    page: bytes, followed: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+
+    async def stored(request: PageRequest) -> BufferedResponse:
+        return BufferedResponse(200, page, {})
+
+    async def file(request: ObjectRequest) -> BufferedResponse:
+        asked.append(request.key)
+        return BufferedResponse(200, b"", {})
+
+    background = prefetch.Prefetch(stored, file, cast(Any, None), max_bytes=0)
+    background.after_page("p/", JSON)
+    await eventually(lambda: not any(background.stats().values()))
+    assert asked == [f"{key}.metadata" for key in followed]
+    assert not caplog.records
+
+
+def test_a_large_page_is_read_in_pieces() -> None:
+    """No other thread runs while Python's parser does."""
+    page = json.dumps({"files": [file(f"p-1.{n}-py3-none-any.whl") for n in range(5000)]}).encode()
+    lengths = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is json.JSONDecoder.raw_decode.__code__:
+            lengths.append(len(frame.f_locals["s"]))
+
+    sys.setprofile(note)
+    try:
+        found = newest_wheels_on(page, "p")
+    finally:
+        sys.setprofile(None)
+    assert found == ["p-1.4999-py3-none-any.whl"]
+    assert 0 < max(lengths) <= MAX_PIECE_CHARS < len(page)
 
 
 def file(name: str, **more: object) -> dict[str, object]:
