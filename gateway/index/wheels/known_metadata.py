@@ -17,6 +17,10 @@ _FORMAT = 1
 SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SURROGATE = re.compile("[\ud800-\udfff]")  # no page can contain one
+# Approximate memory of Python's objects while a document is read: 16 MB of `{},{},` would take 20 times as much.
+_OBJECT_BYTES, _ITEM_BYTES = 232, 64
+_MAX_READ_BYTES = 128 * 1024 * 1024
 _NOTHING = ObjectMetadata()
 # Memory for an entry's slot and objects, without their texts.
 _OVERHEAD_BYTES = 320
@@ -98,13 +102,20 @@ def to_document(entries: Mapping[str, Entry]) -> bytes:
 def from_document(document: bytes) -> dict[str, Entry]:
     """Leaves out invalid entries: others may have written the document."""
     try:
-        read = json.loads(document) if len(document) <= MAX_DOCUMENT_BYTES else None
+        read = json.loads(document) if _is_bounded(document) else None
     except (ValueError, RecursionError):
         return {}
     if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("files"), dict):
         return {}
     found = {key: _entry(value) for key, value in read["files"].items()}
     return {key: entry for key, entry in found.items() if entry is not None}
+
+
+def _is_bounded(document: bytes) -> bool:
+    if len(document) > MAX_DOCUMENT_BYTES:
+        return False
+    objects, items = document.count(b"{"), document.count(b"[") + document.count(b",")
+    return objects * _OBJECT_BYTES + items * _ITEM_BYTES <= _MAX_READ_BYTES
 
 
 def _entry(value: Any) -> Entry | None:
@@ -121,11 +132,15 @@ def _is_sha256(value: Any) -> bool:
 
 
 def _is_requires_python(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and clean_requires_python(value) == value)
+    return value is None or (_is_text(value) and clean_requires_python(value) == value)
 
 
 def _is_yank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and len(value) <= MAX_YANK_CHARS)
+    return value is None or (_is_text(value) and len(value) <= MAX_YANK_CHARS)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and _SURROGATE.search(value) is None
 
 
 def _is_time(value: Any) -> bool:

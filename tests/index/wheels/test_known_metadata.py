@@ -1,6 +1,7 @@
 """Facts by version, and documents of them, which anybody may have written."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -86,6 +87,8 @@ def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
         ["v", None, ">=3\n", None, None, False],
         ["v", None, "x" * 1000, None, None, False],
         ["v", None, None, "x" * 2000, None, False],
+        ["v", None, ">=3\ud800", None, None, False],
+        ["v", None, None, "\udfff", None, False],
         ["v", None, None, None, -1, False],
         ["v", None, None, None, 1e30, False],
         ["v", None, None, None, float("nan"), False],
@@ -108,6 +111,26 @@ def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
     files = to_document({"k": Entry("v", FACTS)})
     assert from_document(files) != {}
     assert from_document(files + b" " * MAX_DOCUMENT_BYTES) == {}
+
+
+@pytest.mark.parametrize("filler", [b"{}", b"[]", b"0"])
+def test_a_document_that_would_take_many_times_its_length_in_memory_is_none(filler: bytes) -> None:
+    document = b'{"format":1,"files":{"k":["v",null,null,null,null,false],"x":[%s0]}}'
+    few, many = (document % (b"%s," % filler * times) for times in (1000, MAX_DOCUMENT_BYTES // (len(filler) + 1) - 99))
+    assert set(from_document(few)) == {"k"}
+    tracemalloc.start()
+    try:
+        assert from_document(many) == {}
+        assert tracemalloc.get_traced_memory()[1] < 2 * MAX_DOCUMENT_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_document_of_as_many_files_as_fit_is_read() -> None:
+    entries = {f"p/p-1.{number}.tar.gz": Entry(f"{number:032x} 1700000000", FACTS) for number in range(90_000)}
+    document = to_document(entries)
+    assert MAX_DOCUMENT_BYTES * 0.8 < len(document) < MAX_DOCUMENT_BYTES
+    assert from_document(document) == entries
 
 
 def test_of_two_who_know_something_the_one_counts_who_knows_what_is_there() -> None:
