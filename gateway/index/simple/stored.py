@@ -1,12 +1,12 @@
 """Converts stored HTML pages to JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from urllib.parse import parse_qs
 
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
 from gateway.index.etags import conditional
-from gateway.index.rendered import RenderedPages
+from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.simple import pages
 from gateway.index.simple.cache_control import REVALIDATE
 from gateway.index.simple.names import normalize
@@ -14,6 +14,7 @@ from gateway.index.simple.negotiation import Form, choose, encoding_for, takes_h
 from gateway.index.simple.page_text import text_of
 from gateway.index.simple.static_page import names_of, project_of
 from gateway.messages import BufferedResponse, PageRequest, Stream
+from gateway.single_flight import SingleFlight
 from gateway.upstream.limited import read_limited
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
@@ -54,33 +55,43 @@ def negotiated(headers: dict[str, str]) -> dict[str, str]:
 
 
 class StoredPages:
-    """Stored HTML pages as JSON, each of them converted once while its ETag stays the same."""
+    """Stored HTML pages as JSON, each of them read and converted once while its ETag stays the same: clients that ask
+    for a page at the same time would otherwise take its size in memory each."""
 
     def __init__(self, memory: MemoryLimit) -> None:
         self._rendered = RenderedPages("stored pages as JSON", memory)
+        self._converting = SingleFlight[Rendered]()
 
     async def as_json(self, stream: Stream, key: str, request: PageRequest) -> BufferedResponse:
         """The stored page as JSON. `key` is the directory's, empty for the root."""
         encoding, said = encoding_for(request.accept_encoding), stream.headers
         etag = said.get("ETag")
-        try:
-            page = self._rendered.known(key, encoding, (), etag) if etag is not None else None
-            if page is None:
-                content = await read_limited(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
-                if len(content) > _MAX_PAGE_BYTES:
-                    raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
-                version = etag if etag is not None else object()
-                page = await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content, said))
-        except ValueError as error:
-            public = f"The stored page can't be shown as JSON: {error}"
-            raise UpstreamError(f"the page {key!r} can't be read: {error}", public=public) from error
-        finally:
+        page = self._rendered.known(key, encoding, (), etag) if etag is not None else None
+        version = etag if etag is not None else object()
+        flight = key, encoding, version
+        if page is not None or self._converting.asking(flight):
             stream.close()
+        if page is None:
+            page = await self._converting.once(flight, lambda: self._convert(stream, key, encoding, version))
         headers = {"Content-Type": Form.JSON_V1.value, "Vary": "Accept, Accept-Encoding", "Cache-Control": REVALIDATE}
         headers |= {name: said[name] for name in _OF_THE_CACHE if name in said}
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
         return conditional(page.body, page.etag, headers, request.wanted, stream.fresh_for)
+
+    async def _convert(self, stream: Stream, key: str, encoding: str | None, version: Hashable) -> Rendered:
+        """Reads the page to its end, or closes the stream."""
+        try:
+            content = await read_limited(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
+            if len(content) > _MAX_PAGE_BYTES:
+                raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+            said = stream.headers
+            return await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content, said))
+        except ValueError as error:
+            public = f"The stored page can't be shown as JSON: {error}"
+            raise UpstreamError(f"the page {key!r} can't be read: {error}", public=public) from error
+        finally:
+            stream.close()
 
 
 def _to_json(key: str, content: bytes, headers: Mapping[str, str]) -> bytes:

@@ -1,5 +1,6 @@
 """Stored pages in another form."""
 
+import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from gateway.cache.lru import MemoryLimit
 from gateway.errors import BadRequestError, NotFoundError, UpstreamError
 from gateway.index.simple.stored import StoredPages, format_of, negotiated, unavailable, wants_json
 from gateway.messages import PageRequest, Stream
+from tests.support.eventually import eventually
 
 JSON = "application/vnd.pypi.simple.v1+json"
 
@@ -21,10 +23,13 @@ class Stored:
         self.content, self.etag = content, etag
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.read = self.closed = 0
+        self.hold: asyncio.Event | None = None
 
     def stream(self) -> Stream:
         async def body() -> AsyncIterator[bytes]:
             self.read += 1
+            if self.hold is not None:
+                await self.hold.wait()
             yield self.content
 
         def close() -> None:
@@ -52,6 +57,24 @@ async def test_a_page_is_read_once_for_as_long_as_its_etag_stands() -> None:
     assert len(json.loads((await pages.as_json(newer.stream(), "p/", request())).body)["files"]) == 1
     other = await pages.as_json(Stored(b"", '"2"').stream(), "q/", request())
     assert json.loads(other.body)["name"] == "q"
+
+
+async def test_clients_that_ask_at_the_same_time_share_one_reading_of_a_page() -> None:
+    pages, stored = StoredPages(MemoryLimit(10_000_000)), Stored(LINKS, '"1"')
+    stored.hold = asyncio.Event()
+    asking = [asyncio.ensure_future(pages.as_json(stored.stream(), "p/", request())) for _ in range(20)]
+    await eventually(lambda: stored.closed == 19, lambda: stored.closed)
+    asking[0].cancel()  # its stream is the one that is read
+    await asyncio.wait(asking[:1])
+    stored.hold.set()
+    assert {len(json.loads((await page).body)["files"]) for page in asking[1:]} == {100}
+    assert (stored.read, stored.closed) == (1, 20)
+
+
+async def test_an_object_without_an_etag_is_read_by_each_client() -> None:
+    pages, stored = StoredPages(MemoryLimit(10_000_000)), Stored(LINKS, None)
+    await asyncio.gather(*(pages.as_json(stored.stream(), "p/", request()) for _ in range(3)))
+    assert (stored.read, stored.closed) == (3, 3)
 
 
 async def test_operators_see_what_it_takes_under_its_name() -> None:
