@@ -108,7 +108,7 @@ class MirroredFiles:
             return None
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                found = kept if isinstance(kept, Stream) else await self._storage.fetch(ObjectRequest("HEAD", key))
+                found = kept if isinstance(kept, Stream) else await self._head_of(key)
                 etag = found.headers.get("ETag", "")
                 told = await self._sha256_of(key, etag, found)
             if not etag or told in ("", expected):
@@ -118,6 +118,11 @@ class MirroredFiles:
         except (GatewayError, TimeoutError):
             return None
         return etag if _sha256(page, name) not in (None, told) else None
+
+    async def _head_of(self, key: str) -> Stream | Redirect:
+        head = await self._storage.fetch(ObjectRequest("HEAD", key))
+        _close(head)  # it holds a connection
+        return head
 
     def _was_like_page(self, key: str, expected: str) -> bool:
         """Whether the file that is kept had this SHA-256 a short while ago, or none was told."""

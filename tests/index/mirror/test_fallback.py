@@ -372,6 +372,7 @@ async def test_the_storage_is_not_asked_about_a_kept_file_for_each_redirect(
         answer = await get(gateway, f"/public-lib/{NAME}", user_agent=f"asked {asked}")  # not the same bytes again
         assert answer.status == 302
         assert any(request.key == key for request in faulty.requests) is asked
+    assert gateway.mount.storage.stats()["connections_busy"] == 0, "it holds no connection after its answer"
 
 
 async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
