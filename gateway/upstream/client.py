@@ -71,9 +71,10 @@ class UpstreamResponse:
         return body
 
     async def _read_up_to(self, limit: int, first: bytes) -> bytes:
-        body = await read_limited(limit, self.body(first))
-        self.close()
-        return body
+        try:
+            return await read_limited(limit, self.body(first))
+        finally:  # its reader may have left, or the body may have broken off
+            self.close()
 
     def close(self) -> None:
         """Ends the transfer: the connection is kept if the body was read to its end, else it is closed."""

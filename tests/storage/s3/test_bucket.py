@@ -1,5 +1,6 @@
 """The bucket as a whole, from a server that pages and one that answers oddly."""
 
+import asyncio
 import base64
 import threading
 
@@ -11,6 +12,7 @@ from gateway.storage.s3 import listing
 from gateway.storage.s3.listing import ListingPage
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 
 
@@ -85,6 +87,26 @@ async def test_a_listing_that_has_the_same_again_is_an_error(faulty: FaultyBucke
         with pytest.raises(UpstreamError, match="the same objects"):
             await asking
         faulty.script.clear()
+
+
+@pytest.mark.parametrize("breaks_off", [True, False])
+async def test_a_listing_that_is_not_read_to_its_end_gives_its_connection_back(
+    faulty: FaultyBucket, storage: Storage, *, breaks_off: bool
+) -> None:
+    """Otherwise there would be no connection left for anybody in the end."""
+    free = storage.stats()["connections_free"]
+    faulty.then((faults.reset_in_body if breaks_off else faults.stall_in_body)(100, length=1000))
+    asking = asyncio.ensure_future(storage.children())
+    if breaks_off:
+        with pytest.raises(UpstreamError, match="broke"):
+            await asking
+    else:
+        await eventually(lambda: bool(faulty.requests) and faulty.requests[-1].sent > 100)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+    assert storage.stats()["connections_busy"] == 0
+    assert storage.stats()["connections_free"] == free
 
 
 @pytest.mark.parametrize("status", [204, 206])
