@@ -20,6 +20,7 @@ cancelled. `retire` stops it in any state: requests with claims read on, later r
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -35,6 +36,8 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import Stream
 from gateway.single_flight import retrieve_exception
 from gateway.transfer.source import ObjectSource
+
+log = logging.getLogger("gateway.cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +189,12 @@ class Fill:
                 self._on_kept(self)  # the fill may have been outdated meanwhile
         except GatewayError as error:
             channel.fail(error)
-        except BaseException:
+        except asyncio.CancelledError:
             channel.fail(UpstreamError("the gateway stops"))
             raise
+        except Exception:
+            log.exception("reading %r failed: this is a bug", self.key)
+            channel.fail(GatewayError("unexpected exception, see the log above"))
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Called even if the task was cancelled before it started."""

@@ -10,7 +10,7 @@ import pytest
 from gateway.cache.channel import DiskChannel, MemoryChannel
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.fills import Fills
-from gateway.errors import UpstreamError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.open_file import read_parts
 from gateway.transfer.parallel import MemoryBudget
@@ -190,6 +190,28 @@ async def test_a_fill_that_is_over_is_held_by_nothing(in_memory: Fills) -> None:
     await eventually(lambda: stats(in_memory) == (0, 0))
     gc.collect()
     assert fill() is None
+
+
+async def test_a_bug_in_a_body_is_not_told_as_the_gateway_s_end(
+    on_disk: Fills, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Backend(Answer):
+        async def _body(self) -> AsyncIterator[bytes]:
+            yield BODY[:1000]
+            await self.go_on.wait()
+            raise OSError("a backend of the user's own")
+
+    answer = Backend().at_once()
+    claim = on_disk.claim(KEY, answer)
+    await claim.head()
+    parts, leave = claim.read(0, len(BODY))
+    answer.go_on.set()
+    with pytest.raises(GatewayError, match="unexpected exception, see the log above"):
+        await body_of(parts)
+    leave()
+    assert f"reading '{KEY}' failed: this is a bug" in caplog.text
+    assert "a backend of the user's own" in caplog.text
+    await eventually(lambda: stats(on_disk) == (0, 0))
 
 
 async def test_close_ends_all_fills_and_their_streams(on_disk: Fills, budget: MemoryBudget) -> None:
