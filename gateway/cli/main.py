@@ -4,7 +4,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -117,22 +117,31 @@ def _run(arguments: argparse.Namespace) -> int:
         return asyncio.run(check.run(settings, _write))
     if arguments.command == "url":
         return _url(settings, arguments)
-    if settings.storage.resolved_backend in ("s3", "cloudfront"):
-        from gateway.storage.s3 import ahead
-
-        wait = ahead.ask(settings.storage)
-        if settings.server.workers > 1:
-            # May take long. Without a handler, the first process of a container would not even get the signal.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda number, frame: sys.exit(0))
-            wait()  # else each of them would
+    _take_signals()
+    wait = _ask_ahead(settings)
     if settings.server.workers > 1:
-        from gateway.cli import workers
+        from gateway.cli.workers import run
+    else:
+        from gateway.cli.serve import run
+    return run(settings, hints, wait=wait)
 
-        return workers.run(settings, hints)
-    from gateway.cli import serve
 
-    return serve.run(settings, hints)
+def _ask_ahead(settings: Settings) -> Callable[[], object]:
+    """Has another process find out what the storage needs; returns a function that waits for it."""
+    if settings.storage.resolved_backend not in ("s3", "cloudfront"):
+        return lambda: None
+    from gateway.storage.s3 import ahead
+
+    return ahead.ask(settings.storage)
+
+
+def _take_signals() -> None:
+    """Has signals do from now on what they do once the server runs, which takes them over. Without a handler, the first
+    process of a container would not even get SIGTERM."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: sys.exit(0))
+    # Nothing is cached yet. No SIG_IGN: programs that find out credentials would inherit it.
+    signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 def _url(settings: Settings, arguments: argparse.Namespace) -> int:

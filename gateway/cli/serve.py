@@ -17,14 +17,19 @@ log = logging.getLogger("gateway")
 
 
 def run(
-    settings: Settings, hints: Sequence[str] = (), *, started: Callable[[Gateway], None] = lambda gateway: None
+    settings: Settings,
+    hints: Sequence[str] = (),
+    *,
+    wait: Callable[[], object] = lambda: None,
+    started: Callable[[Gateway], None] = lambda gateway: None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Logs `hints` first. Raises ConfigError before anything is
-    served."""
+    """Serves until SIGTERM or SIGINT; returns the exit code. Logs `hints` first, then calls `wait`, which may take
+    long. Raises ConfigError before anything is served."""
     heap.tune()
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
+    wait()  # here a signal ends it
     return asyncio.run(_serve(settings, started))
 
 

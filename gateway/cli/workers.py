@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from types import FrameType
 from typing import Any
@@ -24,9 +24,9 @@ _EXTRA_GRACE_SECONDS = 3
 log = logging.getLogger("gateway")
 
 
-def run(settings: Settings, hints: Sequence[str] = ()) -> int:
-    """Runs `server.workers` processes until SIGTERM or SIGINT; logs `hints` first. Raises ConfigError if gunicorn is
-    missing."""
+def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], object] = lambda: None) -> int:
+    """Runs `server.workers` processes until SIGTERM or SIGINT; logs `hints` first, then calls `wait`, which may take
+    long. Raises ConfigError if gunicorn is missing."""
     check_installed()
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
@@ -61,6 +61,7 @@ def run(settings: Settings, hints: Sequence[str] = ()) -> int:
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
+    wait()  # here a signal ends it, and each worker would wait for itself
     if not _can_listen(settings):
         return 1
     # Workers share their counts in files; prometheus_client reads the variable when it is first imported.

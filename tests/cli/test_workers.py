@@ -210,25 +210,6 @@ def test_a_second_signal_ends_all_workers_at_once(
     connection.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_start_while_credentials_take_long(
-    tmp_path: Path, start_process: StartProcess, number: signal.Signals
-) -> None:
-    begun = tmp_path / "begun"
-    source = tmp_path / "source.sh"
-    source.write_text(f"#!/bin/sh\necho $$ > {begun}.new && mv {begun}.new {begun}\nexec sleep 60\n")
-    source.chmod(0o755)
-    config = tmp_path / "config"
-    config.write_text(f"[default]\nregion = eu-west-1\ncredential_process = {source}\n")
-    process = start_process({"storage.bucket": "packages", "server.workers": "2"}, {"AWS_CONFIG_FILE": str(config)})
-    eventually(begun.exists, "it does not ask for credentials", process)
-    try:
-        assert process.stop(number) == 0
-        assert process.log.read_text() == ""
-    finally:
-        os.kill(int(begun.read_text()), signal.SIGKILL)
-
-
 def test_a_unix_socket_and_a_port_for_operations_are_shared(
     start_process: StartProcess, settings: dict[str, str], tmp_path: Path
 ) -> None:
