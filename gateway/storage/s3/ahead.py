@@ -21,15 +21,17 @@ _FRESH_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """`at` is on the monotonic clock, which all processes share."""
+
     endpoint: Endpoint
     credentials: Credentials | CredentialsError | None
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
     settings: StorageSettings
     answer: Forked[_Found]
-    asked: float  # on the monotonic clock
 
 
 _asked: list[_Question] = []
@@ -38,7 +40,7 @@ _asked: list[_Question] = []
 def ask(settings: StorageSettings) -> Callable[[], object]:
     """Begins. The endpoint and the first credentials of these `settings` then come from that process. Returns a
     function that waits for it: call it before this process forks others, which would all wait."""
-    question = _Question(settings, Forked(lambda: _find_out(settings)), time.monotonic())
+    question = _Question(settings, Forked(lambda: _find_out(settings)))
     _asked.append(question)
     return question.answer.result
 
@@ -58,12 +60,14 @@ def loader(settings: StorageSettings) -> Loader:
     def load_first() -> Credentials:
         nonlocal question
         asked, question = question, None
-        if asked is None or time.monotonic() - asked.asked > _FRESH_SECONDS:
+        if asked is None:
             return load()
-        found = asked.answer.result().credentials
-        if isinstance(found, CredentialsError):
-            raise found
-        return found or load()
+        found = asked.answer.result()
+        if found.credentials is None or time.monotonic() - found.at > _FRESH_SECONDS:
+            return load()
+        if isinstance(found.credentials, CredentialsError):
+            raise found.credentials
+        return found.credentials
 
     return load_first
 
@@ -75,11 +79,12 @@ def _question(settings: StorageSettings) -> _Question | None:
 def _find_out(settings: StorageSettings) -> _Found:
     endpoint = resolve(settings)
     if settings.aws_access_key_id is not None or settings.signature_version == "unsigned":
-        return _Found(endpoint, None)
+        return _Found(endpoint, None, time.monotonic())
     try:
-        return _Found(endpoint, _chain(settings)())
+        credentials: Credentials | CredentialsError = _chain(settings)()
     except CredentialsError as error:
-        return _Found(endpoint, error)
+        credentials = error
+    return _Found(endpoint, credentials, time.monotonic())
 
 
 def _chain(settings: StorageSettings) -> Loader:

@@ -62,6 +62,19 @@ def test_a_worker_that_starts_later_loads_them_itself(monkeypatch: pytest.Monkey
     assert ahead.loader(ours)().access_key == "AKIDROTATED"
 
 
+def test_credentials_that_took_long_are_not_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start would take twice as long."""
+    credentials_of(monkeypatch, "AKIDFIRST")
+    clock = [time.monotonic()]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[-1])
+    monkeypatch.setattr(ahead, "resolve", lambda settings: clock.append(clock[0] + 61))
+    ours = settings()
+    ahead.ask(ours)()
+    clock.append(clock[0] + 61)  # that of this process
+    credentials_of(monkeypatch, "AKIDROTATED")
+    assert ahead.loader(ours)().access_key == "AKIDFIRST"
+
+
 def test_missing_credentials_are_no_news_until_the_next_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
