@@ -84,7 +84,7 @@ def _tags(field: str) -> list[str]:
 
 def seconds(date: str | None) -> int | None:
     """An HTTP date (RFC 9110, 5.6.7) in seconds since the epoch; None if it is not valid, and must be ignored."""
-    if date is None or not _DATE_END.search(date):
+    if date is None or not _DATE_END.search(date) or date.count(",") > 1:  # several dates: the header was repeated
         return None
     try:
         return int(parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp())

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from gateway.http.conditions import seconds
+
 # The only headers of a client that reach the bucket (RFC 9110, 13.1 and 14.2).
 TO_STORAGE = frozenset({"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"})
+_DATES = ("if-modified-since", "if-unmodified-since")
 
 # Content and caching; no x-amz-*, no hop-by-hop header, no cookie, no Server.
 TO_CLIENT = {
@@ -46,7 +49,8 @@ _UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The client's headers that the bucket may see, in lower case; repeated ones are joined (RFC 9110, 5.3).
 
-    Range is for GET only (14.2): HEAD describes the whole object.
+    Range is for GET only (14.2): HEAD describes the whole object. A condition on an invalid date is ignored (13.1.3,
+    13.1.4): a storage that refuses it would seem to be at fault.
     """
     kept: dict[str, str] = {}
     nominated: list[str] = []
@@ -58,6 +62,9 @@ def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str
             nominated += value.lower().split(",")
     for name in nominated:
         kept.pop(name.strip(), None)  # the client declared it hop-by-hop (RFC 9110, 7.6.1)
+    for name in _DATES:
+        if name in kept and seconds(kept[name]) is None:
+            del kept[name]
     if method != "GET":
         kept.pop("range", None)
         kept.pop("if-range", None)

@@ -29,6 +29,27 @@ def test_only_ranges_and_conditions_go_to_the_storage() -> None:
     assert to_storage("HEAD", sent.items()) == {name.lower(): sent[name] for name in sent.keys() - ranges}
 
 
+@pytest.mark.parametrize(
+    "date", ["", "yesterday", "0", "Fri, 24 May 2013 00:00:00 +0000", "Fri, 99 May 2013 00:00:00 GMT"]
+)
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since"])
+def test_a_condition_on_an_invalid_date_is_ignored(name: str, date: str) -> None:
+    assert to_storage("GET", [(name, date), ("Range", "bytes=0-1")]) == {"range": "bytes=0-1"}
+
+
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since"])
+def test_a_condition_on_a_date_that_is_repeated_is_ignored(name: str) -> None:
+    dates = "Fri, 24 May 2013 00:00:00 GMT", "Sat, 25 May 2013 00:00:00 GMT"
+    assert to_storage("GET", [(name, date) for date in dates]) == {}
+
+
+@pytest.mark.parametrize(
+    "date", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+)
+def test_dates_of_all_three_formats_reach_the_storage(date: str) -> None:
+    assert to_storage("GET", [("If-Modified-Since", date)]) == {"if-modified-since": date}
+
+
 def test_repeated_headers_are_joined() -> None:
     assert to_storage("GET", [("If-None-Match", '"a"'), ("if-none-match", '"b"')]) == {"if-none-match": '"a", "b"'}
 
