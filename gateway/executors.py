@@ -44,6 +44,8 @@ FOREIGN = Executor("foreign", 4)
 FOREIGN_NAMES = Executor("foreign-dns", 8)
 # botocore: credentials and endpoints, which may take files, processes and the network.
 AWS = Executor("aws", 4)
+# Hashes passwords: bound by the processor, and by memory (argon2).
+PASSWORDS = Executor("passwords", 2)
 
 
 def name_resolvers() -> None:
