@@ -94,6 +94,10 @@ def _run(arguments: argparse.Namespace) -> int:
         from gateway.cli import demo
 
         return demo.run(arguments.port)
+    if arguments.command == "access":
+        from gateway.cli import access
+
+        return access.print_hash(_write, sys.stdin)
     if arguments.command == "init":
         from gateway.cli import init
 
@@ -230,6 +234,9 @@ def parser() -> argparse.ArgumentParser:
     url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="lifetime; default: storage.expire_after")
     health = commands.add_parser("health", parents=[settings], help="exit 0 if the gateway answers /health")
     health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
+    access = commands.add_parser("access", help="what concerns users and their rights")
+    parts = access.add_subparsers(dest="part", required=True, metavar="COMMAND")
+    parts.add_parser("hash", help="ask for a password, and print its hash for access.users")
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")
     return top
