@@ -1,0 +1,1 @@
+"""Browser login: cookies that the gateway signs, and the code flow of OpenID Connect."""
