@@ -98,6 +98,7 @@ class Issuer:
         self.metadata: dict[str, Any] = {}
         self.answers: dict[str, Callable[[], web.StreamResponse]] = {}
         self.asked: list[str] = []
+        self.peers: list[int] = []  # the port of each request's client
         self._go = asyncio.Event()
         self._go.set()
         self._runner: web.ServerRunner | None = None
@@ -132,6 +133,10 @@ class Issuer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append(request.path_qs)
+        self.got = await request.read()
+        self.got_headers = request.headers
+        assert request.transport is not None
+        self.peers.append(request.transport.get_extra_info("peername")[1])
         await self.released()
         if request.path in self.answers:
             return self.answers[request.path]()

@@ -59,7 +59,16 @@ class Discovery:
     async def keys(self) -> bytes:
         """The issuer's JWK Set, not parsed. Raises GatewayError within seconds."""
         async with self._deadline():
-            return await self._get((await self._metadata()).jwks_uri, _MAX_KEYS_BYTES)
+            return await self._read("GET", (await self._metadata()).jwks_uri, _MAX_KEYS_BYTES)
+
+    async def exchange(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """What the token endpoint answers to a login's code (see login/flow.py). Raises GatewayError within seconds,
+        with the `upstream_status` 400 or 401 if the issuer refuses."""
+        async with self._deadline():
+            endpoint = (await self._metadata()).token_endpoint
+            if not endpoint:
+                raise UpstreamError(f"the metadata of {self.issuer} have no token_endpoint")
+            return await self._read("POST", endpoint, _MAX_METADATA_BYTES, headers, body)
 
     async def close(self) -> None:
         await self._client.close()
@@ -73,19 +82,23 @@ class Discovery:
             raise UpstreamTimeoutError(f"{self.issuer} took over {_DEADLINE_SECONDS:g} s") from error
 
     async def _metadata(self) -> Metadata:
-        body = await self._get(self.issuer.rstrip("/") + _WELL_KNOWN, _MAX_METADATA_BYTES)
+        body = await self._read("GET", self.issuer.rstrip("/") + _WELL_KNOWN, _MAX_METADATA_BYTES)
         try:
             return _metadata(self.issuer, await FOREIGN.run(parse_object, body))
         except ValueError as error:
             raise UpstreamError(f"the metadata of {self.issuer} can't be used: {error}") from error
 
-    async def _get(self, url: str, limit: int) -> bytes:
+    async def _read(
+        self, method: str, url: str, limit: int, headers: Mapping[str, str] = _HEADERS, body: bytes = b""
+    ) -> bytes:
         """Redirects are errors: they would lead away from what is configured, or from what the issuer has said."""
         parts = urlsplit(url)
         shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         try:
-            answer = await self._client.send("GET", parts.scheme, parts.netloc.lower(), target, _HEADERS)
+            answer = await self._client.send(
+                method, parts.scheme, parts.netloc.lower(), target, headers, body, anew=method == "POST"
+            )
         except UpstreamError as error:
             if error.code != REFUSED:
                 raise
@@ -94,12 +107,12 @@ class Discovery:
         try:
             if answer.status != 200:
                 raise UpstreamError(f"{shown} answers {answer.status}", upstream_status=answer.status)
-            body = await read_limited(limit, answer.body(await answer.read()))
+            found = await read_limited(limit, answer.body(await answer.read()))
         finally:
             answer.close()
-        if len(body) > limit:
+        if len(found) > limit:
             raise UpstreamError(f"{shown} answers with over {limit} bytes")
-        return body
+        return found
 
 
 def _metadata(issuer: str, fields: Mapping[str, Any]) -> Metadata:

@@ -80,6 +80,10 @@ class Verifier:
         """Raises GatewayError within seconds; KeyError for an issuer that is not configured."""
         return await self._discoveries[issuer].metadata()
 
+    async def exchange(self, issuer: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The same as Discovery.exchange. Raises KeyError for an issuer that is not configured."""
+        return await self._discoveries[issuer].exchange(headers, body)
+
     async def close(self) -> None:
         for keys in self._keys.values():
             await keys.close()
