@@ -8,7 +8,7 @@ from gateway.messages import BufferedResponse
 from gateway.mount import Mount
 from gateway.ops.admin import Admin
 from gateway.ops.health import Readiness, health
-from gateway.ops.log import AccessLog
+from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
@@ -42,9 +42,12 @@ class Gateway:
         self.readiness = Readiness(self.storage, settings.ops.ready_ttl, self.mount.down)
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)
-        self._access_log = AccessLog(as_json=settings.log.format == "json") if settings.log.access else None
+        logged = settings.log
+        self._log = RequestLog(access=logged.access, audit=logged.audit, as_json=logged.format == "json")
         cache = settings.cache
         self.response_cache = ResponseCache(cache.replies_bytes) if cache.memory_bytes else None
+        if self.response_cache is not None:
+            self.mount.access.on_change(self.response_cache.clear)
         self._most_connections = server.max_connections
         self._main: Listener | None = None
         self._ops: Listener | None = None
@@ -122,7 +125,7 @@ class Gateway:
             address=PublicAddress(server.public_url, server.base_path),
             allow_bypass=self.settings.cache.allow_bypass,
             caller=self._caller,
-            access_log=self._access_log,
+            request_log=self._log,
             response_cache=self.response_cache if mount is not None else None,
             metrics=self.metrics,
             answer_timeout=server.answer_timeout,

@@ -1,5 +1,6 @@
 """The gateway's errors: clients see the status and the public text, the log gets the detail."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -69,6 +70,36 @@ class UnauthorizedError(GatewayError):
     status = 401
     public = "This route needs the header Authorization: Bearer …, with the token set in ops.admin_token"
     default_headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
+
+
+class CredentialsRequiredError(GatewayError):
+    """Nobody has logged in, and somebody who has may be permitted this (RFC 9110, 15.5.2)."""
+
+    status = 401
+    public = "Credentials are needed here: a user and a password, or a token"
+
+
+class CredentialsRefusedError(CredentialsRequiredError):
+    """The credentials are wrong, or no longer valid."""
+
+    public = "These credentials are wrong, or no longer valid"
+
+
+class ForbiddenError(GatewayError):
+    """The principal may not do this, whether or not it exists (RFC 9110, 15.5.4)."""
+
+    status = 403
+    public = "You may not do this: ask whoever runs this gateway for the right"
+
+
+class TooManyAttemptsError(GatewayError):
+    """Wrong credentials came too often from the client's address (RFC 6585, 4)."""
+
+    status = 429
+    public = "Too many wrong credentials came from your address: try again later"
+
+    def __init__(self, wait: float) -> None:
+        super().__init__("too many wrong credentials", headers={"Retry-After": str(math.ceil(wait))})
 
 
 class NotFoundError(GatewayError):
@@ -142,6 +173,12 @@ class UpstreamBusyError(GatewayError):
     status = 503
     public = "The storage behind this gateway is busy; try again"
     default_headers = MappingProxyType({"Retry-After": "2"})
+
+
+class AuthenticationBusyError(UpstreamBusyError):
+    """What knows the credentials can't be asked now."""
+
+    public = "The gateway can't check credentials now: try again"
 
 
 class UpstreamUnavailableError(UpstreamBusyError):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.principal import ANONYMOUS, Principal
+from gateway.principal import ANONYMOUS, EVERYBODY, Admission, Principal
 from gateway.usage import UpstreamUsage
 
 
@@ -56,7 +56,7 @@ class ObjectRequest:
     """A request to the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
 
     The answer may be a redirect only if `redirect_for` names the client. With `bypass`, caches are not used without
-    asking the storage first.
+    asking the storage first. `fallback` tells whether the object may come from the other index.
     """
 
     method: str
@@ -64,14 +64,14 @@ class ObjectRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     redirect_for: Caller | None = None
     bypass: bool = False
-    principal: Principal = ANONYMOUS
+    fallback: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """A request to the index: `key` is empty or ends in a slash; `wanted` holds the headers that the storage may see.
-    `base_url` is the URL of the gateway's root as the client knows it, with a trailing slash, or empty. `bypass` means
-    the same as in an ObjectRequest."""
+    `base_url` is the URL of the gateway's root as the client knows it, with a trailing slash, or empty. `bypass` and
+    `fallback` mean the same as in an ObjectRequest. The root's page shows what the principal may read."""
 
     method: str
     key: str
@@ -81,6 +81,7 @@ class PageRequest:
     wanted: Mapping[str, str] = field(default_factory=dict)
     base_url: str = ""
     bypass: bool = False
+    fallback: bool = True
     principal: Principal = ANONYMOUS
 
 
@@ -181,4 +182,4 @@ class RequestRecord:
     usage: UpstreamUsage | None = None
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()
-    principal: Principal = ANONYMOUS
+    admission: Admission = EVERYBODY

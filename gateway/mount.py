@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypedDict
 
+from gateway.access.access import Access
 from gateway.cache.disk.cache import MAX_SHARE, DiskCache
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
@@ -25,7 +26,9 @@ from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.prefetch import Prefetch
+from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases
+from gateway.index.resources import Resources
 from gateway.index.service import Index
 from gateway.index.site import Site
 from gateway.index.wheels.file_metadata import FileMetadata
@@ -33,6 +36,7 @@ from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import DiskMetadataStore, MetadataStore, SharedMetadataStore
 from gateway.ops.metrics import Metrics
+from gateway.rights.policy import Listing
 from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
@@ -76,6 +80,7 @@ class Mount:
         self.storage = build_storage(
             settings, metrics.upstream_fault, self._circuits["storage"], self.patience, announce
         )
+        self.access = Access(settings.access, self.storage)
         self._root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
@@ -107,15 +112,18 @@ class Mount:
             memory=self._memory,
         )
         self.prefetch = self._build_prefetch()
+        self.resources = self._build_resources()
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
         await self.storage.start()
+        await self.access.start()
         if self.catalog is not None:
             await self.catalog.start()
 
     async def close(self) -> None:
         for part in (
+            self.access,
             self.prefetch,
             self._mirrored,
             self._renderer,
@@ -252,11 +260,22 @@ class Mount:
             self.catalog,
             releases,
             people,
+            ReadableProjects(self.access, self._memory),
             self._root,
             max_age=settings.fallback.max_age,
             refresh=settings.index.refresh,
             memory=self._memory,
             backlog=self._backlog,
+        )
+
+    def _build_resources(self) -> Resources:
+        settings = self._settings
+        root_page = Listing.NO if settings.index.mode == "off" else Listing.FILTERED
+        return Resources(
+            self._root,
+            index_document=settings.rewrite.index_document,
+            by_folder=not isinstance(self.catalog, FlatCatalog),
+            root_page=Listing.COMPLETE if settings.index.mode == "static" else root_page,
         )
 
     def _build_prefetch(self) -> Prefetch | None:

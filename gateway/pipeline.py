@@ -2,17 +2,15 @@
 
 import asyncio
 import logging
-import random
-import re
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import HttpVersion10, HttpVersion11
+from aiohttp import HttpVersion11
 from multidict import CIMultiDict, MultiMapping
 
 from gateway import usage
+from gateway.access.private_answers import private
 from gateway.errors import (
-    BadRequestError,
     GatewayError,
     MethodNotAllowedError,
     NotFoundError,
@@ -33,20 +31,18 @@ from gateway.messages import (
     RequestRecord,
 )
 from gateway.mount import Mount
-from gateway.ops.log import AccessLog
+from gateway.ops.log import RequestLog
 from gateway.ops.metrics import Metrics
-from gateway.principal import ANONYMOUS
 from gateway.server import response
 from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
 from gateway.server.error_page import error_page
-from gateway.server.protocol import Request
+from gateway.server.protocol import Request, check_version
 from gateway.server.public_address import PublicAddress
 from gateway.server.reply import Reply
+from gateway.server.request_id import given_or_new
 from gateway.server.response_cache import ResponseCache
 from gateway.usage import UpstreamUsage
-
-_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:@=+/-]{1,128}")
 
 _SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
 
@@ -68,7 +64,7 @@ class Pipeline:
         address: PublicAddress,
         allow_bypass: bool,
         caller: ClientAddress,
-        access_log: AccessLog | None,
+        request_log: RequestLog,
         response_cache: ResponseCache | None,
         metrics: Metrics,
         answer_timeout: float,
@@ -81,7 +77,7 @@ class Pipeline:
         self._address = address
         self._allow_bypass = allow_bypass
         self._caller = caller
-        self._access_log = access_log
+        self._log = request_log
         self._response_cache = response_cache
         self._prefetch = mount.prefetch if mount is not None else None
         self._metrics = metrics
@@ -117,14 +113,14 @@ class Pipeline:
         """The cached reply to the same bytes (`head`), if this peer may get it; None if a new one must be made."""
         if self._before is not None:
             self._before()
-        cached = self._response_cache.get(head, ANONYMOUS) if self._response_cache is not None else None
+        cached = self._response_cache.get(head) if self._response_cache is not None else None
         if cached is None:
             return None
         first, now = cached.first, time.monotonic()
         if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
             return None  # the X-Forwarded-* headers are trusted from only one of the two peers
         record = RequestRecord(
-            request_id=_new_request_id(),
+            request_id=given_or_new(),
             method=first.method,
             target=first.target,
             client=first.client if peer == first.peer else self._caller.of(peer, first.forwarded_for),
@@ -135,10 +131,10 @@ class Pipeline:
             sent_bytes=len(cached.body),
             first_byte=now,
             cache="memory" if first.route == "object" and first.status != 302 else "",
+            admission=first.admission,
         )
         self._metrics.observe(record)
-        if self._access_log is not None:
-            self._access_log.write(record)
+        self._log.write(record)
         return cached.wire(record.request_id)
 
     def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
@@ -177,7 +173,7 @@ class Pipeline:
                 record.route = "admin"
                 return action(request.method, query, request.headers.get("Authorization", ""))
         if request.version != HttpVersion11:
-            self._check_version(request)
+            check_version(request)
         if request.method not in ("GET", "HEAD"):
             raise (ReadOnlyError if request.method == "POST" else MethodNotAllowedError)(request.method)
         path, query = parse_target(request.raw_path)
@@ -188,6 +184,16 @@ class Pipeline:
         if mount is None:
             raise NotFoundError("no such operations endpoint")
         record.key = key = mount.key(path)
+        gate = mount.access.gate
+        if gate is None:
+            return await self._admitted(request, record, mount, path, query)
+        await gate.admit(record, request.headers.getall("Authorization", ()), mount.resources.of(key))
+        return private(await self._admitted(request, record, mount, path, query))
+
+    async def _admitted(self, request: Request, record: RequestRecord, mount: Mount, path: str, query: str) -> Answer:
+        """The answer to a request that is let in: a page, or an object."""
+        key, admission = record.key, record.admission
+        prefetch = self._prefetch if admission.fallback else None
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
         if key.endswith("/") or not key:
@@ -195,27 +201,29 @@ class Pipeline:
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = self._base_url(request, record.peer)
             page = await mount.index.page(
-                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, record.principal)
+                PageRequest(
+                    request.method,
+                    key,
+                    query,
+                    accept,
+                    encodings,
+                    wanted,
+                    base_url,
+                    bypass,
+                    admission.fallback,
+                    admission.principal,
+                )
             )
-            if self._prefetch is not None:
-                self._prefetch.after_page(key, accept)
+            if prefetch is not None:
+                prefetch.after_page(key, accept)
             return page
         caller = Caller(record.client, record.agent)
         answer = await self._object(
-            mount, ObjectRequest(request.method, key, wanted, caller, bypass, record.principal), path, query
+            mount, ObjectRequest(request.method, key, wanted, caller, bypass, admission.fallback), path, query
         )
-        if self._prefetch is not None:
-            self._prefetch.after_file(key)
+        if prefetch is not None:
+            prefetch.after_file(key)
         return answer
-
-    @staticmethod
-    def _check_version(request: Request) -> None:
-        """Refuses all versions but 1.0 and 1.1, and HTTP/1.0 with Transfer-Encoding, which is faulty framing
-        (RFC 9112, 6.1)."""
-        if request.version != HttpVersion10:
-            raise BadRequestError("neither HTTP/1.0 nor HTTP/1.1", public="The request is not valid HTTP")
-        if "Transfer-Encoding" in request.headers:
-            raise BadRequestError("Transfer-Encoding in HTTP/1.0", public="The request is not valid HTTP")
 
     @staticmethod
     async def _object(mount: Mount, request: ObjectRequest, path: str, query: str) -> Answer:
@@ -224,7 +232,7 @@ class Pipeline:
             return await mount.index.file(request)
         except NotFoundError:
             folder = request.key + "/"
-            if await mount.index.is_page(folder) or await mount.storage.is_directory(folder):
+            if await mount.index.is_page(folder, fallback=request.fallback) or await mount.storage.is_directory(folder):
                 return Redirect(relative_directory(path, query))
             raise
 
@@ -242,10 +250,9 @@ class Pipeline:
         self._metrics.in_flight += 1
         if self._prefetch is not None:
             self._prefetch.clients += 1
-        given_id = headers.get("X-Request-ID", "")
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
         return RequestRecord(
-            request_id=given_id if given_id and _SANE_REQUEST_ID.fullmatch(given_id) else _new_request_id(),
+            request_id=given_or_new(headers.get("X-Request-ID", "")),
             method=request.method,
             target=request.raw_path,
             client=self._caller.of(peer, forwarded_for),
@@ -276,10 +283,4 @@ class Pipeline:
         if self._prefetch is not None:
             self._prefetch.clients -= 1
         self._metrics.observe(record)
-        if self._access_log is not None:
-            self._access_log.write(record)
-
-
-def _new_request_id() -> str:
-    """Not a secret, so a pseudo-random number does, which costs no system call."""
-    return f"{random.getrandbits(64):016x}"
+        self._log.write(record)

@@ -36,3 +36,19 @@ class Principal:
 
 
 ANONYMOUS = Principal()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The decision about a request: who makes it, which authenticator said so, whether it is let in, and why.
+    `fallback` tells whether files may be fetched from the other index for it."""
+
+    principal: Principal = ANONYMOUS
+    method: str = ""
+    allowed: bool = True
+    why: str = ""
+    fallback: bool = True
+
+
+# Of gateways without access control.
+EVERYBODY = Admission()

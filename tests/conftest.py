@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 
 from gateway.app import Gateway
-from gateway.cli.seaweed import Seaweed
+from gateway.cli.demo.seaweed import Seaweed
 from gateway.config.load import load
 from tests.support.botocore_data import share_botocore_data
 from tests.support.bucket import Bucket, ready_buckets
@@ -81,7 +81,8 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
 
     async def start(settings: dict[str, str]) -> Gateway:
         # Most tests change what lies in the bucket, and ask again: those of the cache turn it on.
-        defaults = {"cache.memory_bytes": "0", "server.port": "0", "log.access": "false", "server.shutdown_grace": "5"}
+        defaults = {"cache.memory_bytes": "0", "server.port": "0", "log.access": "false", "log.audit": "false"}
+        defaults["server.shutdown_grace"] = "5"
         defaults["index.layout"] = "project"  # they count what the bucket is asked: auto looks at it once more
         gateway = Gateway(load(defaults | settings, environ={}, cwd=tmp_path))
         await gateway.start()

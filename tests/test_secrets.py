@@ -47,7 +47,7 @@ SHAPES = [
     "/etc/ssl/{}.pem",
 ]
 # Those whose value, where it is good, shows neither.
-HIDDEN = {"storage.proxies"} | {
+HIDDEN = {"storage.proxies", "access.users", "access.tokens"} | {
     f"{section}.{name}"
     for section, model in SECTIONS.items()
     for name, field in model.model_fields.items()
@@ -92,7 +92,11 @@ def test_no_setting_that_is_refused_shows_a_secret(
 
 @pytest.mark.parametrize("key", sorted(HIDDEN))
 def test_no_secret_that_is_taken_shows(key: str) -> None:
-    value = f"http://user:{SECRET}@proxy" if key == "storage.proxies" else SECRET
+    value = {
+        "storage.proxies": f"http://user:{SECRET}@proxy",
+        "access.users": f"{{alice: {SECRET}}}",
+        "access.tokens": f"{{keys: [{SECRET}]}}",
+    }.get(key, SECRET)
     needed = {"storage.aws_access_key_id": "AKID"} if key.startswith("storage.aws_") else {}
     needed |= {"storage.aws_secret_access_key": "x"} if key == "storage.aws_session_token" else {}
     settings = load(needed | {key: value}, environ={}, cwd=Path("/"))

@@ -46,10 +46,12 @@ class AuthenticatorUnavailableError(Exception):
 
 
 class Authenticator(Protocol):
-    """`method` names it in logs and metrics: htpasswd, token, ldap. Whoever calls it remembers what it says for
-    `access.cache_seconds`, and limits wrong passwords. It must not do long work on the event loop."""
+    """`method` names it in logs and metrics: htpasswd, token, ldap. `guessable` tells whether somebody could find a
+    credential by trying many: then wrong ones are limited by address. Whoever calls it remembers what it says for
+    `access.cache_seconds`. It must not do long work on the event loop."""
 
     method: str
+    guessable: bool
 
     async def start(self) -> None:
         """Raises ConfigError if it can't be used at all."""

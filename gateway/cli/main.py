@@ -91,9 +91,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return health.health(arguments.url, lambda: _settings(arguments))
     if arguments.command == "demo":
-        from gateway.cli import demo
+        from gateway.cli.demo.run import run as run_demo
 
-        return demo.run(arguments.port)
+        return run_demo(arguments.port)
     if arguments.command == "access":
         from gateway.cli import access
 

@@ -2,6 +2,7 @@
 
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
+from gateway.rights.policy import collisions
 
 _SEVEN_DAYS = 7 * 24 * 3600
 
@@ -48,8 +49,27 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if storage.use_accelerate_endpoint and storage.addressing_style == "path":
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
+    found += _access_checks(settings)
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is the same as server.port; choose another or leave it unset", "server.port"))
+    return found
+
+
+def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    access, storage = settings.access, settings.storage
+    if access is None:
+        return []
+    found = [("access.rules", collision, "access.rules") for collision in collisions(access.policy.rules)]
+    if storage.redirect_urls and storage.cloud_front_wildcard:
+        message = "can't be true with access: a signature must be for one file"
+        found.append(("storage.cloud_front_wildcard", message, "access.rules"))
+    if storage.redirect_urls and storage.public_url:
+        message = "can't be true with access: anybody may fetch what redirects lead to"
+        found.append(("storage.public_url", message, "access.rules"))
+    unsigned = storage.resolved_backend == "cloudfront" and not storage.cloud_front_key_id
+    if storage.redirect_urls and unsigned:
+        message = "is needed with access and redirects: without it URLs are not signed"
+        found.append(("storage.cloud_front_key_id", message, "access.rules"))
     return found
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from gateway.config.checks import cross_checks
 from gateway.config.section import Section
-from gateway.config.settings import SECTIONS, Settings
+from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings, with_short_links
 from gateway.config.types import Refused
 from gateway.errors import ConfigError, Problem
 
@@ -25,7 +25,7 @@ _NGINX_NAMES = {
     "AWS_ACCESS_KEY": "storage.aws_access_key_id",
     "AWS_SECRET_KEY": "storage.aws_secret_access_key",
 }
-_LATER = frozenset({"access", "cors"})
+_LATER = frozenset({"cors"})
 # What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
 # The part of an unknown name that is shown, if it looks like a setting's name. Other text may be a misplaced secret.
@@ -134,11 +134,13 @@ class _Layers:
         for section, node in self._entries(file, root):
             source = _position(file, node)
             if isinstance(node, yaml.MappingNode):
+                if section in OPTIONAL_SECTIONS:
+                    self._values.setdefault(section, {})  # given, even if it is empty
                 for name, value in self._entries(file, node, section + "."):
                     self._add_node(name, value, _position(file, value))
             elif section not in SECTIONS:
                 self._refuse(_shown(section), source, _unknown_section(section))
-            elif node.tag != "tag:yaml.org,2002:null":
+            elif section in OPTIONAL_SECTIONS or node.tag != "tag:yaml.org,2002:null":
                 self._refuse(section, source, "must be a mapping of settings")
         return None
 
@@ -166,8 +168,12 @@ class _Layers:
         self._problems.append(Problem(key, source, message))
 
     def settings(self) -> Settings:
-        sections = {section: self._section(section, model) for section, model in SECTIONS.items()}
-        settings = Settings.model_validate(sections)
+        sections = {
+            section: self._section(section, model)
+            for section, model in SECTIONS.items()
+            if section in self._values or section not in OPTIONAL_SECTIONS
+        }
+        settings = with_short_links(Settings.model_validate(sections))
         for name, message, other in cross_checks(settings):
             # An invalid setting has its default here, which must not be compared with another setting.
             if not self._invalid & {name, other}:
@@ -181,12 +187,13 @@ class _Layers:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            bad = {str(item["loc"][0]): _reason(item) for item in error.errors(include_url=False, include_input=False)}
-        for key, reason in bad.items():
+            mistakes = error.errors(include_url=False, include_input=False)
+            bad = [(str(item["loc"][0]), _reason(item)) for item in mistakes]
+        for key, reason in bad:
             name = f"{section}.{key}"
             self._invalid.add(name)
             self._refuse(name, self.sources[name], reason)
-        return model.model_validate({key: value for key, value in values.items() if key not in bad})
+        return model.model_validate({key: value for key, value in values.items() if key not in dict(bad)})
 
 
 def _is_there(file: Path) -> bool:
@@ -209,10 +216,18 @@ def _fault(error: yaml.YAMLError) -> str:
 
 def _reason(error: Any) -> str:
     """What is wrong with a value, without quoting it: it may be a password by mistake, or an address that has one."""
+    where = "".join(f"{_part(part)}: " for part in error["loc"][1:])
     if error["type"] != "value_error":
-        return str(error["msg"])
+        return where + str(error["msg"])
     cause = error["ctx"]["error"]
-    return str(cause) if isinstance(cause, Refused) else "can't be understood"
+    return where + (str(cause) if isinstance(cause, Refused) else "can't be understood")
+
+
+def _part(place: str | int) -> str:
+    """One step of the way to a mistake within a value."""
+    if isinstance(place, int):
+        return f"number {place + 1}"
+    return place if _NAME.fullmatch(place) else "…"
 
 
 def _shown(name: str) -> str:

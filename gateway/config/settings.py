@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
+from gateway.config.access.settings import AccessSettings
 from gateway.config.section import Section
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
@@ -213,6 +214,9 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
     format: Literal["text", "json"] = Field("text", description="text or json")
     access: bool = Field(True, description="One line for each request, on standard output")
+    audit: bool = Field(
+        True, description="With access, one line for each request that not everybody may make: who, and why"
+    )
 
 
 class Settings(Section):
@@ -227,8 +231,22 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
+    access: AccessSettings | None = None
 
 
+# Those that mean something only if they are given: their defaults are not in force without them.
+OPTIONAL_SECTIONS: dict[str, type[Section]] = {"access": AccessSettings}
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation for name, field in Settings.model_fields.items() if isinstance(field.annotation, type)
-}
+} | OPTIONAL_SECTIONS
+
+
+def with_short_links(settings: Settings) -> Settings:
+    """The settings, with URLs that are valid no longer than `access.max_link_seconds`: whoever has one keeps it, even
+    if the right to read is taken away."""
+    access, storage = settings.access, settings.storage
+    if access is None or storage.expire_after <= access.max_link_seconds:
+        return settings
+    seconds = access.max_link_seconds
+    short = {"expire_after": seconds, "buffer_time": min(storage.buffer_time, seconds // 2)}
+    return settings.model_copy(update={"storage": storage.model_copy(update=short)})

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from gateway.config.section import Section
 from gateway.config.settings import SECTIONS, Settings
 from gateway.config.types import SIZE, size_text
 
@@ -34,16 +35,28 @@ def value_text(field: FieldInfo, value: Any) -> str:
     """A setting's value as YAML, on one line."""
     if SIZE in field.metadata:
         return size_text(value)
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(value, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return _HIDDEN
+    if isinstance(value, Section):
+        return {name: part for name, part in value if part is not None}
+    return str(value)
 
 
 def in_force(settings: Settings, sources: Mapping[str, str]) -> str:
     """All settings, each with its source as a comment. Secrets, and addresses that have one in them, are hidden."""
     lines = []
     for section, model in SECTIONS.items():
+        values = getattr(settings, section)
+        if values is None:
+            lines.append(f"# {section}: not given")
+            continue
         lines.append(f"{section}:")
         for name, field in model.model_fields.items():
-            value = _redacted(name, getattr(getattr(settings, section), name))
+            value = _redacted(name, getattr(values, name))
             source = sources.get(f"{section}.{name}", "default")
             lines.append(f"  {name}: {value_text(field, value)}  # {source}")
     return "\n".join(lines)
@@ -66,8 +79,6 @@ def starter(given: Mapping[str, str]) -> str:
 
 
 def _redacted(name: str, value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return _HIDDEN
     if name == "aws_access_key_id" and value is not None:
         return f"{value[:4]}…{value[-4:]}" if len(value) >= _MASKED_FROM else _HIDDEN
     if name == "proxies" and value is not None:

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", re.ASCII)
 _UNITS = {"": 1, "b": 1}
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
-_BACKEND = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class Refused(ValueError):  # noqa: N818  pydantic makes an error of it
@@ -42,7 +42,7 @@ def _index_document(text: str) -> str:
 
 
 def _backend(text: str) -> str:
-    if text not in ("file", "s3", "cloudfront") and not _BACKEND.fullmatch(text):
+    if text not in ("file", "s3", "cloudfront") and not CLASS.fullmatch(text):
         raise Refused("must be file, s3, cloudfront, or package.module:Class")
     return text
 

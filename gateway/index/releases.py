@@ -49,22 +49,22 @@ class Releases:
         self._index_document = index_document
         self._settings = settings
 
-    async def of(self, name: str) -> Sources | Redirect:
-        """The sources of a project, by its normalised name. Raises NotFoundError if there is no such project, and
-        other errors if that can't be known."""
+    async def of(self, name: str, *, fallback: bool) -> Sources | Redirect:
+        """The sources of a project, by its normalised name; with `fallback`, the other index may be one. Raises
+        NotFoundError if there is no such project, and other errors if that can't be known."""
         ours: RefreshedValue[Files] | None = None
         theirs: RefreshedValue[Project] | None = None
         try:
             ours = await self._catalog.files(name)
         except NotFoundError as error:
             absent = without_frames(error)
-        fallback = self._fallback
-        if fallback is not None and (ours is None or fallback.always):
-            if await fallback.covers(name):
-                if ours is None and fallback.redirects:
-                    return fallback.redirect(name)
+        other = self._fallback if fallback else None
+        if other is not None and (ours is None or other.always):
+            if await other.covers(name):
+                if ours is None and other.redirects:
+                    return other.redirect(name)
                 try:
-                    theirs = await fallback.remote.project(name)
+                    theirs = await other.remote.project(name)
                 except NotFoundError as error:
                     absent = without_frames(error)
             elif ours is None:

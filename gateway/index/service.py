@@ -67,7 +67,7 @@ class Index:
         unknown: GatewayError | None = None
         if self._mode == "auto":
             try:
-                key = await site.stored_key(request.key)
+                key = await site.stored_key(request.key, request.principal)
             except NotFoundError:
                 key = request.key  # no project, but a directory may have a page
             except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
@@ -80,9 +80,9 @@ class Index:
             raise stored.unavailable(unknown)
         return await site.page(request)
 
-    async def is_page(self, key: str) -> bool:
+    async def is_page(self, key: str, *, fallback: bool) -> bool:
         """Whether a page would be generated for `key`, which ends in a slash."""
-        return self._site is not None and await self._site.exists(key)
+        return self._site is not None and await self._site.exists(key, fallback=fallback)
 
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither."""
@@ -111,8 +111,9 @@ class Index:
                     and (page := await self._wheels.page(attempt.key, request.headers)) is not None
                 ):
                     return page
+            fetched = self._fetched if request.fallback else None
             with suppress(NotFoundError):
-                if self._fetched is not None and (answer := await self._fetched.answer(attempt)) is not None:
+                if fetched is not None and (answer := await fetched.answer(attempt)) is not None:
                     return answer
         assert absent is not None
         raise absent

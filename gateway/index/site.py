@@ -15,6 +15,7 @@ from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.catalog.listing import BLANK, Files, Projects
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.etags import conditional
+from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.simple import pages
@@ -24,6 +25,7 @@ from gateway.index.simple.negotiation import Form, choose, encoding_for, is_brow
 from gateway.index.simple.pages import Project
 from gateway.index.simple.stored import format_of, unavailable
 from gateway.messages import BufferedResponse, PageRequest, Redirect
+from gateway.principal import Principal
 
 _SIMPLE = "simple"
 
@@ -36,6 +38,7 @@ class Site:
         catalog: Catalog,
         releases: Releases,
         people: RenderedProjectPages | None,
+        readable: ReadableProjects,
         root: str,
         *,
         max_age: int,
@@ -47,6 +50,7 @@ class Site:
         keep a page that is only from the other index for `max_age` seconds."""
         self._refresh = refresh
         self._people = people
+        self._readable = readable
         self._catalog = catalog
         self._releases = releases
         self._root = root
@@ -59,14 +63,16 @@ class Site:
         simple = f"{self._root}{_SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
 
-    async def stored_key(self, key: str) -> str | None:
-        """The key of the directory in which the page for `key` is stored; None if the page must be generated.
+    async def stored_key(self, key: str, principal: Principal) -> str | None:
+        """The key of the directory in which the page for `key` is stored; None if the page must be generated, as the
+        root's for those who may not read all projects that its stored page shows.
 
         Raises NotFoundError if there is no project, or nothing may be listed; and other errors if that can't be known.
         """
         project, _ = self._route(key)
         if project is None:
-            return self._root if (await self._catalog.projects()).value.has_page else None
+            stored = (await self._catalog.projects()).value.has_page and self._readable.has_all(principal)
+            return self._root if stored else None
         try:
             with_page = (await self._catalog.files(normalize(project))).value.with_page
         except NotFoundError as error:
@@ -77,14 +83,17 @@ class Site:
             return None
         return f"{self._root}{project}/" if project in with_page else None
 
-    async def exists(self, key: str) -> bool:
-        """Whether `key`, which ends in a slash, is a page. Another index is asked only for what is below `simple/`."""
+    async def exists(self, key: str, *, fallback: bool) -> bool:
+        """Whether `key`, which ends in a slash, is a page. Another index is asked only for what is below `simple/`, and
+        if `fallback` permits it."""
         try:
             project, _ = self._route(key)
             if project is None:
                 await self._catalog.projects()
+            elif self.alias(key) is None:
+                await self._catalog.files(normalize(project))
             else:
-                await (self._catalog.files if self.alias(key) is None else self._releases.of)(normalize(project))
+                await self._releases.of(normalize(project), fallback=fallback)
         except NotFoundError:
             return False
         return True
@@ -105,7 +114,7 @@ class Site:
     async def _root_page(self, request: PageRequest, form: Form) -> BufferedResponse:
         people = self._for_people(request, form)
         try:
-            projects = await self._catalog.projects()
+            projects = await self._readable.by(request.principal, await self._catalog.projects())
         except NotFoundError as error:
             if people is None or error.code not in (None, BLANK):
                 raise
@@ -128,7 +137,7 @@ class Site:
         self, request: PageRequest, form: Form, project: str, up: str
     ) -> BufferedResponse | Redirect:
         name = normalize(project)
-        sources = await self._releases.of(name)
+        sources = await self._releases.of(name, fallback=request.fallback)
         if isinstance(sources, Redirect):
             return replace(sources, location=sources.location + query_part(request.query))
         if project != name:
@@ -139,7 +148,7 @@ class Site:
             return self._answer(request, form, page, sources.all, people.headers, max_age=max_age)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
         page = await self._rendered.get(
-            (name, form, up, request.principal.view),
+            (name, form, up, request.fallback),
             encoding_for(request.accept_encoding),
             [source.value for source in sources.all],
             self._releases.version(sources, request.base_url),

@@ -27,15 +27,24 @@ def configure(settings: LogSettings) -> None:
     logging.getLogger("gateway").setLevel(settings.level.upper())
 
 
-class AccessLog:
-    """Writes one line for each finished request, without its query (which may be a signature) or passwords."""
+class RequestLog:
+    """Writes lines about finished requests, without their queries (which may be signatures) or passwords: one with what
+    was answered (`access`), and with access control one with who was let in, or was not, and why (`audit`)."""
 
-    def __init__(self, *, as_json: bool, output: Output = STDOUT) -> None:
+    def __init__(self, *, access: bool, audit: bool, as_json: bool, output: Output = STDOUT) -> None:
+        self._access = access
+        self._audit = audit
         self._output = output
-        self._format = _json_line if as_json else _text_line
+        self._as_json = as_json
 
     def write(self, record: RequestRecord) -> None:
-        line = self._format(_fields(record, time.monotonic()))
+        if self._access:
+            self._line("access", _fields(record, time.monotonic()))
+        if self._audit and (decision := _decision(record)) is not None:
+            self._line("audit", decision)
+
+    def _line(self, kind: str, fields: dict[str, Any]) -> None:
+        line = _json_line(kind, fields) if self._as_json else _text_line(kind, fields)
         self._output.write(line.replace("\x7f", "\\u007f"))  # the one control character that JSON leaves alone
 
 
@@ -57,6 +66,7 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
         "request_id": record.request_id,
         "user_agent": record.agent[:_MAX_AGENT_LENGTH],  # pip's is very long
         "error": record.error,
+        **({"user": record.admission.principal.name} if record.admission.method else {}),
         **_cost(record, ended),
     }
 
@@ -88,13 +98,34 @@ def _cost(record: RequestRecord, ended: float) -> dict[str, Any]:
     }
 
 
-def _json_line(fields: dict[str, Any]) -> str:
-    return json.dumps(fields) + "\n"
+def _decision(record: RequestRecord) -> dict[str, Any] | None:
+    """What an audit wants to know; None for what everybody may read, and without access control."""
+    admission = record.admission
+    principal = admission.principal
+    if not admission.method or (admission.allowed and not principal.name):
+        return None
+    return {
+        "time": timestamp(time.time()),
+        "client": record.client,
+        "user": principal.name,
+        "auth": admission.method,
+        "token": principal.token,
+        "right": "read",
+        "path": _path(record.target),
+        "allowed": "yes" if admission.allowed else "no",
+        "why": admission.why,
+        "status": record.status,
+        "request_id": record.request_id,
+    }
 
 
-def _text_line(fields: dict[str, Any]) -> str:
+def _json_line(kind: str, fields: dict[str, Any]) -> str:
+    return json.dumps({"log": kind} | fields if kind != "access" else fields) + "\n"
+
+
+def _text_line(kind: str, fields: dict[str, Any]) -> str:
     time_text = fields.pop("time")
-    return f"{time_text} access " + " ".join([f"{name}={_text_value(value)}" for name, value in fields.items()]) + "\n"
+    return f"{time_text} {kind} " + " ".join([f"{name}={_text_value(value)}" for name, value in fields.items()]) + "\n"
 
 
 def _text_value(value: object) -> str:

@@ -15,6 +15,9 @@ class ProjectPattern:
 
     text: str
 
+    def __str__(self) -> str:
+        return self.text
+
     @classmethod
     def parse(cls, text: str) -> "ProjectPattern":
         """Normalises as PEP 503 does a name. Raises ValueError, which says what is wrong."""

@@ -9,6 +9,7 @@ well, both have to permit a request.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 
 from gateway.principal import Principal, Right, Scope
@@ -26,6 +27,24 @@ class Rule:
     projects: Sequence[ProjectPattern] = ()
     paths: Sequence[str] = ()
     only: bool = False
+
+
+class Listing(Enum):
+    """Whether a page names all projects. What is FILTERED shows each reader only what that reader may read."""
+
+    NO = "no"
+    FILTERED = "filtered"
+    COMPLETE = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What a request is for. `projects` are the normalised names of those it may belong to, and `paths` the canonical
+    paths under which it is known: each of them has to permit the request."""
+
+    projects: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ("/",)
+    listing: Listing = Listing.NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +77,34 @@ class Policy:
             if not decision.allowed:
                 return decision
         return decision
+
+    def judge(self, principal: Principal, right: Right, resource: Resource) -> Decision:
+        """The decision about everything that the resource may be. A page that is filtered may be read by who may read
+        any project at all, and a complete one by who may read every project."""
+        if resource.listing is not Listing.NO:
+            decision = self._listing(principal, complete=resource.listing is Listing.COMPLETE)
+            places = [self._of_path(path) for path in resource.paths]
+            rules = () if not decision.allowed or self._is_admin(principal) else filter(None, places)
+            return next((by for rule in rules if not (by := self._by(rule, principal, right)).allowed), decision)
+        decision = Decision(False, "")
+        for path in resource.paths:
+            for project in resource.projects or ("",):
+                decision = self.decide(principal, right, project=project, path=path)
+                if not decision.allowed:
+                    return decision
+        return decision
+
+    def _listing(self, principal: Principal, *, complete: bool) -> Decision:
+        scope = principal.scope
+        if scope is not None and (Right.READ not in scope.rights or (complete and scope.projects)):
+            return Decision(False, f"the token {principal.token!r} is not for this list of projects")
+        if self._is_admin(principal):
+            return Decision(True, f"{principal.name!r} is an admin")
+        by = [self._by(rule, principal, Right.READ) for rule in (None, *self.rules) if rule is None or rule.projects]
+        refused = [decision for decision in by if not decision.allowed]
+        if (complete and refused) or len(refused) == len(by):
+            return refused[0]
+        return next(decision for decision in by if decision.allowed)
 
     def view(self, principal: Principal) -> str:
         """The same text for principals to whom every decision about READ and FALLBACK is the same."""

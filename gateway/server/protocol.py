@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
 from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError, without_frames
@@ -103,3 +103,12 @@ def _parse_error(exc: HttpProcessingError, max_target_bytes: int) -> GatewayErro
     if isinstance(exc, BadHttpMessage) and "Too many headers" in exc.message:
         return HeadersTooLargeError(exc.message)
     return BadRequestError(f"not HTTP: {type(exc).__name__}", public="The request is not valid HTTP")
+
+
+def check_version(request: Request) -> None:
+    """Refuses all versions but 1.0 and 1.1, and HTTP/1.0 with Transfer-Encoding, which is faulty framing (RFC 9112,
+    6.1). Raises BadRequestError."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        raise BadRequestError("neither HTTP/1.0 nor HTTP/1.1", public="The request is not valid HTTP")
+    if request.version == HttpVersion10 and "Transfer-Encoding" in request.headers:
+        raise BadRequestError("Transfer-Encoding in HTTP/1.0", public="The request is not valid HTTP")

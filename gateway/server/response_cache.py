@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.messages import RequestRecord
-from gateway.principal import Principal
 from gateway.server.reply import Reply, date_header
 
 _MAX_SECONDS = 1.0
@@ -39,15 +38,16 @@ class CachedReply:
 
 
 class ResponseCache:
-    """Replies by the bytes of the request, and by what its principal may see."""
+    """Replies by the bytes of the request. These have its credentials: what one client may see, no other gets, unless
+    it has presented the same ones."""
 
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._cleared = float("-inf")
-        self._replies = LruCache[tuple[str, bytes], CachedReply]("replies", MemoryLimit(max_bytes), _weight)
+        self._replies = LruCache[bytes, CachedReply]("replies", MemoryLimit(max_bytes), _weight)
 
-    def get(self, request: bytes, principal: Principal) -> CachedReply | None:
-        cached = self._replies.get((principal.view, request))
+    def get(self, request: bytes) -> CachedReply | None:
+        cached = self._replies.get(request)
         return cached if cached is not None and cached.until > self._clock() else None
 
     def keep(self, request: bytes, reply: Reply, record: RequestRecord) -> None:
@@ -65,14 +65,14 @@ class ResponseCache:
         if record.started <= self._cleared or until <= self._clock():
             return
         cached = CachedReply(reply.start(), body if reply.status != 304 else b"", until, record)
-        self._replies.put((record.principal.view, request), cached)
+        self._replies.put(request, cached)
 
     def clear(self) -> None:
         self._cleared = self._clock()
         self._replies.clear()
 
 
-def _weight(slot: tuple[str, bytes], cached: CachedReply) -> int:
+def _weight(request: bytes, cached: CachedReply) -> int:
     first = cached.first
     texts = (
         first.target,
@@ -81,4 +81,4 @@ def _weight(slot: tuple[str, bytes], cached: CachedReply) -> int:
         first.agent,
         first.forwarded_for,
     )  # the client's, up to a whole head
-    return weight_of(slot) + weight_of(cached.start) + weight_of(cached.body) + weight_of(texts) + _OVERHEAD_BYTES
+    return weight_of(request) + weight_of(cached.start) + weight_of(cached.body) + weight_of(texts) + _OVERHEAD_BYTES

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.check import run
-from gateway.cli.seaweed import Seaweed
+from gateway.cli.demo.seaweed import Seaweed
 from gateway.config.load import load
 from gateway.errors import ConfigError
 from gateway.storage.s3.endpoint import resolve

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.seaweed import Seaweed
+from gateway.cli.demo.seaweed import Seaweed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -28,7 +28,7 @@ def test_a_signal_in_the_middle_of_starting_it_leaves_no_process(
         signal.raise_signal(number)  # after the fork, before anyone holds the process
         return process
 
-    monkeypatch.setattr("gateway.cli.seaweed.subprocess.Popen", interrupted)
+    monkeypatch.setattr("gateway.cli.demo.seaweed.subprocess.Popen", interrupted)
     # Whoever runs the tests in the background may have had SIGINT ignored.
     previous = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

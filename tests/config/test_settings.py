@@ -6,7 +6,7 @@ import yaml
 from pydantic import ValidationError
 
 from gateway.config.load import load
-from gateway.config.settings import SECTIONS, Settings
+from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
 from gateway.errors import ConfigError
 from tests.support import settings_doc
 
@@ -16,6 +16,9 @@ ROOT = Path(__file__).parents[2]
 def test_config_yaml_lists_every_setting_at_its_default() -> None:
     text = (ROOT / "config.yaml").read_text()
     assert text == settings_doc.yaml_text(), "run: python -m tests.support.settings_doc"
+    assert set(yaml.safe_load(text)) == SECTIONS.keys() - OPTIONAL_SECTIONS.keys()
+    for section in OPTIONAL_SECTIONS:  # which are comments
+        text = text.replace(f"\n# {section}:", f"\n{section}:").replace("\n#   ", "\n  ")
     listed = yaml.safe_load(text)
     assert {section: set(keys) for section, keys in listed.items()} == {
         section: set(model.model_fields) for section, model in SECTIONS.items()
@@ -102,8 +105,8 @@ def test_trusted_proxies_come_as_a_list_or_separated_by_commas() -> None:
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        ("10.0.0.1/8", "must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32"),
-        ("10.0.0.0/8,*", "must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32"),
+        ("10.0.0.1/8", "number 1: must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32"),
+        ("10.0.0.0/8,*", "number 2: must be a network, like 10.0.0.0/8 (not 10.0.0.1/8) or 2001:db8::/32"),
     ],
 )
 def test_a_network_that_can_t_be_is_refused_with_its_reason(given: str, reason: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from gateway.config.load import load, load_with_sources
-from gateway.config.settings import SECTIONS, Settings
+from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
 from gateway.config.text import in_force, starter
 
 
@@ -22,8 +22,9 @@ def test_what_is_in_force_is_told_with_its_source(tmp_path: Path) -> None:
     assert "  min_bytes: 32MiB  # default" in lines
     listed = yaml.safe_load(text)
     assert {section: set(values) for section, values in listed.items()} == {
-        section: set(model.model_fields) for section, model in SECTIONS.items()
+        section: set(model.model_fields) for section, model in SECTIONS.items() if section not in OPTIONAL_SECTIONS
     }
+    assert lines[-1] == "# access: not given"
 
 
 def test_nothing_secret_is_in_it() -> None:
@@ -51,3 +52,15 @@ def test_a_file_to_start_with_is_the_defaults_until_a_line_is_uncommented(tmp_pa
     file.write_text(starter({"storage.bucket": "packages", "server.port": "9000"}))
     settings = load(config_file=file, environ={})
     assert (settings.storage.bucket, settings.server.port) == ("packages", 9000)
+
+
+def test_nothing_secret_of_the_section_access_is_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "access: {users: {alice: the-hash}, tokens: {keys: [the-key]}, rules: [{projects: a*, read: everyone}]}"
+    )
+    text = in_force(*load_with_sources(config_file=file, environ={}))
+    assert "the-" not in text
+    shown = yaml.safe_load(text)["access"]
+    assert (shown["users"], shown["tokens"]) == ({"alice": "(hidden)"}, {"keys": ["(hidden)"]})
+    assert shown["rules"] == [{"projects": ["a*"], "paths": [], "read": ["everyone"], "only": False}]

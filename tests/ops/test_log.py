@@ -9,7 +9,7 @@ import pytest
 from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops import log as logs
-from gateway.ops.log import AccessLog
+from gateway.ops.log import RequestLog
 from gateway.ops.output import STDERR, Output
 from gateway.usage import UpstreamUsage
 
@@ -36,7 +36,7 @@ def exchange(**changes: object) -> RequestRecord:
 def written(finished: RequestRecord, *, as_json: bool) -> str:
     with tempfile.TemporaryFile() as file:
         output = Output(file.fileno())
-        AccessLog(as_json=as_json, output=output).write(finished)
+        RequestLog(access=True, audit=True, as_json=as_json, output=output).write(finished)
         output.flush(20)
         file.seek(0)
         return file.read().decode()

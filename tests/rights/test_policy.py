@@ -1,8 +1,6 @@
 """Decisions, against an oracle that is written from the manual's sentences and shares nothing with the policy."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from typing import TypeAlias
 
 import pytest
 from hypothesis import assume, given, settings
@@ -12,6 +10,7 @@ from gateway.principal import ANONYMOUS, Principal, Right, Scope
 from gateway.rights.patterns import ProjectPattern
 from gateway.rights.policy import Policy, Rule, collisions
 from gateway.rights.subjects import Subject
+from tests.support.rights import GivenRule, may
 
 SUBJECTS = ["everyone", "authenticated", "user:alice", "user:bob", "group:data", "token:t1"]
 GLOBS = ["*", "a*", "acme-*", "acme-web", "b*", "??"]
@@ -43,9 +42,6 @@ rules = st.lists(
 )
 
 
-GivenRule: TypeAlias = tuple[Sequence[str], Sequence[str], Mapping[Right, Sequence[str]], bool]
-
-
 def policy(
     given_rules: Sequence[GivenRule],
     defaults: Mapping[Right, Sequence[str]],
@@ -68,42 +64,6 @@ def policy(
         {right: subjects(texts) for right, texts in defaults.items()},
         admins,
     )
-
-
-def may(rules, defaults, admins, who: Principal, right: Right, project: str, path: str) -> bool:  # type: ignore[no-untyped-def]
-    """The manual's sentences, one after the other."""
-    names = {"everyone"}
-    if who.name:
-        names |= {"authenticated", f"user:{who.name}", *(f"group:{group}" for group in who.groups)}
-    if who.token:
-        names.add(f"token:{who.token}")
-    if who.scope is not None:
-        if right not in who.scope.rights:
-            return False
-        if who.scope.projects and not [glob for glob in who.scope.projects if fnmatchcase(project, glob)]:
-            return False
-    if who.name and (who.admin or who.name in admins):
-        return True
-
-    def granted(rule) -> bool:  # type: ignore[no-untyped-def]
-        wanted = right
-        if right is Right.FALLBACK and (rule is None or Right.FALLBACK not in rule[2]):
-            wanted = Right.READ
-        allowed = set(rule[2].get(wanted, [])) if rule is not None else set()
-        if rule is None or not rule[3]:
-            allowed |= set(defaults.get(wanted, []))
-        return bool(allowed & names)
-
-    def literal(glob: str) -> tuple[bool, int]:
-        return (not set("*?") & set(glob), len(glob.replace("*", "").replace("?", "")), glob.count("?"))  # type: ignore[return-value]
-
-    matching = [(literal(glob), rule) for rule in rules for glob in rule[0] if fnmatchcase(project, glob)]
-    by_project = max(matching, key=lambda one: one[0])[1] if matching and project else None
-    inside = [(len(prefix), rule) for rule in rules for prefix in rule[1] if f"{path}/".startswith(prefix)]
-    by_path = max(inside, key=lambda one: one[0])[1] if inside else None
-    if by_path is None:
-        return granted(by_project)
-    return granted(by_path) and (by_project is None or granted(by_project))
 
 
 @settings(max_examples=5 * settings().max_examples)

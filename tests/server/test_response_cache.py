@@ -14,7 +14,6 @@ import pytest
 from gateway.app import Gateway
 from gateway.messages import RequestRecord
 from gateway.ops.output import STDOUT
-from gateway.principal import ANONYMOUS, Principal
 from gateway.server.client_address import UNIX_SOCKET
 from gateway.server.reply import Reply
 from gateway.server.response_cache import ResponseCache
@@ -83,8 +82,8 @@ def spied(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     assert hot is not None
     wrapped = hot.get
 
-    def spy(request: bytes, principal: Principal) -> object:
-        found = wrapped(request, principal)
+    def spy(request: bytes) -> object:
+        found = wrapped(request)
         if found is not None:
             hits.append(request)
         return found
@@ -122,13 +121,13 @@ async def test_a_request_that_wants_more_than_a_reply_is_not_answered_from_the_c
     await client.ask(get("/a.txt", "X-Plain: yes"))
     cache = gateway.response_cache
     assert cache is not None
-    assert cache.get(get("/a.txt", "X-Plain: yes"), ANONYMOUS) is not None, "an unknown header keeps no reply out"
+    assert cache.get(get("/a.txt", "X-Plain: yes")) is not None, "an unknown header keeps no reply out"
     client.writer.write(get("/a.txt", header))
     status, _, body = await client.answer()
     if status == 100:
         status, _, body = await client.answer()
     assert (status, body) == (200, BODY)
-    assert cache.get(get("/a.txt", header), ANONYMOUS) is None
+    assert cache.get(get("/a.txt", header)) is None
 
 
 @pytest.mark.parametrize(
@@ -246,20 +245,20 @@ def test_replies_are_kept_no_longer_than_they_are_fresh_nor_than_a_second() -> N
         (b"x" * 5000, reply(9)),
     ]:
         hot.keep(request, made, EXCHANGE)
-        assert hot.get(request, ANONYMOUS) is None
+        assert hot.get(request) is None
     hot.keep(b"short", reply(0.5), EXCHANGE)
     hot.keep(b"long", reply(60), EXCHANGE)
-    found = hot.get(b"long", ANONYMOUS)
+    found = hot.get(b"long")
     assert found is not None
     wire = found.wire("the-id")
     assert re.fullmatch(
         rb"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 1\r\nDate: [^\r]+\r\nX-Request-ID: the-id\r\n\r\nx", wire
     )
     now += 0.6
-    assert hot.get(b"short", ANONYMOUS) is None
-    assert hot.get(b"long", ANONYMOUS) is not None
+    assert hot.get(b"short") is None
+    assert hot.get(b"long") is not None
     now += 0.6
-    assert hot.get(b"long", ANONYMOUS) is None
+    assert hot.get(b"long") is None
 
 
 async def test_hits_are_logged_and_counted_like_any_request(
@@ -297,12 +296,12 @@ def test_a_reply_is_no_younger_for_a_client_that_is_slow_to_take_it() -> None:
     hot = ResponseCache(1_000_000, lambda: now)
     hot.keep(b"slow", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
     now = 100.9
-    assert hot.get(b"slow", ANONYMOUS) is not None
+    assert hot.get(b"slow") is not None
     now = 101.1
-    assert hot.get(b"slow", ANONYMOUS) is None
+    assert hot.get(b"slow") is None
     hot.keep(b"very slow", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
     now = 100.5
-    assert hot.get(b"very slow", ANONYMOUS) is None
+    assert hot.get(b"very slow") is None
 
 
 def test_what_was_asked_for_before_a_refresh_is_not_kept_after_it() -> None:
@@ -310,9 +309,9 @@ def test_what_was_asked_for_before_a_refresh_is_not_kept_after_it() -> None:
     hot = ResponseCache(1_000_000, lambda: now)
     hot.clear()
     hot.keep(b"old", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
-    assert hot.get(b"old", ANONYMOUS) is None
+    assert hot.get(b"old") is None
     hot.keep(b"new", Reply(200, {}, b"x", fresh_for=9), replace(EXCHANGE, started=100.1))
-    assert hot.get(b"new", ANONYMOUS) is not None
+    assert hot.get(b"new") is not None
 
 
 def test_a_reply_weighs_what_it_takes() -> None:

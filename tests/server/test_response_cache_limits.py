@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 import pytest
 
 from gateway.messages import RequestRecord
-from gateway.principal import ANONYMOUS, Principal
 from gateway.server.reply import Reply
 from gateway.server.response_cache import ResponseCache
 
@@ -35,7 +34,7 @@ def test_which_replies_are_kept(
     hot = ResponseCache(1_000_000, lambda: 100.0)
     reply = Reply(status, {}, bytes(body_bytes), fresh_for=fresh_for)
     hot.keep(b"x" * request_bytes, reply, EXCHANGE)
-    found = hot.get(b"x" * request_bytes, ANONYMOUS)
+    found = hot.get(b"x" * request_bytes)
     assert (found is not None) is is_kept
     if found is not None:
         assert (found.first, found.start) == (EXCHANGE, reply.start())
@@ -48,35 +47,27 @@ def test_a_reply_is_used_until_its_time_is_up() -> None:
     hot.keep(b"short", Reply(200, {}, b"x", fresh_for=0.5), EXCHANGE)
     hot.keep(b"long", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
     now = 100.4
-    assert hot.get(b"short", ANONYMOUS) is not None
+    assert hot.get(b"short") is not None
     now = 100.5
-    assert (hot.get(b"short", ANONYMOUS), hot.get(b"long", ANONYMOUS) is not None) == (None, True)
+    assert (hot.get(b"short"), hot.get(b"long") is not None) == (None, True)
     now = 101.0
-    assert hot.get(b"long", ANONYMOUS) is None
+    assert hot.get(b"long") is None
     hot.keep(b"late", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
     now = 100.9
-    assert hot.get(b"late", ANONYMOUS) is None, "its time was up before it was kept"
+    assert hot.get(b"late") is None, "its time was up before it was kept"
 
 
 def test_clear_forgets_what_is_kept() -> None:
     hot = ResponseCache(1_000_000, lambda: 100.0)
     hot.keep(b"x", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
     hot.clear()
-    assert hot.get(b"x", ANONYMOUS) is None
-
-
-def test_a_reply_is_only_for_those_who_see_the_same() -> None:
-    hot, alice = ResponseCache(1_000_000, lambda: 100.0), Principal("alice", view="team")
-    hot.keep(b"x", Reply(200, {}, b"x", fresh_for=9), replace(EXCHANGE, principal=alice))
-    assert hot.get(b"x", ANONYMOUS) is None
-    assert hot.get(b"x", Principal("bob", view="others")) is None
-    assert hot.get(b"x", Principal("carol", view="team")) is not None
+    assert hot.get(b"x") is None
 
 
 def test_a_date_is_that_of_the_answer() -> None:
     hot = ResponseCache(1_000_000, lambda: 100.0)
     hot.keep(b"x", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
-    found = hot.get(b"x", ANONYMOUS)
+    found = hot.get(b"x")
     assert found is not None
     date = re.search(rb"Date: ([^\r]+)", found.wire("id"))
     assert date is not None
@@ -91,7 +82,7 @@ def test_each_text_of_the_client_counts(field: str) -> None:
     exchange = replace(EXCHANGE, **{field: (text,) if field == "forwarded_for" else text})  # type: ignore[arg-type]
     for number in range(200):
         hot.keep(b"%d" % number, Reply(200, {}, b"", fresh_for=9), exchange)
-    assert 80 < sum(hot.get(b"%d" % number, ANONYMOUS) is not None for number in range(200)) < 95
+    assert 80 < sum(hot.get(b"%d" % number) is not None for number in range(200)) < 95
 
 
 @pytest.mark.parametrize(("request_bytes", "head_bytes", "body_bytes"), [(4000, 0, 0), (0, 4000, 0), (0, 0, 4000)])
@@ -101,4 +92,4 @@ def test_the_request_the_head_and_the_body_count(request_bytes: int, head_bytes:
     requests = [b"%d" % number + b"x" * request_bytes for number in range(400)]
     for request in requests:
         hot.keep(request, reply, EXCHANGE)
-    assert 150 < sum(hot.get(request, ANONYMOUS) is not None for request in requests) < 185
+    assert 150 < sum(hot.get(request) is not None for request in requests) < 185

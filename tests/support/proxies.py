@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway.cli.seaweed import _free_ports
+from gateway.cli.demo.seaweed import _free_ports
 
 _START_SECONDS = 60
 

@@ -5,7 +5,7 @@ Usage: python -m tests.support.settings_doc (writes both)
 
 from pathlib import Path
 
-from gateway.config.settings import SECTIONS
+from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS
 from gateway.config.text import value_text
 
 _ROOT = Path(__file__).parents[2]
@@ -23,10 +23,11 @@ def yaml_text() -> str:
     """What config.yaml at the root of the repository has to be."""
     lines = [_HEAD]
     for section, model in SECTIONS.items():
-        lines.append(f"{section}:  # {(model.__doc__ or '').rstrip('.')}")
+        start = "# " if section in OPTIONAL_SECTIONS else ""
+        lines.append(f"{start}{section}:  # {(model.__doc__ or '').rstrip('.')}")
         for name, field in model.model_fields.items():
-            lines.append(f"  # {field.description}")
-            lines.append(f"  {name}: {value_text(field, field.default)}")
+            lines.append(f"{start}  # {field.description}")
+            lines.append(f"{start}  {name}: {value_text(field, field.default)}")
         lines.append("")
     return "\n".join(lines)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gateway.cli.seaweed import _free_ports
+from gateway.cli.demo.seaweed import _free_ports
 
 _LAUNCHER = Path(__file__).with_name("swift_launcher.py")
 _START_TIMEOUT_SECONDS = 90.0

@@ -5,7 +5,7 @@ import gzip
 import io
 import tarfile
 
-from gateway.cli.demo_packages import index_page, wheel
+from gateway.cli.demo.packages import index_page, wheel
 
 __all__ = ["buildable_sdist", "index_page", "sdist", "wheel"]
 

@@ -12,6 +12,7 @@ class Oidc:
     """Takes a token as Bearer, as Basic password of any user, and as Basic user."""
 
     method = "oidc"
+    guessable = False
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """The pages for people as bytes: each is rendered once, for all addresses at which the gateway is reached."""
 
+from collections.abc import Hashable
+
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
 from gateway.executors import PAGES
@@ -32,11 +34,10 @@ class RenderedProjectPages:
 
     async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
         """The projects that the request's query searches for."""
-        names, query, view = projects.value.folders, request.query, request.principal.view
-        made = await self._made.get(
-            ("root", query, view), None, [projects.value], None, lambda: self._browse.projects([*names], query)
-        )
-        return await self._addressed(made, ("root", query), "<project>", request)
+        names, query = projects.value.folders, request.query
+        slot = "root", query, request.principal.view
+        made = await self._made.get(slot, None, [projects.value], None, lambda: self._browse.projects([*names], query))
+        return await self._addressed(made, slot, "<project>", request)
 
     def empty(self, *, blank: bool) -> bytes:
         """The root's page if there are no projects. `blank`: perhaps a volume is missing."""
@@ -52,19 +53,20 @@ class RenderedProjectPages:
             newest = sourced(found, made_of, version)
             self._newest.put(name, newest)
         about = await self._browse.about(name, newest.value)
+        slot = "project", name, request.fallback
         made = await self._made.get(
-            ("project", name, request.principal.view),
+            slot,
             None,
             made_of,
             (version, about),
             lambda: self._browse.project(self._releases.project(sources, "", ""), about),
         )
-        return await self._addressed(made, ("project", name), name, request)
+        return await self._addressed(made, slot, name, request)
 
-    async def _addressed(self, made: Rendered, slot: tuple[str, str], name: str, request: PageRequest) -> Rendered:
+    async def _addressed(self, made: Rendered, slot: Hashable, name: str, request: PageRequest) -> Rendered:
         lines = install_lines(request.base_url, name)
         return await self._sent.get(
-            (slot, request.base_url, request.principal.view),
+            (slot, request.base_url),
             encoding_for(request.accept_encoding),
             (made,),
             None,

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.access import base62
-from gateway.access.token_keys import ID_BYTES, TokenKey
+from gateway.access.tokens import base62
+from gateway.access.tokens.keys import ID_BYTES, TokenKey
 from gateway.principal import Right, Scope
 from gateway.rights.patterns import ProjectPattern
 

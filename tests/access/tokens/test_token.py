@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access import base62, tokens
-from gateway.access.token_keys import HmacKey, TokenKey, parse_key
-from gateway.access.tokens import Claims, TokenError, issue, looks_like_one, verify
+from gateway.access.tokens import base62
+from gateway.access.tokens import token as tokens
+from gateway.access.tokens.keys import HmacKey, TokenKey, parse_key
+from gateway.access.tokens.token import Claims, TokenError, issue, looks_like_one, verify
 from gateway.principal import Right, Scope
 
 NOW = 1_800_000_000.0

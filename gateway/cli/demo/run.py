@@ -6,9 +6,10 @@ import socket
 from collections.abc import Mapping
 
 from gateway.app import Gateway
-from gateway.cli import demo_index, serve
-from gateway.cli.demo_packages import PUBLIC_PROJECT, bucket_objects, public_files
-from gateway.cli.seaweed import Seaweed, SeaweedError
+from gateway.cli import serve
+from gateway.cli.demo.index import serving
+from gateway.cli.demo.packages import PUBLIC_PROJECT, bucket_objects, public_files
+from gateway.cli.demo.seaweed import Seaweed, SeaweedError
 from gateway.config.load import load
 from gateway.config.settings import Settings
 
@@ -36,7 +37,7 @@ def run(port: int) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it cleans up as Ctrl-C does
     print("Starting SeaweedFS, an S3 server, on loopback: some 3 seconds …", flush=True)
     try:
-        with Seaweed() as server, demo_index.serving(PUBLIC_PROJECT, public_files()) as index:
+        with Seaweed() as server, serving(PUBLIC_PROJECT, public_files()) as index:
             _upload(server, bucket_objects())
 
             def invite(gateway: Gateway) -> None:

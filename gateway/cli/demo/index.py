@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from gateway.cli.demo_packages import index_page
+from gateway.cli.demo.packages import index_page
 
 
 @contextmanager

@@ -1,0 +1,181 @@
+"""Finds out whose credentials a request has, and remembers it."""
+
+import hmac
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.access.attempts import Attempts
+from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential
+from gateway.access.credentials import is_token, parse_authorization
+from gateway.access.principals import Principals
+from gateway.cache.limited_log import LimitedLog
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.errors import AuthenticationBusyError, CredentialsRefusedError, TooManyAttemptsError
+from gateway.principal import Principal
+from gateway.single_flight import SingleFlight
+
+_MAX_BYTES = 4 * 1024 * 1024
+_MAX_REFUSED_BYTES = 256 * 1024
+_ENTRY_BYTES = 1024
+# Wrong credentials are repeated by installers, once for each page.
+_REFUSED_SECONDS = 5.0
+
+log = logging.getLogger("gateway.access")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Whose a credential is, who said so, and until when that is believed, by a monotonic clock in seconds."""
+
+    principal: Principal
+    method: str
+    until: float
+
+
+class Authentication:
+    """Asks the authenticators in order, first those whose credentials nobody can guess. The first that knows a
+    credential is believed.
+
+    Credentials are remembered as a keyed hash, never as they are. While an authenticator is down, what it knew is used
+    for `cache_seconds` and not longer.
+    """
+
+    def __init__(
+        self,
+        authenticators: Sequence[Authenticator],
+        attempts: Attempts,
+        principals: Principals,
+        *,
+        cache_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`wall` is the time in seconds since the epoch, by which credentials expire."""
+        self._sure = [authenticator for authenticator in authenticators if not authenticator.guessable]
+        self._guessable = [authenticator for authenticator in authenticators if authenticator.guessable]
+        self._attempts = attempts
+        self._principals = principals
+        self._cache_seconds = cache_seconds
+        self._clock, self._wall = clock, wall
+        self._key = secrets.token_bytes(32)
+        self._known = LruCache[bytes, Known]("credentials", MemoryLimit(_MAX_BYTES), _weight)
+        # Apart, so that wrong credentials, of which there may be many, evict no right ones.
+        self._refused = LruCache[bytes, float]("refused credentials", MemoryLimit(_MAX_REFUSED_BYTES), _weight_refused)
+        self._asking = SingleFlight[Known | None]()
+        self._forgotten = 0
+        self._down: dict[str, str] = {}
+        self._log = LimitedLog(log)
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+
+    async def start(self) -> None:
+        for authenticator in (*self._sure, *self._guessable):
+            await authenticator.start()
+
+    async def close(self) -> None:
+        await self._asking.close()
+        for authenticator in (*self._sure, *self._guessable):
+            await authenticator.close()
+
+    def down(self) -> Mapping[str, str]:
+        """The authenticators that failed when they were last asked, each with the reason."""
+        return self._down
+
+    def forget(self) -> None:
+        """Has all credentials checked anew, because what the authenticators know has changed."""
+        self._forgotten += 1
+        self._known.clear()
+        self._refused.clear()
+
+    def known(self, authorization: str) -> Known | None:
+        """What is remembered of the value of an Authorization header, if it is right."""
+        return self._current(self._digest(authorization))
+
+    async def identify(self, authorization: str, client: str) -> Known:
+        """Whose credentials these are. `client` is the address that sent them.
+
+        Raises CredentialsRefusedError if they are wrong, TooManyAttemptsError, and AuthenticationBusyError if that
+        can't be known now.
+        """
+        slot = self._digest(authorization)
+        known = self._current(slot)
+        if known is None and self._clock() >= (self._refused.get(slot) or 0.0):
+            known = await self._asking.once((slot, self._forgotten), lambda: self._ask(authorization, slot, client))
+        if known is None:
+            self.outcomes["none", "refused"] += 1
+            raise CredentialsRefusedError("wrong credentials")
+        return known
+
+    def _current(self, slot: bytes) -> Known | None:
+        known = self._known.get(slot)
+        if known is None or self._clock() >= known.until:
+            return None
+        return known
+
+    def _digest(self, authorization: str) -> bytes:
+        return hmac.digest(self._key, authorization.encode("utf-8", "surrogateescape"), "sha256")
+
+    async def _ask(self, authorization: str, slot: bytes, client: str) -> Known | None:
+        credential, generation = parse_authorization(authorization), self._forgotten
+        if credential is None:
+            return None
+        known = await self._first(self._sure, credential) or await self._guess(credential, client)
+        if generation != self._forgotten:
+            return known  # what it was made of may have changed since
+        if known is not None:
+            self._known.put(slot, known)
+        else:
+            self._refused.put(slot, self._clock() + min(self._cache_seconds, _REFUSED_SECONDS))
+        return known
+
+    async def _guess(self, credential: Credential, client: str) -> Known | None:
+        if not self._guessable or is_token(credential):
+            return None
+        if (wait := self._attempts.wait(client)) > 0:
+            self.outcomes["none", "limited"] += 1
+            raise TooManyAttemptsError(wait)
+        self._attempts.failed(client)  # before the outcome is known: many may be tried at once
+        known: Known | None = None
+        wrong = False
+        try:
+            known = await self._first(self._guessable, credential)
+            wrong = known is None
+        finally:
+            if not wrong:
+                self._attempts.forgive(client)
+        return known
+
+    async def _first(self, authenticators: Sequence[Authenticator], credential: Credential) -> Known | None:
+        """The first answer. Raises AuthenticationBusyError if there is none, and not all could be asked."""
+        unavailable = ""
+        for authenticator in authenticators:
+            method, asked = authenticator.method, self._clock()
+            try:
+                identity = await authenticator.authenticate(credential)
+            except AuthenticatorUnavailableError as error:
+                unavailable = self._down[method] = str(error)
+                self._log.write(logging.WARNING, "%s can't check credentials: %s", method, error)
+                continue
+            except Exception:
+                unavailable = self._down[method] = "it failed: this is a bug"
+                log.exception("the authenticator %s failed: this is a bug", method)
+                continue
+            self._down.pop(method, None)
+            if identity is not None and identity.name and (left := identity.expires - self._wall()) > 0:
+                return Known(self._principals.of(identity), method, asked + min(self._cache_seconds, left))
+        if unavailable:
+            self.outcomes["none", "unavailable"] += 1
+            raise AuthenticationBusyError(unavailable)
+        return None
+
+
+def _weight(slot: bytes, known: Known) -> int:
+    principal = known.principal
+    return weight_of(slot) + weight_of((principal.name, principal.token, *principal.groups)) + _ENTRY_BYTES
+
+
+def _weight_refused(slot: bytes, until: float) -> int:
+    return weight_of(slot) + weight_of(until)

@@ -1,0 +1,75 @@
+"""Builds the gate that the settings describe."""
+
+import importlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gateway.access.attempts import Attempts
+from gateway.access.authentication import Authentication
+from gateway.access.authenticator import Authenticator
+from gateway.access.authenticators.htpasswd import Htpasswd
+from gateway.access.authenticators.oidc import Oidc
+from gateway.access.authenticators.tokens import Tokens
+from gateway.access.authenticators.users import Users
+from gateway.access.gate import Gate
+from gateway.access.principals import Principals
+from gateway.access.tokens.keys import TokenKey, parse_key
+from gateway.access.tokens.revocations import Revocations
+from gateway.config.access.settings import AccessSettings, TokenSettings
+from gateway.errors import ConfigError, Problem
+from gateway.storage.base import Storage
+
+_FILE = "file:"
+
+
+def build_gate(settings: AccessSettings, storage: Storage, forget: Callable[[], None]) -> Gate:
+    """`forget` is called when answers given so far may no longer be permitted. Raises ConfigError for settings that
+    can't be used."""
+    policy = settings.policy
+
+    def changed() -> None:
+        authentication.forget()
+        forget()
+
+    authenticators: list[Authenticator] = []
+    if settings.tokens.keys:
+        authenticators.append(Tokens(token_keys(settings.tokens), Revocations(storage, changed)))
+    if settings.oidc:
+        authenticators.append(Oidc(settings.oidc))
+    if settings.users:
+        authenticators.append(Users({name: secret.get_secret_value() for name, secret in settings.users.items()}))
+    if settings.htpasswd is not None:
+        authenticators.append(Htpasswd(settings.htpasswd, changed))
+    authenticators += map(_loaded, settings.authenticators)
+    principals = Principals(policy, settings.groups)
+    authentication = Authentication(
+        authenticators, Attempts(time.monotonic), principals, cache_seconds=settings.cache_seconds
+    )
+    return Gate(policy, principals, authentication, settings.realm)
+
+
+def _loaded(name: str) -> Authenticator:
+    module, _, attribute = name.partition(":")
+    try:
+        authenticator: Authenticator = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError([Problem("access.authenticators", name, f"can't be loaded: {error}")]) from error
+    return authenticator
+
+
+def token_keys(settings: TokenSettings) -> list[TokenKey]:
+    """Raises ConfigError."""
+    keys, problems = [], []
+    for number, secret in enumerate(settings.keys, 1):
+        text = secret.get_secret_value()
+        try:
+            keys.append(parse_key(Path(text.removeprefix(_FILE)).read_text() if text.startswith(_FILE) else text))
+        except UnicodeDecodeError:
+            problems.append(Problem("access.tokens", f"key number {number}", "is not text"))
+        except (OSError, ValueError) as error:
+            what = f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+            problems.append(Problem("access.tokens", f"key number {number}", what))
+    if problems:
+        raise ConfigError(problems)
+    return keys

@@ -1,0 +1,106 @@
+"""The list of revoked tokens: one object in the storage, which all gateways in front of it read again and again."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
+
+from gateway.cache.limited_log import LimitedLog
+from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Storage
+from gateway.upstream.limited import read_limited
+
+KEY = ".gateway/revoked-tokens"
+_SECONDS = 3.0
+_PATIENCE_SECONDS = 5.0
+_MAX_BYTES = 4 * 1024 * 1024
+
+log = logging.getLogger("gateway.access")
+
+
+class Revocations:
+    """Reads the list every few seconds, if it has changed. While it can't be read, the last one counts."""
+
+    def __init__(self, storage: Storage, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called when the list has changed."""
+        self._storage = storage
+        self._changed = changed
+        self._etag: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._log = LimitedLog(log)
+        self._revoked: frozenset[str] | None = None
+        self._first = asyncio.Event()
+
+    async def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def revoked(self) -> frozenset[str] | None:
+        """The ids. Waits for them at the start; None if they can't be read."""
+        if self._revoked is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE_SECONDS):
+                    await self._first.wait()
+        return self._revoked
+
+    async def read(self) -> None:
+        """Reads the list if it is not the one that is known. Raises GatewayError."""
+        headers = {"if-none-match": self._etag} if self._etag is not None else {}
+        try:
+            answer = await self._storage.fetch(ObjectRequest("GET", KEY, headers, bypass=True))
+        except NotFoundError:
+            revoked, etag = frozenset[str](), None
+        else:
+            assert isinstance(answer, Stream), "no redirect was allowed"
+            if answer.status == 304:
+                answer.close()
+                return
+            revoked, etag = frozenset(await _ids(answer)), answer.headers.get("ETag")
+        before, self._revoked, self._etag = self._revoked, revoked, etag
+        self._first.set()
+        if before is not None and before != revoked:
+            log.info("The list of revoked tokens has changed: %d are on it.", len(revoked))
+            self._changed()
+
+    async def add(self, ids: Iterable[str]) -> None:
+        """Puts tokens on the list in the storage. Raises GatewayError."""
+        wanted = frozenset(ids)
+        for _ in range(5):  # another gateway may write at the same time
+            await self.read()
+            assert self._revoked is not None
+            if wanted <= self._revoked:
+                return
+            content = "".join(f"{each}\n" for each in sorted(self._revoked | wanted)).encode()
+            with suppress(PreconditionFailedError):
+                await self._storage.put(
+                    KEY, _once(content), content_type="text/plain", only_new=self._etag is None, replaces=self._etag
+                )
+        raise PreconditionFailedError("others change the list of revoked tokens all the time")
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.read()
+            except GatewayError as error:
+                self._log.write(logging.WARNING, "the list of revoked tokens can't be read: %s", error)
+            await asyncio.sleep(_SECONDS)
+
+
+async def _ids(answer: Stream) -> list[str]:
+    try:
+        content = await read_limited(_MAX_BYTES, answer.body) if answer.body is not None else b""
+    finally:
+        answer.close()
+    if len(content) > _MAX_BYTES:
+        raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
+    return content.decode("utf-8", "replace").split()
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content

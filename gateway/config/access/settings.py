@@ -1,0 +1,150 @@
+"""The section `access`."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr, model_validator
+
+from gateway.config.access.oidc import OidcIssuer
+from gateway.config.section import Section
+from gateway.config.types import CLASS, NonNegativeSeconds, ReadableFile, Refused, Words
+from gateway.principal import Right
+from gateway.rights.patterns import ProjectPattern
+from gateway.rights.policy import Policy, Rule
+from gateway.rights.subjects import Subject
+
+T = TypeVar("T")
+
+
+def _yaml(value: Any) -> Any:
+    """What is not text already, or the YAML of it, as environment variables have it."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return yaml.safe_load(value)
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        raise Refused("must be YAML, like {name: value} or [one, two]") from error
+
+
+def _name(text: str) -> str:
+    if not text or text != text.strip() or not text.isprintable() or ":" in text:
+        raise Refused("must be a name, without a colon, control characters, or spaces around it")
+    return text
+
+
+def _realm(text: str) -> str:
+    if not text.isascii() or not text.isprintable() or {'"', "\\"} & set(text):
+        raise Refused("must be printable ASCII without quotes and backslashes")
+    return text
+
+
+def _parsed(parse: Callable[[str], T]) -> Callable[[Any], T]:
+    def validate(value: Any) -> T:
+        if not isinstance(value, str):
+            raise Refused("must be text")
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise Refused(f"{error}") from None
+
+    return validate
+
+
+def _class(text: str) -> str:
+    if not CLASS.fullmatch(text):
+        raise Refused("must be package.module:Class")
+    return text
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or "//" in text or not text.isprintable() or {".", ".."} & set(text.split("/")):
+        raise Refused("must be a path like /docs/, without percent signs for what can be written as it is")
+    return text if text.endswith("/") else text + "/"
+
+
+_comma_separated = Words.__metadata__[0]  # type: ignore[attr-defined]
+Name = Annotated[str, AfterValidator(_name)]
+Names = Annotated[list[Name], _comma_separated]
+Subjects = Annotated[
+    list[Annotated[Subject, PlainValidator(_parsed(Subject.parse)), PlainSerializer(str)]], _comma_separated
+]
+Projects = Annotated[
+    list[Annotated[ProjectPattern, PlainValidator(_parsed(ProjectPattern.parse)), PlainSerializer(str)]],
+    _comma_separated,
+]
+Paths = Annotated[list[Annotated[str, AfterValidator(_path)]], _comma_separated]
+
+
+class RuleSettings(Section):
+    """Who may do what with some projects, or below some paths. A right that is not given is left to the defaults."""
+
+    projects: Projects = Field([])
+    paths: Paths = Field([])
+    read: Subjects | None = None
+    write: Subjects | None = None
+    delete: Subjects | None = None
+    fallback: Subjects | None = None
+    only: bool = False
+
+    @model_validator(mode="after")
+    def _speaks_of_something(self) -> "RuleSettings":
+        if not self.projects and not self.paths:
+            raise Refused("must have projects or paths")
+        return self
+
+    def rule(self, name: str) -> Rule:
+        """The rule, which messages call `name`."""
+        given = {right: getattr(self, right.value) for right in Right}
+        grants = {right: subjects for right, subjects in given.items() if subjects is not None}
+        return Rule(name, grants, self.projects, self.paths, self.only)
+
+
+class TokenSettings(Section):
+    """The keys of the gateway's own tokens. The first signs, all verify."""
+
+    keys: list[SecretStr] = Field([])
+
+
+class AccessSettings(Section):
+    """Who may read and write what. Without this section everyone may read"""
+
+    users: Annotated[dict[Name, SecretStr], BeforeValidator(_yaml)] = Field(
+        {}, description="Users, each with the hash of a password: gateway access hash makes one"
+    )
+    htpasswd: ReadableFile | None = Field(
+        None, description="File of users and hashes, as Apache's htpasswd writes it; read again when it changes"
+    )
+    tokens: Annotated[TokenSettings, BeforeValidator(_yaml)] = Field(
+        TokenSettings(), description="Keys of tokens: {keys: [file:/path, …]}; the first signs, all verify"
+    )
+    oidc: Annotated[list[OidcIssuer], BeforeValidator(_yaml)] = Field(
+        [], description="Issuers of JWTs, such as CI jobs have: [{issuer: https://…, audience: packages}]"
+    )
+    authenticators: Annotated[list[Annotated[str, AfterValidator(_class)]], _comma_separated] = Field(
+        [], description="Authenticators of your own, asked last: package.module:Class"
+    )
+    groups: Annotated[dict[Name, Names], BeforeValidator(_yaml)] = Field(
+        {}, description="Groups, each with the names of its users"
+    )
+    admins: Names = Field([], description="Users who may do everything")
+    default_read: Subjects = Field(
+        [Subject("authenticated")],
+        description="Who may read: everyone, authenticated, user:x, group:x, token:x; rules may add to it",
+    )
+    default_write: Subjects = Field([], description="Who may publish")
+    rules: Annotated[list[RuleSettings], BeforeValidator(_yaml)] = Field(
+        [], description="Rights by project or path: {projects: [acme-*], read: [group:x], write: [user:y], only: true}"
+    )
+    cache_seconds: NonNegativeSeconds = Field(60.0, description="Seconds that a checked credential is remembered")
+    max_link_seconds: int = Field(300, ge=1, description="Most seconds that a signed URL is valid")
+    realm: Annotated[str, AfterValidator(_realm)] = Field(
+        "packages", description="Shown by clients that ask for a password"
+    )
+
+    @property
+    def policy(self) -> Policy:
+        """What the rules, the defaults and the admins say."""
+        rules = [rule.rule(f"access.rules[{number}]") for number, rule in enumerate(self.rules, 1)]
+        defaults = {Right.READ: self.default_read, Right.WRITE: self.default_write}
+        return Policy(rules, defaults, frozenset(self.admins))

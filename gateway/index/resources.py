@@ -1,0 +1,63 @@
+"""Which projects and paths a key stands for, for those who decide who may read it. Pure.
+
+What a key may mean is enough, whatever the storage has. A file in a folder stands for the folder's project and for the
+one that its own name parses to: whoever reads it has to be permitted both.
+"""
+
+import re
+from collections.abc import Iterator
+
+from gateway.index.simple.names import COMPANIONS, normalize, parse
+from gateway.rights.policy import Listing, Resource
+
+_SIMPLE = "simple"
+# The project of a name that no release file has, such as foo-1.0.whl.bak.
+_BEGINNING = re.compile(r"(.+?)-[0-9]")
+
+
+class Resources:
+    """Maps the keys of one index. `root` is the key above all projects, with its slash."""
+
+    def __init__(self, root: str, *, index_document: str, by_folder: bool, root_page: Listing) -> None:
+        """`by_folder` is False if release files belong to no folder. `root_page` is what the root's page tells; its
+        stored form tells everything, unless the storage is no index: then `root_page` is NO."""
+        self._root = root
+        self._index_document = index_document
+        self._by_folder = by_folder
+        self._root_page = root_page
+        self._stored_root = Listing.NO if root_page is Listing.NO else Listing.COMPLETE
+
+    def of(self, key: str) -> Resource:
+        """What a key stands for. The same file may be known below `simple/`, and by a path with empty segments."""
+        inner = key.removeprefix(self._root)
+        segments = [segment for segment in inner.split("/") if segment]
+        end = "/" * inner.endswith("/")
+        paths = [f"/{inner}", _path(segments, end)]
+        while segments[:1] == [_SIMPLE]:
+            segments = segments[1:]
+            paths.append(_path(segments, end))
+        known_as = tuple(dict.fromkeys(paths))
+        if not segments:
+            return Resource((), known_as, self._root_page)
+        if segments == [self._index_document]:
+            return Resource((), known_as, self._stored_root)
+        return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
+
+    def _projects(self, segments: list[str], is_folder: bool) -> Iterator[str]:
+        folder, name = segments[0], segments[-1]
+        if is_folder or name == self._index_document:
+            yield normalize(folder)
+            return
+        for suffix in COMPANIONS:
+            name = name.removesuffix(suffix)
+        release = parse(name)
+        if release is None or (self._by_folder and len(segments) > 1):
+            yield normalize(folder)  # a name without a slash may lead to the folder of that name
+        if release is not None:
+            yield release.project
+        elif (beginning := _BEGINNING.match(name)) is not None:
+            yield normalize(beginning[1])
+
+
+def _path(segments: list[str], end: str) -> str:
+    return f"/{'/'.join(segments)}{end}" if segments else "/"

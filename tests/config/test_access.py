@@ -1,0 +1,125 @@
+"""The section `access`: what is refused, and why."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import load
+from gateway.errors import ConfigError
+from gateway.principal import ANONYMOUS, Principal, Right
+
+
+def given(directory: Path, text: str, **environ: str) -> list[str]:
+    """The mistakes that a file with this section has."""
+    file = directory / "config.yaml"
+    file.write_text(f"access:\n{text}")
+    with pytest.raises(ConfigError) as refused:
+        load(config_file=file, environ=environ)
+    return [f"{problem.key}: {problem.message}" for problem in refused.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "mistakes"),
+    [
+        ("", ["access: must be a mapping of settings"]),
+        (
+            "  users: {'a:b': x}\n",
+            ["access.users: …: …: must be a name, without a colon, control characters, or spaces around it"],
+        ),
+        ("  groups: {data: [' bob']}\n", ["access.groups: data: number 1: must be a name, without a colon, control"]),
+        (
+            "  rules:\n  - {projects: [a/b], read: [group], onlyx: true}\n  - {read: everyone}\n",
+            [
+                "access.rules: number 1: projects: number 1: must be a project's name, with * and ? for what",
+                "access.rules: number 1: read: number 1: must be everyone, authenticated, user:NAME, group:NAME or",
+                "access.rules: number 1: onlyx: Extra inputs are not permitted",
+                "access.rules: number 2: must have projects or paths",
+            ],
+        ),
+        (
+            "  rules: [{projects: [acme-*, x], read: [everyone]}, {projects: ['*-acme'], read: [everyone]}]\n",
+            ["access.rules: access.rules[1] (acme-*) and access.rules[2] (*-acme) could both apply to a project"],
+        ),
+        ("  rules: [{paths: [docs]}]\n", ["access.rules: number 1: paths: number 1: must be a path like /docs/"]),
+        ("  rules: [{paths: [/docs/../x]}]\n", ["access.rules: number 1: paths: number 1: must be a path like /docs/"]),
+        ("  rules: ['x']\n", ["access.rules: number 1: Input should be a valid dictionary"]),
+        ("  default_read: [3]\n", ["access.default_read: number 1: must be text"]),
+        ('  realm: "a\\"b"\n', ["access.realm: must be printable ASCII without quotes and backslashes"]),
+    ],
+)
+def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, mistakes: list[str]) -> None:
+    found = given(tmp_path, text)
+    assert len(found) == len(mistakes)
+    for told, expected in zip(found, mistakes, strict=True):
+        assert told.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("storage", "key"),
+    [
+        ({"PUBLIC_URL": "true"}, "storage.public_url"),
+        ({"BACKEND": "cloudfront", "CLOUD_FRONT_DOMAIN": "d1.cloudfront.net"}, "storage.cloud_front_key_id"),
+        (
+            {
+                "BACKEND": "cloudfront",
+                "CLOUD_FRONT_DOMAIN": "d1.cloudfront.net",
+                "CLOUD_FRONT_WILDCARD": "true",
+                "CLOUD_FRONT_KEY_ID": "K",
+                "CLOUD_FRONT_KEY_STRING": "x",
+            },
+            "storage.cloud_front_wildcard",
+        ),
+    ],
+)
+def test_no_redirect_leads_to_more_than_one_may_read(tmp_path: Path, storage: dict[str, str], key: str) -> None:
+    environ = {f"GATEWAY_STORAGE__{name}": value for name, value in storage.items()}
+    environ |= {"GATEWAY_STORAGE__BUCKET": "packages", "GATEWAY_STORAGE__REDIRECT_URLS": "true"}
+    [mistake] = given(tmp_path, "  default_read: [everyone]\n", **environ)
+    assert mistake.startswith(key)
+    load(environ=environ)  # which is fine where everybody may read
+
+
+def test_the_policy_is_what_the_section_says(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "access:\n  admins: [carol]\n  default_write: [group:ci]\n"
+        "  rules: [{projects: [Acme_*], read: [user:alice], only: true}, {paths: [/docs], read: everyone}]\n"
+    )
+    access = load(config_file=file, environ={}).access
+    assert access is not None
+    policy, alice, bob = access.policy, Principal("alice"), Principal("bob", groups=frozenset({"ci"}))
+    for who, right, project, path, allowed in [
+        (alice, Right.READ, "acme-web", "/acme-web/", True),
+        (bob, Right.READ, "acme-web", "/acme-web/", False),
+        (bob, Right.READ, "other", "/other/", True),
+        (ANONYMOUS, Right.READ, "other", "/other/", False),
+        (ANONYMOUS, Right.READ, "", "/docs/x", True),
+        (bob, Right.WRITE, "other", "/other/", True),
+        (alice, Right.WRITE, "other", "/other/", False),
+        (Principal("carol"), Right.DELETE, "acme-web", "/acme-web/", True),
+    ]:
+        assert policy.decide(who, right, project=project, path=path).allowed is allowed, (who, right, project)
+
+
+def test_variables_have_lists_and_mappings_as_text() -> None:
+    environ = {
+        "GATEWAY_ACCESS__USERS": "{alice: hash}",
+        "GATEWAY_ACCESS__DEFAULT_READ": "user:alice, group:data",
+        "GATEWAY_ACCESS__RULES": "[{projects: acme, read: everyone}]",
+        "GATEWAY_ACCESS__GROUPS": "{data: [bob]}",
+    }
+    access = load(environ=environ, cwd=Path("/")).access
+    assert access is not None
+    assert access.users["alice"].get_secret_value() == "hash"
+    assert [str(subject) for subject in access.default_read] == ["user:alice", "group:data"]
+    assert access.groups == {"data": ["bob"]}
+    assert access.policy.decide(ANONYMOUS, Right.READ, project="acme").allowed
+
+
+def test_links_are_short_with_access() -> None:
+    long = {"GATEWAY_STORAGE__EXPIRE_AFTER": "7200", "GATEWAY_STORAGE__BUFFER_TIME": "600"}
+    assert load(environ=long, cwd=Path("/")).storage.expire_after == 7200
+    storage = load(environ=long | {"GATEWAY_ACCESS__MAX_LINK_SECONDS": "400"}, cwd=Path("/")).storage
+    assert (storage.expire_after, storage.buffer_time) == (400, 200)
+    storage = load(environ=long | {"GATEWAY_ACCESS__MAX_LINK_SECONDS": "90000"}, cwd=Path("/")).storage
+    assert (storage.expire_after, storage.buffer_time) == (7200, 600)

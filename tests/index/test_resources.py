@@ -1,0 +1,92 @@
+"""What a key stands for: everything that it may be has to be there, or somebody reads what is not theirs."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.index.resources import Resources
+from gateway.rights.policy import Listing
+
+FOLDERS = Resources("", index_document="index.html", by_folder=True, root_page=Listing.FILTERED)
+FLAT = Resources("", index_document="index.html", by_folder=False, root_page=Listing.FILTERED)
+WHEEL = "Foo_Bar-1.0-py3-none-any.whl"
+
+
+@pytest.mark.parametrize(
+    ("key", "in_folders", "flat"),
+    [
+        ("foo/", ["foo"], ["foo"]),
+        ("Foo.Bar/", ["foo-bar"], ["foo-bar"]),
+        ("simple/foo/", ["foo"], ["foo"]),
+        ("simple/simple/foo/notes.txt", ["foo"], ["foo"]),
+        ("simple//foo/", ["foo"], ["foo"]),
+        ("/foo/notes.txt", ["foo"], ["foo"]),
+        ("foo//notes.txt", ["foo"], ["foo"]),
+        ("foo", ["foo"], ["foo"]),
+        ("foo/index.html", ["foo"], ["foo"]),
+        ("foo/sub/index.html", ["foo"], ["foo"]),
+        (f"foo-bar/{WHEEL}", ["foo-bar"], ["foo-bar"]),
+        (f"other/{WHEEL}", ["other", "foo-bar"], ["foo-bar"]),
+        (f"2024/07/{WHEEL}", ["2024", "foo-bar"], ["foo-bar"]),
+        (f"other/{WHEEL}.metadata", ["other", "foo-bar"], ["foo-bar"]),
+        (f"{WHEEL}", ["foo-bar"], ["foo-bar"]),
+        (f"{WHEEL}.provenance", ["foo-bar"], ["foo-bar"]),
+        (f"{WHEEL}.asc.sha256", ["foo-bar"], ["foo-bar"]),
+        (f"simple/{WHEEL}", ["foo-bar"], ["foo-bar"]),
+        ("foo-1.0.tar.gz", ["foo"], ["foo"]),
+        ("foo-bar-1.0.whl.bak", ["foo-bar-1-0-whl-bak", "foo-bar"], ["foo-bar-1-0-whl-bak", "foo-bar"]),
+        ("other/foo-1.0.whl.bak", ["other", "foo"], ["other", "foo"]),
+        ("README.txt", ["readme-txt"], ["readme-txt"]),
+    ],
+)
+def test_every_project_that_a_key_may_belong_to_is_named(key: str, in_folders: list[str], flat: list[str]) -> None:
+    assert (list(FOLDERS.of(key).projects), list(FLAT.of(key).projects)) == (in_folders, flat)
+    assert FOLDERS.of(key).listing is Listing.NO
+
+
+@pytest.mark.parametrize(
+    ("key", "paths"),
+    [
+        ("docs/a", ["/docs/a"]),
+        ("docs/", ["/docs/"]),
+        ("simple/docs/a", ["/simple/docs/a", "/docs/a"]),
+        ("simple/simple/docs/a", ["/simple/simple/docs/a", "/simple/docs/a", "/docs/a"]),
+        ("//docs//a", ["///docs//a", "/docs/a"]),
+        ("", ["/"]),
+        ("simple/", ["/simple/", "/"]),
+    ],
+)
+def test_every_path_that_leads_to_the_same_file_is_named(key: str, paths: list[str]) -> None:
+    assert list(FOLDERS.of(key).paths) == paths
+
+
+@pytest.mark.parametrize("key", ["", "simple/", "simple", "/", "simple//", "simple/simple/"])
+def test_the_root_is_the_list_of_projects(key: str) -> None:
+    assert FOLDERS.of(key).listing is Listing.FILTERED
+    assert FOLDERS.of(key).projects == ()
+
+
+@pytest.mark.parametrize("key", ["index.html", "simple/index.html", "//index.html"])
+def test_its_stored_page_has_all_names(key: str) -> None:
+    assert FOLDERS.of(key).listing is Listing.COMPLETE
+    tree = Resources("", index_document="index.html", by_folder=True, root_page=Listing.NO)
+    assert tree.of(key).listing is Listing.NO
+
+
+def test_keys_are_below_the_root() -> None:
+    below = Resources("pypi/", index_document="index.html", by_folder=True, root_page=Listing.FILTERED)
+    assert below.of("pypi/foo/") == FOLDERS.of("foo/")
+    assert below.of("pypi/") == FOLDERS.of("")
+
+
+segments = st.lists(st.sampled_from(["", "simple", "foo", "bar-1.0.tar.gz", "index.html", "x.txt"]), max_size=5)
+
+
+@given(segments, st.sampled_from(["", "simple/", "simple/simple/", "/", "//"]))
+def test_more_ways_to_a_file_never_ask_for_less(names: list[str], way: str) -> None:
+    key = "/".join(names)
+    for resources in (FOLDERS, FLAT):
+        plain, roundabout = resources.of(key), resources.of(way + key)
+        assert roundabout.projects == plain.projects
+        assert roundabout.listing is plain.listing
+        assert {path for path in plain.paths if "//" not in path} <= set(roundabout.paths)
