@@ -109,13 +109,18 @@ def _client(settings: StorageSettings, endpoint: Endpoint, circuits: Circuits | 
     return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent, circuits=circuits)
 
 
-def client_for(address: str, policy: AddressPolicy, circuits: Circuits | None = None) -> Client:
+def client_for(
+    address: str,
+    policy: AddressPolicy,
+    circuits: Circuits | None = None,
+    *,
+    connect_timeout: float = _OTHER_CONNECT_SECONDS,
+    read_timeout: float = _OTHER_READ_SECONDS,
+) -> Client:
     """A client for a server other than the bucket, and for its redirects. It trusts the system's certificates
     (SSL_CERT_FILE)."""
     proxies = {scheme: Proxy.parse(url) for scheme, url in _environment_proxies(address).items()}
-    connector = Connector(
-        connect_timeout=_OTHER_CONNECT_SECONDS, read_timeout=_OTHER_READ_SECONDS, proxies=proxies, policy=policy
-    )
+    connector = Connector(connect_timeout=connect_timeout, read_timeout=read_timeout, proxies=proxies, policy=policy)
     agent = f"gateway/{__version__}"
     return Client(connector, max_connections=_OTHER_CONNECTIONS, user_agent=agent, circuits=circuits)
 
