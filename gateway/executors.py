@@ -46,6 +46,8 @@ FOREIGN_NAMES = Executor("foreign-dns", 8)
 AWS = Executor("aws", 4)
 # Hashes passwords: bound by the processor, and by memory (argon2).
 PASSWORDS = Executor("passwords", 2)
+# Asks an LDAP directory, which may be slow.
+LDAP = Executor("ldap", 8)
 
 
 def name_resolvers() -> None:
