@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -271,3 +273,33 @@ names = ("sqlalchemy", "aiosqlite", "asyncpg", "ldap3", "pyasn1", "bcrypt", "pas
 print([name for name in names if name in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Path]:
+    """A file whose tables compare names without regard to case."""
+    path = tmp_path / "users.db"
+    database = Database("aiosqlite", sa.URL.create("sqlite", database=str(path)))
+    await database.run(*[statement.replace("VARCHAR(255)", "TEXT COLLATE NOCASE") for statement in TABLES])
+    insert = "INSERT INTO pypicloud_users VALUES ('alice', :stored, false, false)"
+    await database.run(insert, stored=HASHES[SECRET])
+    yield path
+    await database.close()
+
+
+async def test_a_database_that_compares_names_as_it_likes(sqlite: Path) -> None:
+    authenticator = SqlAuthenticator(SqlSettings.model_validate({"url": f"sqlite:///{sqlite}"}))
+    await authenticator.start()
+    assert await authenticator.authenticate(Password("Alice", SECRET)) is None
+    assert await authenticator.authenticate(ALICE) == Identity("alice")
+    await authenticator.close()
+
+
+async def test_a_database_that_is_locked_is_given_up(sqlite: Path) -> None:
+    authenticator = SqlAuthenticator(SqlSettings.model_validate({"url": f"sqlite:///{sqlite}", "timeout": 0.2}))
+    await authenticator.start()
+    with closing(sqlite3.connect(sqlite)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(AuthenticatorUnavailableError, match=r"does not answer within 0\.2 s"):
+            await authenticator.authenticate(ALICE)
+    await authenticator.close()
