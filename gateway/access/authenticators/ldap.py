@@ -5,8 +5,9 @@ import logging
 from urllib.parse import urlsplit
 
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity, Password
-from gateway.access.authenticators.ldap_connection import Entry, LdapConnection, LdapDirectory, LdapFailureError
-from gateway.access.authenticators.ldap_text import (
+from gateway.access.authenticators.presented import presented
+from gateway.access.directories.ldap_connection import Entry, LdapConnection, LdapDirectory, LdapFailureError
+from gateway.access.directories.ldap_text import (
     fill_dn,
     fill_filter,
     first_value,
@@ -14,7 +15,6 @@ from gateway.access.authenticators.ldap_text import (
     parse_dn,
     username_field,
 )
-from gateway.access.authenticators.presented import presented
 from gateway.config.access.ldap import LdapSettings
 from gateway.executors import LDAP
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity
 from gateway.access.authenticators.presented import presented
-from gateway.access.authenticators.stored_password import matches
+from gateway.access.directories.stored_password import matches
 from gateway.access.passwords import require_libraries
 from gateway.config.access.sql import SqlSettings
 from gateway.errors import ConfigError, Problem
@@ -42,7 +42,7 @@ class SqlAuthenticator:
     async def start(self) -> None:
         require_libraries()
         try:
-            from gateway.access.authenticators import sql_tables
+            from gateway.access.directories import sql_tables
 
             self._engine = sql_tables.engine(self._settings)
         except ImportError as error:

@@ -259,8 +259,8 @@ async def test_a_missing_library_is_a_mistake_in_the_configuration(
     library: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.delitem(sys.modules, "gateway.access.authenticators.sql_tables", raising=False)
-    monkeypatch.delattr("gateway.access.authenticators.sql_tables", raising=False)
+    monkeypatch.delitem(sys.modules, "gateway.access.directories.sql_tables", raising=False)
+    monkeypatch.delattr("gateway.access.directories.sql_tables", raising=False)
     with pytest.raises(ConfigError, match=r"s3-package-gateway\[sql\]"):
         await SqlAuthenticator(SqlSettings.model_validate({"url": url})).start()
 

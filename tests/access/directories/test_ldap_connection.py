@@ -6,7 +6,7 @@ from typing import Any
 import ldap3
 import pytest
 
-from gateway.access.authenticators.ldap_connection import LdapConnection, LdapFailureError
+from gateway.access.directories.ldap_connection import LdapConnection, LdapFailureError
 
 
 def answering(code: int) -> LdapConnection:

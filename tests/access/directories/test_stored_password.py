@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.access.authenticators.stored_password import matches
+from gateway.access.directories.stored_password import matches
 
 # Of `gunface`, as pypicloud's manual has it.
 PYPICLOUD_S = "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"

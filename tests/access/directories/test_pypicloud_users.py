@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.access.authenticator import Identity, Password
-from gateway.access.authenticators.pypicloud_users import UsersError, parse_users
+from gateway.access.directories.pypicloud_users import UsersError, parse_users
 
 # Of `gunface`, as pypicloud's manual has it.
 STORED = "$5$rounds=80000$yiWi67QBJLDTvbI/$d6qIG/bIoM3hp0lxH8v/vzxg8Qc4CJbxbxiUH4MlnE7"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.authenticators.ldap_text import (
+from gateway.access.directories.ldap_text import (
     fill_dn,
     fill_filter,
     first_value,
