@@ -134,6 +134,12 @@ async def test_a_secret_that_is_absent(secret: Secret) -> None:
         await absent.authenticate(ALICE)
 
 
+async def test_a_secret_that_is_binary(secret: Secret, users: SecretsManagerAuthenticator) -> None:
+    secret.put_binary()
+    with pytest.raises(AuthenticatorUnavailableError, match="the secret is binary, not JSON"):
+        await users.authenticate(ALICE)
+
+
 async def test_one_reading_serves_all(secret: Secret, users: SecretsManagerAuthenticator) -> None:
     loads = 0
     load = users._load

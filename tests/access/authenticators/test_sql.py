@@ -268,8 +268,8 @@ async def test_a_missing_library_is_a_mistake_in_the_configuration(
 def test_nothing_is_imported_while_it_is_not_configured() -> None:
     code = """
 import sys
-import gateway.access.authenticators.ldap, gateway.access.authenticators.remote_http, gateway.access.authenticators.sql
-names = ("sqlalchemy", "aiosqlite", "asyncpg", "ldap3", "pyasn1", "bcrypt", "passlib")
+from gateway.access.authenticators import ldap, remote_http, secrets_manager, sql
+names = ("sqlalchemy", "aiosqlite", "asyncpg", "ldap3", "pyasn1", "bcrypt", "passlib", "argon2", "botocore")
 print([name for name in names if name in sys.modules])
 """
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
