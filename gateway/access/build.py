@@ -2,14 +2,18 @@
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import Authenticator
 from gateway.access.authenticators.htpasswd import Htpasswd
+from gateway.access.authenticators.ldap import LdapAuthenticator
 from gateway.access.authenticators.oidc import Oidc
+from gateway.access.authenticators.remote_http import RemoteAuthenticator
+from gateway.access.authenticators.secrets_manager import SecretsManagerAuthenticator
+from gateway.access.authenticators.sql import SqlAuthenticator
 from gateway.access.authenticators.tokens import Tokens
 from gateway.access.authenticators.users import Users
 from gateway.access.gate import Gate
@@ -32,21 +36,33 @@ def build_gate(settings: AccessSettings, storage: Storage, forget: Callable[[], 
         authentication.forget()
         forget()
 
-    authenticators: list[Authenticator] = []
-    if settings.tokens.keys:
-        authenticators.append(Tokens(token_keys(settings.tokens), Revocations(storage, changed)))
-    if settings.oidc:
-        authenticators.append(Oidc(settings.oidc))
-    if settings.users:
-        authenticators.append(Users({name: secret.get_secret_value() for name, secret in settings.users.items()}))
-    if settings.htpasswd is not None:
-        authenticators.append(Htpasswd(settings.htpasswd, changed))
-    authenticators += map(_loaded, settings.authenticators)
+    authenticators = [*_configured(settings, storage, changed)]
     principals = Principals(policy, settings.groups)
     authentication = Authentication(
         authenticators, Attempts(time.monotonic), principals, cache_seconds=settings.cache_seconds
     )
     return Gate(policy, principals, authentication, settings.realm)
+
+
+def _configured(settings: AccessSettings, storage: Storage, changed: Callable[[], None]) -> Iterator[Authenticator]:
+    """The authenticators in the order in which they are asked: what costs the least comes first."""
+    if settings.tokens.keys:
+        yield Tokens(token_keys(settings.tokens), Revocations(storage, changed))
+    if settings.oidc:
+        yield Oidc(settings.oidc)
+    if settings.users:
+        yield Users({name: secret.get_secret_value() for name, secret in settings.users.items()})
+    if settings.htpasswd is not None:
+        yield Htpasswd(settings.htpasswd, changed)
+    if settings.secrets_manager is not None:
+        yield SecretsManagerAuthenticator(settings.secrets_manager)
+    if settings.sql is not None:
+        yield SqlAuthenticator(settings.sql)
+    if settings.ldap is not None:
+        yield LdapAuthenticator(settings.ldap)
+    if settings.remote is not None:
+        yield RemoteAuthenticator(settings.remote)
+    yield from map(_loaded, settings.authenticators)
 
 
 def _loaded(name: str) -> Authenticator:

@@ -4,7 +4,11 @@ Usage: python -m tests.support.settings_doc (writes both)
 """
 
 from pathlib import Path
+from typing import Any
 
+from pydantic.fields import FieldInfo
+
+from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS
 from gateway.config.text import value_text
 
@@ -42,7 +46,31 @@ def reference() -> str:
             default = "" if field.default in (None, "", []) else f"`{value_text(field, field.default)}`"
             lines.append(f"| `{section}.{name}`<br>`{variable}` | {default} | {field.description} |")
         lines.append("")
+        for name, field in model.model_fields.items():
+            for inner in _sections_of(field.annotation):
+                lines += [
+                    f"### {section}.{name}",
+                    "",
+                    inner.__doc__ or "",
+                    "",
+                    "| key | default | what it does |",
+                    "|---|---|---|",
+                ]
+                lines += [_row(key, its) for key, its in inner.model_fields.items()]
+                lines.append("")
     return "\n".join(lines)
+
+
+def _sections_of(annotation: Any) -> list[type[Section]]:
+    """The sections that a setting consists of, if it has keys of its own."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for part in getattr(annotation, "__args__", ()) for section in _sections_of(part)]
+
+
+def _row(key: str, field: FieldInfo) -> str:
+    default = "" if field.is_required() or field.default in (None, "", []) else f"`{value_text(field, field.default)}`"
+    return f"| `{key}` | {default} | {field.description} |"
 
 
 def main() -> None:

@@ -6,7 +6,11 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr, model_validator
 
+from gateway.config.access.ldap import LdapSettings
 from gateway.config.access.oidc import OidcIssuer
+from gateway.config.access.remote import RemoteSettings
+from gateway.config.access.secrets_manager import SecretsManagerSettings
+from gateway.config.access.sql import SqlSettings
 from gateway.config.section import Section
 from gateway.config.types import CLASS, NonNegativeSeconds, ReadableFile, Refused, Words
 from gateway.principal import Right
@@ -79,13 +83,15 @@ Paths = Annotated[list[Annotated[str, AfterValidator(_path)]], _comma_separated]
 class RuleSettings(Section):
     """Who may do what with some projects, or below some paths. A right that is not given is left to the defaults."""
 
-    projects: Projects = Field([])
-    paths: Paths = Field([])
-    read: Subjects | None = None
-    write: Subjects | None = None
-    delete: Subjects | None = None
-    fallback: Subjects | None = None
-    only: bool = False
+    projects: Projects = Field([], description="Names of projects, or patterns like acme-*")
+    paths: Paths = Field([], description="Paths like /docs/, for what is no project")
+    read: Subjects | None = Field(None, description="Who may read; like the following, in addition to the defaults")
+    write: Subjects | None = Field(None, description="Who may publish")
+    delete: Subjects | None = Field(None, description="Who may delete")
+    fallback: Subjects | None = Field(
+        None, description="Who may have files fetched from the other index; unset: who may read"
+    )
+    only: bool = Field(False, description="The defaults do not apply")
 
     @model_validator(mode="after")
     def _speaks_of_something(self) -> "RuleSettings":
@@ -103,7 +109,9 @@ class RuleSettings(Section):
 class TokenSettings(Section):
     """The keys of the gateway's own tokens. The first signs, all verify."""
 
-    keys: list[SecretStr] = Field([])
+    keys: list[SecretStr] = Field(
+        [], description="Text of 32 bytes or more, file:/path of such, or of an Ed25519 key as PEM; the first signs"
+    )
 
 
 class AccessSettings(Section):
@@ -120,6 +128,18 @@ class AccessSettings(Section):
     )
     oidc: Annotated[list[OidcIssuer], BeforeValidator(_yaml)] = Field(
         [], description="Issuers of JWTs, such as CI jobs have: [{issuer: https://…, audience: packages}]"
+    )
+    remote: Annotated[RemoteSettings | None, BeforeValidator(_yaml)] = Field(
+        None, description="A service that knows users, asked over HTTP: {url: https://…}"
+    )
+    sql: Annotated[SqlSettings | None, BeforeValidator(_yaml)] = Field(
+        None, description="Users in pypicloud's tables: {url: postgresql://…}; needs the extra sql"
+    )
+    ldap: Annotated[LdapSettings | None, BeforeValidator(_yaml)] = Field(
+        None, description="Users in a directory: {url: ldaps://…, user_dn_format: …}; needs the extra ldap"
+    )
+    secrets_manager: Annotated[SecretsManagerSettings | None, BeforeValidator(_yaml)] = Field(
+        None, description="Users in a secret of AWS Secrets Manager, as pypicloud keeps them: {secret_id: …}"
     )
     authenticators: Annotated[list[Annotated[str, AfterValidator(_class)]], _comma_separated] = Field(
         [], description="Authenticators of your own, asked last: package.module:Class"
