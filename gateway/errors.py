@@ -98,8 +98,9 @@ class TooManyAttemptsError(GatewayError):
     status = 429
     public = "Too many wrong credentials came from your address: try again later"
 
-    def __init__(self, wait: float) -> None:
-        super().__init__("too many wrong credentials", headers={"Retry-After": str(math.ceil(wait))})
+    def __init__(self, detail: str, *, wait: float = 1.0) -> None:
+        """`wait` is in seconds."""
+        super().__init__(detail, headers={"Retry-After": str(math.ceil(wait))})
 
 
 class NotFoundError(GatewayError):

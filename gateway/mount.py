@@ -80,7 +80,7 @@ class Mount:
         self.storage = build_storage(
             settings, metrics.upstream_fault, self._circuits["storage"], self.patience, announce
         )
-        self.access = Access(settings.access, self.storage)
+        self.access = Access(settings, self.storage, metrics.auth_outcomes)
         self._root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
@@ -146,8 +146,11 @@ class Mount:
         return key
 
     def down(self) -> dict[str, str]:
-        """The servers that are known to be down, each with the state of its circuit breaker."""
-        return {host: state for circuits in self._circuits.values() for host, state in circuits.down().items()}
+        """The servers that are known to be down, each with the state of its circuit breaker; and the authenticators."""
+        circuits = {
+            f"circuit {host}": state for circuits in self._circuits.values() for host, state in circuits.down().items()
+        }
+        return circuits | self.access.down()
 
     def expire(self) -> None:
         """Has the next pages made from new listings, and cached objects revalidated."""

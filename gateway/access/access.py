@@ -1,24 +1,40 @@
-"""Access control of a mount."""
+"""Access control of a mount, which follows the file of its settings."""
 
+import asyncio
+import logging
+from collections import Counter
 from collections.abc import Callable
 
+from gateway.access.file_watch import FileWatch
 from gateway.access.gate import Gate
 from gateway.config.access.settings import AccessSettings
+from gateway.config.settings import Settings
+from gateway.errors import ConfigError
+from gateway.executors import DISK
 from gateway.rights.policy import Policy
 from gateway.storage.base import Storage
 
+# Requests that were let in by a gate that is no longer in force may still ask its authenticators.
+_RETIRE_SECONDS = 20.0
+
+log = logging.getLogger("gateway.access")
+
 
 class Access:
-    """The gate in force; None lets everybody read."""
+    """The gate in force; None lets everybody read. A new gate takes its place when the section `access` changes in the
+    file; no change of the file turns access control on or off."""
 
-    def __init__(self, settings: AccessSettings | None, storage: Storage) -> None:
-        """Raises ConfigError for settings that can't be used."""
+    def __init__(self, settings: Settings, storage: Storage, outcomes: Counter[tuple[str, str]]) -> None:
+        """`outcomes` are counted by authenticator and result. Raises ConfigError for settings that can't be used."""
+        self._storage = storage
+        self._outcomes = outcomes
         self._listeners: list[Callable[[], None]] = []
-        self.gate: Gate | None = None
-        if settings is not None:
-            from gateway.access.build import build_gate  # costs nothing where there is no access control
-
-            self.gate = build_gate(settings, storage, self._changed)
+        self._settings = settings.access
+        self._version = 0
+        self._retiring: set[asyncio.Task[None]] = set()
+        self.gate = self._build(settings.access) if settings.access is not None else None
+        self._file = settings.file
+        self._watch = FileWatch(self._file.path, self._reload) if self._file is not None else None
 
     @property
     def policy(self) -> Policy | None:
@@ -28,14 +44,63 @@ class Access:
         """`listener` is called when answers given so far may no longer be permitted."""
         self._listeners.append(listener)
 
+    def down(self) -> dict[str, str]:
+        """The authenticators that can't be asked."""
+        methods = self.gate.authentication.down() if self.gate is not None else {}
+        return {f"access {method}": "down" for method in methods}
+
     async def start(self) -> None:
         if self.gate is not None:
             await self.gate.authentication.start()
+        if self._watch is not None:
+            self._watch.start()
 
     async def close(self) -> None:
+        if self._watch is not None:
+            await self._watch.close()
+        for task in self._retiring:
+            task.cancel()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self.gate is not None:
             await self.gate.authentication.close()
+
+    def _build(self, settings: AccessSettings) -> Gate:
+        from gateway.access.build import build_gate  # costs nothing where there is no access control
+
+        return build_gate(settings, self._storage, self._changed, self._outcomes, self._version)
+
+    async def _reload(self) -> None:
+        """Raises nothing: with a mistake in the file, the gate in force stays."""
+        assert self._file is not None
+        try:
+            settings = (await DISK.run(self._file.read)).access
+            if settings is None:
+                log.error("the section access is gone from %s: it stays in force until a restart", self._file.path)
+                return
+            if settings == self._settings:
+                return
+            self._version += 1
+            gate = self._build(settings)
+            await gate.authentication.start()
+        except ConfigError as error:
+            mistakes = "; ".join(map(str, error.problems))
+            log.error("the changed section access can't be used, the former stays in force: %s", mistakes)
+            return
+        former, self.gate, self._settings = self.gate, gate, settings
+        assert former is not None
+        self._changed()
+        log.info("The section access has changed, and is in force.")
+        task = asyncio.create_task(_retire(former))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
 
     def _changed(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+async def _retire(gate: Gate) -> None:
+    try:
+        await asyncio.sleep(_RETIRE_SECONDS)
+    finally:
+        await gate.authentication.close()

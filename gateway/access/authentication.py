@@ -49,12 +49,14 @@ class Authentication:
         authenticators: Sequence[Authenticator],
         attempts: Attempts,
         principals: Principals,
+        outcomes: Counter[tuple[str, str]],
         *,
         cache_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`wall` is the time in seconds since the epoch, by which credentials expire."""
+        """`outcomes` are counted by authenticator and result. `wall` is the time in seconds since the epoch, by which
+        credentials expire."""
         self._sure = [authenticator for authenticator in authenticators if not authenticator.guessable]
         self._guessable = [authenticator for authenticator in authenticators if authenticator.guessable]
         self._attempts = attempts
@@ -69,7 +71,7 @@ class Authentication:
         self._forgotten = 0
         self._down: dict[str, str] = {}
         self._log = LimitedLog(log)
-        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self.outcomes = outcomes
 
     async def start(self) -> None:
         for authenticator in (*self._sure, *self._guessable):
@@ -136,7 +138,7 @@ class Authentication:
             return None
         if (wait := self._attempts.wait(client)) > 0:
             self.outcomes["none", "limited"] += 1
-            raise TooManyAttemptsError(wait)
+            raise TooManyAttemptsError("too many wrong credentials", wait=wait)
         self._attempts.failed(client)  # before the outcome is known: many may be tried at once
         known: Known | None = None
         wrong = False

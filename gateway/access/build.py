@@ -2,6 +2,7 @@
 
 import importlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,9 +28,16 @@ from gateway.storage.base import Storage
 _FILE = "file:"
 
 
-def build_gate(settings: AccessSettings, storage: Storage, forget: Callable[[], None]) -> Gate:
-    """`forget` is called when answers given so far may no longer be permitted. Raises ConfigError for settings that
-    can't be used."""
+def build_gate(
+    settings: AccessSettings,
+    storage: Storage,
+    forget: Callable[[], None],
+    outcomes: Counter[tuple[str, str]],
+    version: int = 0,
+) -> Gate:
+    """`forget` is called when answers given so far may no longer be permitted; `outcomes` are counted by authenticator
+    and result; `version` tells the gates of a process from each other. Raises ConfigError for settings that can't be
+    used."""
     policy = settings.policy
 
     def changed() -> None:
@@ -37,9 +45,9 @@ def build_gate(settings: AccessSettings, storage: Storage, forget: Callable[[], 
         forget()
 
     authenticators = [*_configured(settings, storage, changed)]
-    principals = Principals(policy, settings.groups)
+    principals = Principals(policy, settings.groups, version)
     authentication = Authentication(
-        authenticators, Attempts(time.monotonic), principals, cache_seconds=settings.cache_seconds
+        authenticators, Attempts(time.monotonic), principals, outcomes, cache_seconds=settings.cache_seconds
     )
     return Gate(policy, principals, authentication, settings.realm)
 

@@ -3,7 +3,8 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from gateway.config.checks import cross_checks
 from gateway.config.section import Section
-from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings, with_short_links
+from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings, SettingsFile, with_short_links
 from gateway.config.types import Refused
 from gateway.errors import ConfigError, Problem
 
@@ -74,7 +75,11 @@ def load_with_sources(
             layers.add(f"{section.lower()}.{key.lower()}", text, f"environment {name}")
     for key, text in (flags or {}).items():
         layers.add(key, text, "command line")
-    return layers.settings(), layers.sources
+    settings = layers.settings()
+    if settings.access is not None and file is not None:
+        again = partial(load, flags, config_file=file, environ=environ, cwd=cwd)
+        settings.remember(SettingsFile(file, again))
+    return settings, layers.sources
 
 
 def near_misses(environ: Mapping[str, str]) -> list[str]:
@@ -188,7 +193,11 @@ class _Layers:
             return model.model_validate(values)
         except ValidationError as error:
             mistakes = error.errors(include_url=False, include_input=False)
-            bad = [(str(item["loc"][0]), _reason(item)) for item in mistakes]
+            bad = [
+                (key, reason)
+                for key in dict.fromkeys(str(item["loc"][0]) for item in mistakes)
+                for reason in _reasons(values[key], [item for item in mistakes if item["loc"][0] == key])
+            ]
         for key, reason in bad:
             name = f"{section}.{key}"
             self._invalid.add(name)
@@ -214,13 +223,21 @@ def _fault(error: yaml.YAMLError) -> str:
     return re.sub(r""" ('[^'<][^']+'|"[^"]*")""", "", error.problem or "") + where
 
 
+def _reasons(value: Any, errors: Sequence[Any]) -> list[str]:
+    """What is wrong with a setting: in a list or a mapping each mistake with its place, else what none of the possible
+    types takes."""
+    if isinstance(value, list | dict):
+        return ["".join(f"{_part(part)}: " for part in error["loc"][1:]) + _reason(error) for error in errors]
+    error = errors[-1]
+    return ["".join(f"{_part(part)}: " for part in error["loc"][1:] if isinstance(part, int)) + _reason(error)]
+
+
 def _reason(error: Any) -> str:
     """What is wrong with a value, without quoting it: it may be a password by mistake, or an address that has one."""
-    where = "".join(f"{_part(part)}: " for part in error["loc"][1:])
     if error["type"] != "value_error":
-        return where + str(error["msg"])
+        return str(error["msg"])
     cause = error["ctx"]["error"]
-    return where + (str(cause) if isinstance(cause, Refused) else "can't be understood")
+    return str(cause) if isinstance(cause, Refused) else "can't be understood"
 
 
 def _part(place: str | int) -> str:

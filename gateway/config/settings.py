@@ -1,9 +1,11 @@
 """Every setting: its name, type, default, and one line of help."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
 from gateway.config.section import Section
@@ -232,6 +234,23 @@ class Settings(Section):
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
     access: AccessSettings | None = None
+    _file: "SettingsFile | None" = PrivateAttr(None)
+
+    def remember(self, file: "SettingsFile") -> None:
+        self._file = file
+
+    @property
+    def file(self) -> "SettingsFile | None":
+        """The file that the section `access` may change in while the gateway runs."""
+        return self._file
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """`read` returns the settings that this process would have if it started now. Raises ConfigError."""
+
+    path: Path
+    read: Callable[[], Settings]
 
 
 # Those that mean something only if they are given: their defaults are not in force without them.

@@ -38,8 +38,8 @@ class Readiness:
         down: Callable[[], Mapping[str, str]] = dict,
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        """`down` returns the states of the circuit breakers that are not closed, by server. A gateway that has been
-        ready answers after `answer_seconds`, even if the storage has not answered."""
+        """`down` returns what is down: circuit breakers that are not closed, and authenticators. A gateway that has
+        been ready answers after `answer_seconds`, even if the storage has not answered."""
         self._storage = storage
         self._reuse_seconds = reuse_seconds
         self._down = down
@@ -90,5 +90,4 @@ class Readiness:
         return self._report(503, "unavailable", reason=reason)
 
     def _report(self, code: int, status: str, **fields: str) -> BufferedResponse:
-        circuits = {f"circuit {server}": state for server, state in self._down().items()}
-        return report(code, status=status, **fields, **circuits)
+        return report(code, status=status, **fields, **self._down())

@@ -93,6 +93,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self._auth = Counter(
+            "gateway_auth",
+            "Requests with access control, by the authenticator that knew their credentials, and by result",
+            ["method", "result"],
+            registry=registry,
+        )
         for source in ("memory", "disk", "shared"):
             self._cached.labels(source)
         # What `settle` has not yet added of the requests that have ended, and how many requests are in flight.
@@ -100,6 +106,8 @@ class Metrics:
         self._ended_cached: Tally[str] = Tally()
         self._ended_bytes = 0
         self.in_flight = 0
+        # What became of requests with access control, by authenticator and result.
+        self.auth_outcomes: Tally[tuple[str, str]] = Tally()
         self._ttfb_histograms: dict[str, Histogram] = {}
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=registry)
@@ -126,6 +134,9 @@ class Metrics:
             self._cached.labels(source).inc(count)
         self._bytes.inc(self._ended_bytes)
         self._in_flight.set(self.in_flight)
+        for (method, result), count in self.auth_outcomes.items():
+            self._auth.labels(method, result).inc(count)
+        self.auth_outcomes.clear()
         self._ended.clear()
         self._ended_cached.clear()
         self._ended_bytes = 0

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +62,7 @@ def make(*authenticators: One, clock: Callable[[], float], seconds: float = 60.0
         authenticators,
         Attempts(clock),
         Principals(Policy(), {"data": ["alice"]}),
+        Counter(),
         cache_seconds=seconds,
         clock=clock,
         wall=clock,

@@ -176,6 +176,23 @@ async def test_while_a_directory_is_down_it_lets_nobody_new_in(
         assert answer.status == 503
         assert "Retry-After" in answer.headers
     assert await status(gateway, "/other/", basic("alice", "wrong")) == 503
+    async with aiohttp.request("GET", gateway.url + "/ready") as answer:
+        assert (answer.status, (await answer.json())["access people"]) == (200, "down")
+    monkeypatch.setattr(People, "down", False)
+    assert await status(gateway, FILE, basic("bob")) == 200
+
+
+async def test_outcomes_are_counted(gateway: Gateway) -> None:
+    for headers in ({}, basic("alice"), basic("alice"), basic("carol"), basic("alice", "wrong")):
+        await status(gateway, FILE, headers)
+    async with aiohttp.request("GET", gateway.url + "/metrics") as answer:
+        lines = [line for line in (await answer.text()).splitlines() if line.startswith("gateway_auth_total")]
+    assert sorted(lines) == [
+        'gateway_auth_total{method="anonymous",result="denied"} 1.0',
+        'gateway_auth_total{method="none",result="refused"} 1.0',
+        'gateway_auth_total{method="people",result="allowed"} 2.0',
+        'gateway_auth_total{method="people",result="denied"} 1.0',
+    ]
 
 
 async def test_guessing_is_slowed_and_those_who_are_known_are_not(gateway: Gateway) -> None:

@@ -48,7 +48,7 @@ async def test_ready_says_why_not() -> None:
 
 async def test_a_storage_that_is_lost_makes_the_gateway_degraded_and_no_less_ready() -> None:
     storage = Checked()
-    readiness = Readiness(storage, 0, lambda: {"s3.example": "open"})
+    readiness = Readiness(storage, 0, lambda: {"circuit s3.example": "open"})
     await ask(readiness)
     storage.failure = UpstreamError("can't connect")
     found = {"status": "degraded", "reason": "can't connect", "circuit s3.example": "open"}

@@ -1,0 +1,124 @@
+"""The section `access` may change while the gateway runs; a mistake in it changes nothing."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.access import access, file_watch
+from gateway.app import Gateway
+from gateway.config.load import load
+from tests.access.test_gate import basic, status
+from tests.support.eventually import eventually
+
+HEAD = "server: {port: 0}\nlog: {access: false, audit: false}\nindex: {layout: project}\n"
+SECTION = "access:\n  authenticators: [tests.support.people:People]\n"
+OPEN = HEAD + SECTION + "  rules: [{projects: acme, read: [user:alice], only: true}]\n"
+CLOSED = HEAD + SECTION + "  rules: [{projects: acme, read: [user:bob], only: true}]\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(file_watch, "_SECONDS", 0.02)
+    (tmp_path / "packages" / "acme").mkdir(parents=True)
+    (tmp_path / "packages" / "acme" / "acme-1.0.tar.gz").write_bytes(b"content")
+    return tmp_path / "config.yaml"
+
+
+async def started(file: Path) -> Gateway:
+    gateway = Gateway(load({"storage.dir": str(file.parent / "packages")}, config_file=file, environ={}))
+    await gateway.start()
+    return gateway
+
+
+def replace(file: Path, text: str) -> None:
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.replace(file)
+
+
+async def test_a_changed_rule_holds_within_seconds_for_what_is_cached_too(file: Path) -> None:
+    file.write_text(OPEN)
+    gateway = await started(file)
+    try:
+        target, former = "/acme/acme-1.0.tar.gz", gateway.mount.access.gate
+        assert [await status(gateway, target, basic(name)) for name in ("alice", "bob")] == [200, 403]
+        async with aiohttp.request("GET", gateway.url + "/simple/", headers=basic("alice")) as answer:
+            assert "acme" in await answer.text()
+        replace(file, CLOSED)
+        await eventually(lambda: gateway.mount.access.gate is not former)
+        assert [await status(gateway, target, basic(name)) for name in ("alice", "bob")] == [403, 200]
+        assert [await status(gateway, "/simple/", basic(name)) for name in ("alice", "bob")] == [200, 200]
+        async with aiohttp.request("GET", gateway.url + "/simple/", headers=basic("alice")) as answer:
+            assert "acme" not in await answer.text()
+    finally:
+        await gateway.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (HEAD, "is gone"),
+        ("", "is gone"),
+        (HEAD + SECTION + "  rules: [{projects: a/b}]\n", "can't be used"),
+        (HEAD + "access: {authenticators: [no.such:Class]}\n", "can't be used"),
+        ("access: [\n", "can't be used"),
+    ],
+)
+async def test_what_can_t_be_used_changes_nothing(
+    file: Path, text: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(OPEN)
+    gateway = await started(file)
+    try:
+        former = gateway.mount.access.gate
+        with caplog.at_level(logging.ERROR):
+            replace(file, text)
+            await eventually(lambda: told in caplog.text, lambda: caplog.text)
+        assert gateway.mount.access.gate is former
+        assert [await status(gateway, "/acme/acme-1.0.tar.gz", basic(name)) for name in ("alice", "bob")] == [200, 403]
+        assert await status(gateway, "/acme/acme-1.0.tar.gz") == 401
+    finally:
+        await gateway.stop()
+
+
+async def test_a_former_gate_is_closed_after_a_while(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "_RETIRE_SECONDS", 0.02)
+    file.write_text(OPEN)
+    gateway = await started(file)
+    try:
+        former = gateway.mount.access.gate
+        assert former is not None
+        closed = asyncio.Event()
+
+        async def close() -> None:
+            closed.set()
+
+        monkeypatch.setattr(former.authentication, "close", close)
+        replace(file, CLOSED)
+        async with asyncio.timeout(20):
+            await closed.wait()
+        assert gateway.mount.access.gate is not former
+    finally:
+        await gateway.stop()
+
+
+async def test_a_file_that_is_being_written_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look finds another state, until it rests."""
+    states = iter([(1,), (2,), (3,), (4,), (4,), (4,)])
+    file.write_text("x")
+    last = (4,)
+    calls: list[int] = []
+
+    async def changed() -> None:
+        calls.append(1)
+
+    monkeypatch.setattr(file_watch, "_state", lambda path: next(states, last))
+    watch = file_watch.FileWatch(file, changed)
+    watch.start()
+    await eventually(lambda: next(states, None) is None)
+    await eventually(lambda: bool(calls))
+    await watch.close()
+    assert calls == [1]
