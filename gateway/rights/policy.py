@@ -7,10 +7,10 @@ A rule may name paths instead, for what is no project: the longest prefix applie
 well, both have to permit a request.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from gateway.principal import Principal, Right, Scope
 from gateway.rights.patterns import ProjectPattern
@@ -27,6 +27,10 @@ class Rule:
     projects: Sequence[ProjectPattern] = ()
     paths: Sequence[str] = ()
     only: bool = False
+
+
+# Longer names, which no project has, are not remembered.
+_MAX_REMEMBERED = 255
 
 
 class Listing(Enum):
@@ -127,14 +131,21 @@ class Policy:
 
     def _applicable(self, project: str, path: str) -> Iterator[Rule | None]:
         """The rules that all have to permit; None stands for the defaults alone."""
-        by_project = self._of_project(project) if project else None
+        by_project = self._rule_of(project) if 0 < len(project) <= _MAX_REMEMBERED else self._of_project(project)
         by_path = self._of_path(path)
         if by_project is not None or by_path is None:
             yield by_project
         if by_path is not None:
             yield by_path
 
+    @cached_property
+    def _rule_of(self) -> Callable[[str], Rule | None]:
+        """Remembers what `_of_project` found: to try hundreds of patterns takes longer than the rest of a request."""
+        return lru_cache(maxsize=4096)(self._of_project)
+
     def _of_project(self, project: str) -> Rule | None:
+        if not project:
+            return None
         found = [
             (pattern.specificity, rule) for rule in self.rules for pattern in rule.projects if pattern.matches(project)
         ]
