@@ -152,13 +152,16 @@ class Policy:
         return max(found, key=lambda one: one[0])[1] if found else None
 
     def _of_path(self, path: str) -> Rule | None:
-        found = [
-            (len(prefix), rule)
-            for rule in self.rules
-            for prefix in rule.paths
-            if path.startswith(prefix) or path == prefix[:-1]
-        ]
-        return max(found, key=lambda one: one[0])[1] if found else None
+        for prefix, rule in self._by_path:
+            if path.startswith(prefix) or path == prefix[:-1]:
+                return rule
+        return None
+
+    @cached_property
+    def _by_path(self) -> Sequence[tuple[str, Rule]]:
+        """The longest prefix first."""
+        found = [(prefix, rule) for rule in self.rules for prefix in rule.paths]
+        return sorted(found, key=lambda one: -len(one[0]))
 
     def _by(self, rule: Rule | None, principal: Principal, right: Right) -> Decision:
         if right is Right.FALLBACK and (rule is None or right not in rule.grants):
