@@ -1,6 +1,7 @@
 """Which headers the gateway passes on, in either direction. It drops all others."""
 
 from collections.abc import Iterable, Mapping
+from email.utils import formatdate
 
 from gateway.http.conditions import seconds
 
@@ -50,7 +51,8 @@ def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str
     """The client's headers that the bucket may see, in lower case; repeated ones are joined (RFC 9110, 5.3).
 
     Range is for GET only (14.2): HEAD describes the whole object. A condition on an invalid date is ignored (13.1.3,
-    13.1.4): a storage that refuses it would seem to be at fault.
+    13.1.4), and a valid date is sent in the preferred format (5.6.7): a storage that refuses one would seem to be at
+    fault.
     """
     kept: dict[str, str] = {}
     nominated: list[str] = []
@@ -63,8 +65,8 @@ def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str
     for name in nominated:
         kept.pop(name.strip(), None)  # the client declared it hop-by-hop (RFC 9110, 7.6.1)
     for name in _DATES:
-        if name in kept and seconds(kept[name]) is None:
-            del kept[name]
+        if name in kept and (date := seconds(kept.pop(name))) is not None:
+            kept[name] = formatdate(date, usegmt=True)
     if method != "GET":
         kept.pop("range", None)
         kept.pop("if-range", None)

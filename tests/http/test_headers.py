@@ -44,10 +44,18 @@ def test_a_condition_on_a_date_that_is_repeated_is_ignored(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "date", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+    "date",
+    [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 6 Nov 1994 08:49:37 GMT",
+        "sun, 06 nov 1994 08:49:37 UTC",
+    ],
 )
-def test_dates_of_all_three_formats_reach_the_storage(date: str) -> None:
-    assert to_storage("GET", [("If-Modified-Since", date)]) == {"if-modified-since": date}
+@pytest.mark.parametrize("name", ["If-Modified-Since", "If-Unmodified-Since"])
+def test_a_date_of_any_format_reaches_the_storage_in_the_preferred_one(name: str, date: str) -> None:
+    assert to_storage("GET", [(name, date)]) == {name.lower(): "Sun, 06 Nov 1994 08:49:37 GMT"}
 
 
 def test_repeated_headers_are_joined() -> None:
