@@ -216,6 +216,14 @@ async def test_a_bucket_is_created_in_its_region(
     assert (f"<LocationConstraint>{region}<".encode() in created.body) == named
 
 
+async def test_the_answer_to_the_creation_of_a_bucket_keeps_no_connection(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.then(error(404, "NoSuchBucket"), faults.serving(b"x" * 300_000, []))
+    gateway = await start_gateway(faulty_settings | {"storage.create_bucket": "true"})
+    assert gateway.storage.stats()["connections_busy"] == 0
+
+
 async def test_a_bucket_that_can_t_be_created_is_logged_and_not_ready(
     start_gateway: StartGateway,
     faulty: FaultyBucket,

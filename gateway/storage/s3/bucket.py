@@ -100,7 +100,8 @@ class Bucket:
             if error.code != "NoSuchBucket":
                 return
             try:
-                await self._client.perform(Request("PUT", self._path, body=_configuration(self._client.endpoint)))
+                request = Request("PUT", self._path, body=_configuration(self._client.endpoint))
+                (await self._client.perform(request)).upstream.close()
                 log.warning("the bucket did not exist and has been created in %s", self._client.endpoint.region)
             except GatewayError as refused:
                 log.error("the bucket does not exist and can't be created: %s", refused)
