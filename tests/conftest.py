@@ -76,7 +76,8 @@ async def faulty() -> AsyncIterator[FaultyBucket]:
 
 @pytest.fixture
 async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
-    """Starts gateways in this process, on free ports; stops them at the end."""
+    """Starts gateways in this process, on free ports; stops them at the end. None may hold a connection to a bucket or
+    to another index then: it would be one less for the life of the process."""
     running: list[Gateway] = []
 
     async def start(settings: dict[str, str]) -> Gateway:
@@ -91,6 +92,10 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
 
     yield start
     await asyncio.gather(*(gateway.stop() for gateway in running))
+    for gateway in running:
+        fallback = gateway.mount.fallback
+        for stats in (gateway.storage.stats(), fallback.remote.stats() if fallback is not None else {}):
+            assert stats.get("connections_busy", 0) == 0, stats
 
 
 @pytest.fixture

@@ -128,6 +128,10 @@ class UpstreamIndex:
         self._absent.pop(name)
         self._unreadable.pop(name)
 
+    def stats(self) -> Mapping[str, int]:
+        """The connections held now."""
+        return self._client.stats()
+
     async def close(self) -> None:
         await self._pages.close()
         await self._client.close()
