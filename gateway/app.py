@@ -80,6 +80,8 @@ class Gateway:
             raise
         self.url = url_of(listener, tls=self.tls is not None)
         log.info("%s, listening on %s", self.storage, self.url)
+        if self.mount.access.gate is not None:
+            log.info("Access is controlled: %s.", self.mount.access.gate)
         if self.mount.fallback is not None:
             log.info("Projects that the storage does not have come from %s.", self.mount.fallback)
 

@@ -184,6 +184,8 @@ class Pipeline:
         if mount is None:
             raise NotFoundError("no such operations endpoint")
         record.key = key = mount.key(path)
+        if key.endswith("/") or not key:
+            record.route = "index"
         gate = mount.access.gate
         if gate is None:
             return await self._admitted(request, record, mount, path, query)
@@ -196,8 +198,7 @@ class Pipeline:
         prefetch = self._prefetch if admission.fallback else None
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
-        if key.endswith("/") or not key:
-            record.route = "index"
+        if record.route == "index":
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = self._base_url(request, record.peer)
             page = await mount.index.page(

@@ -82,6 +82,11 @@ class Authentication:
         for authenticator in (*self._sure, *self._guessable):
             await authenticator.close()
 
+    @property
+    def methods(self) -> Sequence[str]:
+        """The authenticators, in the order in which they are asked."""
+        return [authenticator.method for authenticator in (*self._sure, *self._guessable)]
+
     def down(self) -> Mapping[str, str]:
         """The authenticators that failed when they were last asked, each with the reason."""
         return self._down

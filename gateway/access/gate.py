@@ -19,6 +19,11 @@ class Gate:
         self._anonymous = principals.anonymous
         self._challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
 
+    def __str__(self) -> str:
+        """What the log and `gateway check` say of it."""
+        methods = ", ".join(self.authentication.methods) or "nobody: without authenticators, all are anonymous"
+        return f"rules: {len(self.policy.rules)}; who somebody is tell: {methods}"
+
     async def admit(self, record: RequestRecord, authorization: Sequence[str], resource: Resource) -> None:
         """Lets a request in that reads, and notes in `record` who asks and why that is permitted, or is not.
         `authorization` are the values of its Authorization headers.

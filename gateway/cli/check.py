@@ -20,10 +20,17 @@ Write = Callable[[str], None]
 async def run(settings: Settings, write: Write) -> int:
     """Writes lines for a person. Returns 0 if all is well, else 1. Raises ConfigError for settings that `gateway serve`
     would refuse."""
-    storage = Gateway(settings).storage
+    gateway = Gateway(settings)
+    storage, gate = gateway.storage, gateway.mount.access.gate
     if settings.server.workers > 1:
         workers.check_installed()
     listens = await _check_listening(settings, write)
+    if gate is not None:
+        try:
+            await gate.authentication.start()
+        finally:
+            await gate.authentication.close()
+        write(f"ok    access       {gate}")
     try:
         await storage.start()
         write(f"ok    storage      {storage}")

@@ -174,3 +174,16 @@ def test_a_profile_that_is_missing_is_named() -> None:
         resolve(settings.storage)
     [problem] = refused.value.problems
     assert (problem.key, "has no profile 'no-such'" in problem.message) == ("storage.profile_name", True)
+
+
+async def test_who_tells_users_is_said(tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "users").write_text("alice:$2b$04$AKPZ4t5jB6RlrLHbzGhJhOXnPuNfsIG0tTRBkMSPjNTdnlpfAWT3u\n")
+    rules = {"access.rules": "[{projects: acme, read: everyone}]", "access.htpasswd": str(tmp_path / "users")}
+    settings = load({"server.port": "0"} | rules, environ={}, cwd=tmp_path)
+    lines: list[str] = []
+    await run(settings, lines.append)
+    assert "ok    access       rules: 1; who somebody is tell: htpasswd" in lines
+    (tmp_path / "users").unlink()
+    with pytest.raises(ConfigError, match="can't be read"):
+        await run(settings, lines.append)
