@@ -177,9 +177,13 @@ class UpstreamBusyError(GatewayError):
 
 
 class AuthenticationBusyError(UpstreamBusyError):
-    """What knows the credentials can't be asked now."""
+    """What may know the credentials can't be asked now. `refused`: others did not know them."""
 
     public = "The gateway can't check credentials now: try again"
+
+    def __init__(self, detail: str, *, refused: bool = False) -> None:
+        super().__init__(detail)
+        self.refused = refused
 
 
 class UpstreamUnavailableError(UpstreamBusyError):

@@ -22,7 +22,7 @@ _MAX_BYTES = 4 * 1024 * 1024
 _MAX_REFUSED_BYTES = 256 * 1024
 _ENTRY_BYTES = 1024
 # Wrong credentials are repeated by installers, once for each page.
-_REFUSED_SECONDS = 5.0
+_REFUSED_SECONDS = 30.0
 
 log = logging.getLogger("gateway.access")
 
@@ -129,7 +129,10 @@ class Authentication:
         credential, generation = parse_authorization(authorization), self._forgotten
         if credential is None:
             return None
-        known = await self._first(self._sure, credential) or await self._guess(credential, client)
+        known = await self._first(self._sure, credential)
+        if known is None:
+            # What was right lately is no guess: its owner is not held up by others at the same address.
+            known = await self._guess(credential, client, was_right=self._known.get(slot) is not None)
         if generation != self._forgotten:
             return known  # what it was made of may have changed since
         if known is not None:
@@ -138,18 +141,20 @@ class Authentication:
             self._refused.put(slot, self._clock() + min(self._cache_seconds, _REFUSED_SECONDS))
         return known
 
-    async def _guess(self, credential: Credential, client: str) -> Known | None:
+    async def _guess(self, credential: Credential, client: str, *, was_right: bool) -> Known | None:
         if not self._guessable or is_token(credential):
             return None
-        if (wait := self._attempts.wait(client)) > 0:
+        if not was_right and (wait := self._attempts.wait(client)) > 0:
             self.outcomes["none", "limited"] += 1
             raise TooManyAttemptsError("too many wrong credentials", wait=wait)
         self._attempts.failed(client)  # before the outcome is known: many may be tried at once
-        known: Known | None = None
         wrong = False
         try:
             known = await self._first(self._guessable, credential)
             wrong = known is None
+        except AuthenticationBusyError as error:
+            wrong = error.refused  # what one has refused is a guess, though another may know it
+            raise
         finally:
             if not wrong:
                 self._attempts.forgive(client)
@@ -157,7 +162,7 @@ class Authentication:
 
     async def _first(self, authenticators: Sequence[Authenticator], credential: Credential) -> Known | None:
         """The first answer. Raises AuthenticationBusyError if there is none, and not all could be asked."""
-        unavailable = ""
+        unavailable, refused = "", False
         for authenticator in authenticators:
             method, asked = authenticator.method, self._clock()
             try:
@@ -171,11 +176,12 @@ class Authentication:
                 log.exception("the authenticator %s failed: this is a bug", method)
                 continue
             self._down.pop(method, None)
+            refused = refused or identity is None
             if identity is not None and identity.name and (left := identity.expires - self._wall()) > 0:
                 return Known(self._principals.of(identity), method, asked + min(self._cache_seconds, left))
         if unavailable:
             self.outcomes["none", "unavailable"] += 1
-            raise AuthenticationBusyError(unavailable)
+            raise AuthenticationBusyError(unavailable, refused=refused)
         return None
 
 

@@ -1,6 +1,7 @@
 """Builds the gate that the settings describe."""
 
 import importlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.storage.base import Storage
 
 _FILE = "file:"
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 
 
 def build_gate(
@@ -77,9 +79,19 @@ def _loaded(name: str) -> Authenticator:
     module, _, attribute = name.partition(":")
     try:
         authenticator: Authenticator = getattr(importlib.import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever their code raises
         raise ConfigError([Problem("access.authenticators", name, f"can't be loaded: {error}")]) from error
     return authenticator
+
+
+def _secret(text: str) -> str:
+    """The text, unless it was meant to be something else: whoever knows a path or a public key could sign with it.
+    Raises ValueError."""
+    if text.startswith("ssh-"):
+        raise ValueError("is a public key of ssh; make a key: openssl rand -base64 32")
+    if text.startswith(("/", "./", "../", "~")) and not _BASE64.fullmatch(text):
+        raise ValueError(f"looks like a path; for what is in a file write {_FILE}/path")
+    return text
 
 
 def token_keys(settings: TokenSettings) -> list[TokenKey]:
@@ -88,7 +100,9 @@ def token_keys(settings: TokenSettings) -> list[TokenKey]:
     for number, secret in enumerate(settings.keys, 1):
         text = secret.get_secret_value()
         try:
-            keys.append(parse_key(Path(text.removeprefix(_FILE)).read_text() if text.startswith(_FILE) else text))
+            keys.append(
+                parse_key(Path(text.removeprefix(_FILE)).read_text() if text.startswith(_FILE) else _secret(text))
+            )
         except UnicodeDecodeError:
             problems.append(Problem("access.tokens", f"key number {number}", "is not text"))
         except (OSError, ValueError) as error:

@@ -60,6 +60,12 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if access is None:
         return []
     found = [("access.rules", collision, "access.rules") for collision in collisions(access.policy.rules)]
+    if not access.authenticates and not access.policy.speaks_of_everyone:
+        message = "lets nobody in: give users, htpasswd, tokens, … or default_read: [everyone]"
+        found.append(("access.default_read", message, "access.users"))
+    if settings.cache.prefetch:
+        message = "can't be true with access: what is fetched ahead may be what the reader must not have"
+        found.append(("cache.prefetch", message, "access.rules"))
     if storage.redirect_urls and storage.cloud_front_wildcard:
         message = "can't be true with access: a signature must be for one file"
         found.append(("storage.cloud_front_wildcard", message, "access.rules"))

@@ -37,16 +37,18 @@ class Resources:
             segments = segments[1:]
             paths.append(_path(segments, end))
         known_as = tuple(dict.fromkeys(paths))
-        if not segments:
+        if inner in ("", _SIMPLE, f"{_SIMPLE}/"):
             return Resource((), known_as, self._root_page)
-        if segments == [self._index_document]:
-            return Resource((), known_as, self._stored_root)
+        if not segments or segments == [self._index_document]:
+            return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page
         return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
 
     def _projects(self, segments: list[str], is_folder: bool) -> Iterator[str]:
         folder, name = segments[0], segments[-1]
         if is_folder or name == self._index_document:
             yield normalize(folder)
+            if (release := parse(name)) is not None:
+                yield release.project  # a file with a slash after its name, to a storage that does not mind
             return
         for suffix in COMPANIONS:
             name = name.removesuffix(suffix)

@@ -65,9 +65,9 @@ class Index:
         if site is None:
             return await self._stored(request, request.key)
         unknown: GatewayError | None = None
-        if self._mode == "auto":
+        if self._mode == "auto" and site.may_be_stored(request.key, request.principal):
             try:
-                key = await site.stored_key(request.key, request.principal)
+                key = await site.stored_key(request.key)
             except NotFoundError:
                 key = request.key  # no project, but a directory may have a page
             except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:

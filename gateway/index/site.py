@@ -63,16 +63,19 @@ class Site:
         simple = f"{self._root}{_SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
 
-    async def stored_key(self, key: str, principal: Principal) -> str | None:
-        """The key of the directory in which the page for `key` is stored; None if the page must be generated, as the
-        root's for those who may not read all projects that its stored page shows.
+    def may_be_stored(self, key: str, principal: Principal) -> bool:
+        """Whether a stored page may be shown: that of the root has all projects, so it is only for who may read all,
+        whether or not it is known to be there."""
+        return key not in (self._root, f"{self._root}{_SIMPLE}/") or self._readable.has_all(principal)
+
+    async def stored_key(self, key: str) -> str | None:
+        """The key of the directory in which the page for `key` is stored; None if the page must be generated.
 
         Raises NotFoundError if there is no project, or nothing may be listed; and other errors if that can't be known.
         """
         project, _ = self._route(key)
         if project is None:
-            stored = (await self._catalog.projects()).value.has_page and self._readable.has_all(principal)
-            return self._root if stored else None
+            return self._root if (await self._catalog.projects()).value.has_page else None
         try:
             with_page = (await self._catalog.files(normalize(project))).value.with_page
         except NotFoundError as error:

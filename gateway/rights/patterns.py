@@ -1,5 +1,6 @@
 """Patterns of project names, as rules have them: `acme-*`."""
 
+import fnmatch
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -42,8 +43,7 @@ class ProjectPattern:
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
-        parts = {"*": ".*", "?": "."}
-        return re.compile("".join(parts.get(character) or re.escape(character) for character in self.text))
+        return re.compile(fnmatch.translate(self.text))  # which takes no longer for many stars
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -104,11 +104,18 @@ class Policy:
             return Decision(False, f"the token {principal.token!r} is not for this list of projects")
         if self._is_admin(principal):
             return Decision(True, f"{principal.name!r} is an admin")
-        by = [self._by(rule, principal, Right.READ) for rule in (None, *self.rules) if rule is None or rule.projects]
+        rules = [rule for rule in self.rules if rule.projects or complete]
+        by = [self._by(rule, principal, Right.READ) for rule in (None, *rules)]
         refused = [decision for decision in by if not decision.allowed]
         if (complete and refused) or len(refused) == len(by):
             return refused[0]
         return next(decision for decision in by if decision.allowed)
+
+    @property
+    def speaks_of_everyone(self) -> bool:
+        """Whether anything is permitted to who has not logged in."""
+        subjects = [self.defaults.get(Right.READ, ()), *(rule.grants.get(Right.READ, ()) for rule in self.rules)]
+        return any(subject.kind == "everyone" for some in subjects for subject in some)
 
     def view(self, principal: Principal) -> str:
         """The same text for principals to whom every decision about READ and FALLBACK is the same."""

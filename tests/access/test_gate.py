@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from gateway.access.tokens import revocations
 from gateway.access.tokens.keys import HmacKey
@@ -16,6 +17,7 @@ from gateway.app import Gateway
 from gateway.errors import ConfigError, UpstreamBusyError
 from gateway.principal import Right, Scope
 from tests.conftest import StartGateway
+from tests.support import faults
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 from tests.support.http import exchange
@@ -156,6 +158,36 @@ async def test_no_token_is_believed_before_the_list_of_revoked_ones_is_known(
     assert await status(gateway, "/other/other-1.0.tar.gz", basic("alice")) == 200
 
 
+ROOTS = ["/", "//", "/simple/", "/simple", "/simple//", "/simple/simple/", "/?format=json", "/?q=acme", "//?q=acme"]
+ROOTS += ["/index.html", "/index.html/", "//index.html", "/simple/index.html", "/simple/?q=a"]
+
+
+@pytest.mark.parametrize("listing", ["works", "fails", "is-denied"])
+@pytest.mark.parametrize("mode", ["auto", "static", "generated"])
+async def test_a_stored_list_is_only_for_who_may_read_every_project(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], listing: str, mode: str
+) -> None:
+    """Whether or not the bucket can be listed, and by every way that leads to it."""
+    stored = b'<a href="acme-web/">acme-web</a><a href="other/">other</a>'
+    faulty.objects = {FILE[1:]: b"content", "other/other-1.0.tar.gz": b"other"}
+    faulty.objects |= dict.fromkeys(["index.html", "simple/index.html", "/index.html", "simple//index.html"], stored)
+    faulty.objects["simple/simple/index.html"] = stored
+    refuse = {"fails": faults.error(503, "SlowDown"), "is-denied": faults.error(403, "AccessDenied")}.get(listing)
+
+    async def behave(answer: faults.Answer) -> None:
+        await (refuse if refuse is not None and "list-type" in answer.request.target else faults.healthy)(answer)
+
+    faulty.then(behave, times=2000)
+    gateway = await start_gateway(faulty_settings | SETTINGS | {"index.mode": mode, "storage.max_attempts": "1"})
+    for headers in (basic("alice"), basic("carol")):  # alice may read all, and fills the caches
+        for target in ROOTS:
+            async with aiohttp.request(
+                "GET", URL(gateway.url + target, encoded=True), headers=headers | {"Accept-Encoding": "identity"}
+            ) as answer:
+                body = await answer.read()
+                assert headers == basic("alice") or b"acme-web" not in body, target
+
+
 async def test_wrong_credentials_are_401_wherever_they_come(gateway: Gateway) -> None:
     for target in (FILE, "/other/", "/simple/", "/nothing/"):
         assert await status(gateway, target, basic("alice", "wrong")) == 401
@@ -249,7 +281,14 @@ async def test_a_class_that_can_t_be_loaded_is_a_mistake_in_the_configuration(
     for name in ("tests.support.people:Nobody", "no.such.module:Class"):
         with pytest.raises(ConfigError, match="can't be loaded"):
             await start_gateway({"storage.dir": str(tmp_path), "access.authenticators": name})
-    for key in ("short", "file:/nowhere/key", "-----BEGIN PRIVATE KEY-----"):
+    for key in (
+        "short",
+        "file:/nowhere/key",
+        "-----BEGIN PRIVATE KEY-----",
+        "/etc/gateway/secrets/the-key-that-signs-tokens.key",
+        "./secrets/the-key-that-signs-all-the-tokens",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJexamplexample",
+    ):
         with pytest.raises(ConfigError) as refused:
             await start_gateway({"storage.dir": str(tmp_path), "access.tokens": json.dumps({"keys": [key]})})
         assert [problem.key for problem in refused.value.problems] == ["access.tokens"]

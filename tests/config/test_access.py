@@ -13,8 +13,9 @@ def given(directory: Path, text: str, **environ: str) -> list[str]:
     """The mistakes that a file with this section has."""
     file = directory / "config.yaml"
     file.write_text(f"access:\n{text}")
+    someone = {"GATEWAY_ACCESS__AUTHENTICATORS": "package:Class"} if text else {}
     with pytest.raises(ConfigError) as refused:
-        load(config_file=file, environ=environ)
+        load(config_file=file, environ=someone | environ)
     return [f"{problem.key}: {problem.message}" for problem in refused.value.problems]
 
 
@@ -119,7 +120,33 @@ def test_variables_have_lists_and_mappings_as_text() -> None:
 def test_links_are_short_with_access() -> None:
     long = {"GATEWAY_STORAGE__EXPIRE_AFTER": "7200", "GATEWAY_STORAGE__BUFFER_TIME": "600"}
     assert load(environ=long, cwd=Path("/")).storage.expire_after == 7200
+    long["GATEWAY_ACCESS__DEFAULT_READ"] = "everyone"
     storage = load(environ=long | {"GATEWAY_ACCESS__MAX_LINK_SECONDS": "400"}, cwd=Path("/")).storage
     assert (storage.expire_after, storage.buffer_time) == (400, 200)
     storage = load(environ=long | {"GATEWAY_ACCESS__MAX_LINK_SECONDS": "90000"}, cwd=Path("/")).storage
     assert (storage.expire_after, storage.buffer_time) == (7200, 600)
+
+
+@pytest.mark.parametrize("text", ["{}", "{default_read: [user:alice]}", "{rules: [{projects: a, read: [group:data]}]}"])
+def test_a_section_that_lets_nobody_in_is_a_mistake(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(f"access: {text}\n")
+    with pytest.raises(ConfigError, match="lets nobody in"):
+        load(config_file=file, environ={})
+    file.write_text("access: {rules: [{projects: a, read: [everyone]}]}\n")
+    load(config_file=file, environ={})
+
+
+def test_nothing_is_fetched_ahead_for_readers_with_rights(tmp_path: Path) -> None:
+    [mistake] = given(tmp_path, "  default_read: [everyone]\n", GATEWAY_CACHE__PREFETCH="true")
+    assert mistake.startswith("cache.prefetch: can't be true with access")
+
+
+def test_an_issuer_of_everybody_s_tokens_needs_claims(tmp_path: Path) -> None:
+    issuer = "https://token.actions.githubusercontent.com"
+    [mistake] = given(tmp_path, f"  oidc: [{{issuer: '{issuer}', audience: packages}}]\n")
+    assert "needs required_claims" in mistake
+    file = tmp_path / "config.yaml"
+    claims = "required_claims: {repository_owner_id: '1'}"
+    file.write_text(f"access: {{oidc: [{{issuer: '{issuer}', audience: packages, {claims}}}]}}\n")
+    load(config_file=file, environ={})

@@ -1,8 +1,9 @@
 """The settings of issuers whose tokens authenticate (OpenID Connect): CI jobs, workloads, people's single sign-on."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.access.secure_url import is_secure_url
 from gateway.config.section import Section
@@ -42,6 +43,19 @@ Text = Annotated[str, Field(min_length=1)]
 ClaimPattern = Annotated[str, BeforeValidator(_pattern)]
 
 
+# Issuers whose tokens anybody can have, for any audience.
+_ANYBODY_MAY_HAVE_ONE = frozenset(
+    {
+        "token.actions.githubusercontent.com",
+        "gitlab.com",
+        "accounts.google.com",
+        "oidc.circleci.com",
+        "agent.buildkite.com",
+        "api.bitbucket.org",
+    }
+)
+
+
 class OidcIssuer(Section):
     """An issuer, and what its tokens must say. An issuer may be given several times, with other claims required."""
 
@@ -65,3 +79,10 @@ class OidcIssuer(Section):
     allow_hosts: Hosts = Field(
         [], description="Other hosts with internal addresses that may have the issuer's keys, as host or host:port"
     )
+
+    @model_validator(mode="after")
+    def _not_of_everybody(self) -> "OidcIssuer":
+        host = urlsplit(self.issuer).hostname or ""
+        if not self.required_claims and host in _ANYBODY_MAY_HAVE_ONE:
+            raise Refused("needs required_claims, such as repository_owner_id: everybody can get tokens of this issuer")
+        return self

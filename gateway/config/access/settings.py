@@ -163,6 +163,13 @@ class AccessSettings(Section):
     )
 
     @property
+    def authenticates(self) -> bool:
+        """Whether anybody can log in."""
+        known = (self.users, self.tokens.keys, self.oidc, self.authenticators)
+        asked = (self.htpasswd, self.remote, self.sql, self.ldap, self.secrets_manager)
+        return any(known) or any(one is not None for one in asked)
+
+    @property
     def policy(self) -> Policy:
         """What the rules, the defaults and the admins say."""
         rules = [rule.rule(f"access.rules[{number}]") for number, rule in enumerate(self.rules, 1)]

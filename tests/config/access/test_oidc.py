@@ -40,7 +40,7 @@ def test_the_defaults_are_these() -> None:
     ],
 )
 def test_issuers_are_taken_as_they_are_written(url: str) -> None:
-    assert OidcIssuer.model_validate(GOOD | {"issuer": url}).issuer == url
+    assert OidcIssuer.model_validate(GOOD | {"issuer": url, "required_claims": {"sub": "x"}}).issuer == url
 
 
 @pytest.mark.parametrize(
