@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from gateway import __version__
+from gateway.cli.token import arguments as token
 from gateway.config import load
 from gateway.config.settings import SECTIONS, Settings
 from gateway.errors import ConfigError, Problem
@@ -95,9 +96,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return run_demo(arguments.port)
     if arguments.command == "access":
-        from gateway.cli import access
+        from gateway.cli.access.hash import print_hash
 
-        return access.print_hash(_write, sys.stdin)
+        return print_hash(_write, sys.stdin)
     if arguments.command == "init":
         from gateway.cli import init
 
@@ -108,6 +109,8 @@ def _run(arguments: argparse.Namespace) -> int:
         _write(text.in_force(*load.load_with_sources(_overrides(arguments), config_file=arguments.config)))
         return 0
     settings = _settings(arguments)
+    if arguments.command == "token":
+        return token.run(arguments, settings, _write)
     hints = load.near_misses(os.environ)
     if arguments.command == "check":
         import asyncio
@@ -237,6 +240,7 @@ def parser() -> argparse.ArgumentParser:
     access = commands.add_parser("access", help="what concerns users and their rights")
     parts = access.add_subparsers(dest="part", required=True, metavar="COMMAND")
     parts.add_parser("hash", help="ask for a password, and print its hash for access.users")
+    token.add(commands, settings)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")
     return top

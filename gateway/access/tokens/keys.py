@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 ID_BYTES = 4
+_HMAC_BYTES, _ED25519_BYTES = 32, 64
+SIGNATURE_BYTES = (_HMAC_BYTES, _ED25519_BYTES)
 _MIN_SECRET_BYTES = 32
 
 
@@ -45,7 +47,7 @@ def parse_key(text: str) -> TokenKey:
 class HmacKey:
     """Whoever can verify with it can sign too."""
 
-    signature_bytes = 32
+    signature_bytes = _HMAC_BYTES
     may_sign = True
 
     def __init__(self, secret: bytes) -> None:
@@ -62,7 +64,7 @@ class HmacKey:
 class Ed25519Key:
     """Gateways need only the public key."""
 
-    signature_bytes = 64
+    signature_bytes = _ED25519_BYTES
 
     def __init__(self, key: Ed25519PrivateKey | Ed25519PublicKey) -> None:
         self._private = key if isinstance(key, Ed25519PrivateKey) else None

@@ -1,4 +1,4 @@
-"""`gateway access`: hashes for `access.users`."""
+"""`gateway access hash`: hashes for `access.users`."""
 
 import getpass
 import sys

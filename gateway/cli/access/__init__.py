@@ -1,0 +1,1 @@
+"""`gateway access`: hashes for the configuration, and questions about rights."""

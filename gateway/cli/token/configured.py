@@ -1,0 +1,24 @@
+"""The keys of tokens that the settings name."""
+
+from gateway.access.build import token_keys
+from gateway.access.tokens.keys import TokenKey
+from gateway.config.settings import Settings
+from gateway.errors import ConfigError, Problem
+
+
+def configured_keys(settings: Settings) -> list[TokenKey]:
+    """All of them; none if there is no section `access`. Raises ConfigError for one that can't be read."""
+    return token_keys(settings.access.tokens) if settings.access is not None else []
+
+
+def signing_key(settings: Settings) -> TokenKey:
+    """The first that may sign. Raises ConfigError if there is none."""
+    keys = configured_keys(settings)
+    key = next((key for key in keys if key.may_sign), None)
+    if key is not None:
+        return key
+    if keys:
+        message = "has public keys only, which verify tokens: creating one needs the private key"
+        raise ConfigError([Problem("access.tokens", "keys", message)])
+    message = "creating a token needs a key: openssl rand -base64 32 > FILE, then access.tokens: {keys: [file:/FILE]}"
+    raise ConfigError([Problem("access.tokens", "not set", message)])

@@ -1,0 +1,62 @@
+"""`gateway token revoke`: puts tokens on the list in the storage."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from gateway.access.tokens.keys import TokenKey
+from gateway.access.tokens.revocations import KEY, Revocations
+from gateway.access.tokens.token import PREFIX, TokenError, unverified, verify
+from gateway.cli.token.configured import configured_keys
+from gateway.config.settings import Settings
+from gateway.errors import GatewayError
+from gateway.storage.base import Storage
+
+
+async def revoke(settings: Settings, storage: Storage, given: Sequence[str], write: Callable[[str], None]) -> int:
+    """Revokes all that are given, or none. `storage` is not started yet. Raises ConfigError for keys that can't be
+    read."""
+    try:
+        if not given:
+            raise ValueError("give ids of tokens, or tokens")
+        keys = configured_keys(settings)
+        ids = list(dict.fromkeys(_id(text, keys, number) for number, text in enumerate(given, 1)))
+        await storage.start()
+        revocations = Revocations(storage)
+        await revocations.read()
+        before = await revocations.revoked() or frozenset()
+        await revocations.add(ids)
+    except ValueError as error:
+        return _refused(f"{error}; nothing was revoked")
+    except GatewayError as error:
+        return _refused(f"{KEY} can't be changed: {error.detail or error.public}")
+    finally:
+        await storage.close()
+    for identity in ids:
+        write(f"{identity} had been revoked before" if identity in before else f"{identity} is revoked")
+    if settings.access is None or not settings.access.tokens.keys:
+        print("gateway token revoke: note: this configuration has no access.tokens", file=sys.stderr)
+    return 0
+
+
+def _id(text: str, keys: Sequence[TokenKey], number: int) -> str:
+    """Raises ValueError, which does not quote what may be a token."""
+    if not text.startswith(PREFIX):
+        if not text.isprintable() or text.split() != [text]:
+            raise ValueError(f"number {number} is no id: it has spaces or control characters")
+        return text
+    try:
+        claims = unverified(text)
+    except TokenError as error:
+        raise ValueError(f"number {number}: {error}") from None
+    try:
+        # Somebody could sign the id of another's token with a key of their own, and ask you to revoke it.
+        return verify(text, keys, now=claims.expires - 1).id
+    except TokenError as error:
+        raise ValueError(
+            f"token number {number}: {error}; to revoke it all the same, give its id, {claims.id!r}"
+        ) from None
+
+
+def _refused(why: str) -> int:
+    print(f"gateway token revoke: {why}", file=sys.stderr)
+    return 1
