@@ -40,6 +40,8 @@ async def revoke(settings: Settings, storage: Storage, given: Sequence[str], wri
 
 def _id(text: str, keys: Sequence[TokenKey], number: int) -> str:
     """Raises ValueError, which does not quote what may be a token."""
+    if text == "-":
+        raise ValueError("- is no id; leave it out to have standard input read")
     if not text.startswith(PREFIX):
         if not text.isprintable() or text.split() != [text]:
             raise ValueError(f"number {number} is no id: it has spaces or control characters")

@@ -154,6 +154,7 @@ def test_what_is_no_id_is_not_revoked(keys: list[str], tmp_path: Path, capsys: C
         (issue(OLD, KEY)[:-1], "number 2: not a token, or not all of it"),
         ("a b", "number 2 is no id"),
         ("", "number 2 is no id"),
+        ("-", "- is no id; leave it out to have standard input read"),
     ]:
         assert main(["token", "revoke", "a", text, *keys]) == 1
         said = capsys.readouterr()
