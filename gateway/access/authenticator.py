@@ -27,6 +27,11 @@ class BearerToken:
 Credential: TypeAlias = Password | BearerToken
 
 
+def possible_tokens(credential: Credential) -> tuple[str, ...]:
+    """The texts that may be a token: clients that know only users and passwords send it as either."""
+    return (credential.token,) if isinstance(credential, BearerToken) else (credential.password, credential.user)
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Whom a credential belongs to. `name` is not empty. `token` and `scope` are those of a Principal. The credential

@@ -3,7 +3,7 @@
 import binascii
 import re
 
-from gateway.access.authenticator import BearerToken, Credential, Password
+from gateway.access.authenticator import BearerToken, Credential, Password, possible_tokens
 from gateway.access.tokens.token import looks_like_one
 
 # Clients that know only users and passwords send it along with a token (PyPI's convention).
@@ -31,7 +31,7 @@ def is_token(credential: Credential) -> bool:
     """Whether it is a token, or was meant to be one: no directory of passwords needs to see it."""
     if isinstance(credential, BearerToken):
         return True
-    texts = (credential.user, credential.password)
+    texts = possible_tokens(credential)
     return credential.user == TOKEN_USER or any(looks_like_one(text) or _JWT.fullmatch(text) for text in texts)
 
 

@@ -11,6 +11,11 @@ Kind = Literal["everyone", "authenticated", "user", "group", "token"]
 _NAMED = re.compile(r"(user|group|token):(\S(?:.*\S)?)")
 
 
+def is_name(text: str) -> bool:
+    """Whether a user or a group may be called so: HTTP Basic ends a user at a colon (RFC 7617, 2)."""
+    return bool(text) and text == text.strip() and text.isprintable() and ":" not in text
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """`name` is empty for `everyone` and `authenticated`."""

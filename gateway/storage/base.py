@@ -185,3 +185,8 @@ class Backend(Storage, Protocol):
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Like Storage.fetch, but never redirects."""
+
+
+async def one_chunk(content: bytes) -> AsyncIterator[bytes]:
+    """Bytes that are in memory, as `put` takes them."""
+    yield content

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 
-from gateway.access.authenticator import BearerToken, Credential, Identity
+from gateway.access.authenticator import Credential, Identity, possible_tokens
 from gateway.access.oidc.verifier import Verifier
 from gateway.config.access.oidc import OidcIssuer
 
@@ -28,8 +28,7 @@ class Oidc:
         await self.verifier.start()
 
     async def authenticate(self, credential: Credential) -> Identity | None:
-        texts = [credential.token] if isinstance(credential, BearerToken) else [credential.password, credential.user]
-        for text in texts:
+        for text in possible_tokens(credential):
             verified = await self.verifier.verify(text)
             if verified is not None:
                 return verified.identity

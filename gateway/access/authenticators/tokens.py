@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from gateway.access.authenticator import (
     AuthenticatorUnavailableError,
-    BearerToken,
     Credential,
     Identity,
+    possible_tokens,
 )
 from gateway.access.tokens.keys import TokenKey
 from gateway.access.tokens.revocations import Revocations
@@ -35,8 +35,7 @@ class Tokens:
         await self._revocations.start()
 
     async def authenticate(self, credential: Credential) -> Identity | None:
-        given = (credential.token,) if isinstance(credential, BearerToken) else (credential.password, credential.user)
-        token = next((text for text in given if looks_like_one(text)), None)
+        token = next((text for text in possible_tokens(credential) if looks_like_one(text)), None)
         if token is None:
             return None
         try:

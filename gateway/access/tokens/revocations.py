@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
 from gateway.messages import ObjectRequest, Stream
-from gateway.storage.base import Storage
+from gateway.storage.base import Storage, one_chunk
 from gateway.upstream.limited import read_limited
 
 KEY = ".gateway/revoked-tokens"
@@ -79,7 +79,7 @@ class Revocations:
             content = "".join(f"{each}\n" for each in sorted(self._revoked | wanted)).encode()
             with suppress(PreconditionFailedError):
                 await self._storage.put(
-                    KEY, _once(content), content_type="text/plain", only_new=self._etag is None, replaces=self._etag
+                    KEY, one_chunk(content), content_type="text/plain", only_new=self._etag is None, replaces=self._etag
                 )
         raise PreconditionFailedError("others change the list of revoked tokens all the time")
 
@@ -100,7 +100,3 @@ async def _ids(answer: Stream) -> list[str]:
     if len(content) > _MAX_BYTES:
         raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
     return content.decode("utf-8", "replace").split()
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content

@@ -11,6 +11,7 @@ from gateway.cli.token.description import described, moment
 from gateway.config.settings import Settings
 from gateway.principal import Right, Scope
 from gateway.rights.patterns import ProjectPattern
+from gateway.rights.subjects import is_name
 
 _ID_BYTES = 8
 _DAY_SECONDS = 24 * 3600
@@ -26,7 +27,7 @@ def create(
 ) -> int:
     """Writes the token alone; its id and its end go to standard error. Raises ConfigError without a key that signs."""
     try:
-        if not subject or subject != subject.strip() or not subject.isprintable() or ":" in subject:
+        if not is_name(subject):
             raise ValueError("--subject must be a name, without a colon, control characters, or spaces around it")
         patterns = tuple(_pattern(text) for text in projects)
         key = signing_key(settings)

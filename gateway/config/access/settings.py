@@ -16,7 +16,7 @@ from gateway.config.types import CLASS, NonNegativeSeconds, ReadableFile, Refuse
 from gateway.principal import Right
 from gateway.rights.patterns import ProjectPattern
 from gateway.rights.policy import Policy, Rule
-from gateway.rights.subjects import Subject
+from gateway.rights.subjects import Subject, is_name
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def _yaml(value: Any) -> Any:
 
 
 def _name(text: str) -> str:
-    if not text or text != text.strip() or not text.isprintable() or ":" in text:
+    if not is_name(text):
         raise Refused("must be a name, without a colon, control characters, or spaces around it")
     return text
 

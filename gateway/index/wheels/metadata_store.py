@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from gateway.cache.disk.blocks import DamagedError
@@ -12,7 +12,7 @@ from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
 from gateway.executors import CACHE
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
 from gateway.messages import ObjectRequest, Stream
-from gateway.storage.base import Storage
+from gateway.storage.base import Storage, one_chunk
 from gateway.transfer.open_file import read_file
 from gateway.upstream.limited import read_limited
 
@@ -90,7 +90,7 @@ class SharedMetadataStore:
         only_new = etag is None
         try:
             await self._storage.put(
-                self._key(project), _once(document), content_type=_CONTENT_TYPE, only_new=only_new, replaces=etag
+                self._key(project), one_chunk(document), content_type=_CONTENT_TYPE, only_new=only_new, replaces=etag
             )
         except PreconditionFailedError:
             raise
@@ -100,7 +100,3 @@ class SharedMetadataStore:
 
     def _key(self, project: str) -> str:
         return f"{self._folder}{project}.json"
-
-
-async def _once(content: bytes) -> AsyncIterator[bytes]:
-    yield content
