@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN, PAGES
-from gateway.index.mirror.json_pieces import read_object
+from gateway.index.json_pieces import read_object
 from gateway.index.simple.names import Release, is_project_name, normalize, parse
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Stream
 from gateway.upstream.limited import read_limited

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.index import prefetch
-from gateway.index.mirror.json_pieces import MAX_PIECE_CHARS
+from gateway.index.json_pieces import MAX_PIECE_CHARS
 from gateway.index.prefetch import newest_wheels, newest_wheels_on, requirements
 from gateway.messages import BufferedResponse, ObjectRequest, PageRequest
 from tests.conftest import StartGateway

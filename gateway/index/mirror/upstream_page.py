@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, TypeVar
 
-from gateway.index.mirror.json_pieces import read_object
+from gateway.index.json_pieces import read_object
 from gateway.index.simple import static_page, web_url
 from gateway.index.simple.markup import count
 from gateway.index.simple.names import is_release_of

@@ -75,9 +75,7 @@ def project_json(project: Project) -> bytes:
     if project.status is not None:
         reason = {} if project.status_reason is None else {"reason": project.status_reason}
         page["project-status"] = {"status": project.status, **reason}
-    # File by file, because no other thread runs while the encoder does: large projects have pages of many megabytes.
-    files = b", ".join(_json(_fields(file)) for file in project.files)
-    return b"".join((_json({**page, "files": []}).removesuffix(b"]}"), files, b"]}"))
+    return _with_array(_json({**page, "files": []}), (_json(_fields(file)) for file in project.files))
 
 
 def root_html(projects: Iterable[str], prefix: str = "") -> bytes:
@@ -87,7 +85,14 @@ def root_html(projects: Iterable[str], prefix: str = "") -> bytes:
 
 
 def root_json(projects: Iterable[str]) -> bytes:
-    return _json({"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in projects]})
+    page = _json({"meta": {"api-version": API_VERSION}, "projects": []})
+    return _with_array(page, (_json({"name": name}) for name in projects))
+
+
+def _with_array(page: bytes, elements: Iterable[bytes]) -> bytes:
+    """The page, which ends with an empty array, with these elements in it. They are encoded one by one, because no
+    other thread runs while the encoder does: large pages have many megabytes."""
+    return b"".join((page.removesuffix(b"]}"), b", ".join(elements), b"]}"))
 
 
 def _html(title: str, lines: list[str], meta: Iterable[tuple[str, str]] = ()) -> bytes:

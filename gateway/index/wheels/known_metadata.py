@@ -2,25 +2,26 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from sys import getsizeof
 from typing import Any
 
+from gateway.index.json_pieces import read_object
 from gateway.index.wheels.core_metadata import clean_requires_python
 from gateway.storage.base import ObjectMetadata, StoredObject
 
 SHA256_FILE, YANKED_FILE = ".sha256", ".yanked"
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+# Of so many files, a document takes some 160 bytes each at most, and what is read of it some 50 MB.
+MAX_DOCUMENT_FILES = 100_000
 MAX_YANK_CHARS = 1024
 _FORMAT = 1
 SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SURROGATE = re.compile("[\ud800-\udfff]")  # no page can contain one
-# Approximate memory of Python's objects while a document is read: 16 MB of `{},{},` would take 20 times as much.
-_OBJECT_BYTES, _ITEM_BYTES = 232, 64
-_MAX_READ_BYTES = 128 * 1024 * 1024
 _NOTHING = ObjectMetadata()
 # Memory for an entry's slot and objects, without their texts.
 _OVERHEAD_BYTES = 320
@@ -85,37 +86,41 @@ def version_of(item: StoredObject) -> str:
 
 
 def to_document(entries: Mapping[str, Entry]) -> bytes:
-    files = {
-        key: [
-            entry.version,
-            entry.metadata.sha256,
-            entry.metadata.requires_python,
-            entry.metadata.yanked,
-            entry.metadata.uploaded,
-            entry.metadata.unreadable,
-        ]
-        for key, entry in sorted(entries.items())
-    }
-    return json.dumps({"format": _FORMAT, "files": files}, separators=(",", ":")).encode()
+    """ASCII. File by file, because no other thread runs while the encoder does."""
+    files = ",".join(f"{_json(key)}:{_json(_fields(entries[key]))}" for key in sorted(entries))
+    return f'{{"format":{_FORMAT},"files":{{{files}}}}}'.encode()
 
 
 def from_document(document: bytes) -> dict[str, Entry]:
     """Leaves out invalid entries: others may have written the document."""
+    # A single character beyond ASCII would make each one take four bytes of memory.
+    if len(document) > MAX_DOCUMENT_BYTES or not document.isascii():
+        return {}
     try:
-        read = json.loads(document) if _is_bounded(document) else None
-    except (ValueError, RecursionError):
+        read = read_object(document.decode(), {"format": _no_format}, {"files": _entries})
+    except ValueError:
         return {}
-    if not isinstance(read, dict) or read.get("format") != _FORMAT or not isinstance(read.get("files"), dict):
-        return {}
-    found = {key: _entry(value) for key, value in read["files"].items()}
-    return {key: entry for key, entry in found.items() if entry is not None}
+    files = read.get("files")
+    return files if read.get("format") == _FORMAT and isinstance(files, dict) else {}
 
 
-def _is_bounded(document: bytes) -> bool:
-    if len(document) > MAX_DOCUMENT_BYTES:
-        return False
-    objects, items = document.count(b"{"), document.count(b"[") + document.count(b",")
-    return objects * _OBJECT_BYTES + items * _ITEM_BYTES <= _MAX_READ_BYTES
+def _entries(files: Iterator[tuple[str, Any]]) -> dict[str, Entry]:
+    found = ((key, _entry(value)) for key, value in islice(files, MAX_DOCUMENT_FILES))
+    return {key: entry for key, entry in found if entry is not None}
+
+
+def _no_format(_: Iterator[Any]) -> None:
+    """An array is no format."""
+
+
+def _fields(entry: Entry) -> list[Any]:
+    metadata = entry.metadata
+    texts = (metadata.sha256, metadata.requires_python, metadata.yanked)
+    return [entry.version, *texts, metadata.uploaded, metadata.unreadable]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _entry(value: Any) -> Entry | None:

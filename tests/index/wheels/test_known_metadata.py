@@ -1,7 +1,11 @@
 """Facts by version, and documents of them, which anybody may have written."""
 
 import json
+import sys
+import threading
+import time
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.index.wheels.known_metadata import (
     MAX_DOCUMENT_BYTES,
+    MAX_DOCUMENT_FILES,
     Entry,
     KnownMetadata,
     from_document,
@@ -131,6 +136,47 @@ def test_a_document_of_as_many_files_as_fit_is_read() -> None:
     document = to_document(entries)
     assert MAX_DOCUMENT_BYTES * 0.8 < len(document) < MAX_DOCUMENT_BYTES
     assert from_document(document) == entries
+
+
+def turns_during(work: Callable[[], object]) -> int:
+    """How often another thread gets to run while `work` does."""
+    before, turns = sys.getswitchinterval(), 0
+    sys.setswitchinterval(0.0005)
+    try:
+        worker = threading.Thread(target=work)
+        worker.start()
+        while worker.is_alive():
+            time.sleep(0)
+            turns += 1
+    finally:
+        sys.setswitchinterval(before)
+    return turns
+
+
+def test_other_threads_run_while_a_document_is_read() -> None:
+    digits = b",".join([b"9" * 4000] * 15)
+    hostile = b'{"format":1,"files":{' + b",".join(b'"%d":[%s]' % (number, digits) for number in range(50)) + b"}}"
+    assert turns_during(lambda: json.loads(hostile)) < 10, "the whole document at once lets none run"
+    assert turns_during(lambda: from_document(hostile)) > 20
+
+
+def test_other_threads_run_while_a_document_is_written() -> None:
+    entries = {f"p/p-1.{number}.tar.gz": Entry(f"{number:032x} 1700000000", FACTS) for number in range(20_000)}
+    read = json.loads(to_document(entries))
+    assert turns_during(lambda: json.dumps(read)) < 10
+    assert turns_during(lambda: to_document(entries)) > 20
+
+
+def test_a_document_that_is_not_ascii_is_none() -> None:
+    assert from_document('{"format":1,"files":{"é":["v",null,null,null,null,false]}}'.encode()) == {}
+    assert len(from_document(b'{"format":1,"files":{"\\u00e9":["v",null,null,null,null,false]}}')) == 1
+
+
+def test_what_is_read_of_a_document_is_bounded() -> None:
+    files = b",".join(b'"%d":["",null,null,null,null,true]' % number for number in range(MAX_DOCUMENT_FILES + 1000))
+    found = from_document(b'{"format":1,"files":{%s}}' % files)
+    assert len(found) == MAX_DOCUMENT_FILES
+    assert sum(entry.weight for entry in found.values()) < 48 * 1024 * 1024
 
 
 def test_of_two_who_know_something_the_one_counts_who_knows_what_is_there() -> None:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.index.mirror.json_pieces import MAX_PIECE_CHARS, read_object
+from gateway.index.json_pieces import MAX_PIECE_CHARS, read_object
 from gateway.index.mirror.upstream_page import parse_page
 
 JSON = "application/vnd.pypi.simple.v1+json"
 KEYS = ["meta", "files", "versions", "\u00e9", ""]
 ALL: dict[str, Callable[[Iterator[Any]], Any]] = dict.fromkeys(KEYS, list)
+OBJECTS: dict[str, Callable[[Iterator[tuple[str, Any]]], Any]] = dict.fromkeys(KEYS, dict)
 SPACES = st.sampled_from(["", "", " ", "\n", "\t\r\n  "])
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -55,6 +56,7 @@ def test_an_object_is_as_json_reads_it(document: tuple[str, int], more: int) -> 
     text, longest = document
     assert same(read_object(text, ALL), text)
     assert same(read_object(text, ALL, max_piece_chars=longest + 3 + more), text)
+    assert same(read_object(text, ALL, OBJECTS, max_piece_chars=longest + 3 + more), text)
 
 
 @given(documents(), st.integers(1, 60), st.data())
@@ -70,10 +72,20 @@ def test_what_is_read_of_any_text_is_as_json_reads_it(
             + text[at + data.draw(st.integers(0, 2)) :]
         )
     try:
-        found = read_object(text, ALL, max_piece_chars=window)
+        found = read_object(text, ALL, data.draw(st.sampled_from([{}, OBJECTS])), max_piece_chars=window)
     except ValueError:
         return
     assert same(found, text)
+
+
+def test_an_object_is_read_member_by_member_whether_its_reader_wants_all_or_not() -> None:
+    members = {f"key {number}": [number] * 8 for number in range(100)}
+    text = json.dumps({"files": members, "meta": 1})
+    assert read_object(text, ALL, {"files": dict}, max_piece_chars=60) == {"files": members, "meta": 1}
+    first = read_object(text, ALL, {"files": lambda found: next(found)}, max_piece_chars=60)
+    assert first == {"files": ("key 0", [0] * 8), "meta": 1}
+    with pytest.raises(ValueError, match="longer than 60 characters"):
+        read_object(text, ALL, max_piece_chars=60)
 
 
 @pytest.mark.parametrize("number", ["1.5", "1.5e3", "15E+3", "15e-3", "-1.25", "-Infinity"])

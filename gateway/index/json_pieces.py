@@ -1,12 +1,13 @@
 """Reads a large JSON object that others made, in pieces. Pure.
 
-Python's parser lets no other thread run until it is done, so it gets a little at a time: one element of an array, or
-one other member of the object, of a bounded length.
+Python's parser lets no other thread run until it is done, so it gets a little at a time: one element of an array, one
+member of an object within, or one other member of the object itself, of a bounded length.
 """
 
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 # Parsing so many characters takes some five milliseconds, whatever they are.
@@ -16,36 +17,41 @@ _SPACE = re.compile(f"[{_SPACES}]*")
 _JSON = json.JSONDecoder()
 # So many characters of a number may be cut off unnoticed: the parser reads "1.5e+" as 1.5.
 _LOST_CHARS = 2
+_NO_OBJECTS: Mapping[str, Callable[[Iterator[tuple[str, Any]]], Any]] = MappingProxyType({})
 
 
 def read_object(
-    text: str, arrays: Mapping[str, Callable[[Iterator[Any]], Any]], *, max_piece_chars: int = MAX_PIECE_CHARS
+    text: str,
+    arrays: Mapping[str, Callable[[Iterator[Any]], Any]],
+    objects: Mapping[str, Callable[[Iterator[tuple[str, Any]]], Any]] = _NO_OBJECTS,
+    *,
+    max_piece_chars: int = MAX_PIECE_CHARS,
 ) -> dict[str, Any]:
-    """The members of json.loads(text) whose keys are in `arrays`. For an array, the value is what the function returns
-    for its elements. Raises ValueError if `text` is not an object, has a key twice, or has a longer piece."""
+    """The members of json.loads(text) whose keys are in `arrays` or `objects`. For an array, the value is what the
+    function in `arrays` returns for its elements; for an object whose key is in `objects`, what that function returns
+    for its keys and values. Raises ValueError if `text` is not an object, has a key twice, or has a longer piece."""
     pieces = _Pieces(text, max_piece_chars)
     if pieces.peek() != "{":
         raise ValueError("it is not an object")
-    pieces.take("{")
     found: dict[str, Any] = {}
-    end = pieces.take("}") if pieces.peek() == "}" else ","
-    while end == ",":
-        key = pieces.value()
-        if not isinstance(key, str):
-            raise ValueError("it has a key that is not a string")  # noqa: TRY004  as for all mistakes of a page
+    for key in pieces.key_by_key():
         if key in found:
             raise ValueError(f"it has two {key!r}")
-        pieces.take(":")
+        value: Any = None
         if pieces.peek() == "[":
             elements = pieces.elements()
             value = arrays[key](elements) if key in arrays else None
             for _ in elements:  # skips those that are not used
                 pass
+        elif pieces.peek() == "{" and key in objects:
+            members = pieces.members()
+            value = objects[key](members)
+            for _ in members:
+                pass
         else:
             value = pieces.value()
-        if key in arrays:
+        if key in arrays or key in objects:
             found[key] = value
-        end = pieces.take(",}")
     if pieces.peek():
         raise ValueError("it continues after its end")
     return found
@@ -91,6 +97,25 @@ class _Pieces:
         yield self.value()
         while self.take(",]") == ",":
             yield self.value()
+
+    def key_by_key(self) -> Iterator[str]:
+        """The keys of an object; after each, its value must be read."""
+        self.take("{")
+        if self.peek() == "}":
+            self.take("}")
+            return
+        while True:
+            key = self.value()
+            if not isinstance(key, str):
+                raise ValueError("it has a key that is not a string")  # noqa: TRY004  as for all mistakes of a document
+            self.take(":")
+            yield key
+            if self.take(",}") == "}":
+                return
+
+    def members(self) -> Iterator[tuple[str, Any]]:
+        for key in self.key_by_key():
+            yield key, self.value()
 
     def value(self) -> Any:
         self.peek()
