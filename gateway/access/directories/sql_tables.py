@@ -13,6 +13,7 @@ from gateway.config.access.sql import SqlSettings
 from gateway.errors import ConfigError, Problem
 
 _POOL_SIZE = 8
+_LOCK_SHARE = 0.8
 _POOL_SECONDS = 300  # firewalls forget connections that are idle for longer
 
 _USERS = sa.table(
@@ -38,7 +39,7 @@ def engine(settings: SqlSettings) -> AsyncEngine:
     except (sa.exc.ArgumentError, ValueError):
         raise _refused("is not the address of a database") from None  # SQLAlchemy quotes it
     if url.get_backend_name() == "sqlite":
-        return _sqlite(url)
+        return _sqlite(url, settings.timeout)
     if set(url.query) - {"host"}:
         raise _refused("has options after its ?; there is only host, for the directory of a Unix socket")
     options: dict[str, Any] = {"timeout": settings.timeout, "command_timeout": settings.timeout, "ssl": _tls(settings)}
@@ -53,13 +54,15 @@ def engine(settings: SqlSettings) -> AsyncEngine:
     )
 
 
-def _sqlite(url: sa.URL) -> AsyncEngine:
+def _sqlite(url: sa.URL, timeout: float) -> AsyncEngine:
     """Never creates the file. Connections are not kept: each has a thread, which would keep the process alive."""
     if not url.database or url.database == ":memory:" or url.query:
         raise _refused("must have a file's path and nothing else, like sqlite:////var/lib/users.db")
     path = quote(str(Path(url.database).absolute()))
     read_only = sa.URL.create("sqlite+aiosqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    return create_async_engine(read_only, hide_parameters=True, poolclass=NullPool)
+    # SQLite gives up waiting for a lock before the gateway does: a query that nobody awaits any more keeps its thread.
+    options = {"timeout": timeout * _LOCK_SHARE}
+    return create_async_engine(read_only, connect_args=options, hide_parameters=True, poolclass=NullPool)
 
 
 def _tls(settings: SqlSettings) -> ssl.SSLContext | bool:
