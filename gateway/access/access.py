@@ -8,8 +8,9 @@ from collections.abc import Callable
 from gateway.access.file_watch import FileWatch
 from gateway.access.gate import Gate
 from gateway.config.access.settings import AccessSettings
-from gateway.config.settings import Settings
-from gateway.errors import ConfigError
+from gateway.config.file_state import FileState, file_state
+from gateway.config.settings import Settings, SettingsFile
+from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
 from gateway.rights.policy import Policy
 from gateway.storage.base import Storage
@@ -29,12 +30,12 @@ class Access:
         self._storage = storage
         self._outcomes = outcomes
         self._listeners: list[Callable[[], None]] = []
-        self._settings = settings.access
         self._version = 0
         self._retiring: set[asyncio.Task[None]] = set()
-        self.gate = self._build(settings.access) if settings.access is not None else None
         self._file = settings.file
-        self._watch = FileWatch(self._file.path, self._reload) if self._file is not None else None
+        self._settings, known = _by_now(settings.access, self._file)
+        self.gate = self._build(self._settings) if self._settings is not None else None
+        self._watch = FileWatch(self._file.path, self._reload, known) if self._file is not None else None
 
     @property
     def policy(self) -> Policy | None:
@@ -97,6 +98,22 @@ class Access:
     def _changed(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def _by_now(settings: AccessSettings | None, file: SettingsFile | None) -> tuple[AccessSettings | None, FileState]:
+    """The section as it is in the file by now, and the state of that: a worker that takes the place of another starts
+    long after the settings were read. Raises ConfigError if the others may have rules in force that are unknown here.
+    """
+    if file is None or settings is None:
+        return settings, None
+    state = file_state(file.path)
+    if state == file.state:
+        return settings, state
+    section = file.read().access
+    if section is None:
+        message = "is gone from the file since the gateway was started: restart it to serve without access control"
+        raise ConfigError([Problem("access", str(file.path), message)])
+    return section, state
 
 
 async def _retire(gate: Gate) -> None:

@@ -1,25 +1,30 @@
 """Tells when a file changes, by looking at it every second."""
 
 import asyncio
-import os
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from gateway.config.file_state import FileState, file_state
 from gateway.executors import DISK
 
 _SECONDS = 1.0
 
+log = logging.getLogger("gateway.access")
+
 
 class FileWatch:
-    """A file that has changed is believed when it has been the same for a second: somebody may be writing it. One that
-    can't be seen has not changed."""
+    """A file that has changed is believed when it has been the same for a second: somebody may be writing it. A file
+    that can't be seen any more has changed, too."""
 
-    def __init__(self, path: Path, changed: Callable[[], Awaitable[None]]) -> None:
-        """`changed` must not raise."""
+    def __init__(self, path: Path, read: Callable[[], Awaitable[None]], known: FileState) -> None:
+        """`read` is called when the file's state is no longer `known`. If it raises OSError, the failure is logged, and
+        it is called again until it does not."""
         self._path = path
-        self._changed = changed
+        self._read = read
+        self._known = self._seen = known
+        self._failure = ""
         self._task: asyncio.Task[None] | None = None
-        self._known = _state(path)
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._look_again_and_again())
@@ -30,18 +35,30 @@ class FileWatch:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _look_again_and_again(self) -> None:
-        seen = self._known
         while True:
             await asyncio.sleep(_SECONDS)
-            before, seen = seen, await DISK.run(_state, self._path)
-            if seen is not None and seen == before and seen != self._known:
-                self._known = seen
-                await self._changed()
+            try:
+                await self.look()
+            except Exception:
+                log.exception("%s can't be read again: this is a bug", self._path)
 
+    async def look(self) -> None:
+        """What is done every second."""
+        before, self._seen = self._seen, await DISK.run(file_state, self._path)
+        if self._seen != before:
+            return
+        if self._seen != self._known:
+            try:
+                await self._read()
+            except OSError as error:
+                self._failed(f"{error.strerror or error}")
+                return
+            self._known = self._seen
+        if self._failure:
+            self._failure = ""
+            log.info("%s can be read again.", self._path)
 
-def _state(path: Path) -> tuple[int, ...] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+    def _failed(self, reason: str) -> None:
+        if reason != self._failure:
+            self._failure = reason
+            log.error("%s can't be read, what it said last stays in force: %s", self._path, reason)

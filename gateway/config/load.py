@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from gateway.config.checks import cross_checks
+from gateway.config.file_state import file_state
 from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings, SettingsFile, with_short_links
 from gateway.config.types import Refused
@@ -64,6 +65,7 @@ def load_with_sources(
         candidates = ((cwd or Path()) / candidate for candidate in _DEFAULT_FILES)
         file = next((candidate for candidate in candidates if _is_there(candidate)), None)
     if file is not None:
+        state = file_state(file)
         layers.add_file(file)
     for name, key in _NGINX_NAMES.items():
         if environ.get(name):
@@ -78,7 +80,7 @@ def load_with_sources(
     settings = layers.settings()
     if settings.access is not None and file is not None:
         again = partial(load, flags, config_file=file, environ=environ, cwd=cwd)
-        settings.remember(SettingsFile(file, again))
+        settings.remember(SettingsFile(file, state, again))
     return settings, layers.sources
 
 

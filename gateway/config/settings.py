@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
+from gateway.config.file_state import FileState
 from gateway.config.section import Section
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
@@ -247,9 +248,11 @@ class Settings(Section):
 
 @dataclass(frozen=True)
 class SettingsFile:
-    """`read` returns the settings that this process would have if it started now. Raises ConfigError."""
+    """`read` returns the settings that this process would have if it started now. Raises ConfigError. `state` is the
+    file's before it was read."""
 
     path: Path
+    state: FileState
     read: Callable[[], Settings]
 
 

@@ -10,6 +10,7 @@ import pytest
 from gateway.access import access, file_watch
 from gateway.app import Gateway
 from gateway.config.load import load
+from gateway.errors import ConfigError
 from tests.access.test_gate import basic, status
 from tests.support.eventually import eventually
 
@@ -105,20 +106,28 @@ async def test_a_former_gate_is_closed_after_a_while(file: Path, monkeypatch: py
         await gateway.stop()
 
 
-async def test_a_file_that_is_being_written_is_not_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look finds another state, until it rests."""
-    states = iter([(1,), (2,), (3,), (4,), (4,), (4,)])
-    file.write_text("x")
-    last = (4,)
-    calls: list[int] = []
+async def test_a_worker_that_starts_later_has_the_rules_of_now(file: Path) -> None:
+    file.write_text(OPEN)
+    settings = load({"storage.dir": str(file.parent / "packages")}, config_file=file, environ={})
+    replace(file, CLOSED)
+    gateway = Gateway(settings)
+    await gateway.start()
+    try:
+        assert [await status(gateway, "/acme/acme-1.0.tar.gz", basic(name)) for name in ("alice", "bob")] == [403, 200]
+    finally:
+        await gateway.stop()
 
-    async def changed() -> None:
-        calls.append(1)
 
-    monkeypatch.setattr(file_watch, "_state", lambda path: next(states, last))
-    watch = file_watch.FileWatch(file, changed)
-    watch.start()
-    await eventually(lambda: next(states, None) is None)
-    await eventually(lambda: bool(calls))
-    await watch.close()
-    assert calls == [1]
+@pytest.mark.parametrize(
+    ("text", "told"), [(HEAD, "is gone"), (HEAD + "access: {users: x}\n", "access.users"), (None, "can't be read")]
+)
+async def test_a_worker_that_can_t_know_the_rules_of_now_does_not_start(
+    file: Path, text: str | None, told: str
+) -> None:
+    file.write_text(OPEN)
+    settings = load({"storage.dir": str(file.parent / "packages")}, config_file=file, environ={})
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        Gateway(settings)

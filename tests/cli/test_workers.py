@@ -52,6 +52,26 @@ def test_a_worker_that_dies_is_replaced(start_process: StartProcess, settings: d
     assert process.stop() == 0
 
 
+def test_a_worker_that_replaces_another_has_the_rules_of_now(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    config = tmp_path / "rules.yaml"
+    config.write_text("access: {default_read: [everyone], authenticators: [tests.support.people:People]}")
+    process = start_process(settings, {"GATEWAY_CONFIG": str(config)})
+    url = started(process)
+    assert get(url) == b"root page"
+    config.write_text("access: {default_read: [authenticated], authenticators: [tests.support.people:People]}")
+    changed = "The section access has changed"
+    eventually(lambda: process.log.read_text().count(changed) == 2, "the rules have not changed", process)
+    os.kill(children(process.process.pid)[0], signal.SIGKILL)
+    eventually(lambda: process.log.read_text().count("listening on http") == 3, "the new one does not listen", process)
+    for connection in connections_by_worker(url, process.process.pid).values():
+        connection.request("GET", "/")
+        assert connection.getresponse().status == 401
+        connection.close()
+    assert process.stop() == 0
+
+
 def connections_by_worker(url: str, master: int) -> dict[int, http.client.HTTPConnection]:
     """A connection to each worker, by the worker's process id."""
     host, _, port = url.removeprefix("http://").rpartition(":")
