@@ -2,11 +2,15 @@
 
 import logging
 import socket
+from typing import Literal
+
+from pydantic import SecretStr
 
 from gateway.config.settings import Settings
 from gateway.messages import BufferedResponse
 from gateway.mount import Mount
 from gateway.ops.admin import Admin
+from gateway.ops.bearer import BearerToken
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
@@ -165,22 +169,31 @@ class Gateway:
                 self.response_cache.clear()
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
-        prefix = self.settings.ops.path_prefix
+        """What they tell may be for those only who have the token. /health tells nothing."""
+        prefix, token = self.settings.ops.path_prefix, self._token("token")
 
-        async def metrics() -> BufferedResponse:
-            return BufferedResponse(
-                200, self.metrics.render(), {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
-            )
+        async def alive(authorization: str) -> BufferedResponse:
+            return await health()
 
-        return {
-            f"{prefix}/health": health,
-            f"{prefix}/ready": self.readiness.ready,
-            f"{prefix}/metrics": metrics,
-        }
+        async def ready(authorization: str) -> BufferedResponse:
+            if token is not None:
+                token.check(authorization)
+            return await self.readiness.ready()
+
+        async def metrics(authorization: str) -> BufferedResponse:
+            if token is not None:
+                token.check(authorization)
+            headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
+            return BufferedResponse(200, self.metrics.render(), headers)
+
+        return {f"{prefix}/health": alive, f"{prefix}/ready": ready, f"{prefix}/metrics": metrics}
 
     def _admin_routes(self) -> dict[str, AdminRoute]:
-        token = self.settings.ops.admin_token
-        if token is None or not token.get_secret_value():
+        token = self._token("admin_token")
+        if token is None:
             return {}
-        admin = Admin(token.get_secret_value(), self.refresh_all)
-        return {f"{self.settings.ops.path_prefix}/-/refresh": admin.refresh}
+        return {f"{self.settings.ops.path_prefix}/-/refresh": Admin(token, self.refresh_all).refresh}
+
+    def _token(self, setting: Literal["token", "admin_token"]) -> BearerToken | None:
+        secret: SecretStr | None = getattr(self.settings.ops, setting)
+        return BearerToken(secret.get_secret_value(), f"ops.{setting}") if secret else None

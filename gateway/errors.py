@@ -68,7 +68,7 @@ class UnauthorizedError(GatewayError):
     """The request lacks the token that the route needs (RFC 6750, 3)."""
 
     status = 401
-    public = "This route needs the header Authorization: Bearer …, with the token set in ops.admin_token"
+    public = "This route needs the header Authorization: Bearer …"
     default_headers = MappingProxyType({"WWW-Authenticate": "Bearer"})
 
 

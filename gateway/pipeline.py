@@ -48,7 +48,7 @@ _SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
 
 log = logging.getLogger("gateway")
 
-OpsRoute = Callable[[], Awaitable[BufferedResponse]]
+OpsRoute = Callable[[str], Awaitable[BufferedResponse]]  # takes the header Authorization
 AdminRoute = Callable[[str, str, str], BufferedResponse]
 
 
@@ -179,7 +179,7 @@ class Pipeline:
         path, query = parse_target(request.raw_path)
         if (ops_route := self._ops_routes.get(path)) is not None:
             record.route = path.rpartition("/")[2]
-            return await ops_route()
+            return await ops_route(request.headers.get("Authorization", ""))
         mount = self._mount
         if mount is None:
             raise NotFoundError("no such operations endpoint")

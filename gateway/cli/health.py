@@ -18,11 +18,9 @@ def health(url: str | None, settings: Callable[[], Settings]) -> int:
     returns 1."""
     try:
         connection, path = _of_url(url) if url else _of_settings(settings())
-        try:
-            connection.request("GET", path)
-            status = connection.getresponse().status
-        finally:
-            connection.close()
+        status = _status(connection, path)
+        if status == 401 and (token := settings().ops.token) is not None:
+            status = _status(connection, path, Authorization=f"Bearer {token.get_secret_value()}")
     except (OSError, http.client.HTTPException, ValueError) as error:
         print(f"gateway health: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -30,6 +28,14 @@ def health(url: str | None, settings: Callable[[], Settings]) -> int:
         print(f"gateway health: {path} answered {status}", file=sys.stderr)
         return 1
     return 0
+
+
+def _status(connection: http.client.HTTPConnection, path: str, **headers: str) -> int:
+    try:
+        connection.request("GET", path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 def _of_url(url: str) -> tuple[http.client.HTTPConnection, str]:

@@ -205,6 +205,9 @@ class OpsSettings(Section):
     port: int | None = Field(
         None, ge=0, le=65535, description="Separate port for health and metrics, on server.host; unset: server.port"
     )
+    token: SecretStr | None = Field(
+        None, description="Bearer token that /ready and /metrics ask for; unset: they answer everybody"
+    )
     admin_token: SecretStr | None = Field(
         None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"
     )

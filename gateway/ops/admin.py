@@ -1,14 +1,14 @@
 """Actions of an administrator on a running gateway, guarded by a token."""
 
-import hmac
 import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from packaging.utils import canonicalize_name
 
-from gateway.errors import BadRequestError, MethodNotAllowedError, UnauthorizedError
+from gateway.errors import BadRequestError, MethodNotAllowedError
 from gateway.messages import BufferedResponse
+from gateway.ops.bearer import BearerToken
 from gateway.ops.health import report
 from gateway.ops.mark import EVERYTHING
 
@@ -18,11 +18,9 @@ _MAX_PROJECTS = 20
 
 
 class Admin:
-    """Guards actions with one bearer token (RFC 6750, 2.1)."""
-
-    def __init__(self, token: str, refresh: Callable[[str], None]) -> None:
+    def __init__(self, token: BearerToken, refresh: Callable[[str], None]) -> None:
         """`refresh` is called with a project's normalised name, or EVERYTHING."""
-        self._token = token.encode()
+        self._token = token
         self._refresh = refresh
 
     def refresh(self, method: str, query: str, authorization: str) -> BufferedResponse:
@@ -30,9 +28,7 @@ class Admin:
         these projects. Raises MethodNotAllowedError, UnauthorizedError, BadRequestError."""
         if method != "POST":
             raise MethodNotAllowedError(method, "POST")
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token):
-            raise UnauthorizedError("no token, or a wrong one")
+        self._token.check(authorization)
         for project in _projects(query) or [EVERYTHING]:
             self._refresh(project)
         return report(200, status="refreshed")
