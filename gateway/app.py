@@ -10,6 +10,7 @@ from gateway.config.settings import Settings
 from gateway.messages import BufferedResponse
 from gateway.mount import Mount
 from gateway.ops.admin import Admin
+from gateway.ops.audit_objects import AuditObjects
 from gateway.ops.bearer import BearerToken
 from gateway.ops.health import Readiness, health
 from gateway.ops.log import RequestLog
@@ -47,7 +48,16 @@ class Gateway:
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)
         logged = settings.log
-        self._log = RequestLog(access=logged.access, audit=logged.audit, as_json=logged.format == "json")
+        self._audit: AuditObjects | None = None
+        if logged.audit_objects and settings.access is not None:
+            dropped = self.metrics.log_lines_dropped
+            self._audit = AuditObjects(self.storage, seconds=logged.audit_interval, dropped=dropped)
+        self._log = RequestLog(
+            access=logged.access,
+            audit=logged.audit,
+            as_json=logged.format == "json",
+            keep_audit=self._audit.write if self._audit is not None else None,
+        )
         cache = settings.cache
         self.response_cache = ResponseCache(cache.replies_bytes) if cache.memory_bytes else None
         if self.response_cache is not None:
@@ -71,6 +81,8 @@ class Gateway:
         listener = listener or bind(server)
         try:
             await self.mount.start()
+            if self._audit is not None:
+                self._audit.start()
             routes, admin = self._ops_routes(), self._admin_routes()
             if ops.port is not None:
                 ops_socket = ops_listener or bind_tcp(server.host, ops.port)
@@ -98,6 +110,8 @@ class Gateway:
         if self._ops is not None:
             await self._ops.drain(0)
         await self.readiness.close()
+        if self._audit is not None:
+            await self._audit.close()
         await self.mount.close()
 
     def _limit_connections(self, descriptors: int) -> None:

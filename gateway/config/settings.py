@@ -223,6 +223,10 @@ class LogSettings(Section):
     audit: bool = Field(
         True, description="With access, one line for each request that not everybody may make: who, and why"
     )
+    audit_objects: bool = Field(
+        False, description="With access, keep these lines as JSON in the storage, below .gateway/audit/"
+    )
+    audit_interval: Seconds = Field(60.0, description="Seconds after which an object of them is written")
 
 
 class Settings(Section):

@@ -6,6 +6,7 @@ import math
 import re
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -31,17 +32,30 @@ class RequestLog:
     """Writes lines about finished requests, without their queries (which may be signatures) or passwords: one with what
     was answered (`access`), and with access control one with who was let in, or was not, and why (`audit`)."""
 
-    def __init__(self, *, access: bool, audit: bool, as_json: bool, output: Output = STDOUT) -> None:
+    def __init__(
+        self,
+        *,
+        access: bool,
+        audit: bool,
+        as_json: bool,
+        output: Output = STDOUT,
+        keep_audit: Callable[[str], None] | None = None,
+    ) -> None:
+        """`keep_audit` takes the lines of the audit too, always as JSON."""
         self._access = access
         self._audit = audit
+        self._keep_audit = keep_audit
         self._output = output
         self._as_json = as_json
 
     def write(self, record: RequestRecord) -> None:
         if self._access:
             self._line("access", _fields(record, time.monotonic()))
-        if self._audit and (decision := _decision(record)) is not None:
-            self._line("audit", decision)
+        if (self._audit or self._keep_audit is not None) and (decision := _decision(record)) is not None:
+            if self._keep_audit is not None:
+                self._keep_audit(_json_line("audit", decision))
+            if self._audit:
+                self._line("audit", decision)
 
     def _line(self, kind: str, fields: dict[str, Any]) -> None:
         line = _json_line(kind, fields) if self._as_json else _text_line(kind, fields)

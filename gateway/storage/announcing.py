@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gateway.http.target import is_reserved
 from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
 
@@ -19,4 +20,5 @@ class AnnouncingStorage(StorageDecorator):
         self.inner.forget(key)  # called for another process, which has made the announcement itself
 
     def _forget_own(self, key: str) -> None:
-        self._announce(key)
+        if not is_reserved(key):  # no client is answered with what the gateway keeps for itself
+            self._announce(key)

@@ -10,6 +10,7 @@ from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import GatewayError
 from gateway.ops.mark import EVERYTHING, Marks
+from gateway.storage.base import one_chunk
 from tests.support import faults
 from tests.support.faults import FaultyBucket
 from tests.support.http import fetch
@@ -88,3 +89,8 @@ async def test_what_is_written_and_removed_is_announced_also_if_that_fails(
     gateway.storage.forget(WHEEL)
     assert marks.objects.changes() == (), "who has been told tells nobody"
     assert marks.projects.changes() == ()
+
+
+async def test_what_the_gateway_keeps_for_itself_is_not_announced(gateway: Gateway, marks: Marks) -> None:
+    await gateway.storage.put(".gateway/audit/1.jsonl", one_chunk(b"x"))
+    assert marks.objects.changes() == ()
