@@ -171,9 +171,18 @@ async def test_a_file_beside_it_yanks_a_release_and_says_why(
         f"proj/{NAME}.yanked": b"breaks <everything>\n",
         "proj/proj-0.9.zip": b"x",
     }
+    asked = asyncio.Event()
+
+    async def after_the_first_page(answer: faults.Answer) -> None:
+        if answer.request.key.endswith(".yanked"):
+            await asked.wait()
+        await faults.healthy(answer)
+
+    faulty.then(after_the_first_page, times=20)
     gateway = await start_gateway(faulty_settings)
     first = await fetch(int(gateway.url.rpartition(":")[2]), "/proj/", headers={"Accept": JSON})
     assert json.loads(first.body)["files"][1]["yanked"] is True, "at once, before the reason is known"
+    asked.set()
     found = await files(gateway)
     assert (found[NAME]["yanked"], found["proj-0.9.zip"]["yanked"]) == ("breaks <everything>", False)
     assert set(found) == {NAME, "proj-0.9.zip"}
