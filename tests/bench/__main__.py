@@ -38,6 +38,7 @@ def main() -> int:
         for measured in (
             cases.fetching(running, seconds),
             cases.remembered(running, seconds),
+            cases.controlled(running, seconds),
             cases.slow(running, 4 if arguments.quick else 15),
             cases.far(running, 20 if arguments.quick else 100),
             cases.installing(running, clients),

@@ -7,8 +7,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
-from tests.bench import replay, signing
+from tests.bench import access, replay, signing
 from tests.bench.measure import cpu_seconds, load, peak_rss_megabytes, process_tree, slow_readers
 from tests.bench.rig import Rig, Server
 from tests.bench.storm import storm
@@ -61,7 +62,7 @@ def remembered(rig: Rig, seconds: int) -> Iterator[Row]:
     near = ("nginx+lua", rig.lua)
     memory = rig.gateway("memory", {"cache.memory_bytes": "67108864"})
     disk = rig.gateway("disk", _KEPT_ON_DISK | {"cache.dir": str(rig.run / "disk-cache")})
-    index = rig.index()
+    index = rig.index("index", {})
     links = rig.gateway("links", {"storage.redirect_urls": "true"})
     again = rig.gateway("again", {"storage.redirect_urls": "true", "cache.memory_bytes": "67108864"})
     yield _cpu("10 KB, hot in memory", memory, "10k", 32, seconds, 35, near)
@@ -74,6 +75,23 @@ def remembered(rig: Rig, seconds: int) -> Iterator[Row]:
     yield _cpu("redirect to a signed URL", again, "10k", 32, seconds, 45)
     for what, microseconds, target in signing.costs():
         yield Row(what, "µs", microseconds, {}, target)
+
+
+def controlled(rig: Rig, seconds: int) -> Iterator[Row]:
+    """What access control costs, and what somebody who guesses costs the others."""
+    server, right = rig.index("access", access.settings()), {"Authorization": access.AUTHORIZATION}
+    yield _cpu("index page of 100 KB, with access control", server, "/big/", 32, seconds, 35, headers=right)
+    yield _cpu("the same, 304", server, "/big/", 32, seconds, None, conditional=True, headers=right)
+    yield _cpu("401", server, "/big/", 32, seconds, 60, refused=True)
+    for what, microseconds, target in access.costs():
+        yield Row(what, "µs", microseconds, {}, target)
+    url, alone, beside = server.url + "/big/", list[float](), list[float]()
+    for _ in range(3):
+        alone.append(access.milliseconds(url, right, seconds))
+        with access.guessing(url):
+            beside.append(access.milliseconds(url, right, seconds))
+    what = f"answer to one client while another tries {access.GUESSES_A_SECOND:,} wrong passwords a second"
+    yield Row(what, "ms", min(beside), {}, 1.1 * min(alone))
 
 
 def slow(rig: Rig, seconds: int) -> Iterator[Row]:
@@ -144,12 +162,15 @@ def _cpu(
     target: float | None,
     *peers: tuple[str, Server],
     conditional: bool = False,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    refused: bool = False,
 ) -> Row:
-    """CPU time per request of the process trees, one after the other."""
+    """CPU time per request of the process trees, one after the other. `refused` is set if the answer is an error."""
     path = name if name.startswith("/") else f"/arrow/{name}.whl"
-    with urllib.request.urlopen(server.url + path) as answer:
-        headers = {"If-None-Match": answer.headers["ETag"]} if conditional else {}
-        answer.read()
+    if not refused:
+        with urllib.request.urlopen(urllib.request.Request(server.url + path, headers=dict(headers))) as answer:
+            headers = {**headers, **({"If-None-Match": answer.headers["ETag"]} if conditional else {})}
+            answer.read()
     costs = {
         peer: load(measured.pid, measured.url + path, seconds=seconds, connections=connections, headers=headers).cpu_us
         for peer, measured in (("", server), *peers)

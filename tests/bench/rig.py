@@ -72,16 +72,16 @@ class Rig:
         finally:
             process.stop()
 
-    def index(self) -> Server:
+    def index(self, name: str, settings: Mapping[str, str]) -> Server:
         """A gateway that makes the index of a directory, with a page of some 100 KB at `/big/`."""
         folder = self.run / "packages" / "big"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for number in range(_FILES_OF_100_KB):
             (folder / f"big-1.{number}-py3-none-any.whl").touch()
-        settings = {"storage.dir": str(folder.parent), "log.access": "false", "index.compute_hashes": "false"}
-        process = GatewayProcess(self.run / "index", settings)
+        own = {"storage.dir": str(folder.parent), "log.access": "false", "index.compute_hashes": "false"}
+        process = GatewayProcess(self.run / name, own | dict(settings))
         self._stack.callback(process.stop)
-        return Server("gateway, index", process.process.pid, process.wait_until_it_listens())
+        return Server(name, process.process.pid, process.wait_until_it_listens())
 
     def start_seconds(self) -> float:
         """From the start of a process to its first answer, the best of three."""

@@ -1,13 +1,13 @@
 """What one signature costs, in this process."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.messages import Credentials
 from gateway.storage.s3.signing.cloudfront_signer import CloudFrontSigner
 from gateway.storage.s3.signing.sigv4 import presign, sign
+from tests.bench.measure import each
 
 _CREDENTIALS = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", token="t" * 400)
 _HOST, _PATH = "bucket.s3.amazonaws.com", "/arrow/arrow-0.12.1.tar.gz"
@@ -19,22 +19,11 @@ def costs() -> Iterator[tuple[str, float, float | None]]:
     url = f"https://d111111abcdef8.cloudfront.net{_PATH}"
     rsa_signer = CloudFrontSigner("KEYID", rsa.generate_private_key(65537, 2048))
     ec_signer = CloudFrontSigner("KEYID", ec.generate_private_key(ec.SECP256R1()))
-    yield "SigV4 headers, session token", _each(lambda: sign("GET", _HOST, _PATH, **options), 20_000), 10  # type: ignore[arg-type]
+    yield "SigV4 headers, session token", each(lambda: sign("GET", _HOST, _PATH, **options), 20_000), 10  # type: ignore[arg-type]
     yield (
         "SigV4 presigned URL, session token",
-        _each(lambda: presign("GET", _HOST, _PATH, expires=86400, **options), 20_000),  # type: ignore[arg-type]
+        each(lambda: presign("GET", _HOST, _PATH, expires=86400, **options), 20_000),  # type: ignore[arg-type]
         10,
     )
-    yield "CloudFront URL, RSA 2048, once per object", _each(lambda: rsa_signer.canned(url, 1), 500), None
-    yield "CloudFront URL, ECDSA P-256, once per object", _each(lambda: ec_signer.canned(url, 1), 500), None
-
-
-def _each(work: Callable[[], object], count: int) -> float:
-    """The best of five, in microseconds."""
-    best = float("inf")
-    for _ in range(5):
-        started = time.process_time()
-        for _ in range(count):
-            work()
-        best = min(best, (time.process_time() - started) / count * 1e6)
-    return best
+    yield "CloudFront URL, RSA 2048, once per object", each(lambda: rsa_signer.canned(url, 1), 500), None
+    yield "CloudFront URL, ECDSA P-256, once per object", each(lambda: ec_signer.canned(url, 1), 500), None
