@@ -82,7 +82,7 @@ class Metrics:
         )
         self._expiry = Gauge(
             "gateway_credentials_expiry_seconds",
-            "Seconds until the credentials expire; +Inf if they don't",
+            "Seconds until the credentials expire, negative once they have; +Inf if they don't",
             multiprocess_mode="livemin",
             registry=registry,
         )
@@ -101,6 +101,7 @@ class Metrics:
         )
         for source in ("memory", "disk", "shared"):
             self._cached.labels(source)
+        self._expiry.set(float("inf"))  # 0 would be the minimum of all workers until this one has settled
         # What `settle` has not yet added of the requests that have ended, and how many requests are in flight.
         self._ended: Tally[tuple[str, str, int]] = Tally()
         self._ended_cached: Tally[str] = Tally()
@@ -127,13 +128,15 @@ class Metrics:
             histogram.observe(record.first_byte - record.started)
 
     def settle(self) -> None:
-        """Adds the counts so far to the metrics; with several workers, the others then see them. `render` calls it."""
+        """Brings the metrics up to date; with several workers, the others then see them. `render` calls it."""
         for (method, route, status), count in self._ended.items():
             self._requests.labels(method, route, str(status)).inc(count)
         for source, count in self._ended_cached.items():
             self._cached.labels(source).inc(count)
         self._bytes.inc(self._ended_bytes)
         self._in_flight.set(self.in_flight)
+        expires_at = self._credentials_expire_at()
+        self._expiry.set(float("inf") if expires_at is None else expires_at - time.time())
         for (method, result), count in self.auth_outcomes.items():
             self._auth.labels(method, result).inc(count)
         self.auth_outcomes.clear()
@@ -154,8 +157,6 @@ class Metrics:
     def render(self) -> bytes:
         """The text exposition format."""
         self.settle()
-        expires_at = self._credentials_expire_at()
-        self._expiry.set(float("inf") if expires_at is None else expires_at - time.time())
         registry = self._registry
         if MULTIPROCESS_DIR in os.environ:
             registry = CollectorRegistry()

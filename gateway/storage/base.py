@@ -162,7 +162,8 @@ class Storage(Protocol):
         """Like `expire`, for one object: another process may have written or removed it."""
 
     def credentials_expire_at(self) -> float | None:
-        """When the current credentials expire, in seconds since the epoch; None if never or not known."""
+        """When the current credentials expire or have expired, in seconds since the epoch; None if never or not
+        known."""
 
 
 class Backend(Storage, Protocol):

@@ -1,9 +1,12 @@
 import time
+from pathlib import Path
 
+import pytest
+from prometheus_client import values as of_processes
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.messages import RequestRecord
-from gateway.ops.metrics import Metrics
+from gateway.ops.metrics import MULTIPROCESS_DIR, Metrics, count_as
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -53,6 +56,23 @@ def test_upstream_errors_are_counted_by_code() -> None:
 def test_seconds_to_the_expiry_of_the_credentials() -> None:
     assert values(Metrics(lambda: None))["gateway_credentials_expiry_seconds"] == float("inf")
     assert 3590 < values(Metrics(lambda: time.time() + 3600))["gateway_credentials_expiry_seconds"] <= 3600
+
+
+def test_workers_report_the_soonest_expiry_of_the_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever of them is asked, and whether or not the others have ever been."""
+    monkeypatch.setenv(MULTIPROCESS_DIR, str(tmp_path))
+    monkeypatch.setattr(of_processes, "ValueClass", of_processes.ValueClass)  # `count_as` sets it
+    expiries = [None, 7200.0, 3600.0]
+    workers = []
+    for slot in range(3):
+        count_as(slot)
+        workers.append(Metrics(lambda slot=slot: None if (left := expiries[slot]) is None else time.time() + left))  # type: ignore[misc]
+    assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds"] <= 7200
+    workers[2].settle()
+    assert 3590 < values(workers[1])["gateway_credentials_expiry_seconds"] <= 3600
+    expiries[2] = 9000.0  # refreshed
+    workers[2].settle()
+    assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds"] <= 7200
 
 
 def test_requests_in_flight() -> None:

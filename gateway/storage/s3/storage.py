@@ -258,8 +258,7 @@ class S3Storage:
         return self._reached.client.stats()
 
     def credentials_expire_at(self) -> float | None:
-        credentials = self.credentials.usable() if self.signs else None
-        return credentials.expires_at if credentials else None
+        return self.credentials.expires_at() if self.signs else None
 
     async def _check_distribution(self, object_name: str) -> None:
         """Reads an object that exists: AccessDenied can then only be an error, not S3's answer for an absent object."""

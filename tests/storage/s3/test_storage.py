@@ -394,3 +394,12 @@ async def test_connections_are_used_again(faulty: FaultyBucket, start: Start) ->
         with pytest.raises(NotFoundError):
             await read(storage, "nope")
     assert {request.connection for request in faulty.requests} == {1}
+
+
+@pytest.mark.parametrize("left", [3600.0, -5.0])
+async def test_when_the_credentials_expire(start: Start, left: float) -> None:
+    """Also when that is over."""
+    expiry = time.time() + left
+    storage = await start(lambda: Credentials("AKIDFAULTY", "secret", expires_at=expiry))
+    assert storage.credentials_expire_at() == expiry
+    assert (await start(signature_version="unsigned")).credentials_expire_at() is None

@@ -90,6 +90,12 @@ class CredentialSource:
             self._start_loading()
         return current if now < current.expires_at - _UNUSABLE_AHEAD_SECONDS else None
 
+    def expires_at(self) -> float | None:
+        """When the credentials that were loaded last expire or have expired; None if never, or if there are none.
+        Starts a refresh that is due."""
+        self.usable()
+        return self._current.expires_at if self._current is not None else None
+
     async def get(self) -> Credentials:
         """Credentials to sign with, waiting for a load if there are none. Raises CredentialsError."""
         if (usable := self.usable()) is not None:

@@ -181,3 +181,20 @@ async def test_closing_leaves_no_task(clock: Clock) -> None:
 def test_given_credentials_need_no_chain() -> None:
     given = chain(access_key="AKID", secret_key="s", token="t")()
     assert given == Credentials("AKID", "s", "t", provider="settings")
+
+
+async def test_credentials_that_have_expired_are_still_known_to_have(clock: Clock) -> None:
+    """An alert that looks at the time left would end just when it matters most."""
+    provider = Provider(credentials(1, clock.now + 3600), CredentialsError("refused"))
+    source = CredentialSource(provider, clock=clock)
+    assert source.expires_at() is None
+    await source.get()
+    expiry = clock.now + 3600
+    clock.now += 4000
+    assert source.usable() is None
+    assert source.expires_at() == expiry
+    with pytest.raises(CredentialsError):
+        await source.get()
+    assert provider.loads == 2, "the refresh was due"
+    assert source.expires_at() == expiry
+    await source.close()
