@@ -21,6 +21,9 @@ _BACKLOG = 1024
 # As many connections asyncio accepts before any of them is admitted or refused. If the process is out of descriptors,
 # asyncio also fails, and logs that, so many times in a row.
 _ACCEPTED_AT_ONCE = 16
+# How many rounds of the event loop asyncio takes from an accepted socket to its first bytes: for a task that makes the
+# transport, for `connection_made`, and for the bytes.
+_ROUNDS_TO_BYTES = 4
 
 log = logging.getLogger("gateway")
 
@@ -86,10 +89,14 @@ class Listener:
 
     async def drain(self, grace: float) -> None:
         """Stops accepting, closes idle connections, waits up to `grace` seconds for the others, then ends them."""
-        self._acceptor.close()
+        loop = asyncio.get_running_loop()
+        for listening in self._acceptor.sockets:
+            loop.remove_reader(listening)
+        for _ in range(_ROUNDS_TO_BYTES):  # requests that are already here count as in flight
+            await asyncio.sleep(0)
+        self._acceptor.close()  # not before: asyncio loses the connections that it has accepted and not made yet
         if self._unix_path is not None:
             Path(self._unix_path).unlink(missing_ok=True)  # noqa: ASYNC240  one system call
-        await asyncio.sleep(0)  # requests that are already here count as in flight
         admission = self._server.admission
         for connection in admission.connections:
             connection.finish()
