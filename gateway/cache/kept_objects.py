@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache, DiskEntry
+from gateway.cache.limited_log import LimitedLog
 from gateway.cache.memory import CachedObject, MemoryCache
 from gateway.config.settings import CacheSettings
 from gateway.errors import UpstreamError
@@ -35,6 +36,7 @@ class KeptObjects:
         self._finding = SingleFlight[CachedObject | None]()
         self._tasks: set[asyncio.Future[object]] = set()
         self._writes = 0
+        self._log = LimitedLog(log)
 
     @property
     def on_disk(self) -> bool:
@@ -124,7 +126,7 @@ class KeptObjects:
     def _ran(self, task: "asyncio.Future[object]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.info("a background task of the object cache failed: %s", error)
+            self._log.write(logging.INFO, "a background task of the object cache failed: %s", error)
 
 
 def _read_whole(entry: DiskEntry) -> bytes:

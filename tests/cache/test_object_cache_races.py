@@ -1,6 +1,7 @@
 """What ObjectCache keeps when an object changes while the storage or the disk is at work."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from gateway.cache.disk.cache import DiskCache
 from gateway.cache.memory import CachedObject
 from gateway.cache.object_cache import ObjectCache
 from gateway.config.settings import CacheSettings
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, UpstreamBusyError
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.parallel import MemoryBudget
 from tests.support.eventually import eventually
@@ -101,4 +102,28 @@ async def test_another_version_on_disk_is_not_given_out_as_the_one_that_is_known
     assert source.asked.is_set()
     assert stream.body is not None
     assert b"".join([chunk async for chunk in stream.body]) == b"new"
+    await cache.close()
+
+
+async def test_an_outage_is_not_logged_for_each_file_that_is_revalidated_in_the_background(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Down:
+        asked = 0
+
+        async def fetch(self, request: ObjectRequest) -> Stream:
+            self.asked += 1
+            raise UpstreamBusyError("down")
+
+    now, source = 10_000.0, Down()
+    settings = CacheSettings(memory_bytes=1_000_000, file_ttl=60)
+    cache = ObjectCache(source, MemoryBudget(4_000_000, 4), settings, clock=lambda: now)
+    cache.memory.put("p/p-1.whl", CachedObject({"ETag": '"1"'}, b"wheel", 5, '"1"', None, now))
+    now += 90
+    with caplog.at_level(logging.INFO, "gateway.cache"):
+        for _ in range(5):
+            assert (await cache.fetch(ObjectRequest("GET", "p/p-1.whl"))).content == b"wheel"
+            await eventually(lambda: cache.stats()["background_tasks"] == 0)
+    assert source.asked == 5
+    assert caplog.messages == ["a background task of the object cache failed: down"]
     await cache.close()
