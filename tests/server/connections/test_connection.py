@@ -498,6 +498,34 @@ def test_a_gateway_that_ends_tells_so(edge: Edge) -> None:
             wire.connection.finish()
             assert wire.closing
             assert await wire.until_lost() == b""
+        wire = await lingering(edge)
+        wire.connection.finish()
+        assert wire.closing
+        await wire.until_lost()
+
+    edge.run(converse())
+
+
+def test_a_head_has_its_own_time_from_its_first_byte(edge: Edge) -> None:
+    """Whatever is left of the time for the next request, be it more or less."""
+
+    async def converse() -> None:
+        wire, loop, limits = edge.wire(), asyncio.get_running_loop(), edge.server.limits
+
+        def left() -> float:
+            return round(wire.connection._timeouts._deadline - loop.time())
+
+        assert limits.header_timeout != limits.keepalive_timeout
+        wire.arrive(HOT[0])
+        await eventually(lambda: wire.sent.endswith(BODY))
+        assert left() == limits.keepalive_timeout
+        wire.arrive(HOT[1][:20])
+        assert left() == limits.header_timeout
+        wire.connection._timeouts.expect(limits.header_timeout - 5)
+        wire.arrive(HOT[1][20:30])
+        assert left() == limits.header_timeout - 5, "more of it does not push the deadline"
+        wire.close()
+        await wire.until_lost()
 
     edge.run(converse())
 
