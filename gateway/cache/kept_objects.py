@@ -73,6 +73,11 @@ class KeptObjects:
         if self._disk is not None:
             self.run(DISK.run(self._disk.remove_other, key, etag))
 
+    def confirm(self, key: str, etag: str) -> None:
+        """The storage has confirmed this version: a copy on disk may be served while the storage can't be asked."""
+        if self._disk is not None:
+            self.run(DISK.run(self._disk.confirm, key, etag))
+
     def run(self, work: Awaitable[object]) -> None:
         """Runs `work` in the background; `close` cancels it."""
         task = asyncio.ensure_future(work)

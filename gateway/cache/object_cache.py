@@ -235,6 +235,7 @@ class ObjectCache:
             stream.close()
             headers = freshness.updated(known.headers, stream.headers)
             modified = seconds(headers.get("Last-Modified"))
+            self._kept.confirm(key, known.etag)
             return self._keep(fill, replace(known, headers=headers, modified=modified, checked=now, believed=True))
         etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else -1

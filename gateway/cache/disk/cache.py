@@ -18,6 +18,7 @@ from pathlib import Path
 from cachetools import LRUCache
 
 from gateway.cache.disk.blocks import BLOCK_BYTES, BlockHasher, Blocks, DamagedError
+from gateway.cache.disk.confirmation import confirm, confirmed_at
 from gateway.cache.disk.entry import EntryHeader, end_of_entry, read_end
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.disk.temp_entry import TempEntry
@@ -37,16 +38,20 @@ _Identity = tuple[int, int, int]
 
 @dataclass(slots=True)
 class DiskEntry:
-    """An object on disk, opened. `checked` is when the entry was written, in seconds since the epoch: the storage
-    confirmed the object then or before."""
+    """An object on disk, opened. `written` is when that was done, in seconds since the epoch."""
 
     file: OpenFile
     blocks: Blocks
     header: EntryHeader
     size: int
-    checked: float
+    written: float
     identity: _Identity
     touched: float = 0.0
+
+    @property
+    def checked(self) -> float:
+        """When the storage last confirmed the object, in seconds since the epoch; at least when it was written."""
+        return max(self.written, confirmed_at(self.file.descriptor))
 
 
 class DiskCache:
@@ -192,6 +197,12 @@ class DiskCache:
         entry = self.find(key)
         if entry is not None and entry.header.etag != etag:
             self.remove(key)
+
+    def confirm(self, key: str, etag: str) -> None:
+        """The storage has just confirmed this version. Notes that for all processes, now and after a restart."""
+        entry, now = self.hot(key) or self.find(key), time.time()
+        if entry is not None and entry.header.etag == etag and now - entry.checked > _TOUCH_SECONDS:
+            confirm(entry.file.descriptor, now)
 
     def trouble(self, why: object) -> None:
         """Turns the cache off for `_OFF_SECONDS`."""
