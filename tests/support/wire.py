@@ -47,8 +47,10 @@ class Wire(asyncio.Transport):
     def write(self, data: Any) -> None:
         assert not self.closing
         if self.stuck:
+            is_first = not self._untaken
             self._untaken += bytes(data)
-            self.connection.pause_writing()
+            if is_first:
+                self.connection.pause_writing()
         else:
             self.sent += bytes(data)
 

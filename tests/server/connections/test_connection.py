@@ -412,6 +412,26 @@ def test_a_reply_that_the_client_is_yet_to_take_is_not_given_up(edge: Edge, requ
     edge.run(converse())
 
 
+def test_a_client_that_takes_nothing_gets_no_more_replies(edge: Edge) -> None:
+    """However hot they are: they would take memory without bounds."""
+
+    async def converse() -> None:
+        wire = edge.wire()
+        wire.arrive(HOT[0])
+        await eventually(lambda: wire.sent.endswith(BODY))
+        wire.stuck = True
+        for _ in range(50):
+            wire.arrive(HOT[0])
+            await asyncio.sleep(0)
+        assert 0 < wire._untaken.count(b"HTTP/1.1 200 ") <= 2
+        wire.release()
+        await eventually(lambda: wire.sent.count(b"HTTP/1.1 200 ") == 51, lambda: wire.sent.count(b"HTTP/1.1 200 "))
+        wire.close()
+        await wire.until_lost()
+
+    edge.run(converse())
+
+
 def test_what_is_idle_is_given_up(edge: Edge) -> None:
     """Before the first request, between two, in the middle of a head, and while a body is awaited that nobody reads."""
 
@@ -453,6 +473,14 @@ def test_lingering_ends_with_the_body(edge: Edge) -> None:
         wire.arrive(b"5")
         await loop_turns(20)
         assert wire.closing
+        await wire.until_lost()
+        wire = edge.wire()
+        wire.end = lambda: None  # type: ignore[method-assign]
+        wire.arrive(ask("/health", "Content-Length: 5") + b"123")
+        await eventually(lambda: wire.connection._gone is not None)
+        wire.arrive(b"45")
+        await loop_turns(20)
+        assert wire.closing, "what came with the head is a part of it"
         await wire.until_lost()
 
     edge.run(converse())
