@@ -61,18 +61,23 @@ def cache_of(source: Source, disk: DiskCache | None = None) -> ObjectCache:
     return ObjectCache(source, MemoryBudget(4_000_000, 4), CacheSettings(memory_bytes=1_000_000), disk)
 
 
-@pytest.mark.parametrize("changed", [False, True])
-async def test_an_absence_from_before_a_write_is_not_remembered(changed: bool) -> None:
+@pytest.mark.parametrize("change", [None, "forget", "note", "expire"])
+async def test_an_absence_from_before_a_write_is_not_remembered(change: str | None) -> None:
     source = Source(None)
     cache = cache_of(source)
     asking = asyncio.ensure_future(cache.fetch(ObjectRequest("GET", KEY)))
     await source.asked.wait()
-    if changed:
-        cache.forget(KEY)
+    match change:
+        case "forget":
+            cache.forget(KEY)
+        case "note":
+            cache.note(KEY, '"new"')
+        case "expire":
+            cache.expire()
     source.go_on.set()
     with pytest.raises(NotFoundError):
         await asking
-    assert (cache.memory.missing(KEY) is None) is changed
+    assert (cache.memory.missing(KEY) is None) is (change is not None)
     await cache.close()
 
 
@@ -126,4 +131,19 @@ async def test_an_outage_is_not_logged_for_each_file_that_is_revalidated_in_the_
             await eventually(lambda: cache.stats()["background_tasks"] == 0)
     assert source.asked == 5
     assert caplog.messages == ["a background task of the object cache failed: down"]
+    await cache.close()
+
+
+@pytest.mark.parametrize(("age", "waits"), [(59, False), (119, False), (121, True)])
+async def test_a_package_file_is_served_at_once_up_to_twice_its_time(age: float, waits: bool) -> None:
+    now, source = 10_000.0, Source(b"new")
+    settings = CacheSettings(memory_bytes=1_000_000, file_ttl=60)
+    cache = ObjectCache(source, MemoryBudget(4_000_000, 4), settings, clock=lambda: now)
+    cache.memory.put("p/p-1.whl", CachedObject({"ETag": '"old"'}, b"old", 3, '"old"', None, now))
+    now += age
+    fetching = asyncio.ensure_future(cache.fetch(ObjectRequest("GET", "p/p-1.whl")))
+    if waits:
+        await source.asked.wait()
+    source.go_on.set()
+    assert (await fetching).content == (b"new" if waits else b"old")
     await cache.close()

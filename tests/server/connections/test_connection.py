@@ -475,7 +475,7 @@ def test_lingering_ends_with_the_body(edge: Edge) -> None:
         assert wire.closing
         await wire.until_lost()
         wire = edge.wire()
-        wire.end = lambda: None  # type: ignore[method-assign]
+        wire.end = lambda: None
         wire.arrive(ask("/health", "Content-Length: 5") + b"123")
         await eventually(lambda: wire.connection._gone is not None)
         wire.arrive(b"45")
