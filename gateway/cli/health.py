@@ -54,7 +54,7 @@ def _of_settings(settings: Settings) -> tuple[http.client.HTTPConnection, str]:
     path = f"{ops.path_prefix}/health"
     tls = server.tls_cert is not None
     if server.unix_socket is not None and ops.port is None:
-        return _UnixConnection(str(server.unix_socket)), path
+        return _UnixConnection(str(server.unix_socket), tls=tls), path
     port = server.port if ops.port is None else ops.port
     return _connection(_LOOPBACK.get(server.host, server.host), port, tls), path
 
@@ -62,17 +62,23 @@ def _of_settings(settings: Settings) -> tuple[http.client.HTTPConnection, str]:
 def _connection(host: str, port: int | None, tls: bool) -> http.client.HTTPConnection:
     if not tls:
         return http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
-    # The gateway asks itself, at an address that no certificate names.
-    context = ssl._create_unverified_context()  # noqa: S323
-    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=context)
+    return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_SECONDS, context=_context())
+
+
+def _context() -> ssl.SSLContext:
+    """The gateway asks itself, at an address that no certificate names."""
+    return ssl._create_unverified_context()  # noqa: S323
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, tls: bool) -> None:
         super().__init__("localhost", timeout=_TIMEOUT_SECONDS)
         self._path = path
+        self._tls = tls
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+        if self._tls:
+            self.sock = _context().wrap_socket(self.sock)

@@ -10,6 +10,7 @@ from gateway.cli.health import health
 from gateway.config.load import load
 from gateway.config.settings import Settings
 from tests.conftest import StartGateway, StartProcess
+from tests.support.certificates import self_signed
 
 
 def settings_of(settings: dict[str, str]) -> Callable[[], Settings]:
@@ -43,8 +44,12 @@ async def test_a_gateway_that_answers_is_healthy(
         assert await asked(f"http://127.0.0.1:{port}/nope", {}) == 1
 
 
-def test_a_unix_socket_is_asked_too(start_process: StartProcess, served: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_unix_socket_is_asked_too(start_process: StartProcess, served: Path, tmp_path: Path, tls: bool) -> None:
     settings = {"server.unix_socket": str(tmp_path / "socket")}
+    if tls:
+        certificate, key = self_signed(tmp_path)
+        settings |= {"server.tls_cert": str(certificate), "server.tls_key": str(key)}
     start_process({"storage.dir": str(served)} | settings).wait_until_it_listens()
     assert health(None, settings_of(settings)) == 0
 
