@@ -18,8 +18,8 @@ from gateway.ops.mark import Marks
 from gateway.server.listener import bind, bind_tcp
 
 _HEARTBEAT_TIMEOUT_SECONDS = 60
-# On top of the workers' own grace period, so that they end by themselves.
-_EXTRA_GRACE_SECONDS = 3
+# On top of the workers' own grace period, so that they end by themselves: they may take seconds to store the audit.
+_EXTRA_GRACE_SECONDS = 8
 
 log = logging.getLogger("gateway")
 

@@ -82,9 +82,15 @@ class AuditObjects:
             log.error("lines of the audit that could not be stored are lost: %d", lost)
 
     async def flush(self) -> bool:
-        """Writes what waits. False if the storage does not take it."""
-        while self._lines or self._batch is not None:
-            batch = self._batch = self._batch or self._next_batch()
+        """Writes what waits, and leaves what comes meanwhile to the next call: with clients at all times, it would not
+        end. False if the storage does not take it."""
+        left = len(self._lines)
+        while left > 0 or self._batch is not None:
+            if self._batch is None:
+                left -= len(self._lines)
+                self._batch = self._next_batch()
+                left += len(self._lines)
+            batch = self._batch
             try:
                 await self._storage.put(batch.key, one_chunk(batch.content), content_type=_CONTENT_TYPE, only_new=True)
             except PreconditionFailedError:

@@ -70,6 +70,22 @@ async def test_lines_are_one_object_named_by_its_time() -> None:
     assert bucket.objects[key] == b"one\ntwo\n"
 
 
+async def test_lines_that_come_while_an_object_is_written_wait_for_the_next_interval() -> None:
+    """With clients at all times, lines would come with each object that is written: tiny ones, without an end."""
+    bucket = Bucket()
+    audit = Audit(bucket)
+    audit.write("one\n")
+    bucket.open.clear()
+    flushing = asyncio.ensure_future(audit.flush())
+    await eventually(lambda: len(bucket.tries) == 1)
+    audit.write("two\n")
+    bucket.open.set()
+    assert await flushing
+    assert [*bucket.objects.values()] == [b"one\n"]
+    await audit.close()
+    assert [*bucket.objects.values()] == [b"one\n", b"two\n"]
+
+
 async def test_what_is_not_taken_is_tried_again_and_not_twice_in_the_storage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
