@@ -17,7 +17,7 @@ from gateway.transfer.parallel import ParallelBody
 from gateway.transfer.part import ObjectChangedError
 from tests.storage.test_resuming import Eager, storage_of
 from tests.support.eventually import eventually
-from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy
+from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy, stall
 
 MB = 1024 * 1024
 LARGE = os.urandom(20 * MB)
@@ -179,6 +179,14 @@ async def test_who_leaves_leaves_nothing_behind(faulty: FaultyBucket) -> None:
         await eventually(lambda: not storage.stats()["connections_busy"] and not fetching())
         assert window(storage) == 4 * MB
     assert storage.stats()["connections_free"] == 1024
+    faulty.then(healthy, *[stall] * 3)
+    stream = await opened(storage)
+    assert stream.body is not None
+    while len(fetching()) < 3:
+        await anext(stream.body)
+    stream.close()  # while parts wait for the heads of their answers
+    async with asyncio.timeout(5):  # half of the read timeout
+        await eventually(lambda: not storage.stats()["connections_busy"] and not fetching())
     await storage.close()
 
 
