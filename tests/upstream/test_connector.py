@@ -12,7 +12,9 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.config.load import load
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, UpstreamError
+from gateway.upstream.connector import Connector
+from gateway.upstream.proxy import Proxy as UpstreamProxy
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.certificates import self_signed
@@ -157,6 +159,28 @@ async def test_a_proxy_that_refuses_is_a_502_that_the_log_explains(
         ready = await get(gateway, "/ready")
         assert b"refused a tunnel" in ready[1]
         assert b"407" in ready[1]
+
+
+async def test_a_connection_to_a_proxy_that_refuses_is_closed() -> None:
+    """Even if the proxy would keep it."""
+    ended = asyncio.Event()
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    connector = Connector(connect_timeout=5, read_timeout=5, proxies={"https": UpstreamProxy.parse(address)})
+    with pytest.raises(UpstreamError, match="refused a tunnel"):
+        await connector.connect("https", "bucket.example")
+    async with asyncio.timeout(5):
+        await ended.wait()
+    server.close()
 
 
 async def test_proxies_of_the_environment_are_used_unless_others_are_set(
