@@ -11,6 +11,9 @@ from gateway.index.simple.names import COMPANIONS, normalize, parse
 from gateway.rights.policy import Listing, Resource
 
 _SIMPLE = "simple"
+# Of a path that starts with `simple/` more often, those between the longest two and these have no rules of their own:
+# whoever is not logged in decides how many there are.
+_MOST_SIMPLE = 8
 # The project of a name that no release file has, such as foo-1.0.whl.bak.
 _BEGINNING = re.compile(r"(.+?)-[0-9]")
 
@@ -32,11 +35,11 @@ class Resources:
         inner = key.removeprefix(self._root)
         segments = [segment for segment in inner.split("/") if segment]
         end = "/" * inner.endswith("/")
-        paths = [f"/{inner}", _path(segments, end)]
-        while segments[:1] == [_SIMPLE]:
-            segments = segments[1:]
-            paths.append(_path(segments, end))
-        known_as = tuple(dict.fromkeys(paths))
+        simple = next((number for number, segment in enumerate(segments) if segment != _SIMPLE), len(segments))
+        levels = {simple, simple - 1, *range(min(simple, _MOST_SIMPLE) + 1)} - {-1}
+        ways = [_path(segments[simple - kept :], end) for kept in sorted(levels, reverse=True)]
+        segments = segments[simple:]
+        known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
         if inner in ("", _SIMPLE, f"{_SIMPLE}/"):
             return Resource((), known_as, self._root_page)
         if not segments or segments == [self._index_document]:

@@ -61,6 +61,15 @@ def test_every_path_that_leads_to_the_same_file_is_named(key: str, paths: list[s
     assert list(FOLDERS.of(key).paths) == paths
 
 
+@pytest.mark.parametrize("way", ["simple/", "simple//"])
+def test_no_client_decides_how_many_paths_there_are(way: str) -> None:
+    """Each costs time on the event loop, before anybody has logged in."""
+    found = FOLDERS.of(way * 1000 + "foo/notes.txt")
+    assert len(found.paths) <= 12
+    assert {f"/{way * 1000}foo/notes.txt", f"/{'simple/' * 999}foo/notes.txt", "/foo/notes.txt"} <= set(found.paths)
+    assert found.projects == ("foo",)
+
+
 @pytest.mark.parametrize("key", ["", "simple/", "simple"])
 def test_the_root_is_the_list_of_projects(key: str) -> None:
     assert FOLDERS.of(key).listing is Listing.FILTERED
