@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
+from gateway.access.familiar import FamiliarCredentials
 from gateway.access.file_watch import FileWatch
 from gateway.access.gate import Gate
 from gateway.config.access.settings import AccessSettings
@@ -31,6 +32,7 @@ class Access:
         self._outcomes = outcomes
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
+        self._familiar = FamiliarCredentials()
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
         self._settings, known = _by_now(settings.access, self._file)
@@ -68,7 +70,7 @@ class Access:
     def _build(self, settings: AccessSettings) -> Gate:
         from gateway.access.build import build_gate  # costs nothing where there is no access control
 
-        return build_gate(settings, self._storage, self._changed, self._outcomes, self._version)
+        return build_gate(settings, self._storage, self._changed, self._outcomes, self._familiar, self._version)
 
     async def _reload(self) -> None:
         """Raises nothing: with a mistake in the file, the gate in force stays."""

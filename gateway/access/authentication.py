@@ -1,8 +1,6 @@
 """Finds out whose credentials a request has, and remembers it."""
 
-import hmac
 import logging
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +9,8 @@ from dataclasses import dataclass
 from gateway.access.attempts import Attempts
 from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential
 from gateway.access.credentials import is_token, parse_authorization
+from gateway.access.familiar import FamiliarCredentials
+from gateway.access.outages import Outages
 from gateway.access.principals import Principals
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -19,6 +19,7 @@ from gateway.principal import Principal
 from gateway.single_flight import SingleFlight
 
 _MAX_BYTES = 4 * 1024 * 1024
+_MAX_TOKEN_BYTES = 2 * 1024 * 1024
 _MAX_REFUSED_BYTES = 256 * 1024
 _ENTRY_BYTES = 1024
 # Wrong credentials are repeated by installers, once for each page.
@@ -50,6 +51,7 @@ class Authentication:
         attempts: Attempts,
         principals: Principals,
         outcomes: Counter[tuple[str, str]],
+        familiar: FamiliarCredentials,
         *,
         cache_seconds: float,
         clock: Callable[[], float] = time.monotonic,
@@ -63,13 +65,15 @@ class Authentication:
         self._principals = principals
         self._cache_seconds = cache_seconds
         self._clock, self._wall = clock, wall
-        self._key = secrets.token_bytes(32)
+        self._familiar = familiar
+        # Apart, so that wrong credentials, of which there may be many, evict no right ones; nor do tokens, which may
+        # come with any user, evict passwords: these take long to check.
         self._known = LruCache[bytes, Known]("credentials", MemoryLimit(_MAX_BYTES), _weight)
-        # Apart, so that wrong credentials, of which there may be many, evict no right ones.
+        self._known_tokens = LruCache[bytes, Known]("tokens", MemoryLimit(_MAX_TOKEN_BYTES), _weight)
         self._refused = LruCache[bytes, float]("refused credentials", MemoryLimit(_MAX_REFUSED_BYTES), _weight_refused)
         self._asking = SingleFlight[Known | None]()
         self._forgotten = 0
-        self._down: dict[str, str] = {}
+        self._outages = Outages(clock)
         self._log = LimitedLog(log)
         self.outcomes = outcomes
 
@@ -89,17 +93,19 @@ class Authentication:
 
     def down(self) -> Mapping[str, str]:
         """The authenticators that failed when they were last asked, each with the reason."""
-        return self._down
+        return self._outages.reasons
 
     def forget(self) -> None:
         """Has all credentials checked anew, because what the authenticators know has changed."""
         self._forgotten += 1
         self._known.clear()
+        self._known_tokens.clear()
         self._refused.clear()
 
     def known(self, authorization: str) -> Known | None:
         """What is remembered of the value of an Authorization header, if it is right."""
-        return self._current(self._digest(authorization))
+        credential = parse_authorization(authorization)
+        return self._current(self._familiar.slot(credential)) if credential is not None else None
 
     async def identify(self, authorization: str, client: str) -> Known:
         """Whose credentials these are. `client` is the address that sent them.
@@ -107,44 +113,40 @@ class Authentication:
         Raises CredentialsRefusedError if they are wrong, TooManyAttemptsError, and AuthenticationBusyError if that
         can't be known now.
         """
-        slot = self._digest(authorization)
-        known = self._current(slot)
-        if known is None and self._clock() >= (self._refused.get(slot) or 0.0):
-            known = await self._asking.once((slot, self._forgotten), lambda: self._ask(authorization, slot, client))
+        known, credential = None, parse_authorization(authorization)
+        if credential is not None:
+            slot = self._familiar.slot(credential)
+            known = self._current(slot)
+            if known is None and self._clock() >= (self._refused.get(slot) or 0.0):
+                known = await self._asking.once((slot, self._forgotten), lambda: self._ask(credential, slot, client))
         if known is None:
             self.outcomes["none", "refused"] += 1
             raise CredentialsRefusedError("wrong credentials")
         return known
 
     def _current(self, slot: bytes) -> Known | None:
-        known = self._known.get(slot)
+        known = self._known.get(slot) or self._known_tokens.get(slot)
         if known is None or self._clock() >= known.until:
             return None
         return known
 
-    def _digest(self, authorization: str) -> bytes:
-        return hmac.digest(self._key, authorization.encode("utf-8", "surrogateescape"), "sha256")
-
-    async def _ask(self, authorization: str, slot: bytes, client: str) -> Known | None:
-        credential, generation = parse_authorization(authorization), self._forgotten
-        if credential is None:
-            return None
+    async def _ask(self, credential: Credential, slot: bytes, client: str) -> Known | None:
+        generation, remembered = self._forgotten, self._known_tokens
         known = await self._first(self._sure, credential)
         if known is None:
-            # What was right lately is no guess: its owner is not held up by others at the same address.
-            known = await self._guess(credential, client, was_right=self._known.get(slot) is not None)
+            known, remembered = await self._guess(credential, slot, client), self._known
         if generation != self._forgotten:
             return known  # what it was made of may have changed since
         if known is not None:
-            self._known.put(slot, known)
+            remembered.put(slot, known)
         else:
             self._refused.put(slot, self._clock() + min(self._cache_seconds, _REFUSED_SECONDS))
         return known
 
-    async def _guess(self, credential: Credential, client: str, *, was_right: bool) -> Known | None:
+    async def _guess(self, credential: Credential, slot: bytes, client: str) -> Known | None:
         if not self._guessable or is_token(credential):
             return None
-        if not was_right and (wait := self._attempts.wait(client)) > 0:
+        if slot not in self._familiar and (wait := self._attempts.wait(client)) > 0:
             self.outcomes["none", "limited"] += 1
             raise TooManyAttemptsError("too many wrong credentials", wait=wait)
         self._attempts.failed(client)  # before the outcome is known: many may be tried at once
@@ -152,6 +154,7 @@ class Authentication:
         try:
             known = await self._first(self._guessable, credential)
             wrong = known is None
+            self._familiar.note(slot, right=not wrong)
         except AuthenticationBusyError as error:
             wrong = error.refused  # what one has refused is a guess, though another may know it
             raise
@@ -166,16 +169,11 @@ class Authentication:
         for authenticator in authenticators:
             method, asked = authenticator.method, self._clock()
             try:
-                identity = await authenticator.authenticate(credential)
+                identity = await self._outages.ask(authenticator, credential)
             except AuthenticatorUnavailableError as error:
-                unavailable = self._down[method] = str(error)
+                unavailable = str(error)
                 self._log.write(logging.WARNING, "%s can't check credentials: %s", method, error)
                 continue
-            except Exception:
-                unavailable = self._down[method] = "it failed: this is a bug"
-                log.exception("the authenticator %s failed: this is a bug", method)
-                continue
-            self._down.pop(method, None)
             refused = refused or identity is None
             if identity is not None and identity.name and (left := identity.expires - self._wall()) > 0:
                 return Known(self._principals.of(identity), method, asked + min(self._cache_seconds, left))

@@ -18,6 +18,7 @@ from gateway.access.authenticators.secrets_manager import SecretsManagerAuthenti
 from gateway.access.authenticators.sql import SqlAuthenticator
 from gateway.access.authenticators.tokens import Tokens
 from gateway.access.authenticators.users import Users
+from gateway.access.familiar import FamiliarCredentials
 from gateway.access.gate import Gate
 from gateway.access.principals import Principals
 from gateway.access.tokens.keys import TokenKey, parse_key
@@ -35,11 +36,12 @@ def build_gate(
     storage: Storage,
     forget: Callable[[], None],
     outcomes: Counter[tuple[str, str]],
+    familiar: FamiliarCredentials,
     version: int = 0,
 ) -> Gate:
     """`forget` is called when answers given so far may no longer be permitted; `outcomes` are counted by authenticator
-    and result; `version` tells the gates of a process from each other. Raises ConfigError for settings that can't be
-    used."""
+    and result; `familiar` is for all gates of a process; `version` tells these from each other. Raises ConfigError for
+    settings that can't be used."""
     policy = settings.policy
 
     def changed() -> None:
@@ -49,7 +51,12 @@ def build_gate(
     authenticators = [*_configured(settings, storage, changed)]
     principals = Principals(policy, settings.groups, version)
     authentication = Authentication(
-        authenticators, Attempts(time.monotonic), principals, outcomes, cache_seconds=settings.cache_seconds
+        authenticators,
+        Attempts(time.monotonic),
+        principals,
+        outcomes,
+        familiar,
+        cache_seconds=settings.cache_seconds,
     )
     return Gate(policy, principals, authentication, settings.realm)
 

@@ -10,8 +10,8 @@ import importlib
 import re
 from dataclasses import dataclass, field
 
-from gateway.access import libcrypt
 from gateway.access.authenticator import AuthenticatorUnavailableError
+from gateway.access.hashing import libcrypt
 from gateway.errors import ConfigError, Problem
 
 MAX_PASSWORD_BYTES = 1024

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping
 
 from gateway.access.authenticator import Credential, Identity, Password
+from gateway.access.hashing.password_checks import PASSWORD_CHECKS
 from gateway.access.passwords import MAX_PASSWORD_BYTES, PasswordHash
-from gateway.executors import PASSWORDS
 
 
 class UserTable:
@@ -29,8 +29,10 @@ class UserTable:
         if len(password) > MAX_PASSWORD_BYTES or b"\0" in password:
             return None
         known = self.hashes.get(credential.user)
-        right = await PASSWORDS.run((known or self._decoy(name)).verify, password)
-        return Identity(credential.user) if known is not None and right else None
+        if known is None:
+            await PASSWORD_CHECKS.pretend(self._decoy(name), password)
+            return None
+        return Identity(credential.user) if await PASSWORD_CHECKS.fits(known, password) else None
 
     def _decoy(self, name: bytes) -> PasswordHash:
         number = int.from_bytes(hashlib.blake2b(name, key=self._key, digest_size=8).digest(), "big")

@@ -11,6 +11,7 @@ import pytest
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity, Password
+from gateway.access.familiar import FamiliarCredentials
 from gateway.access.principals import Principals
 from gateway.errors import AuthenticationBusyError, CredentialsRefusedError, TooManyAttemptsError
 from gateway.rights.policy import Policy
@@ -57,12 +58,18 @@ def basic(user: str, password: str) -> str:
 RIGHT, WRONG = basic("alice", "right"), basic("alice", "wrong")
 
 
-def make(*authenticators: One, clock: Callable[[], float], seconds: float = 60.0) -> Authentication:
+def make(
+    *authenticators: One,
+    clock: Callable[[], float],
+    seconds: float = 60.0,
+    familiar: FamiliarCredentials | None = None,
+) -> Authentication:
     return Authentication(
         authenticators,
         Attempts(clock),
         Principals(Policy(), {"data": ["alice"]}),
         Counter(),
+        familiar or FamiliarCredentials(),
         cache_seconds=seconds,
         clock=clock,
         wall=clock,
@@ -136,6 +143,107 @@ async def test_who_was_let_in_lately_is_not_held_up_by_guesses_from_the_same_add
         with pytest.raises((CredentialsRefusedError, TooManyAttemptsError)):
             await authentication.identify(basic("alice", f"{number}"), "a")
     assert (await authentication.identify(RIGHT, "a")).principal.name == "alice"
+
+
+async def test_they_are_not_held_up_after_users_or_the_configuration_have_changed_either() -> None:
+    clock, one, familiar = Clock(), One("one"), FamiliarCredentials()
+    authentication = make(one, clock=clock, familiar=familiar)
+    await authentication.identify(RIGHT, "a")
+    authentication.forget()
+    for number in range(12):
+        with pytest.raises((CredentialsRefusedError, TooManyAttemptsError)):
+            await authentication.identify(basic("alice", f"{number}"), "a")
+    assert (await authentication.identify(RIGHT, "a")).principal.name == "alice"
+    later = make(one, clock=clock, familiar=familiar)
+    for number in range(12):
+        with pytest.raises((CredentialsRefusedError, TooManyAttemptsError)):
+            await later.identify(basic("alice", f"{number}"), "a")
+    assert (await later.identify(RIGHT, "a")).principal.name == "alice"
+
+
+async def test_a_password_that_is_wrong_now_is_a_guess() -> None:
+    clock, one = Clock(), One("one")
+    authentication = make(one, clock=clock)
+    await authentication.identify(RIGHT, "a")
+    one.name = "somebody else"
+    authentication.forget()
+    with pytest.raises(CredentialsRefusedError):
+        await authentication.identify(RIGHT, "a")
+    authentication.forget()
+    for number in range(9):
+        with pytest.raises(CredentialsRefusedError):
+            await authentication.identify(basic("alice", f"{number}"), "a")
+    with pytest.raises(TooManyAttemptsError):
+        await authentication.identify(RIGHT, "a")
+
+
+async def test_one_credential_has_one_check_however_it_is_spelled() -> None:
+    """Each check of a password costs a quarter of a second, and one that fits counts as no attempt."""
+    one = One("one")
+    authentication = make(one, clock=Clock())
+    for spelling in (RIGHT, RIGHT.replace("Basic", "bAsIc"), RIGHT.replace(" ", " " * 300), RIGHT + " "):
+        assert (await authentication.identify(spelling, "a")).principal.name == "alice"
+        assert authentication.known(spelling) is not None
+    assert one.asked == 1
+
+
+async def test_what_tokens_come_with_pushes_no_password_out() -> None:
+    class Any(One):
+        async def authenticate(self, credential: Credential) -> Identity | None:
+            return Identity("bot") if isinstance(credential, Password) and credential.password == "token" else None
+
+    authentication = make(Any("token", guessable=False), One("password"), clock=Clock())
+    await authentication.identify(RIGHT, "a")
+    for number in range(4000):
+        await authentication.identify(basic(f"{number}", "token"), "a")
+    assert authentication.known(RIGHT) is not None
+
+
+async def test_of_one_that_hangs_one_client_waits_and_the_others_are_let_in_by_those_that_answer() -> None:
+    class Hangs(One):
+        async def authenticate(self, credential: Credential) -> Identity | None:
+            try:
+                return await super().authenticate(credential)
+            finally:
+                clock.now += 5
+
+    clock, up = Clock(), One("up")
+    hangs = Hangs("hangs", "dave")
+    hangs.error = AuthenticatorUnavailableError("does not answer within 5 s")
+    authentication = make(hangs, up, clock=clock, seconds=0)
+    assert (await authentication.identify(RIGHT, "a")).method == "up"
+    hangs.hold = asyncio.Event()
+    waits = asyncio.ensure_future(authentication.identify(basic("dave", "right"), "a"))
+    await eventually(lambda: hangs.asked == 2)
+    async with asyncio.timeout(5):
+        for _ in range(3):
+            assert (await authentication.identify(RIGHT, "a")).method == "up"
+        with pytest.raises(AuthenticationBusyError):
+            await authentication.identify(basic("dave", "wrong"), "a")
+    assert hangs.asked == 2
+    hangs.error = None
+    hangs.hold.set()
+    assert (await waits).method == "hangs"
+    assert authentication.down() == {}
+    await authentication.identify(RIGHT, "a")
+    assert hangs.asked == 3
+
+
+async def test_one_that_fails_at_once_is_asked_by_all() -> None:
+    """A connection that broke must not keep out those who come at the same time."""
+    clock, one = Clock(), One("one")
+    authentication = make(one, clock=clock)
+    one.error = AuthenticatorUnavailableError("the connection broke")
+    with pytest.raises(AuthenticationBusyError):
+        await authentication.identify(WRONG, "a")
+    one.error, one.hold = None, asyncio.Event()
+    asking = [asyncio.ensure_future(authentication.identify(each, "a")) for each in (WRONG, RIGHT)]
+    await eventually(lambda: one.asked == 3)
+    one.hold.set()
+    refused, known = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(refused, CredentialsRefusedError)
+    assert not isinstance(known, BaseException)
+    assert known.principal.name == "alice"
 
 
 async def test_guesses_are_limited_while_another_directory_is_down() -> None:

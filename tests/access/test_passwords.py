@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from gateway.access import libcrypt, passwords
+from gateway.access import passwords
+from gateway.access.hashing import libcrypt
 from gateway.access.passwords import PasswordHash, new_hash, parse
 from gateway.errors import ConfigError
 

@@ -69,7 +69,10 @@ class SqlAuthenticator:
             driver = getattr(error, "orig", None) or error
             cause = type(driver.__cause__ or driver).__name__
             raise AuthenticatorUnavailableError(f"the database can't be asked: {cause}") from None
-        fits = found.stored is not None and await matches(found.stored, given.password, method=self.method)
+        if found.stored is None:
+            return None
+        decoy = found.identity is None
+        fits = await matches(found.stored, given.password, method=self.method, decoy=decoy)
         return found.identity if fits else None
 
     async def _look_up(self, user: str) -> _Found:

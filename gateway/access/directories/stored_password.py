@@ -2,20 +2,25 @@
 
 import logging
 
+from gateway.access.hashing.password_checks import PASSWORD_CHECKS
 from gateway.access.passwords import parse
-from gateway.executors import PASSWORDS
 
 log = logging.getLogger("gateway.access")
 
 
-async def matches(stored: str, password: str, *, method: str) -> bool:
+async def matches(stored: str, password: str, *, method: str, decoy: bool) -> bool:
     """Whether `password` fits. A hash that is of no supported kind fits none, and is logged for `method`, without it.
+    A `decoy` fits none either, and takes as long as a wrong password.
 
-    Cancelling it takes it out of the queue for a thread. Raises AuthenticatorUnavailableError if there is no memory.
+    Cancelling it takes it out of the queue for a thread. Raises AuthenticatorUnavailableError if too many others wait,
+    or there is no memory.
     """
     try:
         parsed = parse(stored)
     except ValueError as error:
         log.warning("%s: a user's hash %s", method, error)
         return False
-    return await PASSWORDS.run(parsed.verify, password.encode())
+    if decoy:
+        await PASSWORD_CHECKS.pretend(parsed, password.encode())
+        return False
+    return await PASSWORD_CHECKS.fits(parsed, password.encode())

@@ -152,7 +152,7 @@ async def test_changes_hold_at_once(ask: Ask, database: Database) -> None:
 async def test_a_user_who_is_unknown_costs_a_hash_too(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
 
-    async def matches(stored: str, password: str, *, method: str) -> bool:
+    async def matches(stored: str, password: str, *, method: str, decoy: bool) -> bool:
         compared.append(stored)
         return True
 
