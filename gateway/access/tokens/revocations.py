@@ -20,7 +20,7 @@ log = logging.getLogger("gateway.access")
 
 
 class Revocations:
-    """Reads the list every few seconds, if it has changed. While it can't be read, the last one counts."""
+    """Reads the list every few seconds, if it has changed. While it can't be read, or is gone, the last one counts."""
 
     def __init__(self, storage: Storage, changed: Callable[[], None] = lambda: None) -> None:
         """`changed` is called when the list has changed."""
@@ -55,6 +55,12 @@ class Revocations:
         try:
             answer = await self._storage.fetch(ObjectRequest("GET", KEY, headers, bypass=True))
         except NotFoundError:
+            if self._revoked:  # a volume that is not mounted and a lost permission look the same
+                self._etag = None
+                self._log.write(
+                    logging.WARNING, "the list of revoked tokens is gone: the last one counts until a restart"
+                )
+                return
             revoked, etag = frozenset[str](), None
         else:
             assert isinstance(answer, Stream), "no redirect was allowed"
