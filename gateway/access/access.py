@@ -18,6 +18,9 @@ from gateway.storage.base import Storage
 
 # Requests that were let in by a gate that is no longer in force may still ask its authenticators.
 _RETIRE_SECONDS = 20.0
+# Further changes of the file wait for so long.
+_START_SECONDS = 30.0
+_UNUSABLE = "the changed section access can't be used, the former stays in force"
 
 log = logging.getLogger("gateway.access")
 
@@ -72,6 +75,16 @@ class Access:
 
         return build_gate(settings, self._storage, self._changed, self._outcomes, self._familiar, self._version)
 
+    async def _started(self, settings: AccessSettings) -> Gate:
+        gate = self._build(settings)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await gate.authentication.start()
+        except BaseException:
+            await gate.authentication.close()  # those that have started
+            raise
+        return gate
+
     async def _reload(self) -> None:
         """Raises nothing: with a mistake in the file, the gate in force stays."""
         assert self._file is not None
@@ -83,11 +96,16 @@ class Access:
             if settings == self._settings:
                 return
             self._version += 1
-            gate = self._build(settings)
-            await gate.authentication.start()
+            gate = await self._started(settings)
         except ConfigError as error:
             mistakes = "; ".join(map(str, error.problems))
-            log.error("the changed section access can't be used, the former stays in force: %s", mistakes)
+            log.error("%s: %s", _UNUSABLE, mistakes)
+            return
+        except TimeoutError:
+            log.error("%s: its authenticators do not start within %g s", _UNUSABLE, _START_SECONDS)
+            return
+        except Exception:  # of authenticators of others
+            log.exception("%s: this is a bug", _UNUSABLE)
             return
         former, self.gate, self._settings = self.gate, gate, settings
         assert former is not None

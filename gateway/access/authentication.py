@@ -84,7 +84,10 @@ class Authentication:
     async def close(self) -> None:
         await self._asking.close()
         for authenticator in (*self._sure, *self._guessable):
-            await authenticator.close()
+            try:
+                await authenticator.close()
+            except Exception:  # the others are closed all the same
+                log.exception("the authenticator %s can't be closed: this is a bug", authenticator.method)
 
     @property
     def methods(self) -> Sequence[str]:

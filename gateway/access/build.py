@@ -28,6 +28,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.storage.base import Storage
 
 _FILE = "file:"
+_PARTS = ("method", "guessable", "start", "authenticate", "close")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 
 
@@ -88,6 +89,8 @@ def _loaded(name: str) -> Authenticator:
         authenticator: Authenticator = getattr(importlib.import_module(module), attribute)()
     except Exception as error:  # whatever their code raises
         raise ConfigError([Problem("access.authenticators", name, f"can't be loaded: {error}")]) from error
+    if missing := [part for part in _PARTS if not hasattr(authenticator, part)]:
+        raise ConfigError([Problem("access.authenticators", name, f"is no authenticator: it has no {missing[0]}")])
     return authenticator
 
 

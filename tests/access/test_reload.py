@@ -13,6 +13,7 @@ from gateway.config.load import load
 from gateway.errors import ConfigError
 from tests.access.test_gate import basic, status
 from tests.support.eventually import eventually
+from tests.support.people import People
 
 HEAD = "server: {port: 0}\nlog: {access: false, audit: false}\nindex: {layout: project}\n"
 SECTION = "access:\n  authenticators: [tests.support.people:People]\n"
@@ -81,6 +82,53 @@ async def test_what_can_t_be_used_changes_nothing(
         assert gateway.mount.access.gate is former
         assert [await status(gateway, "/acme/acme-1.0.tar.gz", basic(name)) for name in ("alice", "bob")] == [200, 403]
         assert await status(gateway, "/acme/acme-1.0.tar.gz") == 401
+    finally:
+        await gateway.stop()
+
+
+class Fails(People):
+    """An authenticator of somebody else, with a bug. `closed` are those of all instances."""
+
+    closed = 0
+
+    async def start(self) -> None:
+        raise RuntimeError("not a ConfigError")
+
+    async def close(self) -> None:
+        type(self).closed += 1
+        raise RuntimeError("nor here")
+
+
+class Hangs(Fails):
+    closed = 0
+
+    async def start(self) -> None:
+        await asyncio.Event().wait()
+
+
+class Nothing:
+    """No authenticator at all."""
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"), [(Fails, "this is a bug"), (Hangs, "do not start within"), (Nothing, "has no method")]
+)
+async def test_after_an_authenticator_that_fails_the_file_is_still_followed(
+    file: Path, broken: type[Fails], told: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_START_SECONDS", 0.05)
+    file.write_text(OPEN)
+    gateway = await started(file)
+    try:
+        with caplog.at_level(logging.ERROR):
+            replace(file, OPEN.replace("tests.support.people:People", f"{__name__}:{broken.__name__}"))
+            await eventually(lambda: told in caplog.text, lambda: caplog.text)
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", basic("alice")) == 200
+        replace(file, CLOSED)
+        former = gateway.mount.access.gate
+        await eventually(lambda: gateway.mount.access.gate is not former)
+        assert [await status(gateway, "/acme/acme-1.0.tar.gz", basic(name)) for name in ("alice", "bob")] == [403, 200]
+        assert getattr(broken, "closed", 1) == 1
     finally:
         await gateway.stop()
 

@@ -28,11 +28,11 @@ async def test_a_list_that_is_gone_makes_no_token_valid_again(
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             await gateway.read()
-    assert await gateway.revoked() == {"lost"}
+    assert await gateway.revoked() == frozenset({"lost"})
     assert (caplog.text.count("is gone"), len(changes)) == (1, 1)
     await Revocations(storage).add(["another"])
     await gateway.read()
-    assert await gateway.revoked() == {"another"}
+    assert await gateway.revoked() == frozenset({"another"})
 
 
 async def test_what_is_revoked_goes_on_the_list_with_what_was_on_one_that_is_gone(storage: MemoryStorage) -> None:
@@ -42,7 +42,7 @@ async def test_what_is_revoked_goes_on_the_list_with_what_was_on_one_that_is_gon
     await revocations.add(["another"])
     fresh = Revocations(storage)
     await fresh.read()
-    assert await fresh.revoked() == {"lost", "another"}
+    assert await fresh.revoked() == frozenset({"lost", "another"})
 
 
 async def test_a_line_that_is_removed_makes_its_token_valid_again(storage: MemoryStorage) -> None:
@@ -50,4 +50,4 @@ async def test_a_line_that_is_removed_makes_its_token_valid_again(storage: Memor
     await gateway.add(["one", "two"])
     await storage.put(KEY, one_chunk(b"two\n"))
     await gateway.read()
-    assert await gateway.revoked() == {"two"}
+    assert await gateway.revoked() == frozenset({"two"})
