@@ -273,7 +273,7 @@ class Mount:
 
     def _build_resources(self) -> Resources:
         settings = self._settings
-        root_page = Listing.NO if settings.index.mode == "off" else Listing.FILTERED
+        root_page = Listing.STORED if settings.index.mode == "off" else Listing.FILTERED
         return Resources(
             self._root,
             index_document=settings.rewrite.index_document,

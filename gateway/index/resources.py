@@ -23,12 +23,12 @@ class Resources:
 
     def __init__(self, root: str, *, index_document: str, by_folder: bool, root_page: Listing) -> None:
         """`by_folder` is False if release files belong to no folder. `root_page` is what the root's page tells; its
-        stored form tells everything, unless the storage is no index: then `root_page` is NO."""
+        stored form tells everything, unless it is unknown whether the storage is an index: then it is STORED too."""
         self._root = root
         self._index_document = index_document
         self._by_folder = by_folder
         self._root_page = root_page
-        self._stored_root = Listing.NO if root_page is Listing.NO else Listing.COMPLETE
+        self._stored_root = Listing.STORED if root_page is Listing.STORED else Listing.COMPLETE
 
     def of(self, key: str) -> Resource:
         """What a key stands for. The same file may be known below `simple/`, and by a path with empty segments."""

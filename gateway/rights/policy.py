@@ -34,9 +34,11 @@ _MAX_REMEMBERED = 255
 
 
 class Listing(Enum):
-    """Whether a page names all projects. What is FILTERED shows each reader only what that reader may read."""
+    """Whether a page names all projects. What is FILTERED shows each reader only what that reader may read; what is
+    STORED names all if the storage is an index, as rules about projects show."""
 
     NO = "no"
+    STORED = "stored"
     FILTERED = "filtered"
     COMPLETE = "complete"
 
@@ -85,8 +87,11 @@ class Policy:
     def judge(self, principal: Principal, right: Right, resource: Resource) -> Decision:
         """The decision about everything that the resource may be. A page that is filtered may be read by who may read
         any project at all, and a complete one by who may read every project."""
-        if resource.listing is not Listing.NO:
-            decision = self._listing(principal, complete=resource.listing is Listing.COMPLETE)
+        listing = resource.listing
+        if listing is Listing.STORED:
+            listing = Listing.COMPLETE if any(rule.projects for rule in self.rules) else Listing.NO
+        if listing is not Listing.NO:
+            decision = self._listing(principal, complete=listing is Listing.COMPLETE)
             places = [self._of_path(path) for path in resource.paths]
             rules = () if not decision.allowed or self._is_admin(principal) else filter(None, places)
             return next((by for rule in rules if not (by := self._by(rule, principal, right)).allowed), decision)

@@ -163,7 +163,7 @@ ROOTS += ["/index.html", "/index.html/", "//index.html", "/simple/index.html", "
 
 
 @pytest.mark.parametrize("listing", ["works", "fails", "is-denied"])
-@pytest.mark.parametrize("mode", ["auto", "static", "generated"])
+@pytest.mark.parametrize("mode", ["auto", "static", "generated", "off"])
 async def test_a_stored_list_is_only_for_who_may_read_every_project(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], listing: str, mode: str
 ) -> None:
@@ -186,6 +186,17 @@ async def test_a_stored_list_is_only_for_who_may_read_every_project(
             ) as answer:
                 body = await answer.read()
                 assert headers == basic("alice") or b"acme-web" not in body, target
+
+
+async def test_without_rules_about_projects_the_page_of_a_tree_is_no_list(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"index.html": b"welcome", "private/index.html": b"secret"}
+    rules = "[{paths: /private/, read: [user:alice], only: true}]"
+    changes = {"access.rules": rules, "access.default_read": "everyone", "index.mode": "off"}
+    gateway = await start_gateway(faulty_settings | SETTINGS | changes)
+    assert [await status(gateway, target) for target in ("/", "/index.html", "/private/")] == [200, 200, 401]
+    assert await status(gateway, "/private/", basic("alice")) == 200
 
 
 async def test_wrong_credentials_are_401_wherever_they_come(gateway: Gateway) -> None:

@@ -82,8 +82,8 @@ def test_the_root_is_the_list_of_projects(key: str) -> None:
 )
 def test_its_stored_page_has_all_names(key: str) -> None:
     assert FOLDERS.of(key).listing is Listing.COMPLETE
-    tree = Resources("", index_document="index.html", by_folder=True, root_page=Listing.NO)
-    assert tree.of(key).listing is Listing.NO
+    tree = Resources("", index_document="index.html", by_folder=True, root_page=Listing.STORED)
+    assert tree.of(key).listing is Listing.STORED
 
 
 def test_keys_are_below_the_root() -> None:
