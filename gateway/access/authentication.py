@@ -83,6 +83,7 @@ class Authentication:
 
     async def close(self) -> None:
         await self._asking.close()
+        await self._outages.close()
         for authenticator in (*self._sure, *self._guessable):
             try:
                 await authenticator.close()

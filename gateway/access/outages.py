@@ -1,9 +1,11 @@
-"""Which authenticators can't answer, and how many clients wait for those."""
+"""Which authenticators can't answer, and how long clients wait for those."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential, Identity
+from gateway.single_flight import retrieve_exception
 
 # One that fails sooner holds nobody up.
 _HANGS_SECONDS = 1.0
@@ -12,25 +14,40 @@ log = logging.getLogger("gateway.access")
 
 
 class Outages:
-    """Of an authenticator that took long to fail, only one client at a time waits for the answer. For the others it is
-    unavailable at once, so that they are let in by those that do answer, or hear that they can't be."""
+    """An authenticator that took long to fail is asked for one client at a time, which waits for a second. After that,
+    and for all others at once, it is unavailable: others that know them let them in, or they hear that none can."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is monotonic, in seconds."""
         self._clock = clock
         # Each with the reason of its last failure.
         self.reasons: dict[str, str] = {}
-        # Of those, the ones that took long, each with whether somebody waits for it now.
-        self._hanging: dict[str, bool] = {}
+        # Of those, the ones that took long, each with the request that is under way.
+        self._hanging: dict[str, asyncio.Task[Identity | None] | None] = {}
 
     async def ask(self, authenticator: Authenticator, credential: Credential) -> Identity | None:
         """Raises AuthenticatorUnavailableError."""
+        method = authenticator.method
+        if method not in self._hanging:
+            return await self._answer(authenticator, credential)
+        if self._hanging[method] is None:
+            asking = asyncio.create_task(self._answer(authenticator, credential))
+            asking.add_done_callback(retrieve_exception)  # in case nobody waits any more
+            self._hanging[method] = asking
+            await asyncio.wait([asking], timeout=_HANGS_SECONDS)
+            if asking.done():
+                return asking.result()
+        raise AuthenticatorUnavailableError(self.reasons[method])
+
+    async def close(self) -> None:
+        """Ends the requests that nobody waits for."""
+        tasks = [task for task in self._hanging.values() if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, authenticator: Authenticator, credential: Credential) -> Identity | None:
         method, asked = authenticator.method, self._clock()
-        if self._hanging.get(method):
-            raise AuthenticatorUnavailableError(self.reasons[method])
-        hangs = method in self._hanging
-        if hangs:
-            self._hanging[method] = True
         try:
             identity = await authenticator.authenticate(credential)
         except Exception as error:
@@ -38,14 +55,11 @@ class Outages:
                 log.exception("the authenticator %s failed: this is a bug", method)
                 error = AuthenticatorUnavailableError("it failed: this is a bug")
             self.reasons[method] = str(error)
-            hangs = self._clock() - asked >= _HANGS_SECONDS
-            raise error from None
-        else:
-            self.reasons.pop(method, None)
-            hangs = False
-            return identity
-        finally:
-            if hangs:
-                self._hanging[method] = False
+            if self._clock() - asked >= _HANGS_SECONDS:
+                self._hanging[method] = None
             else:
                 self._hanging.pop(method, None)
+            raise error from None
+        self.reasons.pop(method, None)
+        self._hanging.pop(method, None)
+        return identity

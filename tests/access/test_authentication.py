@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.access import outages
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity, Password
@@ -199,17 +200,24 @@ async def test_what_tokens_come_with_pushes_no_password_out() -> None:
     assert authentication.known(RIGHT) is not None
 
 
-async def test_of_one_that_hangs_one_client_waits_and_the_others_are_let_in_by_those_that_answer() -> None:
-    class Hangs(One):
-        async def authenticate(self, credential: Credential) -> Identity | None:
-            try:
-                return await super().authenticate(credential)
-            finally:
-                clock.now += 5
+class Hangs(One):
+    """Takes five seconds to fail."""
 
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("hangs", "dave")
+        self.error = AuthenticatorUnavailableError("does not answer within 5 s")
+        self.clock = clock
+
+    async def authenticate(self, credential: Credential) -> Identity | None:
+        try:
+            return await super().authenticate(credential)
+        finally:
+            self.clock.now += 5
+
+
+async def test_of_one_that_hangs_one_client_waits_and_the_others_are_let_in_by_those_that_answer() -> None:
     clock, up = Clock(), One("up")
-    hangs = Hangs("hangs", "dave")
-    hangs.error = AuthenticatorUnavailableError("does not answer within 5 s")
+    hangs = Hangs(clock)
     authentication = make(hangs, up, clock=clock, seconds=0)
     assert (await authentication.identify(RIGHT, "a")).method == "up"
     hangs.hold = asyncio.Event()
@@ -227,6 +235,41 @@ async def test_of_one_that_hangs_one_client_waits_and_the_others_are_let_in_by_t
     assert authentication.down() == {}
     await authentication.identify(RIGHT, "a")
     assert hangs.asked == 3
+
+
+async def test_nobody_waits_for_long_for_one_that_hangs_and_it_is_believed_when_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outages, "_HANGS_SECONDS", 0.02)
+    clock, up = Clock(), One("up")
+    hangs = Hangs(clock)
+    authentication = make(hangs, up, clock=clock, seconds=0)
+    await authentication.identify(RIGHT, "a")
+    hangs.hold = asyncio.Event()
+    async with asyncio.timeout(5):
+        assert (await authentication.identify(RIGHT, "a")).method == "up"
+        with pytest.raises(AuthenticationBusyError):
+            await authentication.identify(basic("dave", "right"), "a")
+    assert hangs.asked == 2
+    hangs.error = None
+    hangs.hold.set()
+    await eventually(lambda: not authentication.down())
+    assert (await authentication.identify(basic("dave", "right"), "a")).method == "hangs"
+
+
+async def test_what_nobody_waits_for_ends_with_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "_HANGS_SECONDS", 0.02)
+    clock = Clock()
+    hangs = Hangs(clock)
+    authentication = make(hangs, clock=clock)
+    before = asyncio.all_tasks()
+    for _ in range(2):
+        with pytest.raises(AuthenticationBusyError):
+            await authentication.identify(WRONG, "a")
+        hangs.hold = asyncio.Event()
+    assert asyncio.all_tasks() > before
+    await authentication.close()
+    assert asyncio.all_tasks() == before
 
 
 async def test_one_that_fails_at_once_is_asked_by_all() -> None:
