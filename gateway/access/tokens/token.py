@@ -22,6 +22,7 @@ _VERSION = b"\x01"
 _CHECKSUM_CHARACTERS = 6  # of 62 each, for 32 bits
 _MAX_CHARACTERS = 2000
 _TOKEN = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_CHECKSUM_CHARACTERS + 1},{_MAX_CHARACTERS - len(PREFIX)}}}")
+_MAX_TIME = 2**53  # up to which every number of seconds is a float, too
 _LETTERS = {"r": Right.READ, "w": Right.WRITE, "d": Right.DELETE, "f": Right.FALLBACK}
 
 
@@ -106,7 +107,7 @@ def _claims(data: bytes) -> Claims:
                 rights = frozenset(_LETTERS[letter] for letter in letters)
                 projects = others.pop("for", None)
                 # A claim that is not understood may be a limit.
-                if subject and identity and not others and type(expires) is int:
+                if subject and identity and not others and type(expires) is int and expires < _MAX_TIME:
                     return Claims(subject, identity, Scope(rights, _patterns(projects)), expires)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TokenError("its claims can't be read") from error
