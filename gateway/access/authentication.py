@@ -176,7 +176,8 @@ class Authentication:
                 identity = await self._outages.ask(authenticator, credential)
             except AuthenticatorUnavailableError as error:
                 unavailable = str(error)
-                self._log.write(logging.WARNING, "%s can't check credentials: %s", method, error)
+                # A message of its own for each, so that one that fails often hides no other.
+                self._log.write(logging.WARNING, f"{method} can't check credentials: %s", error)
                 continue
             refused = refused or identity is None
             if identity is not None and identity.name and (left := identity.expires - self._wall()) > 0:

@@ -385,6 +385,19 @@ async def test_while_one_is_down_the_others_are_asked_and_nobody_is_let_in_by_an
     assert "right" not in caplog.text
 
 
+async def test_the_log_tells_of_each_that_is_down(caplog: pytest.LogCaptureFixture) -> None:
+    one, other = One("one"), One("other")
+    one.error = other.error = AuthenticatorUnavailableError("away")
+    authentication = make(one, other, clock=Clock())
+    for _ in range(2):
+        with pytest.raises(AuthenticationBusyError):
+            await authentication.identify(WRONG, "a")
+    assert [record.getMessage() for record in caplog.records] == [
+        "one can't check credentials: away",
+        "other can't check credentials: away",
+    ]
+
+
 async def test_a_bug_lets_nobody_in(caplog: pytest.LogCaptureFixture) -> None:
     one = One("one")
     one.error = KeyError("oops")
