@@ -160,7 +160,8 @@ class Authentication:
             wrong = known is None
             self._familiar.note(slot, right=not wrong)
         except AuthenticationBusyError as error:
-            wrong = error.refused  # what one has refused is a guess, though another may know it
+            # What one has refused is a guess, though another may know it, unless it was right before.
+            wrong = error.refused and slot not in self._familiar
             raise
         finally:
             if not wrong:

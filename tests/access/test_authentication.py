@@ -301,6 +301,18 @@ async def test_guesses_are_limited_while_another_directory_is_down() -> None:
     assert up.asked == 10
 
 
+async def test_who_was_known_to_a_directory_that_is_down_uses_up_no_attempts() -> None:
+    """Installers ask again and again, and others at the same address have done nothing wrong."""
+    clock, down, up = Clock(), One("down", "dave"), One("up")
+    authentication = make(down, up, clock=clock, seconds=0)
+    await authentication.identify(basic("dave", "right"), "a")
+    down.error = AuthenticatorUnavailableError("away")
+    for _ in range(12):
+        with pytest.raises(AuthenticationBusyError):
+            await authentication.identify(basic("dave", "right"), "a")
+    assert (await authentication.identify(RIGHT, "a")).method == "up"
+
+
 async def test_guesses_are_limited_by_address_and_right_credentials_that_are_known_are_not() -> None:
     clock, one = Clock(), One("one")
     authentication = make(one, clock=clock)
