@@ -189,7 +189,8 @@ class Pipeline:
         gate = mount.access.gate
         if gate is None:
             return await self._admitted(request, record, mount, path, query)
-        await gate.admit(record, request.headers.getall("Authorization", ()), mount.resources.of(key))
+        trusted = self._caller.believes(record.peer)
+        await gate.admit(record, request.headers, mount.resources.of(key), trusted=trusted)
         return private(await self._admitted(request, record, mount, path, query))
 
     async def _admitted(self, request: Request, record: RequestRecord, mount: Mount, path: str, query: str) -> Answer:

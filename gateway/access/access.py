@@ -57,7 +57,7 @@ class Access:
 
     async def start(self) -> None:
         if self.gate is not None:
-            await self.gate.authentication.start()
+            await self.gate.start()
         if self._watch is not None:
             self._watch.start()
 
@@ -68,7 +68,7 @@ class Access:
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
         if self.gate is not None:
-            await self.gate.authentication.close()
+            await self.gate.close()
 
     def _build(self, settings: AccessSettings) -> Gate:
         from gateway.access.build import build_gate  # costs nothing where there is no access control
@@ -79,9 +79,9 @@ class Access:
         gate = self._build(settings)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await gate.authentication.start()
+                await gate.start()
         except BaseException:
-            await gate.authentication.close()  # those that have started
+            await gate.close()  # those that have started
             raise
         return gate
 
@@ -140,4 +140,4 @@ async def _retire(gate: Gate) -> None:
     try:
         await asyncio.sleep(_RETIRE_SECONDS)
     finally:
-        await gate.authentication.close()
+        await gate.close()

@@ -19,6 +19,7 @@ from gateway.access.authenticators.sql import SqlAuthenticator
 from gateway.access.authenticators.tokens import Tokens
 from gateway.access.authenticators.users import Users
 from gateway.access.familiar import FamiliarCredentials
+from gateway.access.forward_auth import ForwardAuth
 from gateway.access.gate import Gate
 from gateway.access.principals import Principals
 from gateway.access.tokens.keys import TokenKey, parse_key
@@ -59,7 +60,8 @@ def build_gate(
         familiar,
         cache_seconds=settings.cache_seconds,
     )
-    return Gate(policy, principals, authentication, settings.realm)
+    forward_auth = ForwardAuth(*settings.forward_auth.headers) if settings.forward_auth is not None else None
+    return Gate(policy, principals, authentication, settings.realm, forward_auth)
 
 
 def _configured(settings: AccessSettings, storage: Storage, changed: Callable[[], None]) -> Iterator[Authenticator]:

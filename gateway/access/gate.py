@@ -2,42 +2,74 @@
 
 from collections.abc import Sequence
 
+from multidict import MultiMapping
+
 from gateway.access.authentication import Authentication
+from gateway.access.authenticator import Identity
+from gateway.access.forward_auth import ForwardAuth
 from gateway.access.principals import Principals
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import BadRequestError, CredentialsRequiredError, ForbiddenError, GatewayError
 from gateway.messages import RequestRecord
 from gateway.principal import Admission, Principal, Right
 from gateway.rights.policy import Policy, Resource
 
+_MAX_BYTES = 1024 * 1024
+_ENTRY_BYTES = 1024
+
 
 class Gate:
-    """Lets requests in by one policy, which does not change: a changed one is another gate."""
+    """Lets requests in by one policy, which does not change: a changed one is another gate.
 
-    def __init__(self, policy: Policy, principals: Principals, authentication: Authentication, realm: str) -> None:
+    | the request has                       | it is made by                                                        |
+    |---------------------------------------|----------------------------------------------------------------------|
+    | an Authorization header               | whom the authenticators know by it, or it is refused                 |
+    | a user's header of a trusted proxy    | that user (see access/forward_auth.py)                               |
+    | neither                               | the anonymous                                                        |
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        principals: Principals,
+        authentication: Authentication,
+        realm: str,
+        forward_auth: ForwardAuth | None = None,
+    ) -> None:
         self.policy = policy
         self.authentication = authentication
-        self._anonymous = principals.anonymous
+        self._principals = principals
+        self._forward_auth = forward_auth
         self._challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
+        self._remembered = LruCache[Identity, Principal]("principals", MemoryLimit(_MAX_BYTES), _weight)
 
     def __str__(self) -> str:
         """What the log and `gateway check` say of it."""
-        methods = ", ".join(self.authentication.methods) or "nobody: without authenticators, all are anonymous"
+        tellers = [*self.authentication.methods, *(str(one) for one in (self._forward_auth,) if one is not None)]
+        methods = ", ".join(tellers) or "nobody: without authenticators, all are anonymous"
         return f"rules: {len(self.policy.rules)}; who somebody is tell: {methods}"
 
-    async def admit(self, record: RequestRecord, authorization: Sequence[str], resource: Resource) -> None:
-        """Lets a request in that reads, and notes in `record` who asks and why that is permitted, or is not.
-        `authorization` are the values of its Authorization headers.
+    async def start(self) -> None:
+        """Raises ConfigError if an authenticator can't be used at all."""
+        await self.authentication.start()
+
+    async def close(self) -> None:
+        await self.authentication.close()
+
+    async def admit(
+        self, record: RequestRecord, headers: MultiMapping[str], resource: Resource, *, trusted: bool
+    ) -> None:
+        """Lets a request in that reads, and notes in `record` who asks and why that is permitted, or is not. `trusted`:
+        its `headers` come from a proxy that is believed.
 
         Raises CredentialsRequiredError if credentials might help, ForbiddenError if they would not, BadRequestError,
         and what Authentication raises.
         """
-        principal, method = self._anonymous, "anonymous"
-        if authorization:
-            try:
-                principal, method = await self._authenticated(authorization, record.client)
-            except GatewayError as error:
-                record.admission = Admission(method="none", allowed=False, why=error.detail)
-                raise
+        try:
+            principal, method = await self._who(headers, record.client, trusted=trusted)
+        except GatewayError as error:
+            record.admission = Admission(method="none", allowed=False, why=error.detail)
+            raise
         decision = self.policy.judge(principal, Right.READ, resource)
         fallback = decision.allowed and self.policy.judge(principal, Right.FALLBACK, resource).allowed
         record.admission = Admission(principal, method, decision.allowed, decision.why, fallback)
@@ -47,6 +79,23 @@ class Gate:
         if principal.name:
             raise ForbiddenError(decision.why)
         raise CredentialsRequiredError(decision.why, headers=self._challenge)
+
+    async def _who(self, headers: MultiMapping[str], client: str, *, trusted: bool) -> tuple[Principal, str]:
+        """Who makes the request, and what tells so."""
+        if authorization := headers.getall("Authorization", ()):
+            return await self._authenticated(authorization, client)
+        forwarded = self._forward_auth.identity(headers) if trusted and self._forward_auth is not None else None
+        if forwarded is not None:
+            return self._principal(forwarded), ForwardAuth.method
+        return self._principals.anonymous, "anonymous"
+
+    def _principal(self, identity: Identity) -> Principal:
+        """Remembers it: what somebody may see takes time to tell if there are many rules."""
+        known = self._remembered.get(identity)
+        if known is None:
+            known = self._principals.of(identity)
+            self._remembered.put(identity, known)
+        return known
 
     async def _authenticated(self, authorization: Sequence[str], client: str) -> tuple[Principal, str]:
         if len(authorization) > 1:
@@ -59,3 +108,7 @@ class Gate:
                 error.headers.update(self._challenge)
                 raise
         return known.principal, known.method
+
+
+def _weight(identity: Identity, principal: Principal) -> int:
+    return weight_of((identity.name, *identity.groups, *principal.groups)) + _ENTRY_BYTES

@@ -27,9 +27,9 @@ async def run(settings: Settings, write: Write) -> int:
     listens = await _check_listening(settings, write)
     if gate is not None:
         try:
-            await gate.authentication.start()
+            await gate.start()
         finally:
-            await gate.authentication.close()
+            await gate.close()
         write(f"ok    access       {gate}")
     try:
         await storage.start()

@@ -63,6 +63,10 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if not access.authenticates and not access.policy.speaks_of_everyone:
         message = "lets nobody in: give users, htpasswd, tokens, … or default_read: [everyone]"
         found.append(("access.default_read", message, "access.users"))
+    server = settings.server
+    if access.forward_auth is not None and not server.trusted_proxies and server.unix_socket is None:
+        message = "is needed with access.forward_auth: only these proxies are believed"
+        found.append(("server.trusted_proxies", message, "access.forward_auth"))
     if settings.cache.prefetch:
         message = "can't be true with access: what is fetched ahead may be what the reader must not have"
         found.append(("cache.prefetch", message, "access.rules"))

@@ -56,12 +56,43 @@ def unavailable(proxy: str) -> str | None:
     return None if shutil.which(PROXIES[proxy]) else f"{proxy} is not installed"
 
 
+# Lets in whoever has the cookie `who=NAME`, as a member of `data`, and leaves what has credentials of its own alone.
+NGINX_WITH_LOGIN = """
+worker_processes 1; daemon off; pid {run}/nginx.pid; error_log {run}/nginx.err; user {user};
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; client_body_temp_path {run}/t1; proxy_temp_path {run}/t2; fastcgi_temp_path {run}/t3;
+  uwsgi_temp_path {run}/t4; scgi_temp_path {run}/t5;
+  server {{
+    listen 127.0.0.1:{port};
+    location = /auth {{ internal; proxy_pass http://unix:{run}/auth.sock; }}
+    location / {{
+      auth_request /auth;
+      auth_request_set $user $upstream_http_x_auth_request_user;
+      auth_request_set $groups $upstream_http_x_auth_request_groups;
+      proxy_set_header X-Auth-Request-User $user;
+      proxy_set_header X-Auth-Request-Groups $groups;
+      proxy_pass http://127.0.0.1:{upstream};
+    }}
+  }}
+  server {{
+    listen unix:{run}/auth.sock;
+    add_header X-Auth-Request-User $cookie_who;
+    add_header X-Auth-Request-Groups "staff,data";
+    if ($http_authorization) {{ return 204; }}
+    if ($cookie_who = "") {{ return 401; }}
+    return 204;
+  }}
+}}
+"""
+
+
 @asynccontextmanager
-async def running(proxy: str, run: Path, upstream: int) -> AsyncIterator[int]:
-    """The port of `proxy` in front of the port `upstream`."""
+async def running(proxy: str, run: Path, upstream: int, given: str | None = None) -> AsyncIterator[int]:
+    """The port of `proxy` in front of the port `upstream`; `given` is its configuration, if not the usual one."""
     port = _free_ports(1)[0]
     run.chmod(0o755)
-    text = {"nginx": _NGINX, "haproxy": _HAPROXY, "varnish": _VARNISH}[proxy]
+    text = given or {"nginx": _NGINX, "haproxy": _HAPROXY, "varnish": _VARNISH}[proxy]
     config = run / f"{proxy}.conf"
     config.write_text(text.format(run=run, port=port, upstream=upstream, user=getpass.getuser()))
     command = {

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr, model_validator
 
+from gateway.config.access.forward_auth import ForwardAuthSettings
 from gateway.config.access.ldap import LdapSettings
 from gateway.config.access.oidc import OidcIssuer
 from gateway.config.access.remote import RemoteSettings
@@ -144,6 +145,9 @@ class AccessSettings(Section):
     authenticators: Annotated[list[Annotated[str, AfterValidator(_class)]], _comma_separated] = Field(
         [], description="Authenticators of your own, asked last: package.module:Class"
     )
+    forward_auth: Annotated[ForwardAuthSettings | None, BeforeValidator(_yaml)] = Field(
+        None, description="A proxy says in headers who has logged in: {preset: authelia}; needs server.trusted_proxies"
+    )
     groups: Annotated[dict[Name, Names], BeforeValidator(_yaml)] = Field(
         {}, description="Groups, each with the names of its users"
     )
@@ -166,7 +170,7 @@ class AccessSettings(Section):
     def authenticates(self) -> bool:
         """Whether anybody can log in."""
         known = (self.users, self.tokens.keys, self.oidc, self.authenticators)
-        asked = (self.htpasswd, self.remote, self.sql, self.ldap, self.secrets_manager)
+        asked = (self.htpasswd, self.remote, self.sql, self.ldap, self.secrets_manager, self.forward_auth)
         return any(known) or any(one is not None for one in asked)
 
     @property
