@@ -133,11 +133,32 @@ class NotAcceptableError(GatewayError):
     public = "Not acceptable: pages are text/html, application/vnd.pypi.simple.v1+html or +json"
 
 
+class RequestTimeoutError(GatewayError):
+    """The body of a request did not arrive in time (RFC 9110, 15.5.9)."""
+
+    status = 408
+    public = "The request took too long to arrive"
+
+
+class LengthRequiredError(GatewayError):
+    """The body of a request has no known length (RFC 9110, 15.5.12)."""
+
+    status = 411
+    public = "The request's body needs a Content-Length"
+
+
 class PreconditionFailedError(GatewayError):
     """If-Match or If-Unmodified-Since did not hold (RFC 9110, 13.1)."""
 
     status = 412
     public = "Precondition failed"
+
+
+class ContentTooLargeError(GatewayError):
+    """The body of a request is longer than what is taken here (RFC 9110, 15.5.14)."""
+
+    status = 413
+    public = "The request's body is too long"
 
 
 class UriTooLongError(GatewayError):

@@ -11,7 +11,16 @@ from typing import Any
 from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError, LineTooLong
 
-from gateway.errors import BadRequestError, GatewayError, HeadersTooLargeError, UriTooLongError, without_frames
+from gateway.errors import (
+    BadRequestError,
+    ContentTooLargeError,
+    GatewayError,
+    HeadersTooLargeError,
+    LengthRequiredError,
+    RequestTimeoutError,
+    UriTooLongError,
+    without_frames,
+)
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.connection import Connection, Lookup
 from gateway.server.connections.limits import Limits
@@ -39,6 +48,27 @@ class Request(web.BaseRequest):
     def keep_alive(self) -> bool:
         """Whether another request may follow on the connection."""
         return self._more and super().keep_alive
+
+    async def read_limited(self, max_bytes: int, seconds: float) -> bytes:
+        """The body, all of which must arrive within `seconds`. The connection ends with the reply. Raises
+        LengthRequiredError, ContentTooLargeError or RequestTimeoutError, and ConnectionError if the client leaves."""
+        body = self._connection.body
+        if not self.body_exists:
+            return b""
+        if body is None:
+            raise ConnectionResetError("client gone")
+        if self.content_length is None or not body.may_be_read:
+            raise LengthRequiredError("a body without Content-Length")
+        if self.content_length > max_bytes:
+            raise ContentTooLargeError(f"a body over {max_bytes} bytes")
+        try:
+            async with asyncio.timeout(seconds):
+                pieces = []
+                while piece := await body.read():
+                    pieces.append(piece)
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"the body took over {seconds:g} s") from error
+        return b"".join(pieces)
 
     async def sent(self, keep_alive: bool) -> None:
         """Called when aiohttp has sent the whole reply."""

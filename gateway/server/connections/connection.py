@@ -7,7 +7,7 @@
 | HEAD  | and a part of a head              | goes to aiohttp, up to the head's empty line | BUSY                  |
 |       |                                   | if too long: 431 or 414                      | LAST                  |
 | BUSY  | and a head, whose reply is coming | is kept; if too much, reading pauses         | sent: IDLE, read on   |
-| LAST  | and a request that is the last    | is dropped                                   | sent: linger, close   |
+| LAST  | and a request that is the last    | is its body (see body.py), or is dropped     | sent: linger, close   |
 
 A request ends its connection if it or its reply says so, if it has a body or asks for another protocol, or if aiohttp
 read anything but one head from the bytes it got. So no byte of a body is ever taken for a request, no reply overtakes
@@ -15,7 +15,6 @@ another, and aiohttp's parser never holds more than one head.
 """
 
 import asyncio
-import math
 from collections.abc import Callable
 from enum import Enum
 
@@ -24,6 +23,7 @@ from aiohttp import web
 from gateway.errors import GatewayError
 from gateway.server.client_address import UNIX_SOCKET, plain_address
 from gateway.server.connections.admission import Admission
+from gateway.server.connections.body import Body
 from gateway.server.connections.head import Head, other_protocol
 from gateway.server.connections.limits import Limits
 from gateway.server.connections.sendfile import FileSender
@@ -57,18 +57,18 @@ class Connection(asyncio.Protocol):
         "_admission",
         "_carrier",
         "_draining",
-        "_gone",
         "_head",
         "_http",
         "_kept",
         "_limits",
+        "_lingering",
         "_lookup",
         "_loop",
         "_paused",
         "_state",
         "_timeouts",
         "_transport",
-        "_unread",
+        "body",
         "file_sender",
         "peer",
         "refusal",
@@ -90,8 +90,8 @@ class Connection(asyncio.Protocol):
         self._draining = False
         self._head = Head(limits)
         self._kept = b""  # the bytes that have arrived after it
-        self._unread = 0.0  # bytes of the last request that are yet to come; infinite if their number is unknown
-        self._gone: asyncio.Future[None] | None = None
+        self.body: Body | None = None  # of the last request, also if that has none
+        self._lingering = False
         self._timeouts = Timeouts(self._loop, self.give_up)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -175,9 +175,8 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _to_last(self, data: bytes) -> None:
-        self._unread -= len(data)
-        if not self._unread:
-            self._stop_lingering()
+        if self.body is not None:
+            self.body.feed(data)
 
     def begin(self, request: web.BaseRequest) -> tuple[bytes | None, bool]:
         """Called when aiohttp begins with a request. Returns the bytes of its head, if they came together and have as
@@ -189,12 +188,11 @@ class Connection(asyncio.Protocol):
         self._timeouts.expect_nothing()
         self._admission.busy(self)
         if not more:
-            if not same or request.method == "CONNECT":
-                self._unread = math.inf
-            elif request.body_exists:
-                self._unread = math.inf if request.content_length is None else request.content_length
-            self._unread -= len(self._kept)
+            kept = self._kept
             self._end()
+            if self._transport is not None:
+                self.body = Body.of(request, self._transport, framed=same)
+                self.body.feed(kept)
         return (self._head.whole if plain else None), more
 
     async def sent(self, keep_alive: bool) -> None:
@@ -212,8 +210,8 @@ class Connection(asyncio.Protocol):
                 self._begin_head(kept)
             return
         self._end()
-        if self._unread:
-            await self._linger(transport)
+        if self.body is not None and self.body.left:
+            await self._linger(transport, self.body)
         self.close()
 
     def close(self) -> None:
@@ -228,32 +226,30 @@ class Connection(asyncio.Protocol):
         self._timeouts.expect(self._limits.keepalive_timeout)
         self._admission.idle(self)
 
-    async def _linger(self, transport: asyncio.Transport) -> None:
+    async def _linger(self, transport: asyncio.Transport, body: Body) -> None:
         """Lets the client finish sending: if the socket were closed before, the client would lose the answer."""
         try:
             if transport.can_write_eof():
                 transport.write_eof()
         except OSError:
             return  # the client has reset the connection
-        self._gone = self._loop.create_future()
+        self._lingering = True
         self._admission.idle(self)
-        await asyncio.wait([self._gone], timeout=_LINGERING_SECONDS)
-
-    def _stop_lingering(self) -> None:
-        if self._gone is not None and not self._gone.done():
-            self._gone.set_result(None)
+        await body.arrived(_LINGERING_SECONDS)
 
     def _end(self) -> None:
-        """Drops the bytes that arrive from now on."""
+        """No byte that arrives from now on is another request's."""
         self._state = _State.LAST
         self._kept = b""
+        if self.body is not None:
+            self.body.drop()
         if self._transport is not None:
             self._transport.resume_reading()
 
     def finish(self) -> None:
         """Ends the connection: at once if no request is being answered, else after the reply."""
         self._draining = True
-        if self._transport is not None and (self._state in (_State.IDLE, _State.HEAD) or self._gone is not None):
+        if self._transport is not None and (self._state in (_State.IDLE, _State.HEAD) or self._lingering):
             self._state = _State.LAST
             self.close()
 
@@ -267,7 +263,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timeouts.cancel()
-        self._stop_lingering()
+        if self.body is not None:
+            self.body.lose()
         self._transport = self._carrier = None
         self._kept = b""
         self._head.clear()

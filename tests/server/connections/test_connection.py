@@ -459,7 +459,7 @@ async def lingering(edge: Edge, admission: Admission | None = None) -> Wire:
     wire = edge.wire(admission=admission)
     wire.end = lambda: None  # type: ignore[method-assign]
     wire.arrive(ask("/health", "Content-Length: 5"))
-    await eventually(lambda: wire.connection._gone is not None)
+    await eventually(lambda: wire.connection._lingering)
     assert not wire.closing
     return wire
 
