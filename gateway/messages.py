@@ -131,19 +131,20 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Sends the client to `location`. `fresh_for` means the same as in a BufferedResponse."""
+    """Sends the client to `location`. `fresh_for` and `cookies` mean the same as in a BufferedResponse."""
 
     location: str
     status: int = 301
     headers: dict[str, str] = field(default_factory=dict)
     fresh_for: float = 0.0
+    cookies: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class BufferedResponse:
     """A response whose body is in memory. `upstream_status` and `code` are for the access log. An identical request may
     get the same response for `fresh_for` seconds. `reason` replaces the status's standard reason phrase, unless it is
-    empty."""
+    empty. `cookies` are the values of its headers Set-Cookie; an answer that has any is not given again."""
 
     status: int
     body: bytes
@@ -152,6 +153,7 @@ class BufferedResponse:
     code: str | None = None
     fresh_for: float = 0.0
     reason: str = ""
+    cookies: tuple[str, ...] = field(default=(), repr=False)
 
 
 # Logged for a request whose client disconnected before the answer (nginx's number; never sent).

@@ -10,6 +10,7 @@ from multidict import CIMultiDict, MultiMapping
 
 from gateway import usage
 from gateway.access.private_answers import private
+from gateway.entrance import Entrance
 from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
@@ -77,6 +78,7 @@ class Pipeline:
         self._address = address
         self._allow_bypass = allow_bypass
         self._caller = caller
+        self._entrance = Entrance(mount.access, address, caller, mount.base_path) if mount is not None else None
         self._log = request_log
         self._response_cache = response_cache
         self._prefetch = mount.prefetch if mount is not None else None
@@ -174,6 +176,10 @@ class Pipeline:
                 return action(request.method, query, request.headers.get("Authorization", ""))
         if request.version != HttpVersion11:
             check_version(request)
+        entrance = self._entrance
+        if entrance is not None and (page := entrance.page(request.raw_path)) is not None:
+            record.route = "login"
+            return await entrance.show(*page, request, record)
         if request.method not in ("GET", "HEAD"):
             raise (ReadOnlyError if request.method == "POST" else MethodNotAllowedError)(request.method)
         path, query = parse_target(request.raw_path)
@@ -181,19 +187,21 @@ class Pipeline:
             record.route = path.rpartition("/")[2]
             return await ops_route(request.headers.get("Authorization", ""))
         mount = self._mount
-        if mount is None:
+        if mount is None or entrance is None:
             raise NotFoundError("no such operations endpoint")
         record.key = key = mount.key(path)
         if key.endswith("/") or not key:
             record.route = "index"
         gate = mount.access.gate
         if gate is None:
-            return await self._admitted(request, record, mount, path, query)
-        trusted = self._caller.believes(record.peer)
-        await gate.admit(record, request.headers, mount.resources.of(key), trusted=trusted)
-        return private(await self._admitted(request, record, mount, path, query))
+            return await self._admitted(request, record, mount, entrance, path, query)
+        if (elsewhere := await entrance.admit(gate, request, record, mount.resources.of(key))) is not None:
+            return elsewhere
+        return private(await self._admitted(request, record, mount, entrance, path, query))
 
-    async def _admitted(self, request: Request, record: RequestRecord, mount: Mount, path: str, query: str) -> Answer:
+    async def _admitted(
+        self, request: Request, record: RequestRecord, mount: Mount, entrance: Entrance, path: str, query: str
+    ) -> Answer:
         """The answer to a request that is let in: a page, or an object."""
         key, admission = record.key, record.admission
         prefetch = self._prefetch if admission.fallback else None
@@ -201,7 +209,7 @@ class Pipeline:
         bypass = self._bypasses(request)
         if record.route == "index":
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
-            base_url = self._base_url(request, record.peer)
+            base_url = entrance.base_url(request, record.peer)
             page = await mount.index.page(
                 PageRequest(
                     request.method,
@@ -242,12 +250,6 @@ class Pipeline:
         """Whether the client asks for an answer from the storage rather than from a cache."""
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
-    def _base_url(self, request: Request, peer: str) -> str:
-        scheme = request.scheme
-        if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
-            scheme = forwarded.strip().lower()
-        return self._address.of(scheme, request.headers.get("Host", ""))
-
     def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
         self._metrics.in_flight += 1
         if self._prefetch is not None:
@@ -270,7 +272,9 @@ class Pipeline:
         record.code = error.code
         home = self._address.path if self._mount is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
-        return error_page(error, accept=request.headers.get("Accept", ""), request_id=record.request_id, home=home)
+        logout = self._entrance.logout_path(record) if self._entrance is not None else ""
+        accept = request.headers.get("Accept", "")
+        return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: a second answer would be read as the rest

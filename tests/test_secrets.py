@@ -47,7 +47,7 @@ SHAPES = [
     "/etc/ssl/{}.pem",
 ]
 # Those whose value, where it is good, shows neither.
-HIDDEN = {"storage.proxies", "access.users", "access.tokens"} | {
+HIDDEN = {"storage.proxies", "access.users", "access.tokens", "access.login"} | {
     f"{section}.{name}"
     for section, model in SECTIONS.items()
     for name, field in model.model_fields.items()
@@ -92,10 +92,12 @@ def test_no_setting_that_is_refused_shows_a_secret(
 
 @pytest.mark.parametrize("key", sorted(HIDDEN))
 def test_no_secret_that_is_taken_shows(key: str) -> None:
+    issuer = f"{{issuer: https://i, client_id: x, client_secret: {SECRET}}}"
     value = {
         "storage.proxies": f"http://user:{SECRET}@proxy",
         "access.users": f"{{alice: {SECRET}}}",
         "access.tokens": f"{{keys: [{SECRET}]}}",
+        "access.login": f"{{cookie_keys: [{SECRET}], oidc: {issuer}}}",
     }.get(key, SECRET)
     needed = {"storage.aws_access_key_id": "AKID"} if key.startswith("storage.aws_") else {}
     needed |= {"storage.aws_secret_access_key": "x"} if key == "storage.aws_session_token" else {}

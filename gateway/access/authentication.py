@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.access.attempts import Attempts
-from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential
+from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential, Identity
 from gateway.access.credentials import is_token, parse_authorization
 from gateway.access.familiar import FamiliarCredentials
 from gateway.access.outages import Outages
@@ -30,8 +30,10 @@ log = logging.getLogger("gateway.access")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Whose a credential is, who said so, and until when that is believed, by a monotonic clock in seconds."""
+    """Whose a credential is, who said so, and until when that is believed, by a monotonic clock in seconds. `identity`
+    is what the authenticator said, `principal` what the configuration makes of it."""
 
+    identity: Identity
     principal: Principal
     method: str
     until: float
@@ -182,7 +184,7 @@ class Authentication:
                 continue
             refused = refused or identity is None
             if identity is not None and identity.name and (left := identity.expires - self._wall()) > 0:
-                return Known(self._principals.of(identity), method, asked + min(self._cache_seconds, left))
+                return Known(identity, self._principals.of(identity), method, asked + min(self._cache_seconds, left))
         if unavailable:
             self.outcomes["none", "unavailable"] += 1
             raise AuthenticationBusyError(unavailable, refused=refused)

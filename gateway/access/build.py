@@ -4,8 +4,11 @@ import importlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
 
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
@@ -21,12 +24,19 @@ from gateway.access.authenticators.users import Users
 from gateway.access.familiar import FamiliarCredentials
 from gateway.access.forward_auth import ForwardAuth
 from gateway.access.gate import Gate
+from gateway.access.login.issuer_login import IssuerLogin
+from gateway.access.login.login import Login
+from gateway.access.login.password_login import PasswordLogin
+from gateway.access.login.signed_cookie import CookieKeys, parse_cookie_key
 from gateway.access.principals import Principals
 from gateway.access.tokens.keys import TokenKey, parse_key
 from gateway.access.tokens.revocations import Revocations
+from gateway.config.access.login import LoginIssuer, LoginSettings
 from gateway.config.access.settings import AccessSettings, TokenSettings
 from gateway.errors import ConfigError, Problem
 from gateway.storage.base import Storage
+
+T = TypeVar("T")
 
 _FILE = "file:"
 _PARTS = ("method", "guessable", "start", "authenticate", "close")
@@ -61,7 +71,22 @@ def build_gate(
         cache_seconds=settings.cache_seconds,
     )
     forward_auth = ForwardAuth(*settings.forward_auth.headers) if settings.forward_auth is not None else None
-    return Gate(policy, principals, authentication, settings.realm, forward_auth)
+    login = None
+    if settings.login is not None:
+        login = _login(settings.login, authentication, principals, outcomes)
+    return Gate(policy, principals, authentication, settings.realm, forward_auth, login)
+
+
+def _login(
+    settings: LoginSettings,
+    authentication: Authentication,
+    principals: Principals,
+    outcomes: Counter[tuple[str, str]],
+) -> Login:
+    keys = CookieKeys(tuple(_keys("access.login", settings.cookie_keys, parse_cookie_key)))
+    at_issuer = _at_issuer(settings.oidc, keys) if settings.oidc is not None else None
+    with_password = PasswordLogin(authentication, keys)
+    return Login(keys, settings.session_seconds, with_password, at_issuer, principals, outcomes)
 
 
 def _configured(settings: AccessSettings, storage: Storage, changed: Callable[[], None]) -> Iterator[Authenticator]:
@@ -106,20 +131,31 @@ def _secret(text: str) -> str:
     return text
 
 
+def _at_issuer(settings: LoginIssuer, keys: CookieKeys) -> IssuerLogin:
+    secrets = [settings.client_secret] if settings.client_secret is not None else []
+    [secret] = _keys("access.login", secrets, str.strip, "client_secret") or [None]
+    return IssuerLogin(settings, secret, keys)
+
+
 def token_keys(settings: TokenSettings) -> list[TokenKey]:
     """Raises ConfigError."""
+    return _keys("access.tokens", settings.keys, parse_key)
+
+
+def _keys(
+    setting: str, secrets: Sequence[SecretStr], parse: Callable[[str], T], called: str = "key number {}"
+) -> list[T]:
+    """The keys that are texts, or are in files; messages call them so. Raises ConfigError."""
     keys, problems = [], []
-    for number, secret in enumerate(settings.keys, 1):
+    for number, secret in enumerate(secrets, 1):
         text = secret.get_secret_value()
         try:
-            keys.append(
-                parse_key(Path(text.removeprefix(_FILE)).read_text() if text.startswith(_FILE) else _secret(text))
-            )
+            keys.append(parse(Path(text.removeprefix(_FILE)).read_text() if text.startswith(_FILE) else _secret(text)))
         except UnicodeDecodeError:
-            problems.append(Problem("access.tokens", f"key number {number}", "is not text"))
+            problems.append(Problem(setting, called.format(number), "is not text"))
         except (OSError, ValueError) as error:
             what = f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-            problems.append(Problem("access.tokens", f"key number {number}", what))
+            problems.append(Problem(setting, called.format(number), what))
     if problems:
         raise ConfigError(problems)
     return keys

@@ -7,6 +7,8 @@ from multidict import MultiMapping
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import Identity
 from gateway.access.forward_auth import ForwardAuth
+from gateway.access.login.login import Login
+from gateway.access.login.navigation import is_script
 from gateway.access.principals import Principals
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import BadRequestError, CredentialsRequiredError, ForbiddenError, GatewayError
@@ -25,7 +27,8 @@ class Gate:
     |---------------------------------------|----------------------------------------------------------------------|
     | an Authorization header               | whom the authenticators know by it, or it is refused                 |
     | a user's header of a trusted proxy    | that user (see access/forward_auth.py)                               |
-    | neither                               | the anonymous                                                        |
+    | a cookie of a session, for reading    | whoever has logged in with that browser (see access/login/login.py)  |
+    | none of these                         | the anonymous                                                        |
     """
 
     def __init__(
@@ -35,11 +38,15 @@ class Gate:
         authentication: Authentication,
         realm: str,
         forward_auth: ForwardAuth | None = None,
+        login: Login | None = None,
     ) -> None:
         self.policy = policy
         self.authentication = authentication
+        self.login = login
         self._principals = principals
         self._forward_auth = forward_auth
+        # One that makes no browser ask for a password by itself.
+        self._challenge_of_scripts = {"WWW-Authenticate": f'Cookie realm="{realm}"'}
         self._challenge = {"WWW-Authenticate": f'Basic realm="{realm}", charset="UTF-8"'}
         self._remembered = LruCache[Identity, Principal]("principals", MemoryLimit(_MAX_BYTES), _weight)
 
@@ -47,13 +54,18 @@ class Gate:
         """What the log and `gateway check` say of it."""
         tellers = [*self.authentication.methods, *(str(one) for one in (self._forward_auth,) if one is not None)]
         methods = ", ".join(tellers) or "nobody: without authenticators, all are anonymous"
-        return f"rules: {len(self.policy.rules)}; who somebody is tell: {methods}"
+        people = f"; people log in {self.login}" if self.login is not None else ""
+        return f"rules: {len(self.policy.rules)}; who somebody is tell: {methods}{people}"
 
     async def start(self) -> None:
         """Raises ConfigError if an authenticator can't be used at all."""
         await self.authentication.start()
+        if self.login is not None:
+            await self.login.start()
 
     async def close(self) -> None:
+        if self.login is not None:
+            await self.login.close()
         await self.authentication.close()
 
     async def admit(
@@ -78,7 +90,10 @@ class Gate:
             return
         if principal.name:
             raise ForbiddenError(decision.why)
-        raise CredentialsRequiredError(decision.why, headers=self._challenge)
+        asks_itself = self.login is not None and is_script(headers)
+        raise CredentialsRequiredError(
+            decision.why, headers=self._challenge_of_scripts if asks_itself else self._challenge
+        )
 
     async def _who(self, headers: MultiMapping[str], client: str, *, trusted: bool) -> tuple[Principal, str]:
         """Who makes the request, and what tells so."""
@@ -87,6 +102,8 @@ class Gate:
         forwarded = self._forward_auth.identity(headers) if trusted and self._forward_auth is not None else None
         if forwarded is not None:
             return self._principal(forwarded), ForwardAuth.method
+        if self.login is not None and (identity := self.login.session(headers)) is not None:
+            return self._principal(identity), "session"
         return self._principals.anonymous, "anonymous"
 
     def _principal(self, identity: Identity) -> Principal:

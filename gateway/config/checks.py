@@ -1,5 +1,6 @@
 """Checks that settings go together."""
 
+from gateway.config.access.secure_url import is_secure_url
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
 from gateway.rights.policy import collisions
@@ -67,6 +68,12 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if access.forward_auth is not None and not server.trusted_proxies and server.unix_socket is None:
         message = "is needed with access.forward_auth: only these proxies are believed"
         found.append(("server.trusted_proxies", message, "access.forward_auth"))
+    if access.login is not None and access.login.oidc is None and not access.has_passwords:
+        message = "needs an issuer (oidc) or something that knows passwords: users, htpasswd, …"
+        found.append(("access.login", message, "access.users"))
+    if access.login is not None and server.public_url is not None and not is_secure_url(server.public_url):
+        message = "must be https with access.login: browsers keep its cookies only then"
+        found.append(("server.public_url", message, "access.login"))
     if settings.cache.prefetch:
         message = "can't be true with access: what is fetched ahead may be what the reader must not have"
         found.append(("cache.prefetch", message, "access.rules"))

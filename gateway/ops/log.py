@@ -124,7 +124,7 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "user": principal.name,
         "auth": admission.method,
         "token": principal.token,
-        "right": "read",
+        "right": "login" if admission.method == "login" else "read",
         "path": _path(record.target),
         "allowed": "yes" if admission.allowed else "no",
         "why": admission.why,

@@ -20,7 +20,18 @@ class Reply:
     Headers must have no line breaks. `Content-Length` is the body's, even if no body is sent (HEAD).
     """
 
-    __slots__ = ("_close", "_headers", "_sent", "_started", "body", "fresh_for", "keep_alive", "reason", "status")
+    __slots__ = (
+        "_close",
+        "_cookies",
+        "_headers",
+        "_sent",
+        "_started",
+        "body",
+        "fresh_for",
+        "keep_alive",
+        "reason",
+        "status",
+    )
 
     def __init__(
         self,
@@ -31,15 +42,18 @@ class Reply:
         close: bool = False,
         fresh_for: float = 0.0,
         reason: str = "",
+        cookies: tuple[str, ...] = (),
     ):
         """`close` ends the connection afterwards. An identical request may get the same reply for `fresh_for` seconds.
-        `reason` replaces the status's standard reason phrase, unless it is empty."""
+        `reason` replaces the status's standard reason phrase, unless it is empty. `cookies` are values of Set-Cookie:
+        each is a header of its own (RFC 6265, 3)."""
         self.status = status
         self.reason = reason or _PHRASES.get(status, "")
         self.keep_alive = False
         self.body = body
-        self.fresh_for = fresh_for
+        self.fresh_for = fresh_for if not cookies else 0.0
         self._headers = headers
+        self._cookies = cookies
         self._close = close
         self._started = False
         self._sent: Callable[[bool], Awaitable[None]] | None = None
@@ -88,8 +102,9 @@ class Reply:
                 headers["Connection"] = "close"
         elif self.keep_alive:
             headers["Connection"] = "keep-alive"
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        fields = [*headers.items(), *(("Set-Cookie", cookie) for cookie in self._cookies)]
+        lines = "".join([f"{name}: {value}\r\n" for name, value in fields])
+        if lines.count("\n") != len(fields) or lines.count("\r") != len(fields):
             raise ValueError("a line break in a header")
         # aiohttp accepts HTTP/2.0 and HTTP/0.9 in a request line; no status line has one of these (RFC 9110, 2.5).
         text = f"HTTP/1.{1 if version >= HttpVersion11 else 0} {status} {self.reason}\r\n{lines}\r\n"

@@ -18,9 +18,16 @@ def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: 
     """The reply for an answer without a stream, not sent yet."""
     if isinstance(answer, Redirect):
         headers = _common(answer.headers | {"Location": location(answer.location)}, record)
-        return Reply(answer.status, headers, b"", close=close, fresh_for=answer.fresh_for)
-    headers = _common(answer.headers, record)
-    return Reply(answer.status, headers, answer.body, close=close, fresh_for=answer.fresh_for, reason=answer.reason)
+        return Reply(answer.status, headers, b"", close=close, fresh_for=answer.fresh_for, cookies=answer.cookies)
+    return Reply(
+        answer.status,
+        _common(answer.headers, record),
+        answer.body,
+        close=close,
+        fresh_for=answer.fresh_for,
+        reason=answer.reason,
+        cookies=answer.cookies,
+    )
 
 
 def note(reply: Reply, record: RequestRecord, began: float) -> None:

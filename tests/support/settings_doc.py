@@ -46,19 +46,26 @@ def reference() -> str:
             default = "" if field.default in (None, "", []) else f"`{value_text(field, field.default)}`"
             lines.append(f"| `{section}.{name}`<br>`{variable}` | {default} | {field.description} |")
         lines.append("")
-        for name, field in model.model_fields.items():
-            for inner in _sections_of(field.annotation):
-                lines += [
-                    f"### {section}.{name}",
-                    "",
-                    inner.__doc__ or "",
-                    "",
-                    "| key | default | what it does |",
-                    "|---|---|---|",
-                ]
-                lines += [_row(key, its) for key, its in inner.model_fields.items()]
-                lines.append("")
+        lines += _of_parts(section, model)
     return "\n".join(lines)
+
+
+def _of_parts(name: str, model: type[Section]) -> list[str]:
+    """A table for each setting of `model` that has keys of its own, and for those of its keys that have."""
+    lines = []
+    for key, field in model.model_fields.items():
+        for inner in _sections_of(field.annotation):
+            head = [
+                f"### {name}.{key}",
+                "",
+                inner.__doc__ or "",
+                "",
+                "| key | default | what it does |",
+                "|---|---|---|",
+            ]
+            lines += [*head, *(_row(part, its) for part, its in inner.model_fields.items()), ""]
+            lines += _of_parts(f"{name}.{key}", inner)
+    return lines
 
 
 def _sections_of(annotation: Any) -> list[type[Section]]:

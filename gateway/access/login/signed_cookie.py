@@ -23,6 +23,14 @@ class CookieKeys:
             raise ValueError(f"must be secrets of at least {_MIN_SECRET_BYTES} bytes: openssl rand -base64 32")
 
 
+def parse_cookie_key(text: str) -> bytes:
+    """A secret of CookieKeys from its text. Raises ValueError, which says what is wrong and quotes nothing."""
+    secret = text.strip().encode()
+    if secret.startswith(b"-----BEGIN "):
+        raise ValueError("must be random text, no PEM file: openssl rand -base64 32")
+    return CookieKeys((secret,)).secrets[0]
+
+
 def seal(purpose: str, content: bytes, keys: CookieKeys) -> str:
     """The value of a cookie. What was sealed for one purpose, which has no NUL in it, is worth nothing for another.
     Raises ValueError if the content is too long."""

@@ -56,11 +56,10 @@ _ANYBODY_MAY_HAVE_ONE = frozenset(
 )
 
 
-class OidcIssuer(Section):
-    """An issuer, and what its tokens must say. An issuer may be given several times, with other claims required."""
+class IssuerSettings(Section):
+    """An issuer, how its tokens are signed, and what they say of whom."""
 
     issuer: IssuerUrl = Field(description="URL of the issuer, exactly as its tokens have it in the claim iss")
-    audience: Text = Field(description="Audience of the tokens: they must have this one and no other in the claim aud")
     algorithms: Annotated[list[Algorithm], Field(min_length=1)] = Field(
         ["RS256", "ES256", "EdDSA"], description="Algorithms by which tokens may be signed"
     )
@@ -73,16 +72,24 @@ class OidcIssuer(Section):
     required_claims: dict[str, ClaimPattern] = Field(
         {}, description="Claims that a token must have, each with its value; * and ? stand for what may differ"
     )
-    max_age: Seconds | None = Field(
-        None, description="Seconds after which a token is refused, however long the issuer lets it live"
-    )
     allow_hosts: Hosts = Field(
         [], description="Other hosts with internal addresses that may have the issuer's keys, as host or host:port"
     )
 
     @model_validator(mode="after")
-    def _not_of_everybody(self) -> "OidcIssuer":
+    def _not_of_everybody(self) -> "IssuerSettings":
         host = urlsplit(self.issuer).hostname or ""
         if not self.required_claims and host in _ANYBODY_MAY_HAVE_ONE:
-            raise Refused("needs required_claims, such as repository_owner_id: everybody can get tokens of this issuer")
+            raise Refused(
+                "needs required_claims, such as repository_owner_id or hd: everybody can get tokens of this issuer"
+            )
         return self
+
+
+class OidcIssuer(IssuerSettings):
+    """An issuer, and what its tokens must say. An issuer may be given several times, with other claims required."""
+
+    audience: Text = Field(description="Audience of the tokens: they must have this one and no other in the claim aud")
+    max_age: Seconds | None = Field(
+        None, description="Seconds after which a token is refused, however long the issuer lets it live"
+    )

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 
 from gateway.config.access.forward_auth import ForwardAuthSettings
 from gateway.config.access.ldap import LdapSettings
+from gateway.config.access.login import LoginSettings
 from gateway.config.access.oidc import OidcIssuer
 from gateway.config.access.remote import RemoteSettings
 from gateway.config.access.secrets_manager import SecretsManagerSettings
@@ -148,6 +149,9 @@ class AccessSettings(Section):
     forward_auth: Annotated[ForwardAuthSettings | None, BeforeValidator(_yaml)] = Field(
         None, description="A proxy says in headers who has logged in: {preset: authelia}; needs server.trusted_proxies"
     )
+    login: Annotated[LoginSettings | None, BeforeValidator(_yaml)] = Field(
+        None, description="People log in with a browser: {cookie_keys: [file:/path, …]}, with oidc at an issuer"
+    )
     groups: Annotated[dict[Name, Names], BeforeValidator(_yaml)] = Field(
         {}, description="Groups, each with the names of its users"
     )
@@ -167,11 +171,16 @@ class AccessSettings(Section):
     )
 
     @property
+    def has_passwords(self) -> bool:
+        """Whether anybody can log in with a password."""
+        asked = (self.htpasswd, self.remote, self.sql, self.ldap, self.secrets_manager)
+        return bool(self.users or self.authenticators) or any(one is not None for one in asked)
+
+    @property
     def authenticates(self) -> bool:
         """Whether anybody can log in."""
-        known = (self.users, self.tokens.keys, self.oidc, self.authenticators)
-        asked = (self.htpasswd, self.remote, self.sql, self.ldap, self.secrets_manager, self.forward_auth)
-        return any(known) or any(one is not None for one in asked)
+        at_issuer = self.login is not None and self.login.oidc is not None
+        return self.has_passwords or at_issuer or bool(self.tokens.keys or self.oidc or self.forward_auth)
 
     @property
     def policy(self) -> Policy:

@@ -26,6 +26,7 @@ if (search) {
       try {
         const answer = await fetch(url, {headers: accept, signal: running.signal});
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        if (answer.status === 401) return search.form.submit();
         if (!answer.ok) return;
         document.getElementById("results").replaceWith(page.getElementById("results"));
         history.replaceState(null, "", url);

@@ -1,0 +1,88 @@
+"""Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
+
+from gateway.access.access import Access
+from gateway.access.gate import Gate
+from gateway.access.login.login import PAGES, Login
+from gateway.access.login.navigation import is_navigation
+from gateway.access.login.pages import login_url
+from gateway.access.login.visit import Visit
+from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError
+from gateway.messages import Answer, Redirect, RequestRecord
+from gateway.rights.policy import Resource
+from gateway.server.client_address import ClientAddress
+from gateway.server.protocol import Request
+from gateway.server.public_address import PublicAddress
+
+_MAX_FORM_BYTES = 16 * 1024
+_FORM_SECONDS = 10.0
+
+
+class Entrance:
+    """Nothing but the login's pages is answered without the gate."""
+
+    def __init__(self, access: Access, address: PublicAddress, caller: ClientAddress, base_path: str) -> None:
+        """`base_path` is the path of the root, as requests have it."""
+        self._access = access
+        self._address = address
+        self._caller = caller
+        self._base_path = base_path
+        self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
+
+    def base_url(self, request: Request, peer: str) -> str:
+        """The URL of the gateway's root as the client knows it, with a trailing slash, or empty."""
+        scheme = request.scheme
+        if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
+            scheme = forwarded.strip().lower()
+        return self._address.of(scheme, request.headers.get("Host", ""))
+
+    def page(self, target: str) -> tuple[Login, str] | None:
+        """The login, and which of its pages `target` means; None if it means none."""
+        page = self._pages.get(target.partition("?")[0])
+        login = self._login
+        return (login, page) if page is not None and login is not None else None
+
+    async def show(self, login: Login, page: str, request: Request, record: RequestRecord) -> Answer:
+        """One of the login's pages. Raises GatewayError."""
+        methods = login.methods(page)
+        if not methods:
+            raise NotFoundError("people log in without an issuer")
+        if request.method not in methods:
+            raise MethodNotAllowedError(request.method, ", ".join(methods))
+        body = await request.read_limited(_MAX_FORM_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
+        visit = Visit(
+            page=page,
+            method=request.method,
+            query=request.raw_path.partition("?")[2],
+            headers=request.headers,
+            body=body,
+            client=record.client,
+            base_url=self.base_url(request, record.peer),
+            root=self._address.path,
+        )
+        return await login.answer(visit, record)
+
+    async def admit(self, gate: Gate, request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
+        """None if the request is let in. A person who has to log in is sent to where that is done. Raises what
+        Gate.admit raises."""
+        try:
+            await gate.admit(record, request.headers, resource, trusted=self._caller.believes(record.peer))
+        except CredentialsRequiredError:
+            if gate.login is None or "Authorization" in request.headers or not is_navigation(request.headers):
+                raise
+            url = login_url(self._address.path, self._seen(request.raw_path))
+            return Redirect(url, 302, {"Cache-Control": "no-store"})
+        return None
+
+    def logout_path(self, record: RequestRecord) -> str:
+        """Where somebody can log out who is logged in with a session, and may not do what was asked for."""
+        refused = record.admission.method == "session" and not record.admission.allowed
+        return f"{self._address.path}-/logout" if refused and self._login is not None else ""
+
+    @property
+    def _login(self) -> Login | None:
+        gate = self._access.gate
+        return gate.login if gate is not None else None
+
+    def _seen(self, target: str) -> str:
+        """A target as clients see it, whatever path a proxy has removed from it."""
+        return self._address.path + target.removeprefix(f"{self._base_path}/")
