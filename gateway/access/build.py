@@ -133,8 +133,8 @@ def _secret(text: str) -> str:
 
 def _at_issuer(settings: LoginIssuer, keys: CookieKeys) -> IssuerLogin:
     secrets = [settings.client_secret] if settings.client_secret is not None else []
-    [secret] = _keys("access.login", secrets, str.strip, "client_secret") or [None]
-    return IssuerLogin(settings, secret, keys)
+    texts = _keys("access.login", secrets, str.strip, "client_secret")
+    return IssuerLogin(settings, texts[0] if texts else None, keys)
 
 
 def token_keys(settings: TokenSettings) -> list[TokenKey]:

@@ -114,7 +114,8 @@ class Login:
             identity = await issuer.identity(visit, callback)
         except LoginError as error:
             self._refused(record, str(error))
-            message = f"{pages.sentence(str(error))} Cookies are needed, and HTTPS."
+            hint = "" if visit.cookie(flow.NAME) else " Your browser has sent no cookie; it needs HTTPS for that."
+            message = pages.sentence(str(error)) + hint
             return pages.failed(visit, message, status=403, return_to=return_to, cookies=forget)
         except GatewayError as error:
             self._refused(record, error.detail)
