@@ -51,7 +51,9 @@ class PeopleIssuer(Issuer):
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/authorize":
             link = self.back(f"{self.url}{request.path_qs}").replace("&", "&amp;")
-            return web.Response(text=f'<a href="{link}">Continue</a>', content_type="text/html")
+            return web.Response(
+                text=f'<link rel="icon" href="data:,"><a href="{link}">Continue</a>', content_type="text/html"
+            )
         if request.path == "/token" and "/token" not in self.answers:
             return self._token(await request.text(), request.headers.get("Authorization", ""))
         return await super()._handle(request)
