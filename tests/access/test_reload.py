@@ -14,6 +14,7 @@ from gateway.errors import ConfigError
 from tests.access.test_gate import basic, status
 from tests.support.eventually import eventually
 from tests.support.people import People
+from tests.support.visitor import Visitor
 
 HEAD = "server: {port: 0}\nlog: {access: false, audit: false}\nindex: {layout: project}\n"
 SECTION = "access:\n  authenticators: [tests.support.people:People]\n"
@@ -55,6 +56,28 @@ async def test_a_changed_rule_holds_within_seconds_for_what_is_cached_too(file: 
         assert [await status(gateway, "/simple/", basic(name)) for name in ("alice", "bob")] == [200, 200]
         async with aiohttp.request("GET", gateway.url + "/simple/", headers=basic("alice")) as answer:
             assert "acme" not in await answer.text()
+    finally:
+        await gateway.stop()
+
+
+async def test_sessions_follow_the_rules_and_the_keys_at_once(file: Path) -> None:
+    login = "  login: {cookie_keys: [%s]}\n"
+    file.write_text(OPEN + login % ("k" * 40))
+    gateway = await started(file)
+    try:
+        visitor, target = Visitor(gateway.url), "/acme/acme-1.0.tar.gz"
+        await visitor.log_in("alice")
+        assert (await visitor.get(target)).status == 200
+        for text, expected in [
+            (CLOSED + login % ("k" * 40), 403),
+            (OPEN + login % f"{'n' * 40}, {'k' * 40}", 200),
+            (OPEN + login % ("n" * 40), 302),
+            (OPEN, 401),
+        ]:
+            former = gateway.mount.access.gate
+            replace(file, text)
+            await eventually(lambda former=former: gateway.mount.access.gate is not former)  # type: ignore[misc]
+            assert (await visitor.get(target)).status == expected
     finally:
         await gateway.stop()
 

@@ -1,5 +1,7 @@
 """Heads and bodies as they go over the wire."""
 
+import socket
+
 import pytest
 
 from gateway.app import Gateway
@@ -74,12 +76,11 @@ async def test_head_tells_the_length_and_sends_nothing(start_gateway: StartGatew
     assert b"\r\nDate: " in head
 
 
-@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x", "a\nb", "a\rb"])
-async def test_a_header_can_t_become_two(value: str) -> None:
-    import socket
+async def served(reply: Reply) -> bytes:
+    """What a client gets that is answered with it."""
 
     async def answer(_: object) -> Reply:
-        return Reply(200, {"X-Value": value}, b"")
+        return reply
 
     def refuse(_: object, __: GatewayError) -> Reply:
         return Reply(500, {}, b"", close=True)
@@ -87,7 +88,21 @@ async def test_a_header_can_t_become_two(value: str) -> None:
     limits = Limits(5, 5, 5, 8190, 8190)
     sock = socket.create_server(("127.0.0.1", 0))
     listener = await Listener.open(Server(answer, refuse, limits, Admission(10, 10, lambda peer: False)), sock, None)
-    data = await exchange(sock.getsockname()[1], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    data = await exchange(sock.getsockname()[1], b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     await listener.drain(0)
-    assert b"Set-Cookie" not in data
-    assert b"X-Value" not in data
+    return data
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x", "a\nb", "a\rb"])
+async def test_a_header_can_t_become_two(value: str) -> None:
+    for reply in (Reply(200, {"X-Value": value}, b""), Reply(200, {}, b"", cookies=(value,))):
+        data = await served(reply)
+        assert b"Set-Cookie" not in data
+        assert b"X-Value" not in data
+
+
+async def test_each_cookie_is_a_header_of_its_own_and_no_reply_with_one_is_given_again() -> None:
+    reply = Reply(200, {}, b"", fresh_for=1, cookies=("a=1; Path=/", "b=2"))
+    assert reply.fresh_for == 0
+    sent = await served(reply)
+    assert b"\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2\r\n" in sent

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 import aiohttp
+import bcrypt
 import pytest
 
 from gateway.access.authenticator import Identity
@@ -121,6 +122,13 @@ async def test_wrong_credentials_show_the_form_again(visitor: Visitor, user: str
     assert got.hidden("to") == FILE
     assert "WWW-Authenticate" not in got.headers
     assert session.NAME not in visitor.cookies
+
+
+async def test_a_colon_does_not_make_another_user(start_gateway: StartGateway, faulty_settings: dict[str, str]) -> None:
+    users = {"al": bcrypt.hashpw(b"ice:pw", bcrypt.gensalt(4)).decode()}
+    gateway = await start_gateway(faulty_settings | SETTINGS | {"access.users": json.dumps(users)})
+    assert (await Visitor(gateway.url).log_in("al", "ice:pw")).status == 303
+    assert (await Visitor(gateway.url).log_in("al:ice", "pw")).status == 403
 
 
 async def test_a_token_is_no_password(visitor: Visitor) -> None:
