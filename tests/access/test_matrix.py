@@ -14,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gateway.access.authenticator import Identity
+from gateway.access.login import session
+from gateway.access.login.signed_cookie import CookieKeys
 from gateway.access.tokens.keys import HmacKey
 from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
@@ -45,11 +48,17 @@ def token(scope: Scope) -> str:
     return issue(Claims("alice", "t1", scope, 4_000_000_000), HmacKey(KEY.encode()))
 
 
+def session_of(name: str) -> str:
+    """Its groups are those that the authenticator told."""
+    identity = Identity(name, frozenset(GROUPS[name]), expires=4_000_000_000)
+    return session.encode(identity, CookieKeys((KEY.encode(),)))
+
+
 READ, BOTH = frozenset({Right.READ}), frozenset({Right.READ, Right.FALLBACK})
 SCOPES = [Scope(READ), Scope(BOTH, ("acme-*",)), Scope(frozenset({Right.WRITE}))]
 # A token's subject has the groups of the configuration, which are those of People here.
 PRINCIPALS: dict[str, tuple[Principal, dict[str, str]]] = {
-    "anonymous": (ANONYMOUS, {}),
+    "anonymous": (ANONYMOUS, {"Sec-Fetch-Mode": "cors"}),  # nobody who would be sent to log in
     **{
         name: (of(name), {"Authorization": "Basic " + b64encode(f"{name}:pw-{name}".encode()).decode()})
         for name in GROUPS
@@ -57,6 +66,11 @@ PRINCIPALS: dict[str, tuple[Principal, dict[str, str]]] = {
     **{
         f"token-{number}": (of("alice", scope), {"Authorization": f"Bearer {token(scope)}"})
         for number, scope in enumerate(SCOPES)
+    },
+    **{f"session-{name}": (of(name), {"Cookie": f"a=b; {session.NAME}={session_of(name)}"}) for name in GROUPS},
+    **{
+        f"forwarded-{name}": (of(name), {"Remote-User": name, "Remote-Groups": ",".join(sorted(GROUPS[name]))})
+        for name in GROUPS
     },
 }
 
@@ -140,6 +154,9 @@ def section(given_rules: Sequence[GivenRule], default: Sequence[str]) -> dict[st
     return {
         "access.authenticators": "tests.support.people:People",
         "access.tokens": json.dumps({"keys": [KEY]}),
+        "access.login": json.dumps({"cookie_keys": [KEY]}),
+        "access.forward_auth": "{preset: authelia}",
+        "server.trusted_proxies": "127.0.0.0/8",
         "access.groups": json.dumps(groups),
         "access.rules": json.dumps(listed),
         "access.default_read": ",".join(default),
