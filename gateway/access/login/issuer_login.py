@@ -58,8 +58,8 @@ class IssuerLogin:
         await self._verifier.close()
 
     async def begin(self, visit: Visit) -> Redirect:
-        """Sends the browser to the issuer. Raises AuthenticationBusyError if that can't be asked where to, and
-        BadRequestError for a browser that only looks ahead."""
+        """Sends the browser to the issuer. Raises AuthenticationBusyError if that can't be asked where to, or nobody
+        looks, and BadRequestError if the request does not say where to come back to."""
         if is_prefetch(visit.headers):
             raise AuthenticationBusyError("a prefetch: nobody is there to log in")
         endpoint = self._endpoint
@@ -86,7 +86,18 @@ class IssuerLogin:
         be asked."""
         if (wait := self._attempts.wait(visit.client)) > 0:
             raise TooManyAttemptsError("too many logins that the issuer has refused", wait=wait)
-        self._attempts.failed(visit.client)  # until it turns out otherwise
+        self._attempts.failed(visit.client)  # before the outcome is known: many may be tried at once
+        refused = False
+        try:
+            return await self._verified(visit, callback)
+        except LoginError:
+            refused = True
+            raise
+        finally:
+            if not refused:
+                self._attempts.forgive(visit.client)
+
+    async def _verified(self, visit: Visit, callback: Callback) -> Identity:
         token = flow.id_token(await self._exchanged(visit, callback))
         try:
             verified = await self._verifier.verify(token)
@@ -95,7 +106,6 @@ class IssuerLogin:
         if verified is None:
             raise LoginError("the account may not log in here, or its ID token is not valid")
         flow.check_nonce(verified.claims, callback)
-        self._attempts.forgive(visit.client)
         return verified.identity
 
     async def _exchanged(self, visit: Visit, callback: Callback) -> bytes:

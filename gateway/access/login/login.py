@@ -25,7 +25,7 @@ from gateway.access.login.session import SessionError
 from gateway.access.login.signed_cookie import CookieKeys, cookie_of
 from gateway.access.login.visit import Visit
 from gateway.access.principals import Principals
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, TooManyAttemptsError
 from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
 from gateway.principal import Admission
 
@@ -107,21 +107,35 @@ class Login:
             return self._with_password.again(visit, error)
 
     async def _came_back(self, issuer: IssuerLogin, visit: Visit, record: RequestRecord) -> Answer:
-        return_to, forget = "", (flow.forget(),)
         try:
             callback = issuer.came_back(visit)
-            return_to = local_path(callback.return_to)
+        except LoginError as error:
+            # The cookie stays: it may be that of a login in another tab.
+            return self._failed(visit, record, error)
+        forget, return_to = (flow.forget(),), local_path(callback.return_to)
+        try:
             identity = await issuer.identity(visit, callback)
         except LoginError as error:
-            self._refused(record, str(error))
-            hint = "" if visit.cookie(flow.NAME) else " Your browser has sent no cookie; it needs HTTPS for that."
-            message = pages.sentence(str(error)) + hint
-            return pages.failed(visit, message, status=403, return_to=return_to, cookies=forget)
+            return self._failed(visit, record, error, return_to, forget)
         except GatewayError as error:
-            self._refused(record, error.detail)
+            limited = isinstance(error, TooManyAttemptsError)
+            self._refused(record, error.detail, "limited" if limited else "unavailable")
             raise
         identity = replace(identity, expires=float("inf"))  # the token's end is not the session's
         return self._begun(visit, record, identity, str(issuer), return_to, forget)
+
+    def _failed(
+        self,
+        visit: Visit,
+        record: RequestRecord,
+        error: LoginError,
+        return_to: str = "",
+        cookies: tuple[str, ...] = (),
+    ) -> BufferedResponse:
+        self._refused(record, str(error))
+        hint = "" if visit.cookie(flow.NAME) else " Your browser has sent no cookie; it needs HTTPS for that."
+        message = pages.sentence(str(error)) + hint
+        return pages.failed(visit, message, status=403, return_to=return_to, cookies=cookies)
 
     def _begun(
         self,
@@ -156,9 +170,9 @@ class Login:
             return pages.logout_form(visit, identity.name, token, status=403)
         return pages.logged_out(visit, cookies=(session.end_session(),))
 
-    def _refused(self, record: RequestRecord, why: str) -> None:
+    def _refused(self, record: RequestRecord, why: str, result: str = "denied") -> None:
         self._noted(record, why)
-        self._outcomes[_METHOD, "denied"] += 1
+        self._outcomes[_METHOD, result] += 1
 
     @staticmethod
     def _noted(record: RequestRecord, why: str) -> None:
