@@ -98,7 +98,7 @@ class Login:
             return self._with_password.show(visit, 403, refusal)
         try:
             known = await self._with_password.known(visit)
-            return self._begun(visit, record, known.identity, known.method, visit.return_to)
+            return self._begun(visit, record, known.identity, f"with a password, by {known.method}", visit.return_to)
         except LoginError as error:
             self._refused(record, str(error))
             return self._with_password.show(visit, 403, pages.sentence(str(error)))
@@ -142,7 +142,7 @@ class Login:
         visit: Visit,
         record: RequestRecord,
         identity: Identity,
-        told_by: str,
+        how: str,
         return_to: str,
         cookies: tuple[str, ...] = (),
     ) -> BufferedResponse | Redirect:
@@ -153,7 +153,7 @@ class Login:
         except SessionError as error:
             self._refused(record, str(error))
             return pages.failed(visit, f"There can be no session: {error}.", status=403, cookies=cookies)
-        record.admission = Admission(self._principals.of(identity), _METHOD, True, f"logged in, by {told_by}")
+        record.admission = Admission(self._principals.of(identity), _METHOD, True, f"logged in {how}")
         self._outcomes[_METHOD, "allowed"] += 1
         cookies = (session.set_session(value, identity, now), *cookies)
         return Redirect(return_to, 303, {"Cache-Control": "no-store"}, cookies=cookies)

@@ -391,7 +391,7 @@ async def test_the_audit_and_the_metrics_tell_of_logins(
     assert told == [
         ("", "login", "login", "no", "the form is not this browser's, or too old", 403),
         ("", "login", "login", "no", "wrong credentials", 403),
-        ("alice", "login", "login", "yes", "logged in, by people", 303),
+        ("alice", "login", "login", "yes", "logged in with a password, by people", 303),
         ("alice", "session", "read", "yes", "access.rules[1] grants read to group:data", 200),
     ]
     for secret in ("a-wrong-one", "pw-alice", KEY, *visitor.cookies.values()):

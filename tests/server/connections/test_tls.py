@@ -65,6 +65,15 @@ async def test_requests_are_answered_and_connections_end(
     await eventually(lambda: connections(gateway) == 0)
 
 
+async def test_a_body_is_read(start_gateway: StartGateway, certificate: dict[str, str]) -> None:
+    login = {"access.users": "{alice: $2b$04$%s}" % ("a" * 53), "access.login": '{cookie_keys: ["%s"]}' % ("k" * 40)}
+    gateway = await start_gateway(certificate | login)
+    head = b"POST /-/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    for length, status in ((16_000, 403), (200_000, 413)):
+        answer = await ask(gateway, certificate, head + b"Content-Length: %d\r\n\r\n" % length + b"a" * length)
+        assert int(answer.split(b" ")[1]) == status
+
+
 async def answered(gateway: Gateway, certificate: dict[str, str], request: bytes) -> tuple[bytes, asyncio.StreamWriter]:
     """What a client that does its TLS by hand is answered, up to the `ok` of /health; and its connection, still open.
     The request comes in one segment with the handshake's last message, as a client sends that need not wait."""
