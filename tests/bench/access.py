@@ -15,6 +15,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import bcrypt
+from multidict import CIMultiDict
 
 from gateway.access.build import build_gate
 from gateway.config.load import load
@@ -46,10 +47,11 @@ def costs() -> Iterator[tuple[str, float, float | None]]:
     assert access is not None
     gate = build_gate(access, cast(Storage, None), lambda: None, Counter(), 0)
     record = RequestRecord("id", "GET", "/acme/", "127.0.0.1", "pip", 0.0)
+    headers = CIMultiDict({"Host": "gateway", "Authorization": AUTHORIZATION})
 
     def admit() -> None:
         with suppress(StopIteration):  # it waits for nothing
-            gate.admit(record, [AUTHORIZATION], Resource(("acme",), ("/acme/",))).send(None)
+            gate.admit(record, headers, Resource(("acme",), ("/acme/",)), trusted=False).send(None)
             raise AssertionError("the credential is not remembered")
 
     asyncio.run(gate.authentication.identify(AUTHORIZATION, "127.0.0.1"))
