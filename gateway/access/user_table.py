@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway.access.authenticator import Credential, Identity, Password
 from gateway.access.hashing.password_checks import PASSWORD_CHECKS
-from gateway.access.passwords import MAX_PASSWORD_BYTES, PasswordHash
+from gateway.access.hashing.passwords import MAX_PASSWORD_BYTES, PasswordHash
 
 
 class UserTable:

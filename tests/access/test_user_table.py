@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.access.authenticator import BearerToken, Credential, Identity, Password
-from gateway.access.passwords import PasswordHash, parse
+from gateway.access.hashing.passwords import PasswordHash, parse
 from gateway.access.user_table import UserTable
-from tests.access.test_passwords import HASHES
+from tests.access.hashing.test_passwords import HASHES
 
 TABLE = UserTable({"bob": parse(HASHES["$2b$"]), "zoë": parse(HASHES["{SHA}"])})
 

@@ -18,6 +18,7 @@ import bcrypt
 from multidict import CIMultiDict
 
 from gateway.access.build import build_gate
+from gateway.access.familiar import FamiliarCredentials
 from gateway.config.load import load
 from gateway.messages import RequestRecord
 from gateway.rights.policy import Resource
@@ -45,7 +46,7 @@ def costs() -> Iterator[tuple[str, float, float | None]]:
     """What, microseconds for one, and how many it may take; in this process."""
     access = load(settings(), environ={}, cwd=Path("/")).access
     assert access is not None
-    gate = build_gate(access, cast(Storage, None), lambda: None, Counter(), 0)
+    gate = build_gate(access, cast(Storage, None), lambda: None, Counter(), FamiliarCredentials(), 0)
     record = RequestRecord("id", "GET", "/acme/", "127.0.0.1", "pip", 0.0)
     headers = CIMultiDict({"Host": "gateway", "Authorization": AUTHORIZATION})
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.access.authenticator import Credential, Identity
 from gateway.access.file_watch import FileWatch
-from gateway.access.passwords import PasswordHash, parse, require_libraries
+from gateway.access.hashing.passwords import PasswordHash, parse, require_libraries
 from gateway.access.user_table import UserTable
 from gateway.config.file_state import FileState, file_state
 from gateway.errors import ConfigError, Problem

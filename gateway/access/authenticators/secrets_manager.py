@@ -9,7 +9,7 @@ from typing import Any
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity
 from gateway.access.authenticators.presented import presented
 from gateway.access.directories.pypicloud_users import PypicloudUsers, UsersError, parse_users
-from gateway.access.passwords import require_libraries
+from gateway.access.hashing.passwords import require_libraries
 from gateway.config.access.secrets_manager import SecretsManagerSettings
 from gateway.executors import AWS
 

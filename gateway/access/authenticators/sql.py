@@ -15,7 +15,7 @@ from typing import Any
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity
 from gateway.access.authenticators.presented import presented
 from gateway.access.directories.stored_password import matches
-from gateway.access.passwords import require_libraries
+from gateway.access.hashing.passwords import require_libraries
 from gateway.config.access.sql import SqlSettings
 from gateway.errors import ConfigError, Problem
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.access.authenticator import Credential, Identity
-from gateway.access.passwords import parse, require_libraries
+from gateway.access.hashing.passwords import parse, require_libraries
 from gateway.access.user_table import UserTable
 from gateway.errors import ConfigError, Problem
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.access.authenticator import Identity, Password
-from gateway.access.passwords import PasswordHash, parse
+from gateway.access.hashing.passwords import PasswordHash, parse
 from gateway.access.user_table import UserTable
 
 log = logging.getLogger("gateway.access")

@@ -3,7 +3,7 @@
 import logging
 
 from gateway.access.hashing.password_checks import PASSWORD_CHECKS
-from gateway.access.passwords import parse
+from gateway.access.hashing.passwords import parse
 
 log = logging.getLogger("gateway.access")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from gateway.access.authenticator import AuthenticatorUnavailableError
-from gateway.access.passwords import PasswordHash
+from gateway.access.hashing.passwords import PasswordHash
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import PASSWORDS, Executor
 

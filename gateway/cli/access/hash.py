@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
-from gateway.access.passwords import new_hash
+from gateway.access.hashing.passwords import new_hash
 
 
 def print_hash(write: Callable[[str], None], source: TextIO) -> int:

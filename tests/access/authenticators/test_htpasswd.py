@@ -11,7 +11,7 @@ from gateway.access.authenticator import Identity, Password
 from gateway.access.authenticators import htpasswd
 from gateway.access.authenticators.htpasswd import Htpasswd
 from gateway.errors import ConfigError
-from tests.access.test_passwords import HASHES
+from tests.access.hashing.test_passwords import HASHES
 
 LINE = f"alice:{HASHES['$2b$']}\n"
 OTHER = f"bob:{HASHES['apr1']}\n"

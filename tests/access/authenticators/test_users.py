@@ -5,7 +5,7 @@ import pytest
 from gateway.access.authenticator import Authenticator, Identity, Password
 from gateway.access.authenticators.users import Users
 from gateway.errors import ConfigError
-from tests.access.test_passwords import HASHES
+from tests.access.hashing.test_passwords import HASHES
 
 
 async def test_a_user_of_the_configuration() -> None:

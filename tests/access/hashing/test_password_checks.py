@@ -9,7 +9,7 @@ import pytest
 
 from gateway.access.authenticator import AuthenticatorUnavailableError
 from gateway.access.hashing.password_checks import PasswordChecks
-from gateway.access.passwords import PasswordHash
+from gateway.access.hashing.passwords import PasswordHash
 from gateway.executors import Executor
 
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from gateway.access.passwords import parse
+from gateway.access.hashing.passwords import parse
 from gateway.cli.main import main
 
 

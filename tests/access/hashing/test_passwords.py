@@ -6,9 +6,8 @@ import sys
 
 import pytest
 
-from gateway.access import passwords
-from gateway.access.hashing import libcrypt
-from gateway.access.passwords import PasswordHash, new_hash, parse
+from gateway.access.hashing import libcrypt, passwords
+from gateway.access.hashing.passwords import PasswordHash, new_hash, parse
 from gateway.errors import ConfigError
 
 WORD = "pässword".encode()
