@@ -15,12 +15,14 @@ class GatewayError(Exception):
 
     `public` is safe for any client: no bucket, key id, XML or upstream text. `detail` goes to the log only.
     `code` is the S3 error code that caused the failure, if there is one, and `upstream_status` the status that came
-    with it. `reason` replaces the status's standard reason phrase, unless it is empty.
+    with it. `reason` replaces the status's standard reason phrase, unless it is empty. `fresh_for` is the number of
+    seconds for which the same request would fail in the same way.
     """
 
     status = 500
     public = "Internal error"
     reason = ""
+    fresh_for = 0.0
     default_headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
@@ -77,12 +79,14 @@ class CredentialsRequiredError(GatewayError):
 
     status = 401
     public = "Credentials are needed here: a user and a password, or a token"
+    fresh_for = 1.0  # nothing has been looked up
 
 
 class CredentialsRefusedError(CredentialsRequiredError):
     """The credentials are wrong, or no longer valid."""
 
     public = "These credentials are wrong, or no longer valid"
+    fresh_for = 0.0
 
 
 class ForbiddenError(GatewayError):

@@ -134,8 +134,11 @@ class Pipeline:
             first_byte=now,
             cache="memory" if first.route == "object" and first.status != 302 else "",
             admission=first.admission,
+            error=first.error,
         )
         self._metrics.observe(record)
+        if (admission := first.admission).method:
+            self._metrics.auth_outcomes[admission.method, admission.result] += 1
         self._log.write(record)
         return cached.wire(record.request_id)
 

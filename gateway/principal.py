@@ -49,6 +49,11 @@ class Admission:
     why: str = ""
     fallback: bool = True
 
+    @property
+    def result(self) -> str:
+        """As it is counted."""
+        return "allowed" if self.allowed else "denied"
+
 
 # Of gateways without access control.
 EVERYBODY = Admission()

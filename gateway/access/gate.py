@@ -85,7 +85,7 @@ class Gate:
         decision = self.policy.judge(principal, Right.READ, resource)
         fallback = decision.allowed and self.policy.judge(principal, Right.FALLBACK, resource).allowed
         record.admission = Admission(principal, method, decision.allowed, decision.why, fallback)
-        self.authentication.outcomes[method, "allowed" if decision.allowed else "denied"] += 1
+        self.authentication.outcomes[method, record.admission.result] += 1
         if decision.allowed:
             return
         if principal.name:

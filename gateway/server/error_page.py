@@ -18,20 +18,28 @@ def error_page(
     error: GatewayError, *, accept: str, request_id: str, home: str = "", logout: str = ""
 ) -> BufferedResponse:
     """A short text; JSON for clients that ask for it, and a page for browsers. `home` is the path of the index, or
-    empty, and `logout` that of the page where people log out."""
+    empty, and `logout` that of the page where people log out. What may be given again names no request in its body."""
+    shown_id = request_id if error.fresh_for == 0 else ""
     # An absent file may be uploaded the next minute: no cache on the way may keep the error.
     headers = {**error.headers, "Cache-Control": "no-store", "Vary": "Accept"}
     if _JSON in accept.lower():
-        report = {"status": error.status, "error": error.public, "request_id": request_id}
+        report = {"status": error.status, "error": error.public} | ({"request_id": shown_id} if shown_id else {})
         body, kind = json.dumps(report) + "\n", _JSON
     elif is_browser(accept):
-        body, kind = _page(error, request_id, home, logout), CONTENT_TYPE
+        body, kind = _page(error, shown_id, home, logout), CONTENT_TYPE
         headers |= page_headers()
     else:
-        body, kind = f"{error.status} {error.public}\nrequest id: {request_id}\n", _TEXT
+        named = f"request id: {shown_id}\n" if shown_id else ""
+        body, kind = f"{error.status} {error.public}\n{named}", _TEXT
     headers["Content-Type"] = kind
     return BufferedResponse(
-        error.status, body.encode(), headers, error.upstream_status, error.code, reason=error.reason
+        error.status,
+        body.encode(),
+        headers,
+        error.upstream_status,
+        error.code,
+        fresh_for=error.fresh_for,
+        reason=error.reason,
     )
 
 
@@ -44,6 +52,6 @@ def _page(error: GatewayError, request_id: str, home: str, logout: str) -> str:
         *(f"<p>{escape(text)}</p>" for text in (more, advice) if text),
         f'<p><a href="{escape(home)}">All packages</a></p>' if home else "",
         f'<p><a href="{escape(logout)}">Log out</a>, to log in as somebody else</p>' if logout else "",
-        f'<p class="quiet">Request id: {escape(request_id)}</p>',
+        f'<p class="quiet">Request id: {escape(request_id)}</p>' if request_id else "",
     ]
     return short_page(f"{error.status} {title}", lines)

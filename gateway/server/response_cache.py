@@ -16,6 +16,7 @@ from gateway.server.reply import Reply, date_header
 _MAX_SECONDS = 1.0
 _MAX_HEAD_BYTES = 4096
 _MAX_BODY_BYTES = 256 * 1024
+_REFUSALS_SHARE = 32
 _OVERHEAD_BYTES = 1024  # of the record, without its texts
 
 
@@ -44,10 +45,13 @@ class ResponseCache:
     def __init__(self, max_bytes: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._cleared = float("-inf")
-        self._replies = LruCache[bytes, CachedReply]("replies", MemoryLimit(max_bytes), _weight)
+        refusals_bytes = max_bytes // _REFUSALS_SHARE
+        self._replies = LruCache[bytes, CachedReply]("replies", MemoryLimit(max_bytes - refusals_bytes), _weight)
+        # Apart, so that clients without credentials, who may ask for anything, evict no replies to the others.
+        self._refusals = LruCache[bytes, CachedReply]("refusals", MemoryLimit(refusals_bytes), _weight)
 
     def get(self, request: bytes) -> CachedReply | None:
-        cached = self._replies.get(request)
+        cached = self._replies.get(request) or self._refusals.get(request)
         return cached if cached is not None and cached.until > self._clock() else None
 
     def keep(self, request: bytes, reply: Reply, record: RequestRecord) -> None:
@@ -57,7 +61,7 @@ class ResponseCache:
         request that began before `clear` is not kept.
         """
         body = reply.body
-        if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 302, 304):
+        if reply.fresh_for <= 0 or body is None or reply.status not in (200, 206, 302, 304, 401):
             return
         if len(request) > _MAX_HEAD_BYTES or len(body) > _MAX_BODY_BYTES:
             return
@@ -65,11 +69,12 @@ class ResponseCache:
         if record.started <= self._cleared or until <= self._clock():
             return
         cached = CachedReply(reply.start(), body if reply.status != 304 else b"", until, record)
-        self._replies.put(request, cached)
+        (self._refusals if reply.status == 401 else self._replies).put(request, cached)
 
     def clear(self) -> None:
         self._cleared = self._clock()
         self._replies.clear()
+        self._refusals.clear()
 
 
 def _weight(request: bytes, cached: CachedReply) -> int:

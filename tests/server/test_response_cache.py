@@ -1,6 +1,7 @@
 """Requests that come again byte for byte: the reply is the same, and nothing else is ever taken for one of them."""
 
 import asyncio
+import base64
 import contextlib
 import gc
 import json
@@ -289,6 +290,73 @@ async def test_hits_are_logged_and_counted_like_any_request(
     metrics = gateway.metrics.render().decode()
     assert 'gateway_requests_total{method="GET",route="object",status="200"} 3.0' in metrics
     assert f"gateway_response_body_bytes_total {3 * len(BODY)}" in metrics.replace(".0", "")
+
+
+ACCESS = {
+    "access.authenticators": "tests.support.people:People",
+    "access.rules": "[{projects: p, read: [user:alice], only: true}]",
+    "cache.memory_bytes": "1000000",
+    "log.format": "json",
+    "log.audit": "true",
+}
+
+
+async def test_a_request_without_credentials_is_refused_again_and_counted_each_time(
+    start_gateway: StartGateway,
+    connect: Connect,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    faulty.objects = {"p/p-1.0.tar.gz": BODY}
+    gateway = await start_gateway(faulty_settings | ACCESS | {"log.access": "true"})
+    hits, client = spied(gateway, monkeypatch), await connect(gateway)
+    request = get("/p/p-1.0.tar.gz")
+    answers = [await client.ask(request) for _ in range(3)]
+    assert hits == [request] * 2
+    assert {(status, body) for status, _, body in answers} == {
+        (401, b"401 Credentials are needed here: a user and a password, or a token\n")
+    }
+    assert {headers["www-authenticate"] for _, headers, _ in answers} == {'basic realm="packages", charset="utf-8"'}
+    assert {headers["cache-control"] for _, headers, _ in answers} == {"no-store"}
+    STDOUT.flush(20)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
+    assert [line["error"] for line in lines if "log" not in line] == [
+        "access.rules[1] does not grant read to the anonymous"
+    ] * 3
+    audit = [line for line in lines if line.get("log") == "audit"]
+    assert [line["request_id"] for line in audit] == [headers["x-request-id"] for _, headers, _ in answers]
+    assert {(line["allowed"], line["status"]) for line in audit} == {("no", 401)}
+    assert 'gateway_auth_total{method="anonymous",result="denied"} 3.0' in gateway.metrics.render().decode()
+
+
+async def test_what_depends_on_a_credential_is_refused_anew_each_time(
+    start_gateway: StartGateway,
+    connect: Connect,
+    faulty_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateway = await start_gateway(faulty_settings | ACCESS)
+    hits, client = spied(gateway, monkeypatch), await connect(gateway)
+    for user, status in (("alice:wrong", 401), ("bob:pw-bob", 403)):
+        request = get("/p/p-1.0.tar.gz", f"Authorization: Basic {base64.b64encode(user.encode()).decode()}")
+        answers = [await client.ask(request) for _ in range(2)]
+        assert [got[0] for got in answers] == [status] * 2
+        assert b"request id: " in answers[0][2]
+    assert hits == []
+
+
+def test_refusals_evict_no_replies() -> None:
+    hot = ResponseCache(100_000, lambda: 100.5)
+    hot.keep(b"reply", Reply(200, {}, b"x", fresh_for=9), EXCHANGE)
+    for number in range(1000):
+        hot.keep(b"%d" % number, Reply(401, {}, b"x", fresh_for=9), EXCHANGE)
+    assert hot.get(b"reply") is not None
+    assert hot.get(b"999") is not None
+    assert hot.get(b"0") is None, "there is an end to them"
+    hot.clear()
+    assert hot.get(b"999") is None
 
 
 def test_a_reply_is_no_younger_for_a_client_that_is_slow_to_take_it() -> None:

@@ -477,7 +477,7 @@ def test_lingering_ends_with_the_body(edge: Edge) -> None:
         wire = edge.wire()
         wire.end = lambda: None
         wire.arrive(ask("/health", "Content-Length: 5") + b"123")
-        await eventually(lambda: wire.connection._gone is not None)
+        await eventually(lambda: wire.connection._lingering)
         wire.arrive(b"45")
         await loop_turns(20)
         assert wire.closing, "what came with the head is a part of it"
