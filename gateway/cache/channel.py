@@ -8,6 +8,7 @@ from gateway.cache.disk.blocks import BlockHasher
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.temp_entry import TempEntry
 from gateway.cache.memory import CachedObject
+from gateway.cache.patience import Patience
 from gateway.errors import GatewayError
 from gateway.executors import CACHE
 from gateway.transfer.file_broadcast import BroadcastError, FileBroadcast
@@ -69,13 +70,14 @@ class DiskChannel:
         self.passage = FileBroadcast(incoming.file, self._hasher.update)
 
     @classmethod
-    async def open(cls, disk: DiskCache, found: CachedObject) -> Self | None:
-        """Returns None if the disk has no room for the object."""
+    async def open(cls, disk: DiskCache, found: CachedObject, patience: Patience) -> Self | None:
+        """Returns None if the disk has no room for the object. Raises UpstreamTimeoutError if it takes longer than
+        `patience` to make room."""
         if not disk.takes(found.size):
             return None
         beginning = CACHE.run(disk.begin, found.size)
         try:
-            incoming = await asyncio.shield(beginning)
+            incoming = await patience.fresh(beginning)
         except BaseException:
             beginning.add_done_callback(partial(_drop_begun, disk))
             raise

@@ -1,16 +1,22 @@
 """The fills that are running, by key, and which requests may join them."""
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from gateway.cache.channel import Channel, DiskChannel, MemoryChannel
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.fill import Ask, Claim, Fill
+from gateway.cache.limited_log import LimitedLog
 from gateway.cache.memory import CachedObject
+from gateway.cache.patience import Patience
+from gateway.errors import UpstreamTimeoutError
 from gateway.executors import CACHE
 from gateway.transfer.parallel import MemoryBudget
 from gateway.transfer.source import ObjectSource
+
+log = logging.getLogger("gateway.cache")
 
 
 class Fills:
@@ -30,6 +36,8 @@ class Fills:
         self._budget = budget
         self._disk = disk
         self._on_kept = on_kept
+        self._patience = Patience()  # with the disk: to count what is there may take long, and so may other processes
+        self._log = LimitedLog(log)
         self._newest: dict[str, Fill] = {}
         self._running: defaultdict[str, set[Fill]] = defaultdict(set)
 
@@ -79,8 +87,15 @@ class Fills:
         return (fill for fills in self._running.values() for fill in fills)
 
     async def _route(self, fill: Fill, found: CachedObject) -> Channel | None:
-        if self._disk is not None and (channel := await DiskChannel.open(self._disk, found)) is not None:
-            return channel
+        if self._disk is not None and not self._patience.overdue:
+            try:
+                channel = await DiskChannel.open(self._disk, found, self._patience)
+            except UpstreamTimeoutError:
+                message = "the disk cache has not made room within %g s: what is fetched until it has is not kept"
+                self._log.write(logging.WARNING, message, self._patience.seconds)
+            else:
+                if channel is not None:
+                    return channel
         several = fill.claims > 1 or any(other.taken for other in self._running[fill.key])
         return MemoryChannel.open(self._budget) if several else None
 

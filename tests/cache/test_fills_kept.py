@@ -1,6 +1,7 @@
 """What is kept of a fill: never an object that may have been overtaken by another."""
 
 import asyncio
+import fcntl
 import threading
 from pathlib import Path
 
@@ -198,3 +199,30 @@ async def test_a_file_that_is_begun_for_a_fill_that_has_ended_is_dropped(
     disk.go_on.set()
     await eventually(lambda: disk.dropped == 1)
     assert [*(tmp_path / "incoming").iterdir()] == []
+
+
+async def test_nobody_waits_for_long_for_another_process_that_makes_room_on_the_disk(
+    on_disk: Fills, tmp_path: Path, kept: Kept, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To count a million files may take a minute: those who come meanwhile are served without the disk."""
+    on_disk._patience.seconds = 0.1
+    answers = [Answer().at_once() for _ in range(3)]
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        async with asyncio.timeout(5):
+            with on_disk.claim("first", answers[0]) as first:
+                await first.head()
+                assert first.fill.channel is None
+        assert "has not made room within 0.1 s" in caplog.text
+        on_disk._patience.seconds = 60
+        async with asyncio.timeout(5):
+            with on_disk.claim("second", answers[1]) as second:
+                await second.head()
+                assert second.fill.channel is None, "nor does each of them wait anew"
+        assert on_disk._patience.overdue == 1, "nor does each of them have a file made for nothing"
+    await eventually(lambda: on_disk._patience.overdue == 0)
+    await eventually(lambda: not [*(tmp_path / "incoming").iterdir()])
+    claim = on_disk.claim(KEY, answers[2])
+    await claim.head()
+    await finished(on_disk, claim, answers[2])
+    assert [key for key, _ in kept.heard] == [KEY]
