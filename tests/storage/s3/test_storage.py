@@ -403,3 +403,14 @@ async def test_when_the_credentials_expire(start: Start, left: float) -> None:
     storage = await start(lambda: Credentials("AKIDFAULTY", "secret", expires_at=expiry))
     assert storage.credentials_expire_at() == expiry
     assert (await start(signature_version="unsigned")).credentials_expire_at() is None
+
+
+async def test_a_head_that_is_refused_keeps_no_connection_if_a_get_is_not(faulty: FaultyBucket, start: Start) -> None:
+    """Nor if the storage ignores the range, and answers the GET that asks for the reason with the whole object."""
+    body = bytes(3_000_000)
+    storage = await start(max_attempts=1)
+    faulty.then(error(403, "AccessDenied"), faults.serving(body, [("Content-Length", str(len(body)))]))
+    with pytest.raises(GatewayError):
+        await read(storage, "k", "HEAD")
+    assert [request.method for request in faulty.requests] == ["HEAD", "GET"]
+    assert storage.stats()["connections_busy"] == 0
