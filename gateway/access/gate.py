@@ -59,9 +59,9 @@ class Gate:
 
     async def start(self) -> None:
         """Raises ConfigError if an authenticator can't be used at all."""
-        await self.authentication.start()
         if self.login is not None:
-            await self.login.start()
+            await self.login.start()  # first, because it leaves nothing behind if what follows fails
+        await self.authentication.start()
 
     async def close(self) -> None:
         if self.login is not None:

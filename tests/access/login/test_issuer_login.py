@@ -1,6 +1,7 @@
 """People log in at an issuer, in front of a bucket."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,12 @@ async def test_a_person_is_sent_to_the_issuer_and_back(visitor: Visitor, issuer:
     got = await visitor.get(FILE)
     assert (got.status, got.text) == (200, "content")
     # The session lasts as long as the settings say, not as the ID token.
-    identity = session.decode(visitor.cookies[session.NAME], CookieKeys((KEY.encode(),)), 0)
+    value, keys = visitor.cookies[session.NAME], CookieKeys((KEY.encode(),))
+    identity = session.decode(value, keys, 0)
     assert identity is not None
+    assert session.decode(value, keys, identity.expires - 1) == identity
+    assert session.decode(value, keys, identity.expires) is None
+    assert 590 < identity.expires - time.time() <= 600
     assert (identity.name, identity.groups) == ("zoe", frozenset({"data"}))
     [cookie] = [cookie for cookie in done.set_cookies if cookie.startswith(f"{session.NAME}=")]
     assert int(cookie.rpartition("Max-Age=")[2]) in (599, 600)
