@@ -22,8 +22,8 @@ from gateway.access.authenticators.sql import SqlAuthenticator
 from gateway.access.authenticators.tokens import Tokens
 from gateway.access.authenticators.users import Users
 from gateway.access.familiar import FamiliarCredentials
-from gateway.access.forward_auth import ForwardAuth
 from gateway.access.gate import Gate
+from gateway.access.login.forward_auth import ForwardAuth
 from gateway.access.login.issuer_login import IssuerLogin
 from gateway.access.login.login import Login
 from gateway.access.login.password_login import PasswordLogin

@@ -6,7 +6,7 @@ from multidict import MultiMapping
 
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import Identity
-from gateway.access.forward_auth import ForwardAuth
+from gateway.access.login.forward_auth import ForwardAuth
 from gateway.access.login.login import Login
 from gateway.access.login.navigation import is_script
 from gateway.access.principals import Principals
@@ -26,7 +26,7 @@ class Gate:
     | the request has                       | it is made by                                                        |
     |---------------------------------------|----------------------------------------------------------------------|
     | an Authorization header               | whom the authenticators know by it, or it is refused                 |
-    | a user's header of a trusted proxy    | that user (see access/forward_auth.py)                               |
+    | a user's header of a trusted proxy    | that user (see access/login/forward_auth.py)                         |
     | a cookie of a session, for reading    | whoever has logged in with that browser (see access/login/login.py)  |
     | none of these                         | the anonymous                                                        |
     """

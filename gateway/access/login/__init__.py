@@ -1,1 +1,1 @@
-"""Browser login: cookies that the gateway signs, and the code flow of OpenID Connect."""
+"""How people log in: at a form, at an issuer of OpenID Connect, or at a proxy in front of the gateway."""

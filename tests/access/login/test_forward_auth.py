@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from multidict import CIMultiDict
 
-from gateway.access.forward_auth import ForwardAuth
+from gateway.access.login.forward_auth import ForwardAuth
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import BadRequestError, ConfigError
