@@ -10,6 +10,7 @@ from tests.conftest import StartGateway
 from tests.support import proxies
 from tests.support.faults import FaultyBucket
 
+PERSON = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 FILE = "/acme-web/acme_web-1.0.tar.gz"
 
 
@@ -40,15 +41,20 @@ async def test_people_come_through_nginx_and_tokens_and_passwords_too(
         aiohttp.ClientSession() as http,
     ):
         for headers, expected in [
-            ({"Cookie": "who=zoe"}, 200),
-            ({"Cookie": "who=yves"}, 403),
-            ({}, 401),
-            ({"Cookie": "who=yves"} | forged, 403),
-            (forged, 401),
+            (PERSON | {"Cookie": "who=zoe"}, 200),
+            (PERSON | {"Cookie": "who=yves"}, 403),
+            (PERSON, 401),
+            (PERSON | {"Cookie": "who=yves"} | forged, 403),
+            (PERSON | forged, 401),
             (basic("alice", "pw-alice"), 200),
+            (PERSON | basic("alice", "pw-alice"), 200),
             (basic("alice", "wrong") | forged, 401),
             (basic("carol", "pw-carol") | {"Cookie": "who=zoe"} | forged, 403),
+            ({}, 401),
+            (forged, 401),
         ]:
             for _ in range(2):
                 async with http.get(f"http://127.0.0.1:{port}{FILE}", headers=headers) as answer:
                     assert answer.status == expected, headers
+        # The gateway itself has asked the installer, which can answer that; nginx asked the person.
+        assert answer.headers["WWW-Authenticate"].startswith("Basic ")

@@ -56,16 +56,27 @@ def unavailable(proxy: str) -> str | None:
     return None if shutil.which(PROXIES[proxy]) else f"{proxy} is not installed"
 
 
-# Lets in whoever has the cookie `who=NAME`, as a member of `data`, and leaves what has credentials of its own alone.
+# As the manual has it: people need the cookie `who=NAME`, which makes them members of `data`; installers pass.
 NGINX_WITH_LOGIN = """
 worker_processes 1; daemon off; pid {run}/nginx.pid; error_log {run}/nginx.err; user {user};
 events {{ worker_connections 1024; }}
 http {{
   access_log off; client_body_temp_path {run}/t1; proxy_temp_path {run}/t2; fastcgi_temp_path {run}/t3;
   uwsgi_temp_path {run}/t4; scgi_temp_path {run}/t5;
+  map $http_accept $person {{
+    default "";
+    "~application/xhtml\\+xml" yes;
+  }}
   server {{
     listen 127.0.0.1:{port};
-    location = /auth {{ internal; proxy_pass http://unix:{run}/auth.sock; }}
+    location = /auth {{
+      internal;
+      if ($person = "") {{ return 204; }}
+      if ($http_authorization) {{ return 204; }}
+      proxy_pass http://unix:{run}/auth.sock;
+      proxy_pass_request_body off;
+      proxy_set_header Content-Length "";
+    }}
     location / {{
       auth_request /auth;
       auth_request_set $user $upstream_http_x_auth_request_user;
@@ -79,7 +90,6 @@ http {{
     listen unix:{run}/auth.sock;
     add_header X-Auth-Request-User $cookie_who;
     add_header X-Auth-Request-Groups "staff,data";
-    if ($http_authorization) {{ return 204; }}
     if ($cookie_who = "") {{ return 401; }}
     return 204;
   }}
