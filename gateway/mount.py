@@ -112,7 +112,7 @@ class Mount:
             memory=self._memory,
         )
         self.prefetch = self._build_prefetch()
-        self.resources = self._build_resources()
+        self.resources = resources_of(settings)
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
@@ -271,19 +271,22 @@ class Mount:
             backlog=self._backlog,
         )
 
-    def _build_resources(self) -> Resources:
-        settings = self._settings
-        root_page = Listing.STORED if settings.index.mode == "off" else Listing.FILTERED
-        return Resources(
-            self._root,
-            index_document=settings.rewrite.index_document,
-            by_folder=not isinstance(self.catalog, FlatCatalog),
-            root_page=Listing.COMPLETE if settings.index.mode == "static" else root_page,
-        )
-
     def _build_prefetch(self) -> Prefetch | None:
         cache = self._settings.cache
         if not cache.prefetch:
             return None
         most = cache.disk_bytes // MAX_SHARE if cache.dir is not None else cache.object_max_bytes
         return Prefetch(self.index.page, self.index.file, self.storage.fetch, max_bytes=most)
+
+
+def resources_of(settings: Settings) -> Resources:
+    """What keys stand for in an index with these settings."""
+    root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
+    listed, flat = settings.index.mode in ("auto", "generated"), settings.index.layout == "flat"
+    root_page = Listing.STORED if settings.index.mode == "off" else Listing.FILTERED
+    return Resources(
+        root,
+        index_document=settings.rewrite.index_document,
+        by_folder=not (listed and (flat or settings.storage.prepend_hash)),
+        root_page=Listing.COMPLETE if settings.index.mode == "static" else root_page,
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from gateway import __version__
+from gateway.cli.access import arguments as access
 from gateway.cli.token import arguments as token
 from gateway.config import load
 from gateway.config.settings import SECTIONS, Settings
@@ -96,9 +97,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
         return run_demo(arguments.port)
     if arguments.command == "access":
-        from gateway.cli.access.hash import print_hash
-
-        return print_hash(_write, sys.stdin)
+        return access.run(arguments, lambda: _settings(arguments), _write)
     if arguments.command == "init":
         from gateway.cli import init
 
@@ -237,9 +236,7 @@ def parser() -> argparse.ArgumentParser:
     url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="lifetime; default: storage.expire_after")
     health = commands.add_parser("health", parents=[settings], help="exit 0 if the gateway answers /health")
     health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
-    access = commands.add_parser("access", help="what concerns users and their rights")
-    parts = access.add_subparsers(dest="part", required=True, metavar="COMMAND")
-    parts.add_parser("hash", help="ask for a password, and print its hash for access.users")
+    access.add(commands, settings)
     token.add(commands, settings)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")

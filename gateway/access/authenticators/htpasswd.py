@@ -38,8 +38,7 @@ class Htpasswd:
         try:
             state, data = await DISK.run(_read, self._path)
         except OSError as error:
-            message = f"can't be read: {error.strerror or error}"
-            raise ConfigError([Problem("access.htpasswd", str(self._path), message)]) from error
+            raise _unreadable(self._path, error) from error
         await self._take(data)
         self.watch = FileWatch(self._path, self._read_again, state)
         self.watch.start()
@@ -105,3 +104,15 @@ def _parsed(data: bytes) -> tuple[dict[str, PasswordHash], list[str]]:
         except ValueError as error:
             bad.append(f"line {number}: {error}")
     return hashes, bad
+
+
+def names_in(path: Path) -> list[str]:
+    """The users who can log in. Raises ConfigError."""
+    try:
+        return [*_parsed(_read(path)[1])[0]]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError([Problem("access.htpasswd", str(path), f"can't be read: {error.strerror or error}")])
