@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gateway.config.settings import Settings
@@ -36,6 +37,15 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a group that the user has besides those in access.groups, such as LDAP or OIDC tell; repeatable",
     )
+    test = parts.add_parser(
+        "test",
+        parents=[settings],
+        help="check a file of expectations: who may do what",
+        description="Checks a list in YAML of entries like {who: alice, project: acme-web, may: [read], may_not: "
+        "[write]}. Nobody is asked: neither the bucket, nor what knows users. Exit code 0: all hold; 1: some do not; "
+        "2: a mistake in the file or the configuration.",
+    )
+    test.add_argument("file", type=Path, metavar="FILE", help="the list: who, groups, project or path, may, may_not")
 
 
 def run(arguments: argparse.Namespace, settings: Callable[[], Settings], write: Callable[[str], None]) -> int:
@@ -45,6 +55,10 @@ def run(arguments: argparse.Namespace, settings: Callable[[], Settings], write: 
         from gateway.cli.access.hash import print_hash
 
         return print_hash(write, sys.stdin)
+    if arguments.part == "test":
+        from gateway.cli.access import test
+
+        return test.run(settings(), arguments.file, write)
     from gateway.cli.access.explain import explain
 
     return explain(settings(), arguments.who, arguments.what, arguments.groups, write)
