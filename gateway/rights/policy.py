@@ -198,12 +198,17 @@ class Policy:
 
 def collisions(rules: Sequence[Rule]) -> Iterator[str]:
     """What is wrong with these rules: two of them that are equally specific, and could both apply."""
-    patterns = [(pattern, rule) for rule in rules for pattern in rule.projects]
-    for position, (pattern, rule) in enumerate(patterns):
-        for other, its_rule in patterns[position + 1 :]:
-            same = rule is its_rule or pattern.specificity != other.specificity
-            if not same and pattern.overlaps(other):
-                yield f"{rule.name} ({pattern.text}) and {its_rule.name} ({other.text}) could both apply to a project"
+    # Only those in one group are compared with each other: there may be thousands of names.
+    alike: dict[tuple[object, str], list[tuple[ProjectPattern, Rule]]] = {}
+    for rule in rules:
+        for pattern in rule.projects:
+            is_name = pattern.specificity[0]
+            others = alike.setdefault((pattern.specificity, pattern.text if is_name else ""), [])
+            for other, its_rule in others:
+                if rule is not its_rule and pattern.overlaps(other):
+                    both = f"{its_rule.name} ({other.text}) and {rule.name} ({pattern.text})"
+                    yield f"{both} could both apply to a project"
+            others.append((pattern, rule))
     prefixes: dict[str, Rule] = {}
     for rule in rules:
         for prefix in rule.paths:

@@ -150,6 +150,21 @@ def test_rules_that_could_both_apply_collide(projects: list[list[str]], why: str
     assert why is None or why in found[0]
 
 
+def test_names_are_compared_in_little_time() -> None:
+    ours = policy([([f"project-{number:05}"], [], {}, False) for number in range(10_000)], {}, frozenset())
+    compared = 0
+
+    def overlaps(one: ProjectPattern, other: ProjectPattern) -> bool:
+        nonlocal compared
+        compared += 1
+        return one == other
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProjectPattern, "overlaps", overlaps)
+        assert list(collisions([*ours.rules, Rule("again", {}, [ProjectPattern("project-00007")])])) != []
+    assert compared == 1
+
+
 def test_two_rules_for_a_path_collide() -> None:
     ours = policy([([], ["/docs/"], {}, False), ([], ["/docs/"], {}, True)], {}, frozenset())
     assert list(collisions(ours.rules)) == ["rules[0] and rules[1] both speak of /docs/"]
