@@ -10,6 +10,7 @@ from typing import Any, TextIO, cast
 
 from gateway import __version__
 from gateway.cli.access import arguments as access
+from gateway.cli.pypicloud import arguments as pypicloud
 from gateway.cli.token import arguments as token
 from gateway.config import load
 from gateway.config.settings import SECTIONS, Settings
@@ -98,6 +99,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return run_demo(arguments.port)
     if arguments.command == "access":
         return access.run(arguments, lambda: _settings(arguments), _write)
+    if arguments.command == "import":
+        return pypicloud.run(arguments, _write)
     if arguments.command == "init":
         from gateway.cli import init
 
@@ -238,6 +241,7 @@ def parser() -> argparse.ArgumentParser:
     health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
     access.add(commands, settings)
     token.add(commands, settings)
+    pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")
     return top

@@ -84,6 +84,14 @@ def load_with_sources(
     return settings, layers.sources
 
 
+def load_text(text: str, name: str) -> Settings:
+    """The settings that a file with this text gives by itself. `name` stands for the file in messages. Raises
+    ConfigError."""
+    layers = _Layers()
+    layers.add_text(Path(name), text)
+    return layers.settings()
+
+
 def near_misses(environ: Mapping[str, str]) -> list[str]:
     """Hints about variables that would be settings if they had two underscores, such as GATEWAY_STORAGE_BUCKET. They
     are no errors: Kubernetes injects GATEWAY_SERVER_PORT, an address, for a Service called gateway-server."""
@@ -125,11 +133,17 @@ class _Layers:
 
     def add_file(self, file: Path) -> None:
         try:
-            root = yaml.compose(file.read_text("utf-8"), Loader=yaml.SafeLoader)
+            text = file.read_text("utf-8")
         except OSError as error:
             return self._refuse(str(file), "configuration file", f"can't be read: {error.strerror}")
         except UnicodeDecodeError:
             return self._refuse(str(file), "configuration file", "is not UTF-8 text")
+        return self.add_text(file, text)
+
+    def add_text(self, file: Path, text: str) -> None:
+        """Adds what is in `file`."""
+        try:
+            root = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
             return self._refuse(str(file), "configuration file", f"is not valid YAML: {_fault(error)}")
         except RecursionError:

@@ -1,0 +1,1 @@
+"""`gateway import pypicloud`: pypicloud's settings and rights as settings of the gateway."""
