@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.access.passwords import parse
+from gateway.access.hashing.passwords import parse
 from gateway.cli.pypicloud.directories import KEEP_RIGHTS, backend_of, directory
 from gateway.cli.pypicloud.document import Commented, Document, yaml_text
 from gateway.cli.pypicloud.ignored import report_ignored

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from multidict import CIMultiDict
 
 from gateway.access.build import build_gate
 from gateway.access.familiar import FamiliarCredentials
@@ -207,7 +208,7 @@ async def test_the_gate_decides_the_same(tmp_path: Path, more: str) -> None:
         ours = dict(verdicts(people.policy, people.principal(parse_who("everyone")), resource))
         record = RequestRecord("1", "GET", path, "192.0.2.1", "", 0.0)
         try:
-            await gate.admit(record, [], resource)
+            await gate.admit(record, CIMultiDict(), resource, trusted=False)
         except GatewayError:
             assert not ours[Right.READ].allowed
         else:

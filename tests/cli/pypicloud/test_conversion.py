@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.passwords import parse
+from gateway.access.hashing.passwords import parse
 from gateway.cli.pypicloud.conversion import LOCKED, convert
 from gateway.cli.pypicloud.document import yaml_text
 from gateway.cli.pypicloud.ini import read_ini
