@@ -145,6 +145,74 @@ def test_uv_stops_at_what_it_may_not_have(team: Team, python: str, tmp_path: Pat
     assert "403" in done.stderr
 
 
+KEYRING = """
+from keyring.backend import KeyringBackend
+
+class Passwords(KeyringBackend):
+    priority = 1
+
+    def get_password(self, service, username):
+        return "pw-alice" if "{host}" in service and username == "alice" else None
+
+    def set_password(self, service, username, password): ...
+"""
+
+
+@pytest.mark.parametrize("client", ["pip", "uv"])
+def test_a_keyring(team: Team, python: str, tmp_path: Path, client: str) -> None:
+    """The URL has the user, and the keyring's command the password."""
+    (tmp_path / "passwords.py").write_text(KEYRING.replace("{host}", team.host))
+    commands = Path(sys.executable).parent  # with `keyring`
+    variables = {
+        "PYTHON_KEYRING_BACKEND": "passwords.Passwords",
+        "PYTHONPATH": str(tmp_path),
+        "PATH": f"{commands}:{clean_environment(tmp_path)['PATH']}",
+    }
+    url, target = team.url("alice"), tmp_path / "target"
+    options = ["--keyring-provider", "subprocess", "--target", str(target), "--index-url", url, SECRET]
+    install = [python, "-m", "pip", "install"] if client == "pip" else [uv(), "pip", "install", "--python", python]
+    done = run(tmp_path, *install, *options, **variables)
+    assert done.returncode == 0, done.stderr
+    assert (target / f"{SECRET}.py").exists()
+
+
+def test_pipenv(team: Team, tmp_path: Path) -> None:
+    (tmp_path / "Pipfile").write_text(
+        f'[[source]]\nname = "team"\nurl = "http://${{TEAM_USER}}:${{TEAM_PASSWORD}}@{team.host}/simple/"\n'
+        f'verify_ssl = false\n\n[packages]\n{SECRET} = "*"\n'
+    )
+    environment(tmp_path / ".venv")
+    variables = {"PIPENV_VENV_IN_PROJECT": "1", "PIPENV_NOSPIN": "1", "PIPENV_CACHE_DIR": str(tmp_path / "cache")}
+    variables |= {
+        "PIPENV_IGNORE_VIRTUALENVS": "1",
+        "PIPENV_YES": "1",
+        "TEAM_USER": "alice",
+        "TEAM_PASSWORD": "pw-alice",
+    }
+    done = run(tmp_path, sys.executable, "-m", "pipenv", "lock", **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lock = (tmp_path / "Pipfile.lock").read_text()
+    assert "sha256:" in lock
+    assert "pw-alice" not in lock + done.stdout + done.stderr
+
+
+def test_pdm(team: Team, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        f'[project]\nname = "application"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["{SECRET}"]\n'
+        f"[tool.pdm]\ndistribution = false\n"
+        f'[[tool.pdm.source]]\nname = "pypi"\nurl = "http://${{TEAM_USER}}:${{TEAM_PASSWORD}}@{team.host}/simple/"\n'
+        f"verify_ssl = false\n"
+    )
+    environment(tmp_path / ".venv")
+    variables = {"PDM_CHECK_UPDATE": "0", "PDM_CACHE_DIR": str(tmp_path / "cache"), "PDM_IGNORE_ACTIVE_VENV": "1"}
+    variables |= {"TEAM_USER": "alice", "TEAM_PASSWORD": "pw-alice"}
+    done = run(tmp_path, sys.executable, "-m", "pdm", "lock", **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lock = (tmp_path / "pdm.lock").read_text()
+    assert "sha256:" in lock
+    assert "pw-alice" not in lock
+
+
 def test_poetry(team: Team, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(
         f'[project]\nname = "application"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["{SECRET}"]\n'
