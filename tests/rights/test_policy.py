@@ -66,7 +66,7 @@ def policy(
     )
 
 
-@settings(max_examples=5 * settings().max_examples)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     rules,
     grants,

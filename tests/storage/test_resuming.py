@@ -332,7 +332,7 @@ def replaced(after: int, by: bytes) -> Behaviour:
     return behave
 
 
-SCHEDULES = 100 if NIGHTLY else 40
+SCHEDULES = 100 if NIGHTLY else 15
 
 
 @pytest.mark.parametrize("connections", [1, 4])
