@@ -1,5 +1,6 @@
 """The client's address: the peer's own, or the one that a trusted proxy reports."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -7,6 +8,8 @@ from typing import TypeAlias
 
 Network: TypeAlias = IPv4Network | IPv6Network
 UNIX_SOCKET = "unix"
+# Some proxies add the client's port, as Azure's Application Gateway does, or write as RFC 7239 (6) has it.
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}")
 _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
@@ -19,6 +22,11 @@ def plain_address(address: str) -> str:
     except ValueError:
         return address
     return str(mapped) if mapped is not None else address
+
+
+def _without_port(hop: str) -> str:
+    found = _WITH_PORT.fullmatch(hop)
+    return found[1] or found[2] if found else hop
 
 
 def _plain_network(network: Network) -> Network:
@@ -43,7 +51,7 @@ class ClientAddress:
         if not forwarded_for or not self._is_trusted(caller):
             return caller
         for hop in reversed(",".join(forwarded_for).split(",")):
-            address = plain_address(hop.strip())
+            address = plain_address(_without_port(hop.strip()))
             try:
                 ip_address(address)
             except ValueError:
