@@ -42,6 +42,10 @@ def given(directory: Path, text: str, **environ: str) -> list[str]:
             ["access.rules: access.rules[1] (acme-*) and access.rules[2] (*-acme) could both apply to a project"],
         ),
         ("  rules: [{paths: [docs]}]\n", ["access.rules: number 1: paths: number 1: must be a path like /docs/"]),
+        *(
+            (f"  rules: [{{paths: [{path}]}}]\n", ["access.rules: number 1: paths: number 1: must be without /simple"])
+            for path in ("/simple/acme/", "/simple", "/simple/")
+        ),
         ("  rules: [{paths: [/docs/../x]}]\n", ["access.rules: number 1: paths: number 1: must be a path like /docs/"]),
         ("  rules: ['x']\n", ["access.rules: number 1: Input should be a valid dictionary"]),
         ("  default_read: [3]\n", ["access.default_read: number 1: must be text"]),

@@ -66,6 +66,8 @@ def _class(text: str) -> str:
 def _path(text: str) -> str:
     if not text.startswith("/") or "//" in text or not text.isprintable() or {".", ".."} & set(text.split("/")):
         raise Refused("must be a path like /docs/, without percent signs for what can be written as it is")
+    if text.split("/")[1] == "simple":  # what is there is also found without it
+        raise Refused("must be without /simple, which other paths avoid; of a project, give the name in projects")
     return text if text.endswith("/") else text + "/"
 
 
