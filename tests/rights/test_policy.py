@@ -1,6 +1,6 @@
 """Decisions, against an oracle that is written from the manual's sentences and shares nothing with the policy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 from hypothesis import assume, given, settings
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.principal import ANONYMOUS, Principal, Right, Scope
 from gateway.rights.patterns import ProjectPattern
-from gateway.rights.policy import Policy, Rule, collisions
+from gateway.rights.policy import Listing, Policy, Resource, Rule, collisions
 from gateway.rights.subjects import Subject
 from tests.support.rights import GivenRule, may
 
@@ -163,6 +163,27 @@ def test_names_are_compared_in_little_time() -> None:
         patch.setattr(ProjectPattern, "overlaps", overlaps)
         assert list(collisions([*ours.rules, Rule("again", {}, [ProjectPattern("project-00007")])])) != []
     assert compared == 1
+@pytest.mark.parametrize("listing", [Listing.FILTERED, Listing.COMPLETE])
+def test_the_rules_are_gone_through_once_for_each_who_asks_for_the_list(listing: Listing) -> None:
+    """It takes milliseconds for a thousand rules, on the event loop, and anybody may ask."""
+    rules = Counting([Rule("one", {Right.READ: [Subject("user", "alice")]}, [ProjectPattern.parse("*")], only=True)])
+    ours, resource = Policy(rules), Resource(listing=listing)
+    for _ in range(3):
+        assert not ours.judge(ANONYMOUS, Right.READ, resource).allowed
+        ours.view(ANONYMOUS)
+    asked = rules.asked
+    assert ours.judge(Principal("alice"), Right.READ, resource).allowed == (listing is Listing.FILTERED)
+    assert (asked, rules.asked) == (3, 4)  # for the list, the view, and once for the rules about paths
+
+
+class Counting(list[Rule]):
+    """Counts how often its rules are gone through."""
+
+    asked = 0
+
+    def __iter__(self) -> Iterator[Rule]:
+        self.asked += 1
+        return super().__iter__()
 
 
 def test_two_rules_for_a_path_collide() -> None:
