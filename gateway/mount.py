@@ -36,6 +36,7 @@ from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import DiskMetadataStore, MetadataStore, SharedMetadataStore
 from gateway.ops.metrics import Metrics
+from gateway.principal import Principal, Right
 from gateway.rights.policy import Listing
 from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
@@ -144,6 +145,11 @@ class Mount:
         if is_reserved(key):
             raise NotFoundError("reserved for the gateway")
         return key
+
+    def permits(self, principal: Principal, right: Right, key: str) -> bool:
+        """Whether the principal has the right to what the key stands for."""
+        policy = self.access.policy
+        return policy is None or policy.judge(principal, right, self.resources.of(key)).allowed
 
     def down(self) -> dict[str, str]:
         """The servers that are known to be down, each with the state of its circuit breaker; and the authenticators."""

@@ -34,6 +34,7 @@ from gateway.messages import (
 from gateway.mount import Mount
 from gateway.ops.log import RequestLog
 from gateway.ops.metrics import Metrics
+from gateway.principal import Principal, Right
 from gateway.server import response
 from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
@@ -231,21 +232,24 @@ class Pipeline:
                 prefetch.after_page(key, accept)
             return page
         caller = Caller(record.client, record.agent)
-        answer = await self._object(
-            mount, ObjectRequest(request.method, key, wanted, caller, bypass, admission.fallback), path, query
-        )
+        asked = ObjectRequest(request.method, key, wanted, caller, bypass, admission.fallback)
+        answer = await self._object(mount, asked, admission.principal, path, query)
         if prefetch is not None:
             prefetch.after_file(key)
         return answer
 
     @staticmethod
-    async def _object(mount: Mount, request: ObjectRequest, path: str, query: str) -> Answer:
+    async def _object(mount: Mount, request: ObjectRequest, principal: Principal, path: str, query: str) -> Answer:
         """The object, or what the index serves in its place; for a directory without its slash, a redirect to it."""
         try:
             return await mount.index.file(request)
         except NotFoundError:
             folder = request.key + "/"
-            if await mount.index.is_page(folder, fallback=request.fallback) or await mount.storage.is_directory(folder):
+            # As a folder, the name of a release is that of another project.
+            if not mount.permits(principal, Right.READ, folder):
+                raise
+            fallback = request.fallback and mount.permits(principal, Right.FALLBACK, folder)
+            if await mount.index.is_page(folder, fallback=fallback) or await mount.storage.is_directory(folder):
                 return Redirect(relative_directory(path, query))
             raise
 

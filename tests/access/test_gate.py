@@ -22,6 +22,7 @@ from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 from tests.support.http import exchange
 from tests.support.people import People
+from tests.support.publicindex import PublicIndex
 
 SECRET = "s" * 40
 SETTINGS = {
@@ -186,6 +187,25 @@ async def test_a_stored_list_is_only_for_who_may_read_every_project(
             ) as answer:
                 body = await answer.read()
                 assert headers == basic("alice") or b"acme-web" not in body, target
+
+
+@pytest.mark.parametrize("folder", ["acme-1.0.zip/acme_1_0_zip", "other/other"])
+async def test_a_name_that_may_be_a_release_or_a_folder_leads_to_no_folder_of_others(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], folder: str
+) -> None:
+    """As a release, acme-1.0.zip is of the project acme; as a folder, it is the project acme-1-0-zip."""
+    async with PublicIndex().running() as public:
+        faulty.objects = {FILE[1:]: b"x", f"{folder}-1.0.tar.gz": b"y"}
+        more = {"index.layout": "project", "fallback.mode": "mirror", "fallback.base_url": public.url}
+        gateway = await start_gateway(faulty_settings | SETTINGS | more)
+        for target in ("/acme-1.0.zip", "/simple/acme-1.0.zip"):
+            assert await status(gateway, target, basic("carol")) == 404
+        assert not public.asked("acme-1-0-zip")
+        assert not [request for request in faulty.requests if "prefix=acme-1" in request.target]
+        async with aiohttp.request(
+            "GET", gateway.url + "/simple/acme-1.0.zip", headers=basic("alice"), allow_redirects=False
+        ) as answer:
+            assert (answer.status, public.asked("acme-1-0-zip")) == ((301, 0) if "acme" in folder else (404, 1))
 
 
 async def test_without_rules_about_projects_the_page_of_a_tree_is_no_list(
