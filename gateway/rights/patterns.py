@@ -39,7 +39,19 @@ class ProjectPattern:
 
     def overlaps(self, other: "ProjectPattern") -> bool:
         """Whether both match some text."""
-        return _overlap(self.text, other.text)
+        # Most do not, and begin or end differently: there may be millions of pairs.
+        (one, its_end), (another, other_end) = self._ends, other._ends
+        return (
+            (one.startswith(another) or another.startswith(one))
+            and (its_end.endswith(other_end) or other_end.endswith(its_end))
+            and _overlap(self.text, other.text)
+        )
+
+    @cached_property
+    def _ends(self) -> tuple[str, str]:
+        """What every text that matches begins with, and what it ends with."""
+        given = re.split("[*?]", self.text)
+        return given[0], given[-1]
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:

@@ -163,6 +163,17 @@ def test_names_are_compared_in_little_time() -> None:
         patch.setattr(ProjectPattern, "overlaps", overlaps)
         assert list(collisions([*ours.rules, Rule("again", {}, [ProjectPattern("project-00007")])])) != []
     assert compared == 1
+
+
+@pytest.mark.parametrize("form", ["team-{}-*", "*-{}-x"])
+def test_patterns_that_begin_or_end_differently_are_compared_in_little_time(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = [Rule(f"rules[{n}]", {}, [ProjectPattern.parse(form.format(f"{n:05d}"))]) for n in range(300)]
+    monkeypatch.setattr("gateway.rights.patterns._overlap", None)
+    assert list(collisions(rules)) == []
+
+
 @pytest.mark.parametrize("listing", [Listing.FILTERED, Listing.COMPLETE])
 def test_the_rules_are_gone_through_once_for_each_who_asks_for_the_list(listing: Listing) -> None:
     """It takes milliseconds for a thousand rules, on the event loop, and anybody may ask."""
