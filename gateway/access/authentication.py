@@ -1,5 +1,6 @@
 """Finds out whose credentials a request has, and remembers it."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -24,6 +25,8 @@ _MAX_REFUSED_BYTES = 256 * 1024
 _ENTRY_BYTES = 1024
 # Wrong credentials are repeated by installers, once for each page.
 _REFUSED_SECONDS = 30.0
+# Who goes on guessing waits: each connection can try that much less, and costs the others that much less.
+_SLOWED_SECONDS = 3.0
 
 log = logging.getLogger("gateway.access")
 
@@ -154,6 +157,7 @@ class Authentication:
             return None
         if slot not in self._familiar and (wait := self._attempts.wait(client)) > 0:
             self.outcomes["none", "limited"] += 1
+            await asyncio.sleep(_SLOWED_SECONDS)
             raise TooManyAttemptsError("too many wrong credentials", wait=wait)
         self._attempts.failed(client)  # before the outcome is known: many may be tried at once
         wrong = False

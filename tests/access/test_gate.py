@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from gateway.access import authentication
 from gateway.access.tokens import revocations
 from gateway.access.tokens.keys import HmacKey
 from gateway.access.tokens.revocations import KEY, Revocations
@@ -38,6 +39,7 @@ FILE = "/acme-web/acme_web-1.0.tar.gz"
 def people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(People, "asked", 0)
     monkeypatch.setattr(People, "down", False)
+    monkeypatch.setattr(authentication, "_SLOWED_SECONDS", 0)
     monkeypatch.setattr(revocations, "_SECONDS", 0.02)
 
 

@@ -28,6 +28,7 @@ from tests.bench.measure import each
 PASSWORD = "correct horse battery staple"
 AUTHORIZATION = "Basic " + b64encode(f"alice:{PASSWORD}".encode()).decode()
 GUESSES_A_SECOND = 1000
+_CONNECTIONS = 500
 _RULES = 50
 
 
@@ -62,7 +63,7 @@ def costs() -> Iterator[tuple[str, float, float | None]]:
 
 @contextmanager
 def guessing(url: str) -> Iterator[None]:
-    """Somebody at another address tries 1,000 wrong passwords a second."""
+    """Somebody at another address tries 1,000 wrong passwords a second, with as many connections as one may have."""
     process = multiprocessing.get_context("spawn").Process(target=_guess, args=(url,), daemon=True)
     process.start()
     try:
@@ -74,14 +75,27 @@ def guessing(url: str) -> Iterator[None]:
 
 
 def _guess(url: str) -> None:
-    connection = _connection(url, "127.0.0.2")
-    path, started, count = urlsplit(url).path, time.monotonic(), 0
+    asyncio.run(_guess_at_once(url))
+
+
+async def _guess_at_once(url: str) -> None:
+    await asyncio.gather(*[_guess_again_and_again(url, number) for number in range(_CONNECTIONS)])
+
+
+async def _guess_again_and_again(url: str, number: int) -> None:
+    """On one of the connections. It sends as often as all together should, if the answers let it."""
+    parts, loop = urlsplit(url), asyncio.get_running_loop()
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, local_addr=("127.0.0.2", 0))
+    pause, tries = _CONNECTIONS / GUESSES_A_SECOND, 0
+    due = loop.time() + pause * number / _CONNECTIONS
     while True:
-        wrong = b64encode(f"alice:{count}".encode()).decode()
-        connection.request("GET", path, headers={"Authorization": f"Basic {wrong}"})
-        connection.getresponse().read()
-        count += 1
-        time.sleep(max(started + count / GUESSES_A_SECOND - time.monotonic(), 0))
+        await asyncio.sleep(max(due - loop.time(), 0))
+        wrong = b64encode(f"alice:{number} {tries}".encode()).decode()
+        writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {wrong}\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        await reader.readexactly(int(head.lower().partition("content-length: ")[2].split("\r")[0]))
+        tries += 1
+        due = max(due + pause, loop.time())
 
 
 def milliseconds(url: str, headers: Mapping[str, str], seconds: float) -> float:

@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from types import MappingProxyType
 
 from tests.bench import access, replay, signing
@@ -85,13 +86,15 @@ def controlled(rig: Rig, seconds: int) -> Iterator[Row]:
     yield _cpu("401", server, "/big/", 32, seconds, 60, refused=True)
     for what, microseconds, target in access.costs():
         yield Row(what, "µs", microseconds, {}, target)
-    url, alone, beside = server.url + "/big/", list[float](), list[float]()
-    for _ in range(3):
-        alone.append(access.milliseconds(url, right, seconds))
-        with access.guessing(url):
-            beside.append(access.milliseconds(url, right, seconds))
+    # Beside one who tries them at another gateway: this machine has only two cores for all of them.
+    url, elsewhere = server.url + "/big/", rig.index("guessed", access.settings()).url + "/big/"
+    alone, beside = list[float](), list[float]()
+    for _ in range(5):
+        for waits, guessed in ((alone, elsewhere), (beside, url)):
+            with access.guessing(guessed):
+                waits.append(access.milliseconds(url, right, seconds))
     what = f"answer to one client while another tries {access.GUESSES_A_SECOND:,} wrong passwords a second"
-    yield Row(what, "ms", min(beside), {}, 1.1 * min(alone))
+    yield Row(what, "ms", mean(beside), {}, 1.1 * mean(alone))
 
 
 def slow(rig: Rig, seconds: int) -> Iterator[Row]:

@@ -9,6 +9,7 @@ import aiohttp
 import bcrypt
 import pytest
 
+from gateway.access import authentication
 from gateway.access.authenticator import Identity
 from gateway.access.login import password_login, session
 from gateway.access.login.signed_cookie import CookieKeys
@@ -42,6 +43,7 @@ PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;
 def people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(People, "asked", 0)
     monkeypatch.setattr(People, "down", False)
+    monkeypatch.setattr(authentication, "_SLOWED_SECONDS", 0)
 
 
 @pytest.fixture
