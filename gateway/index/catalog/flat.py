@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 from weakref import ReferenceType, ref
 
@@ -14,7 +15,7 @@ from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
-from gateway.executors import LISTINGS
+from gateway.executors import LISTINGS, PAGES
 from gateway.index.catalog.listing import Files, Projects, no_projects, not_permitted
 from gateway.index.catalog.packed import PackedBatch, PackedListing
 from gateway.single_flight import SingleFlight
@@ -26,6 +27,9 @@ T = TypeVar("T")
 _MIN_PAUSE_SECONDS = 1.0
 # Memory for the files of a project that was asked for: for each file, and besides.
 _OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
+# The files of larger projects are unpacked in a thread. In the worst case, each of them lies in another batch, and a
+# batch takes some 60 µs.
+_FEW = 20
 
 log = logging.getLogger("gateway.index")
 
@@ -71,6 +75,7 @@ class FlatCatalog:
         # Clients get copies of it: each time an error is raised, its traceback grows by the frames that it passes.
         self._failed: GatewayError | None = None
         self._loading = SingleFlight[_Snapshot]()
+        self._unpacking = SingleFlight[Files | None]()
         # Each with a weak reference to its listing, which takes some 60 MB and is replaced again and again.
         self._files = LruCache[str, tuple[ReferenceType[PackedListing], Files]]("listings", memory, _weight)
         self._loop: asyncio.Task[None] | None = None
@@ -92,15 +97,10 @@ class FlatCatalog:
     async def files(self, project: str) -> RefreshedValue[Files]:
         """The files of a project, by its normalised name. Raises NotFoundError if there is no such project."""
         snapshot = await self._current()
-        known = self._files.get(project)
-        if known is None or known[0]() is not snapshot.listing:
-            found = snapshot.listing.files(project)
-            if found is None:
-                raise NotFoundError(f"no release of a project {project!r}")
-            # Unchanged files stay the same object, so that pages made from them stay valid.
-            known = ref(snapshot.listing), known[1] if known is not None and known[1] == found else found
-            self._files.put(project, known)
-        return self._aged(snapshot, known[1])
+        files = await self._unpacked(snapshot.listing, project)
+        if files is None:
+            raise NotFoundError(f"no release of a project {project!r}")
+        return self._aged(snapshot, files)
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Whether there is a file of a project, by its normalised name. Raises UpstreamError if there may be one in a
@@ -130,6 +130,21 @@ class FlatCatalog:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
         await self._loading.close()
+        await self._unpacking.close()
+
+    async def _unpacked(self, listing: PackedListing, project: str) -> Files | None:
+        """The project's files in this listing; None if there is no such project."""
+        known = self._files.get(project)
+        if known is not None and known[0]() is listing:
+            return known[1]
+        unpack = partial(_unpack, listing, project, known[1] if known is not None else None)
+        if listing.count(project) <= _FEW:
+            found = unpack()
+        else:  # the listing lives as long as it is read, so no other one has the same id meanwhile
+            found = await self._unpacking.once((project, id(listing)), lambda: PAGES.run(unpack))
+        if found is not None:
+            self._files.put(project, (ref(listing), found))
+        return found
 
     def _aged(self, snapshot: _Snapshot, value: T) -> RefreshedValue[T]:
         stale = self._failed is not None or not self._is_new(snapshot)
@@ -189,6 +204,11 @@ class FlatCatalog:
         except GatewayError as error:
             self._note_failure(error, taken)
             raise
+        except Exception as error:  # the listing in the background must go on
+            log.exception("listing the storage failed: this is a bug")
+            failed = UpstreamError("unexpected exception while listing, see the log above", code="NoListing")
+            self._note_failure(failed, taken)
+            raise failed from error
         if self._snapshot is None or self._snapshot.taken <= taken:
             self._snapshot, self._failed, self._took = snapshot, None, time.monotonic() - taken
         return snapshot
@@ -224,6 +244,12 @@ class FlatCatalog:
         if before is not None and before.projects == projects:
             projects = before.projects
         return _Snapshot(projects, listing, found, taken, nothing, missed)
+
+
+def _unpack(listing: PackedListing, project: str, known: Files | None) -> Files | None:
+    """The project's files; `known` itself, if these are the same, so that pages made from it stay valid."""
+    found = listing.files(project)
+    return known if known == found else found
 
 
 def _weight(project: str, known: tuple[ReferenceType[PackedListing], Files]) -> int:

@@ -72,6 +72,10 @@ class PackedListing:
         self.has_page = any(batch.has_page for batch in batches)
         self.folders: Mapping[str, tuple[str, ...]] = {project: (project,) for project in sorted(known)}
 
+    def count(self, project: str) -> int:
+        """How many objects the project has."""
+        return len(self._items.get(project, ()))
+
     def files(self, project: str) -> Files | None:
         """The project's files; None if it has neither a release nor a page."""
         if project not in self.folders:

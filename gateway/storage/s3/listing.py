@@ -15,6 +15,7 @@ from gateway.storage.base import StoredObject
 MAX_KEYS = 1000
 # This many empty pages in a row are allowed: S3 may have to skip removed objects.
 _MAX_EMPTY_PAGES = 100
+_MAX_SIZE = 2**63
 _OPEN, _CLOSE = b"<Contents>", b"</Contents>"
 
 
@@ -109,7 +110,7 @@ def parse(body: bytes) -> ListingPage:
         objects = [
             StoredObject(
                 key=key(item, "Key"),
-                size=int(text(item, "Size")),
+                size=_size(text(item, "Size")),
                 etag=text(item, "ETag"),
                 modified=datetime.fromisoformat(text(item, "LastModified")).timestamp(),
             )
@@ -125,6 +126,13 @@ def parse(body: bytes) -> ListingPage:
         return ListingPage(objects, folders, token)
     except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: unknown encoding
         raise UpstreamError(f"the listing can't be read: {error}", code="NoListing") from error
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if not 0 <= size < _MAX_SIZE:  # what keeps a listing in memory has no room for others
+        raise ValueError("an object has an impossible size")
+    return size
 
 
 def outline(body: bytes) -> Outline:

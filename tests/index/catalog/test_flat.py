@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import threading
 from collections.abc import AsyncGenerator, Container
 from traceback import walk_tb
 from typing import cast
@@ -16,6 +17,8 @@ from gateway.cache.patience import Patience
 from gateway.errors import NotFoundError, UpstreamError
 from gateway.index.catalog import flat
 from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.listing import Files
+from gateway.index.catalog.packed import PackedListing
 from gateway.storage.base import Batch, Storage, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -185,12 +188,15 @@ class Batches:
         self.passes = self.told = 0
         self.hold: asyncio.Event | None = None
         self.is_down = False
+        self.bug: Exception | None = None
 
     async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
         self.passes += 1
         keys = list(self.keys)
         if self.hold is not None:
             await self.hold.wait()
+        if self.bug is not None:
+            raise self.bug
         if self.is_down:
             raise UpstreamError("down")
         for number, key in enumerate(keys):
@@ -204,14 +210,18 @@ class Batches:
                 await asyncio.sleep(0)
 
     def catalog(
-        self, refresh: float = 3600, patience: Patience | None = None, memory: MemoryLimit = MEMORY
+        self,
+        refresh: float = 3600,
+        patience: Patience | None = None,
+        memory: MemoryLimit = MEMORY,
+        stale_if_error: float = 0,
     ) -> FlatCatalog:
         return FlatCatalog(
             cast(Storage, self),
             "",
             index_document="index.html",
             refresh=refresh,
-            stale_if_error=0,
+            stale_if_error=stale_if_error,
             memory=memory,
             patience=patience,
         )
@@ -234,6 +244,53 @@ async def test_what_has_not_changed_is_not_read_again_and_stays_the_same_object(
     catalog.expire()
     with pytest.raises(NotFoundError):
         await catalog.files("p")
+    await catalog.close()
+
+
+@pytest.mark.parametrize(("files", "on_the_loop"), [(2, True), (100, False)])
+async def test_many_files_are_unpacked_in_a_thread_once_for_all_who_ask_meanwhile(
+    files: int, on_the_loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def unpack(self: PackedListing, project: str) -> Files | None:
+        threads.append(threading.current_thread())
+        return real(self, project)
+
+    real = PackedListing.files
+    monkeypatch.setattr(PackedListing, "files", unpack)
+    storage = Batches(*(f"p-{number}.tar.gz" for number in range(files)))
+    catalog = storage.catalog()
+    await catalog.projects()
+    first, second = await asyncio.gather(catalog.files("p"), catalog.files("p"))
+    assert len(first.value.objects) == files
+    assert second.value is first.value
+    assert [thread is threading.main_thread() for thread in threads] == [on_the_loop]
+    storage.keys.append("q-1.0.tar.gz")
+    catalog.expire()
+    assert (await catalog.files("p")).value is first.value
+    assert len(threads) == 2
+    await catalog.close()
+
+
+async def test_an_unexpected_exception_neither_ends_the_listing_in_the_background_nor_takes_pages_away(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(flat, "_MIN_PAUSE_SECONDS", 0.0)
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(refresh=0.001, stale_if_error=3600)
+    files = (await catalog.files("p")).value
+    storage.bug = RuntimeError("can't start new thread")
+    assert (await catalog.files("p")).value is files
+    await storage.until(storage.passes + 2)
+    catalog.expire()
+    found = await catalog.files("p")
+    assert (found.value is files, found.stale) == (True, True)
+    assert caplog.records[0].exc_info
+    storage.bug = None
+    await storage.until(storage.passes + 1)  # nobody asks
+    catalog.expire()
+    assert not (await catalog.files("p")).stale
     await catalog.close()
 
 
