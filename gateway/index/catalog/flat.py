@@ -116,6 +116,11 @@ class FlatCatalog:
         """Always True: the listing does not record folders."""
         return True
 
+    @property
+    def age(self) -> float:
+        """Seconds since the listing in use began; infinite if there is none."""
+        return time.monotonic() - self._snapshot.taken if self._snapshot is not None else float("inf")
+
     def expire(self) -> None:
         """Has everything listed again before it is used as fresh."""
         self._fresh_from = time.monotonic()

@@ -129,6 +129,11 @@ class FolderCatalog:
             raise NotFoundError(f"no release of a project {project!r}")
         return RefreshedValue(found.value.files, found.age, found.stale)
 
+    def known_files(self, project: str) -> RefreshedValue[Files] | None:
+        """The files that were listed last of a project, without asking for anything."""
+        found = self._files.peek(project)
+        return RefreshedValue(found.value.files, found.age) if found is not None and found.value.released else None
+
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
         stale. A folder below `simple/` counts: whoever keeps a whole index in the bucket has his names there. So does a
@@ -138,7 +143,10 @@ class FolderCatalog:
             return RefreshedValue(True, found.age, found.stale)
         root = await _if_permitted(self._projects, "", may_be_stale=False)
         if project in root.value.folders and root.age <= found.age:
-            self._files.forget(project)  # the root was listed later, and shows it
+            # The root was listed later, and shows it. While the storage is slow, a page is made from an older listing
+            # of the folder, and an empty one would make it 404.
+            self._files.forget(project)
+            await _if_permitted(self._files, project, may_be_stale=False)
             return RefreshedValue(True, root.age, root.stale)
         ours = project in root.value.beside
         if not ours and _SIMPLE in root.value.folders.get(_SIMPLE, ()):

@@ -65,7 +65,16 @@ class RecognisedCatalog:
         return await (await self._fitting()).projects()
 
     async def files(self, project: str) -> RefreshedValue[Files]:
-        return await (await self._fitting()).files(project)
+        """Like FolderCatalog.files. A flat layout is listed as a whole, which may take long: what `has_project` has
+        found in a project's folder since counts already."""
+        fitting = await self._fitting()
+        try:
+            return await fitting.files(project)
+        except NotFoundError:
+            newer = self._folders.known_files(project) if fitting is self._flat else None
+            if newer is None or newer.age >= self._flat.age:
+                raise
+            return newer
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Like FolderCatalog.has_project. If folders lie beside files, a folder without files counts too."""
@@ -74,6 +83,8 @@ class RecognisedCatalog:
         if fitting is self._folders or layout is None or not layout.mixed:
             return await fitting.has_project(project)
         folder = await self._folders.has_project(project)
+        if folder.value and not folder.stale:
+            return folder
         released = await self._flat.has_project(project)
         age, stale = max(released.age, folder.age), released.stale or folder.stale
         return RefreshedValue(released.value or folder.value, age, stale)

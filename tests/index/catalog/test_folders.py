@@ -221,6 +221,10 @@ async def test_a_project_that_a_newer_listing_of_the_root_shows_is_ours() -> Non
     storage.keys.add("p/p-1.0.tar.gz")
     catalog.forget("another")
     assert "p" in (await catalog.projects()).value.folders
+    storage.errors["p/"] = UpstreamError("down")
+    with pytest.raises(UpstreamError, match="down"):  # not that there is no such project
+        await catalog.has_project("p")
+    storage.errors.clear()
     assert (await catalog.has_project("p")).value
     assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
     storage.listed.clear()

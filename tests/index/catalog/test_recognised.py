@@ -32,6 +32,12 @@ async def no_listing(answer: Answer) -> None:
     await (error(403, "AccessDenied") if "list-type" in answer.request.target else faults.healthy)(answer)
 
 
+async def only_delimited(answer: Answer) -> None:
+    """What lists everything fails."""
+    whole = "list-type" in answer.request.target and "delimiter" not in answer.request.target
+    await (error(500, "InternalError") if whole else faults.healthy)(answer)
+
+
 def is_look(request: Request) -> bool:
     return "delimiter" in request.target and "prefix=" not in request.target
 
@@ -150,3 +156,28 @@ async def test_a_folder_beside_files_is_ours_though_no_file_is_in_it(
         assert (await get(gateway, "/reserved/reserved-1.0.tar.gz")).status == 404
         assert public.requests == []
         assert await files(gateway, "other") == ["other-1.0.tar.gz"]
+
+
+async def test_a_project_that_is_new_in_a_folder_beside_files_has_its_page_before_all_is_listed_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """As when another worker or gateway has kept the first file of a project of the other index."""
+    public = PublicIndex()
+    public.projects = {"six": {"six-1.0.tar.gz": b"x", "six-2.0.tar.gz": b"y"}}
+    faulty.objects = {"arrow-1.0.tar.gz": b"x", "boto/boto-1.0.tar.gz": b"x"}
+    async with public.running():
+        fallback = {"fallback.mode": "cache", "fallback.base_url": public.url}
+        gateway = await start_gateway(faulty_settings | AUTO | fallback)
+        assert await files(gateway, "arrow") == ["arrow-1.0.tar.gz"]
+        faulty.objects["six/six-1.0.tar.gz"] = b"x"
+        assert await files(gateway, "six") == ["six-1.0.tar.gz"]
+        assert (await get(gateway, "/simple/six")).status == 301
+        faulty.script = [only_delimited] * 100
+        gateway.refresh()
+        assert await files(gateway, "six") == ["six-1.0.tar.gz"], "its folder tells that it is ours"
+        faulty.script.clear()
+        gateway.refresh()
+        assert await files(gateway, "six") == ["six-1.0.tar.gz"]
+        del faulty.objects["six/six-1.0.tar.gz"]
+        gateway.refresh()
+        assert await files(gateway, "six") == ["six-1.0.tar.gz", "six-2.0.tar.gz"], "it is the other index's again"
