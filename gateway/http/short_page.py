@@ -21,7 +21,7 @@ input,button{background:var(--bg);color:var(--fg);font:inherit}
 input{width:100%;max-width:22rem}
 button{margin:1.1rem 0;padding:.5rem 1.4rem;cursor:pointer}
 """
-_SELF, _NONE = "'self'", "'none'"
+_NONE = "'none'"
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
@@ -50,12 +50,12 @@ def short_page(title: str, lines: Sequence[str]) -> str:
     )
 
 
-def page_headers(*, form: bool = False) -> dict[str, str]:
-    """Nothing but the page's own style applies, and no other site may frame it. `form`: it has one, which goes to the
-    gateway."""
+def page_headers(*, forms_go: str = _NONE) -> dict[str, str]:
+    """Nothing but the page's own style applies, and no other site may frame it. `forms_go` says where its forms may be
+    sent, and where the answer may redirect to (CSP, 6.4.1): a list of sources."""
     policy = (
         f"default-src 'none'; style-src 'sha256-{_HASH}'; img-src data:; base-uri 'none'; "
-        f"form-action {_SELF if form else _NONE}; frame-ancestors 'none'"
+        f"form-action {forms_go}; frame-ancestors 'none'"
     )
     return {
         "Content-Security-Policy": policy,

@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.conftest import StartGateway
 from tests.e2e.test_browser import CHROMIUM, CONTRAST, browser
+from tests.support.bucket import Bucket
 from tests.support.people_issuer import PeopleIssuer
 from tests.support.wheels import wheel
 
@@ -156,3 +157,40 @@ async def test_the_form_is_readable(
     assert await page.evaluate("document.documentElement.scrollWidth") <= 390
     for selector in ("h1", "label", "input", "button"):
         assert await page.evaluate(CONTRAST, selector) >= 4.5, selector
+
+
+async def test_whoever_wants_a_file_gets_it_after_the_login_also_from_the_storage(
+    browser: Browser, start_gateway: StartGateway, settings: dict[str, str], bucket: Bucket
+) -> None:
+    """Chromium holds each redirect after a form to the form's policy (CSP, form-action)."""
+    file, content = wheel("arrow", "1.0")
+    bucket.put(f"arrow/{file}", content)
+    del settings["storage.dir"]
+    gateway = await start_gateway(settings | bucket.settings(storage__redirect_urls="true"))
+    page, complaints = await opened(browser)
+    await page.goto(f"{gateway.url}/arrow/{file}")
+    async with page.expect_download() as download:
+        await log_in(page, "dave", "pw-dave")
+    assert (await download.value).url.startswith(bucket.server.endpoint_url)
+    assert (await (await download.value).path()).read_bytes() == content
+    assert complaints == []
+
+
+async def test_a_search_after_the_session_has_ended_leads_to_the_issuer(
+    browser: Browser, start_gateway: StartGateway, settings: dict[str, str], issuer: PeopleIssuer
+) -> None:
+    section = json.dumps({"cookie_keys": [KEY], "oidc": issuer.settings()})
+    gateway = await start_gateway(settings | {"access.login": section})
+    page, complaints = await opened(browser)
+    await page.goto(f"{gateway.url}/")
+    await page.get_by_role("link", name="Continue").click()
+    await expect(page.locator(".projects a")).to_have_count(2)
+    await page.context.clear_cookies()
+    await page.get_by_role("searchbox").press_sequentially("ar")
+    await page.get_by_role("link", name="Continue").click()
+    await expect(page.locator(".projects a")).to_have_text(["arrow"])
+    await page.context.clear_cookies()
+    await page.get_by_role("searchbox").press("Enter")
+    await page.get_by_role("link", name="Continue").click()
+    await expect(page.locator(".projects a")).to_have_text(["arrow"])
+    assert [text for text in complaints if "status of 401" not in text] == []

@@ -10,6 +10,9 @@ from gateway.messages import BufferedResponse
 
 # The names of the forms' fields.
 USER, PASSWORD, TOKEN, TO = "user", "password", "form", "to"
+# Where forms may go. Chromium applies it to each redirect that follows, too: whoever wanted a file is sent to the
+# storage, at any host.
+_TO_SELF, _TO_ANY_HOST = "'self'", "http: https:"
 
 
 def login_form(
@@ -35,7 +38,7 @@ def login_form(
         "<button>Log in</button>",
         "</form>",
     ]
-    return _page(status, "Log in", lines, form=True, headers=headers, cookies=cookies)
+    return _page(status, "Log in", lines, forms_go=_TO_ANY_HOST, headers=headers, cookies=cookies)
 
 
 def logout_form(visit: Visit, user: str, token: str, *, status: int = 200) -> BufferedResponse:
@@ -48,7 +51,7 @@ def logout_form(visit: Visit, user: str, token: str, *, status: int = 200) -> Bu
         "</form>",
         f'<p><a href="{escape(visit.root)}">All packages</a></p>',
     ]
-    return _page(status, "Log out", lines, form=True)
+    return _page(status, "Log out", lines, forms_go=_TO_SELF)
 
 
 def logged_out(visit: Visit, *, cookies: tuple[str, ...] = ()) -> BufferedResponse:
@@ -89,9 +92,10 @@ def _page(
     title: str,
     lines: list[str],
     *,
-    form: bool = False,
+    forms_go: str = "'none'",
     headers: Mapping[str, str] | None = None,
     cookies: tuple[str, ...] = (),
 ) -> BufferedResponse:
-    fields = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **page_headers(form=form), **(headers or {})}
+    policy = page_headers(forms_go=forms_go)
+    fields = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **policy, **(headers or {})}
     return BufferedResponse(status, short_page(title, lines).encode(), fields, cookies=cookies)
