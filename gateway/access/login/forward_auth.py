@@ -10,6 +10,8 @@ from gateway.errors import BadRequestError
 from gateway.rights.subjects import is_name
 
 _MAX_NAME = 256
+# What may stand around a value (RFC 9110, 5.6.3). Others, such as U+00A0, are part of a name.
+_SPACES = " \t"
 
 
 class ForwardAuth:
@@ -33,7 +35,7 @@ class ForwardAuth:
         if not is_name(name) or len(name) > _MAX_NAME:
             raise self._refusal(self._user, "has a name that no user can have")
         listed = self._one(headers, self._groups).split(",") if self._groups is not None else []
-        groups = frozenset(group for text in listed if (group := text.strip()))
+        groups = frozenset(group for text in listed if (group := text.strip(_SPACES)))
         if any(len(group) > _MAX_NAME or not group.isprintable() for group in groups):
             raise self._refusal(self._groups, "has a name that no group can have")
         return Identity(name, groups)
@@ -43,7 +45,7 @@ class ForwardAuth:
         if len(values) > 1:
             # One of them may be the client's own, which the proxy has let through.
             raise self._refusal(header, "is there more than once")
-        return values[0].strip() if values else ""
+        return values[0].strip(_SPACES) if values else ""
 
     @staticmethod
     def _refusal(header: str | None, what: str) -> BadRequestError:

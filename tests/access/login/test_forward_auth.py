@@ -74,6 +74,13 @@ def basic(user: str, password: str) -> str:
         (["Remote-User: " + "z" * 257, "Remote-Groups: data"], 400),
         (["Remote-User: zoe", "Remote-Groups: data,\x01"], 400),
         (["Remote-User: zoë", "Remote-Groups: data"], 200),
+        # Spaces that are no spaces of HTTP (RFC 9110, 5.6.3) belong to the name, which is another one then.
+        (["Remote-User: erin\u00a0"], 400),
+        (["Remote-User: \u3000erin"], 400),
+        (["Remote-User: erin\u0085"], 400),
+        (["Remote-User: zoe", "Remote-Groups: staff,data\u00a0"], 400),
+        (["Remote-User: zoe", "Remote-Groups: \u2003data"], 400),
+        (["Remote-User: \t erin \t", "Remote-Groups:\tstaff ,\t"], 200),
     ],
 )
 async def test_what_a_trusted_proxy_says(gateway: Gateway, headers: list[str], expected: int) -> None:
