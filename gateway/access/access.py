@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.access.familiar import FamiliarCredentials
 from gateway.access.file_watch import FileWatch
@@ -27,7 +27,7 @@ log = logging.getLogger("gateway.access")
 
 class Access:
     """The gate in force; None lets everybody read. A new gate takes its place when the section `access` changes in the
-    file; no change of the file turns access control on or off."""
+    file, or a file that it names for a key; no change of the file turns access control on or off."""
 
     def __init__(self, settings: Settings, storage: Storage, outcomes: Counter[tuple[str, str]]) -> None:
         """`outcomes` are counted by authenticator and result. Raises ConfigError for settings that can't be used."""
@@ -39,8 +39,11 @@ class Access:
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
         self._settings, known = _by_now(settings.access, self._file)
+        self._keys = _states_of_keys(self._settings)
         self.gate = self._build(self._settings) if self._settings is not None else None
-        self._watch = FileWatch(self._file.path, self._reload, known) if self._file is not None else None
+        self._watch: FileWatch | None = None
+        if self._file is not None:
+            self._watch = FileWatch(self._file.path, self._reload, (known, self._keys), self._state)
 
     @property
     def policy(self) -> Policy | None:
@@ -93,7 +96,8 @@ class Access:
             if settings is None:
                 log.error("the section access is gone from %s: it stays in force until a restart", self._file.path)
                 return
-            if settings == self._settings:
+            keys = await DISK.run(_states_of_keys, settings)
+            if settings == self._settings and keys == self._keys:
                 return
             self._version += 1
             gate = await self._started(settings)
@@ -107,13 +111,18 @@ class Access:
         except Exception:  # of authenticators of others
             log.exception("%s: this is a bug", _UNUSABLE)
             return
-        former, self.gate, self._settings = self.gate, gate, settings
+        former, self.gate, self._settings, self._keys = self.gate, gate, settings, keys
         assert former is not None
         self._changed()
         log.info("The section access has changed, and is in force.")
         task = asyncio.create_task(_retire(former))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
+
+    def _state(self) -> tuple[FileState, Sequence[FileState]]:
+        """That of the file, and of those that it names for keys."""
+        assert self._file is not None
+        return file_state(self._file.path), _states_of_keys(self._settings)
 
     def _changed(self) -> None:
         for listener in self._listeners:
@@ -134,6 +143,10 @@ def _by_now(settings: AccessSettings | None, file: SettingsFile | None) -> tuple
         message = "is gone from the file since the gateway was started: restart it to serve without access control"
         raise ConfigError([Problem("access", str(file.path), message)])
     return section, state
+
+
+def _states_of_keys(settings: AccessSettings | None) -> Sequence[FileState]:
+    return [file_state(path) for path in settings.key_files] if settings is not None else []
 
 
 async def _retire(gate: Gate) -> None:

@@ -32,13 +32,12 @@ from gateway.access.principals import Principals
 from gateway.access.tokens.keys import TokenKey, parse_key
 from gateway.access.tokens.revocations import Revocations
 from gateway.config.access.login import LoginIssuer, LoginSettings
-from gateway.config.access.settings import AccessSettings, TokenSettings
+from gateway.config.access.settings import FILE, AccessSettings, TokenSettings
 from gateway.errors import ConfigError, Problem
 from gateway.storage.base import Storage
 
 T = TypeVar("T")
 
-_FILE = "file:"
 _PARTS = ("method", "guessable", "start", "authenticate", "close")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 
@@ -127,7 +126,7 @@ def _secret(text: str) -> str:
     if text.startswith("ssh-"):
         raise ValueError("is a public key of ssh; make a key: openssl rand -base64 32")
     if text.startswith(("/", "./", "../", "~")) and not _BASE64.fullmatch(text):
-        raise ValueError(f"looks like a path; for what is in a file write {_FILE}/path")
+        raise ValueError(f"looks like a path; for what is in a file write {FILE}/path")
     return text
 
 
@@ -150,7 +149,7 @@ def _keys(
     for number, secret in enumerate(secrets, 1):
         text = secret.get_secret_value()
         try:
-            keys.append(parse(Path(text.removeprefix(_FILE)).read_text() if text.startswith(_FILE) else _secret(text)))
+            keys.append(parse(Path(text.removeprefix(FILE)).read_text() if text.startswith(FILE) else _secret(text)))
         except UnicodeDecodeError:
             problems.append(Problem(setting, called.format(number), "is not text"))
         except (OSError, ValueError) as error:

@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
-from gateway.config.file_state import FileState, file_state
+from gateway.config.file_state import file_state
 from gateway.executors import DISK
 
 _SECONDS = 1.0
@@ -17,11 +18,18 @@ class FileWatch:
     """A file that has changed is believed when it has been the same for a second: somebody may be writing it. A file
     that can't be seen any more has changed, too."""
 
-    def __init__(self, path: Path, read: Callable[[], Awaitable[None]], known: FileState) -> None:
+    def __init__(
+        self,
+        path: Path,
+        read: Callable[[], Awaitable[None]],
+        known: object,
+        state: Callable[[], object] | None = None,
+    ) -> None:
         """`read` is called when the file's state is no longer `known`. If it raises OSError, the failure is logged, and
-        it is called again until it does not."""
+        it is called again until it does not. `state` tells another state than the file's own; it runs in a thread."""
         self._path = path
         self._read = read
+        self._state = state or partial(file_state, path)
         self._known = self._seen = known
         self._failure = ""
         self._task: asyncio.Task[None] | None = None
@@ -44,7 +52,7 @@ class FileWatch:
 
     async def look(self) -> None:
         """What is done every second."""
-        before, self._seen = self._seen, await DISK.run(file_state, self._path)
+        before, self._seen = self._seen, await DISK.run(self._state)
         if self._seen != before:
             return
         if self._seen != self._known:

@@ -2,15 +2,19 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from gateway.access import access, file_watch
+from gateway.access.tokens.keys import parse_key
+from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError
+from gateway.principal import Right, Scope
 from tests.access.test_gate import basic, status
 from tests.support.eventually import eventually
 from tests.support.people import People
@@ -78,6 +82,40 @@ async def test_sessions_follow_the_rules_and_the_keys_at_once(file: Path) -> Non
             replace(file, text)
             await eventually(lambda former=former: gateway.mount.access.gate is not former)  # type: ignore[misc]
             assert (await visitor.get(target)).status == expected
+    finally:
+        await gateway.stop()
+
+
+async def test_sessions_and_tokens_follow_what_the_files_of_their_keys_have(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cookie_key, token_key = file.with_name("cookie-key"), file.with_name("token-key")
+    cookie_key.write_text("k" * 40)
+    token_key.write_text("t" * 40)
+    file.write_text(
+        OPEN + f"  login: {{cookie_keys: ['file:{cookie_key}']}}\n  tokens: {{keys: ['file:{token_key}']}}\n"
+    )
+    claims = Claims("alice", "an-id", Scope(frozenset({Right.READ})), int(time.time()) + 600)
+    token = {"Authorization": f"Bearer {issue(claims, parse_key('t' * 40))}"}
+    gateway = await started(file)
+    try:
+        visitor, target = Visitor(gateway.url), "/acme/acme-1.0.tar.gz"
+        await visitor.log_in("alice")
+
+        async def statuses() -> tuple[int, int]:
+            return (await visitor.get(target)).status, await status(gateway, target, token)
+
+        assert await statuses() == (200, 200)
+        for key, text, expected in [(cookie_key, "n" * 40, (302, 200)), (token_key, "u" * 40, (302, 401))]:
+            former = gateway.mount.access.gate
+            replace(key, text)
+            await eventually(lambda former=former: gateway.mount.access.gate is not former)  # type: ignore[misc]
+            assert await statuses() == expected
+        with caplog.at_level(logging.ERROR):
+            cookie_key.unlink()
+            await eventually(lambda: "can't be used" in caplog.text)
+        await visitor.log_in("alice")
+        assert await statuses() == (200, 401)
     finally:
         await gateway.stop()
 

@@ -1,6 +1,7 @@
 """The section `access`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
@@ -21,6 +22,8 @@ from gateway.rights.policy import Policy, Rule
 from gateway.rights.subjects import Subject, is_name
 
 T = TypeVar("T")
+
+FILE = "file:"  # in front of the path of what has a key
 
 
 def _yaml(value: Any) -> Any:
@@ -183,6 +186,16 @@ class AccessSettings(Section):
         """Whether anybody can log in."""
         at_issuer = self.login is not None and self.login.oidc is not None
         return self.has_passwords or at_issuer or bool(self.tokens.keys or self.oidc or self.forward_auth)
+
+    @property
+    def key_files(self) -> Sequence[Path]:
+        """The files that have keys and the like."""
+        login = self.login
+        secrets = [*self.tokens.keys, *(login.cookie_keys if login is not None else ())]
+        if login is not None and login.oidc is not None and login.oidc.client_secret is not None:
+            secrets.append(login.oidc.client_secret)
+        texts = [secret.get_secret_value() for secret in secrets]
+        return [Path(text.removeprefix(FILE)) for text in texts if text.startswith(FILE)]
 
     @property
     def policy(self) -> Policy:
