@@ -1,17 +1,21 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
+from typing import TYPE_CHECKING
+
 from gateway.access.access import Access
-from gateway.access.gate import Gate
-from gateway.access.login.login import PAGES, Login
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
-from gateway.access.login.visit import Visit
+from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError
 from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request
 from gateway.server.public_address import PublicAddress
+
+if TYPE_CHECKING:
+    from gateway.access.gate import Gate
+    from gateway.access.login.login import Login
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
@@ -35,13 +39,13 @@ class Entrance:
             scheme = forwarded.strip().lower()
         return self._address.of(scheme, request.headers.get("Host", ""))
 
-    def page(self, target: str) -> tuple[Login, str] | None:
+    def page(self, target: str) -> "tuple[Login, str] | None":
         """The login, and which of its pages `target` means; None if it means none."""
         page = self._pages.get(target.partition("?")[0])
         login = self._login
         return (login, page) if page is not None and login is not None else None
 
-    async def show(self, login: Login, page: str, request: Request, record: RequestRecord) -> Answer:
+    async def show(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
         """One of the login's pages. Raises GatewayError."""
         methods = login.methods(page)
         if not methods:
@@ -61,7 +65,7 @@ class Entrance:
         )
         return await login.answer(visit, record)
 
-    async def admit(self, gate: Gate, request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
+    async def admit(self, gate: "Gate", request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
         """None if the request is let in. A person who has to log in is sent to where that is done. Raises what
         Gate.admit raises."""
         try:
@@ -79,7 +83,7 @@ class Entrance:
         return f"{self._address.path}-/logout" if refused and self._login is not None else ""
 
     @property
-    def _login(self) -> Login | None:
+    def _login(self) -> "Login | None":
         gate = self._access.gate
         return gate.login if gate is not None else None
 

@@ -1,6 +1,8 @@
 """The shape of the house: what DESIGN.md and the contributors' guide say of files and folders."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import gateway
@@ -23,3 +25,15 @@ def test_no_level_has_too_many_files() -> None:
 
 def test_each_module_says_what_it_is_for() -> None:
     assert [path for path in MODULES if not (ast.get_docstring(ast.parse(path.read_text())) or "").strip()] == []
+
+
+def test_without_access_control_nothing_of_it_is_imported() -> None:
+    code = """
+import sys
+import gateway.cli.serve
+heavy = ("cryptography", "bcrypt", "passlib", "argon2", "jwt", "sqlalchemy", "ldap3", "botocore")
+mine = [name for name in sys.modules if name.startswith("gateway.access.") and "login" not in name]
+print([name for name in heavy if name in sys.modules], sorted(mine))
+"""
+    light = ["gateway.access.access", "gateway.access.file_watch", "gateway.access.private_answers"]
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == f"[] {light}\n"

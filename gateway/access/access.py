@@ -4,10 +4,9 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from gateway.access.familiar import FamiliarCredentials
 from gateway.access.file_watch import FileWatch
-from gateway.access.gate import Gate
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState, file_state
 from gateway.config.settings import Settings, SettingsFile
@@ -15,6 +14,10 @@ from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
 from gateway.rights.policy import Policy
 from gateway.storage.base import Storage
+
+if TYPE_CHECKING:  # where there is no access control, nothing of it is imported
+    from gateway.access.familiar import FamiliarCredentials
+    from gateway.access.gate import Gate
 
 # Requests that were let in by a gate that is no longer in force may still ask its authenticators.
 _RETIRE_SECONDS = 20.0
@@ -35,7 +38,7 @@ class Access:
         self._outcomes = outcomes
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
-        self._familiar = FamiliarCredentials()
+        self._familiar: FamiliarCredentials | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
         self._settings, known = _by_now(settings.access, self._file)
@@ -73,12 +76,14 @@ class Access:
         if self.gate is not None:
             await self.gate.close()
 
-    def _build(self, settings: AccessSettings) -> Gate:
-        from gateway.access.build import build_gate  # costs nothing where there is no access control
+    def _build(self, settings: AccessSettings) -> "Gate":
+        from gateway.access.build import build_gate
+        from gateway.access.familiar import FamiliarCredentials
 
+        self._familiar = self._familiar or FamiliarCredentials()
         return build_gate(settings, self._storage, self._changed, self._outcomes, self._familiar, self._version)
 
-    async def _started(self, settings: AccessSettings) -> Gate:
+    async def _started(self, settings: AccessSettings) -> "Gate":
         gate = self._build(settings)
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -149,7 +154,7 @@ def _states_of_keys(settings: AccessSettings | None) -> Sequence[FileState]:
     return [file_state(path) for path in settings.key_files] if settings is not None else []
 
 
-async def _retire(gate: Gate) -> None:
+async def _retire(gate: "Gate") -> None:
     try:
         await asyncio.sleep(_RETIRE_SECONDS)
     finally:

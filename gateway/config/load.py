@@ -189,12 +189,12 @@ class _Layers:
         self._problems.append(Problem(key, source, message))
 
     def settings(self) -> Settings:
-        sections = {
+        sections: dict[str, Any] = {
             section: self._section(section, model)
             for section, model in SECTIONS.items()
             if section in self._values or section not in OPTIONAL_SECTIONS
         }
-        settings = with_short_links(Settings.model_validate(sections))
+        settings = with_short_links(Settings.model_construct(**sections))
         for name, message, other in cross_checks(settings):
             # An invalid setting has its default here, which must not be compared with another setting.
             if not self._invalid & {name, other}:

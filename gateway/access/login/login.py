@@ -23,13 +23,12 @@ from gateway.access.login.navigation import is_own_form
 from gateway.access.login.password_login import PasswordLogin
 from gateway.access.login.session import SessionError
 from gateway.access.login.signed_cookie import CookieKeys, cookie_of
-from gateway.access.login.visit import Visit
+from gateway.access.login.visit import CALLBACK, LOGIN, LOGOUT, Visit
 from gateway.access.principals import Principals
 from gateway.errors import GatewayError, TooManyAttemptsError
 from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
 from gateway.principal import Admission
 
-LOGIN, CALLBACK, LOGOUT = PAGES = "login", "login/callback", "logout"
 _METHOD = "login"
 
 

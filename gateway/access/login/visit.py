@@ -11,13 +11,14 @@ from gateway.access.login.local_path import local_path
 from gateway.access.login.signed_cookie import cookie_of
 from gateway.errors import BadRequestError
 
+LOGIN, CALLBACK, LOGOUT = PAGES = "login", "login/callback", "logout"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
 
 
 @dataclass(frozen=True)
 class Visit:
-    """`page` is one of those in login.py. `root` is the path of the index as clients see it, and `base_url` its URL,
+    """`page` is one of PAGES. `root` is the path of the index as clients see it, and `base_url` its URL,
     empty if the request does not tell it. `body` is that of a POST, `client` the address."""
 
     page: str
