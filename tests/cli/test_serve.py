@@ -251,17 +251,17 @@ def test_it_starts_though_the_bucket_can_t_be_reached(start_process: StartProces
     assert process.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+_NO_BUCKET = {"storage.bucket": "no-such-bucket"}, "NoSuchBucket", "There is no such bucket here"
+_WRONG_SECRET = {"storage.aws_secret_access_key": "wrong"}, "SignatureDoesNotMatch", "copy both again"
+_NOBODY = {"storage.endpoint_url": "http://127.0.0.1:1"}, "can't connect to 127.0.0.1:1", "check storage.endpoint_url"
+
+
 @pytest.mark.parametrize(
-    ("change", "cause", "hint"),
-    [
-        ({"storage.bucket": "no-such-bucket"}, "NoSuchBucket", "There is no such bucket here"),
-        ({"storage.aws_secret_access_key": "wrong"}, "SignatureDoesNotMatch", "copy both again"),
-        ({"storage.endpoint_url": "http://127.0.0.1:1"}, "can't connect to 127.0.0.1:1", "check storage.endpoint_url"),
-    ],
+    ("workers", "change", "cause", "hint"),
+    [("1", *_NO_BUCKET), ("2", *_NO_BUCKET), ("1", *_WRONG_SECRET), ("1", *_NOBODY)],
 )
 def test_what_is_wrong_with_the_storage_is_told_at_start_in_one_line(
-    start_process: StartProcess, bucket: Bucket, change: dict[str, str], cause: str, hint: str, workers: str
+    start_process: StartProcess, bucket: Bucket, workers: str, change: dict[str, str], cause: str, hint: str
 ) -> None:
     process = start_process(
         bucket.settings() | change | {"storage.max_attempts": "1", "server.workers": workers, "server.port": "0"}
