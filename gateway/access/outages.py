@@ -30,6 +30,7 @@ class Outages:
         method = authenticator.method
         if method not in self._hanging:
             return await self._answer(authenticator, credential)
+        reason = self.reasons[method]  # which an answer to somebody else may take away meanwhile
         if self._hanging[method] is None:
             asking = asyncio.create_task(self._answer(authenticator, credential))
             asking.add_done_callback(retrieve_exception)  # in case nobody waits any more
@@ -37,7 +38,7 @@ class Outages:
             await asyncio.wait([asking], timeout=_HANGS_SECONDS)
             if asking.done():
                 return asking.result()
-        raise AuthenticatorUnavailableError(self.reasons[method])
+        raise AuthenticatorUnavailableError(reason)
 
     async def close(self) -> None:
         """Ends the requests that nobody waits for."""
