@@ -24,6 +24,7 @@ class Outages:
         self.reasons: dict[str, str] = {}
         # Of those, the ones that took long, each with the request that is under way.
         self._hanging: dict[str, asyncio.Task[Identity | None] | None] = {}
+        self._tasks: set[asyncio.Task[Identity | None]] = set()
 
     async def ask(self, authenticator: Authenticator, credential: Credential) -> Identity | None:
         """Raises AuthenticatorUnavailableError."""
@@ -35,6 +36,8 @@ class Outages:
             asking = asyncio.create_task(self._answer(authenticator, credential))
             asking.add_done_callback(retrieve_exception)  # in case nobody waits any more
             self._hanging[method] = asking
+            self._tasks.add(asking)
+            asking.add_done_callback(self._tasks.discard)
             await asyncio.wait([asking], timeout=_HANGS_SECONDS)
             if asking.done():
                 return asking.result()
@@ -42,10 +45,9 @@ class Outages:
 
     async def close(self) -> None:
         """Ends the requests that nobody waits for."""
-        tasks = [task for task in self._hanging.values() if task is not None]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _answer(self, authenticator: Authenticator, credential: Credential) -> Identity | None:
         method, asked = authenticator.method, self._clock()

@@ -48,3 +48,4 @@ async def test_an_answer_to_somebody_else_comes_while_one_waits(monkeypatch: pyt
     with pytest.raises(AuthenticatorUnavailableError, match="it hangs"):
         await third
     await found.close()
+    assert directory.answers[2].cancelled(), "nobody waits for it any more"
