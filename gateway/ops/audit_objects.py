@@ -18,7 +18,8 @@ FOLDER = ".gateway/audit/"
 _CONTENT_TYPE = "application/jsonl"
 # So many bytes are written at once, without waiting for the end of the interval.
 _OBJECT_BYTES = 1024 * 1024
-# Further lines are dropped, and counted.
+# Further lines are dropped, and counted. Those about nobody who is known may take half of it: anybody can cause them,
+# and must not crowd out what users do.
 _MAX_WAITING_BYTES = 8 * 1024 * 1024
 _CLOSE_SECONDS = 5.0
 
@@ -55,10 +56,10 @@ class AuditObjects:
         self._task: asyncio.Task[None] | None = None
         self._log = LimitedLog(log)
 
-    def write(self, line: str) -> None:
-        """Takes a line with its newline."""
+    def write(self, line: str, *, anonymous: bool = False) -> None:
+        """Takes a line with its newline. `anonymous`: it is about nobody who is known."""
         data = line.encode()
-        if self._waiting_bytes + len(data) > _MAX_WAITING_BYTES:
+        if self._waiting_bytes + len(data) > (_MAX_WAITING_BYTES // 2 if anonymous else _MAX_WAITING_BYTES):
             self._dropped(1)
             return
         self._lines.append(data)

@@ -6,10 +6,9 @@ import math
 import re
 import time
 import traceback
-from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
@@ -28,6 +27,10 @@ def configure(settings: LogSettings) -> None:
     logging.getLogger("gateway").setLevel(settings.level.upper())
 
 
+class KeepAudit(Protocol):
+    def __call__(self, line: str, *, anonymous: bool) -> None: ...
+
+
 class RequestLog:
     """Writes lines about finished requests, without their queries (which may be signatures) or passwords: one with what
     was answered (`access`), and with access control one with who was let in, or was not, and why (`audit`)."""
@@ -39,9 +42,10 @@ class RequestLog:
         audit: bool,
         as_json: bool,
         output: Output = STDOUT,
-        keep_audit: Callable[[str], None] | None = None,
+        keep_audit: KeepAudit | None = None,
     ) -> None:
-        """`keep_audit` takes the lines of the audit too, always as JSON."""
+        """`keep_audit` takes the lines of the audit too, always as JSON, and whether they are about nobody who is
+        known."""
         self._access = access
         self._audit = audit
         self._keep_audit = keep_audit
@@ -53,7 +57,7 @@ class RequestLog:
             self._line("access", _fields(record, time.monotonic()))
         if (self._audit or self._keep_audit is not None) and (decision := _decision(record)) is not None:
             if self._keep_audit is not None:
-                self._keep_audit(_json_line("audit", decision))
+                self._keep_audit(_json_line("audit", decision), anonymous=not decision["user"])
             if self._audit:
                 self._line("audit", decision)
 

@@ -119,6 +119,29 @@ async def test_what_waits_is_bounded_and_counted(monkeypatch: pytest.MonkeyPatch
     assert bucket.lines() == ["1234"] * 3
 
 
+async def test_what_nobody_known_does_never_crowds_out_what_users_do(
+    monkeypatch: pytest.MonkeyPatch, start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(audit_objects, "_MAX_WAITING_BYTES", 8_000)
+    (tmp_path / "packages" / "acme").mkdir(parents=True)
+    settings = {
+        "storage.dir": str(tmp_path / "packages"),
+        "access.authenticators": "tests.support.people:People",
+        "log.audit_objects": "true",
+        "log.audit_interval": "3600",
+    }
+    gateway = await start_gateway(settings)
+    for number in range(30):
+        assert await status(gateway, f"/acme/{number}") == 401
+    for number in range(5):
+        assert await status(gateway, f"/acme/{number}", basic("alice")) == 404
+    await gateway.stop()
+    [file] = (tmp_path / "packages" / ".gateway" / "audit").glob("*/*.jsonl")
+    users = [json.loads(line)["user"] for line in file.read_text().splitlines()]
+    assert users.count("alice") == 5
+    assert 0 < users.count("") < 30
+
+
 async def test_much_is_written_at_once_and_in_several_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_objects, "_OBJECT_BYTES", 10)
     bucket = Bucket()
