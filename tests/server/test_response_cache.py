@@ -292,6 +292,25 @@ async def test_hits_are_logged_and_counted_like_any_request(
     assert f"gateway_response_body_bytes_total {3 * len(BODY)}" in metrics.replace(".0", "")
 
 
+async def test_a_hit_is_logged_with_the_address_of_its_own_client(
+    start_gateway: StartGateway,
+    connect: Connect,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    faulty.objects = {"a.txt": BODY}
+    settings = {"cache.memory_bytes": "1000000", "log.access": "true", "log.format": "json"}
+    gateway = await start_gateway(faulty_settings | settings | {"server.trusted_proxies": "127.0.0.8/30"})
+    request = get("/a.txt", "X-Forwarded-For: 192.0.2.7, 127.0.0.9")
+    await (await connect(gateway)).ask(request)
+    assert gateway._main is not None
+    assert gateway._main._server.lookup(request, "127.0.0.2") is not None
+    STDOUT.flush(20)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
+    assert [line["client"] for line in lines] == ["127.0.0.1", "127.0.0.2"]
+
+
 ACCESS = {
     "access.authenticators": "tests.support.people:People",
     "access.rules": "[{projects: p, read: [user:alice], only: true}]",

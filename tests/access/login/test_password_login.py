@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from base64 import b64encode
 from typing import Any
 
@@ -10,7 +11,7 @@ import bcrypt
 import pytest
 
 from gateway.access import authentication
-from gateway.access.authenticator import Identity
+from gateway.access.authenticator import Credential, Identity
 from gateway.access.login import password_login, session
 from gateway.access.login.signed_cookie import CookieKeys
 from gateway.access.tokens.keys import HmacKey
@@ -440,3 +441,25 @@ def test_keys_that_can_t_be_stop_the_start(key: str) -> None:
         Gateway(settings)
     assert "access.login (key number 2)" in str(refused.value)
     assert key.removeprefix("file:") not in str(refused.value)
+
+
+async def test_an_authorization_header_decides_alone_also_if_it_is_empty(visitor: Visitor) -> None:
+    await visitor.log_in("alice")
+    assert (await visitor.get(FILE)).status == 200
+    for authorization in (" ", "Basic", "Negotiate x"):
+        assert (await visitor.get(FILE, Authorization=authorization)).status == 401, authorization
+
+
+async def test_a_session_ends_no_later_than_what_the_authenticator_says(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def authenticate(self: People, credential: Credential) -> Identity:
+        return Identity("alice", frozenset({"data"}), expires=time.time() + 90)
+
+    monkeypatch.setattr(People, "authenticate", authenticate)
+    page = await visitor.log_in("alice")
+    [cookie] = [cookie for cookie in page.set_cookies if cookie.startswith(f"{session.NAME}=")]
+    assert 60 < int(cookie.rpartition("Max-Age=")[2]) <= 90
+    identity = session.decode(visitor.cookies[session.NAME], CookieKeys((KEY.encode(),)), time.time())
+    assert identity is not None
+    assert identity.expires <= time.time() + 90
