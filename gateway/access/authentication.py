@@ -27,6 +27,8 @@ _ENTRY_BYTES = 1024
 _REFUSED_SECONDS = 30.0
 # Who goes on guessing waits: each connection can try that much less, and costs the others that much less.
 _SLOWED_SECONDS = 3.0
+# Each that waits costs memory, with its headers some 20 KB, also if its client has left meanwhile.
+_MOST_SLOWED = 500
 
 log = logging.getLogger("gateway.access")
 
@@ -78,6 +80,7 @@ class Authentication:
         self._refused = LruCache[bytes, float]("refused credentials", MemoryLimit(_MAX_REFUSED_BYTES), _weight_refused)
         self._asking = SingleFlight[Known | None]()
         self._forgotten = 0
+        self._slowed = 0
         self._outages = Outages(clock)
         self._log = LimitedLog(log)
         self.outcomes = outcomes
@@ -157,7 +160,7 @@ class Authentication:
             return None
         if slot not in self._familiar and (wait := self._attempts.wait(client)) > 0:
             self.outcomes["none", "limited"] += 1
-            await asyncio.sleep(_SLOWED_SECONDS)
+            await self._slow_down()
             raise TooManyAttemptsError("too many wrong credentials", wait=wait)
         self._attempts.failed(client)  # before the outcome is known: many may be tried at once
         wrong = False
@@ -173,6 +176,15 @@ class Authentication:
             if not wrong:
                 self._attempts.forgive(client)
         return known
+
+    async def _slow_down(self) -> None:
+        if self._slowed >= _MOST_SLOWED:
+            return
+        self._slowed += 1
+        try:
+            await asyncio.sleep(_SLOWED_SECONDS)
+        finally:
+            self._slowed -= 1
 
     async def _first(self, authenticators: Sequence[Authenticator], credential: Credential) -> Known | None:
         """The first answer. Raises AuthenticationBusyError if there is none, and not all could be asked."""
