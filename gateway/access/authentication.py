@@ -27,8 +27,9 @@ _ENTRY_BYTES = 1024
 _REFUSED_SECONDS = 30.0
 # Who goes on guessing waits: each connection can try that much less, and costs the others that much less.
 _SLOWED_SECONDS = 3.0
-# Each that waits costs memory, with its headers some 20 KB, also if its client has left meanwhile.
-_MOST_SLOWED = 500
+# Each that waits costs memory, with its headers some 20 KB, also if its client has left meanwhile. And it holds one of
+# the connections (512) that all who share its address may have.
+_MOST_SLOWED = 250
 
 log = logging.getLogger("gateway.access")
 

@@ -41,6 +41,7 @@ class Request(web.BaseRequest):
         super().__init__(message, payload, protocol, *rest)
         self._more = True
         self._connection = protocol.connection
+        self._admission = protocol.admission
         self.peer = protocol.connection.peer
         self.head, self._more = protocol.connection.begin(self)
 
@@ -62,10 +63,11 @@ class Request(web.BaseRequest):
         if self.content_length > max_bytes:
             raise ContentTooLargeError(f"a body over {max_bytes} bytes")
         try:
-            async with asyncio.timeout(seconds):
-                pieces = []
-                while piece := await body.read():
-                    pieces.append(piece)
+            with self._admission.awaiting(self._connection):
+                async with asyncio.timeout(seconds):
+                    pieces = []
+                    while piece := await body.read():
+                        pieces.append(piece)
         except TimeoutError as error:
             raise RequestTimeoutError(f"the body took over {seconds:g} s") from error
         return b"".join(pieces)
@@ -78,7 +80,7 @@ class Request(web.BaseRequest):
 class HttpProtocol(web.RequestHandler):
     """aiohttp's protocol, which gets one whole head at a time, and never a body."""
 
-    __slots__ = ("_max_target_bytes", "_refuse", "connection")
+    __slots__ = ("_max_target_bytes", "_refuse", "admission", "connection")
 
     def __init__(
         self, server: web.Server, limits: Limits, admission: Admission, lookup: Lookup, refuse: Refuse
@@ -94,6 +96,7 @@ class HttpProtocol(web.RequestHandler):
             max_field_size=limits.max_header_bytes,
             auto_decompress=False,
         )
+        self.admission = admission
         self.connection = Connection(self, limits, admission, lookup)
         self._max_target_bytes = limits.max_target_bytes
         self._refuse = refuse

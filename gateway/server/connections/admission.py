@@ -6,12 +6,14 @@
 | as many of its peer as one may have  | replaces the longest idle connection of its peer; refused if none is idle |
 | as many as there may be in all       | replaces the longest idle connection; refused if none is idle            |
 
-A connection is idle while no request on it is being answered: between requests, before the first, in a TLS handshake.
+A connection is idle while no request on it is being answered: between requests, before the first, in a TLS handshake,
+and while a handler waits for the rest of a body, which a client may take its time to send, as it may with a head.
 """
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
 
@@ -80,6 +82,15 @@ class Admission:
         if connection in self._groups:
             self._idle[connection] = None
             self._idle.move_to_end(connection)
+
+    @contextmanager
+    def awaiting(self, connection: ClientConnection) -> Iterator[None]:
+        """The connection is idle meanwhile."""
+        self.idle(connection)
+        try:
+            yield
+        finally:
+            self.busy(connection)
 
     def left(self, connection: ClientConnection) -> None:
         """The connection is closed, or will be at once. Does nothing for a connection that was refused or has left."""

@@ -205,3 +205,45 @@ async def test_a_client_that_leaves_in_its_body_is_gone() -> None:
     await eventually(lambda: bool(ended))
     assert isinstance(ended[0], ConnectionResetError | asyncio.CancelledError)
     await listener.drain(1)
+
+
+async def test_a_connection_that_waits_for_its_body_makes_room_as_one_that_waits_for_its_head_does() -> None:
+    """Else a client of two addresses could hold all connections with forms that it never sends."""
+    reading, resume = asyncio.Event(), asyncio.Event()
+    ended: list[BaseException | bytes] = []
+
+    async def handler(request: Request) -> Reply:
+        reading.set()
+        try:
+            ended.append(await request.read_limited(10, 5))
+        except BaseException as error:
+            ended.append(error)
+            raise
+        await resume.wait()
+        return Reply(200, {}, b"")
+
+    sock = socket.create_server(("127.0.0.1", 0))
+    limits, admission = Limits(5, 5, 5, 8190, 8190), Admission(1, 1, lambda _: False)
+    listener = await Listener.open(Server(handler, lambda *_: Reply(400, {}, b""), limits, admission), sock, None)
+    post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n"
+    writers = []
+
+    async def sent(request: bytes) -> asyncio.StreamReader:
+        reader, writer = await asyncio.open_connection(*sock.getsockname())
+        writer.write(request)
+        writers.append(writer)
+        return reader
+
+    slow = await sent(post + b"ab")
+    await reading.wait()
+    quick = await sent(post + b"abc")
+    await eventually(lambda: len(ended) == 2)
+    assert b"abc" in ended
+    assert await slow.read() == b""
+    refused = await sent(post)  # whose body is here is being answered
+    assert (await refused.readline()).startswith(b"HTTP/1.1 503 ")
+    resume.set()
+    assert (await quick.readline()).startswith(b"HTTP/1.1 200 ")
+    for writer in writers:
+        writer.close()
+    await listener.drain(1)
