@@ -25,6 +25,7 @@ from gateway.usage import note_stale
 T = TypeVar("T")
 
 _MIN_PAUSE_SECONDS = 1.0
+_SAME_SECONDS = 0.01
 # Memory for the files of a project that was asked for: for each file, and besides.
 _OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
 # The files of larger projects are unpacked in a thread. In the worst case, each of them lies in another batch, and a
@@ -124,6 +125,13 @@ class FlatCatalog:
     def expire(self) -> None:
         """Has everything listed again before it is used as fresh."""
         self._fresh_from = time.monotonic()
+
+    def renew(self, age: float) -> None:
+        """Has everything listed again, unless that began less than `age` seconds ago. A second call for the same point
+        in time does nothing."""
+        since = time.monotonic() - age
+        if since > self._fresh_from + _SAME_SECONDS:
+            self._fresh_from = since
 
     def forget(self, project: str) -> None:
         """The same as `expire`: the files of all projects are listed together."""

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -14,14 +13,22 @@ from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamE
 from gateway.executors import PAGES
 from gateway.index.catalog.by_project import by_project, odd_names, released
 from gateway.index.catalog.empty_folders import EmptyFolders
-from gateway.index.catalog.listing import Files, Projects, is_release, no_projects, not_permitted
+from gateway.index.catalog.listing import (
+    OVERHEAD_BYTES,
+    Files,
+    FolderListing,
+    Projects,
+    is_release,
+    no_projects,
+    not_permitted,
+)
 from gateway.index.simple.names import PROVENANCE, normalize
 from gateway.storage.base import Children, Storage, StoredObject
 
 # A release's file name, which starts with its project's, has no more than 255 characters.
 _MAX_NAME = 255
-# Memory that a cached listing takes: for each object, for each folder, and besides.
-_OBJECT_BYTES, _FOLDER_BYTES, _OVERHEAD_BYTES = 400, 300, 2048
+# Memory that a cached listing of the root takes for each folder.
+_FOLDER_BYTES = 300
 # So many folders cost ten LISTs each `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
 # How long a project's page waits for the root's listing. The second is for a project that has been listed before:
@@ -34,21 +41,6 @@ _SIMPLE = "simple"
 _MANY = 200
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Project:
-    """The contents of a project's `folders`, of which there may be none. `released` tells whether the contents make it
-    a project, `whole` whether they are all that can be known of it now."""
-
-    folders: tuple[str, ...]
-    files: Files
-    released: bool
-    whole: bool
-
-    @property
-    def weight(self) -> int:
-        return _OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects)
 
 
 class FolderCatalog:
@@ -91,12 +83,12 @@ class FolderCatalog:
             stale_if_error=stale_if_error,
             name="the root's listing",
             memory=memory,
-            weigh=lambda projects: _OVERHEAD_BYTES + _FOLDER_BYTES * (len(projects.folders) + len(projects.beside)),
+            weigh=lambda projects: OVERHEAD_BYTES + _FOLDER_BYTES * (len(projects.folders) + len(projects.beside)),
             # Its own: that many folders take long to list says nothing about other answers.
             patience=Patience(),
             clock=clock,
         )
-        self._files: RefreshingCache[str, _Project] = RefreshingCache(
+        self._files: RefreshingCache[str, FolderListing] = RefreshingCache(
             self._list_project,
             fresh_seconds=lambda project: refresh if project.whole else min(refresh, _INCOMPLETE_SECONDS),
             stale_if_error=stale_if_error,
@@ -133,6 +125,11 @@ class FolderCatalog:
         """The files that were listed last of a project, without asking for anything."""
         found = self._files.peek(project)
         return RefreshedValue(found.value.files, found.age) if found is not None and found.value.released else None
+
+    def beside_age(self, project: str) -> float | None:
+        """The age of the root's listing, if that shows a package file of the project beside the folders."""
+        root = self._projects.peek("")
+        return root.age if root is not None and project in root.value.beside else None
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Whether there is a folder of a project, by its normalised name, be it empty, as a listing says that is not
@@ -207,9 +204,9 @@ class FolderCatalog:
             return False
         return not self._project_of(contents, None, whole=True).released
 
-    async def _list_project(self, project: str) -> _Project:
+    async def _list_project(self, project: str) -> FolderListing:
         if len(project) > _MAX_NAME:
-            return _Project((), self._files_in({}), False, True)
+            return FolderListing((), self._files_in({}), False, True)
         root, whole, changes = self._projects.peek(""), True, self._empty.changes
         listed: dict[str, Children] = {}
         asked = root is None or root.age >= self._refresh
@@ -243,11 +240,13 @@ class FolderCatalog:
         self._empty.note(project, changes, empty=found.whole and bool(found.folders) and not found.released)
         return found
 
-    def _project_of(self, contents: Mapping[str, Children], known: _Project | None, *, whole: bool) -> _Project:
+    def _project_of(
+        self, contents: Mapping[str, Children], known: FolderListing | None, *, whole: bool
+    ) -> FolderListing:
         """The project with these contents of its folders; `known` itself, if that is equal."""
         files = self._files_in(contents)
         released = bool(files.with_page) or any(map(is_release, files.objects))
-        found = _Project(tuple(contents), files, released, whole)
+        found = FolderListing(tuple(contents), files, released, whole)
         return known if known is not None and known == found else found
 
     async def _root_soon(self, project: str) -> tuple[RefreshedValue[Projects] | None, bool]:

@@ -7,6 +7,8 @@ from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError
 from gateway.index.simple.names import release_of
 from gateway.storage.base import Children, StoredObject
 
+# Memory that a cached listing takes: for each object, and besides.
+_OBJECT_BYTES, OVERHEAD_BYTES = 400, 2048
 BLANK = "BlankDirectory"
 
 
@@ -29,6 +31,22 @@ class Files:
     objects: tuple[StoredObject, ...]
     with_page: frozenset[str]
     attested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FolderListing:
+    """The contents of a project's `folders`, of which there may be none. `released` tells whether the contents make it
+    a project, `whole` whether they are all that can be known of it now."""
+
+    folders: tuple[str, ...]
+    files: Files
+    released: bool
+    whole: bool
+
+    @property
+    def weight(self) -> int:
+        """Approximate bytes in memory."""
+        return OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects)
 
 
 def is_release(item: StoredObject) -> bool:

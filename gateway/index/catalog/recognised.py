@@ -83,7 +83,9 @@ class RecognisedCatalog:
         if fitting is self._folders or layout is None or not layout.mixed:
             return await fitting.has_project(project)
         folder = await self._folders.has_project(project)
-        if folder.value and not folder.stale:
+        if (age := self._folders.beside_age(project)) is not None:
+            self._flat.renew(age)  # otherwise its page could be 404 until then
+        elif folder.value and not folder.stale:
             return folder
         released = await self._flat.has_project(project)
         age, stale = max(released.age, folder.age), released.stale or folder.stale

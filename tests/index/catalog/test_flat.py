@@ -386,6 +386,30 @@ async def test_it_is_not_listed_for_nobody(monkeypatch: pytest.MonkeyPatch) -> N
     await catalog.close()
 
 
+async def test_all_is_listed_once_for_all_who_know_of_the_same_change() -> None:
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog()
+    assert not (await catalog.has_project("q")).value
+    storage.keys.append("q-1.0.tar.gz")
+    storage.hold = asyncio.Event()
+    asking = []
+    for _ in range(3):
+        catalog.renew(0.0)
+        asking.append(asyncio.ensure_future(catalog.has_project("q")))
+    await storage.until(2)
+    storage.hold.set()
+    assert [found.value for found in await asyncio.gather(*asking)] == [True] * 3
+    assert storage.passes == 2
+    catalog.renew(3600.0)
+    assert (await catalog.has_project("q")).value
+    assert storage.passes == 2
+    catalog.expire()
+    catalog.renew(3600.0)
+    assert (await catalog.has_project("q")).value
+    assert storage.passes == 3
+    await catalog.close()
+
+
 async def test_a_listing_is_not_taken_for_one_that_ended_while_it_ran() -> None:
     storage = Batches("p-1.0.tar.gz", "q-1.0.tar.gz")
     catalog = storage.catalog()

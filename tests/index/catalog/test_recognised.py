@@ -181,3 +181,23 @@ async def test_a_project_that_is_new_in_a_folder_beside_files_has_its_page_befor
         del faulty.objects["six/six-1.0.tar.gz"]
         gateway.refresh()
         assert await files(gateway, "six") == ["six-1.0.tar.gz", "six-2.0.tar.gz"], "it is the other index's again"
+
+
+async def test_a_project_that_is_new_beside_folders_has_its_page_before_it_is_time_to_list_all_again(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"arrow-1.0.tar.gz": b"x", "boto/boto-1.0.tar.gz": b"x"}
+    async with PublicIndex().running() as public:
+        fallback = {"fallback.mode": "cache", "fallback.base_url": public.url}
+        gateway = await start_gateway(faulty_settings | AUTO | fallback)
+        assert await files(gateway, "arrow") == ["arrow-1.0.tar.gz"]
+        faulty.objects["six-1.0.tar.gz"] = b"x"
+        faulty.script = [only_delimited] * 100
+        assert (await get(gateway, "/simple/six/")).status == 503
+        faulty.script.clear()
+        assert await files(gateway, "six") == ["six-1.0.tar.gz"]
+        assert public.requests == []
+        asked = len(faulty.requests)
+        assert (await get(gateway, "/six/six-2.0.tar.gz")).status == 404
+        listings = [request.target for request in faulty.requests[asked:] if "list-type" in request.target]
+        assert all("prefix=six" in listing for listing in listings), "nothing is listed again"
