@@ -381,11 +381,19 @@ async def test_the_storage_is_not_asked_about_a_kept_file_for_each_redirect(
     assert gateway.mount.storage.stats()["connections_busy"] == 0, "it holds no connection after its answer"
 
 
+@pytest.mark.parametrize(("algorithm", "compute"), [("sha256", "true"), ("md5", "true"), ("md5", "false")])
 async def test_who_publishes_files_with_our_names_and_sizes_gets_none_of_theirs_among_ours(
-    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    algorithm: str,
+    compute: str,
 ) -> None:
+    """Nor if no SHA-256 is known on either side."""
     public.projects["acme-lib"] = {OURS: bytes(len(OUR_CONTENT)), EVIL: EVIL_CONTENT}
-    gateway = await start_gateway(settings | {"fallback.mode": "cache"})
+    public.algorithm = algorithm
+    gateway = await start_gateway(settings | {"fallback.mode": "cache", "index.compute_hashes": compute})
     assert set(await page(gateway, "/simple/acme-lib/")) == {OURS}
     for target in (f"/acme-lib/{EVIL}", f"/simple/acme-lib/{EVIL}", f"/acme-lib/{EVIL}.metadata"):
         assert (await get(gateway, target)).status == 404
@@ -418,6 +426,16 @@ async def test_metadata_with_another_hash_is_not_given_out(
     public.corrupt = {f"{NAME}.metadata"}
     gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
     assert (await get(gateway, f"/public-lib/{NAME}.metadata")).status == 502
+
+
+async def test_metadata_that_the_page_does_not_tell_of_is_not_asked_for(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    public.metadata[OLD] = public.metadata[NAME]
+    public.fields[OLD] = {"core-metadata": False}
+    gateway = await start_gateway(settings | {"fallback.mode": "mirror"})
+    assert (await get(gateway, f"/public-lib/{OLD}.metadata")).status == 404
+    assert public.asked("/files/") == 0
 
 
 @pytest.mark.parametrize(("algorithm", "is_kept"), [("md5", True), ("sha512", True), (None, False)])
