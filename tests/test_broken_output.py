@@ -131,3 +131,19 @@ def test_without_standard_descriptors_their_numbers_are_no_sockets(tmp_path: Pat
         assert [os.readlink(f"/proc/{running.process.pid}/fd/{number}") for number in (1, 2)] == ["/dev/null"] * 2
     finally:
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("command", ["config", "check"])
+def test_what_the_locale_has_no_characters_for_is_escaped(tmp_path: Path, command: str) -> None:
+    directory = tmp_path / "łódź"
+    directory.mkdir()
+    (directory / "…").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", command, "--set", f"storage.dir={directory}", "--set", "server.port=0"],
+        cwd=tmp_path,
+        env=gateway_environment(tmp_path) | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"/\\u0142\xf3d\\u017a" in done.stdout

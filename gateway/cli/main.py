@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -23,6 +24,8 @@ _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.b
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0 success, 1 failure, 2 invalid configuration or command line."""
     keep_standard_descriptors()
+    if isinstance(sys.stdout, TextIOWrapper):  # it has the encoding of the locale, which may lack some characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parsed(argv)
     finally:  # argparse exits after it has printed help
