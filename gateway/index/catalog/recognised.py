@@ -67,11 +67,10 @@ class RecognisedCatalog:
     async def files(self, project: str) -> RefreshedValue[Files]:
         """Like FolderCatalog.files. A flat layout is listed as a whole, which may take long: what `has_project` has
         found in a project's folder since counts already."""
-        fitting = await self._fitting()
         try:
-            return await fitting.files(project)
+            return await (await self._fitting()).files(project)
         except NotFoundError:
-            newer = self._folders.known_files(project) if fitting is self._flat else None
+            newer = self._folders.known_files(project)
             if newer is None or newer.age >= self._flat.age:
                 raise
             return newer

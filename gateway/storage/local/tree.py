@@ -97,13 +97,13 @@ class Tree:
     def walk(self, prefix: str = "", missed: list[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
         """Files whose paths start with `prefix`, in the order of their UTF-8 bytes, which is S3's.
 
-        Goes into linked directories, and from there into each other one once: so it ends. Raises UpstreamError. The
+        Goes into linked directories, and from there into each other one once: so it ends. Raises UpstreamError, also if
+        the root is another directory in the end, as when a volume goes: half of its files are not all of them. The
         paths of what is there and can't be looked at are added to `missed`.
         """
-        os.close(self._open_root(os.path.realpath(self.root)))
-        return self._walk(prefix, missed if missed is not None else [])
+        return self._walk(prefix, missed if missed is not None else [], self._identity())
 
-    def _walk(self, prefix: str, missed: list[str]) -> Iterator[tuple[str, os.stat_result]]:
+    def _walk(self, prefix: str, missed: list[str], identity: tuple[int, int]) -> Iterator[tuple[str, os.stat_result]]:
         """Uses no recursion, and no open descriptor for each directory on the way: trees may have any depth."""
         levels = [self._level(prefix.split("/")[:-1], prefix, None)]
         while levels:
@@ -117,6 +117,17 @@ class Tree:
                 levels.append(self._level(found.names, prefix, found.entered))
             else:
                 yield found
+        if self._identity() != identity:
+            raise UpstreamError(f"directory {self.root} was replaced while it was listed", code="FileSystem")
+
+    def _identity(self) -> tuple[int, int]:
+        """Tells the root from another directory in its place. Raises UpstreamError if there is none."""
+        descriptor = self._open_root(os.path.realpath(self.root))
+        try:
+            info = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        return info.st_dev, info.st_ino
 
     def _level(
         self, names: Sequence[str], prefix: str, entered: set[tuple[int, int]] | None

@@ -213,6 +213,19 @@ async def test_a_new_project_is_ours_as_soon_as_the_root_may_tell() -> None:
     await catalog.close()
 
 
+async def test_a_new_project_has_its_page_as_soon_as_the_root_may_tell() -> None:
+    storage = Folders("q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    storage.keys.add("p/p-1.0.tar.gz")
+    storage.now += 22
+    with pytest.raises(NotFoundError):
+        await catalog.files("p")
+    storage.now += 9
+    assert await keys(catalog, "p") == ["p/p-1.0.tar.gz"]
+    await catalog.close()
+
+
 async def test_a_project_that_a_newer_listing_of_the_root_shows_is_ours() -> None:
     storage = Folders("q/q-1.0.tar.gz")
     catalog = storage.catalog()

@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 
 from gateway.app import Gateway
+from gateway.cache.lru import MemoryLimit
+from gateway.errors import NotFoundError
+from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.catalog.folders import FolderCatalog
+from gateway.index.catalog.recognised import RecognisedCatalog
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import Answer, FaultyBucket, Request, error
@@ -201,3 +206,20 @@ async def test_a_project_that_is_new_beside_folders_has_its_page_before_it_is_ti
         assert (await get(gateway, "/six/six-2.0.tar.gz")).status == 404
         listings = [request.target for request in faulty.requests[asked:] if "list-type" in request.target]
         assert all("prefix=six" in listing for listing in listings), "nothing is listed again"
+
+
+async def test_a_folder_that_was_listed_before_everything_tells_nothing_of_a_project(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"arrow-1.0.tar.gz": b"x", "six/six-1.0.tar.gz": b"x"}
+    storage = (await start_gateway(faulty_settings | {"index.mode": "off"})).storage
+    memory = MemoryLimit(1_000_000)
+    folders = FolderCatalog(storage, "", index_document="index.html", refresh=30, stale_if_error=0, memory=memory)
+    flat = FlatCatalog(storage, "", index_document="index.html", refresh=30, stale_if_error=0, memory=memory)
+    catalog = RecognisedCatalog(storage, "", folders, flat, refresh=30, stale_if_error=0)
+    assert (await folders.files("six")).value.objects
+    del faulty.objects["six/six-1.0.tar.gz"]
+    assert set((await catalog.projects()).value.folders) == {"arrow"}
+    with pytest.raises(NotFoundError):
+        await catalog.files("six")
+    await catalog.close()

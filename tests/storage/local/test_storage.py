@@ -362,6 +362,24 @@ async def test_a_listing_is_made_off_the_loop(storage: LocalStorage) -> None:
     assert {name.partition("_")[0] for name in made} == {"gateway-disk"}
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_listing_during_which_the_directory_goes_is_none(
+    storage: LocalStorage, root: Path, *, is_there: bool
+) -> None:
+    """As when a volume is unmounted: what was listed until then would seem to be all."""
+    for folder in ("a", "z"):
+        (root / folder).mkdir()
+        for number in range(1000):
+            (root / folder / f"p{number}-1.0.tar.gz").touch()
+    batches = storage.batches()
+    assert len((await anext(batches)).objects or ()) == 1000
+    root.rename(root.with_name("gone"))
+    if is_there:
+        root.mkdir()
+    with pytest.raises(UpstreamError, match="was replaced" if is_there else "can't be opened"):
+        _ = [batch async for batch in batches]
+
+
 async def test_a_listing_says_what_could_not_be_looked_at(storage: LocalStorage, root: Path) -> None:
     (root / "zoo").symlink_to("/nowhere")
     (root / "lost+found").symlink_to("/nowhere")
