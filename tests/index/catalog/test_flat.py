@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import threading
+import time
 from collections.abc import AsyncGenerator, Container
 from traceback import walk_tb
 from typing import cast
@@ -392,11 +393,11 @@ async def test_all_is_listed_once_for_all_who_know_of_the_same_change() -> None:
     assert not (await catalog.has_project("q")).value
     storage.keys.append("q-1.0.tar.gz")
     storage.hold = asyncio.Event()
-    asking = []
+    asking, changed = [], time.monotonic()
     for _ in range(3):
-        catalog.renew(0.0)
+        catalog.renew(time.monotonic() - changed)
         asking.append(asyncio.ensure_future(catalog.has_project("q")))
-    await storage.until(2)
+        await storage.until(2)
     storage.hold.set()
     assert [found.value for found in await asyncio.gather(*asking)] == [True] * 3
     assert storage.passes == 2
