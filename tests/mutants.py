@@ -25,6 +25,8 @@ from pathlib import Path
 
 from mutmut.mutation.file_mutation import mutate_file_contents
 
+from tests.support.mutable import mutable
+
 # Those with rules in them, each with the tests that alone must catch every mistake: the file that mirrors it.
 _MODULES = {
     "http": ("target", "headers", "conditions", "freshness", "cache_status"),
@@ -40,20 +42,60 @@ _MODULES = {
     "index/wheels": ("known_metadata",),
     "transfer": ("file_broadcast", "memory_broadcast"),
     ".": ("single_flight",),
+    "rights": ("patterns", "policy", "subjects"),
+    "access": (
+        "attempts",
+        "authentication",
+        "credentials",
+        "familiar",
+        "gate",
+        "outages",
+        "principals",
+        "private_answers",
+    ),
+    "access/tokens": ("base62", "keys", "token"),
+    "access/login": (
+        "flow",
+        "forward_auth",
+        "local_path",
+        "navigation",
+        "pages",
+        "password_login",
+        "session",
+        "signed_cookie",
+        "visit",
+    ),
+    "access/oidc": ("claims", "jwt", "keys", "strict_json"),
+    "access/hashing": ("password_checks",),
+    "index": ("readable", "resources"),
+    "ops": ("audit_objects", "bearer"),
+    "cli/access": ("expectations", "question"),
+}
+# Those whose tests are not in the file that mirrors them alone.
+_TESTS = {
+    "access/familiar": ["access/test_authentication"],
+    "access/outages": ["access/test_authentication"],
+    "access/tokens/base62": ["access/tokens/test_token"],
+    "access/tokens/keys": ["access/tokens/test_token"],
+    "access/login/pages": ["access/login/test_password_login"],
+    "access/oidc/strict_json": ["access/oidc/test_jwt", "access/oidc/test_keys"],
+    "cli/access/expectations": ["cli/access/test_test"],
+    "cli/access/question": ["cli/access/test_explain", "cli/access/test_test"],
+    "access/gate": ["access/test_gate_admits"],
 }
 MODULES = {
     str(Path("gateway", folder, f"{name}.py")): [str(Path("tests", folder, f"test_{name}.py"))]
     for folder, names in _MODULES.items()
     for name in names
 }
+for module, files in _TESTS.items():
+    MODULES[f"gateway/{module}.py"] = [f"tests/{file}.py" for file in files]
 for name in ("entry", "quota", "temp_entry"):
     MODULES[f"gateway/cache/disk/{name}.py"].append("tests/cache/disk/test_cache.py")
 MODULES["gateway/cache/disk/cache.py"].append("tests/cache/disk/test_open_entries.py")
 MODULES["gateway/cache/fills.py"].append("tests/cache/test_fills_kept.py")
 MODULES["gateway/server/response_cache.py"].append("tests/server/test_response_cache_limits.py")
 MODULES["gateway/index/mirror/upstream_page.py"].append("tests/index/mirror/test_upstream_page_fields.py")
-# mutmut leaves decorated functions alone. What these return is the same without it.
-_DECORATOR = re.compile(r"^ *@lru_cache.*\n", re.MULTILINE)
 # A method's mutant is `xǁClassǁmethod__mutmut_3`, a function's is `x_function__mutmut_3`.
 _NAME = re.compile(r"x(?:ǁ(?P<of>\w+)ǁ|_)(?P<name>\w+)__mutmut_(?P<number>\d+)")
 _GENERATED = re.compile(r" # type: ignore # mutmut generated$", re.MULTILINE)
@@ -95,7 +137,7 @@ def _result(module: str) -> Result:
         root = Path(folder)
         for name in _COPIED:
             (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, root / name)
-        mutated = mutate_file_contents(module, _DECORATOR.sub("", (root / module).read_text()))
+        mutated = mutate_file_contents(module, mutable((root / module).read_text()))
         (root / module).write_text(mutated.code)
         names = list(mutated.mutant_names)
         file, dotted = root / "mutants.json", module.removesuffix(".py").replace("/", ".")

@@ -66,7 +66,8 @@ def test_no_client_decides_how_many_paths_there_are(way: str) -> None:
     """Each costs time on the event loop, before anybody has logged in."""
     found = FOLDERS.of(way * 1000 + "foo/notes.txt")
     assert len(found.paths) <= 12
-    assert {f"/{way * 1000}foo/notes.txt", f"/{'simple/' * 999}foo/notes.txt", "/foo/notes.txt"} <= set(found.paths)
+    assert {f"/{way * 1000}foo/notes.txt", f"/{'simple/' * 999}foo/notes.txt"} <= set(found.paths)
+    assert {f"/{'simple/' * number}foo/notes.txt" for number in range(9)} <= set(found.paths)
     assert found.projects == ("foo",)
 
 
@@ -88,8 +89,8 @@ def test_its_stored_page_has_all_names(key: str) -> None:
 
 def test_keys_are_below_the_root() -> None:
     below = Resources("pypi/", index_document="index.html", by_folder=True, root_page=Listing.FILTERED)
-    assert below.of("pypi/foo/") == FOLDERS.of("foo/")
-    assert below.of("pypi/") == FOLDERS.of("")
+    for key in ("foo/", "", "index.html", f"other/{WHEEL}"):
+        assert below.of(f"pypi/{key}") == FOLDERS.of(key), key
 
 
 segments = st.lists(st.sampled_from(["", "simple", "foo", "bar-1.0.tar.gz", "index.html", "x.txt"]), max_size=5)
