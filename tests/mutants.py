@@ -73,6 +73,7 @@ _MODULES = {
 }
 # Those whose tests are not in the file that mirrors them alone.
 _TESTS = {
+    "access/authentication": ["access/test_authentication", "access/test_authentication_counts"],
     "access/familiar": ["access/test_authentication"],
     "access/outages": ["access/test_authentication"],
     "access/tokens/base62": ["access/tokens/test_token"],
@@ -81,6 +82,7 @@ _TESTS = {
     "access/oidc/strict_json": ["access/oidc/test_jwt", "access/oidc/test_keys"],
     "cli/access/expectations": ["cli/access/test_test"],
     "cli/access/question": ["cli/access/test_explain", "cli/access/test_test"],
+    "rights/policy": ["rights/test_policy_judges", "rights/test_policy"],
     "access/gate": ["access/test_gate_admits"],
 }
 MODULES = {
