@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.authenticator import BearerToken, Password
-from gateway.access.credentials import parse_authorization
+from gateway.access.authenticator import BearerToken, Credential, Password
+from gateway.access.credentials import is_token, parse_authorization
+from gateway.access.tokens.keys import HmacKey
+from gateway.access.tokens.token import Claims, issue
+from gateway.principal import Scope
 
 
 def basic(text: bytes) -> str:
@@ -33,6 +36,7 @@ def basic(text: bytes) -> str:
         ("Bearer ", None),
         ("Digest username=x", None),
         ("", None),
+        ("Bearer " + "x" * 20_000, BearerToken("x" * 20_000)),
         ("Bearer " + "x" * 20_001, None),
     ],
 )
@@ -52,3 +56,30 @@ def test_all_text_comes_through(password: str, user: str) -> None:
 def test_nothing_that_a_client_sends_raises(text: str) -> None:
     parse_authorization(text)
     parse_authorization("Basic " + text)
+
+
+JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0."
+OURS = issue(Claims("alice", "1", Scope(frozenset()), 1), HmacKey(b"k" * 32))
+
+
+@pytest.mark.parametrize(
+    ("credential", "expected"),
+    [
+        (BearerToken("anything"), True),
+        (Password("__token__", "anything"), True),
+        (Password("alice", OURS), True),
+        (Password(OURS, ""), True),
+        (Password("alice", JWT), True),
+        (Password("alice", JWT + "c2lnbmVk"), True),
+        (Password(JWT, "x"), True),
+        (Password("alice", "secret"), False),
+        (Password("__TOKEN__", "secret"), False),
+        (Password("token", ""), False),
+        (Password("alice", OURS[:-1]), False),
+        (Password("alice", JWT[2:]), False),
+        (Password("alice", "eyJ.no"), False),
+        (Password("alice", f"{JWT} x"), False),
+    ],
+)
+def test_no_directory_of_passwords_needs_to_see_a_token(credential: Credential, expected: bool) -> None:
+    assert is_token(credential) is expected

@@ -19,6 +19,7 @@ from gateway.access.login.local_path import local_path
         "/x?next=https://other.example/",
         "/%2f%2fx",
         "/a/../b",
+        "/" + "x" * 1023,
     ],
 )
 def test_paths_are_kept(path: str) -> None:

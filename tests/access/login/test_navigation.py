@@ -16,6 +16,9 @@ UV = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q
         (FIREFOX, "navigate", True),
         (FIREFOX, None, True),
         ("Text/HTML", "navigate", True),
+        ("text/html;q=0.9", "navigate", True),
+        ("application/xhtml+xml ; q=0.9", "navigate", True),
+        ("application/xhtml+xml;q=0.9", None, True),
         (FIREFOX, "cors", False),
         (FIREFOX, "no-cors", False),
         (FIREFOX, "", False),
@@ -60,3 +63,12 @@ def test_browsers_say_that_they_look_ahead(header: str, value: str, expected: bo
 )
 def test_forms_of_other_sites_say_so(site: str | None, expected: bool) -> None:
     assert is_own_form(CIMultiDict({} if site is None else {"Sec-Fetch-Site": site})) is expected
+
+
+def test_several_headers_are_one_list() -> None:
+    assert is_navigation(CIMultiDict([("Accept", "application/xhtml+xml"), ("Accept", "*/*")]))
+    assert is_navigation(CIMultiDict([("Accept", "*/*"), ("Accept", "application/xhtml+xml")]))
+
+
+def test_browsers_that_say_nothing_do_not_look_ahead() -> None:
+    assert not is_prefetch(CIMultiDict())

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.access.login.signed_cookie import CookieKeys, cookie_of, mac, seal, set_cookie, unseal
+from gateway.access.login.signed_cookie import CookieKeys, cookie_of, mac, parse_cookie_key, seal, set_cookie, unseal
 
 KEYS, OTHERS = CookieKeys((b"k" * 32,)), CookieKeys((b"o" * 32,))
 
@@ -57,7 +57,7 @@ def test_keys_can_be_rotated() -> None:
 
 def test_a_cookie_is_bounded() -> None:
     assert unseal("a", seal("a", b"x" * 2817, KEYS), KEYS) == b"x" * 2817
-    with pytest.raises(ValueError, match="too long"):
+    with pytest.raises(ValueError, match=r"^too long for a cookie$"):
         seal("a", b"x" * 2818, KEYS)
     assert unseal("a", "A" * 100_000 + "." + "A" * 43, KEYS) is None
 
@@ -100,3 +100,23 @@ def test_a_cookie_is_kept_from_scripts_and_other_sites() -> None:
 )
 def test_a_cookie_is_found(header: str, value: str) -> None:
     assert cookie_of(header, "x") == value
+
+
+def test_a_cookie_of_an_earlier_gateway_is_still_one() -> None:
+    """Gateways of two versions stand side by side while one takes the place of the other."""
+    text = "AAAX.fReiE2wkf-1K4au3ND8PlOU4X_DY7kKjuGaddvX96tU"
+    assert seal("a", b"\0\0\x17", KEYS) == text
+    assert unseal("a", text, KEYS) == b"\0\0\x17"
+    assert mac("a", "text", KEYS) == "mSSTBVKod4XBxMkYtld9XW19lKP3eIQ6Fxgr1TAbfJA"
+
+
+def test_any_text_can_be_proven() -> None:
+    assert len({mac("a", text, KEYS) for text in ("", "\ud800", "\udcff", "?")}) == 4
+
+
+def test_a_secret_is_read() -> None:
+    assert parse_cookie_key(f" {'k' * 32}\n") == b"k" * 32
+    with pytest.raises(ValueError, match="at least 32 bytes"):
+        parse_cookie_key(f" {'k' * 31}\n")
+    with pytest.raises(ValueError, match=r"^must be random text, no PEM file: openssl rand -base64 32$"):
+        parse_cookie_key(f"\n-----BEGIN PRIVATE KEY-----\n{'k' * 32}\n-----END PRIVATE KEY-----")
