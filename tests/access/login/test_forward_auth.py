@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from multidict import CIMultiDict
 
+from gateway.access.authenticator import Identity
 from gateway.access.login.forward_auth import ForwardAuth
 from gateway.app import Gateway
 from gateway.config.load import load
@@ -176,3 +177,41 @@ def test_without_a_header_for_groups_nothing_is_said_about_them() -> None:
     with pytest.raises(BadRequestError) as refused:
         ForwardAuth("X-User", None).identity(headers)
     assert "zoe" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "name", "groups"),
+    [
+        ([("x-user", " zoe "), ("X-GROUPS", "a, b c ,,d,")], "zoe", {"a", "b c", "d"}),
+        ([("X-User", "z" * 256), ("X-Groups", "g" * 256)], "z" * 256, {"g" * 256}),
+        ([("X-User", "zoe")], "zoe", set()),
+        ([("X-User", "zoe"), ("X-Groups", "a:b")], "zoe", {"a:b"}),
+    ],
+)
+def test_names_are_read_as_they_are(headers: list[tuple[str, str]], name: str, groups: set[str]) -> None:
+    found = ForwardAuth("X-User", "X-Groups").identity(CIMultiDict(headers))
+    assert found == Identity(name, frozenset(groups))
+    assert ForwardAuth("X-User", None).identity(CIMultiDict(headers)) == Identity(name)
+
+
+def test_who_is_not_named_is_nobody() -> None:
+    for headers in ([], [("X-User", "")], [("X-User", "  ")], [("X-Groups", "admins")]):
+        assert ForwardAuth("X-User", "X-Groups").identity(CIMultiDict(headers)) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ([("X-User", "a:b")], "X-User has a name that no user can have"),
+        ([("X-User", "a\u202eb")], "X-User has a name that no user can have"),
+        ([("X-User", "z" * 257)], "X-User has a name that no user can have"),
+        ([("X-User", "zoe"), ("X-Groups", "a,b\x01c")], "X-Groups has a name that no group can have"),
+        ([("X-User", "zoe"), ("X-Groups", "a," + "g" * 257)], "X-Groups has a name that no group can have"),
+        ([("X-User", "zoe"), ("x-user", "zoe")], "X-User is there more than once"),
+        ([("X-User", "zoe"), ("X-Groups", ""), ("X-Groups", "")], "X-Groups is there more than once"),
+    ],
+)
+def test_what_is_not_clear_is_refused(headers: list[tuple[str, str]], why: str) -> None:
+    with pytest.raises(BadRequestError, match=f"^the header {why}$") as refused:
+        ForwardAuth("X-User", "X-Groups").identity(CIMultiDict(headers))
+    assert refused.value.public == "The proxy in front of this gateway does not say clearly who you are"
