@@ -78,6 +78,7 @@ _TESTS = {
     "access/outages": ["access/test_authentication"],
     "access/tokens/base62": ["access/tokens/test_token"],
     "access/tokens/keys": ["access/tokens/test_token"],
+    "access/login/password_login": ["access/login/test_password_form"],
     "access/oidc/strict_json": ["access/oidc/test_jwt", "access/oidc/test_keys"],
     "cli/access/expectations": ["cli/access/test_test"],
     "cli/access/question": ["cli/access/test_explain", "cli/access/test_test"],

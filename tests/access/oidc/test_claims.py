@@ -30,6 +30,7 @@ def test_the_subject_is_the_name() -> None:
     [
         ({"groups": ["a", "b"]}, {}, "alice", {"a", "b"}),
         ({"groups": []}, {}, "alice", set()),
+        ({"sub": "x" * 256, "groups": ["y"]}, {}, "x" * 256, {"y"}),
         ({"groups": "a b,c"}, {}, "alice", {"a b,c"}),
         ({"groups": ["a"]}, {"groups_prefix": "corp:", "subject_prefix": "corp:"}, "corp:alice", {"corp:a"}),
         ({"groups": ["a"], "roles": ["r"]}, {"groups_claim": "roles"}, "alice", {"r"}),

@@ -19,6 +19,7 @@ def text_of(header: bytes = b"{}", payload: bytes = b"{}", signature: str = "AA"
 def test_a_jwt_is_read() -> None:
     token = read(text_of(b'{"alg": "RS256"}', b'{"iss": "https://issuer.example", "n": {"a": [1]}}'))
     assert token is not None
+    assert token.text == text_of(b'{"alg": "RS256"}', b'{"iss": "https://issuer.example", "n": {"a": [1]}}')
     assert token.header == {"alg": "RS256"}
     assert token.claims == {"iss": "https://issuer.example", "n": {"a": [1]}}
     assert token.issuer == "https://issuer.example"
@@ -94,6 +95,8 @@ def test_a_token_does_not_show() -> None:
         {"jku": "https://attacker.example/keys", "x5u": "nonsense", "x5c": 1},
         {"kid": "../../../../dev/null"},
         {"unknown": [1]},
+        {"kid": "1"},
+        {"kid": "x" * 512},
     ],
 )
 def test_what_a_header_brings_along_is_ignored(more: dict[str, Any]) -> None:
