@@ -27,8 +27,8 @@ _ENTRY_BYTES = 1024
 _REFUSED_SECONDS = 30.0
 # Who goes on guessing waits: each connection can try that much less, and costs the others that much less.
 _SLOWED_SECONDS = 3.0
-# Each that waits costs memory, with its headers some 20 KB, also if its client has left meanwhile. And it holds one of
-# the connections (512) that all who share its address may have.
+# Each that waits costs memory, with its headers some 20 KB, and one of the connections (512) that all who share its
+# address may have.
 _MOST_SLOWED = 250
 
 log = logging.getLogger("gateway.access")
@@ -131,7 +131,12 @@ class Authentication:
             slot = self._familiar.slot(credential)
             known = self._current(slot)
             if known is None and self._clock() >= (self._refused.get(slot) or 0.0):
-                known = await self._asking.once((slot, self._forgotten), lambda: self._ask(credential, slot, client))
+                try:
+                    asking = (slot, self._forgotten)
+                    known = await self._asking.once(asking, lambda: self._ask(credential, slot, client))
+                except TooManyAttemptsError:
+                    await self._slow_down()  # each that asks, and not longer than it stays
+                    raise
         if known is None:
             self.outcomes["none", "refused"] += 1
             raise CredentialsRefusedError("wrong credentials")
@@ -161,7 +166,6 @@ class Authentication:
             return None
         if slot not in self._familiar and (wait := self._attempts.wait(client)) > 0:
             self.outcomes["none", "limited"] += 1
-            await self._slow_down()
             raise TooManyAttemptsError("too many wrong credentials", wait=wait)
         self._attempts.failed(client)  # before the outcome is known: many may be tried at once
         wrong = False

@@ -356,8 +356,9 @@ async def test_who_goes_on_guessing_waits_and_nobody_else_does(monkeypatch: pyte
     await authentication.close()
 
 
-async def test_no_more_than_some_wait_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Anybody could fill the memory with credentials that wait: those whose clients have left do so too."""
+@pytest.mark.parametrize("same", [False, True])
+async def test_no_more_than_some_wait_at_once(monkeypatch: pytest.MonkeyPatch, same: bool) -> None:
+    """Anybody could fill the memory with credentials that wait, or hold all connections, also with a single one."""
     monkeypatch.setattr(authentication_module, "_SLOWED_SECONDS", 3600)
     monkeypatch.setattr(authentication_module, "_MOST_SLOWED", 5)
     authentication = make(One("one"), clock=Clock())
@@ -366,12 +367,14 @@ async def test_no_more_than_some_wait_at_once(monkeypatch: pytest.MonkeyPatch) -
         return asyncio.ensure_future(authentication.identify(basic("alice", f"guess-{number}"), "192.0.2.1"))
 
     await asyncio.gather(*map(guess, range(10)), return_exceptions=True)
-    guesses = [guess(number) for number in range(10, 30)]
+    guesses = [guess(10 if same else number) for number in range(10, 30)]
     await eventually(lambda: sum(each.done() for each in guesses) == 15)
     assert [isinstance(each.exception(), TooManyAttemptsError) for each in guesses if each.done()] == [True] * 15
-    await authentication.close()
+    for each in guesses:
+        each.cancel()  # as their clients leave
     await asyncio.gather(*guesses, return_exceptions=True)
     assert authentication._slowed == 0
+    await authentication.close()
 
 
 async def test_many_guesses_at_once_are_limited_before_the_first_is_decided() -> None:
