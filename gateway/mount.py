@@ -106,7 +106,7 @@ class Mount:
             self.storage,
             self._build_site(wheels),
             wheels=wheels,
-            fetched=self._mirrored,
+            mirrored=self._mirrored,
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
             immutable_files=settings.cache.immutable_files,
@@ -165,7 +165,7 @@ class Mount:
             self.catalog.expire()
             log.info("Dropped all listings; pages will be regenerated.")
         if self.fallback is not None:
-            self.fallback.remote.expire()
+            self.fallback.upstream.expire()
 
     def forget(self, project: str) -> None:
         """Like `expire`, for one project, by its normalised name. The new listing shows which objects have changed."""
@@ -174,7 +174,7 @@ class Mount:
             return
         self.catalog.forget(project)
         if self.fallback is not None:
-            self.fallback.remote.forget(project)
+            self.fallback.upstream.forget(project)
 
     def _build_catalog(self) -> Catalog | None:
         """Returns None if only stored pages are served."""
@@ -222,7 +222,7 @@ class Mount:
         if settings.fallback.mode == "none" or self.catalog is None:
             return None
         base_url = settings.fallback.base_url
-        remote = UpstreamIndex(
+        upstream = UpstreamIndex(
             client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self._circuits["index"]),
             base_url,
             refresh=settings.index.refresh,
@@ -231,7 +231,7 @@ class Mount:
             refusals=self._refusals_memory,
             backlog=self._backlog,
         )
-        return Fallback(settings.fallback, self.catalog, remote, self.metadata)
+        return Fallback(settings.fallback, self.catalog, upstream, self.metadata)
 
     def _filling(self) -> Filling:
         settings, by_folder = self._settings, not isinstance(self.catalog, FlatCatalog)
@@ -252,7 +252,7 @@ class Mount:
         )
         people = None
         if settings.index.browse:
-            elsewhere = self.fallback.remote.base_url if self.fallback is not None else ""
+            elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""
             memory = self._people_memory
             remote_images = settings.index.remote_images
             browse = ProjectPages(

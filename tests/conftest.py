@@ -94,7 +94,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
     await asyncio.gather(*(gateway.stop() for gateway in running))
     for gateway in running:
         fallback = gateway.mount.fallback
-        for stats in (gateway.storage.stats(), fallback.remote.stats() if fallback is not None else {}):
+        for stats in (gateway.storage.stats(), fallback.upstream.stats() if fallback is not None else {}):
             assert stats.get("connections_busy", 0) == 0, stats
 
 

@@ -64,7 +64,7 @@ class Releases:
                 if ours is None and other.redirects:
                     return other.redirect(name)
                 try:
-                    theirs = await other.remote.project(name)
+                    theirs = await other.upstream.project(name)
                 except NotFoundError as error:
                     absent = without_frames(error)
             elif ours is None:

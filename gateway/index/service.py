@@ -35,7 +35,7 @@ class Index:
         site: Site | None,
         *,
         wheels: WheelMetadata,
-        fetched: MirroredFiles | None,
+        mirrored: MirroredFiles | None,
         mode: str,
         index_document: str,
         immutable_files: bool,
@@ -49,7 +49,7 @@ class Index:
         self._index_document = index_document
         self._immutable_files = immutable_files
         self._wheels = wheels
-        self._fetched = fetched
+        self._mirrored = mirrored
 
     async def page(self, request: PageRequest) -> Answer:
         """Raises NotFoundError if there is no page, and UpstreamBusyError if that can't be known."""
@@ -111,9 +111,9 @@ class Index:
                     and (page := await self._wheels.page(attempt.key, request.headers)) is not None
                 ):
                     return page
-            fetched = self._fetched if request.fallback else None
+            mirrored = self._mirrored if request.fallback else None
             with suppress(NotFoundError):
-                if fetched is not None and (answer := await fetched.answer(attempt)) is not None:
+                if mirrored is not None and (answer := await mirrored.answer(attempt)) is not None:
                     return answer
         assert absent is not None
         raise absent

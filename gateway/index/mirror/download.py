@@ -55,7 +55,7 @@ class Download:
         self.joinable = True
         self.whole = False
         self.reserved = 0  # bytes of the space for temporary files
-        self._spool: FileBroadcast | None = None
+        self._broadcast: FileBroadcast | None = None
         self._has_ended = False
         self._on_over = on_over
         loop = asyncio.get_running_loop()
@@ -65,9 +65,9 @@ class Download:
         self._task.add_done_callback(self._ended)
 
     @property
-    def spool(self) -> FileBroadcast:
-        assert self._spool is not None, "it has begun"
-        return self._spool
+    def broadcast(self) -> FileBroadcast:
+        assert self._broadcast is not None, "it has begun"
+        return self._broadcast
 
     def claim(self) -> "Claim":
         assert self.joinable
@@ -85,9 +85,9 @@ class Download:
             self.joinable = False
             self._task.cancel()
 
-    def begin(self, spool: FileBroadcast, length: str | None) -> None:
-        """The other index has answered; the bytes that it sends go into `spool`."""
-        self._spool = spool
+    def begin(self, broadcast: FileBroadcast, length: str | None) -> None:
+        """The other index has answered; the bytes that it sends go into `broadcast`."""
+        self._broadcast = broadcast
         self._length.set_result(length)
 
     async def length(self) -> str | None:
@@ -110,8 +110,8 @@ class Download:
 
     def _fail(self, error: GatewayError) -> None:
         self.joinable = False
-        if self._spool is not None:
-            self._spool.fail(error)
+        if self._broadcast is not None:
+            self._broadcast.fail(error)
         elif not self._length.done():
             self._length.set_exception(error)
 
@@ -125,8 +125,8 @@ class Download:
 
     def _over(self) -> None:
         self.joinable = False
-        if self._spool is not None:
-            self._spool.close()
+        if self._broadcast is not None:
+            self._broadcast.close()
         self._on_over(self)
 
 
@@ -151,12 +151,12 @@ class Claim:
         """The whole file, as its bytes arrive. Raises the error if the fetch fails before its first byte."""
         assert self._download is not None, "it has not been given back"
         length = await self._download.length()
-        spool, self._streams = self._download.spool, True
-        parts = self._parts(spool) if length is not None else None
-        return Stream(200, headers_of(length), read_parts(self._parts(spool)), self._give_back, parts=parts)
+        broadcast, self._streams = self._download.broadcast, True
+        parts = self._parts(broadcast) if length is not None else None
+        return Stream(200, headers_of(length), read_parts(self._parts(broadcast)), self._give_back, parts=parts)
 
-    async def _parts(self, spool: FileBroadcast) -> AsyncIterator[FilePart]:
-        async for part in spool.parts():
+    async def _parts(self, broadcast: FileBroadcast) -> AsyncIterator[FilePart]:
+        async for part in broadcast.parts():
             yield part
         self._give_back()
 

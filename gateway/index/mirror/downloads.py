@@ -91,11 +91,11 @@ class Downloads:
 
     async def _fetch_and_keep(self, file: File, replaces: str | None, download: Download) -> None:
         verified = await self._fetch(file, download)
-        await download.spool.finish()
+        await download.broadcast.finish()
         download.whole = True
         if verified:
-            told = ObjectMetadata(file.hashes.get("sha256"), file.requires_python, uploaded=file.modified)
-            await self._keep(download, told, replaces)
+            metadata = ObjectMetadata(file.hashes.get("sha256"), file.requires_python, uploaded=file.modified)
+            await self._keep(download, metadata, replaces)
         else:
             log.warning("%s is not kept: its page has no hash of it", download.name)
 
@@ -128,18 +128,18 @@ class Downloads:
         if length == "0":
             _verify(file, name, digest.hexdigest())  # no last byte can be held back
         try:
-            spool = FileBroadcast.temporary(digest.update)
+            broadcast = FileBroadcast.temporary(digest.update)
         except OSError as error:
             raise UpstreamError(f"no temporary file can be made: {error.strerror}", code="FileSystem") from error
-        download.begin(spool, length)
+        download.begin(broadcast, length)
         size = 0
         async for chunk in upstream.body(await upstream.read()):
             size += len(chunk)
             if file.size is not None and size > file.size:
                 break
             await self._reserve(download, size)
-            await spool.write(chunk)
-        await spool.flush()
+            await broadcast.write(chunk)
+        await broadcast.flush()
         if file.size not in (None, size):
             raise UpstreamError(f"it has {size} bytes or more, but its page says {file.size}")
         _verify(file, name, digest.hexdigest())
@@ -169,7 +169,7 @@ class Downloads:
         """Another download, still running, that all clients have left."""
         return next((other for other in self._running - {download} if not other.claims and not other.whole), None)
 
-    async def _keep(self, download: Download, told: ObjectMetadata, replaces: str | None) -> None:
+    async def _keep(self, download: Download, metadata: ObjectMetadata, replaces: str | None) -> None:
         if len(self._to_be_written) >= self._limits.waiting:
             return log.warning("%s is not kept: %d files wait to be written", download.name, self._limits.waiting)
         self._to_be_written.append(download)
@@ -182,18 +182,18 @@ class Downloads:
             self._to_be_written.remove(download)
         try:
             async with asyncio.timeout(self._limits.keep_seconds):
-                await self._write(download, told, replaces)
+                await self._write(download, metadata, replaces)
         except TimeoutError:
             log.warning("%r is not kept: the storage takes too long to write it", download.key)
         finally:
             self._may_write.release()
         return None
 
-    async def _write(self, download: Download, told: ObjectMetadata, replaces: str | None) -> None:
-        chunks, key, only_new = read_parts(download.spool.parts()), download.key, replaces is None
+    async def _write(self, download: Download, metadata: ObjectMetadata, replaces: str | None) -> None:
+        chunks, key, only_new = read_parts(download.broadcast.parts()), download.key, replaces is None
         try:
             await self._storage.put(
-                key, chunks, content_type=CONTENT_TYPE, only_new=only_new, replaces=replaces, metadata=told
+                key, chunks, content_type=CONTENT_TYPE, only_new=only_new, replaces=replaces, metadata=metadata
             )
             log.info("%r is kept", key)
         except PreconditionFailedError:

@@ -26,7 +26,7 @@ class Fallback:
         self,
         settings: FallbackSettings,
         catalog: Catalog,
-        remote: UpstreamIndex,
+        upstream: UpstreamIndex,
         metadata: FileMetadata,
     ) -> None:
         self._mode = settings.mode
@@ -34,12 +34,12 @@ class Fallback:
         self.always = settings.always_show_upstream
         self._patterns = [normalize(pattern) for pattern in settings.disallow]
         self._catalog = catalog
-        self.remote = remote
+        self.upstream = upstream
         self._metadata = metadata
         self._is_disallowed = lru_cache(maxsize=1024)(self._match)
 
     def __str__(self) -> str:
-        return f"{self.remote.base_url} ({self._mode})"
+        return f"{self.upstream.base_url} ({self._mode})"
 
     @property
     def keeps_apart(self) -> bool:
@@ -52,10 +52,10 @@ class Fallback:
 
     def redirect(self, project: str) -> Redirect:
         """A redirect to the project's page there. No cache may keep it: the project may be ours the next minute."""
-        return Redirect(f"{self.remote.base_url}{project}/", 302, {"Cache-Control": "no-store"})
+        return Redirect(f"{self.upstream.base_url}{project}/", 302, {"Cache-Control": "no-store"})
 
     async def close(self) -> None:
-        await self.remote.close()
+        await self.upstream.close()
 
     async def covers(self, project: str) -> bool:
         """Whether a project, by its normalised name, is looked up there. Raises if that can't be known."""
@@ -73,7 +73,7 @@ class Fallback:
             return False
         try:
             objects = (await self._catalog.files(project)).value.objects
-            there = {file.name: file for file in (await self.remote.project(project)).value.files}
+            there = {file.name: file for file in (await self.upstream.project(project)).value.files}
         except NotFoundError as error:
             without_frames(error)
             return False

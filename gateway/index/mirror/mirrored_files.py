@@ -44,7 +44,7 @@ class MirroredFiles:
         self._fallback = fallback
         self._root = root
         self._limits = limits
-        self._downloads = Downloads(fallback.remote, storage, limits)
+        self._downloads = Downloads(fallback.upstream, storage, limits)
         self._reading = SingleFlight[bytes]()
         self._reading_again = SingleFlight[RefreshedValue[Project]]()
         self._kept = LruCache[tuple[str, str], str](
@@ -89,7 +89,7 @@ class MirroredFiles:
             if replaces is None:
                 return kept
             _close(kept)
-        file = _named((await self._fallback.remote.project(project)).value, wanted)
+        file = _named((await self._fallback.upstream.project(project)).value, wanted)
         if file is None or (wanted != name and not file.has_metadata):
             raise NotFoundError(f"no {name!r} in the other index either")
         if wanted != name:
@@ -103,21 +103,21 @@ class MirroredFiles:
         """The ETag of what is kept, if the page tells another SHA-256 now: not all indexes are like PyPI, which never
         lets a file be replaced. None too where that can't be found out soon."""
         name = key.rpartition("/")[2]
-        expected = _sha256(self._fallback.remote.known(project), name)
+        expected = _sha256(self._fallback.upstream.known(project), name)
         if expected is None or (isinstance(kept, Redirect) and self._was_like_page(key, expected)):
             return None
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
                 found = kept if isinstance(kept, Stream) else await self._head_of(key)
                 etag = found.headers.get("ETag", "")
-                told = await self._sha256_of(key, etag, found)
-            if not etag or told in ("", expected):
+                sha256 = await self._sha256_of(key, etag, found)
+            if not etag or sha256 in ("", expected):
                 self._like_page.put(key, (expected, time.monotonic() + _LIKE_PAGE_SECONDS))
                 return None
             page = await self._page_since(project, seconds(found.headers.get("Last-Modified")))
         except (GatewayError, TimeoutError):
             return None
-        return etag if _sha256(page, name) not in (None, told) else None
+        return etag if _sha256(page, name) not in (None, sha256) else None
 
     async def _head_of(self, key: str) -> Stream | Redirect:
         head = await self._storage.fetch(ObjectRequest("HEAD", key))
@@ -132,24 +132,24 @@ class MirroredFiles:
     async def _page_since(self, project: str, kept_at: float | None) -> Project | None:
         """The project's page, as it was read after a file had been kept; None if it can't be read again soon. Another
         process may have kept the file because of a newer page than the one that is known here."""
-        found = await self._fallback.remote.project(project)
+        found = await self._fallback.upstream.project(project)
         if kept_at is None or kept_at > time.time() - found.age - _CLOCK_SECONDS:
             found = await self._reading_again.once(project, lambda: self._read_again(project))
             return None if found.stale else found.value
         return found.value
 
     async def _read_again(self, project: str) -> RefreshedValue[Project]:
-        self._fallback.remote.forget(project)
-        return await self._fallback.remote.project(project)
+        self._fallback.upstream.forget(project)
+        return await self._fallback.upstream.project(project)
 
     async def _sha256_of(self, key: str, etag: str, kept: Stream | Redirect) -> str:
         """As the storage was told when the file was kept; empty if it has no place for that."""
-        told = kept.sha256 if isinstance(kept, Stream) else None
-        told = told or self._kept.get((key, etag))
-        if told is None:
-            told = (await self._storage.metadata(key, etag)).sha256 or ""
-            self._kept.put((key, etag), told)
-        return told
+        sha256 = kept.sha256 if isinstance(kept, Stream) else None
+        sha256 = sha256 or self._kept.get((key, etag))
+        if sha256 is None:
+            sha256 = (await self._storage.metadata(key, etag)).sha256 or ""
+            self._kept.put((key, etag), sha256)
+        return sha256
 
     def stats(self) -> DownloadStats:
         return self._downloads.stats()
@@ -168,13 +168,13 @@ class MirroredFiles:
     async def _head(self, file: File) -> Stream:
         length = str(file.size) if file.size is not None else None
         if length is None:
-            answer = await self._fallback.remote.open("HEAD", file.url)
+            answer = await self._fallback.upstream.open("HEAD", file.url)
             answer.close()
             length = answer.headers.get("content-length")
         return Stream(200, headers_of(length), None, nothing_to_close)
 
     async def _read_metadata(self, file: File, version: _Version) -> bytes:
-        body = await self._fallback.remote.read(file.url + METADATA, MAX_METADATA_BYTES)
+        body = await self._fallback.upstream.read(file.url + METADATA, MAX_METADATA_BYTES)
         if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
             raise UpstreamError(f"the metadata of {without_query(file.url)!r} has another hash than its page says")
         self._metadata.put(version, body)

@@ -101,7 +101,7 @@ class Listing:
     keeps_apart = False
 
     def __init__(self, index: Index) -> None:
-        self.remote = self
+        self.upstream = self
         self.open = index.open
 
     async def covers_file(self, project: str) -> bool:

@@ -321,12 +321,12 @@ async def test_a_file_that_the_other_index_replaces_is_fetched_and_kept_anew(
     fetched = public.asked(f"/files/{NAME}")
     public.projects["public-lib"][NAME] = replaced
     for one in (gateway, other):
-        one.mount.fallback.remote.expire()  # type: ignore[union-attr]
+        one.mount.fallback.upstream.expire()  # type: ignore[union-attr]
         assert (await page(one))[NAME]["hashes"] == {"sha256": hashlib.sha256(replaced).hexdigest()}
         answer = await get(one, f"/public-lib/{NAME}")
         assert answer.body == replaced or (answer.status == 302 and faulty.objects[key] == replaced)
         await faulty.until(lambda: faulty.objects[key] == replaced)
-        downloads = one.mount.index._fetched
+        downloads = one.mount.index._mirrored
         assert downloads is not None
         await eventually(lambda downloads=downloads: downloads.stats() == DownloadStats(0, 0, 0, 0))  # type: ignore[misc]
     public.down = True
@@ -359,7 +359,7 @@ async def test_a_file_that_another_process_has_replaced_is_served_though_an_olde
         return
     assert (await page(other))[NAME]["hashes"] == {"sha256": hashlib.sha256(replaced).hexdigest()}
     public.projects["public-lib"][NAME] = CONTENT
-    other.mount.fallback.remote.expire()  # type: ignore[union-attr]
+    other.mount.fallback.upstream.expire()  # type: ignore[union-attr]
     await page(other)
     assert (await get(other, f"/public-lib/{NAME}")).body == CONTENT
 
@@ -370,7 +370,7 @@ async def test_the_storage_is_not_asked_about_a_kept_file_for_each_redirect(
     gateway = await start_gateway(settings | {"fallback.mode": "mirror", "storage.redirect_urls": "true"})
     await get(gateway, f"/public-lib/{NAME}")
     assert await kept(faulty, key := f".mirror/public-lib/{NAME}") == CONTENT
-    downloads = gateway.mount.index._fetched
+    downloads = gateway.mount.index._mirrored
     assert downloads is not None
     await eventually(lambda: downloads.stats() == DownloadStats(0, 0, 0, 0))
     for asked in (True, False):

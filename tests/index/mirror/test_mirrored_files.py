@@ -22,7 +22,7 @@ class Index:
     keeps_apart = True
 
     def __init__(self) -> None:
-        self.remote = self
+        self.upstream = self
         self.reads = 0
         self.publish(b"Name: p", metadata_sha256=None)
 
