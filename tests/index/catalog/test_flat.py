@@ -394,8 +394,8 @@ async def test_all_is_listed_once_for_all_who_know_of_the_same_change() -> None:
     storage.keys.append("q-1.0.tar.gz")
     storage.hold = asyncio.Event()
     asking, changed = [], time.monotonic()
-    for _ in range(3):
-        catalog.renew(time.monotonic() - changed)
+    for number in range(3):
+        catalog.renew(time.monotonic() - changed - 0.001 * number)
         asking.append(asyncio.ensure_future(catalog.has_project("q")))
         await storage.until(2)
     storage.hold.set()
