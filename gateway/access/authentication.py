@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.access.attempts import Attempts
-from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential, Identity
+from gateway.access.authenticator import Authenticator, AuthenticatorUnavailableError, Credential, Identity, Password
 from gateway.access.credentials import is_token, parse_authorization
 from gateway.access.familiar import FamiliarCredentials
 from gateway.access.outages import Outages
@@ -103,6 +105,15 @@ class Authentication:
     def methods(self) -> Sequence[str]:
         """The authenticators, in the order in which they are asked."""
         return [authenticator.method for authenticator in (*self._sure, *self._guessable)]
+
+    async def tried(self) -> Mapping[str, str]:
+        """Asks each authenticator that knows passwords for a user that nobody is. Returns those that can't tell, each
+        with the reason."""
+        nobody = Password("gateway-check", secrets.token_hex(8))
+        for authenticator in self._guessable:
+            with suppress(AuthenticatorUnavailableError):
+                await self._outages.ask(authenticator, nobody)
+        return self.down()
 
     def down(self) -> Mapping[str, str]:
         """The authenticators that failed when they were last asked, each with the reason."""

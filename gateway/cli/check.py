@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.access.gate import Gate
 from gateway.app import Gateway
 from gateway.cli import advice, workers
 from gateway.config.settings import Settings
@@ -24,13 +25,9 @@ async def run(settings: Settings, write: Write) -> int:
     storage, gate = gateway.storage, gateway.mount.access.gate
     if settings.server.workers > 1:
         workers.check_installed()
-    listens = await _check_listening(settings, write)
+    well = await _check_listening(settings, write)
     if gate is not None:
-        try:
-            await gate.start()
-        finally:
-            await gate.close()
-        write(f"ok    access       {gate}")
+        well = await _check_access(gate, write) and well
     try:
         await storage.start()
         write(f"ok    storage      {storage}")
@@ -45,7 +42,7 @@ async def run(settings: Settings, write: Write) -> int:
         return 1
     finally:
         await storage.close()
-    if not listens:
+    if not well:
         return 1
     write("ok    all is well")
     return 0
@@ -68,6 +65,19 @@ async def _check_listening(settings: Settings, write: Write) -> bool:
         return False
     write(f"ok    listening    {address}")
     return True
+
+
+async def _check_access(gate: Gate, write: Write) -> bool:
+    """Whether all that know passwords can be asked. Raises ConfigError."""
+    try:
+        await gate.start()
+        down = await gate.authentication.tried()
+    finally:
+        await gate.close()
+    write(f"{'FAIL' if down else 'ok':<6}access       {gate}")
+    for method, reason in down.items():
+        write(f"      {method} can't check credentials: {reason}")
+    return not down
 
 
 async def _check_index(settings: Settings, storage: Storage, write: Write) -> None:

@@ -187,3 +187,17 @@ async def test_who_tells_users_is_said(tmp_path: Path) -> None:
     (tmp_path / "users").unlink()
     with pytest.raises(ConfigError, match="can't be read"):
         await run(settings, lines.append)
+
+
+async def test_a_directory_that_can_t_be_asked_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    access = {"storage.dir": str(tmp_path / "packages"), "access.remote": "{url: 'http://127.0.0.1:1'}"}
+    access |= {"access.authenticators": "tests.support.people:People"}
+    lines: list[str] = []
+    assert await run(load({"server.port": "0"} | access, environ={}, cwd=tmp_path), lines.append) == 1
+    text = "\n".join(lines)
+    assert "FAIL  access       rules: 0; who somebody is tell: remote, people" in text
+    assert "      remote can't check credentials: " in text
+    assert "people can't" not in text
+    assert "ok    storage" in text, "the rest is checked all the same"
+    assert "all is well" not in text
