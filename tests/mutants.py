@@ -79,7 +79,6 @@ _TESTS = {
     "access/tokens/base62": ["access/tokens/test_token"],
     "access/tokens/keys": ["access/tokens/test_token"],
     "access/login/password_login": ["access/login/test_password_form"],
-    "access/oidc/strict_json": ["access/oidc/test_jwt", "access/oidc/test_keys"],
     "cli/access/expectations": ["cli/access/test_test"],
     "cli/access/question": ["cli/access/test_explain", "cli/access/test_test"],
     "rights/policy": ["rights/test_policy_judges", "rights/test_policy"],

@@ -1,5 +1,6 @@
 """Wrong credentials are limited by address."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,12 +45,28 @@ def test_what_succeeds_is_forgiven() -> None:
     assert limit.wait("192.0.2.9") == 6
 
 
+def test_one_success_forgives_one_attempt() -> None:
+    """Whoever has a password of their own could go on guessing others' for ever."""
+    limit = Attempts(Clock())
+    for _ in range(9):
+        limit.failed("192.0.2.1")
+    for _ in range(20):
+        limit.failed("192.0.2.1")
+        limit.forgive("192.0.2.1")
+    assert limit.wait("192.0.2.1") == 0
+    limit.failed("192.0.2.1")
+    assert limit.wait("192.0.2.1") == 6
+
+
 def test_a_network_of_ipv6_is_one_address() -> None:
     limit = Attempts(Clock())
     for number in range(10):
         limit.failed(f"2001:db8::{number:x}")
     assert limit.wait("2001:db8::ffff") == 6
     assert limit.wait("2001:db8:0:1::1") == 0
+    for number in range(10):
+        limit.failed(f"fd00::{number:x}")
+    assert limit.wait("fd00::ffff") == 6
     assert limit.wait("fe80::1%eth0") == 0
     assert limit.wait("not:an:address") == 0
 
@@ -59,6 +76,14 @@ def test_addresses_are_bounded() -> None:
     for number in range(attempts._MAX_ADDRESSES + 10):
         limit.failed(f"client-{number}")
     assert len(limit._until) == attempts._MAX_ADDRESSES
+
+
+def test_of_too_many_addresses_the_longest_idle_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "_MAX_ADDRESSES", 2)
+    limit = Attempts(Clock())
+    for address in (*["one"] * 10, *["other"] * 10, "one", *["third"] * 10):
+        limit.failed(address)
+    assert [limit.wait(address) for address in ("one", "other", "third")] == [12, 0, 6]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["fail", "succeed", "pass"]), st.integers(0, 20)), max_size=60))

@@ -32,6 +32,8 @@ def basic(text: bytes) -> str:
         (basic(b"no colon"), None),
         ("Basic !!!", None),
         ("Basic YTp", None),
+        ("Basic YT*pi", None),
+        ("Basic YTpi YQ==", None),
         ("Basic", None),
         ("Bearer ", None),
         ("Digest username=x", None),

@@ -7,7 +7,10 @@ from gateway.rights.policy import Policy, Rule
 from gateway.rights.subjects import Subject
 
 POLICY = Policy([Rule("docs", {Right.READ: [Subject("group", "data")]}, paths=["/docs/"])])
-PRINCIPALS = Principals(POLICY, {"data": ["alice", "bob"], "release": ["alice"], "nobody": []})
+
+
+def make() -> Principals:
+    return Principals(POLICY, {"data": ["alice", "bob"], "release": ["alice"], "nobody": []})
 
 
 def test_groups_are_those_of_the_authenticator_and_of_the_configuration() -> None:
@@ -18,24 +21,26 @@ def test_groups_are_those_of_the_authenticator_and_of_the_configuration() -> Non
         ("carol", {"ops"}, {"ops"}),
         ("carol", set[str](), set[str]()),
     ):
-        assert PRINCIPALS.of(Identity(name, frozenset(told))).groups == groups, (name, told)
+        assert make().of(Identity(name, frozenset(told))).groups == groups, (name, told)
 
 
 def test_the_rest_is_the_authenticator_s() -> None:
     scope = Scope(frozenset({Right.READ}))
-    principal = PRINCIPALS.of(Identity("bob", admin=True, token="t1", scope=scope, expires=5.0))
+    principal = make().of(Identity("bob", admin=True, token="t1", scope=scope, expires=5.0))
     assert principal == Principal("bob", principal.view, frozenset({"data"}), True, "t1", scope)
 
 
 def test_the_anonymous_has_no_name_and_no_groups() -> None:
-    assert PRINCIPALS.anonymous == Principal(view=PRINCIPALS.anonymous.view)
+    anonymous = make().anonymous
+    assert anonymous == Principal(view=anonymous.view)
 
 
 def test_a_view_tells_what_somebody_sees_and_nothing_else() -> None:
-    alice, bob, carol = (PRINCIPALS.of(Identity(name)).view for name in ("alice", "bob", "carol"))
+    principals = make()
+    alice, bob, carol = (principals.of(Identity(name)).view for name in ("alice", "bob", "carol"))
     assert alice == bob
     assert len({alice, carol}) == 2
-    assert PRINCIPALS.anonymous.view == carol
+    assert principals.anonymous.view == carol
     assert {len(view) for view in (alice, carol)} == {32}
 
 

@@ -174,6 +174,12 @@ def test_what_is_no_set_of_keys_is_refused(body: bytes) -> None:
         parse_keys(body)
 
 
+def test_the_largest_that_is_taken() -> None:
+    assert "one" in keys(*[EC.jwk("one")] * 100)
+    assert "one" in keys(RSA.jwk("one") | {"e": number((1 << 63) + 1)})
+    assert "one" in keys(RSA.jwk("one") | {"n": number((1 << 8191) + 1)})
+
+
 def test_certificates_beside_a_key_are_not_read() -> None:
     found = keys(RSA.jwk("one", x5c=["junk"], x5u="http://attacker.example/", x5t=1, oth=[1]))
     verify(found, RSA.token({}), "RS256")
