@@ -74,7 +74,6 @@ _MODULES = {
 # Those whose tests are not in the file that mirrors them alone.
 _TESTS = {
     "access/authentication": ["access/test_authentication", "access/test_authentication_counts"],
-    "access/outages": ["access/test_authentication"],
     "access/tokens/base62": ["access/tokens/test_token"],
     "access/tokens/keys": ["access/tokens/test_token"],
     "access/login/password_login": ["access/login/test_password_form"],

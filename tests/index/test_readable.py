@@ -65,6 +65,14 @@ async def test_who_may_read_all_gets_the_list_as_it_is(policy: Policy | None) ->
     assert lists.has_all(CAROL) is (policy is None)
 
 
+async def test_who_may_not_read_the_root_has_not_all() -> None:
+    root = Rule("root", {Right.READ: [Subject("user", "bob")]}, paths=["/"], only=True)
+    current = Current()
+    current.policy = Policy([root], {Right.READ: EVERYONE})
+    lists = ReadableProjects(current, MemoryLimit(10**6))
+    assert (lists.has_all(BOB), lists.has_all(ALICE)) == (True, False)
+
+
 async def test_a_list_is_made_once_for_all_who_may_read_the_same(made_for: list[str]) -> None:
     memory = MemoryLimit(10**6)
     lists = ReadableProjects(Current(), memory)
