@@ -30,6 +30,7 @@ class Directory:
     async def start(self) -> None: ...
 
     async def authenticate(self, credential: Credential) -> Identity | None:
+        assert credential == CREDENTIAL
         self.asked += 1
         await self.open.wait()
         self.now += self.seconds
