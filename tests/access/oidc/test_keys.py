@@ -174,10 +174,14 @@ def test_what_is_no_set_of_keys_is_refused(body: bytes) -> None:
         parse_keys(body)
 
 
-def test_the_largest_that_is_taken() -> None:
+def test_the_smallest_and_the_largest_that_are_taken() -> None:
     assert "one" in keys(*[EC.jwk("one")] * 100)
     assert "one" in keys(RSA.jwk("one") | {"e": number((1 << 63) + 1)})
-    assert "one" in keys(RSA.jwk("one") | {"n": number((1 << 8191) + 1)})
+    for bits in (2048, 8192):
+        assert "one" in keys(RSA.jwk("one") | {"n": number((1 << (bits - 1)) + 1)})
+    for bits in (2047, 8193):
+        with pytest.raises(ValueError, match="no key among them"):
+            keys(RSA.jwk("one") | {"n": number((1 << (bits - 1)) + 1)})
 
 
 def test_certificates_beside_a_key_are_not_read() -> None:
