@@ -76,7 +76,7 @@ _TESTS = {
     "access/authentication": ["access/test_authentication", "access/test_authentication_counts"],
     "access/tokens/base62": ["access/tokens/test_token"],
     "access/tokens/keys": ["access/tokens/test_token"],
-    "access/outages": ["access/test_outages", "access/test_authentication"],
+    "access/outages": ["access/test_outages", "access/test_outages_ask", "access/test_authentication"],
     "access/login/password_login": ["access/login/test_password_form"],
     "cli/access/expectations": ["cli/access/test_test"],
     "cli/access/question": ["cli/access/test_explain", "cli/access/test_test"],
