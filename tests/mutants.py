@@ -79,7 +79,7 @@ _TESTS = {
     "access/outages": ["access/test_outages", "access/test_outages_ask", "access/test_authentication"],
     "access/login/password_login": ["access/login/test_password_form"],
     "cli/access/expectations": ["cli/access/test_test"],
-    "cli/access/question": ["cli/access/test_explain", "cli/access/test_test"],
+    "cli/access/question": ["cli/access/test_question", "cli/access/test_explain", "cli/access/test_test"],
     "rights/policy": ["rights/test_policy_judges", "rights/test_policy"],
     "access/gate": ["access/test_gate_admits"],
 }

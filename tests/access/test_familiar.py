@@ -1,12 +1,12 @@
 """Which credentials count as familiar, and how many are remembered."""
 
-from gateway.access.authenticator import BearerToken, Password
+from gateway.access.authenticator import BearerToken, Credential, Password
 from gateway.access.familiar import FamiliarCredentials
 
 
 def test_each_credential_has_a_slot_of_its_own() -> None:
     familiar = FamiliarCredentials()
-    credentials = [
+    credentials: list[Credential] = [
         BearerToken("alice:secret"),
         BearerToken("alice"),
         BearerToken("\udcff"),

@@ -126,7 +126,7 @@ UNUSABLE: dict[str, Any] = {
         "n": b64(bytes(128)) + str(short.public["n"]),
     },
     "too long": RSA.jwk("one") | {"n": number((1 << 9000) + 1)},
-    "exponent too long": RSA.jwk("one") | {"e": number((1 << 65) + 1)},
+    "exponent too long": RSA.jwk("one") | {"e": number((1 << 64) + 1)},
     "exponent 1": RSA.jwk("one") | {"e": "AQ"},
     "no base64": RSA.jwk("one") | {"n": "+/+/"},
     "no ASCII": RSA.jwk("one") | {"n": "é" * 400},
