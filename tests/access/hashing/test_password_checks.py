@@ -4,6 +4,7 @@ import asyncio
 import threading
 from base64 import b64encode
 from hashlib import sha1
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from gateway.access.authenticator import AuthenticatorUnavailableError
 from gateway.access.hashing.password_checks import PasswordChecks
 from gateway.access.hashing.passwords import PasswordHash
 from gateway.executors import Executor
+from tests.support.eventually import eventually
 
 
 def sha(password: str) -> str:
@@ -85,9 +87,41 @@ async def test_who_has_logged_in_waits_for_no_flood_and_nobody_waits_for_long(he
         held.hold.set()
     assert refused
     assert await checks.fits(alice, b"alice")
-    with pytest.raises(AuthenticatorUnavailableError, match="wait"):
+    with pytest.raises(AuthenticatorUnavailableError, match=r"^too many passwords wait to be verified$"):
         await checks.fits(alice, b"another")
     held.hold.set()
     outcomes = await asyncio.gather(*flood, return_exceptions=True)
     assert 10 < sum(outcome is False for outcome in outcomes) < 40
     assert not await checks.fits(alice, b"another")
+
+
+class Slow:
+    """Stands for an Executor of two threads, on which each password takes `seconds`."""
+
+    threads = 2
+
+    def __init__(self) -> None:
+        self.seconds = 0.25
+        self.open = asyncio.Event()
+
+    async def run(self, *_: object) -> tuple[bool, float]:
+        await self.open.wait()
+        return False, self.seconds
+
+
+@pytest.mark.parametrize(("seconds", "taken"), [(0.25, 41), (1.0, 26), (0.0, 51)])
+async def test_as_many_wait_as_are_verified_in_five_seconds(seconds: float, taken: int) -> None:
+    """The first is thought to take a quarter of a second, and each counts for a fifth of what is thought then."""
+    slow = Slow()
+    checks, known = PasswordChecks(cast(Executor, slow)), PasswordHash("SHA", sha("right"))
+    slow.seconds = seconds
+    slow.open.set()
+    assert not await checks.fits(known, b"first")
+    slow.seconds = 0.25 + (seconds - 0.25) / 5
+    for _ in range(2):
+        slow.open.clear()
+        flood = [asyncio.ensure_future(checks.fits(known, f"{number}".encode())) for number in range(100)]
+        await eventually(lambda flood=flood: sum(one.done() for one in flood) == 100 - taken)  # type: ignore[misc]
+        slow.open.set()
+        outcomes = await asyncio.gather(*flood, return_exceptions=True)
+        assert outcomes.count(False) == taken
