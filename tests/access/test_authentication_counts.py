@@ -137,3 +137,27 @@ async def test_wrong_ones_are_asked_for_again_as_soon_as_right_ones_would_be() -
             with pytest.raises(CredentialsRefusedError):
                 await authentication.identify(WRONG, "a")
         assert one.asked == asked
+
+
+async def test_each_that_knows_passwords_is_tried_with_a_user_that_nobody_is() -> None:
+    tried = list[tuple[str, Credential]]()
+
+    class Noting(One):
+        async def authenticate(self, credential: Credential) -> Identity | None:
+            tried.append((self.method, credential))
+            return await super().authenticate(credential)
+
+    away, up, token = Noting("away"), Noting("up"), Noting("token", guessable=False)
+    away.error = AuthenticatorUnavailableError("its server is away")
+    authentication = make(away, up, token, clock=Clock())
+    for _ in range(2):
+        assert await authentication.tried() == {"away": "its server is away"}
+    assert [method for method, _ in tried] == ["away", "up"] * 2
+    passwords = set()
+    for _, credential in tried:
+        assert isinstance(credential, Password)
+        assert credential.user == "gateway-check"
+        passwords.add(credential.password)
+    assert len(passwords) == 2, "nobody can have it"
+    assert min(map(len, passwords)) >= 16
+    assert authentication.outcomes == Counter()
