@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import AsyncIterable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import aiohttp
 import pytest
@@ -31,7 +31,8 @@ class Bucket:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def put(self, key: str, chunks: AsyncIterable[bytes], *, only_new: bool, **_: Any) -> str:
+    async def put(self, key: str, chunks: AsyncIterable[bytes], *, only_new: bool, content_type: str) -> str:
+        assert content_type == "application/jsonl"
         self.tries.append(key)
         await self.open.wait()
         content = b"".join([chunk async for chunk in chunks])
@@ -248,3 +249,28 @@ async def test_it_waits_again_after_it_has_written_much(monkeypatch: pytest.Monk
     assert len(bucket.objects) == 1, "the rest of the interval's lines come together"
     await audit.close()
     assert len(bucket.objects) == 2
+
+
+async def test_lines_about_nobody_leave_half_of_the_room_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_objects, "_MAX_WAITING_BYTES", 31)
+    audit = Audit(bucket := Bucket())
+    for line in ("12345\n", "12345\n", "123\n", "12\n"):
+        audit.write(line, anonymous=True)
+    assert audit.lost == [1], "15 bytes are half"
+    for _ in range(4):
+        audit.write("1234\n")
+    assert audit.lost == [1, 1]
+    assert await audit.flush()
+    assert bucket.lines() == ["12345"] * 2 + ["12"] + ["1234"] * 3
+
+
+async def test_a_bug_is_told_and_waits_like_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    bucket = Bucket(*[ZeroDivisionError()] * 50)
+    audit = Audit(bucket, seconds=0.02)
+    audit.start()
+    audit.write("one\n")
+    await eventually(lambda: len(bucket.tries) == 2)
+    assert {record.getMessage() for record in caplog.records} == {"the audit can't be stored: this is a bug"}
+    bucket.faults.clear()
+    await audit.close()
+    assert bucket.lines() == ["one"]
