@@ -31,7 +31,7 @@ _REFUSED_SECONDS = 30.0
 _SLOWED_SECONDS = 3.0
 # Each that waits costs memory, with its headers some 20 KB, and one of the connections (512) that all who share its
 # address may have.
-_MOST_SLOWED = 250
+_MOST_SLOWED = 400
 
 log = logging.getLogger("gateway.access")
 
