@@ -60,7 +60,7 @@ def _sqlite(url: sa.URL, timeout: float) -> AsyncEngine:
         raise _refused("must have a file's path and nothing else, like sqlite:////var/lib/users.db")
     path = quote(str(Path(url.database).absolute()))
     read_only = sa.URL.create("sqlite+aiosqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    # SQLite gives up waiting for a lock before the gateway does: a query that nobody awaits any more keeps its thread.
+    # SQLite gives up waiting for a lock before the gateway does: it can't be interrupted, and would wait for 5 s.
     options = {"timeout": timeout * _LOCK_SHARE}
     return create_async_engine(read_only, connect_args=options, hide_parameters=True, poolclass=NullPool)
 
