@@ -1,5 +1,6 @@
 """The S3 server for trying things: nothing of it may outlive its context."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -45,7 +46,10 @@ def test_a_signal_in_the_middle_of_starting_it_leaves_no_process(
 
 def listening(pid: int) -> Iterator[tuple[str, socket.AddressFamily, Any]]:
     """Names, families and addresses of a process's sockets that take connections (proc(5))."""
-    inodes = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    inodes = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            inodes.add(os.readlink(path))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:

@@ -23,7 +23,8 @@ class SlowCredentials:
         program.chmod(0o755)
         config = directory / "config"
         config.write_text(f"[default]\nregion = eu-west-1\ncredential_process = {program}\n")
-        self.environment = {"AWS_CONFIG_FILE": str(config)}
+        # A signal may end an import that has a file open.
+        self.environment = {"AWS_CONFIG_FILE": str(config), "PYTHONWARNINGS": "error,ignore::ResourceWarning"}
 
     def wait_until_asked(self, process: GatewayProcess) -> None:
         eventually(self._begun.exists, "it does not ask for credentials", process)

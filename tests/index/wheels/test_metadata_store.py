@@ -65,8 +65,17 @@ def settings(
 async def test_a_second_start_finds_out_nothing_and_its_first_page_says_all(
     start_gateway: StartGateway, faulty: FaultyBucket, settings: dict[str, str]
 ) -> None:
+    shown = asyncio.Event()
+
+    async def after_the_first_page(answer: faults.Answer) -> None:
+        if answer.request.key.startswith("proj/"):
+            await shown.wait()
+        await faults.healthy(answer)
+
+    faulty.then(after_the_first_page, times=60)
     first = await start_gateway(settings)
     assert await hashes(first) == {}
+    shown.set()
     await first.mount.metadata.settled()
     assert await hashes(first) == HASHES
     spent = asked(faulty)
