@@ -67,7 +67,8 @@ class Running:
         (root / "large.whl").write_bytes(BODY)
         self.port = free_port()
         command = [sys.executable, "-m", "gateway", "serve"]
-        for setting in (f"storage.dir={root}", f"server.port={self.port}", *settings):
+        fixed = f"storage.dir={root}", f"server.port={self.port}", "server.shutdown_grace=10"
+        for setting in (*fixed, *settings):
             command += ["--set", setting]
         if output is None:
             command = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
