@@ -71,6 +71,15 @@ class Output:
             done.wait(seconds)
             self._hurry.clear()
 
+    def let_go_if_blocked(self) -> None:
+        """Puts /dev/null in the place of a pipe that is full, so that nothing that is printed from now on blocks."""
+        writable = select.poll()
+        writable.register(self._descriptor, select.POLLOUT)
+        if not writable.poll(0):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._descriptor)
+            os.close(nowhere)
+
     def pause(self) -> None:
         """Flushes, and ends the thread if that is possible; the next line starts another."""
         thread = self._thread
@@ -161,11 +170,14 @@ def _begin_anew() -> None:
         output.begin_anew()
 
 
-def _flush() -> None:
+def _finish() -> None:
+    """Called when the process ends. What the interpreter itself has to say after that, such as an exception in a
+    destructor, it writes without regard to who reads: a full pipe would keep the process for ever."""
     for output in (STDOUT, STDERR):
         output.flush()
+        output.let_go_if_blocked()
 
 
 # A forked process has only one thread (fork(2)): it starts the output threads when it needs them.
 os.register_at_fork(before=_pause, after_in_child=_begin_anew)
-atexit.register(_flush)
+atexit.register(_finish)
