@@ -16,13 +16,14 @@ class GatewayError(Exception):
     `public` is safe for any client: no bucket, key id, XML or upstream text. `detail` goes to the log only.
     `code` is the S3 error code that caused the failure, if there is one, and `upstream_status` the status that came
     with it. `reason` replaces the status's standard reason phrase, unless it is empty. `fresh_for` is the number of
-    seconds for which the same request would fail in the same way.
+    seconds for which the same request would fail in the same way, and `pause` the number that its client waits for it.
     """
 
     status = 500
     public = "Internal error"
     reason = ""
     fresh_for = 0.0
+    pause = 0.0
     default_headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
@@ -101,6 +102,7 @@ class TooManyAttemptsError(GatewayError):
 
     status = 429
     public = "Too many wrong credentials came from your address: try again later"
+    pause = 5.0  # each connection can try that much less, and costs the others that much less
 
     def __init__(self, detail: str, *, wait: float = 1.0) -> None:
         """`wait` is in seconds."""

@@ -97,6 +97,8 @@ class Pipeline:
             try:
                 reply = await response.send(request, await self._in_time(request, record), record)
             except GatewayError as error:
+                if error.pause:
+                    await request.pause(error.pause)
                 refusal = self._refusal(request, record, without_frames(error))
                 reply = await response.send(request, refusal, record)
             except ConnectionError:

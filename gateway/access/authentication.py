@@ -1,6 +1,5 @@
 """Finds out whose credentials a request has, and remembers it."""
 
-import asyncio
 import logging
 import secrets
 import time
@@ -27,12 +26,6 @@ _MAX_REFUSED_BYTES = 256 * 1024
 _ENTRY_BYTES = 1024
 # Wrong credentials are repeated by installers, once for each page.
 _REFUSED_SECONDS = 30.0
-# Who goes on guessing waits: each connection can try that much less, and costs the others that much less.
-_SLOWED_SECONDS = 3.0
-# Each that waits costs memory, with its headers some 20 KB, and one of the connections (512) that all who share its
-# address may have.
-_MOST_SLOWED = 400
-
 log = logging.getLogger("gateway.access")
 
 
@@ -83,7 +76,6 @@ class Authentication:
         self._refused = LruCache[bytes, float]("refused credentials", MemoryLimit(_MAX_REFUSED_BYTES), _weight_refused)
         self._asking = SingleFlight[Known | None]()
         self._forgotten = 0
-        self._slowed = 0
         self._outages = Outages(clock)
         self._log = LimitedLog(log)
         self.outcomes = outcomes
@@ -142,12 +134,7 @@ class Authentication:
             slot = self._familiar.slot(credential)
             known = self._current(slot)
             if known is None and self._clock() >= (self._refused.get(slot) or 0.0):
-                try:
-                    asking = (slot, self._forgotten)
-                    known = await self._asking.once(asking, lambda: self._ask(credential, slot, client))
-                except TooManyAttemptsError:
-                    await self._slow_down()  # each that asks, and not longer than it stays
-                    raise
+                known = await self._asking.once((slot, self._forgotten), lambda: self._ask(credential, slot, client))
         if known is None:
             self.outcomes["none", "refused"] += 1
             raise CredentialsRefusedError("wrong credentials")
@@ -192,15 +179,6 @@ class Authentication:
             if not wrong:
                 self._attempts.forgive(client)
         return known
-
-    async def _slow_down(self) -> None:
-        if self._slowed >= _MOST_SLOWED:
-            return
-        self._slowed += 1
-        try:
-            await asyncio.sleep(_SLOWED_SECONDS)
-        finally:
-            self._slowed -= 1
 
     async def _first(self, authenticators: Sequence[Authenticator], credential: Credential) -> Known | None:
         """The first answer. Raises AuthenticationBusyError if there is none, and not all could be asked."""

@@ -72,6 +72,11 @@ class Request(web.BaseRequest):
             raise RequestTimeoutError(f"the body took over {seconds:g} s") from error
         return b"".join(pieces)
 
+    async def pause(self, seconds: float) -> None:
+        """Has the client wait for its answer. If others need its connection meanwhile, they get it."""
+        with self._admission.awaiting(self._connection):
+            await asyncio.sleep(seconds)
+
     async def sent(self, keep_alive: bool) -> None:
         """Called when aiohttp has sent the whole reply."""
         await self._connection.sent(keep_alive)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.access import authentication as authentication_module
 from gateway.access import outages
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
@@ -58,11 +57,6 @@ def basic(user: str, password: str) -> str:
 
 
 RIGHT, WRONG = basic("alice", "right"), basic("alice", "wrong")
-
-
-@pytest.fixture(autouse=True)
-def not_slowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication_module, "_SLOWED_SECONDS", 0)
 
 
 def make(
@@ -334,47 +328,6 @@ async def test_guesses_are_limited_by_address_and_right_credentials_that_are_kno
     assert (await authentication.identify(basic("alice", "right"), "192.0.2.1")).principal.name == "alice"
     with pytest.raises(CredentialsRefusedError):
         await authentication.identify(basic("alice", "guess-11"), "192.0.2.2")
-
-
-async def test_who_goes_on_guessing_waits_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication_module, "_SLOWED_SECONDS", 3600)
-    one = One("one")
-    authentication = make(one, clock=Clock())
-    await authentication.identify(RIGHT, "192.0.2.1")
-    for number in range(10):
-        with pytest.raises(CredentialsRefusedError):
-            await authentication.identify(basic("alice", f"guess-{number}"), "192.0.2.1")
-    waiting = asyncio.ensure_future(authentication.identify(basic("alice", "guess-10"), "192.0.2.1"))
-    await asyncio.sleep(0)
-    authentication.forget()
-    assert (await authentication.identify(RIGHT, "192.0.2.1")).principal.name == "alice"
-    with pytest.raises(CredentialsRefusedError):
-        await authentication.identify(basic("alice", "guess-11"), "192.0.2.2")
-    assert not waiting.done()
-    waiting.cancel()
-    await asyncio.gather(waiting, return_exceptions=True)
-    await authentication.close()
-
-
-@pytest.mark.parametrize("same", [False, True])
-async def test_no_more_than_some_wait_at_once(monkeypatch: pytest.MonkeyPatch, same: bool) -> None:
-    """Anybody could fill the memory with credentials that wait, or hold all connections, also with a single one."""
-    monkeypatch.setattr(authentication_module, "_SLOWED_SECONDS", 3600)
-    monkeypatch.setattr(authentication_module, "_MOST_SLOWED", 5)
-    authentication = make(One("one"), clock=Clock())
-
-    def guess(number: int) -> "asyncio.Future[object]":
-        return asyncio.ensure_future(authentication.identify(basic("alice", f"guess-{number}"), "192.0.2.1"))
-
-    await asyncio.gather(*map(guess, range(10)), return_exceptions=True)
-    guesses = [guess(10 if same else number) for number in range(10, 30)]
-    await eventually(lambda: sum(each.done() for each in guesses) == 15)
-    assert [isinstance(each.exception(), TooManyAttemptsError) for each in guesses if each.done()] == [True] * 15
-    for each in guesses:
-        each.cancel()  # as their clients leave
-    await asyncio.gather(*guesses, return_exceptions=True)
-    assert authentication._slowed == 0
-    await authentication.close()
 
 
 async def test_many_guesses_at_once_are_limited_before_the_first_is_decided() -> None:

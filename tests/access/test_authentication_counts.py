@@ -5,16 +5,10 @@ from collections import Counter
 
 import pytest
 
-from gateway.access import authentication as authentication_module
 from gateway.access.authenticator import AuthenticatorUnavailableError, Credential, Identity, Password
 from gateway.errors import AuthenticationBusyError, CredentialsRefusedError, TooManyAttemptsError
 from tests.access.test_authentication import RIGHT, WRONG, Clock, One, basic, make
 from tests.support.eventually import eventually
-
-
-@pytest.fixture(autouse=True)
-def not_slowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication_module, "_SLOWED_SECONDS", 0)
 
 
 async def test_each_refusal_is_counted_and_says_why() -> None:

@@ -1,7 +1,9 @@
 """The gate, from outside: what is asked before anything is looked up, and what an audit finds."""
 
+import asyncio
 import json
 from base64 import b64encode
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,12 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from gateway.access import authentication
 from gateway.access.tokens import revocations
 from gateway.access.tokens.keys import HmacKey
 from gateway.access.tokens.revocations import KEY, Revocations
 from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
-from gateway.errors import ConfigError, UpstreamBusyError
+from gateway.errors import ConfigError, TooManyAttemptsError, UpstreamBusyError
 from gateway.principal import Right, Scope
 from tests.conftest import StartGateway
 from tests.support import faults
@@ -39,7 +40,7 @@ FILE = "/acme-web/acme_web-1.0.tar.gz"
 def people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(People, "asked", 0)
     monkeypatch.setattr(People, "down", False)
-    monkeypatch.setattr(authentication, "_SLOWED_SECONDS", 0)
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 0)
     monkeypatch.setattr(revocations, "_SECONDS", 0.02)
 
 
@@ -258,6 +259,29 @@ async def test_outcomes_are_counted(gateway: Gateway) -> None:
         'gateway_auth_total{method="people",result="allowed"} 2.0',
         'gateway_auth_total{method="people",result="denied"} 1.0',
     ]
+
+
+async def test_who_goes_on_guessing_waits_and_makes_room_for_others(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faulty.objects = {"other/other-1.0.tar.gz": b"other"}
+    gateway = await start_gateway(faulty_settings | SETTINGS | {"server.max_connections_per_peer": "1"})
+    for number in range(10):
+        assert await status(gateway, FILE, basic("alice", f"guess-{number}")) == 401
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 3600)
+    url = URL(gateway.url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    authorization = basic("alice", "guess-10")["Authorization"]
+    writer.write(f"GET {FILE} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode())
+    await eventually(lambda: gateway.metrics.auth_outcomes["none", "limited"] == 1)
+    assert await status(gateway, "/other/other-1.0.tar.gz", {"Authorization": f"Bearer {token()}"}) == 200
+    with suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
+    await eventually(lambda: gateway.metrics.in_flight == 0)
 
 
 async def test_guessing_is_slowed_and_those_who_are_known_are_not(gateway: Gateway) -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 from multidict import CIMultiDict
 
-from gateway.access import authentication
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import Credential, Identity, Password
@@ -181,8 +180,7 @@ async def test_of_several_authorization_headers_none_counts() -> None:
     assert (note.admission.why, directory.asked) == ("several Authorization headers", 0)
 
 
-async def test_guesses_are_those_of_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_SLOWED_SECONDS", 0)
+async def test_guesses_are_those_of_the_client() -> None:
     gate = make()
     guesses = [CIMultiDict({"Authorization": basic("alice", f"{number}")}) for number in range(11)]
     for headers in guesses[:10]:

@@ -7,7 +7,8 @@
 | as many as there may be in all       | replaces the longest idle connection; refused if none is idle            |
 
 A connection is idle while no request on it is being answered: between requests, before the first, in a TLS handshake,
-and while a handler waits for the rest of a body, which a client may take its time to send, as it may with a head.
+while a handler waits for the rest of a body, which a client may take its time to send, as it may with a head, and while
+its client is made to wait.
 """
 
 import asyncio

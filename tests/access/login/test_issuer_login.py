@@ -13,7 +13,7 @@ from gateway.access.login import session
 from gateway.access.login.signed_cookie import CookieKeys
 from gateway.app import Gateway
 from gateway.config.load import load
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, TooManyAttemptsError
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.issuer import METADATA, rsa_key
@@ -207,7 +207,10 @@ async def test_the_issuer_is_asked_once_where_people_log_in(visitor: Visitor, is
     assert issuer.asked == [METADATA]
 
 
-async def test_logins_that_the_issuer_refuses_are_limited(visitor: Visitor, issuer: PeopleIssuer) -> None:
+async def test_logins_that_the_issuer_refuses_are_limited(
+    visitor: Visitor, issuer: PeopleIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 0)
     issuer.changed = {"nonce": "another"}
     statuses = []
     for _ in range(12):

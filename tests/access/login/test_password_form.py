@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 import pytest
 from multidict import CIMultiDict
 
-from gateway.access import authentication
 from gateway.access.attempts import Attempts
 from gateway.access.authentication import Authentication
 from gateway.access.authenticator import Credential, Identity, Password
@@ -127,8 +126,7 @@ async def test_what_can_be_no_user_and_password_is_not_tried(fields: dict[str, s
     assert directory.seen == []
 
 
-async def test_guesses_at_the_form_are_those_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authentication, "_SLOWED_SECONDS", 0)
+async def test_guesses_at_the_form_are_those_of_its_address() -> None:
     login = make()
     for number in range(10):
         with pytest.raises(CredentialsRefusedError):

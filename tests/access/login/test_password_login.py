@@ -1,5 +1,6 @@
 """People log in at the gateway's form, and out, in front of a bucket."""
 
+import asyncio
 import json
 import re
 import time
@@ -10,7 +11,6 @@ import aiohttp
 import bcrypt
 import pytest
 
-from gateway.access import authentication
 from gateway.access.authenticator import Credential, Identity
 from gateway.access.login import password_login, session
 from gateway.access.login.signed_cookie import CookieKeys
@@ -18,7 +18,7 @@ from gateway.access.tokens.keys import HmacKey
 from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
 from gateway.config.load import load
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, TooManyAttemptsError
 from gateway.principal import Right, Scope
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
@@ -44,7 +44,7 @@ PIP = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;
 def people(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(People, "asked", 0)
     monkeypatch.setattr(People, "down", False)
-    monkeypatch.setattr(authentication, "_SLOWED_SECONDS", 0)
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 0)
 
 
 @pytest.fixture
@@ -152,6 +152,18 @@ async def test_guesses_are_limited_like_those_of_installers(visitor: Visitor) ->
     assert int(got.headers["Retry-After"]) > 0
     assert is_form(got)
     assert (await visitor.post("/-/login", await fields(visitor))).status == 429
+
+
+async def test_who_goes_on_guessing_at_the_form_waits(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(10):
+        await visitor.post("/-/login", await fields(visitor, password=f"guess-{number}"))
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 3600)
+    form = await fields(visitor)
+    asked = People.asked
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await visitor.post("/-/login", form)
+    assert People.asked == asked
 
 
 async def test_while_nobody_knows_passwords_the_form_says_so(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
