@@ -216,19 +216,9 @@ class Pipeline:
         if record.route == "index":
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = entrance.base_url(request, record.peer)
+            fallback, who = admission.fallback, admission.principal
             page = await mount.index.page(
-                PageRequest(
-                    request.method,
-                    key,
-                    query,
-                    accept,
-                    encodings,
-                    wanted,
-                    base_url,
-                    bypass,
-                    admission.fallback,
-                    admission.principal,
-                )
+                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, fallback, who)
             )
             if prefetch is not None:
                 prefetch.after_page(key, accept)

@@ -16,6 +16,7 @@ from gateway.cli.token import arguments as token
 from gateway.config import load
 from gateway.config.settings import SECTIONS, Settings
 from gateway.errors import ConfigError, Problem
+from gateway.ops import uncaught
 from gateway.ops.output import keep_standard_descriptors
 
 _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
@@ -130,6 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "url":
         return _url(settings, arguments)
     _take_signals()
+    uncaught.send_to_log()
     wait = _ask_ahead(settings)
     if settings.server.workers > 1:
         from gateway.cli.workers import run

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from types import FrameType
 
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
@@ -16,6 +15,7 @@ from gateway import executors
 from gateway.app import Gateway
 from gateway.cli import heap
 from gateway.cli.serve import try_storage
+from gateway.cli.workers import STOPPING
 from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
 
@@ -47,22 +47,19 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         return bool(self.age <= self.wsgi[0].server.workers)
 
     def init_signals(self) -> None:
-        """asyncio takes SIGTERM, SIGINT and SIGHUP over once it runs; the rest end the process as usual."""
+        """asyncio takes SIGHUP and those of STOPPING over once it runs, and the latter are held back until then; the
+        rest end the process as usual."""
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         for number in (signal.SIGHUP, signal.SIGUSR1):  # gunicorn passes the latter on
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._stop_before_start)
-        signal.signal(signal.SIGINT, self._stop_before_start)
-
-    def _stop_before_start(self, number: int, frame: FrameType | None) -> None:
-        sys.exit(0)
 
     async def _serve(self) -> int:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        for number in STOPPING:
             loop.add_signal_handler(number, stopping.set)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # blocked when the process was forked
         executors.name_resolvers()
         count_as(self.slot)
         settings, marks = self.wsgi

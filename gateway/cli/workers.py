@@ -17,6 +17,8 @@ from gateway.ops import log as logs
 from gateway.ops.mark import Marks
 from gateway.server.listener import bind, bind_tcp
 
+# What ends a worker, and asks it to finish its requests first.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HEARTBEAT_TIMEOUT_SECONDS = 60
 # On top of the workers' own grace period, so that they end by themselves: they may take seconds to store the audit.
 _EXTRA_GRACE_SECONDS = 8
@@ -43,6 +45,15 @@ def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], obj
                     self.kill_workers(signal.SIGKILL)
                 self.told_to_stop = True
             super().signal(number, frame)
+
+        def spawn_worker(self) -> int:
+            """Forks with the signals that stop a worker held back until it heeds them (WorkerProcess): before that, the
+            new process would take them for its parent."""
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+            try:
+                return int(super().spawn_worker())
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         def handle_hup(self) -> None:
             """Has all workers refresh. A reload would cut downloads and start with empty caches."""

@@ -33,6 +33,40 @@ def test_a_worker_that_ends_alone_leaves_the_unix_socket_to_the_others(
     assert not path.exists()
 
 
+# A new process that is told to stop before it has done anything. Only one worker is: the others replace it.
+_STOPPED_AT_BIRTH = """
+import os, signal
+
+def stop_the_first():
+    if getattr(signal.getsignal(signal.SIGTERM), "__name__", "") == "signal":  # the master's: this is a worker
+        try:
+            os.close(os.open("first", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return
+        with open("first", "w") as file:
+            file.write(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+os.register_at_fork(after_in_child=stop_the_first)
+"""
+
+
+def test_a_worker_heeds_a_signal_that_comes_before_it_has_started(
+    start_process: StartProcess, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """A master that was told to stop while it forked waited for that worker as long as it could."""
+    (tmp_path / "sitecustomize.py").write_text(_STOPPED_AT_BIRTH)
+    process = start_process(settings, {"PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"})
+    process.wait_until_it_listens()
+    first = int((process.log.parent / "first").read_text())
+    eventually(
+        lambda: len(now := children(process.process.pid)) == 2 and first not in now, "it serves all the same", process
+    )
+    assert process.stop() == 0
+    assert "Traceback" not in process.log.read_text()
+    assert "Warning" not in process.log.read_text()
+
+
 def test_the_unix_socket_of_another_gateway_can_t_be_had(
     start_process: StartProcess, settings: dict[str, str], tmp_path: Path
 ) -> None:
