@@ -43,7 +43,8 @@ class Gateway:
         self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
         for output in (STDOUT, STDERR):
             output.on_drop(self.metrics.log_lines_dropped)
-        self.mount = Mount(settings, self.metrics, marks.objects.change if marks is not None else None)
+        announce = marks.objects.change if marks is not None else None
+        self.mount = Mount(settings, self.metrics, announce, self.refresh_all)
         self.readiness = Readiness(self.storage, settings.ops.ready_ttl, self.mount.down)
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)

@@ -10,22 +10,33 @@ from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotF
 from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
-from gateway.server.protocol import Request
+from gateway.server.protocol import Request, check_version
 from gateway.server.public_address import PublicAddress
 
 if TYPE_CHECKING:
     from gateway.access.gate import Gate
     from gateway.access.login.login import Login
+    from gateway.publish.uploads import Uploads
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
+# A client that uploads is given up if nothing arrives for so long.
+_PIECE_SECONDS = 30.0
 
 
 class Entrance:
     """Nothing but the login's pages is answered without the gate."""
 
-    def __init__(self, access: Access, address: PublicAddress, caller: ClientAddress, base_path: str) -> None:
+    def __init__(
+        self,
+        access: Access,
+        address: PublicAddress,
+        caller: ClientAddress,
+        base_path: str,
+        uploads: "Uploads | None" = None,
+    ) -> None:
         """`base_path` is the path of the root, as requests have it."""
+        self._uploads = uploads
         self._access = access
         self._address = address
         self._caller = caller
@@ -67,6 +78,16 @@ class Entrance:
         if isinstance(answer, BufferedResponse) and answer.status == TooManyAttemptsError.status:
             await request.pause(TooManyAttemptsError.pause)
         return answer
+
+    async def take(self, request: Request, record: RequestRecord) -> Answer | None:
+        """Takes what is uploaded; None if nothing is. Raises GatewayError."""
+        uploads = self._uploads
+        if uploads is None or not uploads.takes(request.raw_path.partition("?")[0], self._base_path):
+            return None
+        check_version(request)
+        record.route = "upload"
+        body, trusted = request.pieces(_PIECE_SECONDS), self._caller.believes(record.peer)
+        return await uploads.answer(request.headers, request.content_length, body, record, trusted=trusted)
 
     async def admit(self, gate: "Gate", request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
         """None if the request is let in. A person who has to log in is sent to where that is done. Raises what

@@ -167,6 +167,15 @@ class ContentTooLargeError(GatewayError):
     public = "The request's body is too long"
 
 
+class FileExistsConflictError(GatewayError):
+    """The index has a file of that name, with other bytes. Clients know the case by the status, or by these words."""
+
+    status = 409
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(f"{filename!r} exists", public=f"File already exists, with other content: {filename}")
+
+
 class UriTooLongError(GatewayError):
     """The request target is over `server.max_target_bytes`."""
 

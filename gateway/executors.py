@@ -40,6 +40,8 @@ PAGES = Executor("pages", 2)
 LISTINGS = Executor("listings", 1)
 # Parses content that others made: wheels, pages of other indexes.
 FOREIGN = Executor("foreign", 4)
+# Inspects uploads: hashes them, and reads their archives.
+UPLOADS = Executor("uploads", 2)
 # Resolves host names that others chose, whose name servers may be as slow as they like.
 FOREIGN_NAMES = Executor("foreign-dns", 8)
 # botocore: credentials and endpoints, which may take files, processes and the network.

@@ -1,13 +1,11 @@
 """One mount: an index, the storage behind it, and the mapping of paths to keys."""
 
-import json
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from gateway.access.access import Access
-from gateway.cache.disk.cache import MAX_SHARE, DiskCache
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
@@ -25,7 +23,7 @@ from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.mirror.upstream_index import UpstreamIndex
-from gateway.index.prefetch import Prefetch
+from gateway.index.prefetch import prefetch_for
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases
 from gateway.index.resources import Resources
@@ -34,7 +32,7 @@ from gateway.index.site import Site
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
-from gateway.index.wheels.metadata_store import DiskMetadataStore, MetadataStore, SharedMetadataStore
+from gateway.index.wheels.metadata_store import metadata_stores
 from gateway.ops.metrics import Metrics
 from gateway.principal import Principal, Right
 from gateway.rights.policy import Listing
@@ -42,6 +40,9 @@ from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
+
+if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
+    from gateway.publish.uploads import Uploads
 
 # Divisors of index.memory_bytes.
 _PEOPLE_SHARE = 4
@@ -71,9 +72,15 @@ class Mount:
     not affect other mounts.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, announce: Callable[[str], None] | None = None) -> None:
-        """`announce` is called with the key of each object that is written or removed. Raises ConfigError for settings
-        that can't be used."""
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        announce: Callable[[str], None] | None = None,
+        changed: Callable[[str], None] = lambda project: None,
+    ) -> None:
+        """`announce` is called with the key of each object that is written or removed, `changed` with the name of each
+        project that gets a file by an upload. Raises ConfigError for settings that can't be used."""
         self._settings = settings
         self.base_path = settings.server.base_path
         self.patience = Patience()
@@ -93,7 +100,10 @@ class Mount:
         wheels = WheelMetadata(self.storage, self._memory)
         finder = MetadataFinder(self.storage, self._root, wheels, compute=settings.index.compute_hashes)
         self.metadata = FileMetadata(
-            finder, self._memory, self._build_metadata_stores(), retry_seconds=settings.index.refresh
+            finder,
+            self._memory,
+            metadata_stores(settings, self.storage, self._root),
+            retry_seconds=settings.index.refresh,
         )
         self._renderer = Renderer(remote_images=settings.index.remote_images)
         self.catalog = self._build_catalog()
@@ -112,8 +122,9 @@ class Mount:
             immutable_files=settings.cache.immutable_files,
             memory=self._memory,
         )
-        self.prefetch = self._build_prefetch()
+        self.prefetch = prefetch_for(settings.cache, self.index, self.storage)
         self.resources = resources_of(settings)
+        self.uploads = self._build_uploads(changed)
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
@@ -139,6 +150,8 @@ class Mount:
     def key(self, path: str) -> str:
         """The key that a canonical path names. Raises NotFoundError outside `base_path` and for reserved keys."""
         rewrite = self._settings.rewrite
+        if self.uploads is not None:
+            path = self.uploads.page_path(path, self.base_path)
         key = key_of(path, base_path=self.base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
         if key is None:
             raise NotFoundError(f"outside {self.base_path}")
@@ -205,18 +218,6 @@ class Mount:
             patience=self.patience,
         )
 
-    def _build_metadata_stores(self) -> list[MetadataStore]:
-        settings, storage = self._settings, self._settings.storage
-        stores: list[MetadataStore] = []
-        if settings.cache.dir is not None:
-            in_bucket = storage.bucket and storage.resolved_backend != "file"
-            where = (storage.endpoint_url, storage.bucket) if in_bucket else (str(storage.dir.absolute()),)
-            scope = json.dumps(["metadata", storage.resolved_backend, *where, storage.prefix, self._root])
-            stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
-        if settings.index.share_metadata:
-            stores.append(SharedMetadataStore(self.storage, self._root))
-        return stores
-
     def _build_fallback(self) -> Fallback | None:
         settings = self._settings
         if settings.fallback.mode == "none" or self.catalog is None:
@@ -255,14 +256,9 @@ class Mount:
             elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""
             memory = self._people_memory
             remote_images = settings.index.remote_images
+            filling, root = self._filling(), self._root
             browse = ProjectPages(
-                wheels,
-                self._renderer,
-                self._root,
-                elsewhere,
-                memory,
-                remote_images=remote_images,
-                filling=self._filling(),
+                wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
             )
             people = RenderedProjectPages(browse, releases, memory, self._backlog)
         return Site(
@@ -277,12 +273,15 @@ class Mount:
             backlog=self._backlog,
         )
 
-    def _build_prefetch(self) -> Prefetch | None:
-        cache = self._settings.cache
-        if not cache.prefetch:
+    def _build_uploads(self, changed: Callable[[str], None]) -> "Uploads | None":
+        publish = self._settings.publish
+        if not publish.enabled or self.catalog is None:
             return None
-        most = cache.disk_bytes // MAX_SHARE if cache.dir is not None else cache.object_max_bytes
-        return Prefetch(self.index.page, self.index.file, self.storage.fetch, max_bytes=most)
+        from gateway.publish.build import build_uploads
+
+        return build_uploads(
+            publish, self.storage, self.catalog, self.metadata, self._root, self.access, self.resources, changed
+        )
 
 
 def resources_of(settings: Settings) -> Resources:

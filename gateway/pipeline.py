@@ -79,7 +79,9 @@ class Pipeline:
         self._address = address
         self._allow_bypass = allow_bypass
         self._caller = caller
-        self._entrance = Entrance(mount.access, address, caller, mount.base_path) if mount is not None else None
+        self._entrance = None
+        if mount is not None:
+            self._entrance = Entrance(mount.access, address, caller, mount.base_path, mount.uploads)
         self._log = request_log
         self._response_cache = response_cache
         self._prefetch = mount.prefetch if mount is not None else None
@@ -164,7 +166,10 @@ class Pipeline:
 
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
         """The answer, for which the storage and the other index together have `answer_timeout` seconds. Sending the
-        body does not count."""
+        body does not count; nor do uploads, which have a limit of their own."""
+        taken = await self._entrance.take(request, record) if request.method == "POST" and self._entrance else None
+        if taken is not None:
+            return taken
         try:
             with self._deadline:
                 return await self._answer(request, record)
@@ -273,7 +278,8 @@ class Pipeline:
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = self._entrance.logout_path(record) if self._entrance is not None else ""
         accept = request.headers.get("Accept", "")
-        return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout)
+        upload = record.route == "upload"
+        return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout, upload=upload)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: a second answer would be read as the rest

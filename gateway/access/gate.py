@@ -1,6 +1,7 @@
 """The choke point: who makes a request, and whether it is let in. Nothing is looked up before, and no cache answers."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from multidict import MultiMapping
 
@@ -18,6 +19,13 @@ from gateway.rights.policy import Policy, Resource
 
 _MAX_BYTES = 1024 * 1024
 _ENTRY_BYTES = 1024
+
+
+class Writer(NamedTuple):
+    """Who sends something, and what tells so."""
+
+    principal: Principal
+    method: str
 
 
 class Gate:
@@ -84,8 +92,7 @@ class Gate:
             raise
         decision = self.policy.judge(principal, Right.READ, resource)
         fallback = decision.allowed and self.policy.judge(principal, Right.FALLBACK, resource).allowed
-        record.admission = Admission(principal, method, decision.allowed, decision.why, fallback)
-        self.authentication.outcomes[method, record.admission.result] += 1
+        self._note(record, Admission(principal, method, decision.allowed, decision.why, fallback))
         if decision.allowed:
             return
         if principal.name:
@@ -95,14 +102,42 @@ class Gate:
             decision.why, headers=self._challenge_of_scripts if asks_itself else self._challenge
         )
 
-    async def _who(self, headers: MultiMapping[str], client: str, *, trusted: bool) -> tuple[Principal, str]:
+    async def identify_writer(self, record: RequestRecord, headers: MultiMapping[str], *, trusted: bool) -> Writer:
+        """Who sends something, before it is known what it is for. A session of a browser does not count: any page could
+        have it send that. Raises what `admit` raises."""
+        try:
+            principal, method = await self._who(headers, record.client, trusted=trusted, sessions=False)
+        except GatewayError as error:
+            record.admission = Admission(method="none", allowed=False, why=error.detail)
+            raise
+        if not principal.name and not self.policy.grants_everyone(Right.WRITE):
+            self._note(record, Admission(principal, method, False, "nothing grants write to the anonymous"))
+            raise CredentialsRequiredError(record.admission.why, headers=self._challenge)
+        return Writer(principal, method)
+
+    def admit_writer(self, record: RequestRecord, writer: Writer, resource: Resource) -> None:
+        """Lets somebody write. Raises ForbiddenError, or CredentialsRequiredError if credentials might help."""
+        decision = self.policy.judge(writer.principal, Right.WRITE, resource)
+        self._note(record, Admission(writer.principal, writer.method, decision.allowed, decision.why))
+        if not decision.allowed:
+            if writer.principal.name:
+                raise ForbiddenError(decision.why)
+            raise CredentialsRequiredError(decision.why, headers=self._challenge)
+
+    def _note(self, record: RequestRecord, admission: Admission) -> None:
+        record.admission = admission
+        self.authentication.outcomes[admission.method, admission.result] += 1
+
+    async def _who(
+        self, headers: MultiMapping[str], client: str, *, trusted: bool, sessions: bool = True
+    ) -> tuple[Principal, str]:
         """Who makes the request, and what tells so."""
         if authorization := headers.getall("Authorization", ()):
             return await self._authenticated(authorization, client)
         forwarded = self._forward_auth.identity(headers) if trusted and self._forward_auth is not None else None
         if forwarded is not None:
             return self._principal(forwarded), ForwardAuth.method
-        if self.login is not None and (identity := self.login.session(headers)) is not None:
+        if sessions and self.login is not None and (identity := self.login.session(headers)) is not None:
             return self._principal(identity), "session"
         return self._principals.anonymous, "anonymous"
 

@@ -3,6 +3,7 @@
 from gateway.config.access.secure_url import is_secure_url
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
+from gateway.principal import Right
 from gateway.rights.policy import collisions
 
 _SEVEN_DAYS = 7 * 24 * 3600
@@ -51,6 +52,7 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         message = "can't be path with storage.use_accelerate_endpoint"
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
     found += _access_checks(settings)
+    found += _publish_checks(settings)
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is the same as server.port; choose another or leave it unset", "server.port"))
     return found
@@ -61,7 +63,7 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if access is None:
         return []
     found = [("access.rules", collision, "access.rules") for collision in collisions(access.policy.rules)]
-    if not access.authenticates and not access.policy.speaks_of_everyone:
+    if not access.authenticates and not access.policy.grants_everyone(Right.READ):
         message = "lets nobody in: give users, htpasswd, tokens, … or default_read: [everyone]"
         found.append(("access.default_read", message, "access.users"))
     server = settings.server
@@ -87,6 +89,22 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if storage.redirect_urls and unsigned:
         message = "is needed with access and redirects: without it URLs are not signed"
         found.append(("storage.cloud_front_key_id", message, "access.rules"))
+    return found
+
+
+def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    publish, found = settings.publish, []
+    if not publish.enabled:
+        return []
+    if settings.access is None and not publish.allow_anonymous:
+        message = "needs the section access, or publish.allow_anonymous: else nobody may publish"
+        found.append(("publish.enabled", message, "access.default_write"))
+    if settings.access is not None and publish.allow_anonymous:
+        message = "can't be true with access: give default_write: [everyone]"
+        found.append(("publish.allow_anonymous", message, "access.default_write"))
+    if settings.index.mode not in ("auto", "generated"):
+        message = "needs index.mode auto or generated: pages that are stored would not show what is published"
+        found.append(("publish.enabled", message, "index.mode"))
     return found
 
 

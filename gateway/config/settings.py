@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState
+from gateway.config.publish_settings import PublishSettings
 from gateway.config.section import Section
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
@@ -241,6 +242,7 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
+    publish: PublishSettings = PublishSettings()
     access: AccessSettings | None = None
     _file: "SettingsFile | None" = PrivateAttr(None)
 

@@ -19,11 +19,15 @@ from cachetools import TTLCache
 from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import Requirement
 
+from gateway.cache.disk.cache import MAX_SHARE
+from gateway.config.settings import CacheSettings
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN, PAGES
 from gateway.index.json_pieces import read_object
+from gateway.index.service import Index
 from gateway.index.simple.names import Release, is_project_name, normalize, parse
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Stream
+from gateway.storage.base import Storage
 from gateway.upstream.limited import read_limited
 
 _INSTALLERS_ACCEPT = "application/vnd.pypi.simple"
@@ -215,3 +219,11 @@ async def _text(answer: Answer) -> str:
 def _close(answer: Answer) -> None:
     if isinstance(answer, Stream):
         answer.close()
+
+
+def prefetch_for(cache: CacheSettings, index: Index, storage: Storage) -> Prefetch | None:
+    """The one that the settings ask for."""
+    if not cache.prefetch:
+        return None
+    most = cache.disk_bytes // MAX_SHARE if cache.dir is not None else cache.object_max_bytes
+    return Prefetch(index.page, index.file, storage.fetch, max_bytes=most)

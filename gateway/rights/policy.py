@@ -122,10 +122,9 @@ class Policy:
             return refused[0]
         return next(decision for decision in by if decision.allowed)
 
-    @property
-    def speaks_of_everyone(self) -> bool:
+    def grants_everyone(self, right: Right) -> bool:
         """Whether anything is permitted to who has not logged in."""
-        subjects = [self.defaults.get(Right.READ, ()), *(rule.grants.get(Right.READ, ()) for rule in self.rules)]
+        subjects = [self.defaults.get(right, ()), *(rule.grants.get(right, ()) for rule in self.rules)]
         return any(subject.kind == "everyone" for some in subjects for subject in some)
 
     def view(self, principal: Principal) -> str:

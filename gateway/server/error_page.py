@@ -8,6 +8,7 @@ from gateway.http.short_page import CONTENT_TYPE, page_headers, short_page
 from gateway.index.simple.negotiation import is_browser
 from gateway.messages import BufferedResponse
 
+_MAX_PHRASE = 200
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
 _ABSENT = "There is no package or file at this address. A file that was just uploaded may take some seconds to appear."
@@ -15,15 +16,18 @@ _FAILED = "Try again in a moment. If the error persists, send the request id to 
 
 
 def error_page(
-    error: GatewayError, *, accept: str, request_id: str, home: str = "", logout: str = ""
+    error: GatewayError, *, accept: str, request_id: str, home: str = "", logout: str = "", upload: bool = False
 ) -> BufferedResponse:
     """A short text; JSON for clients that ask for it, and a page for browsers. `home` is the path of the index, or
-    empty, and `logout` that of the page where people log out. What may be given again names no request in its body."""
+    empty, and `logout` that of the page where people log out. What may be given again names no request in its body.
+    Of the answer to an `upload`, twine shows the reason phrase, and uv JSON's `code`."""
     shown_id = request_id if error.fresh_for == 0 else ""
     # An absent file may be uploaded the next minute: no cache on the way may keep the error.
     headers = {**error.headers, "Cache-Control": "no-store", "Vary": "Accept"}
     if _JSON in accept.lower():
         report = {"status": error.status, "error": error.public} | ({"request_id": shown_id} if shown_id else {})
+        if upload:
+            report |= {"code": f"{error.status} {error.public}", "message": error.public}
         body, kind = json.dumps(report) + "\n", _JSON
     elif is_browser(accept):
         body, kind = _page(error, shown_id, home, logout), CONTENT_TYPE
@@ -39,8 +43,13 @@ def error_page(
         error.upstream_status,
         error.code,
         fresh_for=error.fresh_for,
-        reason=error.reason,
+        reason=error.reason or (_phrase(error.public) if upload else ""),
     )
+
+
+def _phrase(text: str) -> str:
+    """As a reason phrase may have it (RFC 9112, 4)."""
+    return "".join(char if char.isprintable() and char.isascii() else "?" for char in text)[:_MAX_PHRASE]
 
 
 def _page(error: GatewayError, request_id: str, home: str, logout: str) -> str:

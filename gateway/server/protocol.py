@@ -5,7 +5,7 @@ Uses only names of aiohttp without an underscore, so that any version works with
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -71,6 +71,26 @@ class Request(web.BaseRequest):
         except TimeoutError as error:
             raise RequestTimeoutError(f"the body took over {seconds:g} s") from error
         return b"".join(pieces)
+
+    async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
+        """The body, as it arrives. The connection ends with the reply. Raises LengthRequiredError; RequestTimeoutError
+        if nothing arrives for `seconds`; and ConnectionError if the client leaves."""
+        body = self._connection.body
+        if not self.body_exists:
+            return
+        if body is None:
+            raise ConnectionResetError("client gone")
+        if not body.may_be_read:
+            raise LengthRequiredError("a body without Content-Length")
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    piece = await body.read()
+            except TimeoutError as error:
+                raise RequestTimeoutError(f"nothing of the body for {seconds:g} s") from error
+            if not piece:
+                return
+            yield piece
 
     async def pause(self, seconds: float) -> None:
         """Has the client wait for its answer. If others need its connection meanwhile, they get it."""

@@ -46,13 +46,15 @@ class Batch:
 class ObjectMetadata:
     """Metadata of one version of a release file. None means unknown, or not so. `sha256` is in hex; `yanked` is the
     reason, which may be empty; `uploaded` is when the file was first added to its release, in seconds since the epoch,
-    if that differs from `modified`; `unreadable` marks a wheel from which no metadata can be read."""
+    if that differs from `modified`; `unreadable` marks a wheel from which no metadata can be read. `uploader` is who
+    published it through the gateway."""
 
     sha256: str | None = None
     requires_python: str | None = None
     yanked: str | None = None
     uploaded: float | None = None
     unreadable: bool = False
+    uploader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

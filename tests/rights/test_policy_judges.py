@@ -120,8 +120,8 @@ def test_whether_anything_is_for_everyone(
     rules: list[dict[Right, list[str]]], default: list[str], speaks: bool
 ) -> None:
     given = policy([(["acme"], [], grants, False) for grants in rules], {READ: default}, frozenset())
-    assert given.speaks_of_everyone is speaks
-    assert policy([], {Right.WRITE: ["everyone"]}, frozenset()).speaks_of_everyone is False
+    assert given.grants_everyone(Right.READ) is speaks
+    assert policy([], {Right.WRITE: ["everyone"]}, frozenset()).grants_everyone(Right.READ) is False
 
 
 def test_views_tell_scopes_from_each_other_whatever_their_order() -> None:

@@ -309,6 +309,19 @@ def wrong_region(region: str, *, status: int = 400) -> Behaviour:
     return error(status, code, headers=[("x-amz-bucket-region", region)], extra=f"<Region>{region}</Region>")
 
 
+def on(method: str, behaviour: Behaviour) -> Behaviour:
+    """The behaviour, for the next request with this method."""
+
+    async def behave(answer: Answer) -> None:
+        if answer.request.method == method:
+            await behaviour(answer)
+        else:
+            answer.bucket.script.insert(0, behave)
+            await healthy(answer)
+
+    return behave
+
+
 async def reset(answer: Answer) -> None:
     """No answer at all."""
     answer.reset()

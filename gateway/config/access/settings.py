@@ -15,7 +15,7 @@ from gateway.config.access.remote import RemoteSettings
 from gateway.config.access.secrets_manager import SecretsManagerSettings
 from gateway.config.access.sql import SqlSettings
 from gateway.config.section import Section
-from gateway.config.types import CLASS, NonNegativeSeconds, ReadableFile, Refused, Words
+from gateway.config.types import CLASS, COMMA_SEPARATED, NonNegativeSeconds, ReadableFile, Refused
 from gateway.principal import Right
 from gateway.rights.patterns import ProjectPattern
 from gateway.rights.policy import Policy, Rule
@@ -74,17 +74,16 @@ def _path(text: str) -> str:
     return text if text.endswith("/") else text + "/"
 
 
-_comma_separated = Words.__metadata__[0]  # type: ignore[attr-defined]
 Name = Annotated[str, AfterValidator(_name)]
-Names = Annotated[list[Name], _comma_separated]
+Names = Annotated[list[Name], COMMA_SEPARATED]
 Subjects = Annotated[
-    list[Annotated[Subject, PlainValidator(_parsed(Subject.parse)), PlainSerializer(str)]], _comma_separated
+    list[Annotated[Subject, PlainValidator(_parsed(Subject.parse)), PlainSerializer(str)]], COMMA_SEPARATED
 ]
 Projects = Annotated[
     list[Annotated[ProjectPattern, PlainValidator(_parsed(ProjectPattern.parse)), PlainSerializer(str)]],
-    _comma_separated,
+    COMMA_SEPARATED,
 ]
-Paths = Annotated[list[Annotated[str, AfterValidator(_path)]], _comma_separated]
+Paths = Annotated[list[Annotated[str, AfterValidator(_path)]], COMMA_SEPARATED]
 
 
 class RuleSettings(Section):
@@ -148,7 +147,7 @@ class AccessSettings(Section):
     secrets_manager: Annotated[SecretsManagerSettings | None, BeforeValidator(_yaml)] = Field(
         None, description="Users in a secret of AWS Secrets Manager, as pypicloud keeps them: {secret_id: …}"
     )
-    authenticators: Annotated[list[Annotated[str, AfterValidator(_class)]], _comma_separated] = Field(
+    authenticators: Annotated[list[Annotated[str, AfterValidator(_class)]], COMMA_SEPARATED] = Field(
         [], description="Authenticators of your own, asked last: package.module:Class"
     )
     forward_auth: Annotated[ForwardAuthSettings | None, BeforeValidator(_yaml)] = Field(

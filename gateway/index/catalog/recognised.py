@@ -62,13 +62,13 @@ class RecognisedCatalog:
         self._begun.add_done_callback(retrieve_exception)
 
     async def projects(self) -> RefreshedValue[Projects]:
-        return await (await self._fitting()).projects()
+        return await (await self.fitting()).projects()
 
     async def files(self, project: str) -> RefreshedValue[Files]:
         """Like FolderCatalog.files. A flat layout is listed as a whole, which may take long: what `has_project` has
         found in a project's folder since counts already."""
         try:
-            return await (await self._fitting()).files(project)
+            return await (await self.fitting()).files(project)
         except NotFoundError:
             newer = self._folders.known_files(project)
             if newer is None or newer.age >= self._flat.age:
@@ -77,7 +77,7 @@ class RecognisedCatalog:
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Like FolderCatalog.has_project. If folders lie beside files, a folder without files counts too."""
-        fitting = await self._fitting(may_be_stale=False)
+        fitting = await self.fitting(may_be_stale=False)
         layout = self._layouts.known("")
         if fitting is self._folders or layout is None or not layout.mixed:
             return await fitting.has_project(project)
@@ -91,7 +91,7 @@ class RecognisedCatalog:
         return RefreshedValue(released.value or folder.value, age, stale)
 
     async def may_have_folder(self, name: str) -> bool:
-        return await (await self._fitting()).may_have_folder(name)
+        return await (await self.fitting()).may_have_folder(name)
 
     def expire(self) -> None:
         """Has everything listed again before it is used."""
@@ -115,10 +115,10 @@ class RecognisedCatalog:
         await self._flat.close()
 
     async def _begin(self) -> None:
-        if await self._fitting() is self._flat:
+        if await self.fitting() is self._flat:
             await self._flat.start()
 
-    async def _fitting(self, *, may_be_stale: bool = True) -> FolderCatalog | FlatCatalog:
+    async def fitting(self, *, may_be_stale: bool = True) -> FolderCatalog | FlatCatalog:
         """The catalogue that fits. A recognised layout is used without another look, unless it must not be stale."""
         found = self._layouts.peek("") if may_be_stale else None
         if found is None or found.value.empty:
@@ -145,3 +145,10 @@ class RecognisedCatalog:
 
 
 Catalog: TypeAlias = FolderCatalog | FlatCatalog | RecognisedCatalog
+
+
+async def new_key(catalog: Catalog, project: str, filename: str) -> str:
+    """The key, relative to the root, that a new file of a project has, by its normalised name. Raises GatewayErrors if
+    the layout can't be recognised."""
+    fitting = await catalog.fitting(may_be_stale=False) if isinstance(catalog, RecognisedCatalog) else catalog
+    return filename if isinstance(fitting, FlatCatalog) else f"{project}/{filename}"

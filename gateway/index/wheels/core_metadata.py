@@ -14,6 +14,8 @@ _MAX_FIELDS = 2000
 _MAX_LINES = 50_000
 _MAX_VALUE = 4096
 _NAMES = (
+    "Name",
+    "Version",
     "Summary",
     "Requires-Python",
     "License-Expression",

@@ -31,11 +31,13 @@ from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.index.wheels.project_metadata import MANY_FILES, ProjectMetadata
 from gateway.storage.base import StoredObject
 
+# A page waits for so few new files, and for so long: after an upload, uv refuses a page without the hash.
+_FEW, _FEW_SECONDS = 4, 0.5
 _MAX_WANTED = 20_000
 # The metadata of one project takes at most this part (1/n) of the memory for all caches.
 _MAX_SHARE = 2
 _WORKERS = 2
-# How long a page waits for metadata that was saved. It never waits for metadata that must be found out.
+# How long a page waits for metadata that was saved.
 _LOAD_SECONDS = 1.0
 # A document is saved often enough that gateways side by side learn from each other, and seldom enough that a large one
 # is not written for a few files.
@@ -89,14 +91,14 @@ class FileMetadata:
         return found.known if found is not None else NOTHING_KNOWN
 
     async def want_once(self, project: str, files: Files) -> KnownMetadata:
-        """What is known of a project's files; starts to find out the rest. Costs nothing for a listing that was passed
-        before."""
+        """What is known of a project's files; starts to find out the rest, and waits for a few."""
         found = self._projects.get(project)
         if found is None:
             found = ProjectMetadata()
             self._projects.put(project, found)
         if found.asked is None or found.asked() is not files or self._may_retry(found):
             found.asked, found.failed = ref(files), None
+            found.waited_for_until = self._clock() + _FEW_SECONDS
             found.present = {item.key: item for item in files.objects}
             found.forget_absent()
             if found.loading is None:
@@ -108,6 +110,8 @@ class FileMetadata:
                     self._want(project, found, unknown)
         if found.loading is not None and self._stores:
             await asyncio.wait({found.loading}, timeout=_LOAD_SECONDS)
+        if 0 < found.pending <= _FEW:
+            await found.settle(found.waited_for_until - self._clock())
         return found.known
 
     def _may_retry(self, found: ProjectMetadata) -> bool:
@@ -158,6 +162,7 @@ class FileMetadata:
             self._wanted[project, item.key] = found, item
             if already is None or already[0] is not found:
                 found.pending += 1
+                found.settled.clear()
                 if already is not None:
                     self._done_with(project, already[0])
         found.let_go()
@@ -200,6 +205,8 @@ class FileMetadata:
     def _done_with(self, project: str, found: ProjectMetadata) -> None:
         """One of the project's queued files has been dealt with."""
         found.pending -= 1
+        if not found.pending:
+            found.settled.set()
         if not found.pending and found.failed is None:
             found.retries = 0
         self._save_soon(project, found)

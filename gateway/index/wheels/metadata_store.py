@@ -1,5 +1,6 @@
 """Saves metadata beyond the process's life: a document for each project, in the disk cache or in the storage itself."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from typing import Protocol
 from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.memory import CachedObject
+from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
 from gateway.executors import CACHE
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
@@ -100,3 +102,16 @@ class SharedMetadataStore:
 
     def _key(self, project: str) -> str:
         return f"{self._folder}{project}.json"
+
+
+def metadata_stores(settings: Settings, storage: Storage, root: str) -> list[MetadataStore]:
+    """Those that the settings name, for an index below the key `root`."""
+    backend, stores = settings.storage, list[MetadataStore]()
+    if settings.cache.dir is not None:
+        in_bucket = backend.bucket and backend.resolved_backend != "file"
+        where = (backend.endpoint_url, backend.bucket) if in_bucket else (str(backend.dir.absolute()),)
+        scope = json.dumps(["metadata", backend.resolved_backend, *where, backend.prefix, root])
+        stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
+    if settings.index.share_metadata:
+        stores.append(SharedMetadataStore(storage, root))
+    return stores

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from weakref import ref
 
@@ -19,7 +20,8 @@ MANY_FILES = 200
 class ProjectMetadata:
     """`asked` is the listing whose files are known or being looked at. `present` are its files, while one of them is
     being looked at or not saved. `failed` is when looking at one failed, `retries` how often that was repeated in vain.
-    `pending` files are being looked at, `unsaved` files are known and not saved."""
+    `pending` files are being looked at, `unsaved` files are known and not saved. Pages wait for `settled` until
+    `waited_for_until`."""
 
     known: KnownMetadata = field(default_factory=KnownMetadata)
     asked: "ref[Files] | None" = None
@@ -28,6 +30,8 @@ class ProjectMetadata:
     failed: float | None = None
     retries: int = 0
     pending: int = 0
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    waited_for_until: float = 0.0
     unsaved: int = 0
     weight: int = 0
 
@@ -52,6 +56,13 @@ class ProjectMetadata:
     async def unknown_soon(self) -> list[StoredObject]:
         """The same as `unknown`, in a thread if there are many files."""
         return self.unknown() if len(self.present) <= MANY_FILES else await PAGES.run(self.unknown)
+
+    async def settle(self, seconds: float) -> None:
+        """Waits for up to `seconds` until no file is being looked at."""
+        if seconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.settled.wait()
 
     def forget_absent(self) -> None:
         """Drops what is known of deleted files, once they are the most: otherwise a project whose files come and go

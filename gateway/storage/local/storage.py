@@ -23,7 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.errors import NotFoundError, UpstreamError
+from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import DISK
 from gateway.http.conditions import not_modified, requested_part
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
@@ -138,6 +138,10 @@ class LocalStorage:
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         """A file system stores none."""
+        stream = await self.fetch(ObjectRequest("HEAD", key))
+        stream.close()
+        if etag not in ("", stream.headers["ETag"]):
+            raise PreconditionFailedError(f"the file no longer has the ETag {etag}")
         return ObjectMetadata()
 
     async def list(self, prefix: str = "", *, limit: int | None = None) -> AsyncIterator[StoredObject]:

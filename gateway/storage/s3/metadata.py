@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote, unquote
 
 from gateway.storage.base import ObjectMetadata
 
@@ -15,6 +16,8 @@ _BASE64_SHA256 = re.compile("[0-9a-zA-Z+/]{43}=")
 _NO = frozenset({"false", "no", "0"})
 _YES = frozenset({"", "true", "yes", "1"})
 _MAX_YANK_CHARS = 1024
+# Headers are US-ASCII, and there is room for 2 KB of all metadata.
+_MAX_UPLOADER = 256
 _PRINTABLE = re.compile(r"[ -~]{1,256}")
 # The last second of year 9999: pages can't express a later one.
 _MAX_SECONDS = 253402300799.0
@@ -49,6 +52,7 @@ def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
         requires_python=_printable(said.get("requires-python")),
         yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked[:_MAX_YANK_CHARS],
         uploaded=seconds_of(said.get("upload-time")),
+        uploader=_printable(unquote(said.get("uploader", ""))),
     )
 
 
@@ -60,6 +64,7 @@ def headers_of(metadata: ObjectMetadata) -> dict[str, str]:
         "requires-python": _printable(metadata.requires_python),
         "yanked": None if metadata.yanked is None else _printable(metadata.yanked) or "true",
         "upload-time": None if uploaded is None else datetime.fromtimestamp(uploaded, UTC).isoformat(),
+        "uploader": None if metadata.uploader is None else quote(metadata.uploader, safe="@")[:_MAX_UPLOADER],
     }
     return {_METADATA + name: value for name, value in fields.items() if value is not None}
 

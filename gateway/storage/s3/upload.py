@@ -12,7 +12,13 @@ from html import unescape
 from xml.sax.saxutils import escape
 
 from gateway.config.storage_settings import StorageSettings
-from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.errors import (
+    ACCESS_DENIED,
+    GatewayError,
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamError,
+)
 from gateway.executors import HASH
 from gateway.storage.base import ObjectMetadata
 from gateway.storage.s3.client import Answer, Request, SignedClient
@@ -99,14 +105,31 @@ class Uploads:
         if upload_id is None:
             raise UpstreamError("the bucket started a multipart upload without an UploadId")
         try:
-            etags: list[str] = []
-            async for part in _chain(first, others):
-                query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
-                etags.append(_etag(await self._perform(Request("PUT", path, query, body=part))))
+            etags = await self._send_parts(path, upload_id, _chain(first, others))
             return await self._complete(path, upload_id, etags, condition)
         except BaseException:
             await asyncio.shield(self._abort(path, upload_id))
             raise
+
+    async def _send_parts(self, path: str, upload_id: str, parts: AsyncIterator[bytes]) -> list[str]:
+        """Their ETags. While one part is sent, the next one arrives."""
+        etags: list[str] = []
+        sending: asyncio.Task[Answer] | None = None
+        try:
+            async for part in parts:
+                if sending is not None:
+                    etags.append(_etag(await sending))
+                query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
+                sending = asyncio.create_task(self._perform(Request("PUT", path, query, body=part)))
+                del part
+            if sending is not None:
+                etags.append(_etag(await sending))
+        except BaseException:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+            raise
+        return etags
 
     async def _complete(self, path: str, upload_id: str, etags: list[str], condition: Mapping[str, str]) -> str:
         parts = "".join(

@@ -27,6 +27,7 @@ def test_fields_and_body(end: str) -> None:
     ]
     found = parse(end.join([*lines, "", "# Title", "", "Summary: not this", ""]).encode())
     assert found == {
+        "name": ["p"],
         "summary": ["of  it"],
         "requires-dist": ["a", "b>=1; extra == 'c'"],
         "description": ["# Title\n\nSummary: not this"],

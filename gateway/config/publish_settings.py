@@ -1,0 +1,30 @@
+"""The section `publish`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.config.access.settings import Subjects
+from gateway.config.section import Section
+from gateway.config.types import COMMA_SEPARATED, Seconds, Size
+
+RuleName = Literal["digest", "sdist-name", "one-sdist", "size-ratio", "layout", "framing", "duplicates", "metadata"]
+
+
+class PublishSettings(Section):
+    """Uploads by twine, uv, poetry, pdm, hatch, flit, and curl."""
+
+    enabled: bool = Field(False, description="Take uploads, from who has the right to write (see access)")
+    allow_anonymous: bool = Field(
+        False, description="Without access, take uploads from everybody who reaches the gateway"
+    )
+    overwrite: Subjects = Field(
+        [], description="Who may replace a file by another one of its name, as in rules; best nobody"
+    )
+    max_bytes: Size = Field(4 * 1024**3, ge=1, description="Largest file that is taken")
+    timeout: Seconds = Field(900.0, description="Seconds that an upload may take; uv waits for 900")
+    skip_rules: Annotated[list[RuleName], COMMA_SEPARATED] = Field(
+        [],
+        description="Rules that uploads need not keep: digest, sdist-name, one-sdist, size-ratio, layout, framing, "
+        "duplicates, metadata",
+    )

@@ -1,0 +1,79 @@
+"""The file of an upload, as its bytes arrive: inspected before anybody gets the last of them."""
+
+from collections.abc import AsyncIterator
+
+from gateway.errors import ContentTooLargeError
+from gateway.executors import UPLOADS
+from gateway.publish.form import UploadForm
+from gateway.publish.inspection import Inspection
+
+# Inspected at once: a change of threads for each piece would cost more than the inspection.
+_PIECE_BYTES = 512 * 1024
+
+
+class FormReader:
+    """Reads a form out of the body of a request."""
+
+    def __init__(self, form: UploadForm, body: AsyncIterator[bytes]) -> None:
+        self._form = form
+        self._body = body
+        self._begun: list[bytes] = []  # of the file, that came together with the fields
+
+    async def to_file(self) -> str:
+        """Reads up to the file, and returns its name. Raises GatewayErrors, and ConnectionError if the client
+        leaves."""
+        while self._form.filename is None:
+            data = await anext(self._body, b"")
+            if not data:
+                self._form.finish()  # raises: there is no file
+            self._begun += self._form.feed(data)
+        return self._form.filename
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The bytes of the file. After the last, the form has been read to its end."""
+        while self._begun:
+            yield self._begun.pop(0)
+        async for data in self._body:
+            for piece in self._form.feed(data):
+                yield piece
+        self._form.finish()
+
+
+class Content:
+    """`sha256`, in hex, is empty until all has been read and found right."""
+
+    def __init__(self, reader: FormReader, inspection: Inspection, most: int) -> None:
+        """The file may have `most` bytes."""
+        self._inspection = inspection
+        self._most = most
+        self._size = 0
+        self._pieces = reader.pieces()
+        self._chunks = self._inspected()
+        self.sha256 = ""
+
+    @property
+    def size(self) -> int:
+        """Of what has been read."""
+        return self._size
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes. Raises GatewayErrors, at the end too: whoever keeps them keeps nothing then."""
+        return self._chunks
+
+    async def _inspected(self) -> AsyncIterator[bytes]:
+        pending = bytearray()
+        async for piece in self._pieces:
+            self._size += len(piece)
+            if self._size > self._most:
+                raise ContentTooLargeError(
+                    f"over {self._most} bytes", public=f"The file is too large: at most {self._most} bytes are taken"
+                )
+            pending += piece
+            if len(pending) >= _PIECE_BYTES:
+                data, pending = bytes(pending), bytearray()
+                await UPLOADS.run(self._inspection.feed, data)
+                yield data
+        await UPLOADS.run(self._inspection.feed, bytes(pending))
+        sha256 = await UPLOADS.run(self._inspection.finish)
+        yield bytes(pending)
+        self.sha256 = sha256

@@ -1,0 +1,126 @@
+"""The one path by which a file becomes visible: a conditional write, which only one writer wins.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+import hashlib
+import logging
+from typing import cast
+
+from gateway.errors import (
+    BadRequestError,
+    FileExistsConflictError,
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
+from gateway.executors import HASH
+from gateway.index.catalog.listing import Files
+from gateway.index.catalog.recognised import Catalog, new_key
+from gateway.index.simple.names import parse
+from gateway.messages import ObjectRequest, Stream
+from gateway.publish.content import Content
+from gateway.publish.release_file import ReleaseFile
+from gateway.publish.rules import Rule, Rules
+from gateway.storage.base import ObjectMetadata, Storage
+
+_SDISTS = (".tar.gz", ".zip")
+_WHEEL_TYPE, _SDIST_TYPE = "application/zip", "application/gzip"
+
+log = logging.getLogger("gateway.publish")
+
+
+class Publisher:
+    """Writes release files to the storage, below the key `root`."""
+
+    def __init__(self, storage: Storage, catalog: Catalog, root: str, rules: Rules) -> None:
+        self._storage = storage
+        self._catalog = catalog
+        self._root = root
+        self._rules = rules
+
+    async def key(self, file: ReleaseFile) -> str:
+        """Where the file belongs."""
+        return self._root + await new_key(self._catalog, file.project, file.filename)
+
+    async def publish(self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool) -> bool:
+        """Returns whether the file is new: False if the same bytes were there. Nothing is visible unless all of
+        `content` is right. Raises FileExistsConflictError if other bytes have that name, and other GatewayErrors."""
+        self._check(file, await self._known_files(file.project))
+        key = await self.key(file)
+        if not overwrite and await self._exists(key):
+            async for _ in content.chunks():
+                pass
+            await self._demand_same(key, content)
+            return False
+        metadata = ObjectMetadata(file.digests.get("sha256"), file.requires_python or None, uploader=uploader or None)
+        kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
+        try:
+            await self._storage.put(key, content.chunks(), content_type=kind, only_new=not overwrite, metadata=metadata)
+        except PreconditionFailedError:
+            async for _ in content.chunks():
+                pass
+            await self._demand_same(key, content)  # another writer was first
+            return False
+        except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError) as error:
+            # The answer may be lost, and the file be there.
+            if not content.sha256 or not await self._has(key, content):
+                raise
+            log.warning("%s was written, though the storage said otherwise: %s", key, error)
+        return True
+
+    def _check(self, file: ReleaseFile, known: Files | None) -> None:
+        """Raises GatewayErrors for what would not be seen, or breaks a rule."""
+        if known is None:
+            return
+        if known.with_page:
+            why = f"the page of {file.project} is stored, and would not show the file"
+            raise BadRequestError(why, public=f"Invalid upload: {why}; see index.mode")
+        if file.is_wheel:
+            return
+        names = {item.key.rpartition("/")[2] for item in known.objects}
+        others = {name for name in names if name.endswith(_SDISTS) and name != file.filename}
+        same = [name for name in others if (release := parse(name)) is not None and release.version == file.version]
+        self._rules.demand(Rule.ONE_SDIST, not same, f"the release has another sdist, {next(iter(same), '')}")
+
+    async def _known_files(self, project: str) -> Files | None:
+        try:
+            return (await self._catalog.files(project)).value
+        except NotFoundError:
+            return None
+
+    async def _exists(self, key: str) -> bool:
+        try:
+            await self._storage.metadata(key)
+        except NotFoundError:
+            return False
+        return True
+
+    async def _demand_same(self, key: str, content: Content) -> None:
+        if not await self._has(key, content):
+            raise FileExistsConflictError(key.rpartition("/")[2])
+
+    async def _has(self, key: str, content: Content) -> bool:
+        """Whether the object's bytes are those of `content`. Raises GatewayErrors if that can't be known."""
+        try:
+            sha256 = (await self._storage.metadata(key)).sha256
+            return (sha256 or await self._hashed(key, content.size)) == content.sha256
+        except NotFoundError:
+            return False
+
+    async def _hashed(self, key: str, size: int) -> str:
+        """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
+        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key)))
+        digest, read = hashlib.sha256(), 0
+        try:
+            if stream.body is not None:
+                async for chunk in stream.body:
+                    read += len(chunk)
+                    if read > size:
+                        return ""
+                    await HASH.run(digest.update, chunk)
+        finally:
+            stream.close()
+        return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""Where clients upload files: twine, uv, poetry, pdm, hatch, flit, and curl. https://docs.pypi.org/api/upload/"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from multidict import MultiMapping
+
+from gateway.access.access import Access
+from gateway.config.publish_settings import PublishSettings
+from gateway.errors import (
+    ContentTooLargeError,
+    ForbiddenError,
+    LengthRequiredError,
+    RequestTimeoutError,
+    UpstreamBusyError,
+)
+from gateway.index.resources import Resources
+from gateway.messages import BufferedResponse, RequestRecord
+from gateway.principal import ANONYMOUS, Principal
+from gateway.publish.content import Content, FormReader
+from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
+from gateway.publish.inspection import Inspection
+from gateway.publish.publisher import Publisher
+from gateway.publish.release_file import release_file
+from gateway.publish.rules import Rules
+from gateway.publish.visibility import Visibility
+
+# Each holds two parts of a file in memory.
+_MOST_AT_ONCE = 4
+_SLOT_SECONDS = 30.0
+# What a form may have besides its fields and the file: boundaries and headers.
+_FRAMING_BYTES = 512 * 1024
+_TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
+_TARGET = re.compile(r"/?|/(?:simple|legacy|pypi)/?")
+_PAGE = re.compile(r"(?:/simple|/legacy|/pypi)?/\+simple/")
+
+
+class Uploads:
+    """Takes files, one a request."""
+
+    def __init__(
+        self,
+        settings: PublishSettings,
+        rules: Rules,
+        publisher: Publisher,
+        access: Access,
+        resources: Resources,
+        visibility: Visibility,
+    ) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._publisher = publisher
+        self._access = access
+        self._resources = resources
+        self._visibility = visibility
+        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    @staticmethod
+    def takes(path: str, base_path: str) -> bool:
+        """Whether files are uploaded at this path."""
+        return path.startswith(base_path) and _TARGET.fullmatch(path, len(base_path)) is not None
+
+    @staticmethod
+    def page_path(path: str, base_path: str) -> str:
+        """Where a page is that hatch asks for below where it uploads: `…/+simple/project/`."""
+        match = _PAGE.match(path, len(base_path)) if path.startswith(base_path) else None
+        return f"{base_path}/simple/{path[match.end() :]}" if match is not None else path
+
+    async def answer(
+        self,
+        headers: MultiMapping[str],
+        length: int | None,
+        body: AsyncIterator[bytes],
+        record: RequestRecord,
+        *,
+        trusted: bool,
+    ) -> BufferedResponse:
+        """The answer to a POST. `length` is None if the client does not tell it. `trusted`: `headers` come from a proxy
+        that is believed. Raises GatewayErrors, and ConnectionError if the client leaves; nothing is visible then."""
+        _demand_no_foreign_page(headers)
+        if length is None:
+            raise LengthRequiredError("a body without Content-Length")
+        most = self._settings.max_bytes
+        if length > most + MAX_FIELDS_BYTES + _FRAMING_BYTES:
+            raise ContentTooLargeError(
+                f"{length} bytes", public=f"The file is too large: at most {most} bytes are taken"
+            )
+        gate = self._access.gate
+        writer = None
+        if gate is not None:
+            writer = await gate.identify_writer(record, headers, trusted=trusted)
+        form = UploadForm(headers.get("Content-Type", ""), length)
+        async with self._slot():
+            reader = FormReader(form, body)
+            file = release_file(form.fields, await reader.to_file(), self._rules)
+            record.key = key = await self._publisher.key(file)
+            if gate is not None and writer is not None:
+                gate.admit_writer(record, writer, self._resources.of(key))
+            principal = writer.principal if writer is not None else ANONYMOUS
+            content = Content(reader, Inspection(file, self._rules), most)
+            overwrite = self._may_overwrite(principal)
+            new = await self._publisher.publish(file, content, principal.name, overwrite=overwrite)
+        if new:
+            await self._visibility.show(file.project)
+        text = (
+            f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
+        )
+        return BufferedResponse(200, text.encode(), dict(_TEXT))
+
+    def _may_overwrite(self, principal: Principal) -> bool:
+        return any(subject.is_one(principal) for subject in self._settings.overwrite)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """One of the uploads that may run at once. Raises UpstreamBusyError if none is free for a while, and
+        RequestTimeoutError if what it is for takes too long."""
+        try:
+            async with asyncio.timeout(_SLOT_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise UpstreamBusyError(f"{_MOST_AT_ONCE} other uploads are under way", code="TooManyUploads") from error
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                yield
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"over {self._settings.timeout:g} s (publish.timeout)") from error
+        finally:
+            self._slots.release()
+
+
+def _demand_no_foreign_page(headers: MultiMapping[str]) -> None:
+    """Raises ForbiddenError for what a page of another site has a browser send: with the password that the browser
+    remembers, or to a gateway that only this browser can reach. (Fetch Metadata; RFC 6454, 7)"""
+    site, origin = headers.get("Sec-Fetch-Site", "none"), headers.get("Origin")
+    at = urlsplit(origin).netloc if origin is not None else ""
+    if site not in ("none", "same-origin") or (origin is not None and at != headers.get("Host", "")):
+        raise ForbiddenError(f"sent by a page of {origin or site}")

@@ -1,0 +1,266 @@
+"""Uploads through a gateway, to a bucket and to a directory."""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.app import Gateway
+from gateway.config.load import load
+from gateway.errors import ConfigError
+from tests.conftest import StartGateway
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, on, reset
+from tests.support.uploads import FORM, fields, form, sdist, upload, wheel
+
+OPEN = {"publish.enabled": "true", "publish.allow_anonymous": "true"}
+GUARDED = {
+    "publish.enabled": "true",
+    "access.authenticators": "tests.support.people:People",
+    "access.default_read": "everyone",
+    "access.rules": '[{projects: "acme-*", write: [group:release]}]',
+}
+FILE, CONTENT = wheel("acme_web", "1.0")
+KEY = f"acme-web/{FILE}"
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]) -> Gateway:
+    return await start_gateway(faulty_settings | OPEN)
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with aiohttp.request("GET", url) as answer:
+        return answer.status, await answer.text()
+
+
+def basic(user: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + b64encode(f"{user}:pw-{user}".encode()).decode()}
+
+
+@pytest.mark.parametrize("path", ["/", "/simple", "/simple/", "/legacy", "/legacy/", "/pypi", "/pypi/", "/?x=1"])
+async def test_a_file_is_there_at_once_with_what_is_known_of_it(
+    gateway: Gateway, faulty: FaultyBucket, path: str
+) -> None:
+    assert (await get(f"{gateway.url}/simple/acme-web/"))[0] == 404
+    assert (await upload(gateway.url + path, FILE, CONTENT, {"requires_python": ""}))[0] == 200
+    assert faulty.objects == {KEY: CONTENT}
+    status, page = await get(f"{gateway.url}/simple/acme-web/")
+    digest = fields(FILE, CONTENT)["sha256_digest"]
+    assert status == 200
+    assert f"{FILE}#sha256={digest}" in page
+    assert 'href="acme-web/"' in (await get(f"{gateway.url}/simple/"))[1]
+    put = next(request for request in faulty.requests if request.method == "PUT")
+    assert put.headers["if-none-match"] == "*"
+    assert put.headers["x-amz-meta-sha256"] == digest
+    assert "x-amz-meta-upload-time" in put.headers
+
+
+async def test_the_same_bytes_again_are_no_error_and_nothing_is_written(gateway: Gateway, faulty: FaultyBucket) -> None:
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    writes = sum(request.method == "PUT" for request in faulty.requests)
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert sum(request.method == "PUT" for request in faulty.requests) == writes
+
+
+async def test_other_bytes_of_that_name_are_a_conflict_in_words_that_clients_know(
+    gateway: Gateway, faulty: FaultyBucket
+) -> None:
+    await upload(gateway.url, FILE, CONTENT)
+    _, other = wheel("acme_web", "1.0", summary="another")
+    status, reason, body = await upload(gateway.url, FILE, other)
+    assert status == 409
+    assert reason.startswith("File already exists")
+    assert body.startswith("409 File already exists")
+    _, _, report = await upload(gateway.url, FILE, other, headers={"Accept": "application/json"})
+    assert json.loads(report)["code"].startswith("409 File already exists")
+    assert faulty.objects == {KEY: CONTENT}
+
+
+def written_by_another(content: bytes, then: Behaviour) -> Behaviour:
+    """Another client's write is there when ours arrives."""
+
+    async def behave(answer: Answer) -> None:
+        answer.bucket.objects[KEY] = content
+        await then(answer)
+
+    return on("PUT", behave)
+
+
+@pytest.mark.parametrize(("theirs", "status"), [(CONTENT, 200), (b"other", 409)])
+async def test_who_loses_a_race_is_told_whose_bytes_are_there(
+    gateway: Gateway, faulty: FaultyBucket, theirs: bytes, status: int
+) -> None:
+    faulty.then(written_by_another(theirs, error(412, "PreconditionFailed")))
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == status
+    assert faulty.objects == {KEY: theirs}
+
+
+async def test_a_write_whose_answer_is_lost_has_happened(gateway: Gateway, faulty: FaultyBucket) -> None:
+    faulty.then(written_by_another(CONTENT, reset))
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+
+
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
+async def test_a_write_that_meets_another_one_is_tried_again(gateway: Gateway, faulty: FaultyBucket, code: str) -> None:
+    faulty.then(on("PUT", error(409, code)), on("PUT", error(409, code)))
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert faulty.objects == {KEY: CONTENT}
+
+
+async def test_a_storage_that_is_away_is_told_with_a_time_to_wait(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | OPEN | {"storage.max_attempts": "1"})
+    faulty.then(on("PUT", error(503, "SlowDown")))
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    async with aiohttp.request("POST", gateway.url, data=body, headers=FORM) as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"].isdigit()
+    assert faulty.objects == {}
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"sha256_digest": "0" * 64}, "sha256_digest is not that of the file"),
+        ({"blake2_256_digest": "0" * 64}, "blake2_256_digest is not that of the file"),
+        ({"md5_digest": "0" * 32}, "md5_digest is not that of the file"),
+        ({"sha256_digest": None, "blake2_256_digest": None}, "rule digest"),
+        ({"name": "other"}, "not one of other"),
+        ({"version": "2.0"}, "not one of version 2.0"),
+        ({"filetype": "sdist"}, "no sdist"),
+        ({"protocol_version": "2"}, "protocol_version"),
+        ({":action": "submit"}, ":action"),
+        ({"requires_python": ">=3"}, "rule metadata"),
+    ],
+)
+async def test_what_contradicts_itself_is_refused_and_not_written(
+    gateway: Gateway, faulty: FaultyBucket, other: dict[str, str | None], words: str
+) -> None:
+    status, reason, body = await upload(gateway.url, FILE, CONTENT, other)
+    assert status == 400
+    assert words in reason
+    assert words in body
+    assert faulty.objects == {}
+
+
+async def test_a_form_that_breaks_off_leaves_nothing(gateway: Gateway, faulty: FaultyBucket) -> None:
+    body = form(FILE, CONTENT, fields(FILE, CONTENT)).rpartition(b"--\r\n")[0]
+    async with aiohttp.request("POST", gateway.url, data=body, headers=FORM) as answer:
+        assert answer.status == 400
+    assert faulty.objects == {}
+
+
+async def test_attestations_may_follow_the_file_and_nothing_else(gateway: Gateway, faulty: FaultyBucket) -> None:
+    for name, status in (("sha256_digest", 400), ("attestations", 200)):
+        body = form(FILE, CONTENT, fields(FILE, CONTENT), after={name: "[]"})
+        async with aiohttp.request("POST", gateway.url, data=body, headers=FORM) as answer:
+            assert answer.status == status
+    assert faulty.objects == {KEY: CONTENT}
+
+
+async def test_a_release_has_one_sdist(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | OPEN)
+    faulty.objects = {"acme-web/acme-web-1.0.zip": b"x"}
+    name, content = sdist("acme_web", "1.0")
+    status, reason, _ = await upload(gateway.url, name, content)
+    assert (status, "rule one-sdist" in reason) == (400, True)
+    relaxed = await start_gateway(faulty_settings | OPEN | {"publish.skip_rules": "one-sdist"})
+    assert (await upload(relaxed.url, name, content))[0] == 200
+
+
+async def test_where_the_page_is_stored_the_file_would_not_be_seen(gateway: Gateway, faulty: FaultyBucket) -> None:
+    faulty.objects = {"acme-web/index.html": b"page", "acme-web/acme_web-0.9.tar.gz": b"x"}
+    status, reason, _ = await upload(gateway.url, FILE, CONTENT)
+    assert status == 400
+    assert "is stored" in reason
+    assert KEY not in faulty.objects
+
+
+async def test_a_flat_directory_stays_flat(start_gateway: StartGateway, tmp_path: Path) -> None:
+    root = tmp_path / "files"
+    root.mkdir()
+    name, content = sdist("other", "1.0")
+    (root / name).write_bytes(content)
+    gateway = await start_gateway(OPEN | {"storage.dir": str(root), "index.layout": "auto"})
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert sorted(path.name for path in root.iterdir()) == [FILE, name]
+    assert FILE in (await get(f"{gateway.url}/simple/acme-web/"))[1]
+
+
+async def test_hatch_finds_the_page_below_where_it_uploads(gateway: Gateway) -> None:
+    await upload(gateway.url, FILE, CONTENT)
+    for path in ("", "/legacy", "/simple", "/pypi"):
+        assert FILE in (await get(f"{gateway.url}{path}/+simple/acme-web/"))[1]
+
+
+async def test_who_may_write_is_asked_before_the_body_and_what_before_the_file(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | GUARDED)
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    async with aiohttp.request("POST", gateway.url, data=body, headers=FORM) as answer:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"] == 'Basic realm="packages", charset="UTF-8"'
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("alice")))[0] == 403
+    assert (await upload(gateway.url, *wheel("other", "1.0"), headers=basic("bob")))[0] == 403
+    assert faulty.objects == {}
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    put = next(request for request in faulty.requests if request.method == "PUT")
+    assert put.headers["x-amz-meta-uploader"] == "bob"
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
+)
+async def test_a_page_of_another_site_has_no_browser_upload(
+    gateway: Gateway, faulty: FaultyBucket, headers: dict[str, str]
+) -> None:
+    assert (await upload(gateway.url, FILE, CONTENT, headers=headers))[0] == 403
+    assert faulty.objects == {}
+
+
+async def test_overwriting_is_for_those_who_may(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.overwrite": "everyone"})
+    faulty.objects = {KEY: b"old"}
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert faulty.objects == {KEY: CONTENT}
+
+
+async def test_what_is_too_large_is_refused_before_it_comes(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.max_bytes": "100"})
+    status, reason, _ = await upload(gateway.url, FILE, CONTENT)
+    assert status == 413
+    assert "at most 100 bytes" in reason
+    assert faulty.objects == {}
+
+
+async def test_without_publishing_nothing_is_taken(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings)
+    status, reason, _ = await upload(gateway.url, FILE, CONTENT)
+    assert (status, reason) == (405, "Read-only: upload with aws s3 cp")
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"publish.enabled": "true"}, "publish.enabled"),
+        (GUARDED | {"publish.allow_anonymous": "true"}, "publish.allow_anonymous"),
+        (OPEN | {"index.mode": "static"}, "publish.enabled"),
+        (OPEN | {"publish.skip_rules": "all"}, "publish.skip_rules"),
+    ],
+)
+def test_settings_that_do_not_go_together(tmp_path: Path, settings: dict[str, str], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(settings, environ={}, cwd=tmp_path)
+    assert key in str(caught.value)
