@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import blake2b, md5, sha256
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -56,7 +57,7 @@ async def upload(
 ) -> tuple[int, str, str]:
     """Status, reason phrase and body of the answer."""
     body = form(filename, content, fields(filename, content, **(other or {})))
-    options: dict[str, Any] = {"data": body, "headers": FORM | dict(headers or {}), "allow_redirects": False}
+    options: dict[str, Any] = {"data": BytesIO(body), "headers": FORM | dict(headers or {}), "allow_redirects": False}
     async with aiohttp.request("POST", url, **options) as answer:
         return answer.status, answer.reason or "", await answer.text()
 

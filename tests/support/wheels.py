@@ -10,14 +10,15 @@ from gateway.cli.demo.packages import index_page, wheel
 __all__ = ["buildable_sdist", "index_page", "sdist", "wheel"]
 
 
-def sdist(name: str, version: str) -> tuple[str, bytes]:
-    """File name and bytes of a source archive; good for downloading, not for building."""
+def sdist(name: str, version: str, **others: str) -> tuple[str, bytes]:
+    """File name and bytes of a source archive, with the `others` among its files; not good for building."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as archive:
-        content = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
-        member = tarfile.TarInfo(f"{name}-{version}/PKG-INFO")
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
+        files = {"PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"} | others
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{file}")
+            member.size = len(content := text.encode())
+            archive.addfile(member, io.BytesIO(content))
     return f"{name}-{version}.tar.gz", buffer.getvalue()
 
 
