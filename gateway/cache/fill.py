@@ -9,14 +9,16 @@ it from the fill, and gives it back exactly once.
              small body is being read
     FLOWING  a large body passes through a channel    while its start can be    the fetch is cancelled
                                                       read
-    KEEPING  all bytes are written; the cache entry   as FLOWING                the fill finishes, which takes
-             is being published                                                 milliseconds
+    KEEPING  all bytes are written; the cache entry   as FLOWING, also without  the fill finishes, which takes
+             is being published                       any claim                 milliseconds
     ENDED    the object is known, or absent; its      no                        the channel's memory or file, and a
              stream is for one request alone, or                                stream that no request has taken, are
              its channel gets no more bytes                                     released
 
-In the step in which its last claim is given back, a fill stops being joinable: no request joins a fill that is being
-cancelled. `retire` stops it in any state: requests with claims read on, later requests ask the storage again.
+In the step that cancels it, a fill stops being joinable: no request joins a fill that is being cancelled. While it is
+KEEPING, requests join it even if no other reads it: a request that asked the storage instead would outdate the entry
+that is being published. `retire` stops a fill in any state: requests with claims read on, later requests ask the
+storage again.
 """
 
 import asyncio
@@ -113,7 +115,6 @@ class Fill:
         self.claims -= 1
         if self.claims:
             return
-        self.retire()
         _WHEN_LEFT[self._state](self)
 
     def retire(self) -> None:
@@ -207,6 +208,7 @@ class Fill:
             self._over()
 
     def _cancel(self) -> None:
+        self.retire()
         self._task.cancel()
 
     def _go_on(self) -> None:

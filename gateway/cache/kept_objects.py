@@ -44,7 +44,8 @@ class KeptObjects:
         return self._disk is not None
 
     async def find(self, key: str) -> CachedObject | None:
-        """Looks the object up on disk and puts it into memory. It must be revalidated before it is served."""
+        """Looks the object up on disk and puts it into memory: it must be revalidated before it is served. Returns
+        the object that memory holds if one has come there meanwhile."""
         return await self._finding.once(key, lambda: self._find(key))
 
     async def entry(self, key: str) -> DiskEntry | None:
@@ -98,6 +99,14 @@ class KeptObjects:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _find(self, key: str) -> CachedObject | None:
+        found = await self._read(key)
+        if (newer := self.memory.get(key)) is not None:
+            return newer  # the storage has confirmed it to this process during the look
+        if found is not None:
+            self.memory.put(key, found)
+        return found
+
+    async def _read(self, key: str) -> CachedObject | None:
         entry = await self.entry(key)
         if entry is None:
             return None
@@ -115,9 +124,7 @@ class KeptObjects:
                 return None
         checked = self.memory.clock() - max(time.time() - entry.checked, 0)
         headers = dict(header.headers)
-        found = CachedObject(headers, body, entry.size, header.etag, header.modified, checked, believed=False)
-        self.memory.put(key, found)
-        return found
+        return CachedObject(headers, body, entry.size, header.etag, header.modified, checked, believed=False)
 
     async def _put(self, disk: DiskCache, key: str, found: CachedObject, body: bytes) -> None:
         try:

@@ -149,6 +149,35 @@ async def test_an_object_that_is_forgotten_while_it_gets_its_name_is_removed_fro
     assert kept.heard == []
 
 
+async def test_a_request_that_comes_while_an_object_gets_its_name_shares_the_fill_that_nobody_else_reads(
+    tmp_path: Path, budget: MemoryBudget, kept: Kept
+) -> None:
+    """Other processes see the object already. A fill of its own would ask the storage, and end this entry."""
+    there = asyncio.Event()
+    disk = SlowDisk(tmp_path, there)
+    fills = Fills(NoSource(), budget, disk, kept)
+    answer = Answer().at_once()
+    answer.go_on.set()
+    claim = fills.claim(KEY, answer)
+    await claim.head()
+    with claim:
+        parts, close = claim.read(0, len(BODY))
+        assert await body_of(parts) == BODY
+    close()
+    await there.wait()
+    assert stats(fills) == (1, 0)
+    late = fills.claim(KEY, Answer())
+    assert late.fill is fills.flowing(KEY)
+    assert await body_of(parts_of(late)) == BODY
+    for _ in range(2):
+        with fills.claim(KEY, Answer()) as another:
+            assert another.fill.found is answer.found
+    disk.go_on.set()
+    await eventually(lambda: stats(fills) == (0, 0))
+    assert kept.heard == [(KEY, answer.found)]
+    assert on_disk_now(disk) == BODY
+
+
 class GuardedDisk(DiskCache):
     """Its `begin` waits for `go_on`; `published` counts what is given a name."""
 

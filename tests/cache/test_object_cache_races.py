@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cache.disk.cache import DiskCache
+from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.memory import CachedObject
 from gateway.cache.object_cache import ObjectCache
 from gateway.config.settings import CacheSettings
@@ -107,6 +107,42 @@ async def test_another_version_on_disk_is_not_given_out_as_the_one_that_is_known
     assert source.asked.is_set()
     assert stream.body is not None
     assert b"".join([chunk async for chunk in stream.body]) == b"new"
+    await cache.close()
+
+
+class SlowLook(DiskCache):
+    """Its `find` tells `found`, and waits for `go_on`."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, 4_000_000, "bucket")
+        self.found, self.go_on = threading.Event(), threading.Event()
+
+    def find(self, key: str) -> DiskEntry | None:
+        entry = super().find(key)
+        self.found.set()
+        assert self.go_on.wait(20)
+        return entry
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+async def test_a_slow_look_on_the_disk_gives_way_to_what_the_storage_has_said_meanwhile(
+    tmp_path: Path, on_disk: bool
+) -> None:
+    source, disk = Source(None), SlowLook(tmp_path)
+    old = CachedObject({"ETag": '"old"', "Content-Length": "3"}, None, 3, '"old"', None, 0.0)
+    if on_disk:
+        DiskCache(tmp_path, 4_000_000, "bucket").put(KEY, old, b"old")
+    cache = cache_of(source, disk)
+    asking = asyncio.ensure_future(cache.fetch(ObjectRequest("GET", KEY)))
+    await eventually(disk.found.is_set)
+    headers = {"ETag": '"new"', "Content-Length": "3"}
+    known = CachedObject(headers, b"new", 3, '"new"', None, cache.memory.clock())
+    cache.memory.put(KEY, known)
+    disk.go_on.set()
+    source.go_on.set()
+    assert (await asking).content == b"new"
+    assert cache.memory.get(KEY) is known
+    assert not source.asked.is_set()
     await cache.close()
 
 
