@@ -10,8 +10,8 @@ from typing import Generic, TypeVar
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
+from gateway.cache.renewals import Renewals
 from gateway.errors import GatewayError, NotFoundError
-from gateway.single_flight import SingleFlight
 from gateway.usage import note_stale
 
 K = TypeVar("K", bound=Hashable)
@@ -66,7 +66,7 @@ class RefreshingCache(Generic[K, T]):
         self._entries = LruCache[K, tuple[T, float]](
             name, memory, lambda key, entry: min(weight_of(key) + weigh(entry[0]), most)
         )
-        self._fetching = SingleFlight[T]()
+        self._fetching = Renewals[T]()
         self._fresh_from = float("-inf")
         self._forgotten: dict[K, float] = {}
 
@@ -105,7 +105,7 @@ class RefreshingCache(Generic[K, T]):
 
     def revalidate(self, key: K) -> None:
         """Refreshes the value in the background, unless a fetch is running."""
-        if not self._fetching.asking((key, self._fresh_since(key))):
+        if not self._fetching.running(key, self._fresh_since(key)):
             self._begin(key).add_done_callback(self._revalidated)
 
     def known(self, key: K) -> T | None:
@@ -129,7 +129,7 @@ class RefreshingCache(Generic[K, T]):
         await self._fetching.close()
 
     def _begin(self, key: K) -> "asyncio.Future[T]":
-        return self._fetching.begin((key, self._fresh_since(key)), lambda: self._fetch_and_keep(key))
+        return self._fetching.begin(key, self._fresh_since(key), lambda: self._fetch_and_keep(key))
 
     def _fresh_since(self, key: K) -> float:
         return self._forgotten.get(key, self._fresh_from)

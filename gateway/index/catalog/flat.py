@@ -14,6 +14,7 @@ from weakref import ReferenceType, ref
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue
+from gateway.cache.renewals import Renewals
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.executors import LISTINGS, PAGES
 from gateway.index.catalog.listing import Files, Projects, no_projects, not_permitted
@@ -75,7 +76,7 @@ class FlatCatalog:
         self._fresh_from = float("-inf")
         # Clients get copies of it: each time an error is raised, its traceback grows by the frames that it passes.
         self._failed: GatewayError | None = None
-        self._loading = SingleFlight[_Snapshot]()
+        self._loading = Renewals[_Snapshot]()
         self._unpacking = SingleFlight[Files | None]()
         # Each with a weak reference to its listing, which takes some 60 MB and is replaced again and again.
         self._files = LruCache[str, tuple[ReferenceType[PackedListing], Files]]("listings", memory, _weight)
@@ -181,7 +182,7 @@ class FlatCatalog:
         return snapshot
 
     def _begin(self) -> "asyncio.Future[_Snapshot]":
-        return self._loading.begin(self._fresh_from, self._load)
+        return self._loading.begin(self._root, self._fresh_from, self._load)
 
     def _is_new(self, snapshot: _Snapshot) -> bool:
         """Whether the snapshot is as new as listing again and again can keep it."""
