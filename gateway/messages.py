@@ -56,7 +56,8 @@ class ObjectRequest:
     """A request to the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
 
     The answer may be a redirect only if `redirect_for` names the client. With `bypass`, caches are not used without
-    asking the storage first. `fallback` tells whether the object may come from the other index.
+    asking the storage first. `fallback` tells whether the object may come from the other index. With `must_exist`, a
+    redirect leads only to an object that exists, whatever the settings: something else is served in place of others.
     """
 
     method: str
@@ -65,6 +66,7 @@ class ObjectRequest:
     redirect_for: Caller | None = None
     bypass: bool = False
     fallback: bool = True
+    must_exist: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from gateway.http.headers import as_html, is_package_file
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple import stored
 from gateway.index.simple.cache_control import IMMUTABLE, REVALIDATE, with_default
+from gateway.index.simple.names import METADATA
 from gateway.index.site import Site
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
@@ -97,6 +98,11 @@ class Index:
 
     async def _file(self, request: ObjectRequest) -> Answer:
         alias = self._site.alias(request.key) if self._site is not None else None
+        mirrored = self._mirrored if request.fallback else None
+        key = request.key
+        if alias is not None or mirrored is not None or key.endswith(METADATA) or not is_package_file(key):
+            # In place of it may come an object elsewhere, a generated one, or a redirect to a directory.
+            request = replace(request, must_exist=True)
         requests = [request] if alias is None else [request, replace(request, key=alias)]
         absent: NotFoundError | None = None
         for attempt in requests:
@@ -111,7 +117,6 @@ class Index:
                     and (page := await self._wheels.page(attempt.key, request.headers)) is not None
                 ):
                     return page
-            mirrored = self._mirrored if request.fallback else None
             with suppress(NotFoundError):
                 if mirrored is not None and (answer := await mirrored.answer(attempt)) is not None:
                     return answer

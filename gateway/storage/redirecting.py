@@ -67,7 +67,7 @@ class RedirectingStorage(Passthrough):
         caller, links = request.redirect_for, self.inner.links
         if caller is None or links is None or request.method != "GET" or not self._wanted_by(caller, links):
             return await self.inner.fetch(request)
-        slot = request.key, links.variant(caller)
+        slot = request.key, links.variant(caller), request.must_exist
         now = time.time()
         ready = self._ready.get(slot)
         if ready is not None and now < ready.until and ready.made > self._forgotten_at(request.key):
@@ -108,19 +108,17 @@ class RedirectingStorage(Passthrough):
                 return stream
             stream.close()
             self._large.put(key, True)
-        elif not self._check:
-            await self._prove(key, links)
-        else:
+        elif self._check:
             size = await self._looking.once((key, self._forgotten_at(key)), lambda: self._size(key))
             if self._auto and size < self._min_size:
                 self._large.pop(key)
                 return await self.inner.fetch(request)
+        elif request.must_exist or not links.proven:
+            await self._ask(key)
         return None
 
-    async def _prove(self, key: str, links: ObjectLinks) -> None:
-        """Waits until the storage has answered once, or can't be reached from here: clients may have another route."""
-        if links.proven:
-            return
+    async def _ask(self, key: str) -> None:
+        """Waits until the storage has answered, or can't be reached from here: clients may have another route."""
         try:
             await self._patience.fresh(self._looking.begin((key, self._forgotten_at(key)), lambda: self._size(key)))
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
