@@ -1,4 +1,4 @@
-"""Which servers are down: one circuit breaker for each that has failed and not answered since."""
+"""Which servers are down: one circuit breaker for each that has failed of late, and not answered since."""
 
 import logging
 import math
@@ -8,8 +8,11 @@ from collections.abc import Callable
 from gateway.errors import UpstreamUnavailableError
 from gateway.upstream.circuit_breaker import CircuitBreaker, State
 
-# Another index may name any number of hosts. Servers beyond this number have no breaker.
+# Another index may name any number of hosts. Beyond this number, those that failed longest ago have no breaker.
 _MAX_TROUBLED = 256
+# A server that has not failed for so long has not been asked since, so nothing is known of it. Perhaps only a page
+# that nobody reads any more named it: it would count as down for ever.
+_KNOWN_SECONDS = 300.0
 
 log = logging.getLogger("gateway.storage")
 
@@ -23,12 +26,17 @@ class Circuits:
         """`on_change` is called with the number of servers that are down, whenever it changes."""
         self._on_change = on_change
         self._clock = clock
-        self._breakers: dict[str, CircuitBreaker] = {}
+        # With the time of the last fault. The one that failed last comes last.
+        self._breakers: dict[str, tuple[CircuitBreaker, float]] = {}
 
     def admit(self, host: str) -> None:
         """Raises UpstreamUnavailableError while `host` is known to be down."""
-        breaker = self._breakers.get(host)
-        if breaker is None or breaker.admit(now := self._clock()):
+        if not self._breakers:
+            return
+        now = self._clock()
+        self._forget_old(now)
+        breaker, _ = self._breakers.get(host, (None, now))
+        if breaker is None or breaker.admit(now):
             return
         wait = breaker.wait(now)
         error = UpstreamUnavailableError(
@@ -40,28 +48,47 @@ class Circuits:
         raise error
 
     def answered(self, host: str) -> None:
-        breaker = self._breakers.pop(host, None)
+        breaker, _ = self._breakers.pop(host, (None, 0.0))
         if breaker is not None and breaker.state is not State.CLOSED:
             log.warning("%s answers again: its circuit breaker is closed", host)
-            self._on_change(len(self.down()))
+            self._on_change(self._count())
 
     def failed(self, host: str, why: str, about: str | None = None) -> None:
         """`about` means the same as in CircuitBreaker.failed."""
-        breaker = self._breakers.get(host)
+        now = self._clock()
+        breaker, _ = self._breakers.pop(host, (None, now))
         if breaker is None:
+            self._forget_old(now)
             if len(self._breakers) >= _MAX_TROUBLED:
-                return
-            breaker = self._breakers[host] = CircuitBreaker()
+                self._forget(next(iter(self._breakers)))
+            breaker = CircuitBreaker()
+        self._breakers[host] = breaker, now
         was_closed = breaker.state is State.CLOSED
-        breaker.failed(self._clock(), about)
+        breaker.failed(now, about)
         if was_closed and breaker.state is State.OPEN:
             log.error("%s is down: its circuit breaker is open, after faults in a row (the last: %s)", host, why)
-            self._on_change(len(self.down()))
+            self._on_change(self._count())
 
     def down(self) -> dict[str, str]:
         """The servers whose breakers are not closed, each with its breaker's state."""
+        self._forget_old(self._clock())
         return {
             host: breaker.state.name.lower().replace("_", "-")
-            for host, breaker in self._breakers.items()
+            for host, (breaker, _) in self._breakers.items()
             if breaker.state is not State.CLOSED
         }
+
+    def _count(self) -> int:
+        return sum(breaker.state is not State.CLOSED for breaker, _ in self._breakers.values())
+
+    def _forget_old(self, now: float) -> None:
+        for host, (_, failed_at) in [*self._breakers.items()]:
+            if now - failed_at < _KNOWN_SECONDS:
+                break
+            self._forget(host)
+
+    def _forget(self, host: str) -> None:
+        breaker, _ = self._breakers.pop(host)
+        if breaker.state is not State.CLOSED:
+            log.info("whether %s is still down is not known: it has not been asked for long", host)
+            self._on_change(self._count())

@@ -51,3 +51,38 @@ def test_another_index_that_names_hosts_without_end_costs_no_memory_without_end(
     for number in range(1000):
         down(circuits, f"host-{number}")
     assert len(circuits.down()) == 256
+
+
+def test_a_server_that_nobody_asks_any_more_does_not_count_as_down_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[int] = []
+    clock = Clock()
+    circuits = Circuits(heard.append, clock=clock)
+    down(circuits, "gone.example")
+    clock.now += 200
+    down(circuits, "asked.example")
+    circuits.failed("once.example", "refused")
+    clock.now += 99
+    assert circuits.down() == {"gone.example": "open", "asked.example": "open"}
+    clock.now += 1
+    with caplog.at_level("INFO"):
+        circuits.admit("another.example")  # whoever asks for anything, it is noticed
+    assert (heard, circuits.down()) == ([1, 2, 1], {"asked.example": "open"})
+    assert caplog.messages[-1] == "whether gone.example is still down is not known: it has not been asked for long"
+    circuits.admit("gone.example")
+    down(circuits, "gone.example")
+    circuits.failed("asked.example", "refused")  # a probe
+    clock.now += 299
+    assert circuits.down() == {"gone.example": "open", "asked.example": "open"}
+    clock.now += 1
+    assert (circuits.down(), heard[-1]) == ({}, 0)
+
+
+def test_hosts_without_end_take_no_breaker_from_the_server_that_fails_next() -> None:
+    heard: list[int] = []
+    circuits = Circuits(heard.append)
+    for number in range(256):
+        down(circuits, f"host-{number}")
+    down(circuits, "index.example")
+    assert "index.example" in circuits.down()
+    assert "host-0" not in circuits.down()
+    assert (max(heard), heard[-1]) == (256, 256)
