@@ -200,6 +200,9 @@ class FileMetadata:
         except GatewayError as error:
             log.info("the metadata of %r can't be found out now: %s", item.key, error)
             found.failed = self._clock()
+        except Exception:  # the other files must be looked at all the same
+            log.exception("finding out the metadata of %r failed: this is a bug", item.key)
+            found.failed = self._clock()
         self._done_with(project, found)
 
     def _done_with(self, project: str, found: ProjectMetadata) -> None:
@@ -241,6 +244,8 @@ class FileMetadata:
                 self._take(project, found, await FOREIGN.run(from_document, document))
             except GatewayError as error:
                 log.info("the saved metadata of %s can't be read: %s", project, error)
+            except Exception:  # it must be found out all the same
+                log.exception("reading the saved metadata of %s failed: this is a bug", project)
         present, unknown = None, list[StoredObject]()
         while present is not found.present:  # a newer listing may have come meanwhile
             present = found.present
@@ -277,6 +282,8 @@ class FileMetadata:
                     await self._save(store, project, found, present)
                 except GatewayError as error:
                     log.info("the metadata of %s can't be saved: %s", project, error)
+                except Exception:  # it goes on being found out all the same
+                    log.exception("saving the metadata of %s failed: this is a bug", project)
                 except asyncio.CancelledError:  # `close` saves it once more
                     found.present, found.unsaved, self._unsaved[project] = present, unsaved, found
                     raise
