@@ -246,6 +246,9 @@ class ObjectCache:
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
         if size > self._kept.max_small or not self._budget.reserve(size):  # a body in transit takes memory, too
             self.memory.forget(key)
+            if known is not None:
+                # While the storage is slow, nobody may wait for this stream, and the old version would be served again.
+                self._kept.remove_other(key, etag)
             return Opened(found, stream)
         try:
             async with asyncio.timeout(_SMALL_SECONDS):

@@ -11,6 +11,7 @@ import pytest
 from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.memory import CachedObject
 from gateway.cache.object_cache import ObjectCache
+from gateway.cache.patience import Patience
 from gateway.config.settings import CacheSettings
 from gateway.errors import NotFoundError, UpstreamBusyError
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
@@ -25,7 +26,8 @@ class Source:
 
     def __init__(self, body: bytes | None) -> None:
         self._body = body
-        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+        self.asked, self.go_on, self.rest = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.rest.set()
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         self.asked.set()
@@ -35,9 +37,10 @@ class Source:
         headers = {"ETag": '"new"', "Content-Length": str(len(self._body))}
         return Stream(200, headers, self._chunks(self._body), nothing_to_close)
 
-    @staticmethod
-    async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-        yield body
+    async def _chunks(self, body: bytes) -> AsyncIterator[bytes]:
+        yield body[:-1]
+        await self.rest.wait()
+        yield body[-1:]
 
 
 class SlowDisk(DiskCache):
@@ -57,8 +60,8 @@ class SlowDisk(DiskCache):
         self.removed += 1
 
 
-def cache_of(source: Source, disk: DiskCache | None = None) -> ObjectCache:
-    return ObjectCache(source, MemoryBudget(4_000_000, 4), CacheSettings(memory_bytes=1_000_000), disk)
+def cache_of(source: Source, disk: DiskCache | None = None, patience: Patience | None = None) -> ObjectCache:
+    return ObjectCache(source, MemoryBudget(4_000_000, 4), CacheSettings(memory_bytes=1_000_000), disk, patience)
 
 
 @pytest.mark.parametrize("change", [None, "forget", "note", "expire"])
@@ -107,6 +110,34 @@ async def test_another_version_on_disk_is_not_given_out_as_the_one_that_is_known
     assert source.asked.is_set()
     assert stream.body is not None
     assert b"".join([chunk async for chunk in stream.body]) == b"new"
+    await cache.close()
+
+
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_large_object_that_has_changed_is_not_served_as_it_was_for_as_long_as_the_storage_is_slow(
+    tmp_path: Path, changed: bool
+) -> None:
+    """Nobody waits for the answer: so nothing of the new version comes to the disk."""
+    body = b"n" * 2_000_000  # more than memory holds
+    disk = DiskCache(tmp_path, 100_000_000, "bucket")
+    etag = '"old"' if changed else '"new"'
+    disk.put(KEY, CachedObject({"ETag": etag, "Content-Length": "3"}, None, 3, etag, None, 0.0), b"old")
+    source = Source(body)
+    source.rest.clear()
+    cache = cache_of(source, disk, Patience(0.0))
+    for _ in range(2):
+        stale = await cache.fetch(ObjectRequest("GET", KEY))
+        assert (stale.content, stale.headers["Cache-Status"][-12:]) == (b"old", "detail=stale")
+    source.go_on.set()
+    await eventually(lambda: cache.stats()["fills"] == cache.stats()["background_tasks"] == 0)
+    entry = disk.find(KEY)
+    assert (entry is None) is changed, "another version ends only with the old one"
+    source.rest.set()
+    if changed:
+        stream = await cache.fetch(ObjectRequest("GET", KEY))
+        assert stream.body is not None
+        assert b"".join([chunk async for chunk in stream.body]) == body
+        stream.close()
     await cache.close()
 
 
