@@ -5,16 +5,27 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import quote
 
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.config.settings import FallbackSettings
-from gateway.errors import NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError, without_frames
-from gateway.index.catalog.listing import BLANK
+from gateway.errors import (
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    without_frames,
+)
+from gateway.index.catalog.listing import BLANK, Files
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.rendered import Sourced, sourced
 from gateway.index.simple.names import is_project_name, normalize, parse
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.messages import Redirect
+from gateway.single_flight import SingleFlight
 
+_COPIED_BYTES = 1024 * 1024  # some 2,000 projects
 _BLANK = "The directory behind this gateway is empty, perhaps by mistake, so no other index is asked"
 
 
@@ -37,6 +48,10 @@ class Fallback:
         self.upstream = upstream
         self._metadata = metadata
         self._is_disallowed = lru_cache(maxsize=1024)(self._match)
+        self._comparing = SingleFlight[bool]()
+        self._copied = LruCache[str, Sourced[bool]](
+            "copied projects", MemoryLimit(_COPIED_BYTES), lambda project, _: weight_of(project)
+        )
 
     def __str__(self) -> str:
         return f"{self.upstream.base_url} ({self._mode})"
@@ -55,6 +70,7 @@ class Fallback:
         return Redirect(f"{self.upstream.base_url}{project}/", 302, {"Cache-Control": "no-store"})
 
     async def close(self) -> None:
+        await self._comparing.close()
         await self.upstream.close()
 
     async def covers(self, project: str) -> bool:
@@ -72,17 +88,37 @@ class Fallback:
         if self._mode != "cache" or not self._may_look(project):
             return False
         try:
-            objects = (await self._catalog.files(project)).value.objects
-            there = {file.name: file for file in (await self.upstream.project(project)).value.files}
+            ours = (await self._catalog.files(project)).value
+            theirs = (await self.upstream.project(project)).value
         except NotFoundError as error:
             without_frames(error)
             return False
-        ours = [(item, there.get(item.key.rpartition("/")[2])) for item in objects]
-        ours = [(item, file) for item, file in ours if parse(item.key.rpartition("/")[2]) is not None]
-        if not ours or not all(file is not None and file.size in (None, item.size) for item, file in ours):
+        known = self._copied.get(project)
+        if known is not None and known.stands((ours, theirs), None):
+            return known.value
+        flight = project, id(ours), id(theirs)
+        return await self._comparing.once(flight, lambda: self._compare(project, ours, theirs))
+
+    async def _compare(self, project: str, ours: Files, theirs: Project) -> bool:
+        """Whether all our files are copies of theirs, found out once: clients choose the names that they ask for, and
+        each may cost the bucket some requests for each of our files."""
+        await self._metadata.want_once(project, ours)
+        try:
+            copied = await self._are_copies(project, ours, theirs)
+        except PreconditionFailedError as error:  # the client has set none
+            what = f"a file of {project} has been replaced since it was listed: {error.detail}"
+            raise UpstreamBusyError(what, code=error.code, upstream_status=error.upstream_status) from error
+        self._copied.put(project, sourced(copied, (ours, theirs), None))
+        return copied
+
+    async def _are_copies(self, project: str, ours: Files, theirs: Project) -> bool:
+        there = {file.name: file for file in theirs.files}
+        pairs = [(item, there.get(item.key.rpartition("/")[2])) for item in ours.objects]
+        pairs = [(item, file) for item, file in pairs if parse(item.key.rpartition("/")[2]) is not None]
+        if not pairs or not all(file is not None and file.size in (None, item.size) for item, file in pairs):
             return False
         # Equal names and sizes prove nothing: lock files reveal ours, and anybody may publish under our names.
-        for item, file in ours:
+        for item, file in pairs:
             sha256 = file.hashes.get("sha256") if file is not None else None
             if sha256 is None or sha256 != await self._metadata.sha256_of(project, item):
                 return False
