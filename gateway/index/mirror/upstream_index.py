@@ -22,6 +22,7 @@ from gateway.errors import (
 )
 from gateway.executors import FOREIGN
 from gateway.index.backlog import Backlog
+from gateway.index.mirror.page_reads import PageRead, PageReads
 from gateway.index.mirror.upstream_page import UpstreamPage, file_weight, parse_page
 from gateway.index.simple import web_url
 from gateway.index.simple.page_text import gunzip
@@ -98,6 +99,7 @@ class UpstreamIndex:
         self._absent = LruCache[str, _Refusal]("names that the other index has not", refusals, _refusal_weight)
         self._unreadable = LruCache[str, _Refusal]("unreadable pages of the other index", refusals, _refusal_weight)
         self._changes = 0  # counts the calls of `forget` and `expire`
+        self._reads = PageReads()
         self._parsing = asyncio.Lock()
         self._backlog = backlog
 
@@ -185,10 +187,10 @@ class UpstreamIndex:
         if (reason := _believed(self._unreadable, name)) is not None:
             raise _unreadable(name, reason)
         url = f"{self.base_url}{name}/"
-        async with _deadline(url):
-            return await self._fetch_page(name, url)
+        async with _deadline(url), self._reads.begin() as read:
+            return await self._fetch_page(name, url, read)
 
-    async def _fetch_page(self, name: str, url: str) -> _Version:
+    async def _fetch_page(self, name: str, url: str, read: PageRead) -> _Version:
         known, changes = self._pages.known(name), self._changes
         condition = {"If-None-Match": known.etag} if known is not None and known.etag else {}
         try:
@@ -200,7 +202,7 @@ class UpstreamIndex:
             answer.close()
             return known
         content_type, encoding = answer.headers.get("content-type", ""), answer.headers.get("content-encoding", "")
-        body = await _body(answer, _MAX_PAGE_BYTES)
+        body = await _body(answer, _MAX_PAGE_BYTES, read)
         async with self._parsing:  # one at a time, because of the memory that it takes
             await self._backlog.room()
             parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
@@ -253,9 +255,10 @@ def _refused(url: str, status: int) -> GatewayError:
     return UpstreamError(f"{url!r} answers {status}", code=_FINAL, upstream_status=status)
 
 
-async def _body(answer: UpstreamResponse, limit: int) -> bytes:
+async def _body(answer: UpstreamResponse, limit: int, read: PageRead | None = None) -> bytes:
     try:
-        body = await read_limited(limit, answer.body(await answer.read()))
+        chunks = answer.body(await answer.read())
+        body = await read_limited(limit, read.in_turn(chunks) if read is not None else chunks)
     finally:
         answer.close()
     if len(body) > limit:
