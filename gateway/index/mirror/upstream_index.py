@@ -22,8 +22,8 @@ from gateway.errors import (
 )
 from gateway.executors import FOREIGN
 from gateway.index.backlog import Backlog
-from gateway.index.mirror.page_reads import PageRead, PageReads
 from gateway.index.mirror.upstream_page import UpstreamPage, file_weight, parse_page
+from gateway.index.page_reads import PageRead, PageReads
 from gateway.index.simple import web_url
 from gateway.index.simple.page_text import gunzip
 from gateway.index.simple.pages import Project

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import BadRequestError, GatewayError, UpstreamBusyError, UpstreamError
 from gateway.index.etags import conditional
+from gateway.index.page_reads import PageReads
 from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.simple import pages
 from gateway.index.simple.cache_control import REVALIDATE
@@ -61,6 +62,7 @@ class StoredPages:
     def __init__(self, memory: MemoryLimit) -> None:
         self._rendered = RenderedPages("stored pages as JSON", memory)
         self._converting = SingleFlight[Rendered]()
+        self._reads = PageReads()
 
     async def as_json(self, stream: Stream, key: str, request: PageRequest) -> BufferedResponse:
         """The stored page as JSON. `key` is the directory's, empty for the root."""
@@ -82,11 +84,12 @@ class StoredPages:
     async def _convert(self, stream: Stream, key: str, encoding: str | None, version: Hashable) -> Rendered:
         """Reads the page to its end, or closes the stream."""
         try:
-            content = await read_limited(_MAX_PAGE_BYTES, stream.body) if stream.body is not None else b""
-            if len(content) > _MAX_PAGE_BYTES:
-                raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
-            said = stream.headers
-            return await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content, said))
+            async with self._reads.begin() as read:
+                content = await read_limited(_MAX_PAGE_BYTES, read.in_turn(stream.body)) if stream.body else b""
+                if len(content) > _MAX_PAGE_BYTES:
+                    raise UpstreamError(f"the page {key!r} is over {_MAX_PAGE_BYTES} bytes")
+                said = stream.headers
+                return await self._rendered.get(key, encoding, (), version, lambda: _to_json(key, content, said))
         except ValueError as error:
             public = f"The stored page can't be shown as JSON: {error}"
             raise UpstreamError(f"the page {key!r} can't be read: {error}", public=public) from error

@@ -1,20 +1,28 @@
 """However many pages are asked for, and however long they are, only a few of them are in memory at once."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from gateway.cache.lru import MemoryLimit
+from gateway.errors import UpstreamBusyError
+from gateway.executors import PAGES
+from gateway.index import page_reads
 from gateway.index.backlog import Backlog
-from gateway.index.mirror.page_reads import PageReads
 from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.page_reads import PageReads
+from gateway.index.simple.stored import StoredPages
+from gateway.messages import PageRequest, Stream
 from gateway.upstream.client import Client
 from tests.support.eventually import eventually
 
 KB = 1024
 CHUNK = 64 * KB
-SMALL, LARGE = 512 * KB, 4096 * KB
+SMALL, LARGE = 512 * KB, 1024 * KB
 
 
 class Pages:
@@ -120,3 +128,48 @@ async def test_pages_of_the_other_index_take_turns_until_they_are_parsed() -> No
         assert client.read <= 2 * LARGE + 30 * (SMALL + CHUNK)
     assert {len((await page).value.files) for page in pages} == {0}
     assert client.read == 40 * LARGE
+
+
+async def test_stored_pages_take_turns_until_they_are_json() -> None:
+    read, closed = 0, 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b"<a href=foo-1.0.zip></a>"
+        for _ in range(0, LARGE, CHUNK):
+            read += CHUNK
+            yield b" " * CHUNK
+
+    def close() -> None:
+        nonlocal closed
+        closed += 1
+
+    pages, request = StoredPages(MemoryLimit(1_000_000)), PageRequest("GET", "")
+    go_on = threading.Event()
+    blocked = [PAGES.run(go_on.wait, 20) for _ in range(PAGES.threads)]
+    try:
+        streams = [Stream(200, {"ETag": f'"{number}"'}, body(), close) for number in range(40)]
+        converting = [
+            asyncio.ensure_future(pages.as_json(stream, f"foo-{number}/", request))
+            for number, stream in enumerate(streams)
+        ]
+        await eventually(lambda: read > 2 * LARGE)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert read <= 2 * LARGE + 30 * (SMALL + CHUNK)
+    finally:
+        go_on.set()
+    assert all([b"foo-1.0.zip" in (await page).body for page in converting])
+    assert (read, closed) == (40 * LARGE, 40)
+    await asyncio.gather(*blocked)
+
+
+async def test_a_page_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_reads, "_WAIT_SECONDS", 0.01)
+    pages = Pages()
+    getting = [asyncio.ensure_future(pages.get(LARGE)) for _ in range(40)]
+    await eventually(lambda: sum(task.done() for task in getting) == 38)
+    pages.parse.set()
+    outcomes = await asyncio.gather(*getting, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [UpstreamBusyError] * 38
+    await asyncio.gather(pages.get(LARGE), pages.get(LARGE))
