@@ -85,9 +85,10 @@ class MemoryCache:
         self._missing.pop(key)
 
     def note(self, key: str, etag: str) -> bool:
-        """The storage has reported the object's current ETag. Drops another version; returns whether there was one."""
+        """The storage has reported the object, and its current ETag unless that is empty. Drops another version, and
+        returns whether there was one."""
         found = self._objects.get(key)
-        ended = found is not None and found.etag != etag
+        ended = found is not None and etag not in ("", found.etag)
         if ended:
             self._objects.pop(key)
         self._missing.pop(key)

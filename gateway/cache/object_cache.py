@@ -117,12 +117,13 @@ class ObjectCache:
         self._kept.remove(key)
 
     def note(self, key: str, etag: str) -> None:
-        """The storage has reported the object's current ETag."""
+        """A listing shows the object, with its current ETag, which is empty if the listing does not tell it."""
         self._changes += 1
         if self.memory.note(key, etag):
             # Otherwise a slow storage would let the disk serve an object that contradicts the hash on its page.
             self._kept.remove_other(key, etag)
-        self._fills.note(key, etag)
+        if etag:
+            self._fills.note(key, etag)
 
     def expire(self) -> None:
         """Makes every cached object subject to revalidation."""

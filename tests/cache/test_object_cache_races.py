@@ -214,3 +214,19 @@ async def test_a_package_file_is_served_at_once_up_to_twice_its_time(age: float,
     source.go_on.set()
     assert (await fetching).content == (b"new" if waits else b"old")
     await cache.close()
+
+
+async def test_a_listing_without_etags_ends_nothing() -> None:
+    source = Source(b"new")
+    cache = cache_of(source)
+    asking = asyncio.ensure_future(cache.fetch(ObjectRequest("GET", KEY)))
+    await source.asked.wait()
+    cache.note(KEY, "")
+    source.go_on.set()
+    await asking
+    known = cache.memory.get(KEY)
+    cache.note(KEY, "")
+    assert known is cache.memory.get(KEY) is not None
+    cache.note(KEY, '"other"')
+    assert cache.memory.get(KEY) is None
+    await cache.close()

@@ -111,7 +111,7 @@ def parse(body: bytes) -> ListingPage:
             StoredObject(
                 key=key(item, "Key"),
                 size=_size(text(item, "Size")),
-                etag=text(item, "ETag"),
+                etag=_etag(text(item, "ETag")),
                 modified=datetime.fromisoformat(text(item, "LastModified")).timestamp(),
             )
             for item in root.iter(f"{namespace}Contents")
@@ -126,6 +126,11 @@ def parse(body: bytes) -> ListingPage:
         return ListingPage(objects, folders, token)
     except (ElementTree.ParseError, ValueError, LookupError, OverflowError) as error:  # LookupError: unknown encoding
         raise UpstreamError(f"the listing can't be read: {error}", code="NoListing") from error
+
+
+def _etag(text: str) -> str:
+    """With its quotes, as in a header: some servers list it without. Empty if there is none."""
+    return f'"{text}"' if text and '"' not in text else text
 
 
 def _size(text: str) -> int:

@@ -195,3 +195,12 @@ def test_the_last_page_of_a_listing_may_be_like_another() -> None:
     progress.note("a", "1")
     progress.note("b", "2")
     progress.note("a", None)
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"), [("&quot;e1&quot;", '"e1"'), ("e1", '"e1"'), ("", ""), ("W/&quot;e1&quot;", 'W/"e1"')]
+)
+def test_an_etag_has_its_quotes_also_if_the_server_lists_it_without(listed: str, expected: str) -> None:
+    """The cache compares it with the header ETag: an object whose listing seems to show another is dropped."""
+    page = PAGE.format(namespace="", truncated="false").replace("&quot;e1&quot;", listed)
+    assert parse(page.encode()).objects[0].etag == expected
