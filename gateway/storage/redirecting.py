@@ -21,8 +21,8 @@ _SEEN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A link that is handed out without another check of the object. It is valid `until` then, and `made` before the
-    last check; both are in seconds since the epoch."""
+    """A link that is handed out without another check of the object `until` then. It was `made` before the last check;
+    both are on the monotonic clock, which nobody sets."""
 
     link: Link
     made: float
@@ -56,8 +56,8 @@ class RedirectingStorage(Passthrough):
         self._ready = LruCache[Hashable, _Ready](
             "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
         )
-        # When `expire` was last called, and when each object was last forgotten.
-        self._expired = 0.0
+        # When `expire` was last called, and when each object was last forgotten, on the monotonic clock.
+        self._expired = float("-inf")
         self._forgotten = LruCache[str, float]("forgotten", limit, lambda key, _: weight_of(key))
         self._large = LruCache[str, bool]("large", limit, lambda key, _: weight_of(key))
         self._looking = SingleFlight[int]()
@@ -68,36 +68,33 @@ class RedirectingStorage(Passthrough):
         if caller is None or links is None or request.method != "GET" or not self._wanted_by(caller, links):
             return await self.inner.fetch(request)
         slot = request.key, links.variant(caller), request.must_exist
-        now = time.time()
+        asked = time.monotonic()
         ready = self._ready.get(slot)
-        if ready is not None and now < ready.until and ready.made > self._forgotten_at(request.key):
-            link = ready.link
-        else:
-            asked = now
+        known = ready is not None and asked < ready.until and time.time() < ready.link.reusable_until
+        if ready is None or not known or ready.made <= self._forgotten_at(request.key):
             stream = await self._look(request, links)
             if stream is not None:
                 return stream
-            link = await links.get(request.key, caller)
-            now = time.time()
-            ready = _Ready(link, asked, min(link.reusable_until, now + _SEEN_SECONDS))
+            ready = _Ready(await links.get(request.key, caller), asked, time.monotonic() + _SEEN_SECONDS)
             self._ready.put(slot, ready)
+        link = ready.link
         # A cache that others share must not give one client's URL to another.
-        max_age = max(int(link.reusable_until - now), 0)
-        fresh_for = max(ready.until - now, 0.0) if link.shared else 0.0
-        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={max_age}"}, fresh_for)
+        reusable = max(link.reusable_until - time.time(), 0.0)
+        fresh_for = max(min(ready.until - time.monotonic(), reusable), 0.0) if link.shared else 0.0
+        return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={int(reusable)}"}, fresh_for)
 
     def _forget_own(self, key: str) -> None:
-        self._forgotten.put(key, time.time())
+        self._forgotten.put(key, time.monotonic())
         self._large.pop(key)
 
     def expire(self) -> None:
         self.inner.expire()
-        self._expired = time.time()
+        self._expired = time.monotonic()
         self._large.clear()
 
     def _forgotten_at(self, key: str) -> float:
         """Returns the time before which findings about the object no longer count."""
-        return max(self._expired, self._forgotten.get(key) or 0.0)
+        return max(self._expired, self._forgotten.get(key) or float("-inf"))
 
     async def _look(self, request: ObjectRequest, links: ObjectLinks) -> Stream | None:
         """Checks the object. Raises NotFoundError if it is absent; returns its stream if that is the better answer."""
