@@ -17,6 +17,8 @@ _REFRESH_AHEAD_SECONDS = 15 * 60.0
 _UNUSABLE_AHEAD_SECONDS = 60.0
 # The pause after a load that failed or returned the same credentials.
 _RELOAD_PAUSE_SECONDS = 5.0
+# A program (credential_process) may hang for ever. Its thread is lost, but another load may succeed.
+_LOAD_SECONDS = 60.0
 
 log = logging.getLogger("gateway.credentials")
 
@@ -86,7 +88,7 @@ class CredentialSource:
         if current is None or current.expires_at is None:
             return current
         now = self._clock()
-        if now >= self._refresh_at and now >= self._settled_until:
+        if now >= self._refresh_at and not self._settled:
             self._start_loading()
         return current if now < current.expires_at - _UNUSABLE_AHEAD_SECONDS else None
 
@@ -100,7 +102,7 @@ class CredentialSource:
         """Credentials to sign with, waiting for a load if there are none. Raises CredentialsError."""
         if (usable := self.usable()) is not None:
             return usable
-        if self._last_error is not None and self._loading is None and self._clock() < self._settled_until:
+        if self._last_error is not None and self._loading is None and self._settled:
             raise self._last_error
         return await self._loaded()
 
@@ -108,10 +110,15 @@ class CredentialSource:
         """Returns credentials to use instead of the `refused` ones; the same ones if there are no others."""
         if self._current is not None and self._current != refused:
             return self._current
-        if self._loading is None and self._clock() < self._settled_until:
+        if self._loading is None and self._settled:
             return refused
         log.warning("the storage refused the credentials; loading them again")
         return await self._loaded()
+
+    @property
+    def _settled(self) -> bool:
+        """Whether another load would find out nothing new. The pause ends at once if the clock has been set back."""
+        return 0 < self._settled_until - self._clock() <= _RELOAD_PAUSE_SECONDS
 
     async def close(self) -> None:
         """Stops waiting for a load; the thread itself ends with its own timeout."""
@@ -131,7 +138,7 @@ class CredentialSource:
     async def _load_once(self) -> Credentials:
         previous = self._current
         try:
-            loaded = await AWS.run(self._load)
+            loaded = await self._load_in_time()
         except CredentialsError as error:
             self._settled_until = self._clock() + _RELOAD_PAUSE_SECONDS
             self._last_error = error
@@ -147,6 +154,13 @@ class CredentialSource:
         else:
             log.info("using credentials %s from %s", loaded.masked, loaded.provider)
         return loaded
+
+    async def _load_in_time(self) -> Credentials:
+        try:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                return await AWS.run(self._load)
+        except TimeoutError:
+            raise CredentialsError(f"loading AWS credentials takes over {_LOAD_SECONDS:g} s") from None
 
     def _finished(self, task: asyncio.Task[Credentials]) -> None:
         self._loading = None

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.errors import CredentialsError
 from gateway.messages import Credentials
+from gateway.storage.s3.signing import credentials as module
 from gateway.storage.s3.signing.credentials import CredentialSource, chain
 
 
@@ -198,3 +199,29 @@ async def test_credentials_that_have_expired_are_still_known_to_have(clock: Cloc
     assert provider.loads == 2, "the refresh was due"
     assert source.expires_at() == expiry
     await source.close()
+
+
+async def test_a_load_that_hangs_is_given_up_and_the_next_one_may_succeed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a program (credential_process) that waits for somebody to log in."""
+    monkeypatch.setattr(module, "_LOAD_SECONDS", 0.05)
+    provider = Provider(credentials(1))
+    provider.open.clear()
+    source = CredentialSource(provider, clock=clock)
+    for _ in range(2):
+        with pytest.raises(CredentialsError, match=r"takes over 0\.05 s"):
+            await source.get()
+    monkeypatch.setattr(module, "_LOAD_SECONDS", 20)
+    clock.now += 6
+    provider.open.set()
+    assert await source.get() == credentials(1)
+
+
+async def test_a_clock_that_is_set_back_after_a_failure_delays_no_load(clock: Clock) -> None:
+    provider = Provider(CredentialsError("not yet"), credentials(1))
+    source = CredentialSource(provider, clock=clock)
+    with pytest.raises(CredentialsError):
+        await source.get()
+    clock.now -= 3600
+    assert await source.get() == credentials(1)
