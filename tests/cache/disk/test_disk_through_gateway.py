@@ -56,7 +56,12 @@ def coming(tmp_path: Path) -> list[Path]:
 
 
 async def until_kept(tmp_path: Path, count: int) -> None:
+    """Until there are so many entries. The fill of the last one may still run, and answers what comes meanwhile."""
     await eventually(lambda: len(kept(tmp_path)) == count)
+
+
+async def until_filled(gateway: Gateway) -> None:
+    await eventually(lambda: gateway.storage.stats()["fills"] == 0)
 
 
 async def test_a_large_object_is_fetched_once_and_then_comes_from_disk(
@@ -245,6 +250,7 @@ async def test_a_corrupted_entry_is_fetched_again(
     gateway = await start_gateway(settings)
     await get(gateway)
     await until_kept(tmp_path, 1)
+    await until_filled(gateway)
     with kept(tmp_path)[0].open("r+b") as file:
         file.seek(2_000_000)
         file.write(b"wrong")
@@ -255,6 +261,7 @@ async def test_a_corrupted_entry_is_fetched_again(
     assert len(faulty.requests) == 2
     assert (await get(gateway)).body == LARGE
     await until_kept(tmp_path, 1)
+    await until_filled(gateway)
     assert (await get(gateway)).body == LARGE
     assert len(faulty.requests) == 3, "it is kept anew"
 
@@ -363,7 +370,7 @@ async def test_without_memory_all_of_it_is_on_disk(
     for number in range(3):
         assert (await get(gateway, "/page.html")).body == b"page"
         await until_kept(tmp_path, 1)
-        await eventually(lambda: gateway.storage.stats()["fills"] == 0)  # and what asks next need not ask the storage
+        await until_filled(gateway)  # and what asks next need not ask the storage
         assert len(faulty.requests) == 1, number
 
 
@@ -379,6 +386,7 @@ async def test_the_log_and_the_metrics_say_where_an_answer_is_from(
         await get(gateway, "/page.html")
         await get(gateway)
         await until_kept(tmp_path, 2)
+        await until_filled(gateway)
     STDOUT.flush(20)
     assert [line.split(" cache=")[1].split(" ")[0] for line in capfd.readouterr().out.splitlines()] == [
         *("-", "-"),
