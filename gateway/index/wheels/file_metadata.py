@@ -11,10 +11,11 @@ from itertools import count
 from weakref import ref
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
-from gateway.errors import GatewayError, PreconditionFailedError
+from gateway.errors import PreconditionFailedError
 from gateway.executors import FOREIGN
 from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import is_companion
+from gateway.index.wheels.failures import log_failure
 from gateway.index.wheels.known_metadata import (
     MAX_DOCUMENT_BYTES,
     NOTHING_KNOWN,
@@ -66,8 +67,7 @@ class FileMetadata:
         retry_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A file whose metadata could not be found out is tried again after `retry_seconds`, when its project is
-        requested."""
+        """A file that failed is tried again after `retry_seconds`, when its project is requested."""
         self._finder = finder
         self._stores = stores
         self._retry_seconds = retry_seconds
@@ -197,11 +197,8 @@ class FileMetadata:
                 if self._stores:
                     found.unsaved += 1
                     self._unsaved[project] = found
-        except GatewayError as error:
-            log.info("the metadata of %r can't be found out now: %s", item.key, error)
-            found.failed = self._clock()
-        except Exception:  # the other files must be looked at all the same
-            log.exception("finding out the metadata of %r failed: this is a bug", item.key)
+        except Exception as error:
+            log_failure("the metadata of %r can't be found out now", item.key, error)
             found.failed = self._clock()
         self._done_with(project, found)
 
@@ -242,10 +239,8 @@ class FileMetadata:
             try:
                 document, _ = await store.read(project)
                 self._take(project, found, await FOREIGN.run(from_document, document))
-            except GatewayError as error:
-                log.info("the saved metadata of %s can't be read: %s", project, error)
-            except Exception:  # it must be found out all the same
-                log.exception("reading the saved metadata of %s failed: this is a bug", project)
+            except Exception as error:
+                log_failure("the saved metadata of %s can't be read", project, error)
         present, unknown = None, list[StoredObject]()
         while present is not found.present:  # a newer listing may have come meanwhile
             present = found.present
@@ -280,10 +275,8 @@ class FileMetadata:
             for store in self._stores:
                 try:
                     await self._save(store, project, found, present)
-                except GatewayError as error:
-                    log.info("the metadata of %s can't be saved: %s", project, error)
-                except Exception:  # it goes on being found out all the same
-                    log.exception("saving the metadata of %s failed: this is a bug", project)
+                except Exception as error:
+                    log_failure("the metadata of %s can't be saved", project, error)
                 except asyncio.CancelledError:  # `close` saves it once more
                     found.present, found.unsaved, self._unsaved[project] = present, unsaved, found
                     raise

@@ -45,9 +45,9 @@ class Failing:
 @pytest.mark.parametrize(
     ("failing", "what"),
     [
-        (Failing(finding=2), "finding out the metadata of 'p/p-0.tar.gz' failed: this is a bug"),
-        (Failing(reading=1), "reading the saved metadata of p failed: this is a bug"),
-        (Failing(writing=1), "saving the metadata of p failed: this is a bug"),
+        (Failing(finding=2), "the metadata of 'p/p-0.tar.gz' can't be found out now: can't start new thread"),
+        (Failing(reading=1), "the saved metadata of p can't be read: can't start new thread"),
+        (Failing(writing=1), "the metadata of p can't be saved: can't start new thread"),
     ],
 )
 async def test_the_next_request_has_found_out_what_is_left(
