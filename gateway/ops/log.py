@@ -55,6 +55,8 @@ class RequestLog:
     def write(self, record: RequestRecord) -> None:
         if self._access:
             self._line("access", _fields(record, time.monotonic()))
+        if not record.admission.method:
+            return  # without access control, there is nothing to audit
         if (self._audit or self._keep_audit is not None) and (decision := _decision(record)) is not None:
             if self._keep_audit is not None:
                 self._keep_audit(_json_line("audit", decision), anonymous=not decision["user"])
@@ -117,10 +119,10 @@ def _cost(record: RequestRecord, ended: float) -> dict[str, Any]:
 
 
 def _decision(record: RequestRecord) -> dict[str, Any] | None:
-    """What an audit wants to know; None for what everybody may read, and without access control."""
+    """What an audit wants to know; None for what everybody may read."""
     admission = record.admission
     principal = admission.principal
-    if not admission.method or (admission.allowed and not principal.name):
+    if admission.allowed and not principal.name:
         return None
     return {
         "time": timestamp(time.time()),

@@ -16,7 +16,7 @@ another, and aiohttp's parser never holds more than one head.
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 
 from aiohttp import web
 
@@ -43,7 +43,7 @@ _NOBODY = asyncio.Protocol()
 Lookup = Callable[[bytes, str], bytes | None]
 
 
-class _State(Enum):
+class _State(IntEnum):  # an Enum's hash, for the table at the end, is computed in Python
     IDLE = 1
     HEAD = 2
     BUSY = 3
@@ -147,10 +147,11 @@ class Connection(asyncio.Protocol):
             self._hand_on_no_http(refusal)
         else:
             self._to_head(data)
+            if self._state is _State.HEAD:
+                self._timeouts.expect(self._limits.header_timeout)
 
     def _to_head(self, data: bytes) -> None:
         """Passes the bytes of the head on, and keeps those after it."""
-        begins = not self._head.begun
         try:
             part, behind = self._head.cut(data)
         except GatewayError as error:
@@ -158,8 +159,6 @@ class Connection(asyncio.Protocol):
             return
         if behind is not None:
             self._state, self._kept = _State.BUSY, behind
-        elif begins:
-            self._timeouts.expect(self._limits.header_timeout)
         self._http.data_received(part)
 
     def _hand_on_no_http(self, refusal: GatewayError) -> None:

@@ -11,10 +11,11 @@ _TLS = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
 class Head:
     """Reads one head after the other, each in any number of pieces."""
 
-    __slots__ = ("_bytes", "_limits", "_lines", "_seam", "whole")
+    __slots__ = ("_bytes", "_limits", "_lines", "_max_bytes", "_seam", "whole")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._max_bytes = limits.max_head_bytes
         self.whole: bytes | None = None
         """The bytes of the last head, if they came together."""
         self.begin()
@@ -24,10 +25,6 @@ class Head:
         self._bytes = self._lines = 0
         self._seam = b""  # the last bytes of a piece, which may be the start of the empty line
 
-    @property
-    def begun(self) -> bool:
-        return self._bytes > 0
-
     def cut(self, piece: bytes) -> tuple[bytes, bytes | None]:
         """Splits `piece` into the bytes of the head, and those after its end, which are None while the head goes on.
         Raises UriTooLongError or HeadersTooLargeError for a head that is too long."""
@@ -35,7 +32,7 @@ class Head:
         found = (seam + piece).find(_END)
         stop = found + len(_END) - len(seam) if found >= 0 else len(piece)
         self._bytes += stop
-        if self._bytes > self._limits.max_head_bytes:
+        if self._bytes > self._max_bytes:
             raise self._too_long(piece)
         part = piece[:stop]
         self._lines += part.count(b"\n")
@@ -56,7 +53,7 @@ class Head:
 
     def _too_long(self, piece: bytes) -> GatewayError:
         if self._lines or b"\n" in piece[: self._limits.max_target_bytes + REQUEST_LINE_BYTES]:
-            return HeadersTooLargeError(f"head over {self._limits.max_head_bytes} bytes")
+            return HeadersTooLargeError(f"head over {self._max_bytes} bytes")
         return UriTooLongError(f"target over {self._limits.max_target_bytes} bytes")
 
 
