@@ -80,6 +80,30 @@ async def test_the_object_that_is_named_like_the_directory_stands_in_for_an_inde
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("If-None-Match", "*", 304),
+        ("If-Modified-Since", faults.DATE, 304),
+        ("Range", "bytes=0-", 206),
+        ("If-Match", '"x"', 412),
+    ],
+)
+async def test_an_empty_marker_of_a_folder_is_no_page_to_a_conditional_request_either(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    name: str,
+    value: str,
+    status: int,
+) -> None:
+    faulty.objects = {"s3pypi/": b"page", "marker/": b"", "marker/x.whl": b"x"}
+    port = port_of((await start_gateway(faulty_settings | {"cache.memory_bytes": "1MiB"})).url)
+    for target, plain, conditional in (("/s3pypi/", 200, status), ("/marker/", 404, 404)):
+        assert (await fetch(port, target)).status == plain
+        assert (await fetch(port, target, headers={name: value})).status == conditional
+
+
+@pytest.mark.parametrize(
     ("settings", "target", "key"),
     [
         ({}, "/a/b", "/teams-bucket/a/b"),

@@ -136,14 +136,25 @@ class Index:
         except NotFoundError:
             if not key:
                 raise
-            answer = await self._storage.fetch(ObjectRequest(method, key, wanted, bypass=bypass))
-            if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
-                # A folder marker, as consoles and sync tools create them. An empty page would say that nothing is here.
-                answer.close()
-                raise NotFoundError("only an empty folder marker") from None
+            answer = await self._named_like_directory(ObjectRequest(method, key, wanted, bypass=bypass))
         if isinstance(answer, Stream):
             # Without a Cache-Control, a client might guess a lifetime from Last-Modified (RFC 9111, 4.2.2).
             answer.headers = with_default(as_html(answer.headers), REVALIDATE)
             if self._mode != "off":
                 answer.headers = stored.negotiated(answer.headers)
         return answer
+
+    async def _named_like_directory(self, request: ObjectRequest) -> Stream | Redirect:
+        """Raises NotFoundError for an empty object: a folder marker, as consoles and sync tools create them. An empty
+        page would say that nothing is here."""
+        # The answers 304, 412 and 416 don't show the object's size.
+        unconditional = request if not request.headers else ObjectRequest("HEAD", request.key, bypass=request.bypass)
+        answer = await self._storage.fetch(unconditional)
+        if isinstance(answer, Stream) and answer.headers.get("Content-Length") == "0":
+            answer.close()
+            raise NotFoundError("only an empty folder marker")
+        if unconditional is request:
+            return answer
+        if isinstance(answer, Stream):
+            answer.close()
+        return await self._storage.fetch(request)

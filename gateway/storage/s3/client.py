@@ -200,9 +200,10 @@ class SignedClient:
             # An error answer to HEAD has no body with the reason; the answer to the same GET has one.
             ask = Request("GET", request.path, request.query, {"range": "bytes=0-0"})
             why = await self._try(ask, credentials, endpoint)
-            if isinstance(why, Fault):
+            if isinstance(why, Answer):
+                why.upstream.close()
+            elif why.status != 416:  # an empty object: the GET has succeeded as far as it could
                 return why
-            why.upstream.close()
         return fault
 
     async def _heal(

@@ -219,6 +219,17 @@ async def test_a_wrong_region_is_learnt_and_remembered(
     assert len(faulty.requests) == seen + 1
 
 
+async def test_a_head_that_fails_once_is_not_told_that_a_range_of_an_empty_object_is_wrong(
+    faulty: FaultyBucket, start: Start
+) -> None:
+    """The reason why a HEAD fails is asked for with a GET of one byte, which an empty object does not have."""
+    faulty.objects["k"] = b""
+    storage = await start()
+    faulty.then(error(403, "RequestTimeTooSkewed"))
+    with pytest.raises(UpstreamError, match="403 HTTP403"):
+        await read(storage, "k", method="HEAD")
+
+
 async def test_many_requests_learn_a_region_together(faulty: FaultyBucket, start: Start) -> None:
     faulty.objects["k"] = b"content"
     storage = await start()
