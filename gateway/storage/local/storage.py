@@ -23,6 +23,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import DISK
 from gateway.http.conditions import not_modified, requested_part
@@ -36,6 +37,7 @@ T = TypeVar("T")
 
 _CONTENT_BYTES = 64 * 1024
 _LISTING_BATCH = 1000
+_SWEPT_BYTES = 64 * 1024
 _MAX_SECONDS = 253402300799.0  # the year 9999
 # By the last suffix: mimetypes takes a .tar.gz for a gzip-encoded tar, which clients would unpack under its hash.
 _TYPES = {
@@ -58,6 +60,8 @@ class LocalStorage:
     def __init__(self, root: Path, prefix: str = "") -> None:
         self._tree = Tree(root)
         self._prefix = prefix
+        # Directories from which this process has removed the files of killed writers.
+        self._swept = LruCache[str, bool]("swept", MemoryLimit(_SWEPT_BYTES), lambda folder, _: weight_of(folder))
 
     def __str__(self) -> str:
         return f"directory {self._tree.root}"
@@ -103,6 +107,9 @@ class LocalStorage:
         file = PendingFile(self._tree.root, self._names(key))
         try:
             await _to_its_end(file.open)
+            if (folder := key.rpartition("/")[0]) not in self._swept:
+                self._swept.put(folder, True)
+                await _to_its_end(file.sweep)
             async for chunk in chunks:
                 await _to_its_end(partial(file.write, chunk))
             expected = (lambda info: _etag(info) == replaces) if replaces is not None else None

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,10 +15,15 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_OPEN = -1
 _ATTEMPTS = 100
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# A file is locked within this time of its creation.
+_ABANDONED_SECONDS = 60.0
 
 
 class PendingFile:
-    """A file that is written under a temporary name in its final directory. Callers end with `discard`."""
+    """A file that is written under a temporary name in its final directory. Callers end with `discard`.
+
+    The file is locked while its writer lives, so that others recognise what a killed one has left.
+    """
 
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self._root = root
@@ -40,6 +46,17 @@ class PendingFile:
                         raise
                 else:
                     break
+            with suppress(OSError):  # not all file systems have locks
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def sweep(self) -> None:
+        """Removes from the directory what writers that were killed have left there."""
+        with suppress(OSError):
+            with os.scandir(self._directory) as entries:
+                left = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
+            for name in left:
+                if name != self._temporary and _is_abandoned(name, self._directory):
+                    os.unlink(name, dir_fd=self._directory)
 
     def write(self, chunk: bytes) -> None:
         with _explained(self._names):
@@ -103,6 +120,22 @@ class PendingFile:
             )
         except FileExistsError as error:
             raise PreconditionFailedError(f"{self._names[-1]} exists already") from error
+
+
+def _is_abandoned(name: str, directory: int) -> bool:
+    try:
+        descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except OSError:
+        return False
+    try:
+        if time.time() - os.fstat(descriptor).st_ctime < _ABANDONED_SECONDS:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def remove(root: Path, names: Sequence[str]) -> None:

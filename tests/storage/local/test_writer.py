@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -173,3 +173,40 @@ async def test_what_the_system_refuses_is_explained(storage: LocalStorage, root:
         with pytest.raises(UpstreamError, match="can't be written"):
             await storage.put(key, chunks(b"x"))
     assert (root / "file").read_bytes() == b"x"
+
+
+@pytest.fixture
+def left(root: Path) -> Iterator[Path]:
+    """A file as a writer that was killed has left it."""
+    (root / "arrow").mkdir()
+    path = root / "arrow" / f"{TEMPORARY}1"
+    path.write_bytes(b"half")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+async def test_what_killed_writers_have_left_is_removed_by_the_next(
+    storage: LocalStorage, left: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.storage.local.writer._ABANDONED_SECONDS", 0.0)
+    await storage.put("arrow/a.whl", chunks(b"content"))
+    assert [path.name for path in left.parent.iterdir()] == ["a.whl"]
+
+
+async def test_a_file_that_another_process_may_just_have_created_is_not_taken_for_left(
+    storage: LocalStorage, left: Path
+) -> None:
+    await storage.put("arrow/a.whl", chunks(b"content"))
+    assert left.exists()
+
+
+async def test_what_is_being_written_is_not_taken_for_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.storage.local.writer._ABANDONED_SECONDS", 0.0)
+
+    async def meanwhile() -> AsyncIterator[bytes]:
+        yield b"half"
+        await LocalStorage(root).put("arrow/b.whl", chunks(b"other"))
+        yield b"whole"
+
+    await LocalStorage(root).put("arrow/a.whl", meanwhile(), only_new=True)
+    assert (root / "arrow/a.whl").read_bytes() == b"halfwhole"
