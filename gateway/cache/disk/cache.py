@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 from gateway.cache.disk.blocks import BLOCK_BYTES, BlockHasher, Blocks, DamagedError
 from gateway.cache.disk.confirmation import confirm, confirmed_at
@@ -214,6 +214,13 @@ class DiskCache:
         with self._lock:
             self._hot[key] = entry
             self._pending[name] = entry.identity, entry.blocks.pending
+            # Not items(), which would count as a use of each.
+            opened = [(key, Cache.__getitem__(self._hot, key)) for key in self._hot]
+        for key, entry in opened:
+            if not os.fstat(entry.file.descriptor).st_nlink:  # removed to make room: this would keep its bytes
+                with self._lock:
+                    if self._hot.get(key) is entry:
+                        del self._hot[key]
 
     def _touch(self, entry: DiskEntry) -> None:
         entry.touched = self._clock()

@@ -101,6 +101,16 @@ def test_what_was_used_longest_ago_goes_when_there_is_no_room(tmp_path: Path) ->
     assert sum(path.stat().st_size for path in files(tmp_path)) <= 4 * MB
 
 
+def test_what_was_removed_to_make_room_is_not_kept_open(tmp_path: Path) -> None:
+    """Otherwise its bytes would stay on the disk, beyond the limit."""
+    writer, reader = (DiskCache(tmp_path, 100_000, "bucket") for _ in range(2))
+    for number in range(20):
+        put(writer, f"key{number}", b"x" * 20_000)
+        assert body_of(reader, f"key{number}") is not None
+    assert writer.open_entries == len(files(tmp_path))
+    assert reader.open_entries <= len(files(tmp_path)) + 1
+
+
 def test_several_share_the_bytes(tmp_path: Path) -> None:
     caches = [DiskCache(tmp_path, 8 * MB, "bucket") for _ in range(2)]
     for number in range(200):
