@@ -8,6 +8,8 @@ from typing import TypeVar
 
 # S3's code for what the credentials may not do, and for an absent key if they may not list the bucket.
 ACCESS_DENIED = "AccessDenied"
+# That of a file which may be there: the system does not let the gateway look.
+UNREADABLE = "Unreadable"
 
 
 class GatewayError(Exception):

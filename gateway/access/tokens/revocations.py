@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
-from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
+from gateway.errors import UNREADABLE, GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Storage, one_chunk
 from gateway.upstream.limited import read_limited
@@ -54,7 +54,9 @@ class Revocations:
         headers = {"if-none-match": self._etag} if self._etag is not None else {}
         try:
             answer = await self._storage.fetch(ObjectRequest("GET", KEY, headers, bypass=True))
-        except NotFoundError:
+        except NotFoundError as error:
+            if error.code == UNREADABLE:  # as somebody else's file
+                raise UpstreamError(f"{KEY} may not be read: {error.detail}", code=error.code) from error
             if self._revoked:  # a volume that is not mounted and a lost permission look the same
                 self._etag = None
                 self._log.write(
@@ -95,6 +97,8 @@ class Revocations:
                 await self.read()
             except GatewayError as error:
                 self._log.write(logging.WARNING, "the list of revoked tokens can't be read: %s", error)
+            except Exception:
+                log.exception("the list of revoked tokens can't be read: this is a bug")
             await asyncio.sleep(_SECONDS)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.errors import NotFoundError, UpstreamError
+from gateway.errors import UNREADABLE, NotFoundError, UpstreamError
 from gateway.http.target import RESERVED
 
 _ABSENT = frozenset(
@@ -22,6 +22,7 @@ _ABSENT = frozenset(
         errno.EPERM,
     }
 )
+_REFUSED = frozenset({errno.EACCES, errno.EPERM})
 # The prefix of files that are being written. Because of the dot, no key leads to them.
 TEMPORARY = ".gateway-upload-"
 # O_NONBLOCK, so that a pipe without a writer does not block the thread.
@@ -62,7 +63,7 @@ class Tree:
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise UpstreamError(f"a file can't be opened: {error.strerror}", code="FileSystem") from error
-            raise NotFoundError(str(error)) from error
+            raise NotFoundError(str(error), code=UNREADABLE if error.errno in _REFUSED else None) from error
         except ValueError as error:  # not below the root
             raise NotFoundError(str(error)) from error
         finally:

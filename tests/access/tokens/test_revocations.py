@@ -1,12 +1,20 @@
 """The list of revoked tokens in the storage: what was on it stays on it."""
 
+import errno
 import logging
+import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gateway.access.tokens import revocations
 from gateway.access.tokens.revocations import KEY, Revocations
 from gateway.config.storage_settings import StorageSettings
+from gateway.errors import UpstreamError
+from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import one_chunk
+from gateway.storage.local.storage import LocalStorage
 from tests.support.memorystorage import MemoryStorage
 
 
@@ -51,3 +59,52 @@ async def test_a_line_that_is_removed_makes_its_token_valid_again(storage: Memor
     await storage.put(KEY, one_chunk(b"two\n"))
     await gateway.read()
     assert await gateway.revoked() == frozenset({"two"})
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+async def test_a_list_that_may_not_be_read_is_not_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As after `sudo gateway token revoke` under a umask of 077."""
+    gateway = Revocations(LocalStorage(tmp_path))
+    await Revocations(LocalStorage(tmp_path)).add(["leaked"])
+    is_refused, opening = True, os.open
+
+    def refusing(path: Any, *args: Any, **kwargs: Any) -> int:
+        if is_refused and path == KEY.rpartition("/")[2]:
+            raise OSError(number, os.strerror(number))
+        return opening(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refusing)
+    monkeypatch.setattr(revocations, "_PATIENCE_SECONDS", 0)
+    with pytest.raises(UpstreamError, match="may not be read"):
+        await gateway.read()
+    assert await gateway.revoked() is None
+    is_refused = False
+    await gateway.read()
+    assert await gateway.revoked() == frozenset({"leaked"})
+
+
+class Faulty(MemoryStorage):
+    """Fails once in a way that no storage should."""
+
+    faults = 1
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        if self.faults:
+            self.faults -= 1
+            raise OSError(errno.EIO, "Input/output error")
+        return await super().fetch(request)
+
+
+async def test_a_bug_of_a_storage_does_not_end_the_watch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(revocations, "_SECONDS", 0)
+    gateway = Revocations(Faulty(StorageSettings()))
+    await gateway.start()
+    try:
+        assert await gateway.revoked() == frozenset()
+    finally:
+        await gateway.close()
+    assert "this is a bug" in caplog.text
