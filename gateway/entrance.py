@@ -6,8 +6,8 @@ from gateway.access.access import Access
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
-from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError, TooManyAttemptsError
-from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
+from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError
+from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request, check_version
@@ -74,10 +74,7 @@ class Entrance:
             base_url=self.base_url(request, record.peer),
             root=self._address.path,
         )
-        answer = await login.answer(visit, record)
-        if isinstance(answer, BufferedResponse) and answer.status == TooManyAttemptsError.status:
-            await request.pause(TooManyAttemptsError.pause)
-        return answer
+        return await login.answer(visit, record)
 
     async def take(self, request: Request, record: RequestRecord) -> Answer | None:
         """Takes what is uploaded; None if nothing is. Raises GatewayError."""

@@ -16,6 +16,7 @@ from gateway.errors import (
     MethodNotAllowedError,
     NotFoundError,
     ReadOnlyError,
+    TooManyAttemptsError,
     UpstreamBusyError,
     UpstreamTimeoutError,
     without_frames,
@@ -97,7 +98,10 @@ class Pipeline:
         usage.current.set(cost)
         try:
             try:
-                reply = await response.send(request, await self._in_time(request, record), record)
+                answer = await self._in_time(request, record)
+                if isinstance(answer, BufferedResponse) and answer.status == TooManyAttemptsError.status:
+                    await request.pause(TooManyAttemptsError.pause)  # at the login's form
+                reply = await response.send(request, answer, record)
             except GatewayError as error:
                 if error.pause:
                     await request.pause(error.pause)

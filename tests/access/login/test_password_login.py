@@ -166,6 +166,18 @@ async def test_who_goes_on_guessing_at_the_form_waits(visitor: Visitor, monkeypa
     assert People.asked == asked
 
 
+async def test_the_wait_of_who_guesses_is_none_for_the_storage(
+    start_gateway: StartGateway, faulty_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(faulty_settings | SETTINGS | {"server.answer_timeout": "0.2"})
+    visitor = Visitor(gateway.url)
+    for number in range(10):
+        await visitor.post("/-/login", await fields(visitor, password=f"guess-{number}"))
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 0.3)
+    got = await visitor.post("/-/login", await fields(visitor))
+    assert (got.status, is_form(got)) == (429, True)
+
+
 async def test_while_nobody_knows_passwords_the_form_says_so(visitor: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(People, "down", True)
     got = await visitor.post("/-/login", await fields(visitor))
