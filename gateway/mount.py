@@ -112,6 +112,7 @@ class Mount:
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
             self._mirrored = MirroredFiles(self.storage, self.fallback, self._root, limits, self._memory)
+        self.resources = resources_of(settings)
         self.index = Index(
             self.storage,
             self._build_site(wheels),
@@ -123,7 +124,6 @@ class Mount:
             memory=self._memory,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage)
-        self.resources = resources_of(settings)
         self.uploads = self._build_uploads(changed)
 
     async def start(self) -> None:
@@ -265,7 +265,7 @@ class Mount:
             self.catalog,
             releases,
             people,
-            ReadableProjects(self.access, self._memory),
+            ReadableProjects(self.access, self.resources, self._root, self._memory),
             self._root,
             max_age=settings.fallback.max_age,
             refresh=settings.index.refresh,

@@ -250,7 +250,8 @@ class Pipeline:
             if not mount.permits(principal, Right.READ, folder):
                 raise
             fallback = request.fallback and mount.permits(principal, Right.FALLBACK, folder)
-            if await mount.index.is_page(folder, fallback=fallback) or await mount.storage.is_directory(folder):
+            is_page = await mount.index.is_page(folder, principal, fallback=fallback)
+            if is_page or await mount.storage.is_directory(folder):
                 return Redirect(relative_directory(path, query))
             raise
 

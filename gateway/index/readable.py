@@ -1,13 +1,15 @@
-"""The projects that somebody may read: everybody else's index does not show them."""
+"""The projects and files that somebody may read: everybody else's index does not show them."""
 
 from dataclasses import replace
 from typing import Protocol
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
+from gateway.errors import NotFoundError
 from gateway.executors import PAGES
-from gateway.index.catalog.listing import Projects
+from gateway.index.catalog.listing import OBJECT_BYTES, OVERHEAD_BYTES, Files, Projects
 from gateway.index.rendered import Sourced, sourced
+from gateway.index.resources import Resources
 from gateway.principal import Principal, Right
 from gateway.rights.policy import Listing, Policy, Resource
 
@@ -24,10 +26,18 @@ class CurrentPolicy(Protocol):
 class ReadableProjects:
     """Lists are made once for all who may read the same, off the event loop."""
 
-    def __init__(self, current: CurrentPolicy, memory: MemoryLimit) -> None:
+    def __init__(self, current: CurrentPolicy, resources: Resources, root: str, memory: MemoryLimit) -> None:
+        """`root` is the key above all projects, with its slash."""
         self._current = current
+        self._resources = resources
+        self._root = root
         self._lists = LruCache[str, Sourced[Projects]](
             "readable projects", memory, lambda view, found: weight_of(view) + weight_of(dict(found.value.folders))
+        )
+        self._files = LruCache[tuple[str, str], Sourced[Files]](
+            "readable files",
+            memory,
+            lambda slot, found: weight_of(slot) + OVERHEAD_BYTES + OBJECT_BYTES * len(found.value.objects),
         )
 
     def has_all(self, principal: Principal) -> bool:
@@ -46,6 +56,36 @@ class ReadableProjects:
             known = sourced(found, [projects.value], None)
             self._lists.put(principal.view, known)
         return replace(projects, value=known.value)
+
+    def may_hide_files(self, principal: Principal) -> bool:
+        """Whether `files` may return others than it is given."""
+        policy = self._current.policy
+        return policy is not None and policy.speaks_of_paths and not self.has_all(principal)
+
+    async def files(self, principal: Principal, project: str, files: RefreshedValue[Files]) -> RefreshedValue[Files]:
+        """Those of a project's files that the principal may fetch, who may read the project: rules for paths may hide
+        some, as in a flat bucket, or in a folder whose name is not normalised. The same object if they hide none.
+        Raises NotFoundError if they hide all."""
+        policy = self._current.policy
+        if policy is None or not self.may_hide_files(principal):
+            return files
+        slot = principal.view, project
+        known = self._files.get(slot)
+        if known is None or not known.stands([files.value], None):
+            found = await PAGES.run(self._shown, files.value, policy, principal)
+            known = sourced(found, [files.value], None)
+            self._files.put(slot, known)
+        if len(known.value.objects) == len(files.value.objects):
+            return files
+        if not known.value.objects:
+            raise NotFoundError(f"rules for paths hide all files of {project!r}")
+        return replace(files, value=known.value)
+
+    def _shown(self, files: Files, policy: Policy, principal: Principal) -> Files:
+        def may_read(key: str) -> bool:
+            return policy.judge(principal, Right.READ, self._resources.of(self._root + key)).allowed
+
+        return replace(files, objects=tuple(item for item in files.objects if may_read(item.key)))
 
 
 def _permitted(projects: Projects, policy: Policy, principal: Principal) -> Projects:

@@ -19,12 +19,14 @@ from gateway.storage.base import StoredObject
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """A project's releases in the storage (`ours`) and in the other index (`theirs`); at least one of them is set."""
+    """A project's releases in the storage (`ours`) and in the other index (`theirs`); at least one of them is set.
+    `view` is empty if all readers of the project see them."""
 
     name: str
     ours: RefreshedValue[Files] | None
     theirs: RefreshedValue[Project] | None
     metadata: KnownMetadata  # of ours
+    view: str = ""
 
     @property
     def all(self) -> list[RefreshedValue[Files] | RefreshedValue[Project]]:

@@ -21,6 +21,7 @@ from gateway.index.simple.names import METADATA
 from gateway.index.site import Site
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
+from gateway.principal import Principal
 from gateway.storage.base import Storage
 
 # That is over in a while, unlike a refusal.
@@ -81,9 +82,9 @@ class Index:
             raise stored.unavailable(unknown)
         return await site.page(request)
 
-    async def is_page(self, key: str, *, fallback: bool) -> bool:
-        """Whether a page would be generated for `key`, which ends in a slash."""
-        return self._site is not None and await self._site.exists(key, fallback=fallback)
+    async def is_page(self, key: str, principal: Principal, *, fallback: bool) -> bool:
+        """Whether a page would be generated for `key`, which ends in a slash, if the principal asked."""
+        return self._site is not None and await self._site.exists(key, principal, fallback=fallback)
 
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither."""

@@ -86,17 +86,20 @@ class Site:
             return None
         return f"{self._root}{project}/" if project in with_page else None
 
-    async def exists(self, key: str, *, fallback: bool) -> bool:
-        """Whether `key`, which ends in a slash, is a page. Another index is asked only for what is below `simple/`, and
-        if `fallback` permits it."""
+    async def exists(self, key: str, principal: Principal, *, fallback: bool) -> bool:
+        """Whether `key`, which ends in a slash, is a page for the principal. Another index is asked only for what is
+        below `simple/`, and if `fallback` permits it."""
         try:
             project, _ = self._route(key)
             if project is None:
                 await self._catalog.projects()
             elif self.alias(key) is None:
-                await self._catalog.files(normalize(project))
+                name = normalize(project)
+                await self._readable.files(principal, name, await self._catalog.files(name))
             else:
-                await self._releases.of(normalize(project), fallback=fallback)
+                sources = await self._releases.of(normalize(project), fallback=fallback)
+                if isinstance(sources, Sources):
+                    await self._shown(sources, principal)
         except NotFoundError:
             return False
         return True
@@ -143,6 +146,7 @@ class Site:
         sources = await self._releases.of(name, fallback=request.fallback)
         if isinstance(sources, Redirect):
             return replace(sources, location=sources.location + query_part(request.query))
+        sources = await self._shown(sources, request.principal)
         if project != name:
             return Redirect(f"../{quote(name, safe='~')}/{query_part(request.query)}")
         max_age = self._max_age_of(sources)
@@ -151,13 +155,25 @@ class Site:
             return self._answer(request, form, page, sources.all, people.headers, max_age=max_age)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
         page = await self._rendered.get(
-            (name, form, up, request.fallback),
+            (name, form, up, request.fallback, sources.view),
             encoding_for(request.accept_encoding),
             [source.value for source in sources.all],
             self._releases.version(sources, request.base_url),
             lambda: render(self._releases.project(sources, up, request.base_url)),
         )
         return self._answer(request, form, page, sources.all, max_age=max_age)
+
+    async def _shown(self, sources: Sources, principal: Principal) -> Sources:
+        """What the principal may see of them. Raises NotFoundError if that is nothing."""
+        if sources.ours is None or not self._readable.may_hide_files(principal):
+            return sources
+        try:
+            ours = await self._readable.files(principal, sources.name, sources.ours)
+        except NotFoundError:
+            if sources.theirs is None:
+                raise
+            ours = None
+        return sources if ours is sources.ours else replace(sources, ours=ours, view=principal.view)
 
     def _max_age_of(self, sources: Sources) -> int:
         """0 for pages with releases of our own: a page that a client keeps must never hide a new one."""

@@ -127,6 +127,11 @@ class Policy:
         subjects = [self.defaults.get(right, ()), *(rule.grants.get(right, ()) for rule in self.rules)]
         return any(subject.kind == "everyone" for some in subjects for subject in some)
 
+    @property
+    def speaks_of_paths(self) -> bool:
+        """Whether the right to a project is not all that its files need."""
+        return bool(self._by_path)
+
     def view(self, principal: Principal) -> str:
         """The same text for principals to whom every decision about READ and FALLBACK is the same."""
         return self._view_of(principal)

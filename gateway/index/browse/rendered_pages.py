@@ -28,8 +28,8 @@ class RenderedProjectPages:
         self._releases = releases
         self._made = RenderedPages("pages for people", memory, backlog)
         self._sent = RenderedPages("pages for people, addressed", memory)
-        self._newest = LruCache[str, Sourced[StoredObject | None]](
-            "newest wheels", memory, lambda name, found: weight_of(name) + _NEWEST_BYTES
+        self._newest = LruCache[tuple[str, str], Sourced[StoredObject | None]](
+            "newest wheels", memory, lambda slot, found: weight_of(slot) + _NEWEST_BYTES
         )
 
     async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
@@ -47,13 +47,13 @@ class RenderedProjectPages:
         """A project's page, with the README of its newest wheel."""
         name, made_of = sources.name, tuple(source.value for source in sources.all)
         version = self._releases.version(sources, "")  # taken now: metadata may arrive while the README is read
-        newest = self._newest.get(name)
+        newest = self._newest.get((name, sources.view))
         if newest is None or not newest.stands(made_of, version):
             found = await PAGES.run(self._releases.newest_wheel, sources)
             newest = sourced(found, made_of, version)
-            self._newest.put(name, newest)
+            self._newest.put((name, sources.view), newest)
         about = await self._browse.about(name, newest.value)
-        slot = "project", name, request.fallback
+        slot = "project", name, request.fallback, sources.view
         made = await self._made.get(
             slot,
             None,

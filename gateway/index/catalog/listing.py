@@ -8,7 +8,7 @@ from gateway.index.simple.names import release_of
 from gateway.storage.base import Children, StoredObject
 
 # Memory that a cached listing takes: for each object, and besides.
-_OBJECT_BYTES, OVERHEAD_BYTES = 400, 2048
+OBJECT_BYTES, OVERHEAD_BYTES = 400, 2048
 BLANK = "BlankDirectory"
 
 
@@ -46,7 +46,7 @@ class FolderListing:
     @property
     def weight(self) -> int:
         """Approximate bytes in memory."""
-        return OVERHEAD_BYTES + _OBJECT_BYTES * len(self.files.objects)
+        return OVERHEAD_BYTES + OBJECT_BYTES * len(self.files.objects)
 
 
 def is_release(item: StoredObject) -> bool:

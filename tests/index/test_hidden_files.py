@@ -1,0 +1,73 @@
+"""What a rule for a path refuses, no page of a project tells: neither names, nor hashes, nor a README."""
+
+import json
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.app import Gateway
+from tests.conftest import StartGateway
+from tests.support.wheels import wheel
+
+FORMS = {
+    "JSON": "application/vnd.pypi.simple.v1+json",
+    "HTML": "*/*",
+    "for people": "text/html,application/xhtml+xml",
+}
+
+
+async def page(gateway: Gateway, target: str, form: str, user: str) -> tuple[int, str]:
+    headers = {"Accept": FORMS[form], "Remote-User": user}
+    async with aiohttp.request("GET", gateway.url + target, headers=headers, allow_redirects=False) as answer:
+        return answer.status, await answer.text("utf-8", "replace")
+
+
+async def start(start_gateway: StartGateway, directory: Path, layout: str, rule: str) -> Gateway:
+    rules = [{"paths": [rule], "read": ["user:alice"], "only": True}]
+    return await start_gateway(
+        {
+            "storage.backend": "file",
+            "storage.dir": str(directory),
+            "index.layout": layout,
+            "server.trusted_proxies": "127.0.0.0/8",
+            "access.forward_auth": "{preset: authelia}",
+            "access.rules": json.dumps(rules),
+        }
+    )
+
+
+def put(directory: Path, folder: str, name: str, version: str) -> str:
+    file, content = wheel(name, version)
+    (directory / folder).mkdir(exist_ok=True)
+    (directory / folder / file).write_bytes(content)
+    return f"{folder}/{file}"
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_in_a_flat_bucket_a_project_s_page_has_what_its_reader_may_fetch(
+    start_gateway: StartGateway, tmp_path: Path, form: str
+) -> None:
+    shown, hidden = put(tmp_path, "public", "acme", "1.0"), put(tmp_path, "internal", "acme", "2.0")
+    put(tmp_path, "internal", "secret", "1.0")
+    gateway = await start(start_gateway, tmp_path, "flat", "/internal/")
+    for user in ("alice", "bob", "alice", "bob"):
+        status, text = await page(gateway, "/acme/", form, user)
+        assert (status, shown in text) == (200, True)
+        assert [mark in text for mark in (hidden, "2.0")] == [user == "alice"] * 2
+        status, text = await page(gateway, "/secret/", form, user)
+        assert (status, "internal" in text) == ((200, True) if user == "alice" else (404, False))
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_rule_for_a_folder_holds_for_the_page_of_its_project(
+    start_gateway: StartGateway, tmp_path: Path, form: str
+) -> None:
+    hidden = put(tmp_path, "My_Docs", "my_docs", "1.0")
+    gateway = await start(start_gateway, tmp_path, "project", "/My_Docs/")
+    for user in ("alice", "bob"):
+        found = {target: await page(gateway, target, form, user) for target in ("/my-docs/", "/MY_DOCS/", "/my-docs")}
+        statuses = [status for status, _ in found.values()]
+        assert statuses == ([200, 301, 301] if user == "alice" else [404, 404, 404])
+        assert [hidden in text for _, text in found.values()] == [user == "alice", False, False]
+        assert (await page(gateway, f"/{hidden}", form, user))[0] == (200 if user == "alice" else 403)
