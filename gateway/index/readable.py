@@ -63,9 +63,9 @@ class ReadableProjects:
         return policy is not None and policy.speaks_of_paths and not self.has_all(principal)
 
     async def files(self, principal: Principal, project: str, files: RefreshedValue[Files]) -> RefreshedValue[Files]:
-        """Those of a project's files that the principal may fetch, who may read the project: rules for paths may hide
-        some, as in a flat bucket, or in a folder whose name is not normalised. The same object if they hide none.
-        Raises NotFoundError if they hide all."""
+        """Those of a project's files and stored pages that the principal may fetch, who may read the project: rules for
+        paths may hide some, as in a flat bucket, or in a folder whose name is not normalised. The same object if they
+        hide none. Raises NotFoundError if they hide all."""
         policy = self._current.policy
         if policy is None or not self.may_hide_files(principal):
             return files
@@ -75,9 +75,9 @@ class ReadableProjects:
             found = await PAGES.run(self._shown, files.value, policy, principal)
             known = sourced(found, [files.value], None)
             self._files.put(slot, known)
-        if len(known.value.objects) == len(files.value.objects):
+        if known.value is files.value:
             return files
-        if not known.value.objects:
+        if not known.value.objects and not known.value.with_page:
             raise NotFoundError(f"rules for paths hide all files of {project!r}")
         return replace(files, value=known.value)
 
@@ -85,7 +85,10 @@ class ReadableProjects:
         def may_read(key: str) -> bool:
             return policy.judge(principal, Right.READ, self._resources.of(self._root + key)).allowed
 
-        return replace(files, objects=tuple(item for item in files.objects if may_read(item.key)))
+        objects = tuple(item for item in files.objects if may_read(item.key))
+        with_page = frozenset(folder for folder in files.with_page if may_read(f"{folder}/"))
+        everything = len(objects) == len(files.objects) and with_page == files.with_page
+        return files if everything else replace(files, objects=objects, with_page=with_page)
 
 
 def _permitted(projects: Projects, policy: Policy, principal: Principal) -> Projects:

@@ -1,5 +1,7 @@
 """Each reader's list has the projects that this reader may read, and is made once for all who may read the same."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from gateway.access.authenticator import Identity
@@ -104,8 +106,8 @@ async def test_lists_take_memory_by_their_projects() -> None:
     assert sizes[1] - sizes[0] > 100 * len("project-10") * 2
 
 
-def files(*keys: str) -> RefreshedValue[Files]:
-    return RefreshedValue(Files(tuple(StoredObject(key, 1, '"e"', 0.0) for key in keys), frozenset({"x"})), 3.0)
+def files(*keys: str, pages: Sequence[str] = ()) -> RefreshedValue[Files]:
+    return RefreshedValue(Files(tuple(StoredObject(key, 1, '"e"', 0.0) for key in keys), frozenset(pages)), 3.0)
 
 
 async def seen(lists: ReadableProjects, principal: Principal, project: str, given: RefreshedValue[Files]) -> list[str]:
@@ -113,7 +115,8 @@ async def seen(lists: ReadableProjects, principal: Principal, project: str, give
 
 
 async def test_a_project_has_only_the_files_that_its_reader_may_fetch() -> None:
-    flat, given = readable_by(Current(), by_folder=False), files("a/open-1.0.tar.gz", "private/open-2.0.tar.gz")
+    flat = readable_by(Current(), by_folder=False)
+    given = files("a/open-1.0.tar.gz", "private/open-2.0.tar.gz", pages=["x", "private"])
     assert await seen(flat, CAROL, "open", given) == ["a/open-1.0.tar.gz"]
     assert await flat.files(CAROL, "open", given) == RefreshedValue(
         Files(given.value.objects[:1], frozenset({"x"})), given.age
@@ -128,6 +131,9 @@ async def test_a_project_whose_files_are_all_hidden_is_absent() -> None:
     for _ in range(2):
         with pytest.raises(NotFoundError, match="'hidden-away'"):
             await lists.files(CAROL, "hidden-away", given)
+    for folder in ("private", "Hidden_Away"):
+        with pytest.raises(NotFoundError):
+            await lists.files(CAROL, folder, files(pages=[folder]))
     empty = files()
     assert await lists.files(CAROL, "hidden-away", empty) is empty
 
