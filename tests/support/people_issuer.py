@@ -1,5 +1,6 @@
 """An issuer on loopback at which people log in, by the code flow with PKCE. Checks what the gateway sends."""
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -14,7 +15,8 @@ CLIENT, SECRET = "the-client", "the-s3cret"
 
 
 class PeopleIssuer(Issuer):
-    """Whoever comes is `user`, and presses one button. `changed` replaces claims of the ID token."""
+    """Whoever comes is `user`, and presses one button. `changed` replaces claims of the ID token, which is given out
+    while `gives` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,6 +25,8 @@ class PeopleIssuer(Issuer):
         self.key = rsa_key()
         self.begun: dict[str, dict[str, str]] = {}
         self.exchanged = 0
+        self.gives = asyncio.Event()
+        self.gives.set()
 
     async def start(self, port: int = 0) -> None:
         await super().start(port)
@@ -55,11 +59,12 @@ class PeopleIssuer(Issuer):
                 text=f'<link rel="icon" href="data:,"><a href="{link}">Continue</a>', content_type="text/html"
             )
         if request.path == "/token" and "/token" not in self.answers:
+            self.exchanged += 1
+            await self.gives.wait()
             return self._token(await request.text(), request.headers.get("Authorization", ""))
         return await super()._handle(request)
 
     def _token(self, body: str, authorization: str) -> web.Response:
-        self.exchanged += 1
         form = dict(parse_qsl(body))
         begun = self.begun.pop(form["code"], None)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).decode()

@@ -87,15 +87,13 @@ class IssuerLogin:
         if (wait := self._attempts.wait(visit.client)) > 0:
             raise TooManyAttemptsError("too many logins that the issuer has refused", wait=wait)
         self._attempts.failed(visit.client)  # before the outcome is known: many may be tried at once
-        refused = False
         try:
-            return await self._verified(visit, callback)
-        except LoginError:
-            refused = True
+            identity = await self._verified(visit, callback)
+        except GatewayError:
+            self._attempts.forgive(visit.client)
             raise
-        finally:
-            if not refused:
-                self._attempts.forgive(visit.client)
+        self._attempts.forgive(visit.client)
+        return identity
 
     async def _verified(self, visit: Visit, callback: Callback) -> Identity:
         token = flow.id_token(await self._exchanged(visit, callback))

@@ -1,5 +1,6 @@
 """People log in at an issuer, in front of a bucket."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError, TooManyAttemptsError
 from tests.conftest import StartGateway
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 from tests.support.issuer import METADATA, rsa_key
 from tests.support.people_issuer import PeopleIssuer
@@ -218,6 +220,22 @@ async def test_logins_that_the_issuer_refuses_are_limited(
         statuses.append(done.status)
     assert statuses == [403] * 10 + [429] * 2
     assert issuer.exchanged == 10
+
+
+async def test_who_leaves_before_the_issuer_answers_is_counted_too(
+    gateway: Gateway, visitor: Visitor, issuer: PeopleIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise, anybody could have the gateway ask the issuer without a limit."""
+    monkeypatch.setattr(TooManyAttemptsError, "pause", 0)
+    issuer.gives.clear()
+    for _ in range(10):
+        asked = issuer.exchanged
+        coming = asyncio.ensure_future(come_back(visitor, (await visitor.get("/-/login")).location, issuer))
+        await eventually(lambda asked=asked: issuer.exchanged > asked)  # type: ignore[misc]
+        coming.cancel()
+        await eventually(lambda: gateway.metrics.in_flight == 0)
+    issuer.gives.set()
+    assert (await come_back(visitor, (await visitor.get("/-/login")).location, issuer)).status == 429
 
 
 async def test_an_outage_of_the_issuer_is_not_counted_against_anybody(visitor: Visitor, issuer: PeopleIssuer) -> None:
