@@ -75,9 +75,13 @@ class AuditObjects:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.flush()
+        except TimeoutError:
+            pass
+        except Exception:
+            log.exception("the audit can't be stored: this is a bug")
         if lost := len(self._lines) + (self._batch.content.count(b"\n") if self._batch is not None else 0):
             self._dropped(lost)
             log.error("lines of the audit that could not be stored are lost: %d", lost)

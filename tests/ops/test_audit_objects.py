@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterable
+import time
+from collections.abc import AsyncIterable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -57,6 +58,16 @@ class Audit(AuditObjects):
         super().__init__(cast(Storage, bucket), seconds=seconds, dropped=self.lost.append, clock=lambda: MOMENT)
 
 
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
 async def test_lines_are_one_object_named_by_its_time() -> None:
     bucket = Bucket()
     audit = Audit(bucket)
@@ -85,6 +96,25 @@ async def test_lines_that_come_while_an_object_is_written_wait_for_the_next_inte
     assert [*bucket.objects.values()] == [b"one\n"]
     await audit.close()
     assert [*bucket.objects.values()] == [b"one\n", b"two\n"]
+
+
+async def test_lines_that_come_while_the_first_of_several_objects_is_written_add_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(audit_objects, "_OBJECT_BYTES", 8)
+    bucket = Bucket()
+    audit = Audit(bucket)
+    for number in range(3):
+        audit.write(f"{number}23\n")
+    bucket.open.clear()
+    flushing = asyncio.ensure_future(audit.flush())
+    await eventually(lambda: len(bucket.tries) == 1)
+    for number in range(3, 6):
+        audit.write(f"{number}23\n")
+    bucket.open.set()
+    assert await flushing
+    assert [*bucket.objects.values()] == [b"023\n123\n", b"223\n323\n"]
+    await audit.close()
 
 
 async def test_what_is_not_taken_is_tried_again_and_not_twice_in_the_storage(
@@ -166,9 +196,12 @@ async def test_it_writes_again_and_again_also_after_a_failure() -> None:
     await audit.close()
 
 
-async def test_a_storage_that_is_down_is_not_asked_for_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", [UpstreamError("down"), ZeroDivisionError()])
+async def test_a_storage_that_is_down_is_not_asked_for_each_line(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
     monkeypatch.setattr(audit_objects, "_OBJECT_BYTES", 1)
-    bucket = Bucket(*[UpstreamError("down")] * 100)
+    bucket = Bucket(*[fault] * 100)
     audit = Audit(bucket)
     audit.start()
     for _ in range(20):
@@ -205,6 +238,14 @@ async def test_what_waits_at_the_end_is_written_or_told(
     bucket.open.set()
     await audit.close()
     assert bucket.lines() == ["one", "two"]
+
+
+async def test_a_bug_of_the_storage_keeps_no_gateway_from_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    audit = Audit(Bucket(ZeroDivisionError()))
+    audit.write("one\n")
+    await audit.close()
+    assert audit.lost == [1]
+    assert "this is a bug" in caplog.text
 
 
 async def test_decisions_are_kept_and_nobody_is_served_them(start_gateway: StartGateway, tmp_path: Path) -> None:
