@@ -139,16 +139,23 @@ async def test_a_project_whose_files_are_all_hidden_is_absent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "principal"),
-    [(POLICY, ALICE), (None, CAROL), (Policy(POLICY.rules[:1], POLICY.defaults), CAROL), (POLICY, CAROL)],
+    ("policy", "principal", "may_hide"),
+    [
+        (POLICY, ALICE, False),
+        (None, CAROL, False),
+        (Policy(POLICY.rules[:1], POLICY.defaults), CAROL, False),
+        (POLICY, CAROL, True),
+    ],
 )
 async def test_files_are_the_same_object_for_those_from_whom_nothing_is_hidden(
-    policy: Policy | None, principal: Principal, made_for: list[str]
+    policy: Policy | None, principal: Principal, may_hide: bool
 ) -> None:
     """What is made of them is made once for all of these."""
     current, given = Current(), files("open/open-1.0.tar.gz")
     current.policy = policy
-    assert await readable_by(current).files(principal, "open", given) is given
+    lists = readable_by(current)
+    assert await lists.files(principal, "open", given) is given
+    assert lists.may_hide_files(principal) is may_hide
 
 
 async def test_files_are_looked_at_once_for_all_who_may_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +172,10 @@ async def test_files_are_looked_at_once_for_all_who_may_read_the_same(monkeypatc
     assert looked == ["in/private/open-2.0.tar.gz", "in/open-1.0.tar.gz"]
     assert (await lists.files(CAROL, "open", given)).value is found.value
     assert await seen(lists, CAROL, "open", files("private/open-3.0.tar.gz", "open-2.0.tar.gz")) == ["open-2.0.tar.gz"]
-    assert await seen(lists, CAROL, "other", given) == ["open-1.0.tar.gz"]
+    looked.clear()
+    for project in ("other", "open", "other"):
+        await lists.files(CAROL, project, given)
+    assert len(looked) == 4, "those of each project, as their listing has changed in between"
 
 
 async def test_files_that_are_seen_take_memory_by_their_number() -> None:
