@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
-from gateway.errors import UNREADABLE, GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
+from gateway.errors import (
+    ACCESS_DENIED,
+    UNREADABLE,
+    GatewayError,
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamError,
+)
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Storage, one_chunk
 from gateway.upstream.limited import read_limited
@@ -15,6 +22,11 @@ KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
 _PATIENCE_SECONDS = 5.0
 _MAX_BYTES = 4 * 1024 * 1024
+# S3 says so of an absent object to whom may not list the bucket, and of one that is there to whom may not read it.
+_MAY_BE_THERE = (
+    f"the storage denies access to {KEY}: if there is such a list of revoked tokens, they are good here. Permit "
+    "s3:GetObject for it, and s3:ListBucket or put an empty object there"
+)
 
 log = logging.getLogger("gateway.access")
 
@@ -63,6 +75,8 @@ class Revocations:
                     logging.WARNING, "the list of revoked tokens is gone: the last one counts until a restart"
                 )
                 return
+            if self._revoked is None and error.code == ACCESS_DENIED:
+                log.warning(_MAY_BE_THERE)
             revoked, etag = frozenset[str](), None
         else:
             assert isinstance(answer, Stream), "no redirect was allowed"

@@ -11,7 +11,7 @@ import pytest
 from gateway.access.tokens import revocations
 from gateway.access.tokens.revocations import KEY, Revocations
 from gateway.config.storage_settings import StorageSettings
-from gateway.errors import UpstreamError
+from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import one_chunk
 from gateway.storage.local.storage import LocalStorage
@@ -83,6 +83,24 @@ async def test_a_list_that_may_not_be_read_is_not_an_empty_one(
     is_refused = False
     await gateway.read()
     assert await gateway.revoked() == frozenset({"leaked"})
+
+
+class Denying(MemoryStorage):
+    """As S3, to whom may not list the bucket."""
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        try:
+            return await super().fetch(request)
+        except NotFoundError:
+            raise NotFoundError("denied", code=ACCESS_DENIED) from None
+
+
+async def test_a_list_that_may_be_there_or_not_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    gateway = Revocations(Denying(StorageSettings()))
+    for _ in range(2):
+        await gateway.read()
+    assert await gateway.revoked() == frozenset()
+    assert caplog.text.count("denies access to .gateway/revoked-tokens") == 1
 
 
 class Faulty(MemoryStorage):
