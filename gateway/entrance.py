@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from gateway.access.access import Access
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError
 from gateway.messages import Answer, Redirect, RequestRecord
+from gateway.mount import Mount
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request, check_version
@@ -16,7 +16,6 @@ from gateway.server.public_address import PublicAddress
 if TYPE_CHECKING:
     from gateway.access.gate import Gate
     from gateway.access.login.login import Login
-    from gateway.publish.uploads import Uploads
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
@@ -27,20 +26,12 @@ _PIECE_SECONDS = 30.0
 class Entrance:
     """Nothing but the login's pages is answered without the gate."""
 
-    def __init__(
-        self,
-        access: Access,
-        address: PublicAddress,
-        caller: ClientAddress,
-        base_path: str,
-        uploads: "Uploads | None" = None,
-    ) -> None:
-        """`base_path` is the path of the root, as requests have it."""
-        self._uploads = uploads
-        self._access = access
+    def __init__(self, mount: Mount, address: PublicAddress, caller: ClientAddress) -> None:
+        self._uploads = mount.uploads
+        self._access = mount.access
         self._address = address
         self._caller = caller
-        self._base_path = base_path
+        self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
 
     def base_url(self, request: Request, peer: str) -> str:

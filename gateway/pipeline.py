@@ -80,9 +80,7 @@ class Pipeline:
         self._address = address
         self._allow_bypass = allow_bypass
         self._caller = caller
-        self._entrance = None
-        if mount is not None:
-            self._entrance = Entrance(mount.access, address, caller, mount.base_path, mount.uploads)
+        self._entrance = Entrance(mount, address, caller) if mount is not None else None
         self._log = request_log
         self._response_cache = response_cache
         self._prefetch = mount.prefetch if mount is not None else None
