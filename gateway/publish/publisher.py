@@ -26,6 +26,7 @@ from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules
 from gateway.storage.base import ObjectMetadata, Storage
 
+_SIMPLE = "simple"
 _SDISTS = (".tar.gz", ".zip")
 _WHEEL_TYPE, _SDIST_TYPE = "application/zip", "application/gzip"
 
@@ -42,8 +43,10 @@ class Publisher:
         self._rules = rules
 
     async def key(self, file: ReleaseFile) -> str:
-        """Where the file belongs."""
-        return self._root + await new_key(self._catalog, file.project, file.filename)
+        """Where the file is, or belongs: folders of a project may be spelled otherwise."""
+        known = await self._known_files(file.project)
+        there = (item.key for item in known.objects if item.key.endswith(f"/{file.filename}")) if known else iter(())
+        return self._root + (next(there, "") or await new_key(self._catalog, file.project, file.filename))
 
     async def publish(self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool) -> bool:
         """Returns whether the file is new: False if the same bytes were there. Nothing is visible unless all of
@@ -73,6 +76,9 @@ class Publisher:
 
     def _check(self, file: ReleaseFile, known: Files | None) -> None:
         """Raises GatewayErrors for what would not be seen, or breaks a rule."""
+        if file.project == _SIMPLE:
+            why = f"no project can be called {_SIMPLE}, which is the path of the index"
+            raise BadRequestError(why, public=f"Invalid upload: {why}")
         if known is None:
             return
         if known.with_page:
@@ -112,7 +118,7 @@ class Publisher:
 
     async def _hashed(self, key: str, size: int) -> str:
         """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
-        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key)))
+        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key, bypass=True)))
         digest, read = hashlib.sha256(), 0
         try:
             if stream.body is not None:

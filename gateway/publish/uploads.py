@@ -15,7 +15,6 @@ from gateway.errors import (
     ForbiddenError,
     LengthRequiredError,
     RequestTimeoutError,
-    UpstreamBusyError,
 )
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
@@ -23,14 +22,14 @@ from gateway.principal import ANONYMOUS, Principal
 from gateway.publish.content import Content, FormReader
 from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
 from gateway.publish.inspection import Inspection
+from gateway.publish.memory import UploadMemory
 from gateway.publish.publisher import Publisher
 from gateway.publish.release_file import release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 
-# Each holds two parts of a file in memory.
-_MOST_AT_ONCE = 4
-_SLOT_SECONDS = 30.0
+# Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
+_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
 # What a form may have besides its fields and the file: boundaries and headers.
 _FRAMING_BYTES = 512 * 1024
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
@@ -56,7 +55,7 @@ class Uploads:
         self._access = access
         self._resources = resources
         self._visibility = visibility
-        self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
 
     @staticmethod
     def takes(path: str, base_path: str) -> bool:
@@ -93,7 +92,7 @@ class Uploads:
         if gate is not None:
             writer = await gate.identify_writer(record, headers, trusted=trusted)
         form = UploadForm(headers.get("Content-Type", ""), length)
-        async with self._slot():
+        async with self._in_time(), self._memory.of(length):
             reader = FormReader(form, body)
             file = release_file(form.fields, await reader.to_file(), self._rules)
             record.key = key = await self._publisher.key(file)
@@ -114,21 +113,13 @@ class Uploads:
         return any(subject.is_one(principal) for subject in self._settings.overwrite)
 
     @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        """One of the uploads that may run at once. Raises UpstreamBusyError if none is free for a while, and
-        RequestTimeoutError if what it is for takes too long."""
-        try:
-            async with asyncio.timeout(_SLOT_SECONDS):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise UpstreamBusyError(f"{_MOST_AT_ONCE} other uploads are under way", code="TooManyUploads") from error
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Raises RequestTimeoutError if an upload takes too long."""
         try:
             async with asyncio.timeout(self._settings.timeout):
                 yield
         except TimeoutError as error:
             raise RequestTimeoutError(f"over {self._settings.timeout:g} s (publish.timeout)") from error
-        finally:
-            self._slots.release()
 
 
 def _demand_no_foreign_page(headers: MultiMapping[str]) -> None:

@@ -181,6 +181,26 @@ async def test_where_the_page_is_stored_the_file_would_not_be_seen(gateway: Gate
     assert KEY not in faulty.objects
 
 
+async def test_a_file_in_a_folder_that_is_spelled_otherwise_is_that_file(
+    gateway: Gateway, faulty: FaultyBucket
+) -> None:
+    faulty.objects = {f"Acme_Web/{FILE}": CONTENT}
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert (await upload(gateway.url, FILE, wheel("acme_web", "1.0", summary="another")[1]))[0] == 409
+    assert faulty.objects == {f"Acme_Web/{FILE}": CONTENT}
+
+
+async def test_a_file_without_a_stored_hash_is_compared_by_its_bytes(gateway: Gateway, faulty: FaultyBucket) -> None:
+    for there, status in ((CONTENT, 200), (CONTENT[:-1] + b"x", 409), (CONTENT + b"x", 409)):
+        faulty.objects = {KEY: there}
+        assert (await upload(gateway.url, FILE, CONTENT))[0] == status
+
+
+async def test_no_project_takes_the_path_of_the_index(gateway: Gateway, faulty: FaultyBucket) -> None:
+    assert (await upload(gateway.url, *wheel("simple", "1.0")))[0] == 400
+    assert faulty.objects == {}
+
+
 async def test_a_flat_directory_stays_flat(start_gateway: StartGateway, tmp_path: Path) -> None:
     root = tmp_path / "files"
     root.mkdir()
