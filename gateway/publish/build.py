@@ -9,7 +9,6 @@ from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.resources import Resources
 from gateway.index.wheels.file_metadata import FileMetadata
-from gateway.publish.publisher import Publisher
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.storage.base import Storage
@@ -30,6 +29,7 @@ def build_uploads(
 ) -> "Uploads":
     """Below the key `root`. See Visibility for `changed`. Raises ConfigError if the extra is missing."""
     try:
+        from gateway.publish.publisher import Publisher
         from gateway.publish.uploads import Uploads
     except ImportError as missing:
         message = "uploads need a library: pip install 's3-package-gateway[publish]'"

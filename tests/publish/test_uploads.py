@@ -1,6 +1,8 @@
 """Uploads through a gateway, to a bucket and to a directory."""
 
 import json
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from gateway.config.load import load
 from gateway.errors import ConfigError
 from tests.conftest import StartGateway
 from tests.support.faults import Answer, Behaviour, FaultyBucket, error, on, reset
+from tests.support.process import gateway_environment
 from tests.support.uploads import FORM, fields, form, sdist, upload, wheel
 
 OPEN = {"publish.enabled": "true", "publish.allow_anonymous": "true"}
@@ -284,3 +287,26 @@ def test_settings_that_do_not_go_together(tmp_path: Path, settings: dict[str, st
     with pytest.raises(ConfigError) as caught:
         load(settings, environ={}, cwd=tmp_path)
     assert key in str(caught.value)
+
+
+_IMPORTED = """
+import asyncio, sys
+from gateway.app import Gateway
+from gateway.config.load import load
+Gateway(load({"storage.dir": sys.argv[1], "cache.memory_bytes": "0"}, environ={}))
+print(sorted(name for name in sys.modules if name.startswith("gateway.publish") or name == "multipart"))
+"""
+
+
+def test_without_publishing_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _IMPORTED, str(tmp_path)]
+    done = subprocess.run(command, env=gateway_environment(tmp_path), capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_missing_library_is_named_with_what_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("gateway.publish")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "multipart", None)
+    with pytest.raises(ConfigError, match=r"pip install 's3-package-gateway\[publish\]'"):
+        Gateway(load(OPEN | {"storage.dir": str(tmp_path)}, environ={}))
