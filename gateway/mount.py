@@ -89,7 +89,7 @@ class Mount:
             settings, metrics.upstream_fault, self._circuits["storage"], self.patience, announce
         )
         self.access = Access(settings, self.storage, metrics.auth_outcomes)
-        self._root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
+        self.root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
         for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
@@ -98,11 +98,11 @@ class Mount:
         self._memory = MemoryLimit(settings.index.memory_bytes - for_people - for_refusals)
         self._backlog = Backlog()
         wheels = WheelMetadata(self.storage, self._memory)
-        finder = MetadataFinder(self.storage, self._root, wheels, compute=settings.index.compute_hashes)
+        finder = MetadataFinder(self.storage, self.root, wheels, compute=settings.index.compute_hashes)
         self.metadata = FileMetadata(
             finder,
             self._memory,
-            metadata_stores(settings, self.storage, self._root),
+            metadata_stores(settings, self.storage, self.root),
             retry_seconds=settings.index.refresh,
         )
         self._renderer = Renderer(remote_images=settings.index.remote_images)
@@ -111,7 +111,7 @@ class Mount:
         self._mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
-            self._mirrored = MirroredFiles(self.storage, self.fallback, self._root, limits, self._memory)
+            self._mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
         self.resources = resources_of(settings)
         self.index = Index(
             self.storage,
@@ -203,16 +203,16 @@ class Mount:
         }
         layout = "flat" if settings.storage.prepend_hash else settings.index.layout
         if layout == "flat":
-            return FlatCatalog(self.storage, self._root, **shared)
+            return FlatCatalog(self.storage, self.root, **shared)
         look_into = _LOOKED_INTO if settings.storage.resolved_backend == "file" else 0
-        folders = FolderCatalog(self.storage, self._root, look_into=look_into, **shared)
+        folders = FolderCatalog(self.storage, self.root, look_into=look_into, **shared)
         if layout == "project":
             return folders
         return RecognisedCatalog(
             self.storage,
-            self._root,
+            self.root,
             folders,
-            FlatCatalog(self.storage, self._root, **shared),
+            FlatCatalog(self.storage, self.root, **shared),
             refresh=settings.index.refresh,
             stale_if_error=settings.cache.stale_if_error,
             patience=self.patience,
@@ -256,7 +256,7 @@ class Mount:
             elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""
             memory = self._people_memory
             remote_images = settings.index.remote_images
-            filling, root = self._filling(), self._root
+            filling, root = self._filling(), self.root
             browse = ProjectPages(
                 wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
             )
@@ -265,8 +265,8 @@ class Mount:
             self.catalog,
             releases,
             people,
-            ReadableProjects(self.access, self.resources, self._root, self._memory),
-            self._root,
+            ReadableProjects(self.access, self.resources, self.root, self._memory),
+            self.root,
             max_age=settings.fallback.max_age,
             refresh=settings.index.refresh,
             memory=self._memory,
@@ -280,7 +280,7 @@ class Mount:
         from gateway.publish.build import build_uploads
 
         return build_uploads(
-            publish, self.storage, self.catalog, self.metadata, self._root, self.access, self.resources, changed
+            publish, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, changed
         )
 
 

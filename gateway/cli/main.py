@@ -11,6 +11,7 @@ from typing import Any, TextIO, cast
 
 from gateway import __version__
 from gateway.cli.access import arguments as access
+from gateway.cli.life_cycle import arguments as life_cycle
 from gateway.cli.pypicloud import arguments as pypicloud
 from gateway.cli.token import arguments as token
 from gateway.config import load
@@ -117,6 +118,8 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command == "token":
         return token.run(arguments, settings, _write)
+    if arguments.command in life_cycle.COMMANDS:
+        return life_cycle.run(arguments, settings, _write)
     hints = load.near_misses(os.environ)
     if arguments.command == "check":
         import asyncio
@@ -246,6 +249,7 @@ def parser() -> argparse.ArgumentParser:
     health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
     access.add(commands, settings)
     token.add(commands, settings)
+    life_cycle.add(commands, settings)
     pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from gateway.errors import ContentTooLargeError
+from gateway.errors import BadRequestError, ContentTooLargeError
 from gateway.executors import UPLOADS
 from gateway.publish.form import UploadForm
 from gateway.publish.inspection import Inspection
@@ -50,11 +50,16 @@ class Content:
         self._pieces = reader.pieces()
         self._chunks = self._inspected()
         self.sha256 = ""
+        self._expected: str | None = None
 
     @property
     def size(self) -> int:
         """Of what has been read."""
         return self._size
+
+    def expect(self, sha256: str) -> None:
+        """Only the bytes with this hash are right: those of a file of that name that was deleted."""
+        self._expected = sha256
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes. Raises GatewayErrors, at the end too: whoever keeps them keeps nothing then."""
@@ -75,5 +80,8 @@ class Content:
                 yield data
         await UPLOADS.run(self._inspection.feed, bytes(pending))
         sha256 = await UPLOADS.run(self._inspection.finish)
+        if self._expected not in (None, sha256):
+            why = "a file of this name was deleted, and the name does not come back: publish another version"
+            raise BadRequestError(why, public=f"Invalid upload: {why}")
         yield bytes(pending)
         self.sha256 = sha256

@@ -22,6 +22,7 @@ from gateway.index.catalog.recognised import Catalog, new_key
 from gateway.index.simple.names import parse
 from gateway.messages import ObjectRequest, Stream
 from gateway.publish.content import Content
+from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules
 from gateway.storage.base import ObjectMetadata, Storage
@@ -41,6 +42,7 @@ class Publisher:
         self._catalog = catalog
         self._root = root
         self._rules = rules
+        self._tombstones = Tombstones(storage, root)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
@@ -58,6 +60,8 @@ class Publisher:
                 pass
             await self._demand_same(key, content)
             return False
+        if not overwrite and (tombstone := await self._tombstones.of(file.filename)) is not None:
+            content.expect(tombstone.sha256)
         metadata = ObjectMetadata(file.digests.get("sha256"), file.requires_python or None, uploader=uploader or None)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         try:

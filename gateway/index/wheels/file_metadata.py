@@ -33,7 +33,7 @@ from gateway.index.wheels.project_metadata import MANY_FILES, ProjectMetadata
 from gateway.storage.base import StoredObject
 
 # A page waits for so few new files, and for so long: after an upload, uv refuses a page without the hash.
-_FEW, _FEW_SECONDS = 4, 0.5
+_FEW, _FEW_SECONDS = 8, 0.5
 _MAX_WANTED = 20_000
 # The metadata of one project takes at most this part (1/n) of the memory for all caches.
 _MAX_SHARE = 2

@@ -1,0 +1,1 @@
+"""`gateway yank`, `unyank` and `delete`: what becomes of a release after it was published."""

@@ -1,0 +1,1 @@
+"""What becomes of releases after they were published."""

@@ -1,0 +1,70 @@
+"""What becomes of a release after it was published: it is yanked, or deleted.
+
+https://packaging.python.org/en/latest/specifications/simple-repository-api/ (yanked files: PEP 592)
+"""
+
+from collections.abc import Sequence
+
+from packaging.version import Version
+
+from gateway.errors import GatewayError, NotFoundError
+from gateway.index.catalog.recognised import Catalog
+from gateway.index.simple.names import COMPANIONS, release_of
+from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
+from gateway.publish.life_cycle.tombstones import Tombstones
+from gateway.storage.base import Storage, StoredObject, one_chunk
+
+
+class LifeCycle:
+    """Changes the releases of one index. Whoever calls it has asked whether that is permitted."""
+
+    def __init__(self, storage: Storage, catalog: Catalog, metadata: FileMetadata, root: str) -> None:
+        """`root` is the key above all projects."""
+        self._storage = storage
+        self._catalog = catalog
+        self._metadata = metadata
+        self._root = root
+        self._tombstones = Tombstones(storage, root)
+
+    async def files(self, project: str, version: Version | None = None) -> Sequence[StoredObject]:
+        """The release files of a project, by its normalised name, or those of one version. Raises NotFoundError if
+        there are none, and other GatewayErrors."""
+        known = (await self._catalog.files(project)).value
+        releases = ((item, release_of(_name(item))) for item in known.objects)
+        mine = ((item, release) for item, release in releases if release is not None and release.project == project)
+        found = [item for item, release in mine if version in (None, release.version)]
+        if not found:
+            what = f"{project} {version}" if version is not None else project
+            raise NotFoundError(f"there is no file of {what}")
+        return found
+
+    async def yank(self, item: StoredObject, reason: str) -> None:
+        """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""
+        reason = " ".join(reason.split())[:MAX_YANK_CHARS]
+        chunks = one_chunk(reason.encode())
+        await self._storage.put(self._root + item.key + YANKED_FILE, chunks, content_type="text/plain; charset=utf-8")
+
+    async def unyank(self, item: StoredObject) -> None:
+        """Takes the mark away; does nothing if there is none beside the file. Raises GatewayError for a file whose
+        own metadata says that it is yanked: that would have to be written anew."""
+        await self._storage.delete(self._root + item.key + YANKED_FILE)
+        if (await self._storage.metadata(self._root + item.key)).yanked is not None:
+            raise GatewayError(f"the metadata of {item.key} says that it is yanked, and can't be changed here")
+
+    async def delete(self, project: str, item: StoredObject, *, forget: bool) -> None:
+        """Deletes a file and what describes it. Its name does not come back with other bytes, unless `forget`."""
+        key = self._root + item.key
+        if forget:
+            await self._tombstones.remove(_name(item))
+        else:
+            # Before the file goes: whoever uploads the name in between finds the one or the other.
+            sha256 = await self._metadata.sha256_of(project, item)
+            await self._tombstones.put(_name(item), sha256 or "")
+        await self._storage.delete(key)
+        for suffix in COMPANIONS:
+            await self._storage.delete(key + suffix)
+
+
+def _name(item: StoredObject) -> str:
+    return item.key.rpartition("/")[2]

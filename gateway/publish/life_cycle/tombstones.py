@@ -1,0 +1,65 @@
+"""Which files were deleted, and what they were: their names don't come back with other bytes."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from gateway.errors import NotFoundError
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Storage, one_chunk
+from gateway.upstream.limited import read_limited
+
+_FOLDER = ".gateway/deleted/"
+_MAX_BYTES = 1024
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """`sha256`, in hex, is that of the deleted file; empty if it is not known: no bytes have it then."""
+
+    sha256: str
+
+
+class Tombstones:
+    """One object a file, below the key `.gateway/deleted/`."""
+
+    def __init__(self, storage: Storage, root: str) -> None:
+        """`root` is the key above all projects: other indexes in the same storage have others."""
+        self._storage = storage
+        self._folder = _FOLDER + root
+
+    async def of(self, filename: str) -> Tombstone | None:
+        """Raises GatewayErrors if that can't be known."""
+        try:
+            answer = await self._storage.fetch(ObjectRequest("GET", self._key(filename), bypass=True))
+        except NotFoundError:
+            return None
+        assert isinstance(answer, Stream), "no redirect was allowed"
+        try:
+            document = await read_limited(_MAX_BYTES, answer.body) if answer.body is not None else b""
+        finally:
+            answer.close()
+        return Tombstone(_sha256_in(document))
+
+    async def put(self, filename: str, sha256: str) -> None:
+        """Raises GatewayErrors."""
+        document = json.dumps({"sha256": sha256}).encode()
+        await self._storage.put(self._key(filename), one_chunk(document), content_type="application/json")
+
+    async def remove(self, filename: str) -> None:
+        """Raises GatewayErrors."""
+        await self._storage.delete(self._key(filename))
+
+    def _key(self, filename: str) -> str:
+        return f"{self._folder}{filename}.json"
+
+
+def _sha256_in(document: bytes) -> str:
+    """Empty for a document that nobody can read: the file was deleted all the same."""
+    try:
+        said = json.loads(document)
+    except (ValueError, RecursionError):
+        return ""
+    value = said.get("sha256") if isinstance(said, dict) else None
+    return value if isinstance(value, str) and _SHA256.fullmatch(value) else ""

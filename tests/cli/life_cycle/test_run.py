@@ -1,0 +1,83 @@
+"""`gateway yank`, `unyank` and `delete`, in a directory."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import main
+from tests.support.wheels import sdist, wheel
+
+FILE, CONTENT = wheel("acme_web", "1.0")
+SDIST, SOURCE = sdist("acme_web", "1.0")
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logging.disable", lambda: None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "packages" / "acme-web"
+    folder.mkdir(parents=True)
+    (folder / FILE).write_bytes(CONTENT)
+    (folder / SDIST).write_bytes(SOURCE)
+    return folder
+
+
+def run(*arguments: str) -> int:
+    return main([*arguments, "--dir", "packages"])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_yank_and_unyank(folder: Path, capsys: Captured) -> None:
+    assert run("yank", "Acme.Web", "1.0.0", "--reason", "breaks") == 0
+    assert (folder / f"{FILE}.yanked").read_text() == "breaks"
+    assert names(folder) == [FILE, f"{FILE}.yanked", SDIST, f"{SDIST}.yanked"]
+    assert f"acme-web/{FILE} is yanked\n" in capsys.readouterr().out
+    assert run("unyank", "acme-web", "1.0", "--file", FILE) == 0
+    assert names(folder) == [FILE, SDIST, f"{SDIST}.yanked"]
+
+
+def test_delete_asks_first(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("delete", "acme-web", "1.0") == 1
+    assert "Give --yes to delete them." in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer, code in (("n\n", 1), ("\n", 1), ("y\n", 0)):
+        assert names(folder) == [FILE, SDIST]
+        monkeypatch.setattr("sys.stdin.readline", lambda answer=answer: answer, raising=False)
+        assert run("delete", "acme-web", "1.0") == code
+    assert names(folder) == []
+    tombstones = folder.parent / ".gateway" / "deleted"
+    assert names(tombstones) == [f"{FILE}.json", f"{SDIST}.json"]
+
+
+def test_delete_one_file_and_forget_it(folder: Path) -> None:
+    assert run("delete", "acme-web", "1.0", "--file", FILE, "--forget", "--yes") == 0
+    assert names(folder) == [SDIST]
+    assert not (folder.parent / ".gateway" / "deleted" / f"{FILE}.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("acme-web", "2.0"), "there is no file of acme-web 2.0"),
+        (("acme-web", "1.0", "--file", "x.whl"), "acme-web 1.0 has no file x.whl"),
+        (("acme-web", "1.0", "--set", "index.mode=static"), "needs index.mode auto or generated"),
+    ],
+)
+def test_what_is_not_there_is_said(folder: Path, capsys: Captured, arguments: tuple[str, ...], words: str) -> None:
+    assert run("yank", *arguments) == 1
+    assert capsys.readouterr().err == f"gateway yank: {words}\n"
+
+
+def test_a_version_that_is_none(folder: Path, capsys: Captured) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run("yank", "acme-web", "one")
+    assert caught.value.code == 2
+    assert "'one' is not a version (PEP 440)" in capsys.readouterr().err
