@@ -12,6 +12,7 @@ from typing import Any, TextIO, cast
 from gateway import __version__
 from gateway.cli.access import arguments as access
 from gateway.cli.life_cycle import arguments as life_cycle
+from gateway.cli.publish import arguments as publish
 from gateway.cli.pypicloud import arguments as pypicloud
 from gateway.cli.token import arguments as token
 from gateway.config import load
@@ -118,6 +119,8 @@ def _run(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if arguments.command == "token":
         return token.run(arguments, settings, _write)
+    if arguments.command == "publish":
+        return publish.run(arguments, settings, _write)
     if arguments.command in life_cycle.COMMANDS:
         return life_cycle.run(arguments, settings, _write)
     hints = load.near_misses(os.environ)
@@ -249,6 +252,7 @@ def parser() -> argparse.ArgumentParser:
     health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
     access.add(commands, settings)
     token.add(commands, settings)
+    publish.add(commands, settings)
     life_cycle.add(commands, settings)
     pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")

@@ -42,12 +42,12 @@ class FormReader:
 class Content:
     """`sha256`, in hex, is empty until all has been read and found right."""
 
-    def __init__(self, reader: FormReader, inspection: Inspection, most: int) -> None:
+    def __init__(self, pieces: AsyncIterator[bytes], inspection: Inspection, most: int) -> None:
         """The file may have `most` bytes."""
         self._inspection = inspection
         self._most = most
         self._size = 0
-        self._pieces = reader.pieces()
+        self._pieces = pieces
         self._chunks = self._inspected()
         self.sha256 = ""
         self._expected: str | None = None

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from gateway.errors import BadRequestError
 from gateway.index.simple.names import normalize
-from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES, parse
+from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES, clean_requires_python, parse
 from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules
 from gateway.publish.tar_scan import MAX_RATIO, SMALL_BYTES, TarScan
@@ -27,6 +27,7 @@ class Inspection:
     def __init__(self, file: ReleaseFile, rules: Rules) -> None:
         self._file = file
         self._rules = rules
+        self.requires_python: str | None = None  # as the file has it, once it has been read
         self._digests: dict[str, Any] = {"sha256": hashlib.sha256()}
         for algorithm in file.digests:
             if algorithm == "blake2_256":
@@ -90,6 +91,7 @@ class Inspection:
         self._rules.demand(
             Rule.METADATA, same, "the name or the version in its metadata are not those of its file name"
         )
+        self.requires_python = clean_requires_python(fields.get("requires-python"))
         python = self._file.requires_python
         told = python is None or _plain(python) == _plain(fields.get("requires-python", ""))
         self._rules.demand(Rule.METADATA, told, "requires_python is not that of its metadata")

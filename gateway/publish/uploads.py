@@ -99,7 +99,7 @@ class Uploads:
             if gate is not None and writer is not None:
                 gate.admit_writer(record, writer, self._resources.of(key))
             principal = writer.principal if writer is not None else ANONYMOUS
-            content = Content(reader, Inspection(file, self._rules), most)
+            content = Content(reader.pieces(), Inspection(file, self._rules), most)
             overwrite = self._may_overwrite(principal)
             new = await self._publisher.publish(file, content, principal.name, overwrite=overwrite)
         if new:

@@ -1,0 +1,1 @@
+"""`gateway publish`: release files, to a gateway or straight into the storage."""

@@ -1,0 +1,46 @@
+"""The command line of `gateway publish`, and what is run for it."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gateway.config.settings import Settings
+
+
+def add(commands: Any, settings: argparse.ArgumentParser) -> None:
+    """`settings` has the arguments that all commands take."""
+    publish = commands.add_parser(
+        "publish",
+        parents=[settings],
+        help="publish wheels and sdists: to a gateway, or straight into the storage",
+        description="Looks at all files before it sends the first, and sends wheels before sdists. Without --to, the "
+        "files go into the storage of the configuration. A file that is there already, with the same bytes, is no "
+        "error. Exit code 0: all are published; 4: another file has one of the names; 1: something else failed.",
+    )
+    publish.add_argument("files", nargs="+", type=Path, metavar="FILE", help="wheels (.whl) and sdists (.tar.gz)")
+    publish.add_argument("--to", metavar="URL", help="where a gateway takes uploads, such as https://host/legacy/")
+    publish.add_argument(
+        "--user", metavar="NAME", help="user; the password is read from GATEWAY_PASSWORD, or from standard input"
+    )
+    publish.add_argument("--skip-existing", action="store_true", help="pass over names that another file has")
+    publish.add_argument("--dry-run", action="store_true", help="look at the files, and send nothing")
+    publish.add_argument("--json", action="store_true", help="print the outcome of each file as a line of JSON")
+
+
+def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
+    import asyncio
+    import logging
+
+    from gateway.cli.publish.run import Wish, publish
+
+    logging.disable()  # the command reports everything itself
+    wish = Wish(
+        arguments.files,
+        arguments.to,
+        arguments.user,
+        skip_existing=arguments.skip_existing,
+        dry_run=arguments.dry_run,
+        as_json=arguments.json,
+    )
+    return asyncio.run(publish(settings, wish, write))

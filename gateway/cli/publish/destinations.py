@@ -1,0 +1,106 @@
+"""Where `gateway publish` sends files: to a gateway, or into the storage."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+import aiohttp
+
+from gateway.cli.publish.prepared import Prepared, pieces
+from gateway.errors import BadRequestError, FileExistsConflictError, GatewayError, UpstreamError
+from gateway.publish.content import Content
+from gateway.publish.inspection import Inspection
+from gateway.publish.publisher import Publisher
+from gateway.publish.rules import Rules
+
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=900)
+_MAX_ANSWER = 2000
+
+
+class Destination(Protocol):
+    async def send(self, prepared: Prepared) -> bool:
+        """Whether the file is new there. Raises FileExistsConflictError if another has its name, other GatewayErrors,
+        and OSError."""
+
+
+class InStorage:
+    """The storage of the configuration, by the same path that uploads take."""
+
+    def __init__(self, publisher: Publisher, rules: Rules, uploader: str) -> None:
+        self._publisher = publisher
+        self._rules = rules
+        self._uploader = uploader
+
+    async def send(self, prepared: Prepared) -> bool:
+        content = Content(pieces(prepared.path), Inspection(prepared.release, self._rules), prepared.size)
+        return await self._publisher.publish(prepared.release, content, self._uploader, overwrite=False)
+
+
+class AtGateway:
+    """A gateway that takes uploads."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, user: str | None, password: str) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {}
+        if user is not None:
+            self._headers["Authorization"] = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+    async def send(self, prepared: Prepared) -> bool:
+        form = aiohttp.MultipartWriter("form-data")
+        for name, value in _fields(prepared).items():
+            form.append(value).set_content_disposition("form-data", name=name)
+        file = form.append_payload(_FilePayload(pieces(prepared.path), prepared.size))
+        file.set_content_disposition("form-data", name="content", filename=prepared.path.name)
+        try:
+            async with self._session.post(
+                self._url, data=form, headers=self._headers, allow_redirects=False, timeout=_TIMEOUT
+            ) as answer:
+                text = (await answer.text(errors="replace"))[:_MAX_ANSWER].strip()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UpstreamError(f"{type(error).__name__}: {error}") from error
+        if answer.status == 409:
+            raise FileExistsConflictError(prepared.path.name)
+        if answer.status != 200:
+            raise GatewayError(text.partition("\n")[0] or f"{answer.status} {answer.reason}")
+        return "is published" in text
+
+
+class _FilePayload(aiohttp.Payload):
+    """The bytes of a file whose length is known, so that the request has a Content-Length."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], size: int) -> None:
+        super().__init__(chunks, content_type="application/octet-stream")
+        self._size = size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("a file is not text")
+
+    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
+        async for chunk in self._value:
+            await writer.write(chunk)
+
+
+def _fields(prepared: Prepared) -> dict[str, str]:
+    release = prepared.release
+    name, version = release.stem.split("-")[:2]
+    kind = ("bdist_wheel", release.stem.split("-")[-3]) if release.is_wheel else ("sdist", "source")
+    return {
+        ":action": "file_upload",
+        "protocol_version": "1",
+        "name": name,
+        "version": version,
+        "filetype": kind[0],
+        "pyversion": kind[1],
+        "requires_python": release.requires_python or "",
+        **{f"{algorithm}_digest": digest for algorithm, digest in release.digests.items()},
+    }
+
+
+def why(error: Exception) -> str:
+    """For the person at the command line."""
+    if isinstance(error, BadRequestError | FileExistsConflictError):
+        return error.public
+    if isinstance(error, GatewayError):
+        return error.detail or error.public
+    return str(error)

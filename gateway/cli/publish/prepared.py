@@ -1,0 +1,60 @@
+"""Release files on this machine, looked at before any of them is sent."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+
+from gateway.errors import BadRequestError
+from gateway.executors import DISK, UPLOADS
+from gateway.publish.inspection import Inspection
+from gateway.publish.release_file import ReleaseFile, release_file
+from gateway.publish.rules import Rule, Rules
+
+_PIECE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A file that is in order; `release` has its digests and its Requires-Python."""
+
+    path: Path
+    size: int
+    release: ReleaseFile
+
+
+async def prepare(paths: Sequence[Path], rules: Rules) -> tuple[list[Prepared], dict[Path, str]]:
+    """Those that are in order, wheels first; and why the others are not. Whoever installs meanwhile would else build
+    from the sdist."""
+    good, bad = list[Prepared](), dict[Path, str]()
+    for path in dict.fromkeys(paths):
+        try:
+            good.append(await UPLOADS.run(_looked_at, path, rules))
+        except BadRequestError as error:
+            bad[path] = error.public
+        except OSError as error:
+            bad[path] = f"it can't be read: {error.strerror}"
+    return sorted(good, key=lambda prepared: (not prepared.release.is_wheel, prepared.path.name)), bad
+
+
+def _looked_at(path: Path, rules: Rules) -> Prepared:
+    told = Rules(rules.skipped | {Rule.DIGEST})  # there are none yet
+    release = release_file({}, path.name, told)
+    inspection, other, size = Inspection(release, rules), blake2b(digest_size=32), 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            inspection.feed(piece)
+            other.update(piece)
+            size += len(piece)
+    digests = {"sha256": inspection.finish(), "blake2_256": other.hexdigest()}
+    return Prepared(path, size, replace(release, digests=digests, requires_python=inspection.requires_python))
+
+
+async def pieces(path: Path) -> AsyncIterator[bytes]:
+    """The bytes of a file. Raises OSError."""
+    file = await DISK.run(path.open, "rb")
+    try:
+        while piece := await DISK.run(file.read, _PIECE_BYTES):
+            yield piece
+    finally:
+        await DISK.run(file.close)

@@ -1,0 +1,127 @@
+"""Publishes release files, a few side by side, and says what became of each."""
+
+import asyncio
+import getpass
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from gateway.cli.publish.destinations import AtGateway, Destination, InStorage, why
+from gateway.cli.publish.prepared import Prepared, prepare
+from gateway.config.settings import Settings
+from gateway.errors import FileExistsConflictError, GatewayError
+from gateway.mount import Mount
+from gateway.ops.metrics import Metrics
+from gateway.publish.publisher import Publisher
+from gateway.publish.rules import Rules
+
+CONFLICT = 4
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """`to` is the URL of a gateway, None for the storage itself."""
+
+    files: Sequence[Path]
+    to: str | None = None
+    user: str | None = None
+    skip_existing: bool = False
+    dry_run: bool = False
+    as_json: bool = False
+
+
+async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) -> int:
+    """Returns the exit code: 0, 1, or CONFLICT. Raises ConfigError for settings that can't be used."""
+    rules = Rules.without(settings.publish.skip_rules)
+    report = _Report(wish, write)
+    good, bad = await prepare(wish.files, rules)
+    for path, reason in bad.items():
+        report.say(path, "refused", reason)
+    if bad or wish.dry_run:
+        for prepared in good:
+            report.say(prepared.path, "in order" if wish.dry_run else "not sent", "")
+        return report.code
+    try:
+        async with _destination(settings, wish, rules) as destination:
+            for some in ([item for item in good if item.release.is_wheel], [x for x in good if not x.release.is_wheel]):
+                await _send(destination, some, report)
+    except GatewayError as error:
+        print(f"gateway publish: {why(error)}", file=sys.stderr)
+        return 1
+    return report.code
+
+
+class _Report:
+    def __init__(self, wish: Wish, write: Callable[[str], None]) -> None:
+        self._wish = wish
+        self._write = write
+        self.code = 0
+
+    def say(self, path: Path, outcome: str, reason: str) -> None:
+        if self._wish.as_json:
+            self._write(json.dumps({"file": path.name, "outcome": outcome, "reason": reason}))
+        else:
+            self._write(f"{path.name}: {outcome}{f': {reason}' if reason else ''}")
+        if outcome == "conflict" and not self._wish.skip_existing:
+            self.code = self.code or CONFLICT
+        elif outcome in ("refused", "failed"):
+            self.code = 1
+
+
+async def _send(destination: Destination, files: Sequence[Prepared], report: _Report) -> None:
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def send(prepared: Prepared) -> None:
+        async with slots:
+            try:
+                new = await destination.send(prepared)
+                report.say(prepared.path, "published" if new else "there already", "")
+            except FileExistsConflictError as error:
+                report.say(prepared.path, "conflict", why(error))
+            except (GatewayError, OSError) as error:
+                report.say(prepared.path, "failed", why(error))
+
+    await asyncio.gather(*map(send, files))
+
+
+@asynccontextmanager
+async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIterator[Destination]:
+    """Raises GatewayErrors and ConfigError."""
+    if wish.to is not None:
+        password = _password() if wish.user is not None else ""
+        async with aiohttp.ClientSession() as session:
+            yield AtGateway(session, wish.to, wish.user, password)
+        return
+    mount = Mount(settings, Metrics(lambda: None))
+    try:
+        await mount.storage.start()
+        if mount.catalog is None:
+            raise GatewayError("needs index.mode auto or generated")
+        yield InStorage(Publisher(mount.storage, mount.catalog, mount.root, rules), rules, _name())
+    finally:
+        await mount.close()
+
+
+def _name() -> str:
+    """Of whoever runs this, as the system knows them; empty if it does not."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the user of a container may have no name
+        return ""
+
+
+def _password() -> str:
+    """From the environment, a prompt, or standard input."""
+    given = os.environ.get("GATEWAY_PASSWORD")
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        return getpass.getpass(stream=sys.stderr)
+    return sys.stdin.readline().rstrip("\n")
