@@ -16,6 +16,7 @@ CONTENT = "content"
 # Of the fields together: descriptions are the largest.
 MAX_FIELDS_BYTES = 2 * 1024 * 1024
 _MAX_FIELDS = 1000
+_MAX_BOUNDARY = 70  # RFC 2046, 5.1.1
 _MAX_HEADER_BYTES = 1024
 _MAX_HEADERS = 8
 _FORM = "multipart/form-data"
@@ -30,11 +31,12 @@ class UploadForm:
     def __init__(self, content_type: str, length: int) -> None:
         """`length` is that of the whole form, in bytes. Raises BadRequestError."""
         kind, options = parse_options_header(content_type)
-        if kind != _FORM or not options.get("boundary"):
+        boundary = options.get("boundary", "")
+        if kind != _FORM or not boundary.isascii() or not 0 < len(boundary) <= _MAX_BOUNDARY:
             raise BadRequestError(f"an upload of {kind or 'no type'}", public=f"An upload is a form, {_FORM}")
         try:
             self._parser = PushMultipartParser(
-                options["boundary"],
+                boundary,
                 content_length=length,
                 max_header_size=_MAX_HEADER_BYTES,
                 max_header_count=_MAX_HEADERS,

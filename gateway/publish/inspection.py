@@ -13,12 +13,14 @@ from gateway.errors import BadRequestError
 from gateway.index.simple.names import normalize
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES, clean_requires_python, parse
 from gateway.publish.release_file import ReleaseFile
-from gateway.publish.rules import Rule, Rules
+from gateway.publish.rules import Rule, Rules, refused
 from gateway.publish.tar_scan import MAX_RATIO, SMALL_BYTES, TarScan
 from gateway.publish.zip_directory import Member
-from gateway.publish.zip_scan import ZipScan, refused
+from gateway.publish.zip_scan import ZipScan
 
 _STORED = 0
+# No file name has a longer one. `Version` raises another error for numbers of over 4,300 digits.
+_MAX_VERSION = 255
 
 
 class Inspection:
@@ -117,7 +119,7 @@ def _unpacked(member: Member, packed: bytes) -> bytes:
 
 def _version(text: str) -> Version | None:
     try:
-        return Version(text)
+        return Version(text) if len(text) <= _MAX_VERSION else None
     except InvalidVersion:
         return None
 

@@ -17,6 +17,8 @@ from gateway.publish.rules import Rule, Rules
 
 _HEX = {"sha256": re.compile("[0-9a-fA-F]{64}"), "blake2_256": re.compile("[0-9a-fA-F]{64}")}
 _HEX["md5"] = re.compile("[0-9a-fA-F]{32}")
+_MAX_VERSION = 255  # no file name has a longer one
+_MAX_SHOWN = 100
 _SUFFIXES = {"bdist_wheel": ".whl", "sdist": ".tar.gz"}
 _SDIST_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*-[^-]+\.tar\.gz")
 
@@ -55,11 +57,11 @@ def release_file(fields: Mapping[str, Sequence[str]], filename: str, rules: Rule
         )
     name, version, kind = (_one(fields, field) for field in ("name", "version", "filetype"))
     if name and normalize(name) != release.project:
-        raise _refused(filename, f"the file is not one of {name}, by its name")
+        raise _refused(filename, f"the file is not one of {name[:_MAX_SHOWN]}, by its name")
     if version and _version(version) != release.version:
-        raise _refused(filename, f"the file is not one of version {version}, by its name")
+        raise _refused(filename, f"the file is not one of version {version[:_MAX_SHOWN]}, by its name")
     if kind and not filename.endswith(_SUFFIXES.get(kind, "/")):
-        raise _refused(filename, f"the file is no {kind}, by its name")
+        raise _refused(filename, f"the file is no {kind[:_MAX_SHOWN]}, by its name")
     digests = {algorithm: _one(fields, f"{algorithm}_digest").lower() for algorithm in _HEX}
     for algorithm, digest in digests.items():
         if digest and not _HEX[algorithm].fullmatch(digest):
@@ -87,8 +89,10 @@ def _one(fields: Mapping[str, Sequence[str]], name: str) -> str:
     return values[0] if values else ""
 
 
-def _version(text: str) -> Version | None:
+def _version(text: str) -> Version:
     try:
+        if len(text) > _MAX_VERSION:
+            raise InvalidVersion
         return Version(text)
     except InvalidVersion as error:
         raise _refused(text, "the version is not one (PEP 440)") from error

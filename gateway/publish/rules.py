@@ -37,3 +37,8 @@ class Rules:
         """Raises BadRequestError unless the rule is kept, or skipped."""
         if not kept and self.hold(rule):
             raise BadRequestError(f"{why} (rule {rule.value})", public=f"Invalid file: {why} (rule {rule.value})")
+
+
+def refused(why: str) -> BadRequestError:
+    """For a file that is not in order, whichever rules are skipped."""
+    return BadRequestError(f"the archive: {why}", public=f"Invalid file: {why}")

@@ -3,25 +3,22 @@
 https://packaging.python.org/en/latest/specifications/source-distribution-format/
 """
 
-import re
 import tarfile
 import zlib
+from posixpath import normpath
 
-from gateway.errors import BadRequestError
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
-from gateway.publish.rules import Rule, Rules
+from gateway.publish.rules import Rule, Rules, refused
+from gateway.publish.tar_member import EXTENSIONS, FILES, LINKS, extended, head_of
 
 _BLOCK = 512
+_ZEROS = bytes(_BLOCK)
 _PIECE_BYTES = 256 * 1024
 _MAX_MEMBERS = 100_000
 # Of a long name, or of a member's extended header.
 _MAX_EXTENSION_BYTES = 64 * 1024
 # Unpacked, an sdist is small enough, or at most so many times as large as it is.
 SMALL_BYTES, MAX_RATIO = 64 * 1024 * 1024, 50
-_FILES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-_OTHERS = (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
-_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-_PAX = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,200})=")
 
 
 class TarScan:
@@ -93,81 +90,56 @@ class TarScan:
         return count
 
     def _begin(self, block: bytes) -> None:
-        if not any(block):
+        if block == _ZEROS:
+            if self._extended:
+                raise refused("it breaks off")
             self._ended = True
             return
         if self._ended:
             raise refused("something follows its end")
-        try:
-            member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-        except tarfile.HeaderError as error:
-            raise refused("it is damaged") from error
+        member = head_of(block)
         self._members += 1
         if self._members > _MAX_MEMBERS:
             raise refused(f"it has more than {_MAX_MEMBERS} members")
         self._kind = member.type
-        size = member.size
-        if member.type in _EXTENSIONS:
-            if size > _MAX_EXTENSION_BYTES:
+        if member.type in EXTENSIONS:
+            if member.size > _MAX_EXTENSION_BYTES:
                 raise refused("the name of a member is too long")
-            self._keep = size
-        elif member.type in (*_FILES, *_OTHERS):
-            extended, self._extended = self._extended, {}
-            if any(name.startswith("GNU.sparse") for name in extended):
-                raise refused("it has a sparse file")
-            if "size" in extended:
-                size = _number(extended["size"])
-            size = size if member.type in _FILES else 0
-            self._place(extended.get("path", member.name), size, member.type)
+            self._keep = member.size
         else:
-            raise refused(f"it has a member of an unusual kind ({member.type!r})")
-        if size < 0:
-            raise refused("it is damaged")
-        self._skip = -size % _BLOCK + (0 if self._keep else size)
+            said, self._extended = self._extended, {}
+            if said.get("size", str(member.size)) != str(member.size):
+                raise refused("it has a member of two sizes")
+            name = said.get("path", member.name)
+            self._place(name, member)
+            if member.type in LINKS:
+                self._follow(name, said.get("linkpath", member.linkname))
+        self._skip = -member.size % _BLOCK + (0 if self._keep else member.size)
 
-    def _place(self, name: str, size: int, kind: bytes) -> None:
+    def _place(self, name: str, member: tarfile.TarInfo) -> None:
         folder, *inner = name.removesuffix("/").split("/")
         leads_out = ".." in inner or folder != self._stem or "\0" in name or "\\" in name
         self._rules.demand(Rule.LAYOUT, not leads_out, f"not all of it lies in the folder {self._stem}")
-        if inner == ["PKG-INFO"] and folder == self._stem and kind in _FILES:
-            if self.pkg_info is not None or size > MAX_METADATA_BYTES:
-                raise refused("its PKG-INFO is too large, or one of many")
-            self._keep = size
+        if folder == self._stem and [part for part in inner if part not in ("", ".")] == ["PKG-INFO"]:
+            if self.pkg_info is not None or member.size > MAX_METADATA_BYTES or member.type not in FILES:
+                raise refused("its PKG-INFO is too large, a link, or one of many")
+            self._keep = member.size
             self.pkg_info = b""
+
+    def _follow(self, name: str, target: str) -> None:
+        """Symbolic links are relative to where they are, hard links to the root."""
+        folder = name.removesuffix("/").rpartition("/")[0] if self._kind == tarfile.SYMTYPE else ""
+        path = normpath(f"{folder}/{target}") if folder else normpath(target)
+        inside = f"{path}/".startswith(f"{self._stem}/") and not target.startswith("/")
+        self._rules.demand(Rule.LAYOUT, inside, f"a link leads out of the folder {self._stem}")
 
     def _know(self, content: bytes) -> None:
         """Takes what has been kept: PKG-INFO, or what an extension says of the next member."""
-        if self._kind in (tarfile.XHDTYPE, tarfile.XGLTYPE):
-            for name, value in _pax(content):
-                if self._kind == tarfile.XHDTYPE:
-                    self._extended[name] = value
-                elif name in ("path", "size") or name.startswith("GNU."):
-                    raise refused("one name is given to all members")
-        elif self._kind == tarfile.GNUTYPE_LONGNAME:
-            self._extended["path"] = content.rstrip(b"\0").decode("utf-8", "surrogateescape")
-        elif self._kind != tarfile.GNUTYPE_LONGLINK:
+        if self._kind not in EXTENSIONS:
             self.pkg_info = content
-
-
-def _pax(content: bytes) -> list[tuple[str, str]]:
-    """The records of an extended header: `length name=value` (POSIX.1, pax)."""
-    found, at = [], 0
-    while at < len(content):
-        match = _PAX.match(content, at)
-        end = at + int(match[1]) if match is not None else 0
-        if match is None or not match.end() < end <= len(content) or content[end - 1 : end] != b"\n":
-            raise refused("it is damaged")
-        value = content[match.end() : end - 1]
-        found.append((match[2].decode("utf-8", "surrogateescape"), value.decode("utf-8", "surrogateescape")))
-        at = end
-    return found
-
-
-def _number(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,18}", text):
-        raise refused("it is damaged")
-    return int(text)
-
-
-def refused(why: str) -> BadRequestError:
-    return BadRequestError(f"the archive: {why}", public=f"Invalid file: {why}")
+            return
+        found = extended(self._kind, content)
+        # Which one counts, programs don't agree about.
+        if not found.keys().isdisjoint(self._extended):
+            raise refused("a member has two names")
+        self._extended |= found

@@ -8,12 +8,17 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-from gateway.errors import BadRequestError
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
-from gateway.publish.rules import Rule, Rules
-from gateway.publish.zip_directory import Member, directory_of, wide_sizes
+from gateway.publish.rules import Rule, Rules, refused
+from gateway.publish.zip_directory import (
+    MAX_MEMBERS,
+    Member,
+    directory_of,
+    extra_fields,
+    name_of,
+    wide_sizes,
+)
 
-MAX_MEMBERS = 0xFFFF
 _MAX_DIRECTORY_BYTES = 8 * 1024 * 1024
 _HEAD = struct.Struct("<4s5H3L2H")
 _MEMBER, _DIRECTORY = b"PK\3\4", (b"PK\1\2", b"PK\5\6", b"PK\6\6")
@@ -68,12 +73,13 @@ class ZipScan:
             raise refused("it is not a ZIP archive, or breaks off")
         start = self.size - len(self._directory)
         seen, names = hashlib.sha256(), set[str]()
-        members = directory_of(bytes(self._directory), start)
-        for member in members:
+        members = 0
+        for member in directory_of(bytes(self._directory), start):
+            members += 1
             seen.update(member.packed_fields())
             self._rules.demand(Rule.DUPLICATES, member.name not in names, f"it has {member.shown} twice")
             names.add(member.name)
-        same = len(members) == self._members and seen.digest() == self._seen.digest()
+        same = members == self._members and seen.digest() == self._seen.digest()
         self._rules.demand(Rule.FRAMING, same, "its members are not those of its directory")
         return frozenset(names)
 
@@ -119,10 +125,11 @@ class ZipScan:
             raise refused("a member is encrypted, or compressed in an unusual way")
         if flags & _SIZES_FOLLOW:
             raise refused("a member's size stands behind it: build the wheel into a file, not into a pipe")
-        size, packed = wide_sizes(head[name_end:], size, packed)
-        member = Member(
-            head[_HEAD.size : name_end].decode("utf-8", "surrogateescape"), method, crc, packed, size, offset
-        )
+        extra = extra_fields(head[name_end:])
+        size, packed = wide_sizes(extra, size, packed)
+        if method == _STORED and size != packed:
+            raise refused("a member that is not compressed has two sizes")
+        member = Member(name_of(head[_HEAD.size : name_end], flags, extra), method, crc, packed, size, offset)
         self._members += 1
         if self._members > MAX_MEMBERS:
             raise refused(f"it has more than {MAX_MEMBERS} members")
@@ -134,7 +141,3 @@ class ZipScan:
         self._passing = _Passing(member, packed, bytearray() if describes else None)
         if not packed:
             self._pass(b"", 0)
-
-
-def refused(why: str) -> BadRequestError:
-    return BadRequestError(f"the archive: {why}", public=f"Invalid file: {why}")
