@@ -6,6 +6,7 @@ The fields come first, then the file; attestations may follow it. What the file 
 it comes, since it is not kept.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser, parse_options_header
@@ -19,6 +20,7 @@ _MAX_FIELDS = 1000
 _MAX_BOUNDARY = 70  # RFC 2046, 5.1.1
 _MAX_HEADER_BYTES = 1024
 _MAX_HEADERS = 8
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FORM = "multipart/form-data"
 _PLAIN_ENCODINGS = ("", "binary", "8bit", "7bit")
 # May follow the file. Clients that sign send the signature as a file too; nobody reads it.
@@ -81,6 +83,9 @@ class UploadForm:
             raise BadRequestError("no file", public="The form has no file: the field content")
 
     def _begin(self, part: MultipartSegment) -> None:
+        # The parser takes a bare line break for a part of the value, if the whole line arrives at once.
+        if any(_CONTROL.search(value) for _, value in part.headerlist):
+            raise BadRequestError("a control character in a head", public="The form of the upload can't be read")
         name = part.name or ""
         kind = (part.header("Content-Type") or "").lower()
         transfer = (part.header("Content-Transfer-Encoding") or "").strip().lower()

@@ -91,7 +91,7 @@ class TarScan:
 
     def _begin(self, block: bytes) -> None:
         if block == _ZEROS:
-            if self._extended:
+            if self._kind in EXTENSIONS:
                 raise refused("it breaks off")
             self._ended = True
             return

@@ -1,6 +1,7 @@
 """What is fed with anything: each harness takes bytes, and raises only if the code under it breaks a promise."""
 
 import asyncio
+import gzip
 import json
 import tempfile
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from gateway.config.load import load
-from gateway.errors import BadRequestError, ConfigError, UpstreamError
+from gateway.errors import BadRequestError, ConfigError, ContentTooLargeError, UpstreamError
 from gateway.http.target import encode_key, is_reserved, location, parse_target, query_part, relative_directory
 from gateway.index.browse.readme import about
 from gateway.index.mirror import upstream_page
@@ -16,8 +17,19 @@ from gateway.index.simple import pages, static_page
 from gateway.index.simple.names import is_release_of
 from gateway.index.wheels import core_metadata
 from gateway.index.wheels.wheel import WheelError, read_metadata
+from gateway.publish.form import UploadForm
+from gateway.publish.release_file import release_file
+from gateway.publish.rules import Rules
 from gateway.storage.s3 import listing
 from gateway.upstream.parser import Answer
+from tests.support.archives import summed
+from tests.support.readers import (
+    demand_one_meaning_of_tar,
+    demand_one_meaning_of_zip,
+    pieces,
+    scan_tar,
+    scan_zip,
+)
 
 _CONTENT_TYPES = ("application/vnd.pypi.simple.v1+json", "text/html")
 _PAGE_URL = "https://index.example/simple/foo/"
@@ -146,6 +158,46 @@ def configuration(data: bytes) -> None:
     assert all(problem.isprintable() for problem in problems), problems
 
 
+def upload_form(data: bytes) -> None:
+    """A form means the same however it is cut into pieces, and keeps what is asked of it."""
+    cut, rest = (data[0] % 32 + 1 if data else 1), data[1:]
+    whole = _form([rest])
+    assert whole == _form(pieces(rest, cut))
+
+
+def _form(parts: list[bytes]) -> object:
+    try:
+        form = UploadForm("multipart/form-data; boundary=b", sum(map(len, parts)))
+        content = b"".join(piece for part in parts if part for piece in form.feed(part))
+        form.finish()
+        assert form.filename
+        return form.fields, content, release_file(form.fields, form.filename, Rules())
+    except (BadRequestError, ContentTooLargeError):
+        return None
+
+
+def upload_zip(data: bytes) -> None:
+    """What is accepted means the same to all readers, however it arrives."""
+    found = scan_zip([data])
+    other = scan_zip(pieces(data, data[-1] % 16 + 1 if data else 1))
+    assert (found and found[1]) == (other and other[1])
+    if found is not None and other is not None:
+        assert found[0].descriptions == other[0].descriptions
+        demand_one_meaning_of_zip(data, *found)
+
+
+def upload_tar(data: bytes) -> None:
+    """What is accepted means the same to all readers. Heads get the checksums that they need."""
+    blocks = [summed(block) if block[257:262] == b"ustar" else block for block in pieces(data, 512) if len(block) > 300]
+    packed = gzip.compress(b"".join(blocks) + bytes(1024), 1, mtime=0)
+    scan_tar("foo-1.0", [data])
+    scan = scan_tar("foo-1.0", [packed])
+    other = scan_tar("foo-1.0", pieces(packed, 7))
+    assert (scan and (scan.pkg_info, scan.unpacked_size)) == (other and (other.pkg_info, other.unpacked_size))
+    if scan is not None:
+        demand_one_meaning_of_tar(packed, "foo-1.0", scan)
+
+
 HARNESSES: dict[str, Callable[[bytes], None]] = {
     harness.__name__: harness
     for harness in (
@@ -157,5 +209,8 @@ HARNESSES: dict[str, Callable[[bytes], None]] = {
         stored_page,
         bucket_listing,
         configuration,
+        upload_form,
+        upload_zip,
+        upload_tar,
     )
 }
