@@ -70,6 +70,16 @@ _MODULES = {
     "index": ("readable", "resources"),
     "ops": ("audit_objects", "bearer"),
     "cli/access": ("expectations", "question"),
+    "publish": (
+        "form",
+        "inspection",
+        "release_file",
+        "rules",
+        "tar_member",
+        "tar_scan",
+        "zip_directory",
+        "zip_scan",
+    ),
 }
 # Those whose tests are not in the file that mirrors them alone.
 _TESTS = {

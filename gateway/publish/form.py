@@ -46,6 +46,9 @@ class UploadForm:
             )
         except MultipartError as error:
             raise _unreadable(error) from error
+        # Old versions of distutils send a line break first. The parser would skip anything, or not, by how it arrives.
+        self._starts = (b"--" + boundary.encode(), b"\r\n--" + boundary.encode())
+        self._start: bytes | None = b""
         self.filename: str | None = None
         self._fields: dict[str, list[str]] = {}
         self._fields_bytes = 0
@@ -59,6 +62,7 @@ class UploadForm:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields the next bytes of the file. Read it to its end. Raises BadRequestError or ContentTooLargeError."""
+        self._demand_start(data)
         try:
             for event in self._parser.parse(data):
                 if isinstance(event, MultipartSegment):
@@ -81,6 +85,15 @@ class UploadForm:
             raise _unreadable(error) from error
         if self.filename is None:
             raise BadRequestError("no file", public="The form has no file: the field content")
+
+    def _demand_start(self, data: bytes) -> None:
+        if self._start is None:
+            return
+        start = self._start = self._start + data[: len(self._starts[1]) - len(self._start)]
+        if not any(start.startswith(whole) or whole.startswith(start) for whole in self._starts):
+            raise BadRequestError("no boundary at the start", public="The form of the upload can't be read")
+        if len(start) == len(self._starts[1]):
+            self._start = None
 
     def _begin(self, part: MultipartSegment) -> None:
         # The parser takes a bare line break for a part of the value, if the whole line arrives at once.

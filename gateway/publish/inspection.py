@@ -15,10 +15,9 @@ from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES, clean_require
 from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules, refused
 from gateway.publish.tar_scan import MAX_RATIO, SMALL_BYTES, TarScan
-from gateway.publish.zip_directory import Member
+from gateway.publish.zip_directory import STORED, Member
 from gateway.publish.zip_scan import ZipScan
 
-_STORED = 0
 # No file name has a longer one. `Version` raises another error for numbers of over 4,300 digits.
 _MAX_VERSION = 255
 
@@ -107,7 +106,7 @@ def _leads_out(name: str) -> bool:
 def _unpacked(member: Member, packed: bytes) -> bytes:
     """Raises BadRequestError."""
     content = packed
-    if member.method != _STORED:
+    if member.method != STORED:
         try:
             content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, MAX_METADATA_BYTES + 1)
         except zlib.error as error:

@@ -14,7 +14,7 @@ from gateway.publish.tar_member import EXTENSIONS, FILES, LINKS, extended, head_
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _PIECE_BYTES = 256 * 1024
-_MAX_MEMBERS = 100_000
+_MAX_MEMBERS = 0xFFFF  # as of a wheel
 # Of a long name, or of a member's extended header.
 _MAX_EXTENSION_BYTES = 64 * 1024
 # Unpacked, an sdist is small enough, or at most so many times as large as it is.
@@ -59,7 +59,7 @@ class TarScan:
 
     def finish(self) -> None:
         """Raises BadRequestError if the archive breaks off."""
-        if not self._gzip.eof or not self._ended or self._skip or self._block:
+        if not self._gzip.eof or not self._ended or self._skip or self.unpacked_size % _BLOCK:
             raise refused("it breaks off")
 
     def _take(self, data: bytes) -> None:
@@ -67,6 +67,10 @@ class TarScan:
         while at < len(data):
             if self._keep or self._skip:
                 at += self._pass(data, at)
+            elif self._ended:
+                if data[at:] != bytes(len(data) - at):
+                    raise refused("something follows its end")
+                at = len(data)
             else:
                 count = min(_BLOCK - len(self._block), len(data) - at)
                 self._block += data[at : at + count]
@@ -95,8 +99,6 @@ class TarScan:
                 raise refused("it breaks off")
             self._ended = True
             return
-        if self._ended:
-            raise refused("something follows its end")
         member = head_of(block)
         self._members += 1
         if self._members > _MAX_MEMBERS:

@@ -16,7 +16,9 @@ _FIELDS = struct.Struct("<QHLQQ")
 _END64_LENGTH = _END64.size - 12  # as the record says it, when nothing extends it
 _ONE_DISK = ({0}, {0, 0xFFFF})
 _IN_ZIP64, _ZIP64_EXTRA, _NAME_EXTRA = 0xFFFFFFFF, 1, 0x7075
-_UTF8 = 0x800
+STORED, _DEFLATED = 0, 8
+_SIZES_FOLLOW, _LEVEL, _UTF8 = 0x8, 0x6, 0x800
+_NEWEST = 63  # that programs know, in tenths
 _CONTROL = re.compile("[\0-\x1f\x7f]")
 _DESCRIPTIONS = ("METADATA", "WHEEL")
 _MAX_SHOWN = 100
@@ -58,7 +60,8 @@ def directory_of(data: bytes, start: int) -> Iterator[Member]:
     try:
         while data.startswith(b"PK\1\2", at):
             fields = _ENTRY.unpack_from(data, at)
-            flags, method, crc, packed, size = *fields[3:5], *fields[7:10]
+            version, flags, method, crc, packed, size = *fields[2:5], *fields[7:10]
+            demand_plain(version, flags, method)
             name_length, extra_length, comment_length = fields[10:13]
             name_end = at + _ENTRY.size + name_length
             extra_end = name_end + extra_length
@@ -106,6 +109,14 @@ def _end(data: bytes, at: int) -> tuple[int, int, int, int]:
             raise _damaged()
         count, size, offset = wide
     return count, size, offset, at + comment
+
+
+def demand_plain(version: int, flags: int, method: int) -> None:
+    """Raises BadRequestError for a member that is encrypted, or otherwise not for every reader."""
+    if flags & _SIZES_FOLLOW:
+        raise refused("a member's size stands behind it: build the wheel into a file, not into a pipe")
+    if flags & ~(_LEVEL | _UTF8) or method not in (STORED, _DEFLATED) or version & 0xFF > _NEWEST:
+        raise refused("a member is encrypted, or compressed in an unusual way")
 
 
 def extra_fields(extra: bytes) -> Mapping[int, bytes]:

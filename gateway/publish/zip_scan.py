@@ -12,7 +12,9 @@ from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
 from gateway.publish.rules import Rule, Rules, refused
 from gateway.publish.zip_directory import (
     MAX_MEMBERS,
+    STORED,
     Member,
+    demand_plain,
     directory_of,
     extra_fields,
     name_of,
@@ -22,8 +24,6 @@ from gateway.publish.zip_directory import (
 _MAX_DIRECTORY_BYTES = 8 * 1024 * 1024
 _HEAD = struct.Struct("<4s5H3L2H")
 _MEMBER, _DIRECTORY = b"PK\3\4", (b"PK\1\2", b"PK\5\6", b"PK\6\6")
-_ENCRYPTED, _SIZES_FOLLOW = 1, 8
-_STORED, _DEFLATED = 0, 8
 _MAX_DESCRIPTIONS = 8
 
 
@@ -119,15 +119,12 @@ class ZipScan:
         return taken + len(more)
 
     def _begin(self, head: bytes, offset: int) -> None:
-        _, _, flags, method, _, _, crc, packed, size, name_length, _ = _HEAD.unpack_from(head)
+        _, version, flags, method, _, _, crc, packed, size, name_length, _ = _HEAD.unpack_from(head)
         name_end = _HEAD.size + name_length
-        if flags & _ENCRYPTED or method not in (_STORED, _DEFLATED):
-            raise refused("a member is encrypted, or compressed in an unusual way")
-        if flags & _SIZES_FOLLOW:
-            raise refused("a member's size stands behind it: build the wheel into a file, not into a pipe")
+        demand_plain(version, flags, method)
         extra = extra_fields(head[name_end:])
         size, packed = wide_sizes(extra, size, packed)
-        if method == _STORED and size != packed:
+        if method == STORED and size != packed:
             raise refused("a member that is not compressed has two sizes")
         member = Member(name_of(head[_HEAD.size : name_end], flags, extra), method, crc, packed, size, offset)
         self._members += 1

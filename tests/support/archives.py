@@ -20,6 +20,7 @@ class Head:
     """One of the two heads of a member. What is None is said as it is."""
 
     name: bytes | None = None
+    version: int = 20
     flags: int | None = None
     method: int | None = None
     crc: int | None = None
@@ -75,7 +76,7 @@ def _common(entry: Entry, head: Head, packed: bytes) -> tuple[bytes, bytes]:
     flags = _or(head.flags, 0 if name.isascii() else 0x800)
     fields = struct.pack(
         "<HHHHHLLLHH",
-        20,
+        head.version,
         flags,
         _or(head.method, 8 if entry.deflated else 0),
         0,
