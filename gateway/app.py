@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import SecretStr
 
@@ -17,6 +17,7 @@ from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
+from gateway.ops.turn import Turn
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
@@ -26,6 +27,9 @@ from gateway.server.public_address import PublicAddress
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
 from gateway.storage.base import Storage
+
+if TYPE_CHECKING:
+    from gateway.publish.beacon.beacon import Beacon
 
 log = logging.getLogger("gateway")
 
@@ -44,7 +48,8 @@ class Gateway:
         for output in (STDOUT, STDERR):
             output.on_drop(self.metrics.log_lines_dropped)
         announce = marks.objects.change if marks is not None else None
-        self.mount = Mount(settings, self.metrics, announce, self.refresh_all)
+        self.mount = Mount(settings, self.metrics, announce, self)
+        self._beacon = self._build_beacon()
         self.readiness = Readiness(self.storage, settings.ops.ready_ttl, self.mount.down)
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)
@@ -82,6 +87,8 @@ class Gateway:
         listener = listener or bind(server)
         try:
             await self.mount.start()
+            if self._beacon is not None:
+                await self._beacon.start()
             if self._audit is not None:
                 self._audit.start()
             routes, admin = self._ops_routes(), self._admin_routes()
@@ -113,6 +120,8 @@ class Gateway:
         await self.readiness.close()
         if self._audit is not None:
             await self._audit.close()
+        if self._beacon is not None:
+            await self._beacon.close()
         await self.mount.close()
 
     def _limit_connections(self, descriptors: int) -> None:
@@ -171,6 +180,11 @@ class Gateway:
         else:
             self._marks.projects.change(project)
 
+    async def tell_others(self, project: str) -> None:
+        """Tells other gateways in front of this storage that the project has changed, within two seconds."""
+        if self._beacon is not None:
+            await self._beacon.announce(project)
+
     def refresh_if_told(self) -> None:
         """Does what other workers have asked for, or made necessary, since it was called last."""
         if self._marks is None:
@@ -182,6 +196,21 @@ class Gateway:
                 self.storage.expire() if key == EVERYTHING else self.storage.forget(key)
             if self.response_cache is not None:
                 self.response_cache.clear()
+
+    def _build_beacon(self) -> "Beacon | None":
+        settings = self.settings
+        if not settings.publish.uses_beacon(settings.storage.resolved_backend):
+            return None
+        from gateway.publish.beacon.beacon import Beacon
+
+        return Beacon(
+            self.storage,
+            self._marks.beacon if self._marks is not None else Turn(shared=False),
+            listing_seconds=settings.index.refresh,
+            asked=lambda: self.mount.asked,
+            refresh=self.refresh_all,
+            failed=self.metrics.beacon_failed,
+        )
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
         """What they tell may be for those only who have the token. /health tells nothing."""

@@ -43,6 +43,7 @@ from gateway.upstream.circuits import Circuits
 
 if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
     from gateway.publish.uploads import Uploads
+    from gateway.publish.visibility import Audience
 
 # Divisors of index.memory_bytes.
 _PEOPLE_SHARE = 4
@@ -77,12 +78,13 @@ class Mount:
         settings: Settings,
         metrics: Metrics,
         announce: Callable[[str], None] | None = None,
-        changed: Callable[[str], None] = lambda project: None,
+        audience: "Audience | None" = None,
     ) -> None:
-        """`announce` is called with the key of each object that is written or removed, `changed` with the name of each
-        project that gets a file by an upload. Raises ConfigError for settings that can't be used."""
+        """`announce` is called with the key of each object that is written or removed; `audience` is told which
+        projects get files by uploads. Raises ConfigError for settings that can't be used."""
         self._settings = settings
         self.base_path = settings.server.base_path
+        self.asked = 0  # how often a client has asked for a page or an object
         self.patience = Patience()
         self._circuits = {name: Circuits(partial(metrics.circuits_open, name)) for name in ("storage", "index")}
         self.storage = build_storage(
@@ -124,7 +126,7 @@ class Mount:
             memory=self._memory,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage)
-        self.uploads = self._build_uploads(changed)
+        self.uploads = self._build_uploads(audience)
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
@@ -149,6 +151,7 @@ class Mount:
 
     def key(self, path: str) -> str:
         """The key that a canonical path names. Raises NotFoundError outside `base_path` and for reserved keys."""
+        self.asked += 1
         rewrite = self._settings.rewrite
         if self.uploads is not None:
             path = self.uploads.page_path(path, self.base_path)
@@ -273,14 +276,14 @@ class Mount:
             backlog=self._backlog,
         )
 
-    def _build_uploads(self, changed: Callable[[str], None]) -> "Uploads | None":
+    def _build_uploads(self, audience: "Audience | None") -> "Uploads | None":
         publish = self._settings.publish
-        if not publish.enabled or self.catalog is None:
+        if not publish.enabled or self.catalog is None or audience is None:
             return None
         from gateway.publish.build import build_uploads
 
         return build_uploads(
-            publish, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, changed
+            publish, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
         )
 
 

@@ -94,8 +94,11 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
 
 def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
     publish, found = settings.publish, []
+    if publish.beacon and settings.storage.resolved_backend == "cloudfront":
+        message = "can't be true with the cloudfront backend, which would return an outdated beacon"
+        found.append(("publish.beacon", message, "storage.backend"))
     if not publish.enabled:
-        return []
+        return found
     if settings.access is None and not publish.allow_anonymous:
         message = "needs the section access, or publish.allow_anonymous: else nobody may publish"
         found.append(("publish.enabled", message, "access.default_write"))

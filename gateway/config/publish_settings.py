@@ -21,6 +21,11 @@ class PublishSettings(Section):
     overwrite: Subjects = Field(
         [], description="Who may replace a file by another one of its name, as in rules; best nobody"
     )
+    beacon: bool | None = Field(
+        None,
+        description="Tell other gateways what is published, and show at once what they tell, by the object "
+        ".gateway/epoch; true also for gateways that only read; unset: as enabled, but not with cloudfront",
+    )
     max_bytes: Size = Field(4 * 1024**3, ge=1, description="Largest file that is taken")
     timeout: Seconds = Field(900.0, description="Seconds that an upload may take; uv waits for 900")
     skip_rules: Annotated[list[RuleName], COMMA_SEPARATED] = Field(
@@ -28,3 +33,7 @@ class PublishSettings(Section):
         description="Rules that uploads need not keep: digest, sdist-name, one-sdist, size-ratio, layout, framing, "
         "duplicates, metadata",
     )
+
+    def uses_beacon(self, backend: str) -> bool:
+        """With this storage backend. CloudFront answers reads from its cache, which would show an old beacon."""
+        return self.beacon if self.beacon is not None else self.enabled and backend != "cloudfront"

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from gateway.ops.turn import Turn
+
 EVERYTHING = "*"  # no project and no object that is kept has this name
 
 _MARK_BYTES = 8
@@ -79,7 +81,8 @@ def _count(head: bytes) -> int:
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What workers tell each other: which projects to list anew, and which objects were written or removed. Each has a
-    mark of its own: many objects at once must not have every project listed anew."""
+    mark of its own: many objects at once must not have every project listed anew. `beacon` is the turn to read it."""
 
     projects: SharedMark = field(default_factory=SharedMark)
     objects: SharedMark = field(default_factory=SharedMark)
+    beacon: Turn = field(default_factory=Turn)

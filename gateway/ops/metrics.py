@@ -80,6 +80,12 @@ class Metrics:
         self._log_lines_dropped = Counter(
             "gateway_log_lines_dropped", "Lines of the logs that could not be written", registry=registry
         )
+        self._beacon_failures = Counter(
+            "gateway_beacon_failures",
+            "Failed requests by which gateways tell each other what is published",
+            ["operation"],
+            registry=registry,
+        )
         self._expiry = Gauge(
             "gateway_credentials_expiry_seconds",
             "Seconds until the credentials expire, negative once they have; +Inf if they don't",
@@ -150,6 +156,10 @@ class Metrics:
 
     def upstream_fault(self, code: str) -> None:
         self._upstream_errors.labels(code).inc()
+
+    def beacon_failed(self, operation: str) -> None:
+        """`operation` is `read` or `write`."""
+        self._beacon_failures.labels(operation).inc()
 
     def log_lines_dropped(self, lines: int) -> None:
         self._log_lines_dropped.inc(lines)

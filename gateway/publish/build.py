@@ -1,6 +1,5 @@
 """Puts the uploads of a mount together."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
@@ -10,7 +9,7 @@ from gateway.index.catalog.recognised import Catalog
 from gateway.index.resources import Resources
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.publish.rules import Rules
-from gateway.publish.visibility import Visibility
+from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
@@ -25,9 +24,9 @@ def build_uploads(
     root: str,
     access: Access,
     resources: Resources,
-    changed: Callable[[str], None],
+    audience: Audience,
 ) -> "Uploads":
-    """Below the key `root`. See Visibility for `changed`. Raises ConfigError if the extra is missing."""
+    """Below the key `root`. Raises ConfigError if the extra is missing."""
     try:
         from gateway.publish.publisher import Publisher
         from gateway.publish.uploads import Uploads
@@ -36,4 +35,4 @@ def build_uploads(
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
     rules = Rules.without(settings.skip_rules)
     publisher = Publisher(storage, catalog, root, rules)
-    return Uploads(settings, rules, publisher, access, resources, Visibility(catalog, metadata, changed))
+    return Uploads(settings, rules, publisher, access, resources, Visibility(catalog, metadata, audience))
