@@ -37,11 +37,17 @@ class Announcer:
     """Writes one batch at a time: what is announced meanwhile is the next one."""
 
     def __init__(
-        self, beacon: StoredBeacon, failed: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self,
+        beacon: StoredBeacon,
+        failed: Callable[[], None],
+        *,
+        patience: float = _PATIENCE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`failed` is called for each write that fails."""
+        """`failed` is called for each write that fails. `announce` waits for `patience` seconds at most."""
         self._beacon = beacon
         self._failed = failed
+        self._patience = patience
         self._clock = clock
         self._next = _Batch()
         self._task: asyncio.Task[None] | None = None
@@ -50,8 +56,8 @@ class Announcer:
         self._log = LimitedLog(log)
 
     async def announce(self, project: str) -> None:
-        """Returns when other gateways can read that the project has changed, or after two seconds: it is then still
-        tried for a while. Never fails."""
+        """Returns when other gateways can read that the project has changed, or when it has taken too long: it is then
+        still tried for a while. Never fails."""
         if self._clock() < self._denied_until:
             self._failed()
             return
@@ -63,7 +69,7 @@ class Announcer:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_all())
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await batch.over.wait()
 
     def has_written(self, change: Change) -> bool:

@@ -2,8 +2,8 @@
 
 It is JSON, such as `{"version": 1, "changes": [["9f86d081884c7d65", "acme-web"]]}`, with the newest change at the end.
 A reader remembers the id of the newest change that it has seen. If that id is no longer there, the reader can't know
-what it has missed: others have made more changes than there is room for, or somebody has replaced or removed the object,
-or the storage has let a write win that it should have refused.
+what it has missed: others have made more changes than there is room for, or somebody has replaced or removed the
+object, or the storage has let a write win that it should have refused.
 """
 
 import json
@@ -72,8 +72,8 @@ def decode(content: bytes) -> Ring:
     version, changes = value["version"], value["changes"]
     if type(version) is not int or version != _VERSION:
         raise ValueError("of another version")
-    if not isinstance(changes, list) or len(changes) > MOST_CHANGES:
-        raise ValueError(f"not a list of at most {MOST_CHANGES} changes")
+    if not isinstance(changes, list) or not 0 < len(changes) <= MOST_CHANGES:
+        raise ValueError(f"not a list of 1 to {MOST_CHANGES} changes")
     ring = Ring(tuple(map(_change, changes)))
     if len({change.id for change in ring.changes}) != len(changes):
         raise ValueError("two changes have the same id")
