@@ -85,6 +85,7 @@ class FaultyBucket:
         self.date = DATE  # the Last-Modified of all objects
         self.requests: list[Request] = []
         self.script: list[Behaviour] = []
+        self.of_key: dict[str, Behaviour] = {}  # always, without the script
         self.secrets: dict[tuple[str, str | None], str] | None = None
         self.region = "us-east-1"
         self.open_connections = 0
@@ -137,7 +138,9 @@ class FaultyBucket:
                 self.requests.append(request)
                 await self._notify()
                 answer = Answer(self, request, writer)
-                behaviour = self.script.pop(0) if self.script else healthy
+                behaviour = self.of_key.get(request.key)
+                if behaviour is None:
+                    behaviour = self.script.pop(0) if self.script else healthy
                 # Whether the other side is gone shows in the reader, while the behaviour may be waiting.
                 answering = asyncio.ensure_future(behaviour(answer))
                 gone = asyncio.ensure_future(reader.read(1))
