@@ -104,15 +104,17 @@ class Gate:
 
     async def identify_writer(self, record: RequestRecord, headers: MultiMapping[str], *, trusted: bool) -> Writer:
         """Who sends something, before it is known what it is for. A session of a browser does not count: any page could
-        have it send that. Raises what `admit` raises."""
+        have it send that. Raises what `admit` raises, also if nothing grants that somebody writes anything."""
         try:
             principal, method = await self._who(headers, record.client, trusted=trusted, sessions=False)
         except GatewayError as error:
             record.admission = Admission(method="none", allowed=False, why=error.detail)
             raise
-        if not principal.name and not self.policy.grants_everyone(Right.WRITE):
-            self._note(record, Admission(principal, method, False, "nothing grants write to the anonymous"))
-            raise CredentialsRequiredError(record.admission.why, headers=self._challenge)
+        decision = self.policy.judge_any(principal, Right.WRITE)
+        if not decision.allowed:  # while they send, they would hold what others wait for
+            self._note(record, Admission(principal, method, False, decision.why))
+            raise self._refused_writer(record.admission)
+        record.admission = Admission(principal, method, why="not known yet what it is for")
         return Writer(principal, method)
 
     def admit_writer(self, record: RequestRecord, writer: Writer, resource: Resource) -> None:
@@ -120,9 +122,12 @@ class Gate:
         decision = self.policy.judge(writer.principal, Right.WRITE, resource)
         self._note(record, Admission(writer.principal, writer.method, decision.allowed, decision.why))
         if not decision.allowed:
-            if writer.principal.name:
-                raise ForbiddenError(decision.why)
-            raise CredentialsRequiredError(decision.why, headers=self._challenge)
+            raise self._refused_writer(record.admission)
+
+    def _refused_writer(self, admission: Admission) -> GatewayError:
+        if admission.principal.name:
+            return ForbiddenError(admission.why)
+        return CredentialsRequiredError(admission.why, headers=self._challenge)
 
     def _note(self, record: RequestRecord, admission: Admission) -> None:
         record.admission = admission

@@ -127,6 +127,16 @@ class Policy:
         subjects = [self.defaults.get(right, ()), *(rule.grants.get(right, ()) for rule in self.rules)]
         return any(subject.kind == "everyone" for some in subjects for subject in some)
 
+    def judge_any(self, principal: Principal, right: Right) -> Decision:
+        """Whether the principal has the right to anything that there may be."""
+        scope = principal.scope
+        if scope is not None and right not in scope.rights:
+            return Decision(False, f"the token {principal.token!r} is not for {right.value}")
+        if self._is_admin(principal):
+            return Decision(True, f"{principal.name!r} is an admin")
+        by = [self._by(rule, principal, right) for rule in (None, *self.rules)]
+        return next((decision for decision in by if decision.allowed), by[0])
+
     @property
     def speaks_of_paths(self) -> bool:
         """Whether the right to a project is not all that its files need."""

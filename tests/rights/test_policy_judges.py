@@ -124,6 +124,23 @@ def test_whether_anything_is_for_everyone(
     assert policy([], {Right.WRITE: ["everyone"]}, frozenset()).grants_everyone(Right.READ) is False
 
 
+@pytest.mark.parametrize(
+    ("who", "right", "allowed", "why"),
+    [
+        (CAROL, READ, True, "access.default_read grants read to authenticated"),
+        (ANONYMOUS, READ, True, "rules[1] grants read to everyone"),
+        (BOB, Right.FALLBACK, True, "access.default_read grants read to authenticated"),
+        (BOB, Right.WRITE, False, "nothing grants write to 'bob'"),
+        (ANONYMOUS, Right.WRITE, False, "nothing grants write to the anonymous"),
+        (Principal(ROOT), Right.WRITE, True, "'root' is an admin"),
+        (token(ROOT, READ), Right.WRITE, False, "the token 't1' is not for write"),
+        (token(ROOT, Right.WRITE, projects=("acme",)), Right.WRITE, True, "'root' is an admin"),
+    ],
+)
+def test_who_has_a_right_to_anything(who: Principal, right: Right, allowed: bool, why: str) -> None:
+    assert OURS.judge_any(who, right) == Decision(allowed, why)
+
+
 def test_views_tell_scopes_from_each_other_whatever_their_order() -> None:
     scoped = [("b", "a"), ("a", "b", "a"), ("a", "b")]
     assert len({OURS.view(token("bob", READ, projects=projects)) for projects in scoped}) == 1

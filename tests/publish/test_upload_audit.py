@@ -1,0 +1,83 @@
+"""Who is let in to upload, and what the log and the audit say of it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from multidict import CIMultiDict
+
+from gateway.access.gate import Gate, Writer
+from gateway.app import Gateway
+from gateway.errors import CredentialsRequiredError, ForbiddenError
+from gateway.messages import RequestRecord
+from tests.conftest import StartGateway
+from tests.publish.test_uploads import CONTENT, FILE, GUARDED, KEY, basic
+from tests.support.eventually import eventually
+from tests.support.faults import FaultyBucket
+from tests.support.uploads import FORM, upload, wheel
+
+
+class Lines:
+    """What a gateway has logged of its requests."""
+
+    def __init__(self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.of: dict[str, list[dict[str, Any]]] = {"access": [], "audit": []}
+        log: Any = gateway._log
+        monkeypatch.setattr(log, "_line", lambda kind, fields: self.of[kind].append(fields))
+        monkeypatch.setattr(log, "_audit", True)
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]) -> Gateway:
+    return await start_gateway(faulty_settings | GUARDED)
+
+
+@pytest.fixture
+def lines(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Lines:
+    return Lines(gateway, monkeypatch)
+
+
+async def test_an_upload_is_audited_as_a_write_of_its_key(gateway: Gateway, lines: Lines) -> None:
+    other, content = wheel("other", "1.0")
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    assert (await upload(gateway.url, other, content, headers=basic("bob")))[0] == 403
+    await eventually(lambda: len(lines.of["audit"]) == 2)
+    found = [{name: line[name] for name in ("user", "right", "key", "allowed")} for line in lines.of["audit"]]
+    assert found == [
+        {"user": "bob", "right": "write", "key": KEY, "allowed": "yes"},
+        {"user": "bob", "right": "write", "key": f"other/{other}", "allowed": "no"},
+    ]
+
+
+async def test_a_form_that_can_t_be_read_is_that_of_a_user(gateway: Gateway, lines: Lines) -> None:
+    assert (await upload(gateway.url, FILE, CONTENT, {":action": "submit"}, headers=basic("bob")))[0] == 400
+    await eventually(lambda: bool(lines.of["audit"]))
+    (line,) = lines.of["audit"]
+    assert (line["user"], line["right"], line["status"]) == ("bob", "write", 400)
+    assert "key" not in line
+
+
+async def test_who_may_write_nothing_is_refused_before_anything_is_held_for_the_upload(gateway: Gateway) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    head = "".join(f"{name}: {value}\r\n" for name, value in (FORM | basic("alice")).items())
+    writer.write(f"POST / HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 1000\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+    writer.close()
+
+
+async def identified(gate: Gate, record: RequestRecord, user: str) -> Writer:
+    return await gate.identify_writer(record, CIMultiDict(basic(user) if user else {}), trusted=False)
+
+
+async def test_what_is_said_of_who_may_write_nothing(gateway: Gateway) -> None:
+    gate = gateway.mount.access.gate
+    assert gate is not None
+    record = RequestRecord("r", "POST", "/", "192.0.2.1", "", 0.0)
+    with pytest.raises(ForbiddenError, match="nothing grants write to 'alice'"):
+        await identified(gate, record, "alice")
+    assert (record.admission.allowed, record.admission.principal.name) == (False, "alice")
+    with pytest.raises(CredentialsRequiredError, match="nothing grants write to the anonymous"):
+        await identified(gate, record, "")
+    assert (await identified(gate, record, "bob")).principal.name == "bob"
+    assert (record.admission.allowed, record.admission.principal.name) == (True, "bob")
