@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit
 
 from multidict import MultiMapping
 
@@ -126,6 +125,6 @@ def _demand_no_foreign_page(headers: MultiMapping[str]) -> None:
     """Raises ForbiddenError for what a page of another site has a browser send: with the password that the browser
     remembers, or to a gateway that only this browser can reach. (Fetch Metadata; RFC 6454, 7)"""
     site, origin = headers.get("Sec-Fetch-Site", "none"), headers.get("Origin")
-    at = urlsplit(origin).netloc if origin is not None else ""
-    if site not in ("none", "same-origin") or (origin is not None and at != headers.get("Host", "")):
+    here = origin is None or origin.partition("://")[2] == (headers.get("Host") or None)
+    if site not in ("none", "same-origin") or not here:
         raise ForbiddenError(f"sent by a page of {origin or site}")

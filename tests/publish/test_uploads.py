@@ -238,7 +238,14 @@ async def test_who_may_write_is_asked_before_the_body_and_what_before_the_file(
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}]
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "null"},
+        {"Origin": "null", "Host": ""},
+        {"Origin": "http://[::1"},
+    ],
 )
 async def test_a_page_of_another_site_has_no_browser_upload(
     gateway: Gateway, faulty: FaultyBucket, headers: dict[str, str]
