@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from packaging.version import Version
 
+from gateway.cli.changed import tell_gateways
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.mount import Mount
@@ -46,11 +47,11 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
         for item in items:
             await _do(life_cycle, wish, item)
             write(f"{item.key} {_DONE[wish.command]}")
+        write(await tell_gateways(settings, mount.storage, wish.project))
     except GatewayError as error:
         return _refused(wish, error.detail or error.public)
     finally:
         await mount.close()
-    write("Running gateways see it within index.refresh, or at once after POST /-/refresh?project=" + wish.project)
     return 0
 
 

@@ -30,10 +30,14 @@ class InStorage:
         self._publisher = publisher
         self._rules = rules
         self._uploader = uploader
+        self.published = set[str]()  # projects that have new files
 
     async def send(self, prepared: Prepared) -> bool:
         content = Content(pieces(prepared.path), Inspection(prepared.release, self._rules), prepared.size)
-        return await self._publisher.publish(prepared.release, content, self._uploader, overwrite=False)
+        new = await self._publisher.publish(prepared.release, content, self._uploader, overwrite=False)
+        if new:
+            self.published.add(prepared.release.project)
+        return new
 
 
 class AtGateway:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
+from gateway.cli.changed import tell_gateways
 from gateway.cli.publish.destinations import AtGateway, Destination, InStorage, why
 from gateway.cli.publish.prepared import Prepared, prepare
 from gateway.config.settings import Settings
@@ -104,7 +105,11 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
         await mount.storage.start()
         if mount.catalog is None:
             raise GatewayError("needs index.mode auto or generated")
-        yield InStorage(Publisher(mount.storage, mount.catalog, mount.root, rules), rules, _name())
+        destination = InStorage(Publisher(mount.storage, mount.catalog, mount.root, rules), rules, _name())
+        yield destination
+        for project in sorted(destination.published):
+            note = await tell_gateways(settings, mount.storage, project)
+            print(f"{project}: {note}", file=sys.stderr)
     finally:
         await mount.close()
 

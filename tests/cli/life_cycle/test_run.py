@@ -44,6 +44,14 @@ def test_yank_and_unyank(folder: Path, capsys: Captured) -> None:
     assert names(folder) == [FILE, SDIST, f"{SDIST}.yanked"]
 
 
+def test_gateways_are_told(folder: Path, capsys: Captured) -> None:
+    assert run("yank", "acme-web", "1.0") == 0
+    assert "POST /-/refresh?project=acme-web" in capsys.readouterr().out
+    assert run("yank", "acme-web", "1.0", "--set", "publish.beacon=true") == 0
+    assert "Gateways see it now" in capsys.readouterr().out
+    assert b'"acme-web"' in (folder.parent / ".gateway" / "epoch").read_bytes()
+
+
 def test_delete_asks_first(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("delete", "acme-web", "1.0") == 1
     assert "Give --yes to delete them." in capsys.readouterr().err

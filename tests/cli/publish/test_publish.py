@@ -50,6 +50,16 @@ def test_wheels_come_before_sdists_and_twice_is_no_error(dist: Path, tmp_path: P
     assert capsys.readouterr().out == f"{FILE}: there already\n{SDIST}: there already\n"
 
 
+def test_gateways_are_told_of_what_is_new(dist: Path, tmp_path: Path, capsys: Captured) -> None:
+    assert run("--set", "publish.beacon=true") == 0
+    assert capsys.readouterr().err == "acme-web: Gateways see it now\n"
+    beacon = tmp_path / "packages" / ".gateway" / "epoch"
+    before = beacon.read_bytes()
+    assert b'"acme-web"' in before
+    assert run("--set", "publish.beacon=true") == 0
+    assert (capsys.readouterr().err, beacon.read_bytes()) == ("", before)
+
+
 def test_a_conflict_has_a_code_of_its_own(dist: Path, tmp_path: Path, capsys: Captured) -> None:
     assert run() == 0
     (dist / FILE).write_bytes(wheel("acme_web", "1.0", summary="another")[1])
