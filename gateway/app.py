@@ -173,12 +173,13 @@ class Gateway:
             self.response_cache.clear()
 
     def refresh_all(self, project: str = EVERYTHING) -> None:
-        """Calls `refresh` in all workers, each before its next request: no request that begins after this has returned
-        is answered from older listings."""
+        """Calls `refresh` in all workers, in this one at once, in the others before their next request: no request that
+        begins after this has returned is answered from older listings."""
         if self._marks is None:
             self.refresh(project)
         else:
             self._marks.projects.change(project)
+            self.refresh_if_told()
 
     async def tell_others(self, project: str) -> None:
         """Tells other gateways in front of this storage that the project has changed, within two seconds."""
