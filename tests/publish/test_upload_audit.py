@@ -81,3 +81,17 @@ async def test_what_is_said_of_who_may_write_nothing(gateway: Gateway) -> None:
         await identified(gate, record, "")
     assert (await identified(gate, record, "bob")).principal.name == "bob"
     assert (record.admission.allowed, record.admission.principal.name) == (True, "bob")
+
+
+@pytest.mark.parametrize(("trusted", "status"), [("127.0.0.1", 200), ("192.0.2.1", 401)])
+async def test_who_uploads_says_a_proxy_only_if_it_is_trusted(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], trusted: str, status: int
+) -> None:
+    proxied = {
+        "server.trusted_proxies": trusted,
+        "access.forward_auth": "{preset: authelia}",
+        "access.rules": '[{projects: "acme-*", write: [user:bob]}]',
+    }
+    gateway = await start_gateway(faulty_settings | GUARDED | proxied)
+    assert (await upload(gateway.url, FILE, CONTENT, headers={"Remote-User": "bob"}))[0] == status
+    assert set(faulty.objects) == ({KEY} if status == 200 else set())
