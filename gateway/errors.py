@@ -178,6 +178,14 @@ class FileExistsConflictError(GatewayError):
         super().__init__(f"{filename!r} exists", public=f"File already exists, with other content: {filename}")
 
 
+class ConditionIgnoredError(GatewayError):
+    """The storage would let an upload replace a file of the same name. Waiting does not help, so there is no
+    Retry-After; and 409 would mean to clients that the file exists."""
+
+    status = 503
+    public = reason = "Uploads are refused: the storage would let them replace files (publish.unsafe)"
+
+
 class UriTooLongError(GatewayError):
     """The request target is over `server.max_target_bytes`."""
 

@@ -134,9 +134,12 @@ class Mount:
         await self.access.start()
         if self.catalog is not None:
             await self.catalog.start()
+        if self.uploads is not None:
+            self.uploads.start()
 
     async def close(self) -> None:
         for part in (
+            self.uploads,
             self.access,
             self.prefetch,
             self._mirrored,

@@ -53,3 +53,13 @@ def for_listening(error: OSError) -> str:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return "create the directory of server.unix_socket"
     return "choose another server.port or ops.port (or server.unix_socket), or stop the program that uses it"
+
+
+def for_writing(*, at_once: bool) -> str:
+    """Advice about a storage that lets more than one writer of a key win."""
+    if at_once:
+        return (
+            "The server checks If-None-Match too early: two uploads of one name within the same moment may both "
+            "succeed, and the last one stays. See publish.unsafe."
+        )
+    return "The server ignores If-None-Match, so uploads are refused: update it, or see publish.unsafe."

@@ -12,15 +12,16 @@ from gateway.executors import DISK
 from gateway.index.catalog.census import count
 from gateway.index.catalog.layout import Layout, recognise
 from gateway.messages import ObjectRequest, Stream
+from gateway.publish.probe import Way, findings
 from gateway.server.listener import bind, bind_tcp, url_of
 from gateway.storage.base import Storage
 
 Write = Callable[[str], None]
 
 
-async def run(settings: Settings, write: Write) -> int:
-    """Writes lines for a person. Returns 0 if all is well, else 1. Raises ConfigError for settings that `gateway serve`
-    would refuse."""
+async def run(settings: Settings, write: Write, *, writing: bool = False) -> int:
+    """Writes lines for a person. `writing` tries whether files can be published safely. Returns 0 if all is well,
+    else 1. Raises ConfigError for settings that `gateway serve` would refuse."""
     gateway = Gateway(settings)
     storage, gate = gateway.storage, gateway.mount.access.gate
     if settings.server.workers > 1:
@@ -35,6 +36,10 @@ async def run(settings: Settings, write: Write) -> int:
             write(f"ok    {step:<13}{found}" if step else f"      {found}")
         await _check_reading(storage, write)
         await _check_index(settings, storage, write)
+        if writing:
+            well = await _check_writing(storage, write, unsafe=settings.publish.unsafe) and well
+        elif settings.publish.enabled:
+            write("      Uploads are taken: gateway check --write tries whether only one of several writers wins.")
     except GatewayError as error:
         write(f"FAIL  {error.detail or error.public}")
         if hint := advice.for_storage(error):
@@ -126,3 +131,17 @@ async def _check_reading(storage: Storage, write: Write) -> None:
         finally:
             answer.close()
     write("ok    reading      got its first bytes")
+
+
+async def _check_writing(storage: Storage, write: Write, *, unsafe: bool) -> bool:
+    """Whether only one of several writers of a key wins, or it is `unsafe` and told all the same."""
+    heeded = True
+    async for finding in findings(storage):
+        word = "ok" if finding.heeded else "note" if unsafe else "FAIL"
+        step = "writing" if finding.way is Way.WHOLE else "in parts"
+        what = f"{finding.writers} at once" if finding.at_once else "a key twice"
+        write(f"{word:<6}{step:<13}{what}: {finding.written} written, {finding.writers - finding.written} refused")
+        if not finding.heeded:
+            heeded = False
+            write(f"      {advice.for_writing(at_once=finding.at_once)}")
+    return heeded or unsafe

@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> int:
         logging.disable()  # the check reports everything itself
         for hint in hints:
             _write(f"note  {hint}")
-        return asyncio.run(check.run(settings, _write))
+        return asyncio.run(check.run(settings, _write, writing=arguments.write))
     if arguments.command == "url":
         return _url(settings, arguments)
     _take_signals()
@@ -229,8 +229,11 @@ def parser() -> argparse.ArgumentParser:
     assignment.completer = _setting_names
 
     commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
-    commands.add_parser(
+    check = commands.add_parser(
         "check", parents=[settings], help="try the configuration against the storage, and say what is wrong"
+    )
+    check.add_argument(
+        "--write", action="store_true", help="also write below .gateway/probe/: whether one of several writers wins"
     )
     init = commands.add_parser("init", parents=[given], help="write a configuration file to start with")
     init.add_argument(

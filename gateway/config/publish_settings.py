@@ -25,6 +25,10 @@ class PublishSettings(Section):
         None,
         description="Tell other gateways what is published, and show at once what they tell, by the object "
         ".gateway/epoch; true also for gateways that only read; unset: as enabled, but not with cloudfront",
+    unsafe: bool = Field(
+        False,
+        description="Take uploads even if the storage ignores If-None-Match, which gateway check --write tells: of "
+        "several uploads of one name at once the last one wins",
     )
     max_bytes: Size = Field(4 * 1024**3, ge=1, description="Largest file that is taken")
     timeout: Seconds = Field(900.0, description="Seconds that an upload may take; uv waits for 900")

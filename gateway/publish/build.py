@@ -8,6 +8,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.resources import Resources
 from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.publish.condition import Condition
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
@@ -35,4 +36,5 @@ def build_uploads(
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
     rules = Rules.without(settings.skip_rules)
     publisher = Publisher(storage, catalog, root, rules)
-    return Uploads(settings, rules, publisher, access, resources, Visibility(catalog, metadata, audience))
+    condition = Condition(storage, unsafe=settings.unsafe)
+    return Uploads(settings, rules, publisher, condition, access, resources, Visibility(catalog, metadata, audience))

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
 import hashlib
 import logging
+from collections.abc import AsyncIterator
 from typing import cast
 
 from gateway.errors import (
@@ -50,9 +51,13 @@ class Publisher:
         there = (item.key for item in known.objects if item.key.endswith(f"/{file.filename}")) if known else iter(())
         return self._root + (next(there, "") or await new_key(self._catalog, file.project, file.filename))
 
-    async def publish(self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool) -> bool:
+    async def publish(
+        self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool = True
+    ) -> bool:
         """Returns whether the file is new: False if the same bytes were there. Nothing is visible unless all of
-        `content` is right. Raises FileExistsConflictError if other bytes have that name, and other GatewayErrors."""
+        `content` is right. Without `conditional`, the storage does not heed conditions: whether the file exists is
+        asked before its end is sent. Raises FileExistsConflictError if other bytes have that name, and other
+        GatewayErrors."""
         self._check(file, await self._known_files(file.project))
         key = await self.key(file)
         if not overwrite and await self._exists(key):
@@ -64,8 +69,10 @@ class Publisher:
             content.expect(tombstone.sha256)
         metadata = ObjectMetadata(file.digests.get("sha256"), file.requires_python or None, uploader=uploader or None)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
+        only_new = conditional and not overwrite
+        chunks = content.chunks() if conditional or overwrite else self._unless_there(key, content)
         try:
-            await self._storage.put(key, content.chunks(), content_type=kind, only_new=not overwrite, metadata=metadata)
+            await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
         except PreconditionFailedError:
             async for _ in content.chunks():
                 pass
@@ -107,6 +114,17 @@ class Publisher:
         except NotFoundError:
             return False
         return True
+
+    async def _unless_there(self, key: str, content: Content) -> AsyncIterator[bytes]:
+        """The bytes. Raises PreconditionFailedError instead of the last of them if the object exists by then."""
+        held = b""
+        async for chunk in content.chunks():
+            if held:
+                yield held
+            held = chunk
+        if await self._exists(key):
+            raise PreconditionFailedError(f"{key} has been written meanwhile")
+        yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:
         if not await self._has(key, content):

@@ -18,6 +18,7 @@ from gateway.errors import (
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
+from gateway.publish.condition import Condition
 from gateway.publish.content import Content, FormReader
 from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
 from gateway.publish.inspection import Inspection
@@ -44,6 +45,7 @@ class Uploads:
         settings: PublishSettings,
         rules: Rules,
         publisher: Publisher,
+        condition: Condition,
         access: Access,
         resources: Resources,
         visibility: Visibility,
@@ -51,10 +53,22 @@ class Uploads:
         self._settings = settings
         self._rules = rules
         self._publisher = publisher
+        self._condition = condition
         self._access = access
         self._resources = resources
         self._visibility = visibility
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
+
+    def start(self) -> None:
+        """Has the storage tried in the background."""
+        self._condition.start()
+
+    async def probed(self) -> None:
+        """Returns when the storage has been tried since the start, or could not be."""
+        await self._condition.probed()
+
+    async def close(self) -> None:
+        await self._condition.close()
 
     @staticmethod
     def takes(path: str, base_path: str) -> bool:
@@ -97,10 +111,13 @@ class Uploads:
             record.key = key = await self._publisher.key(file)
             if gate is not None and writer is not None:
                 gate.admit_writer(record, writer, self._resources.of(key))
+            conditional = await self._condition.demand(length)
             principal = writer.principal if writer is not None else ANONYMOUS
             content = Content(reader.pieces(), Inspection(file, self._rules), most)
             overwrite = self._may_overwrite(principal)
-            new = await self._publisher.publish(file, content, principal.name, overwrite=overwrite)
+            new = await self._publisher.publish(
+                file, content, principal.name, overwrite=overwrite, conditional=conditional
+            )
         if new:
             await self._visibility.show(file.project)
         text = (

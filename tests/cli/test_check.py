@@ -11,12 +11,12 @@ from gateway.storage.s3.endpoint import resolve
 from tests.support import faults
 from tests.support.bucket import Bucket
 from tests.support.certificates import self_signed
-from tests.support.faults import FaultyBucket, error
+from tests.support.faults import FaultyBucket, error, on
 
 
-async def check(settings: dict[str, str]) -> tuple[int, str]:
+async def check(settings: dict[str, str], *, writing: bool = False) -> tuple[int, str]:
     lines: list[str] = []
-    code = await run(load({"server.port": "0"} | settings, environ={}, cwd=Path("/")), lines.append)
+    code = await run(load({"server.port": "0"} | settings, environ={}, cwd=Path("/")), lines.append, writing=writing)
     return code, "\n".join(lines)
 
 
@@ -201,3 +201,43 @@ async def test_a_directory_that_can_t_be_asked_is_a_failure(tmp_path: Path) -> N
     assert "people can't" not in text
     assert "ok    storage" in text, "the rest is checked all the same"
     assert "all is well" not in text
+
+
+async def test_what_heeds_conditions_is_told_step_by_step(tmp_path: Path) -> None:
+    code, text = await check({"storage.dir": str(tmp_path)}, writing=True)
+    assert code == 0
+    assert text.splitlines()[-5:] == [
+        "ok    writing      a key twice: 1 written, 1 refused",
+        "ok    writing      8 at once: 1 written, 7 refused",
+        "ok    in parts     a key twice: 1 written, 1 refused",
+        "ok    in parts     4 at once: 1 written, 3 refused",
+        "ok    all is well",
+    ]
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(("unsafe", "word", "end"), [("false", "FAIL", 1), ("true", "note", 0)])
+async def test_a_bucket_that_ignores_conditions_is_told_with_what_to_do(
+    faulty: FaultyBucket, faulty_settings: dict[str, str], unsafe: str, word: str, end: int
+) -> None:
+    faulty.heeds_conditions = False
+    faulty.objects["k"] = b"x"
+    code, text = await check(faulty_settings | {"publish.unsafe": unsafe}, writing=True)
+    assert code == end
+    assert f"{word:<6}writing      a key twice: 2 written, 0 refused\n      The server ignores If-None-Match" in text
+    assert f"{word:<6}in parts     a key twice: 2 written, 0 refused" in text
+    assert ("all is well" in text) == (end == 0)
+    assert faulty.objects == {"k": b"x"}
+
+
+async def test_writing_is_for_who_asks_for_it(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> None:
+    faulty.objects["k"] = b"x"
+    uploads = {"publish.enabled": "true", "publish.allow_anonymous": "true"}
+    code, text = await check(faulty_settings | uploads)
+    assert code == 0
+    assert "gateway check --write tries whether" in text
+    assert {request.method for request in faulty.requests} == {"GET"}
+    faulty.then(on("PUT", error(403, "AccessDenied")))
+    code, text = await check(faulty_settings | uploads, writing=True)
+    assert code == 1
+    assert "writing is not permitted (s3:PutObject" in text

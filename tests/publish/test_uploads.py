@@ -54,7 +54,7 @@ async def test_a_file_is_there_at_once_with_what_is_known_of_it(
     assert status == 200
     assert f"{FILE}#sha256={digest}" in page
     assert 'href="acme-web/"' in (await get(f"{gateway.url}/simple/"))[1]
-    put = next(request for request in faulty.requests if request.method == "PUT")
+    put = next(request for request in faulty.requests if request.method == "PUT" and request.key == KEY)
     assert put.headers["if-none-match"] == "*"
     assert put.headers["x-amz-meta-sha256"] == digest
     assert "x-amz-meta-upload-time" in put.headers
@@ -233,7 +233,7 @@ async def test_who_may_write_is_asked_before_the_body_and_what_before_the_file(
     assert (await upload(gateway.url, *wheel("other", "1.0"), headers=basic("bob")))[0] == 403
     assert faulty.objects == {}
     assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
-    put = next(request for request in faulty.requests if request.method == "PUT")
+    put = next(request for request in faulty.requests if request.method == "PUT" and request.key == KEY)
     assert put.headers["x-amz-meta-uploader"] == "bob"
 
 

@@ -86,6 +86,8 @@ class FaultyBucket:
         self.requests: list[Request] = []
         self.script: list[Behaviour] = []
         self.of_key: dict[str, Behaviour] = {}  # always, without the script
+        self.heeds_conditions = True  # of writes
+        self.parts: dict[str, dict[int, bytes]] = {}  # by the id of the upload, and by number
         self.secrets: dict[tuple[str, str | None], str] | None = None
         self.region = "us-east-1"
         self.open_connections = 0
@@ -184,6 +186,13 @@ class FaultyBucket:
             return None
         return Request(method, target, headers, number, body)
 
+    def refuses(self, request: Request) -> bool:
+        """Whether the request's condition does not hold, if the bucket heeds such conditions."""
+        there = self.objects.get(request.key)
+        if there is None or not self.heeds_conditions:
+            return False
+        return request.headers.get("if-match", etag_of(there)) != etag_of(there) or "if-none-match" in request.headers
+
     def refusal(self, request: Request) -> Behaviour | None:
         """What is wrong with the request's signature, if signatures are checked."""
         if self.secrets is None:
@@ -226,12 +235,14 @@ async def healthy(answer: Answer) -> None:
     request, bucket = answer.request, answer.bucket
     if (refusal := bucket.refusal(request)) is not None:
         return await refusal(answer)
+    if request.method == "POST" or "uploadId=" in request.target:
+        from tests.support.multipart import multipart
+
+        return await multipart(answer)
     if request.method == "PUT":
-        there = bucket.objects.get(request.key)
-        if "if-match" in request.headers and there is None:
+        if "if-match" in request.headers and request.key not in bucket.objects:
             return await error(404, "NoSuchKey")(answer)
-        same = there is None or request.headers.get("if-match", etag_of(there)) == etag_of(there)
-        if not same or (there is not None and request.headers.get("if-none-match") == "*"):
+        if bucket.refuses(request):
             return await error(412, "PreconditionFailed")(answer)
         bucket.objects[request.key] = request.body
         if said := [(name, value) for name, value in request.headers.items() if name.startswith("x-amz-meta-")]:

@@ -17,6 +17,7 @@ from tests.e2e.test_real_servers import ODD_KEYS
 from tests.support import faults
 from tests.support.bucket import Bucket
 from tests.support.faults import FaultyBucket, error
+from tests.support.moto import Moto
 
 Start = Callable[..., Awaitable[Storage]]
 
@@ -267,7 +268,7 @@ async def test_encryption_class_and_acl_are_those_of_the_settings(
     moto: ThreadedMotoServer, start_gateway: StartGateway, size: int
 ) -> None:
     host, port = moto.get_host_and_port()
-    bucket = Bucket(_Moto(f"http://{host}:{port}"))
+    bucket = Bucket(Moto(f"http://{host}:{port}"))
     settings = bucket.settings(
         storage__server_side_encryption="aws:kms",
         storage__sse_kms_key_id="arn:aws:kms:us-east-1:123456789012:key/abc",
@@ -286,23 +287,3 @@ async def test_encryption_class_and_acl_are_those_of_the_settings(
     await plain.put("k2", chunks(b"x"))
     head = bucket.client.head_object(Bucket=bucket.name, Key="k2")
     assert (head["ServerSideEncryption"], "StorageClass" in head) == ("AES256", False)
-
-
-class _Moto:
-    region, access_key, secret_key = "us-east-1", "testing", "testing"
-
-    def __init__(self, endpoint_url: str) -> None:
-        self.endpoint_url = endpoint_url
-
-    def client(self) -> object:
-        import botocore.session
-        from botocore.config import Config
-
-        return botocore.session.Session().create_client(
-            "s3",
-            region_name=self.region,
-            endpoint_url=self.endpoint_url,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            config=Config(s3={"addressing_style": "path"}),
-        )
