@@ -138,17 +138,8 @@ class Mount:
             self.uploads.start()
 
     async def close(self) -> None:
-        for part in (
-            self.uploads,
-            self.access,
-            self.prefetch,
-            self._mirrored,
-            self._renderer,
-            self.fallback,
-            self.metadata,
-            self.catalog,
-            self.storage,
-        ):
+        users = self.uploads, self.access, self.prefetch, self._mirrored, self._renderer, self.fallback
+        for part in (*users, self.metadata, self.catalog, self.storage):
             if part is not None:
                 await part.close()
 

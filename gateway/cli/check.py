@@ -12,7 +12,7 @@ from gateway.executors import DISK
 from gateway.index.catalog.census import count
 from gateway.index.catalog.layout import Layout, recognise
 from gateway.messages import ObjectRequest, Stream
-from gateway.publish.probe import Way, findings
+from gateway.publish.condition.probe import Way, findings
 from gateway.server.listener import bind, bind_tcp, url_of
 from gateway.storage.base import Storage
 

@@ -25,6 +25,7 @@ class PublishSettings(Section):
         None,
         description="Tell other gateways what is published, and show at once what they tell, by the object "
         ".gateway/epoch; true also for gateways that only read; unset: as enabled, but not with cloudfront",
+    )
     unsafe: bool = Field(
         False,
         description="Take uploads even if the storage ignores If-None-Match, which gateway check --write tells: of "

@@ -8,7 +8,7 @@ from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.resources import Resources
 from gateway.index.wheels.file_metadata import FileMetadata
-from gateway.publish.condition import Condition
+from gateway.publish.condition.condition import Condition
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage

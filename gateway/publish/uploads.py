@@ -18,7 +18,7 @@ from gateway.errors import (
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
-from gateway.publish.condition import Condition
+from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content, FormReader
 from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
 from gateway.publish.inspection import Inspection

@@ -8,6 +8,7 @@ import aiohttp
 
 from gateway.cli.publish.prepared import Prepared, pieces
 from gateway.errors import BadRequestError, FileExistsConflictError, GatewayError, UpstreamError
+from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content
 from gateway.publish.inspection import Inspection
 from gateway.publish.publisher import Publisher
@@ -26,15 +27,21 @@ class Destination(Protocol):
 class InStorage:
     """The storage of the configuration, by the same path that uploads take."""
 
-    def __init__(self, publisher: Publisher, rules: Rules, uploader: str) -> None:
+    def __init__(self, publisher: Publisher, condition: Condition, rules: Rules, uploader: str) -> None:
         self._publisher = publisher
+        self._condition = condition
         self._rules = rules
         self._uploader = uploader
         self.published = set[str]()  # projects that have new files
 
     async def send(self, prepared: Prepared) -> bool:
-        content = Content(pieces(prepared.path), Inspection(prepared.release, self._rules), prepared.size)
-        new = await self._publisher.publish(prepared.release, content, self._uploader, overwrite=False)
+        release = prepared.release
+        conditional = await self._condition.demand(prepared.size)
+        with prepared.path.open("rb") as file:
+            content = Content(pieces(file), Inspection(release, self._rules), prepared.size)
+            new = await self._publisher.publish(
+                release, content, self._uploader, overwrite=False, conditional=conditional
+            )
         if new:
             self.published.add(prepared.release.project)
         return new
@@ -51,10 +58,14 @@ class AtGateway:
             self._headers["Authorization"] = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
     async def send(self, prepared: Prepared) -> bool:
+        with prepared.path.open("rb") as file:
+            return await self._send(prepared, pieces(file))
+
+    async def _send(self, prepared: Prepared, content: AsyncIterator[bytes]) -> bool:
         form = aiohttp.MultipartWriter("form-data")
         for name, value in _fields(prepared).items():
             form.append(value).set_content_disposition("form-data", name=name)
-        file = form.append_payload(_FilePayload(pieces(prepared.path), prepared.size))
+        file = form.append_payload(_FilePayload(content, prepared.size))
         file.set_content_disposition("form-data", name="content", filename=prepared.path.name)
         try:
             async with self._session.post(

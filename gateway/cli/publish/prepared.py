@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway.errors import BadRequestError
 from gateway.executors import DISK, UPLOADS
@@ -50,11 +51,7 @@ def _looked_at(path: Path, rules: Rules) -> Prepared:
     return Prepared(path, size, replace(release, digests=digests, requires_python=inspection.requires_python))
 
 
-async def pieces(path: Path) -> AsyncIterator[bytes]:
+async def pieces(file: BinaryIO) -> AsyncIterator[bytes]:
     """The bytes of a file. Raises OSError."""
-    file = await DISK.run(path.open, "rb")
-    try:
-        while piece := await DISK.run(file.read, _PIECE_BYTES):
-            yield piece
-    finally:
-        await DISK.run(file.close)
+    while piece := await DISK.run(file.read, _PIECE_BYTES):
+        yield piece

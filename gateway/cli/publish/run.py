@@ -19,6 +19,7 @@ from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.mount import Mount
 from gateway.ops.metrics import Metrics
+from gateway.publish.condition.condition import Condition
 from gateway.publish.publisher import Publisher
 from gateway.publish.rules import Rules
 
@@ -101,16 +102,19 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
             yield AtGateway(session, wish.to, wish.user, password)
         return
     mount = Mount(settings, Metrics(lambda: None))
+    condition = Condition(mount.storage, unsafe=settings.publish.unsafe)
     try:
         await mount.storage.start()
         if mount.catalog is None:
             raise GatewayError("needs index.mode auto or generated")
-        destination = InStorage(Publisher(mount.storage, mount.catalog, mount.root, rules), rules, _name())
+        publisher = Publisher(mount.storage, mount.catalog, mount.root, rules)
+        destination = InStorage(publisher, condition, rules, _name())
         yield destination
         for project in sorted(destination.published):
             note = await tell_gateways(settings, mount.storage, project)
             print(f"{project}: {note}", file=sys.stderr)
     finally:
+        await condition.close()
         await mount.close()
 
 

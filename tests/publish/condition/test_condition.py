@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.errors import ConditionIgnoredError, GatewayError
-from gateway.publish.condition import Condition
-from gateway.publish.probe import FOLDER
+from gateway.publish.condition.condition import Condition
+from gateway.publish.condition.probe import FOLDER
 from gateway.storage.s3.upload import PART_BYTES
 from tests.conftest import StartGateway
 from tests.support.faults import Answer, FaultyBucket, error, healthy, on

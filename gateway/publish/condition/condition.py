@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from gateway.errors import ConditionIgnoredError, GatewayError, without_frames
-from gateway.publish.probe import Way, twice
+from gateway.publish.condition.probe import Way, twice
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
 from gateway.storage.s3.upload import PART_BYTES

@@ -7,7 +7,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from gateway.errors import GatewayError, UpstreamError
-from gateway.publish.probe import FOLDER, Finding, Way, at_once, findings, twice
+from gateway.publish.condition.probe import FOLDER, Finding, Way, at_once, findings, twice
 from gateway.storage.base import Storage
 from tests.conftest import StartGateway
 from tests.support.bucket import Bucket

@@ -1,0 +1,1 @@
+"""Whether a storage heeds conditional writes, on which publishing relies."""
