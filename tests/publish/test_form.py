@@ -13,6 +13,7 @@ from tests.support.uploads import BOUNDARY, fields, form
 
 TYPE = f'multipart/form-data; boundary="{BOUNDARY}"'
 FILE = "foo-1.0-py3-none-any.whl"
+FIELDS = "fields over 2097152 bytes"
 UNREADABLE = "The form of the upload can't be read"
 END = f"--{BOUNDARY}--\r\n".encode()
 NO_FILE = form(FILE, b"", {}).replace(b'; filename="foo-1.0-py3-none-any.whl"', b"")
@@ -36,11 +37,14 @@ def read(body: bytes, size: int = 1 << 20) -> tuple[str | None, Mapping[str, lis
     return found.filename, found.fields, content
 
 
-def refused(body: bytes, public: str) -> None:
+def refused(body: bytes, public: str, detail: str) -> None:
+    """`detail` is what the log has, or what that begins with."""
     for size in (1 << 20, 7, 1):
         with pytest.raises(BadRequestError) as caught:
             read(body, size)
         assert caught.value.public == public
+        assert caught.value.detail.startswith(detail)
+        assert len(caught.value.detail) > len("the form: ") or caught.value.detail == detail
 
 
 @given(
@@ -118,56 +122,74 @@ def test_what_is_no_form(kind: str, told: str) -> None:
 
 
 def test_boundaries_are_up_to_70_characters() -> None:
-    UploadForm("Multipart/Form-Data; boundary=" + "x" * 70, 10)
+    for length in (1, 70):
+        UploadForm("Multipart/Form-Data; boundary=" + "x" * length, 10)
     with pytest.raises(BadRequestError) as caught:
         UploadForm('multipart/form-data; boundary="a\nb"', 10)
     assert caught.value.public == UNREADABLE
+    assert caught.value.detail == "the form: Invalid characters in boundary"
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "detail"),
     [
-        b"preamble\r\n" + CONTENT + END,
-        b"\r" + CONTENT + END,
-        b"\n" + CONTENT + END,
-        b"\r\n\r\n" + CONTENT + END,
-        b"",
-        b"-",
-        CONTENT,
-        CONTENT + END[:-4],
-        CONTENT.replace(b"\r\n", b"\n") + END,
-        part("X: y") + END,
-        part("Content-Disposition: attachment; name=content") + END,
-        part("no header") + END,
-        named("a", "Content-Length: 5", value=b"x") + END,
-        named("a\udcff") + END,
-        named("a\nb") + CONTENT + END,
-        named("a", "X: y\0") + CONTENT + END,
-        named("a", "X: y\x7f") + CONTENT + END,
+        (b"preamble\r\n" + CONTENT + END, "no boundary at the start"),
+        (b"\r" + CONTENT + END, "no boundary at the start"),
+        (b"\n" + CONTENT + END, "no boundary at the start"),
+        (b"\r\n\r\n" + CONTENT + END, "no boundary at the start"),
+        (b"", "the form: Unexpected end"),
+        (b"-", "the form: Unexpected end"),
+        (CONTENT, "the form: Unexpected end"),
+        (CONTENT + END[:-4], "the form: Unexpected end"),
+        (CONTENT.replace(b"\r\n", b"\n") + END, "the form: "),
+        (part("X: y") + END, "the form: Missing Content-Disposition"),
+        (part("Content-Disposition: attachment; name=content") + END, "the form: Invalid Content-Disposition"),
+        (part("no header") + END, "the form: Malformed segment header"),
+        (named("a", "Content-Length: 5", value=b"x") + END, "the form: Segment size does not match"),
+        (named("a\udcff") + END, "the form: "),
+        (named("a", "X: y\0") + CONTENT + END, "a control character in a head"),
+        (named("a", "X: y\x7f") + CONTENT + END, "a control character in a head"),
     ],
 )
-def test_what_is_unreadable(body: bytes) -> None:
-    refused(body, UNREADABLE)
+def test_what_is_unreadable(body: bytes, detail: str) -> None:
+    refused(body, UNREADABLE, detail)
+
+
+def test_a_bare_line_break_in_a_head_is_refused_however_it_arrives() -> None:
+    refused(named("a\nb") + CONTENT + END, UNREADABLE, "")
 
 
 @pytest.mark.parametrize(
-    ("body", "public"),
+    ("body", "public", "detail"),
     [
-        (END, "The form has no file: the field content"),
-        (named("name", value=b"foo") + END, "The form has no file: the field content"),
-        (NO_FILE, "The field content is not a file"),
-        (CONTENT + CONTENT + END, "The form has more than one file"),
-        (CONTENT + named("name") + END, "A field follows the file: send the file last"),
-        (named("_charset_", value=b"latin-1") + CONTENT + END, "The form has a field _charset_; all of it is UTF-8"),
-        (named("name", value=b"\xff") + CONTENT + END, "A field of the form is not UTF-8"),
-        (named("name", "Content-Type: Multipart/mixed") + CONTENT + END, "A part of the form is encoded"),
-        (named("name", "Content-Transfer-Encoding: base64") + CONTENT + END, "A part of the form is encoded"),
-        (named("name", "Content-Encoding: gzip") + CONTENT + END, "A part of the form is encoded"),
-        (part('Content-Disposition: form-data; name="content"; filename=""') + END, "The field content is not a file"),
+        (END, "The form has no file: the field content", "no file"),
+        (named("name", value=b"foo") + END, "The form has no file: the field content", "no file"),
+        (NO_FILE, "The field content is not a file", "content is no file"),
+        (CONTENT + CONTENT + END, "The form has more than one file", "two files"),
+        (CONTENT + named("name") + END, "A field follows the file: send the file last", "'name' after the file"),
+        (
+            named("_charset_", value=b"latin-1") + CONTENT + END,
+            "The form has a field _charset_; all of it is UTF-8",
+            "_charset_",
+        ),
+        (named("name", value=b"\xff") + CONTENT + END, "A field of the form is not UTF-8", "'name' is not UTF-8"),
+        (
+            part('Content-Disposition: form-data; name="content"; filename=""') + END,
+            "The field content is not a file",
+            "content is no file",
+        ),
     ],
 )
-def test_what_is_no_upload(body: bytes, public: str) -> None:
-    refused(body, public)
+def test_what_is_no_upload(body: bytes, public: str, detail: str) -> None:
+    refused(body, public, detail)
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Type: Multipart/mixed", "Content-Transfer-Encoding: base64", "Content-Encoding: gzip"]
+)
+def test_parts_that_are_nested_or_encoded(head: str) -> None:
+    body = named("name", head) + CONTENT + END
+    refused(body, "A part of the form is encoded", "part 'name' is nested or encoded")
 
 
 def test_a_tab_in_a_head_is_in_order() -> None:
@@ -178,14 +200,15 @@ def test_fields_without_a_name_are_of_no_use_and_no_harm() -> None:
     assert read(part("Content-Disposition: form-data", b"x") + CONTENT + END)[1] == {"": ["x"]}
 
 
-def too_large(body: bytes, length: int | None = None) -> None:
-    found = UploadForm(TYPE, length or len(body))
-    with pytest.raises(ContentTooLargeError):
+def too_large(body: bytes, detail: str = "the form: Maximum segment ") -> None:
+    found = UploadForm(TYPE, len(body))
+    with pytest.raises(ContentTooLargeError) as caught:
         list(found.feed(body))
+    assert caught.value.detail.startswith(detail)
 
 
 def test_fields_are_bounded() -> None:
-    too_large(named("a", value=b"x" * (MAX_FIELDS_BYTES // 2)) * 3)
+    too_large(named("a", value=b"x" * (MAX_FIELDS_BYTES // 2)) * 3, FIELDS)
     too_large(named("a") * 1001)
     too_large(named("a", *["X: y"] * 8))
     too_large(named("a" * 1024))
@@ -197,8 +220,8 @@ def test_fields_are_bounded() -> None:
 def test_fields_of_just_the_size() -> None:
     value = b"x" * (MAX_FIELDS_BYTES - len("description") - len("content"))
     assert len(read(named("description", value=value) + CONTENT + END)[1]["description"][0]) == len(value)
-    too_large(named("description", value=value + b"x") + CONTENT + END)
-    too_large(CONTENT + named("attestations", value=b"x" * MAX_FIELDS_BYTES) + END)
+    too_large(named("description", value=value + b"x") + CONTENT + END, FIELDS)
+    too_large(CONTENT + named("attestations", value=b"x" * MAX_FIELDS_BYTES) + END, FIELDS)
 
 
 def test_no_more_comes_than_was_said() -> None:

@@ -153,6 +153,15 @@ def test_requires_python_may_be_written_in_other_ways(python: str | None, writte
     assert inspect(said(python=python), zip_of(description(metadata=METADATA + line)))
 
 
+@pytest.mark.parametrize(("line", "known"), [(b"Requires-Python: >= 3.9\n", ">= 3.9"), (b"", None)])
+def test_requires_python_is_known_as_it_is_written(line: bytes, known: str | None) -> None:
+    inspection = Inspection(said(), Rules())
+    inspection.feed(zip_of(description(metadata=METADATA + line)))
+    assert inspection.requires_python is None
+    inspection.finish()
+    assert inspection.requires_python == known
+
+
 def test_names_may_be_written_in_other_ways() -> None:
     assert inspect(said(), zip_of(description(metadata=b"Version: v1\nName: FOO\n")))
     file = replace(said(), project="foo-bar", filename="foo_bar-1.0-py3-none-any.whl")
