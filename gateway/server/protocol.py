@@ -73,8 +73,9 @@ class Request(web.BaseRequest):
         return b"".join(pieces)
 
     async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
-        """The body, as it arrives. The connection ends with the reply. Raises LengthRequiredError; RequestTimeoutError
-        if nothing arrives for `seconds`; and ConnectionError if the client leaves."""
+        """The body, as it arrives. The connection ends with the reply; while nothing arrives, others get it if they need
+        it. Raises LengthRequiredError; RequestTimeoutError if nothing arrives for `seconds`; and ConnectionError if the
+        client leaves."""
         body = self._connection.body
         if not self.body_exists:
             return
@@ -84,8 +85,9 @@ class Request(web.BaseRequest):
             raise LengthRequiredError("a body without Content-Length")
         while True:
             try:
-                async with asyncio.timeout(seconds):
-                    piece = await body.read()
+                with self._admission.awaiting(self._connection):
+                    async with asyncio.timeout(seconds):
+                        piece = await body.read()
             except TimeoutError as error:
                 raise RequestTimeoutError(f"nothing of the body for {seconds:g} s") from error
             if not piece:

@@ -162,10 +162,23 @@ async def test_what_follows_a_body_is_no_request() -> None:
     assert handled == [b"abc"]
 
 
-async def test_a_client_that_is_slow_is_told_so() -> None:
+async def whole(request: Request, seconds: float) -> bytes:
+    return await request.read_limited(10, seconds)
+
+
+async def in_pieces(request: Request, seconds: float) -> bytes:
+    return b"".join([piece async for piece in request.pieces(seconds)])
+
+
+Read = Callable[[Request, float], Awaitable[bytes]]
+both = pytest.mark.parametrize("read", [whole, in_pieces])
+
+
+@both
+async def test_a_client_that_is_slow_is_told_so(read: Read) -> None:
     async def handler(request: Request) -> Reply:
         with pytest.raises(GatewayError) as refused:
-            await request.read_limited(10, 0.01)
+            await read(request, 0.01)
         return Reply(refused.value.status, {}, b"")
 
     sock = socket.create_server(("127.0.0.1", 0))
@@ -181,12 +194,13 @@ async def test_a_client_that_is_slow_is_told_so() -> None:
     await listener.drain(1)
 
 
-async def test_a_client_that_leaves_in_its_body_is_gone() -> None:
+@both
+async def test_a_client_that_leaves_in_its_body_is_gone(read: Read) -> None:
     ended: list[BaseException] = []
 
     async def handler(request: Request) -> Reply:
         try:
-            await request.read_limited(10, 5)
+            await read(request, 5)
         except BaseException as error:
             ended.append(error)
             raise
@@ -207,7 +221,8 @@ async def test_a_client_that_leaves_in_its_body_is_gone() -> None:
     await listener.drain(1)
 
 
-async def test_a_connection_that_waits_for_its_body_makes_room_as_one_that_waits_for_its_head_does() -> None:
+@both
+async def test_a_connection_that_waits_for_its_body_makes_room_as_one_that_waits_for_its_head_does(read: Read) -> None:
     """Else a client of two addresses could hold all connections with forms that it never sends."""
     reading, resume = asyncio.Event(), asyncio.Event()
     ended: list[BaseException | bytes] = []
@@ -215,7 +230,7 @@ async def test_a_connection_that_waits_for_its_body_makes_room_as_one_that_waits
     async def handler(request: Request) -> Reply:
         reading.set()
         try:
-            ended.append(await request.read_limited(10, 5))
+            ended.append(await read(request, 5))
         except BaseException as error:
             ended.append(error)
             raise
