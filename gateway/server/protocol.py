@@ -73,8 +73,8 @@ class Request(web.BaseRequest):
         return b"".join(pieces)
 
     async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
-        """The body, as it arrives. The connection ends with the reply; while nothing arrives, others get it if they need
-        it. Raises LengthRequiredError; RequestTimeoutError if nothing arrives for `seconds`; and ConnectionError if the
+        """The body, as it arrives. The connection ends with the reply; while nothing arrives, it makes room for others.
+        Raises LengthRequiredError; RequestTimeoutError if nothing arrives for `seconds`; and ConnectionError if the
         client leaves."""
         body = self._connection.body
         if not self.body_exists:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gateway.errors import GatewayError, NotAcceptableError, NotFoundError, UpstreamBusyError
+from gateway.errors import BadRequestError, GatewayError, NotAcceptableError, NotFoundError, UpstreamBusyError
 from gateway.server.error_page import error_page
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
@@ -52,3 +52,18 @@ def test_what_is_said_stays_text() -> None:
 
 def test_without_an_index_nothing_leads_there() -> None:
     assert b"<a " not in error_page(NotAcceptableError(), accept=BROWSER, request_id="r1").body
+
+
+@pytest.mark.parametrize(
+    ("public", "phrase"),
+    [
+        ("File already exists", "File already exists"),
+        ("Invalid upload: a\r\nSet-Cookie: b\x00\x7f", "Invalid upload: a??Set-Cookie: b??"),
+        ("naïve €", "na?ve ?"),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_an_upload_is_refused_with_a_reason_phrase_of_one_line(public: str, phrase: str) -> None:
+    error = BadRequestError("detail", public=public)
+    assert error_page(error, accept="*/*", request_id="r", upload=True).reason == phrase
+    assert error_page(error, accept="*/*", request_id="r").reason == ""

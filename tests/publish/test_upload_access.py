@@ -1,12 +1,16 @@
 """Who is let in to upload, and what the log and the audit say of it."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from multidict import CIMultiDict
 
+from gateway.access.authenticator import Identity
 from gateway.access.gate import Gate, Writer
+from gateway.access.login import session
+from gateway.access.login.signed_cookie import CookieKeys
 from gateway.app import Gateway
 from gateway.errors import CredentialsRequiredError, ForbiddenError
 from gateway.messages import RequestRecord
@@ -14,6 +18,7 @@ from tests.conftest import StartGateway
 from tests.publish.test_uploads import CONTENT, FILE, GUARDED, KEY, basic
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
+from tests.support.http import exchange
 from tests.support.uploads import FORM, upload, wheel
 
 
@@ -95,3 +100,20 @@ async def test_who_uploads_says_a_proxy_only_if_it_is_trusted(
     gateway = await start_gateway(faulty_settings | GUARDED | proxied)
     assert (await upload(gateway.url, FILE, CONTENT, headers={"Remote-User": "bob"}))[0] == status
     assert set(faulty.objects) == ({KEY} if status == 200 else set())
+
+
+async def test_the_session_of_a_browser_uploads_nothing(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    key = "c" * 40
+    gateway = await start_gateway(faulty_settings | GUARDED | {"access.login": json.dumps({"cookie_keys": [key]})})
+    bob = Identity("bob", frozenset({"data", "release"}), expires=4e9)
+    cookie = {"Cookie": f"{session.NAME}={session.encode(bob, CookieKeys((key.encode(),)))}"}
+    assert (await upload(gateway.url, FILE, CONTENT, headers=cookie))[0] == 401
+    assert faulty.objects == {}
+    assert (await upload(gateway.url, FILE, CONTENT, headers=cookie | basic("bob")))[0] == 200
+
+
+async def test_faulty_framing_is_told_before_all_else(gateway: Gateway) -> None:
+    request = b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    assert b" 400 " in (await exchange(int(gateway.url.rpartition(":")[2]), request)).partition(b"\r\n")[0]
