@@ -9,9 +9,6 @@ from gateway.publish.beacon.poller import Poller
 from gateway.publish.beacon.stored import StoredBeacon
 from gateway.storage.base import Storage
 
-# With shorter listings too, a gateway counts as used for a minute after its last client.
-_LEAST_USED_SECONDS = 60.0
-
 
 class Beacon:
     """What is published through one gateway can be installed through all others within two seconds."""
@@ -34,7 +31,7 @@ class Beacon:
         self._poller = Poller(
             stored,
             turn,
-            listing_seconds=max(listing_seconds, _LEAST_USED_SECONDS),
+            listing_seconds=listing_seconds,
             asked=lambda: asked() + self._announced,  # an upload leaves a listing too
             is_own=self._announcer.has_written,
             refresh=refresh,

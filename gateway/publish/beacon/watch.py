@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from gateway.publish.beacon.ring import Change, Ring
 
 _USED_SECONDS = 1.0
+# With shorter listings too, a gateway counts as used for a minute after its last client.
+_LEAST_USED_SECONDS = 60.0
 _UNUSED_SECONDS = 30.0
 # Timers are a little late, now and then, and a second is never skipped for that.
 _LATE_SECONDS = 0.1
@@ -42,7 +44,7 @@ class Watch:
     def due(self, now: float, listing_seconds: float) -> bool:
         """Whether it is time to read the beacon. `listing_seconds` is how long the gateway uses a listing: so long
         after its last client, it has none that it would use."""
-        used = now - self.asked_at < listing_seconds
+        used = now - self.asked_at < max(listing_seconds, _LEAST_USED_SECONDS)
         interval = _USED_SECONDS if used else _UNUSED_SECONDS
         return now - self.read_at >= max(interval, self.pause) - _LATE_SECONDS
 

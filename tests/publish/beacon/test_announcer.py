@@ -175,3 +175,17 @@ async def test_where_it_may_not_write_it_seldom_tries(
     rig.now += 61
     await rig.announcer.announce("other")
     assert await rig.projects() == ["other"]
+
+
+async def test_it_knows_its_last_changes_from_those_of_others(rig: Rig) -> None:
+    await rig.storage.put(KEY, one_chunk(THEIRS.encode()))
+    await rig.announcer.announce("acme")
+    found = await rig.beacon.read()
+    assert found is not None
+    assert found.ring is not None
+    theirs, own = found.ring.changes
+    assert [rig.announcer.has_written(change) for change in (theirs, own)] == [False, True]
+    for number in range(MOST_CHANGES):
+        assert rig.announcer.has_written(own)
+        await rig.announcer.announce(f"p{number}")
+    assert not rig.announcer.has_written(own), "no ring has it any more"

@@ -57,6 +57,15 @@ async def test_no_upload_and_no_page_fails_because_of_the_beacon(
     assert 'gateway_beacon_failures_total{operation="write"}' in gateway.metrics.render().decode()
 
 
+async def test_the_end_of_a_gateway_is_that_of_its_beacon(tmp_path: Path) -> None:
+    settings = OPEN | {"storage.dir": str(tmp_path), "server.port": "0", "log.access": "false"}
+    gateway = Gateway(load(settings, environ={}, cwd=tmp_path))
+    await gateway.start()
+    assert "Poller" in repr(asyncio.all_tasks())
+    await gateway.stop()
+    assert "Poller" not in repr(asyncio.all_tasks())
+
+
 def test_the_beacon_is_on_where_uploads_are_taken(tmp_path: Path) -> None:
     bucket = {"storage.bucket": "packages"}
     distribution = bucket | {"storage.backend": "cloudfront", "storage.cloud_front_domain": "x.example"}

@@ -34,6 +34,8 @@ def test_it_is_due_after(watch: Watch, seconds: float) -> None:
 def test_a_gateway_is_used_while_it_has_a_listing_that_it_would_use() -> None:
     assert UNUSED.due(1001.0, 3600.0)
     assert not UNUSED.due(1001.0, 60.0)
+    assert UNUSED.asked(942.0).due(1001.0, 1.0), "for a minute in any case"
+    assert not UNUSED.asked(940.0).due(1001.0, 1.0)
 
 
 def test_at_first_it_is_due() -> None:
