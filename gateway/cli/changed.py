@@ -11,10 +11,9 @@ async def tell_gateways(settings: Settings, storage: Storage, project: str) -> s
     change. `project` is a normalised name."""
     if not settings.publish.uses_beacon(settings.storage.resolved_backend):
         return f"Gateways see it within index.refresh, or at once after POST /-/refresh?project={project}"
-    failures: list[None] = []
-    announcer = Announcer(StoredBeacon(storage), lambda: failures.append(None))
+    announcer = Announcer(StoredBeacon(storage), lambda: None)
     try:
-        await announcer.announce(project)
+        written = await announcer.announce(project)
     finally:
         await announcer.close()
-    return "Gateways see it within index.refresh: the beacon can't be written" if failures else "Gateways see it now"
+    return "Gateways see it now" if written else "Gateways see it within index.refresh: the beacon can't be written"

@@ -27,9 +27,10 @@ log = logging.getLogger("gateway.publish")
 
 @dataclass(slots=True)
 class _Batch:
-    """Changes that are written together, by project, and whether they have been, or have been given up."""
+    """Changes that are written together, by project. It is over when they have been, or have been given up."""
 
     changes: dict[str, Change] = field(default_factory=dict)
+    written: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -55,12 +56,12 @@ class Announcer:
         self._denied_until = float("-inf")
         self._log = LimitedLog(log)
 
-    async def announce(self, project: str) -> None:
-        """Returns when other gateways can read that the project has changed, or when it has taken too long: it is then
-        still tried for a while. Never fails."""
+    async def announce(self, project: str) -> bool:
+        """Returns when other gateways can read that the project has changed; False when it has taken too long: it is
+        then still tried for a while. Never fails."""
         if self._clock() < self._denied_until:
             self._failed()
-            return
+            return False
         batch = self._next
         if project not in batch.changes:
             if len(batch.changes) >= MOST_CHANGES:
@@ -71,6 +72,7 @@ class Announcer:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
                 await batch.over.wait()
+        return batch.written
 
     def has_written(self, change: Change) -> bool:
         """Whether the change is one of the last that this process has announced."""
@@ -85,13 +87,14 @@ class Announcer:
         while self._next.changes:
             batch, self._next = self._next, _Batch()
             try:
-                await self._write(tuple(batch.changes.values()))
+                batch.written = await self._write(tuple(batch.changes.values()))
             except Exception:
                 log.exception("the beacon can't be written: this is a bug")
             finally:
                 batch.over.set()
 
-    async def _write(self, changes: tuple[Change, ...]) -> None:
+    async def _write(self, changes: tuple[Change, ...]) -> bool:
+        """Whether they have been written: otherwise they have been given up."""
         self._remember(changes)
         give_up_at = self._clock() + _GIVE_UP_SECONDS
         pause = _FIRST_PAUSE_SECONDS
@@ -99,19 +102,19 @@ class Announcer:
             try:
                 async with asyncio.timeout(_TRY_SECONDS):
                     if await self._merged(changes):
-                        return
+                        return True
             except (GatewayError, TimeoutError) as error:
                 self._failed()
                 if is_denied(error):
                     self._denied_until = self._clock() + _DENIED_SECONDS
                     message = "other gateways don't see at once what is published: %s may not be written: %s"
                     self._log.write(logging.WARNING, message, KEY, error)
-                    return
+                    return False
                 self._log.write(logging.WARNING, "other gateways can't be told yet what is published: %s", error)
                 pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             if self._clock() >= give_up_at:
                 self._log.write(logging.WARNING, "other gateways were not told what is published: it takes too long")
-                return
+                return False
             await asyncio.sleep(pause * random.random())  # noqa: S311  those who met must not meet again
 
     async def _merged(self, changes: tuple[Change, ...]) -> bool:

@@ -47,7 +47,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def test_it_is_there_when_the_upload_has_its_answer(rig: Rig) -> None:
-    await rig.announcer.announce("acme")
+    assert await rig.announcer.announce("acme")
     await rig.announcer.announce("other")
     assert await rig.projects() == ["acme", "other"]
     assert rig.failures == 0
@@ -104,7 +104,7 @@ async def test_two_writers_lose_nothing_of_each_other(rig: Rig) -> None:
 )
 async def test_what_fails_is_tried_again(rig: Rig, fault: Exception) -> None:
     rig.storage.script = [fault, None, fault]
-    await rig.announcer.announce("acme")
+    assert await rig.announcer.announce("acme")
     assert await rig.projects() == ["acme"]
     assert rig.failures == 2
 
@@ -126,7 +126,7 @@ async def test_what_is_no_beacon_is_replaced(rig: Rig, content: bytes) -> None:
 async def test_a_storage_that_does_not_answer_holds_nobody_up_and_is_written_later(rig: Rig) -> None:
     announcer = Announcer(rig.beacon, lambda: None, patience=0.01)
     rig.storage.open.clear()
-    await announcer.announce("acme")
+    assert not await announcer.announce("acme")
     assert rig.storage.calls == ["GET"]
     rig.storage.open.set()
     await eventually(lambda: rig.storage.calls == ["GET", "PUT"])
@@ -153,7 +153,7 @@ async def test_after_half_a_minute_it_is_given_up(rig: Rig, caplog: pytest.LogCa
     announcer = Announcer(rig.beacon, later, clock=lambda: rig.now)
     rig.storage.script = [UpstreamError("away")]
     with caplog.at_level(logging.WARNING):
-        await announcer.announce("acme")
+        assert not await announcer.announce("acme")
     assert rig.storage.calls == ["GET"]
     assert "were not told" in caplog.text
     await announcer.announce("other")
@@ -168,7 +168,7 @@ async def test_where_it_may_not_write_it_seldom_tries(
     rig.storage.script = [kind("no", code="AccessDenied")]
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
-            await rig.announcer.announce("acme")
+            assert not await rig.announcer.announce("acme")
     assert rig.storage.calls == ["GET"]
     assert rig.failures == 5
     assert caplog.text.count("may not be written") == 1
