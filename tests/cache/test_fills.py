@@ -91,6 +91,22 @@ async def test_a_request_that_is_alone_has_the_stream_and_the_next_ones_share_an
         pass
 
 
+@pytest.mark.parametrize("flows", [False, True])
+async def test_no_request_joins_a_fill_that_is_being_cancelled(on_disk: Fills, flows: bool) -> None:
+    first = on_disk.claim(KEY, Answer().at_once() if flows else Answer())
+    if flows:
+        await first.head()
+        assert on_disk.flowing(KEY) is first.fill
+    left = first.fill
+    with first:
+        pass  # the last claim is given back; the task of the fill ends in a later step
+    assert (on_disk.asking(KEY), on_disk.flowing(KEY)) == (False, None)
+    with on_disk.claim(KEY, Answer().at_once()) as second:
+        assert second.fill is not left
+        await second.head()
+    await eventually(lambda: stats(on_disk) == (0, 0))
+
+
 async def test_a_stream_that_no_request_has_taken_makes_no_channel(in_memory: Fills) -> None:
     first = in_memory.claim(KEY, Answer().at_once())
     await first.head()
