@@ -15,6 +15,7 @@ another, and aiohttp's parser never holds more than one head.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -29,8 +30,10 @@ from gateway.server.connections.limits import Limits
 from gateway.server.connections.sendfile import FileSender
 from gateway.server.connections.timeouts import Timeouts
 
-# A client that is refused while it sends a body may finish sending, or it would miss the answer.
-_LINGERING_SECONDS = 5.0
+# A client that is refused while it sends a body may go on for so long, but not pause, or it would miss the answer: over
+# TLS, it would see only that the connection breaks.
+_LINGERING_SECONDS = 30.0
+_LINGERING_PAUSE_SECONDS = 5.0
 _RECEIVE_BYTES = 32 * 1024
 _NO_HTTP = b"\0\r\n\r\n"
 _BUSY = b"Too many connections; try again\n"
@@ -234,7 +237,12 @@ class Connection(asyncio.Protocol):
             return  # the client has reset the connection
         self._lingering = True
         self._admission.idle(self)
-        await body.arrived(_LINGERING_SECONDS)
+        end, before = self._loop.time() + _LINGERING_SECONDS, math.nan
+        while body.left and body.left != before:
+            before = body.left
+            await body.arrived(_LINGERING_PAUSE_SECONDS)
+            if self._loop.time() >= end:
+                return
 
     def _end(self) -> None:
         """No byte that arrives from now on is another request's."""
