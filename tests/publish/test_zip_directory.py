@@ -136,6 +136,12 @@ def test_a_comment_holds_no_second_directory() -> None:
     damaged(zip_of(ENTRIES, End(comment=b"\5\6".ljust(0x4B50, b"x"))), "its comment could be taken for a directory")
 
 
+def test_nothing_in_front_of_the_end_looks_like_a_wide_end() -> None:
+    locator = b"PK\6\7" + bytes(16)
+    assert read(zip_of([Entry("a", central=Head(extra=b"\x99\x99\x15\0" + locator + b"x"))]))
+    damaged(zip_of([Entry("a", central=Head(extra=b"\x99\x99\x14\0" + locator))]))
+
+
 def test_a_member_has_no_comment() -> None:
     damaged(zip_of([Entry("a", central=Head(comment=b"x")), Entry("b")]), "a member has a comment")
 
