@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from multidict import MultiMapping
@@ -24,7 +24,7 @@ from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
 from gateway.publish.inspection import Inspection
 from gateway.publish.memory import UploadMemory
 from gateway.publish.publisher import Publisher
-from gateway.publish.release_file import release_file
+from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 
@@ -57,6 +57,7 @@ class Uploads:
         self._access = access
         self._resources = resources
         self._visibility = visibility
+        self._tasks: set[asyncio.Task[bool]] = set()
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
 
     def start(self) -> None:
@@ -69,6 +70,9 @@ class Uploads:
 
     async def close(self) -> None:
         await self._condition.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @staticmethod
     def takes(path: str, base_path: str) -> bool:
@@ -115,15 +119,41 @@ class Uploads:
             principal = writer.principal if writer is not None else ANONYMOUS
             content = Content(reader.pieces(), Inspection(file, self._rules), most)
             overwrite = self._may_overwrite(principal)
-            new = await self._publisher.publish(
-                file, content, principal.name, overwrite=overwrite, conditional=conditional
+            new = await self._to_its_end(
+                content, self._published(file, content, principal.name, overwrite=overwrite, conditional=conditional)
             )
-        if new:
-            await self._visibility.show(file.project)
         text = (
             f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
         )
         return BufferedResponse(200, text.encode(), dict(_TEXT))
+
+    async def _published(
+        self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+    ) -> bool:
+        """Whether the file is new. It is seen then."""
+        new = await self._publisher.publish(file, content, uploader, overwrite=overwrite, conditional=conditional)
+        if new:
+            await self._visibility.show(file.project)
+        return new
+
+    async def _to_its_end(self, content: Content, work: Coroutine[object, object, bool]) -> bool:
+        """Once all of the file is there and right, the work goes on though the client leaves: the storage may have
+        taken the file already, and then others have to see it."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not content.sha256:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    def _ended(self, task: "asyncio.Task[bool]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it has been told
 
     def _may_overwrite(self, principal: Principal) -> bool:
         return any(subject.is_one(principal) for subject in self._settings.overwrite)

@@ -1,5 +1,6 @@
 """Uploads through a gateway, to a bucket and to a directory."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError
 from tests.conftest import StartGateway
-from tests.support.faults import Answer, Behaviour, FaultyBucket, error, on, reset
+from tests.support.eventually import eventually
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, healthy, on, reset
 from tests.support.process import gateway_environment
 from tests.support.uploads import FORM, fields, form, sdist, upload, wheel
 
@@ -162,6 +164,33 @@ async def test_attestations_may_follow_the_file_and_nothing_else(gateway: Gatewa
         async with aiohttp.request("POST", gateway.url, data=body, headers=FORM) as answer:
             assert answer.status == status
     assert faulty.objects == {KEY: CONTENT}
+
+
+async def test_a_file_that_is_right_is_published_and_seen_though_its_client_leaves(
+    gateway: Gateway, faulty: FaultyBucket
+) -> None:
+    go_on = asyncio.Event()
+
+    async def held(answer: Answer) -> None:
+        await go_on.wait()
+        await healthy(answer)
+
+    assert (await get(f"{gateway.url}/simple/acme-web/"))[0] == 404
+    faulty.then(on("PUT", held))
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await faulty.until(lambda: any(request.method == "PUT" and request.key == KEY for request in faulty.requests))
+    writer.close()
+    await eventually(lambda: gateway.metrics.in_flight == 0)
+    go_on.set()
+    await faulty.until(lambda: KEY in faulty.objects)
+    found = 404
+    async with asyncio.timeout(10):
+        while found == 404:
+            found, _ = await get(f"{gateway.url}/simple/acme-web/")
+    assert found == 200
 
 
 async def test_a_release_has_one_sdist(
