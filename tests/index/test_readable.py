@@ -125,6 +125,20 @@ async def test_a_project_has_only_the_files_that_its_reader_may_fetch() -> None:
     assert await seen(folders, CAROL, "open", given) == ["Open/open-1.0.tar.gz", "open/x.txt"]
 
 
+async def test_readers_from_whom_other_files_are_hidden_are_not_confused() -> None:
+    current = Current()
+    rules = [
+        Rule(name, {Right.READ: [Subject("user", name)]}, paths=[f"/{name}/"], only=True) for name in ("bob", "carol")
+    ]
+    current.policy = policy = Policy(rules, {Right.READ: EVERYONE})
+    principals, lists = Principals(policy, {}), readable_by(current, by_folder=False)
+    given = files("bob/open-1.0.tar.gz", "carol/open-2.0.tar.gz", "open-3.0.tar.gz")
+    for _ in range(2):
+        for name, other in (("bob", "carol"), ("carol", "bob")):
+            keys = await seen(lists, principals.of(Identity(name)), "open", given)
+            assert (any(name in key for key in keys), any(other in key for key in keys)) == (True, False)
+
+
 async def test_a_project_whose_files_are_all_hidden_is_absent() -> None:
     """The path of a folder is as it is written, and its project's name is normalised."""
     lists, given = readable_by(Current()), files("Hidden_Away/hidden_away-1.0.tar.gz", "Hidden_Away/x.txt")
