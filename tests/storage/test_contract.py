@@ -199,6 +199,10 @@ async def test_an_upload_that_breaks_off_leaves_nothing(storage: Storage) -> Non
 async def test_metadata_is_asked_for_by_version(storage: Storage) -> None:
     etag = await storage.put("k", chunks(b"x"), metadata=ObjectMetadata(requires_python=">=3.9"))
     assert (await storage.metadata("k", etag)).requires_python in (">=3.9", None), "a file system has no place for it"
+    with pytest.raises(PreconditionFailedError):
+        await storage.metadata("k", '"another version"')
+    with pytest.raises(NotFoundError):
+        await storage.metadata("absent")
 
 
 async def test_a_stream_may_be_left_at_any_time(storage: Storage) -> None:
