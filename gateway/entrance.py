@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
-from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError
+from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError, UploadPathError
 from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.mount import Mount
 from gateway.rights.policy import Resource
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
+_UPLOAD = "multipart/form-data"
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -70,7 +71,11 @@ class Entrance:
     async def take(self, request: Request, record: RequestRecord) -> Answer | None:
         """Takes what is uploaded; None if nothing is. Raises GatewayError."""
         uploads = self._uploads
-        if uploads is None or not uploads.takes(request.raw_path.partition("?")[0], self._base_path):
+        if uploads is None:
+            return None
+        if not uploads.takes(request.raw_path.partition("?")[0], self._base_path):
+            if request.content_type == _UPLOAD:
+                raise UploadPathError(request.method)
             return None
         check_version(request)
         record.route = "upload"

@@ -134,6 +134,12 @@ class ReadOnlyError(MethodNotAllowedError):
     public = reason = "Read-only: upload with aws s3 cp"
 
 
+class UploadPathError(MethodNotAllowedError):
+    """The client tried to upload where a page or a file is. Clients show the reason phrase."""
+
+    public = reason = "Files are uploaded to /legacy/"
+
+
 class NotAcceptableError(GatewayError):
     """The client accepts none of the page's formats (RFC 9110, 15.5.7)."""
 

@@ -60,6 +60,10 @@ class UploadForm:
         """The values of the fields that have been read whole, by name."""
         return self._fields
 
+    def forget_fields(self) -> None:
+        """Lets their memory go: descriptions are long."""
+        self._fields = {}
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yields the next bytes of the file. Read it to its end. Raises BadRequestError or ContentTooLargeError."""
         self._demand_start(data)

@@ -52,14 +52,13 @@ class Publisher:
         return self._root + (next(there, "") or await new_key(self._catalog, file.project, file.filename))
 
     async def publish(
-        self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool = True
+        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool = True
     ) -> bool:
-        """Returns whether the file is new: False if the same bytes were there. Nothing is visible unless all of
-        `content` is right. Without `conditional`, the storage does not heed conditions: whether the file exists is
-        asked before its end is sent. Raises FileExistsConflictError if other bytes have that name, and other
-        GatewayErrors."""
+        """`key` is where the file belongs. Returns whether the file is new: False if the same bytes were there.
+        Nothing is visible unless all of `content` is right. Without `conditional`, the storage does not heed
+        conditions: whether the file exists is asked before its end is sent. Raises FileExistsConflictError if other
+        bytes have that name, and other GatewayErrors."""
         self._check(file, await self._known_files(file.project))
-        key = await self.key(file)
         if not overwrite and await self._exists(key):
             async for _ in content.chunks():
                 pass

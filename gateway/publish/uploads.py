@@ -30,6 +30,8 @@ from gateway.publish.visibility import Visibility
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
+# The same for the fields, in front of the file: who may publish the project is known after them.
+_FIELDS_MEMORY_BYTES, _FIELDS_SECONDS = 32 * 1024 * 1024, 30.0
 # What a form may have besides its fields and the file: boundaries and headers.
 _FRAMING_BYTES = 512 * 1024
 _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
@@ -58,6 +60,7 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[bool]] = set()
+        self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
 
     def start(self) -> None:
@@ -109,29 +112,33 @@ class Uploads:
         if gate is not None:
             writer = await gate.identify_writer(record, headers, trusted=trusted)
         form = UploadForm(headers.get("Content-Type", ""), length)
-        async with self._in_time(), self._memory.of(length):
+        async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
-            file = release_file(form.fields, await reader.to_file(), self._rules)
+            async with self._fields_memory.of(length), _in_time(_FIELDS_SECONDS):
+                file = release_file(form.fields, await reader.to_file(), self._rules)
+                form.forget_fields()
             record.key = key = await self._publisher.key(file)
             if gate is not None and writer is not None:
                 gate.admit_writer(record, writer, self._resources.of(key))
             conditional = await self._condition.demand(length)
             principal = writer.principal if writer is not None else ANONYMOUS
-            content = Content(reader.pieces(), Inspection(file, self._rules), most)
             overwrite = self._may_overwrite(principal)
-            new = await self._to_its_end(
-                content, self._published(file, content, principal.name, overwrite=overwrite, conditional=conditional)
-            )
+            async with self._memory.of(length):
+                content = Content(reader.pieces(), Inspection(file, self._rules), most)
+                publish = self._published(
+                    key, file, content, principal.name, overwrite=overwrite, conditional=conditional
+                )
+                new = await self._to_its_end(content, publish)
         text = (
             f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
         )
         return BufferedResponse(200, text.encode(), dict(_TEXT))
 
     async def _published(
-        self, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
     ) -> bool:
         """Whether the file is new. It is seen then."""
-        new = await self._publisher.publish(file, content, uploader, overwrite=overwrite, conditional=conditional)
+        new = await self._publisher.publish(key, file, content, uploader, overwrite=overwrite, conditional=conditional)
         if new:
             await self._visibility.show(file.project)
         return new
@@ -158,14 +165,15 @@ class Uploads:
     def _may_overwrite(self, principal: Principal) -> bool:
         return any(subject.is_one(principal) for subject in self._settings.overwrite)
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
-        """Raises RequestTimeoutError if an upload takes too long."""
-        try:
-            async with asyncio.timeout(self._settings.timeout):
-                yield
-        except TimeoutError as error:
-            raise RequestTimeoutError(f"over {self._settings.timeout:g} s (publish.timeout)") from error
+
+@asynccontextmanager
+async def _in_time(seconds: float) -> AsyncIterator[None]:
+    """Raises RequestTimeoutError if an upload, or a part of it, takes too long."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise RequestTimeoutError(f"over {seconds:g} s") from error
 
 
 def _demand_no_foreign_page(headers: MultiMapping[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError
+from gateway.publish import uploads
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
 from tests.support.faults import Answer, Behaviour, FaultyBucket, error, healthy, on, reset
@@ -231,6 +232,20 @@ async def test_a_file_without_a_stored_hash_is_compared_by_its_bytes(gateway: Ga
 async def test_no_project_takes_the_path_of_the_index(gateway: Gateway, faulty: FaultyBucket) -> None:
     assert (await upload(gateway.url, *wheel("simple", "1.0")))[0] == 400
     assert faulty.objects == {}
+
+
+@pytest.mark.parametrize("path", ["/simple/acme-web/", f"/{KEY}", "/legacy/x"])
+async def test_uploads_to_another_path_are_told_where(gateway: Gateway, path: str) -> None:
+    assert (await upload(gateway.url + path, FILE, CONTENT))[:2] == (405, "Files are uploaded to /legacy/")
+
+
+async def test_fields_that_take_long_keep_no_memory(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_FIELDS_SECONDS", 0.05)
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: 9000000\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    writer.write(head.encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
 
 
 async def test_a_flat_directory_stays_flat(start_gateway: StartGateway, tmp_path: Path) -> None:

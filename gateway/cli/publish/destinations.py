@@ -40,7 +40,12 @@ class InStorage:
         with prepared.path.open("rb") as file:
             content = Content(pieces(file), Inspection(release, self._rules), prepared.size)
             new = await self._publisher.publish(
-                release, content, self._uploader, overwrite=False, conditional=conditional
+                await self._publisher.key(release),
+                release,
+                content,
+                self._uploader,
+                overwrite=False,
+                conditional=conditional,
             )
         if new:
             self.published.add(prepared.release.project)

@@ -90,6 +90,16 @@ class Body:
         """Returns when all of it has arrived, the connection is lost, or after `seconds`."""
         await self._until(lambda: self.left == 0 or self._lost, seconds)
 
+    async def arrived_steadily(self, seconds: float, pause: float) -> None:
+        """The same, and when nothing has come for `pause` seconds."""
+        loop = asyncio.get_running_loop()
+        end, before = loop.time() + seconds, math.nan
+        while self.left and self.left != before:
+            before = self.left
+            await self.arrived(pause)
+            if loop.time() >= end:
+                return
+
     async def _until(self, holds: Callable[[], bool], seconds: float | None = None) -> None:
         loop = asyncio.get_running_loop()
         end = math.inf if seconds is None else loop.time() + seconds

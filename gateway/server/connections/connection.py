@@ -15,7 +15,6 @@ another, and aiohttp's parser never holds more than one head.
 """
 
 import asyncio
-import math
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -237,12 +236,7 @@ class Connection(asyncio.Protocol):
             return  # the client has reset the connection
         self._lingering = True
         self._admission.idle(self)
-        end, before = self._loop.time() + _LINGERING_SECONDS, math.nan
-        while body.left and body.left != before:
-            before = body.left
-            await body.arrived(_LINGERING_PAUSE_SECONDS)
-            if self._loop.time() >= end:
-                return
+        await body.arrived_steadily(_LINGERING_SECONDS, _LINGERING_PAUSE_SECONDS)
 
     def _end(self) -> None:
         """No byte that arrives from now on is another request's."""
