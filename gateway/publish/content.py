@@ -6,8 +6,9 @@ from gateway.errors import BadRequestError, ContentTooLargeError
 from gateway.executors import UPLOADS
 from gateway.publish.form import UploadForm
 from gateway.publish.inspection import Inspection
+from gateway.single_flight import retrieve_exception
 
-# Inspected at once: a change of threads for each piece would cost more than the inspection.
+# _Inspected at once: a change of threads for each piece would cost more than the inspection.
 _PIECE_BYTES = 512 * 1024
 
 
@@ -66,22 +67,42 @@ class Content:
         return self._chunks
 
     async def _inspected(self) -> AsyncIterator[bytes]:
-        pending = bytearray()
+        pending, length = list[bytes](), 0
+        ahead: _Inspected | None = None
         async for piece in self._pieces:
             self._size += len(piece)
             if self._size > self._most:
                 raise ContentTooLargeError(
                     f"over {self._most} bytes", public=f"The file is too large: at most {self._most} bytes are taken"
                 )
-            pending += piece
-            if len(pending) >= _PIECE_BYTES:
-                data, pending = bytes(pending), bytearray()
-                await UPLOADS.run(self._inspection.feed, data)
-                yield data
-        await UPLOADS.run(self._inspection.feed, bytes(pending))
+            pending.append(piece)
+            length += len(piece)
+            if length >= _PIECE_BYTES:
+                data, pending, length = b"".join(pending), [], 0
+                if ahead is not None:
+                    yield await ahead.bytes()
+                ahead = _Inspected(self._inspection, data)
+                del data
+        if ahead is not None:
+            yield await ahead.bytes()
+        last = await _Inspected(self._inspection, b"".join(pending)).bytes()
         sha256 = await UPLOADS.run(self._inspection.finish)
         if self._expected not in (None, sha256):
             why = "a file of this name was deleted, and the name does not come back: publish another version"
             raise BadRequestError(why, public=f"Invalid upload: {why}")
-        yield bytes(pending)
+        yield last
         self.sha256 = sha256
+
+
+class _Inspected:
+    """Bytes that are inspected, in order, while the next ones arrive."""
+
+    def __init__(self, inspection: Inspection, data: bytes) -> None:
+        self._data = data
+        self._done = UPLOADS.run(inspection.feed, data)
+        self._done.add_done_callback(retrieve_exception)  # in case nobody asks for them any more
+
+    async def bytes(self) -> bytes:
+        """Raises GatewayErrors."""
+        await self._done
+        return self._data

@@ -116,7 +116,7 @@ class Client:
         host: str,
         target: str,
         headers: Mapping[str, str],
-        body: bytes = b"",
+        body: bytes | memoryview = b"",
         *,
         anew: bool = False,
     ) -> UpstreamResponse:
@@ -165,7 +165,7 @@ class Client:
             ) from None
 
     async def _exchange(
-        self, method: str, scheme: str, host: str, head: bytes, body: bytes, anew: bool
+        self, method: str, scheme: str, host: str, head: bytes, body: bytes | memoryview, anew: bool
     ) -> UpstreamResponse:
         while True:
             connection, fresh = await self._connection(scheme, host, anew)
@@ -245,7 +245,15 @@ class Client:
         self._busy[connection] = origin
         return connection, True
 
-    def _head(self, method: str, scheme: str, host: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    def _head(
+        self,
+        method: str,
+        scheme: str,
+        host: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | memoryview,
+    ) -> bytes:
         headers = {"User-Agent": self._user_agent, **headers}
         if body or method in ("PUT", "POST"):
             headers["Content-Length"] = str(len(body))

@@ -52,7 +52,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._full = False  # the send buffer waits for the bucket to take bytes
         self._error: UpstreamError | UpstreamTimeoutError | None = None
 
-    async def exchange(self, method: str, head: bytes, body: bytes = b"") -> Answer:
+    async def exchange(self, method: str, head: bytes, body: bytes | memoryview = b"") -> Answer:
         """Sends a request and waits for the head of its answer. Raises UpstreamError, UpstreamTimeoutError."""
         self._answer = answer = Answer(method)
         self._waited, self._got = 0.0, 0
@@ -66,7 +66,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
             answer.keep_alive = False  # the bucket refused the body half way: the rest is not sent
         return answer
 
-    async def _send(self, body: bytes) -> bool:
+    async def _send(self, body: bytes | memoryview) -> bool:
         """Sends a body as fast as the bucket takes it; False if the bucket answers before it has everything."""
         view = memoryview(body)
         for start in range(0, len(body), _SEND_BYTES):

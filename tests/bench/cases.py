@@ -4,13 +4,13 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from types import MappingProxyType
 
-from tests.bench import access, replay, signing
+from tests.bench import access, replay, signing, uploads
 from tests.bench.measure import cpu_seconds, load, peak_rss_megabytes, process_tree, slow_readers
 from tests.bench.rig import Rig, Server
 from tests.bench.storm import storm
@@ -110,6 +110,18 @@ def slow(rig: Rig, seconds: int) -> Iterator[Row]:
     worker, _ = storm(20)
     yield Row("resident memory, all kinds of clients at once, default settings", "MB", worker, {}, 180)
     yield Row("start to first proxied answer", "s", rig.start_seconds(), {}, 1)
+
+
+def uploading(rig: Rig, sizes: Sequence[int], rounds: int) -> Iterator[Row]:
+    """What it costs to take files of so many MB."""
+    for size in sizes:
+        cost = uploads.measure(rig.run, size, rounds)
+        straight = {"aiohttp, straight to the bucket": cost.straight}
+        target = 1.25 if size >= 1000 else None  # a small one waits for its last part, which is most of it
+        what = f"upload of {size:,} MB, to a bucket that takes 90 MB/s"
+        yield Row(what, "s", cost.through, straight, target, of_peer=True)
+        yield Row(f"upload of {size:,} MB, CPU for each MB", "ms", cost.cpu_ms, {})
+        yield Row(f"upload of {size:,} MB, growth of resident memory", "MB", cost.grown, {}, 40)
 
 
 def far(rig: Rig, clients: int) -> Iterator[Row]:

@@ -105,7 +105,10 @@ class Body:
         end = math.inf if seconds is None else loop.time() + seconds
         while not holds() and (now := loop.time()) < end:
             self._changed = loop.create_future()
-            await asyncio.wait([self._changed], timeout=None if seconds is None else end - now)
+            if seconds is None:
+                await self._changed
+            else:
+                await asyncio.wait([self._changed], timeout=end - now)
 
     def _tell(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -45,7 +45,7 @@ class Request:
     """One request to the bucket. `path` and `query` are encoded, and signed and sent as they are.
 
     `signed_headers`, in lower case, are signed. `repeatable` is False for a request that must not take effect twice: it
-    is not sent again once the bucket may have received it.
+    is not sent again once the bucket may have received it. `payload_hash` is that of the body, where it is known already.
     """
 
     method: str
@@ -53,7 +53,7 @@ class Request:
     query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     signed_headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes | memoryview = b""
     payload_hash: str = EMPTY_SHA256
     repeatable: bool = True
 
@@ -106,7 +106,7 @@ class SignedClient:
 
     async def perform(self, request: Request) -> Answer:
         """Sends any request. Raises the error that remains."""
-        if request.body:
+        if request.body and request.payload_hash == EMPTY_SHA256:
             request = replace(request, payload_hash=await _hash(request.body))
         deadline = time.monotonic() + _RETRY_SECONDS
         healed: set[Remedy] = set()
@@ -240,7 +240,7 @@ class SignedClient:
         return abs(offset - used) > _CLOCK_TOLERANCE_SECONDS  # otherwise the bucket has refused the same time already
 
 
-async def _hash(body: bytes) -> str:
+async def _hash(body: bytes | memoryview) -> str:
     if len(body) <= _HASH_IN_THREAD_BYTES:
         return sha256(body).hexdigest()
     return await HASH.run(lambda: sha256(body).hexdigest())

@@ -60,8 +60,8 @@ class Uploads:
         signed = {"content-type": content_type, **self._options}
         condition = {"if-none-match": "*"} if only_new else {"if-match": replaces} if replaces is not None else {}
         parts = _parts(chunks)
-        first = await anext(parts, b"")
-        second = await anext(parts, b"")
+        first = await anext(parts, memoryview(b""))
+        second = await anext(parts, memoryview(b""))
         if metadata is not None:
             if metadata.sha256 is None and not second:
                 metadata = replace(metadata, sha256=(await HASH.run(hashlib.sha256, first)).hexdigest())
@@ -95,8 +95,8 @@ class Uploads:
     async def _put_parts(
         self,
         path: str,
-        first: list[bytes],
-        others: AsyncIterator[bytes],
+        first: list[memoryview],
+        others: AsyncIterator[memoryview],
         signed: Mapping[str, str],
         condition: Mapping[str, str],
     ) -> str:
@@ -111,16 +111,19 @@ class Uploads:
             await asyncio.shield(self._abort(path, upload_id))
             raise
 
-    async def _send_parts(self, path: str, upload_id: str, parts: AsyncIterator[bytes]) -> list[str]:
-        """Their ETags. While one part is sent, the next one arrives."""
+    async def _send_parts(self, path: str, upload_id: str, parts: AsyncIterator[memoryview]) -> list[str]:
+        """Their ETags. While one part is sent, the next one arrives and is hashed; all before have been sent by then."""
         etags: list[str] = []
         sending: asyncio.Task[Answer] | None = None
         try:
             async for part in parts:
+                digest = (await HASH.run(hashlib.sha256, part)).hexdigest()
                 if sending is not None:
                     etags.append(_etag(await sending))
                 query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
-                sending = asyncio.create_task(self._perform(Request("PUT", path, query, body=part)))
+                sending = asyncio.create_task(
+                    self._perform(Request("PUT", path, query, body=part, payload_hash=digest))
+                )
                 del part
             if sending is not None:
                 etags.append(_etag(await sending))
@@ -150,19 +153,25 @@ class Uploads:
             log.warning("an unfinished upload could not be aborted, and its parts stay in the bucket: %s", error)
 
 
-async def _parts(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """Regroups the bytes into pieces of PART_BYTES; the last may be shorter."""
-    buffer = bytearray()
+async def _parts(chunks: AsyncIterable[bytes]) -> AsyncIterator[memoryview]:
+    """Regroups the bytes into pieces of PART_BYTES; the last may be shorter. They take turns in two buffers, because
+    fresh memory would cost more than the copy: a piece is overwritten when the next but one is asked for."""
+    buffer, other = memoryview(bytearray(PART_BYTES)), memoryview(bytearray(PART_BYTES))
+    length = 0
     async for chunk in chunks:
-        buffer += chunk
-        while len(buffer) >= PART_BYTES:
-            yield bytes(buffer[:PART_BYTES])
-            del buffer[:PART_BYTES]
-    if buffer:
-        yield bytes(buffer)
+        left = memoryview(chunk)
+        while left:
+            taken = left[: PART_BYTES - length]
+            buffer[length : length + len(taken)] = taken
+            left, length = left[len(taken) :], length + len(taken)
+            if length == PART_BYTES:
+                yield buffer
+                buffer, other, length = other, buffer, 0
+    if length:
+        yield buffer[:length]
 
 
-async def _chain(first: list[bytes], others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _chain(first: list[memoryview], others: AsyncIterator[memoryview]) -> AsyncIterator[memoryview]:
     while first:
         yield first.pop(0)
     async for part in others:

@@ -16,6 +16,7 @@ from tests.conftest import StartGateway
 from tests.e2e.test_real_servers import ODD_KEYS
 from tests.support import faults
 from tests.support.bucket import Bucket
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
 from tests.support.moto import Moto
 
@@ -244,6 +245,30 @@ async def test_an_error_inside_a_200_is_an_error(faulty: FaultyBucket, faulty_st
     assert (complete.method, abort.method) == ("POST", "DELETE")
     assert complete.target.endswith("/k?uploadId=a%26b%3D")
     assert complete.body.count(b"<ETag>&quot;e&quot;</ETag>") + complete.body.count(b'<ETag>"e"</ETag>') == 2
+
+
+async def test_parts_are_what_was_given_however_slowly_they_are_taken(
+    faulty: FaultyBucket, faulty_storage: Storage
+) -> None:
+    """While one is sent, the next one is gathered, in a buffer that is used again."""
+    content = random.Random(5).randbytes(3 * PART_BYTES + 100)
+    given = 0
+
+    async def ever_more() -> AsyncIterator[bytes]:
+        nonlocal given
+        async for chunk in chunks(content, 777_777):
+            given += len(chunk)
+            yield chunk
+
+    async def slow(answer: faults.Answer) -> None:
+        number = int(answer.request.target.partition("partNumber=")[2].partition("&")[0])
+        await eventually(lambda: given >= min((number + 1) * PART_BYTES, len(content)))
+        await faults.healthy(answer)
+
+    faulty.then(faults.healthy)
+    faulty.then(slow, times=4)
+    assert await faulty_storage.put("k", ever_more()) == faults.etag_of(content)
+    assert faulty.objects["k"] == content
 
 
 async def test_an_upload_that_can_t_be_aborted_is_logged(
