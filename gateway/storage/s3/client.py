@@ -45,7 +45,7 @@ class Request:
     """One request to the bucket. `path` and `query` are encoded, and signed and sent as they are.
 
     `signed_headers`, in lower case, are signed. `repeatable` is False for a request that must not take effect twice: it
-    is not sent again once the bucket may have received it. `payload_hash` is that of the body, where it is known already.
+    is not sent again once the bucket may have received it. `payload_hash` is that of the body, if known already.
     """
 
     method: str

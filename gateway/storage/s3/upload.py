@@ -112,7 +112,7 @@ class Uploads:
             raise
 
     async def _send_parts(self, path: str, upload_id: str, parts: AsyncIterator[memoryview]) -> list[str]:
-        """Their ETags. While one part is sent, the next one arrives and is hashed; all before have been sent by then."""
+        """Their ETags. While one part is sent, the next one arrives and is hashed; those before have been sent then."""
         etags: list[str] = []
         sending: asyncio.Task[Answer] | None = None
         try:
