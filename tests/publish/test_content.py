@@ -46,7 +46,7 @@ async def content(seen: Seen, most: int = MOST) -> Content:
 
     reader = FormReader(UploadForm(FORM["Content-Type"], len(body)), arriving())
     assert await reader.to_file() == "a-1.0.tar.gz"
-    return Content(reader, cast(Inspection, seen), most)
+    return Content(reader.pieces(), cast(Inspection, seen), most)
 
 
 async def test_all_of_it_is_given_after_it_has_been_inspected() -> None:

@@ -100,7 +100,7 @@ def test_what_is_cut_anywhere_is_refused(filename: str) -> None:
 def bomb(levels: int) -> bytes:
     data = tar_head(f"{STEM}/x", 8 * 1024 * MIB) + bytes(70 * MIB)
     for _ in range(levels):
-        data = gzip.compress(data, 9)
+        data = gzip.compress(data, 9, mtime=0)
     return data
 
 
@@ -121,7 +121,11 @@ LARGE = {
     "heads": (WHEEL_FILE, zip_of([Entry("a")])[:31] * 0x10000, "it has more than 65535 members"),
     "a directory of small heads": (WHEEL_FILE, heads(150_000), "more than 65535 members"),
     "comment": (WHEEL_FILE, zip_of(description(), End(comment=b"PK\5\6" * 16000)), "taken for a directory"),
-    "a tar of heads": (SDIST_FILE, gzip.compress(tar_member(f"{STEM}/x") * 0x10000), "more than 65535 members"),
+    "a tar of heads": (
+        SDIST_FILE,
+        gzip.compress(tar_member(f"{STEM}/x") * 0x10000, mtime=0),
+        "more than 65535 members",
+    ),
 }
 
 

@@ -168,8 +168,8 @@ def _tar_framing(choice: random.Random) -> bytes:
         [
             _SDIST + b"\0",
             _SDIST + _SDIST,
-            gzip.compress(PKG_INFO) + gzip.compress(bytes(1024)),
-            gzip.compress(_SDIST),
+            gzip.compress(PKG_INFO, mtime=0) + gzip.compress(bytes(1024), mtime=0),
+            gzip.compress(_SDIST, mtime=0),
             sdist_of(PKG_INFO, member, end=b""),
             sdist_of(PKG_INFO, member, end=bytes(choice.randrange(1, 512))),
             _SDIST[:-8] + choice.randbytes(8),
