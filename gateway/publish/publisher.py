@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 import hashlib
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import cast
 
 from gateway.errors import (
@@ -27,6 +28,7 @@ from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules
 from gateway.storage.base import ObjectMetadata, Storage
+from gateway.storage.s3.upload import PART_BYTES
 
 _SIMPLE = "simple"
 _SDISTS = (".tar.gz", ".zip")
@@ -71,7 +73,9 @@ class Publisher:
         only_new = conditional and not overwrite
         chunks = content.chunks() if conditional or overwrite else self._unless_there(key, content)
         try:
-            await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
+            etag = await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
+            if only_new and content.size > PART_BYTES:
+                await self._demand_won(key, etag)
         except PreconditionFailedError:
             async for _ in content.chunks():
                 pass
@@ -124,6 +128,12 @@ class Publisher:
         if await self._exists(key):
             raise PreconditionFailedError(f"{key} has been written meanwhile")
         yield held
+
+    async def _demand_won(self, key: str, etag: str) -> None:
+        """Raises PreconditionFailedError if another writer has replaced what was written. Some servers check the
+        condition of an upload in parts too early: several that end at once are all told that they have won."""
+        with suppress(NotFoundError):
+            await self._storage.metadata(key, etag)
 
     async def _demand_same(self, key: str, content: Content) -> None:
         if not await self._has(key, content):

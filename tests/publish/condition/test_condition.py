@@ -9,6 +9,7 @@ from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.probe import FOLDER
 from gateway.storage.s3.upload import PART_BYTES
 from tests.conftest import StartGateway
+from tests.e2e.test_publish_faults import large_wheel
 from tests.support.faults import Answer, FaultyBucket, error, healthy, on
 from tests.support.uploads import upload, wheel
 
@@ -153,3 +154,23 @@ async def test_a_gateway_that_stops_does_not_wait_for_a_bucket_that_hangs(
     await asyncio.wait_for(condition.close(), 3)
     with pytest.raises((asyncio.CancelledError, GatewayError)):
         await asked
+
+
+async def test_a_file_in_parts_that_another_writer_replaced_at_once_is_a_conflict(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | OPEN)
+    large = large_wheel(PART_BYTES + 1)
+
+    async def replaced(answer: Answer) -> None:
+        await healthy(answer)
+        if answer.request.method == "POST" and answer.request.key == KEY and "uploadId" in answer.request.target:
+            faulty.objects[KEY] = OTHER
+
+    faulty.then(replaced, times=30)
+    assert (await upload(gateway.url, FILE, large))[0] == 409
+    assert faulty.objects == {KEY: OTHER}
+    del faulty.objects[KEY]
+    faulty.script.clear()
+    assert (await upload(gateway.url, FILE, large))[0] == 200
+    assert faulty.objects == {KEY: large}
