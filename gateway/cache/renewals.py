@@ -63,6 +63,7 @@ class Renewals(Generic[T]):
 
     def _ended(self, key: Hashable, renewal: _Renewal[T]) -> None:
         retrieve_exception(renewal.task)  # in case all callers were cancelled
+        del renewal.task  # its error has the frame of `_run`, and with it the renewal
         self._running[key].remove(renewal)
         if not self._running[key]:
             del self._running[key]

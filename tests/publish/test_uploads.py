@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import random
 import subprocess
 import sys
+import zipfile
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import aiohttp
@@ -103,9 +106,27 @@ async def test_who_loses_a_race_is_told_whose_bytes_are_there(
     assert faulty.objects == {KEY: theirs}
 
 
-async def test_a_write_whose_answer_is_lost_has_happened(gateway: Gateway, faulty: FaultyBucket) -> None:
-    faulty.then(written_by_another(CONTENT, reset))
-    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+@pytest.mark.parametrize(("theirs", "status"), [(CONTENT, 200), (b"other", 409)])
+async def test_a_write_whose_answer_is_lost_has_happened_or_met_another(
+    gateway: Gateway, faulty: FaultyBucket, theirs: bytes, status: int
+) -> None:
+    faulty.then(written_by_another(theirs, reset))
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == status
+
+
+async def test_of_many_large_files_one_wins(gateway: Gateway, faulty: FaultyBucket) -> None:
+    """A server that heeds the condition where parts become an object, as AWS documents it."""
+    _, small = wheel("acme_web", "1.0")
+    contents = []
+    for seed in range(2):
+        buffer = BytesIO(small)
+        with zipfile.ZipFile(buffer, "a") as archive:
+            archive.writestr("data.bin", random.Random(seed).randbytes(9_000_000))
+        contents.append(buffer.getvalue())
+    answers = await asyncio.gather(*(upload(gateway.url, FILE, contents[number % 2]) for number in range(4)))
+    winner = contents.index(faulty.objects[KEY])
+    assert [status for status, _, _ in answers] == [200 if number % 2 == winner else 409 for number in range(4)]
+    assert not any(faulty.parts.values())
 
 
 @pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
