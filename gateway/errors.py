@@ -180,8 +180,11 @@ class FileExistsConflictError(GatewayError):
 
     status = 409
 
-    def __init__(self, filename: str) -> None:
-        super().__init__(f"{filename!r} exists", public=f"File already exists, with other content: {filename}")
+    public = "File already exists, with other content"
+
+    def __init__(self, detail: str = "", *, filename: str = "") -> None:
+        public = f"{self.public}: {filename}" if filename else None
+        super().__init__(detail or f"{filename!r} exists", public=public)
 
 
 class ConditionIgnoredError(GatewayError):

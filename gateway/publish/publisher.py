@@ -87,7 +87,7 @@ class Publisher:
                 raise
             if not await self._has(key, content):
                 if only_new and await self._exists(key):
-                    raise FileExistsConflictError(file.filename) from error  # another writer was first
+                    raise FileExistsConflictError(filename=file.filename) from error  # another writer was first
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
         return True
@@ -141,7 +141,7 @@ class Publisher:
 
     async def _demand_same(self, key: str, content: Content) -> None:
         if not await self._has(key, content):
-            raise FileExistsConflictError(key.rpartition("/")[2])
+            raise FileExistsConflictError(filename=key.rpartition("/")[2])
 
     async def _has(self, key: str, content: Content) -> bool:
         """Whether the object's bytes are those of `content`. Raises GatewayErrors if that can't be known."""

@@ -80,7 +80,7 @@ class AtGateway:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise UpstreamError(f"{type(error).__name__}: {error}") from error
         if answer.status == 409:
-            raise FileExistsConflictError(prepared.path.name)
+            raise FileExistsConflictError(filename=prepared.path.name)
         if answer.status != 200:
             raise GatewayError(text.partition("\n")[0] or f"{answer.status} {answer.reason}")
         return "is published" in text

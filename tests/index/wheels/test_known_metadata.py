@@ -153,17 +153,22 @@ def turns_during(work: Callable[[], object]) -> int:
     return turns
 
 
+def fewest_turns_during(work: Callable[[], object]) -> int:
+    """Of several tries: the worker also stands still while other processes have the processor."""
+    return min(turns_during(work) for _ in range(5))
+
+
 def test_other_threads_run_while_a_document_is_read() -> None:
     digits = b",".join([b"9" * 4000] * 15)
     hostile = b'{"format":1,"files":{' + b",".join(b'"%d":[%s]' % (number, digits) for number in range(50)) + b"}}"
-    assert turns_during(lambda: json.loads(hostile)) < 10, "the whole document at once lets none run"
+    assert fewest_turns_during(lambda: json.loads(hostile)) < 10, "the whole document at once lets none run"
     assert turns_during(lambda: from_document(hostile)) > 20
 
 
 def test_other_threads_run_while_a_document_is_written() -> None:
     entries = {f"p/p-1.{number}.tar.gz": Entry(f"{number:032x} 1700000000", FACTS) for number in range(20_000)}
     read = json.loads(to_document(entries))
-    assert turns_during(lambda: json.dumps(read)) < 10
+    assert fewest_turns_during(lambda: json.dumps(read)) < 10
     assert turns_during(lambda: to_document(entries)) > 20
 
 
