@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -49,6 +50,18 @@ class SingleFlight(Generic[T]):
     def _landed(self, key: Hashable, task: asyncio.Future[T]) -> None:
         del self._under_way[key], self._asking[key]
         retrieve_exception(task)  # in case all callers were cancelled
+
+
+async def to_its_end(task: "asyncio.Future[T]") -> T:
+    """The result of a task that must not be left in the middle: a caller who is cancelled waits for it all the same,
+    however often."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise
 
 
 def retrieve_exception(task: "asyncio.Future[T]") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from multidict import MultiMapping
 
@@ -27,6 +27,7 @@ from gateway.publish.publisher import Publisher
 from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
+from gateway.single_flight import to_its_end
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
@@ -154,7 +155,8 @@ class Uploads:
         except asyncio.CancelledError:
             if not content.sha256:
                 task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                with suppress(asyncio.CancelledError, Exception):
+                    await to_its_end(task)
             raise
 
     def _ended(self, task: "asyncio.Task[bool]") -> None:

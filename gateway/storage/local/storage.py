@@ -1,6 +1,5 @@
 """Objects in a directory, with S3's semantics."""
 
-import asyncio
 import logging
 import mimetypes
 import os
@@ -9,13 +8,11 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Callable,
     Container,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from hashlib import blake2b
@@ -28,6 +25,7 @@ from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import DISK
 from gateway.http.conditions import not_modified, requested_part
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
+from gateway.single_flight import to_its_end
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.local.tree import Tree, is_name
 from gateway.storage.local.writer import PendingFile, remove
@@ -106,17 +104,17 @@ class LocalStorage:
         modified = metadata.uploaded if metadata is not None else None
         file = PendingFile(self._tree.root, self._names(key))
         try:
-            await _to_its_end(file.open)
+            await to_its_end(DISK.run(file.open))
             if (folder := key.rpartition("/")[0]) not in self._swept:
                 self._swept.put(folder, True)
-                await _to_its_end(file.sweep)
+                await to_its_end(DISK.run(file.sweep))
             async for chunk in chunks:
-                await _to_its_end(partial(file.write, chunk))
+                await to_its_end(DISK.run(partial(file.write, chunk)))
             expected = (lambda info: _etag(info) == replaces) if replaces is not None else None
             publish = partial(file.publish, only_new=only_new, expected=expected, modified=modified)
-            return _etag(await _to_its_end(publish))
+            return _etag(await to_its_end(DISK.run(publish)))
         finally:
-            await _to_its_end(file.discard)
+            await to_its_end(DISK.run(file.discard))
 
     async def delete(self, key: str) -> None:
         await DISK.run(remove, self._tree.root, self._names(key))
@@ -231,18 +229,6 @@ class LocalStorage:
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     if content:
         yield content
-
-
-async def _to_its_end(work: Callable[[], T]) -> T:
-    """Runs `work` in a thread. A cancelled caller still waits for it: its descriptor must not be closed meanwhile."""
-    task = asyncio.ensure_future(DISK.run(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        while not task.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([task])
-        raise
 
 
 def _digest(value: object) -> bytes:

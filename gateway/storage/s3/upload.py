@@ -20,6 +20,7 @@ from gateway.errors import (
     UpstreamError,
 )
 from gateway.executors import HASH
+from gateway.single_flight import to_its_end
 from gateway.storage.base import ObjectMetadata
 from gateway.storage.s3.client import Answer, Request, SignedClient
 from gateway.storage.s3.errors import parse
@@ -100,16 +101,23 @@ class Uploads:
         signed: Mapping[str, str],
         condition: Mapping[str, str],
     ) -> str:
+        beginning = asyncio.ensure_future(self._begin(path, signed))
+        try:
+            upload_id = await to_its_end(beginning)  # nobody else knows the id, without which it can't be aborted
+            etags = await self._send_parts(path, upload_id, _chain(first, others))
+            return await self._complete(path, upload_id, etags, condition)
+        except BaseException:
+            if not beginning.cancelled() and beginning.exception() is None:
+                await to_its_end(asyncio.ensure_future(self._abort(path, beginning.result())))
+            raise
+
+    async def _begin(self, path: str, signed: Mapping[str, str]) -> str:
+        """The id of a new upload in parts."""
         answer = await self._perform(Request("POST", path, "uploads=", signed_headers=signed))
         upload_id = (await _fields(answer)).get("UploadId")
         if upload_id is None:
             raise UpstreamError("the bucket started a multipart upload without an UploadId")
-        try:
-            etags = await self._send_parts(path, upload_id, _chain(first, others))
-            return await self._complete(path, upload_id, etags, condition)
-        except BaseException:
-            await asyncio.shield(self._abort(path, upload_id))
-            raise
+        return upload_id
 
     async def _send_parts(self, path: str, upload_id: str, parts: AsyncIterator[memoryview]) -> list[str]:
         """Their ETags. While one part is sent, the next one arrives and is hashed; those before have been sent then."""

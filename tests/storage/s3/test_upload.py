@@ -312,3 +312,32 @@ async def test_encryption_class_and_acl_are_those_of_the_settings(
     await plain.put("k2", chunks(b"x"))
     head = bucket.client.head_object(Bucket=bucket.name, Key="k2")
     assert (head["ServerSideEncryption"], "StorageClass" in head) == ("AES256", False)
+
+
+@pytest.mark.parametrize("held", ["POST", "DELETE"])
+async def test_an_upload_that_is_cancelled_ends_when_the_bucket_has_nothing_of_it(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], held: str
+) -> None:
+    """Whoever waits for its end, as at the gateway's, finds nothing left; and nobody else knows the upload's id."""
+    storage = (await start_gateway(faulty_settings)).storage
+    go_on = asyncio.Event()
+
+    async def hold(answer: faults.Answer) -> None:
+        await go_on.wait()
+        await faults.healthy(answer)
+
+    faulty.then(faults.on(held, hold))
+    put = asyncio.ensure_future(storage.put("a.bin", chunks(bytes(2 * PART_BYTES + 1))))
+    if held == "DELETE":
+        faulty.script.insert(0, faults.on("PUT", error(400, "BadDigest")))
+    await faulty.until(lambda: any(request.method == held for request in faulty.requests))
+    for _ in range(2):
+        put.cancel()
+        await asyncio.sleep(0)
+    assert not put.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await put
+    assert [request.method for request in faulty.requests][-1] == "DELETE"
+    assert faulty.parts == {"0": {}}
+    assert faulty.objects == {}
