@@ -8,10 +8,7 @@ import pytest
 from gateway.cli.main import main
 from tests.support.bucket import Bucket
 
-
-@pytest.fixture(autouse=True)
-def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logging.disable", lambda: None)
+pytestmark = pytest.mark.usefixtures("logging_stays")
 
 
 @pytest.fixture

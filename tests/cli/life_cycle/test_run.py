@@ -7,14 +7,11 @@ import pytest
 from gateway.cli.main import main
 from tests.support.wheels import sdist, wheel
 
+pytestmark = pytest.mark.usefixtures("logging_stays")
+
 FILE, CONTENT = wheel("acme_web", "1.0")
 SDIST, SOURCE = sdist("acme_web", "1.0")
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logging.disable", lambda: None)
 
 
 @pytest.fixture

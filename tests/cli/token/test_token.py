@@ -14,15 +14,12 @@ from gateway.principal import Right, Scope
 from tests.access.tokens.test_token import PEM, PUBLIC_PEM
 from tests.support.bucket import Bucket
 
+pytestmark = pytest.mark.usefixtures("logging_stays")
+
 SECRET = "s" * 32
 KEY = parse_key(SECRET)
 OLD = Claims("alice", "id-1", Scope(frozenset({Right.READ}), ("acme-*",)), 1_000_000_000)
 Captured = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _logging_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logging.disable", lambda: None)
 
 
 @pytest.fixture
