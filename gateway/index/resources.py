@@ -7,10 +7,9 @@ one that its own name parses to: whoever reads it has to be permitted both.
 import re
 from collections.abc import Iterator
 
-from gateway.index.simple.names import COMPANIONS, normalize, parse
+from gateway.index.simple.names import COMPANIONS, SIMPLE, normalize, parse
 from gateway.rights.policy import Listing, Resource
 
-_SIMPLE = "simple"
 # Of a path that starts with `simple/` more often, those between the longest two and these have no rules of their own:
 # whoever is not logged in decides how many there are.
 _MOST_SIMPLE = 8
@@ -35,12 +34,12 @@ class Resources:
         inner = key.removeprefix(self._root)
         segments = [segment for segment in inner.split("/") if segment]
         end = "/" * inner.endswith("/")
-        simple = next((number for number, segment in enumerate(segments) if segment != _SIMPLE), len(segments))
+        simple = next((number for number, segment in enumerate(segments) if segment != SIMPLE), len(segments))
         levels = {simple, simple - 1, *range(min(simple, _MOST_SIMPLE) + 1)} - {-1}
         ways = [_path(segments[simple - kept :], end) for kept in sorted(levels, reverse=True)]
         segments = segments[simple:]
         known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
-        if inner in ("", _SIMPLE, f"{_SIMPLE}/"):
+        if inner in ("", SIMPLE, f"{SIMPLE}/"):
             return Resource((), known_as, self._root_page)
         if not segments or segments == [self._index_document]:
             return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page

@@ -20,14 +20,12 @@ from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages
 from gateway.index.simple import pages
 from gateway.index.simple.cache_control import REVALIDATE, for_seconds
-from gateway.index.simple.names import normalize
+from gateway.index.simple.names import SIMPLE, normalize
 from gateway.index.simple.negotiation import Form, choose, encoding_for, is_browser
 from gateway.index.simple.pages import Project
 from gateway.index.simple.stored import format_of, unavailable
 from gateway.messages import BufferedResponse, PageRequest, Redirect
 from gateway.principal import Principal
-
-_SIMPLE = "simple"
 
 
 class Site:
@@ -60,13 +58,13 @@ class Site:
     def alias(self, key: str) -> str | None:
         """The key without `simple/`, if it is below `simple/`: the relative links of a stored page that is served below
         `simple/` lead there, and their files lie outside it."""
-        simple = f"{self._root}{_SIMPLE}/"
+        simple = f"{self._root}{SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
 
     def may_be_stored(self, key: str, principal: Principal) -> bool:
         """Whether a stored page may be shown: that of the root has all projects, so it is only for who may read all,
         whether or not it is known to be there."""
-        return key not in (self._root, f"{self._root}{_SIMPLE}/") or self._readable.has_all(principal)
+        return key not in (self._root, f"{self._root}{SIMPLE}/") or self._readable.has_all(principal)
 
     async def stored_key(self, key: str) -> str | None:
         """The key of the directory in which the page for `key` is stored; None if the page must be generated.
@@ -185,7 +183,7 @@ class Site:
             raise NotFoundError("outside the index")
         names = key.removeprefix(self._root).split("/")[:-1]
         up = "../" * len(names)
-        if names[:1] == [_SIMPLE]:
+        if names[:1] == [SIMPLE]:
             names = names[1:]
         if len(names) > 1 or names == [""]:
             raise NotFoundError("no page is so deep")
@@ -193,7 +191,7 @@ class Site:
 
     def _for_people(self, request: PageRequest, form: Form) -> RenderedProjectPages | None:
         """The pages for people, if a browser asks: installers never accept XHTML."""
-        plain = request.key.removeprefix(self._root).startswith(f"{_SIMPLE}/")
+        plain = request.key.removeprefix(self._root).startswith(f"{SIMPLE}/")
         if form is not Form.HTML or plain or not is_browser(request.accept) or format_of(request.query):
             return None
         return self._people

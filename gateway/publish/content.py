@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 
-from gateway.errors import BadRequestError, ContentTooLargeError
+from gateway.errors import ContentTooLargeError
 from gateway.executors import UPLOADS
 from gateway.publish.form import UploadForm
 from gateway.publish.inspection import Inspection
+from gateway.publish.rules import invalid_upload
 from gateway.single_flight import retrieve_exception
 
-# _Inspected at once: a change of threads for each piece would cost more than the inspection.
+# Inspected at once: a change of threads for each piece would cost more than the inspection.
 _PIECE_BYTES = 512 * 1024
 
 
@@ -72,9 +73,7 @@ class Content:
         async for piece in self._pieces:
             self._size += len(piece)
             if self._size > self._most:
-                raise ContentTooLargeError(
-                    f"over {self._most} bytes", public=f"The file is too large: at most {self._most} bytes are taken"
-                )
+                raise too_large(self._most)
             pending.append(piece)
             length += len(piece)
             if length >= _PIECE_BYTES:
@@ -88,10 +87,16 @@ class Content:
         last = await _Inspected(self._inspection, b"".join(pending)).bytes()
         sha256 = await UPLOADS.run(self._inspection.finish)
         if self._expected not in (None, sha256):
-            why = "a file of this name was deleted, and the name does not come back: publish another version"
-            raise BadRequestError(why, public=f"Invalid upload: {why}")
+            raise invalid_upload(
+                "a file of this name was deleted, and the name does not come back: publish another version"
+            )
         yield last
         self.sha256 = sha256
+
+
+def too_large(most: int) -> ContentTooLargeError:
+    """For a file of more than `most` bytes."""
+    return ContentTooLargeError(f"over {most} bytes", public=f"The file is too large: at most {most} bytes are taken")
 
 
 class _Inspected:

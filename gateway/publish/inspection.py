@@ -7,19 +7,13 @@ import hashlib
 import zlib
 from typing import Any
 
-from packaging.version import InvalidVersion, Version
-
-from gateway.errors import BadRequestError
 from gateway.index.simple.names import normalize
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES, clean_requires_python, parse
-from gateway.publish.release_file import ReleaseFile
-from gateway.publish.rules import Rule, Rules, refused
+from gateway.publish.release_file import ReleaseFile, version_of
+from gateway.publish.rules import Rule, Rules, invalid_upload, refused
 from gateway.publish.tar_scan import MAX_RATIO, SMALL_BYTES, TarScan
 from gateway.publish.zip_directory import STORED, Member
 from gateway.publish.zip_scan import ZipScan
-
-# No file name has a longer one. `Version` raises another error for numbers of over 4,300 digits.
-_MAX_VERSION = 255
 
 
 class Inspection:
@@ -52,8 +46,9 @@ class Inspection:
         found = {algorithm: digest.hexdigest() for algorithm, digest in self._digests.items()}
         for algorithm, digest in self._file.digests.items():
             if found[algorithm] != digest:
-                why = f"its {algorithm}_digest is not that of the file, which is damaged, or another one"
-                raise BadRequestError(why, public=f"Invalid upload: {why}")
+                raise invalid_upload(
+                    f"its {algorithm}_digest is not that of the file, which is damaged, or another one"
+                )
         if self._wheel is not None:
             self._compare(self._metadata_of_wheel(self._wheel))
         if self._sdist is not None:
@@ -80,7 +75,7 @@ class Inspection:
     def _is_mine(self, stem: str) -> bool:
         """Whether a folder's name has the project and the version of the file's name."""
         name, _, version = stem.partition("-")
-        return normalize(name) == self._file.project and _version(version) == self._file.version
+        return normalize(name) == self._file.project and version_of(version) == self._file.version
 
     def _compare(self, metadata: bytes | None) -> None:
         """Holds the metadata in the file against what the upload says. There is None if a rule is skipped."""
@@ -88,7 +83,7 @@ class Inspection:
             return
         fields = {name: values[0] for name, values in parse(metadata).items()}
         of_project = normalize(fields.get("name", "")) == self._file.project
-        same = of_project and _version(fields.get("version", "")) == self._file.version
+        same = of_project and version_of(fields.get("version", "")) == self._file.version
         self._rules.demand(
             Rule.METADATA, same, "the name or the version in its metadata are not those of its file name"
         )
@@ -114,13 +109,6 @@ def _unpacked(member: Member, packed: bytes) -> bytes:
     if len(content) > MAX_METADATA_BYTES or len(content) != member.size or zlib.crc32(content) != member.crc:
         raise refused("its METADATA is too large, or damaged")
     return content
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text) if len(text) <= _MAX_VERSION else None
-    except InvalidVersion:
-        return None
 
 
 def _plain(specifiers: str) -> frozenset[str]:

@@ -10,7 +10,6 @@ from contextlib import suppress
 from typing import cast
 
 from gateway.errors import (
-    BadRequestError,
     FileExistsConflictError,
     NotFoundError,
     PreconditionFailedError,
@@ -21,16 +20,15 @@ from gateway.errors import (
 from gateway.executors import HASH
 from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog, new_key
-from gateway.index.simple.names import parse
+from gateway.index.simple.names import SIMPLE, parse
 from gateway.messages import ObjectRequest, Stream
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
-from gateway.publish.rules import Rule, Rules
+from gateway.publish.rules import Rule, Rules, invalid_upload
 from gateway.storage.base import ObjectMetadata, Storage
 from gateway.storage.s3.upload import PART_BYTES
 
-_SIMPLE = "simple"
 _SDISTS = (".tar.gz", ".zip")
 _WHEEL_TYPE, _SDIST_TYPE = "application/zip", "application/gzip"
 
@@ -66,8 +64,8 @@ class Publisher:
                 pass
             await self._demand_same(key, content)
             return False
-        if not overwrite and (tombstone := await self._tombstones.of(file.filename)) is not None:
-            content.expect(tombstone.sha256)
+        if not overwrite and (deleted := await self._tombstones.of(file.filename)) is not None:
+            content.expect(deleted)
         metadata = ObjectMetadata(file.digests.get("sha256"), file.requires_python or None, uploader=uploader or None)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
@@ -94,14 +92,12 @@ class Publisher:
 
     def _check(self, file: ReleaseFile, known: Files | None) -> None:
         """Raises GatewayErrors for what would not be seen, or breaks a rule."""
-        if file.project == _SIMPLE:
-            why = f"no project can be called {_SIMPLE}, which is the path of the index"
-            raise BadRequestError(why, public=f"Invalid upload: {why}")
+        if file.project == SIMPLE:
+            raise invalid_upload(f"no project can be called {SIMPLE}, which is the path of the index")
         if known is None:
             return
         if known.with_page:
-            why = f"the page of {file.project} is stored, and would not show the file"
-            raise BadRequestError(why, public=f"Invalid upload: {why}; see index.mode")
+            raise invalid_upload(f"the page of {file.project} is stored, and would not show the file; see index.mode")
         if file.is_wheel:
             return
         names = {item.key.rpartition("/")[2] for item in known.objects}

@@ -17,7 +17,8 @@ from gateway.publish.rules import Rule, Rules
 
 _HEX = {"sha256": re.compile("[0-9a-fA-F]{64}"), "blake2_256": re.compile("[0-9a-fA-F]{64}")}
 _HEX["md5"] = re.compile("[0-9a-fA-F]{32}")
-_MAX_VERSION = 255  # no file name has a longer one
+# No file name has a longer one. `Version` raises another error for numbers of over 4,300 digits.
+_MAX_VERSION = 255
 _MAX_SHOWN = 100
 _SUFFIXES = {"bdist_wheel": ".whl", "sdist": ".tar.gz"}
 _SDIST_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*-[^-]+\.tar\.gz")
@@ -58,7 +59,9 @@ def release_file(fields: Mapping[str, Sequence[str]], filename: str, rules: Rule
     name, version, kind = (_one(fields, field) for field in ("name", "version", "filetype"))
     if name and normalize(name) != release.project:
         raise _refused(filename, f"the file is not one of {name[:_MAX_SHOWN]}, by its name")
-    if version and _version(version) != release.version:
+    if version and (said := version_of(version)) is None:
+        raise _refused(version, "the version is not one (PEP 440)")
+    if version and said != release.version:
         raise _refused(filename, f"the file is not one of version {version[:_MAX_SHOWN]}, by its name")
     if kind and not filename.endswith(_SUFFIXES.get(kind, "/")):
         raise _refused(filename, f"the file is no {kind[:_MAX_SHOWN]}, by its name")
@@ -89,13 +92,12 @@ def _one(fields: Mapping[str, Sequence[str]], name: str) -> str:
     return values[0] if values else ""
 
 
-def _version(text: str) -> Version:
+def version_of(text: str) -> Version | None:
+    """None if that is no version (PEP 440)."""
     try:
-        if len(text) > _MAX_VERSION:
-            raise InvalidVersion
-        return Version(text)
-    except InvalidVersion as error:
-        raise _refused(text, "the version is not one (PEP 440)") from error
+        return Version(text) if len(text) <= _MAX_VERSION else None
+    except InvalidVersion:
+        return None
 
 
 def _refused(what: str, why: str, rule: Rule | None = None) -> BadRequestError:

@@ -39,6 +39,11 @@ class Rules:
             raise BadRequestError(f"{why} (rule {rule.value})", public=f"Invalid file: {why} (rule {rule.value})")
 
 
+def invalid_upload(why: str) -> BadRequestError:
+    """For an upload that contradicts itself, the file, or what is there."""
+    return BadRequestError(why, public=f"Invalid upload: {why}")
+
+
 def refused(why: str) -> BadRequestError:
     """For a file that is not in order, whichever rules are skipped."""
     return BadRequestError(f"the archive: {why}", public=f"Invalid file: {why}")

@@ -10,7 +10,6 @@ from multidict import MultiMapping
 from gateway.access.access import Access
 from gateway.config.publish_settings import PublishSettings
 from gateway.errors import (
-    ContentTooLargeError,
     ForbiddenError,
     LengthRequiredError,
     RequestTimeoutError,
@@ -19,7 +18,7 @@ from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
 from gateway.publish.condition.condition import Condition
-from gateway.publish.content import Content, FormReader
+from gateway.publish.content import Content, FormReader, too_large
 from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
 from gateway.publish.inspection import Inspection
 from gateway.publish.memory import UploadMemory
@@ -27,7 +26,7 @@ from gateway.publish.publisher import Publisher
 from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
-from gateway.single_flight import to_its_end
+from gateway.single_flight import retrieve_exception, to_its_end
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
@@ -105,9 +104,7 @@ class Uploads:
             raise LengthRequiredError("a body without Content-Length")
         most = self._settings.max_bytes
         if length > most + MAX_FIELDS_BYTES + _FRAMING_BYTES:
-            raise ContentTooLargeError(
-                f"{length} bytes", public=f"The file is too large: at most {most} bytes are taken"
-            )
+            raise too_large(most)
         gate = self._access.gate
         writer = None
         if gate is not None:
@@ -149,7 +146,8 @@ class Uploads:
         taken the file already, and then others have to see it."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(retrieve_exception)  # in case nobody waits for it any more
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -158,11 +156,6 @@ class Uploads:
                 with suppress(asyncio.CancelledError, Exception):
                     await to_its_end(task)
             raise
-
-    def _ended(self, task: "asyncio.Task[bool]") -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waited for it has been told
 
     def _may_overwrite(self, principal: Principal) -> bool:
         return any(subject.is_one(principal) for subject in self._settings.overwrite)

@@ -16,7 +16,7 @@ from gateway.errors import (
 )
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Storage, one_chunk
-from gateway.upstream.limited import read_limited
+from gateway.storage.content import content_of
 
 KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
@@ -117,10 +117,7 @@ class Revocations:
 
 
 async def _ids(answer: Stream) -> list[str]:
-    try:
-        content = await read_limited(_MAX_BYTES, answer.body) if answer.body is not None else b""
-    finally:
-        answer.close()
+    content = await content_of(answer, _MAX_BYTES)
     if len(content) > _MAX_BYTES:
         raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
     return content.decode("utf-8", "replace").split()

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from gateway.cli.changed import tell_gateways
+from gateway.cli.index import opened_index
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
-from gateway.mount import Mount
-from gateway.ops.metrics import Metrics
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.storage.base import StoredObject
 
@@ -33,25 +32,20 @@ class Wish:
 
 async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> int:
     """Returns the exit code. Raises ConfigError for settings that can't be used."""
-    mount = Mount(settings, Metrics(lambda: None))
     try:
-        await mount.storage.start()
-        if mount.catalog is None:
-            return _refused(wish, "needs index.mode auto or generated")
-        life_cycle = LifeCycle(mount.storage, mount.catalog, mount.metadata, mount.root)
-        items = _chosen(await life_cycle.files(wish.project, wish.version), wish.file)
-        if not items:
-            return _refused(wish, f"{wish.project} {wish.version} has no file {wish.file}")
-        if not wish.sure and not _asked(items):
-            return _refused(wish, "nothing was deleted")
-        for item in items:
-            await _do(life_cycle, wish, item)
-            write(f"{item.key} {_DONE[wish.command]}")
-        write(await tell_gateways(settings, mount.storage, wish.project))
+        async with opened_index(settings) as (mount, catalog):
+            life_cycle = LifeCycle(mount.storage, catalog, mount.metadata, mount.root)
+            items = _chosen(await life_cycle.files(wish.project, wish.version), wish.file)
+            if not items:
+                return _refused(wish, f"{wish.project} {wish.version} has no file {wish.file}")
+            if not wish.sure and not _asked(items):
+                return _refused(wish, "nothing was deleted")
+            for item in items:
+                await _do(life_cycle, wish, item)
+                write(f"{item.key} {_DONE[wish.command]}")
+            write(await tell_gateways(settings, mount.storage, wish.project))
     except GatewayError as error:
         return _refused(wish, error.detail or error.public)
-    finally:
-        await mount.close()
     return 0
 
 

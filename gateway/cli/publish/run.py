@@ -13,12 +13,11 @@ from pathlib import Path
 import aiohttp
 
 from gateway.cli.changed import tell_gateways
+from gateway.cli.index import opened_index
 from gateway.cli.publish.destinations import AtGateway, Destination, InStorage, why
 from gateway.cli.publish.prepared import Prepared, prepare
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
-from gateway.mount import Mount
-from gateway.ops.metrics import Metrics
 from gateway.publish.condition.condition import Condition
 from gateway.publish.publisher import Publisher
 from gateway.publish.rules import Rules
@@ -101,21 +100,16 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
         async with aiohttp.ClientSession() as session:
             yield AtGateway(session, wish.to, wish.user, password)
         return
-    mount = Mount(settings, Metrics(lambda: None))
-    condition = Condition(mount.storage, unsafe=settings.publish.unsafe)
-    try:
-        await mount.storage.start()
-        if mount.catalog is None:
-            raise GatewayError("needs index.mode auto or generated")
-        publisher = Publisher(mount.storage, mount.catalog, mount.root, rules)
-        destination = InStorage(publisher, condition, rules, _name())
-        yield destination
-        for project in sorted(destination.published):
-            note = await tell_gateways(settings, mount.storage, project)
-            print(f"{project}: {note}", file=sys.stderr)
-    finally:
-        await condition.close()
-        await mount.close()
+    async with opened_index(settings) as (mount, catalog):
+        condition = Condition(mount.storage, unsafe=settings.publish.unsafe)
+        try:
+            destination = InStorage(Publisher(mount.storage, catalog, mount.root, rules), condition, rules, _name())
+            yield destination
+            for project in sorted(destination.published):
+                note = await tell_gateways(settings, mount.storage, project)
+                print(f"{project}: {note}", file=sys.stderr)
+        finally:
+            await condition.close()
 
 
 def _name() -> str:

@@ -22,7 +22,7 @@ from gateway.index.catalog.listing import (
     no_projects,
     not_permitted,
 )
-from gateway.index.simple.names import PROVENANCE, normalize
+from gateway.index.simple.names import PROVENANCE, SIMPLE, normalize
 from gateway.storage.base import Children, Storage, StoredObject
 
 # A release's file name, which starts with its project's, has no more than 255 characters.
@@ -36,7 +36,6 @@ _FOLDERS_PER_REFRESH = 10_000
 _ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
 # A listing that may lack files is not used for longer.
 _INCOMPLETE_SECONDS = 1.0
-_SIMPLE = "simple"
 # Listings of more files are processed in a thread.
 _MANY = 200
 
@@ -146,8 +145,8 @@ class FolderCatalog:
             await _if_permitted(self._files, project, may_be_stale=False)
             return RefreshedValue(True, root.age, root.stale)
         ours = project in root.value.beside
-        if not ours and _SIMPLE in root.value.folders.get(_SIMPLE, ()):
-            nested = (await self._projects.get(f"{_SIMPLE}/", may_be_stale=False)).value
+        if not ours and SIMPLE in root.value.folders.get(SIMPLE, ()):
+            nested = (await self._projects.get(f"{SIMPLE}/", may_be_stale=False)).value
             ours = project in nested.folders or project in nested.beside
         return RefreshedValue(ours, found.age, found.stale)
 

@@ -29,6 +29,7 @@ _STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 # No file system has longer names.
 _MAX_FILENAME = 255
 _MAX_REMEMBERED = 255
+SIMPLE = "simple"  # the path of the index, which no project is called
 METADATA = ".metadata"
 # The suffixes of files that lie beside a release file and describe it.
 PROVENANCE = ".provenance"

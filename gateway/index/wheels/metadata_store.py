@@ -13,10 +13,10 @@ from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
 from gateway.executors import CACHE
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
-from gateway.messages import ObjectRequest, Stream
+from gateway.messages import ObjectRequest
 from gateway.storage.base import Storage, one_chunk
+from gateway.storage.content import content_of
 from gateway.transfer.open_file import read_file
-from gateway.upstream.limited import read_limited
 
 _FOLDER = ".gateway/metadata/"
 _CONTENT_TYPE = "application/json"
@@ -78,11 +78,7 @@ class SharedMetadataStore:
             answer = await self._storage.fetch(ObjectRequest("GET", self._key(project), bypass=True))
         except NotFoundError:
             return b"", None
-        assert isinstance(answer, Stream), "no redirect was allowed"
-        try:
-            document = await read_limited(MAX_DOCUMENT_BYTES, answer.body) if answer.body is not None else b""
-        finally:
-            answer.close()
+        document = await content_of(answer, MAX_DOCUMENT_BYTES)
         # A document that is too long is not from a gateway, and is replaced.
         return document if len(document) <= MAX_DOCUMENT_BYTES else b"", answer.headers.get("ETag")
 

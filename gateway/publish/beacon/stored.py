@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, PreconditionFailedError
-from gateway.messages import ObjectRequest, Stream
+from gateway.messages import ObjectRequest
 from gateway.publish.beacon.ring import MOST_BYTES, Ring, decode
 from gateway.storage.base import Storage, one_chunk
-from gateway.upstream.limited import read_limited
+from gateway.storage.content import content_of
 
 KEY = ".gateway/epoch"
 _MAX_ETAG = 256
@@ -37,13 +37,9 @@ class StoredBeacon:
             if is_denied(error):
                 raise
             return Found(Ring(), None)
-        assert isinstance(answer, Stream), "no redirect was allowed"
-        try:
-            if answer.status == 304:
-                return None
-            content = await read_limited(MOST_BYTES, answer.body) if answer.body is not None else b""
-        finally:
-            answer.close()
+        content = await content_of(answer, MOST_BYTES)
+        if answer.status == 304:
+            return None
         etag = answer.headers.get("ETag")
         if etag is not None and len(etag) > _MAX_ETAG:
             etag = None

@@ -2,23 +2,15 @@
 
 import json
 import re
-from dataclasses import dataclass
 
 from gateway.errors import NotFoundError
-from gateway.messages import ObjectRequest, Stream
+from gateway.messages import ObjectRequest
 from gateway.storage.base import Storage, one_chunk
-from gateway.upstream.limited import read_limited
+from gateway.storage.content import content_of
 
 _FOLDER = ".gateway/deleted/"
 _MAX_BYTES = 1024
 _SHA256 = re.compile("[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """`sha256`, in hex, is that of the deleted file; empty if it is not known: no bytes have it then."""
-
-    sha256: str
 
 
 class Tombstones:
@@ -29,18 +21,14 @@ class Tombstones:
         self._storage = storage
         self._folder = _FOLDER + root
 
-    async def of(self, filename: str) -> Tombstone | None:
-        """Raises GatewayErrors if that can't be known."""
+    async def of(self, filename: str) -> str | None:
+        """The SHA-256 of the file that was deleted, in hex, or empty if that is not known: no bytes have it then. None
+        if no file of that name was. Raises GatewayErrors if that can't be known."""
         try:
             answer = await self._storage.fetch(ObjectRequest("GET", self._key(filename), bypass=True))
         except NotFoundError:
             return None
-        assert isinstance(answer, Stream), "no redirect was allowed"
-        try:
-            document = await read_limited(_MAX_BYTES, answer.body) if answer.body is not None else b""
-        finally:
-            answer.close()
-        return Tombstone(_sha256_in(document))
+        return _sha256_in(await content_of(answer, _MAX_BYTES))
 
     async def put(self, filename: str, sha256: str) -> None:
         """Raises GatewayErrors."""
