@@ -1,6 +1,6 @@
-"""Puts the uploads of a mount together."""
+"""Puts together what publishes and changes releases at a mount."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.access import Access
 from gateway.config.publish_settings import PublishSettings
@@ -14,10 +14,18 @@ from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
+    from gateway.publish.management.management import Management
     from gateway.publish.uploads import Uploads
 
 
-def build_uploads(
+class Publishing(NamedTuple):
+    """What changes an index over HTTP."""
+
+    uploads: "Uploads"
+    management: "Management"
+
+
+def build_publishing(
     settings: PublishSettings,
     storage: Storage,
     catalog: Catalog,
@@ -26,9 +34,11 @@ def build_uploads(
     access: Access,
     resources: Resources,
     audience: Audience,
-) -> "Uploads":
+) -> Publishing:
     """Below the key `root`. Raises ConfigError if the extra is missing."""
     try:
+        from gateway.publish.life_cycle.life_cycle import LifeCycle
+        from gateway.publish.management.management import Management
         from gateway.publish.publisher import Publisher
         from gateway.publish.uploads import Uploads
     except ImportError as missing:
@@ -37,4 +47,9 @@ def build_uploads(
     rules = Rules.without(settings.skip_rules)
     publisher = Publisher(storage, catalog, root, rules)
     condition = Condition(storage, unsafe=settings.unsafe)
-    return Uploads(settings, rules, publisher, condition, access, resources, Visibility(catalog, metadata, audience))
+    visibility = Visibility(catalog, metadata, audience)
+    life_cycle = LifeCycle(storage, catalog, metadata, root)
+    return Publishing(
+        Uploads(settings, rules, publisher, condition, access, resources, visibility),
+        Management(life_cycle, access, resources, root, visibility),
+    )

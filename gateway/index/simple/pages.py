@@ -22,7 +22,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 class File:
     """One link of a project's page. `url` is relative to the page, or absolute, and encoded. `size` is in bytes,
     `modified` in seconds since the epoch; each is None if it is not known. `hashes` are in hex, by hashlib's names.
-    `yanked` is the reason, which may be empty, or None; `provenance` is an absolute URL."""
+    `yanked` is the reason, which may be empty, or None; `provenance` is an absolute URL. People see `uploader`, who
+    published the file; `is_ours`: it is in the storage; and `is_attested`: so is its provenance."""
 
     name: str
     url: str
@@ -34,6 +35,9 @@ class File:
     has_metadata: bool = False
     metadata_sha256: str | None = None
     provenance: str | None = None
+    uploader: str | None = None
+    is_ours: bool = False
+    is_attested: bool = False
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)

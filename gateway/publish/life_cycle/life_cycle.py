@@ -12,6 +12,7 @@ from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
+from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.storage.base import Storage, StoredObject, one_chunk
 
@@ -38,6 +39,23 @@ class LifeCycle:
             what = f"{project} {version}" if version is not None else project
             raise NotFoundError(f"there is no file of {what}")
         return found
+
+    async def chosen(self, change: Change) -> Sequence[StoredObject]:
+        """The files that a change is for. Raises NotFoundError if there are none, and other GatewayErrors."""
+        found = await self.files(change.project, change.version)
+        chosen = [item for item in found if change.file in (None, _name(item))]
+        if not chosen:
+            raise NotFoundError(f"{change.project} {change.version} has no file {change.file}")
+        return chosen
+
+    async def apply(self, change: Change, item: StoredObject) -> None:
+        """Makes a change to one file. Raises GatewayErrors."""
+        if change.action is Action.YANK:
+            await self.yank(item, change.reason)
+        elif change.action is Action.UNYANK:
+            await self.unyank(item)
+        else:
+            await self.delete(change.project, item, forget=change.forget)
 
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""
