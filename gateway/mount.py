@@ -276,13 +276,12 @@ class Mount:
         )
 
     def _build_publishing(self, audience: "Audience | None") -> "Publishing | None":
-        publish = self._settings.publish
-        if not publish.enabled or self.catalog is None or audience is None:
+        if not self._settings.publish.enabled or self.catalog is None or audience is None:
             return None
         from gateway.publish.build import build_publishing
 
         return build_publishing(
-            publish, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
+            self._settings, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
         )
 
 

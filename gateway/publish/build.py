@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.access import Access
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.resources import Resources
@@ -26,7 +26,7 @@ class Publishing(NamedTuple):
 
 
 def build_publishing(
-    settings: PublishSettings,
+    settings: Settings,
     storage: Storage,
     catalog: Catalog,
     metadata: FileMetadata,
@@ -40,16 +40,18 @@ def build_publishing(
         from gateway.publish.life_cycle.life_cycle import LifeCycle
         from gateway.publish.management.management import Management
         from gateway.publish.publisher import Publisher
+        from gateway.publish.static_pages.static_pages import static_pages_of
         from gateway.publish.uploads import Uploads
     except ImportError as missing:
         message = "uploads need a library: pip install 's3-package-gateway[publish]'"
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
-    rules = Rules.without(settings.skip_rules)
-    publisher = Publisher(storage, catalog, root, rules)
-    condition = Condition(storage, unsafe=settings.unsafe)
+    publish = settings.publish
+    rules, pages = Rules.without(publish.skip_rules), static_pages_of(settings, storage, root)
+    publisher = Publisher(storage, catalog, root, rules, pages)
+    condition = Condition(storage, unsafe=publish.unsafe)
     visibility = Visibility(catalog, metadata, audience)
-    life_cycle = LifeCycle(storage, catalog, metadata, root)
+    life_cycle = LifeCycle(storage, catalog, metadata, root, pages)
     return Publishing(
-        Uploads(settings, rules, publisher, condition, access, resources, visibility),
+        Uploads(publish, rules, publisher, condition, access, resources, visibility),
         Management(life_cycle, access, resources, root, visibility),
     )

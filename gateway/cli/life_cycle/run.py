@@ -9,6 +9,7 @@ from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.publish.life_cycle.change import Change
 from gateway.publish.life_cycle.life_cycle import LifeCycle
+from gateway.publish.static_pages.static_pages import static_pages_of
 from gateway.storage.base import StoredObject
 
 
@@ -16,7 +17,8 @@ async def run(settings: Settings, change: Change, write: Callable[[str], None], 
     """Returns the exit code. `sure`: nobody has to be asked. Raises ConfigError for settings that can't be used."""
     try:
         async with opened_index(settings) as (mount, catalog):
-            life_cycle = LifeCycle(mount.storage, catalog, mount.metadata, mount.root)
+            pages = static_pages_of(settings, mount.storage, mount.root)
+            life_cycle = LifeCycle(mount.storage, catalog, mount.metadata, mount.root, pages)
             items = await life_cycle.chosen(change)
             if not sure and not _asked(items):
                 return _refused(change, "nothing was deleted")
