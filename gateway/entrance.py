@@ -100,8 +100,14 @@ class Entrance:
             return None
         check_version(request)
         record.route = "upload"
-        body, trusted = request.pieces(_PIECE_SECONDS), self._caller.believes(record.peer)
-        return await uploads.answer(request.headers, request.content_length, body, record, trusted=trusted)
+        return await uploads.answer(
+            request.headers,
+            request.content_length,
+            request.pieces(_PIECE_SECONDS),
+            record,
+            base_url=self.base_url(request, record.peer),
+            trusted=self._caller.believes(record.peer),
+        )
 
     async def admit(self, gate: "Gate", request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
         """None if the request is let in. A person who has to log in is sent to where that is done. Raises what

@@ -92,11 +92,13 @@ class Uploads:
         body: AsyncIterator[bytes],
         record: RequestRecord,
         *,
+        base_url: str,
         trusted: bool,
     ) -> BufferedResponse:
-        """The answer to a POST. `length` is None if the client does not tell it. `trusted`: `headers` come from a proxy
-        that is believed. Raises GatewayErrors, and ConnectionError if the client leaves; nothing is visible then."""
-        demand_no_foreign_page(headers)
+        """The answer to a POST. `length` is None if the client does not tell it. `base_url` is that of the gateway's
+        root, as the client knows it. `trusted`: `headers` come from a proxy that is believed. Raises GatewayErrors, and
+        ConnectionError if the client leaves; nothing is visible then."""
+        demand_no_foreign_page(headers, base_url)
         if length is None:
             raise LengthRequiredError("a body without Content-Length")
         most = self._settings.max_bytes

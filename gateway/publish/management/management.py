@@ -77,7 +77,7 @@ class Management:
         """The files that are to be changed. Raises GatewayErrors."""
         headers, right = visit.headers, change.action.right
         if visit.method == "POST":
-            demand_no_foreign_page(headers)
+            demand_no_foreign_page(headers, visit.base_url)
         writer = await gate.identify_writer(record, headers, trusted=trusted, right=right, sessions=True)
         # Before the project is looked for: whoever may not change it does not learn whether it is there.
         gate.admit_writer(record, writer, headers, [self._resources.of(f"{self._root}{change.project}/")])
