@@ -18,6 +18,7 @@ from gateway.storage.base import Storage
 if TYPE_CHECKING:  # where there is no access control, nothing of it is imported
     from gateway.access.familiar import FamiliarCredentials
     from gateway.access.gate import Gate
+    from gateway.access.tokens.revocations import LastList
 
 # Requests that were let in by a gate that is no longer in force may still ask its authenticators.
 _RETIRE_SECONDS = 20.0
@@ -39,6 +40,7 @@ class Access:
         self._listeners: list[Callable[[], None]] = []
         self._version = 0
         self._familiar: FamiliarCredentials | None = None
+        self._revoked: LastList | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
         self._settings, known = _by_now(settings.access, self._file)
@@ -79,9 +81,13 @@ class Access:
     def _build(self, settings: AccessSettings) -> "Gate":
         from gateway.access.build import build_gate
         from gateway.access.familiar import FamiliarCredentials
+        from gateway.access.tokens.revocations import LastList
 
         self._familiar = self._familiar or FamiliarCredentials()
-        return build_gate(settings, self._storage, self._changed, self._outcomes, self._familiar, self._version)
+        self._revoked = self._revoked or LastList()
+        return build_gate(
+            settings, self._storage, self._changed, self._outcomes, self._familiar, self._version, self._revoked
+        )
 
     async def _started(self, settings: AccessSettings) -> "Gate":
         gate = self._build(settings)

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.access import access, file_watch
 from gateway.access.tokens.keys import parse_key
+from gateway.access.tokens.revocations import KEY as REVOKED
 from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
 from gateway.config.load import load
@@ -116,6 +117,26 @@ async def test_sessions_and_tokens_follow_what_the_files_of_their_keys_have(
             await eventually(lambda: "can't be used" in caplog.text)
         await visitor.log_in("alice")
         assert await statuses() == (200, 401)
+    finally:
+        await gateway.stop()
+
+
+async def test_tokens_stay_revoked_when_their_list_is_gone_and_the_rules_change(file: Path) -> None:
+    tokens = f"  tokens: {{keys: [{'t' * 40}]}}\n"
+    file.write_text(OPEN + tokens)
+    claims = Claims("alice", "an-id", Scope(frozenset({Right.READ})), int(time.time()) + 600)
+    token = {"Authorization": f"Bearer {issue(claims, parse_key('t' * 40))}"}
+    revoked = file.parent / "packages" / REVOKED
+    revoked.parent.mkdir()
+    revoked.write_text("an-id\n")
+    gateway = await started(file)
+    try:
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", token) == 401
+        revoked.unlink()
+        former = gateway.mount.access.gate
+        replace(file, OPEN + tokens + "  realm: another\n")
+        await eventually(lambda: gateway.mount.access.gate is not former)
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", token) == 401
     finally:
         await gateway.stop()
 

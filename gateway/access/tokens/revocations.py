@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.errors import (
@@ -31,17 +32,29 @@ _MAY_BE_THERE = (
 log = logging.getLogger("gateway.access")
 
 
-class Revocations:
-    """Reads the list every few seconds, if it has changed. While it can't be read, or is gone, the last one counts."""
+@dataclass
+class LastList:
+    """The ids on the list that a process has read last; None if it has read none."""
 
-    def __init__(self, storage: Storage, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called when the list has changed."""
+    ids: frozenset[str] | None = None
+
+
+class Revocations:
+    """Reads the list every few seconds, if it has changed. While it can't be read, or is gone, the last one counts,
+    also if another gate of this process has read it."""
+
+    def __init__(
+        self, storage: Storage, changed: Callable[[], None] = lambda: None, last: LastList | None = None
+    ) -> None:
+        """`changed` is called when the list has changed. `last` is for all gates of a process."""
         self._storage = storage
         self._changed = changed
+        self._last = last if last is not None else LastList()
         self._etag: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._log = LimitedLog(log)
-        self._revoked: frozenset[str] | None = None
+        # Its own: each gate has to hear of a change, whoever reads it first.
+        self._revoked = self._last.ids
         self._first = asyncio.Event()
 
     async def start(self) -> None:
@@ -85,6 +98,7 @@ class Revocations:
                 return
             revoked, etag = frozenset(await _ids(answer)), answer.headers.get("ETag")
         before, self._revoked, self._etag = self._revoked, revoked, etag
+        self._last.ids = revoked
         self._first.set()
         if before is not None and before != revoked:
             log.info("The list of revoked tokens has changed: %d are on it.", len(revoked))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.access.tokens import revocations
-from gateway.access.tokens.revocations import KEY, Revocations
+from gateway.access.tokens.revocations import KEY, LastList, Revocations
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
@@ -41,6 +41,28 @@ async def test_a_list_that_is_gone_makes_no_token_valid_again(
     await Revocations(storage).add(["another"])
     await gateway.read()
     assert await gateway.revoked() == frozenset({"another"})
+
+
+async def test_a_list_that_is_gone_counts_for_the_gates_that_follow(storage: MemoryStorage) -> None:
+    last = LastList()
+    await Revocations(storage).add(["lost"])
+    await Revocations(storage, last=last).read()
+    await storage.delete(KEY)
+    following = Revocations(storage, last=last)
+    assert await following.revoked() == frozenset({"lost"})
+    await following.read()
+    assert await following.revoked() == frozenset({"lost"})
+
+
+async def test_each_gate_hears_of_a_change_that_another_has_read(storage: MemoryStorage) -> None:
+    last, heard = LastList(), list[str]()
+    gates = [Revocations(storage, lambda name=name: heard.append(name), last) for name in "ab"]  # type: ignore[misc]
+    for gate in gates:
+        await gate.read()
+    await Revocations(storage).add(["leaked"])
+    for gate in gates:
+        await gate.read()
+    assert heard == ["a", "b"]
 
 
 async def test_what_is_revoked_goes_on_the_list_with_what_was_on_one_that_is_gone(storage: MemoryStorage) -> None:
