@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.access.file_watch import FileWatch
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState, file_state
-from gateway.config.settings import Settings, SettingsFile
+from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
 from gateway.rights.policy import Policy
@@ -43,7 +43,8 @@ class Access:
         self._revoked: LastList | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
-        self._settings, known = _by_now(settings.access, self._file)
+        self._running = settings
+        self._settings, known = _by_now(settings)
         self._keys = _states_of_keys(self._settings)
         self.gate = self._build(self._settings) if self._settings is not None else None
         self._watch: FileWatch | None = None
@@ -103,13 +104,16 @@ class Access:
         """Raises nothing: with a mistake in the file, the gate in force stays."""
         assert self._file is not None
         try:
-            settings = (await DISK.run(self._file.read)).access
+            found = await DISK.run(self._file.read)
+            settings = found.access
             if settings is None:
                 log.error("the section access is gone from %s: it stays in force until a restart", self._file.path)
                 return
             keys = await DISK.run(_states_of_keys, settings)
             if settings == self._settings and keys == self._keys:
                 return
+            assert self._settings is not None, "access control is on"
+            _demand_known_proxies(found, self._running, self._settings)
             self._version += 1
             gate = await self._started(settings)
         except ConfigError as error:
@@ -122,6 +126,8 @@ class Access:
         except Exception:  # of authenticators of others
             log.exception("%s: this is a bug", _UNUSABLE)
             return
+        if settings.max_link_seconds != self._settings.max_link_seconds:
+            log.warning("access.max_link_seconds has changed, which takes a restart")
         former, self.gate, self._settings, self._keys = self.gate, gate, settings, keys
         assert former is not None
         self._changed()
@@ -140,20 +146,34 @@ class Access:
             listener()
 
 
-def _by_now(settings: AccessSettings | None, file: SettingsFile | None) -> tuple[AccessSettings | None, FileState]:
+def _by_now(settings: Settings) -> tuple[AccessSettings | None, FileState]:
     """The section as it is in the file by now, and the state of that: a worker that takes the place of another starts
     long after the settings were read. Raises ConfigError if the others may have rules in force that are unknown here.
     """
-    if file is None or settings is None:
-        return settings, None
+    file, former = settings.file, settings.access
+    if file is None or former is None:
+        return former, None
     state = file_state(file.path)
     if state == file.state:
-        return settings, state
-    section = file.read().access
-    if section is None:
+        return former, state
+    found = file.read()
+    if found.access is None:
         message = "is gone from the file since the gateway was started: restart it to serve without access control"
         raise ConfigError([Problem("access", str(file.path), message)])
-    return section, state
+    _demand_known_proxies(found, settings, former)
+    return found.access, state
+
+
+def _demand_known_proxies(found: Settings, running: Settings, former: AccessSettings) -> None:
+    """Raises ConfigError if the file has other proxies than those that are trusted until a restart, and believes
+    headers of theirs that were not believed before: those of the former ones would be."""
+    believed = found.access.forward_auth if found.access is not None else None
+    if believed is None or believed == former.forward_auth:
+        return
+    file, server, before = running.file, found.server, running.server
+    if (server.trusted_proxies, server.unix_socket) != (before.trusted_proxies, before.unix_socket):
+        message = "other proxies are trusted until a restart, and access.forward_auth would believe them: restart"
+        raise ConfigError([Problem("server.trusted_proxies", str(file.path) if file else "changed", message)])
 
 
 def _states_of_keys(settings: AccessSettings | None) -> Sequence[FileState]:
