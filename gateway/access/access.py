@@ -38,6 +38,7 @@ class Access:
         self._storage = storage
         self._outcomes = outcomes
         self._listeners: list[Callable[[], None]] = []
+        self.changes = 0  # how often what somebody may do, or who somebody is, may have changed
         self._version = 0
         self._familiar: FamiliarCredentials | None = None
         self._revoked: LastList | None = None
@@ -142,6 +143,7 @@ class Access:
         return file_state(self._file.path), _states_of_keys(self._settings)
 
     def _changed(self) -> None:
+        self.changes += 1
         for listener in self._listeners:
             listener()
 

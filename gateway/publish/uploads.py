@@ -104,7 +104,7 @@ class Uploads:
         most = self._settings.max_bytes
         if length > most + MAX_FIELDS_BYTES + _FRAMING_BYTES:
             raise too_large(most)
-        gate = self._access.gate
+        gate, changes = self._access.gate, self._access.changes
         writer = None
         if gate is not None:
             writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=is_own_script(headers))
@@ -121,7 +121,8 @@ class Uploads:
             principal = writer.principal if writer is not None else ANONYMOUS
             overwrite = self._may_overwrite(principal)
             async with self._memory.of(length):
-                content = Content(reader.pieces(), Inspection(file, self._rules), most)
+                pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
+                content = Content(pieces, Inspection(file, self._rules), most)
                 publish = self._published(
                     key, file, content, principal.name, overwrite=overwrite, conditional=conditional
                 )
@@ -130,6 +131,24 @@ class Uploads:
             f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
         )
         return BufferedResponse(200, text.encode(), dict(_TEXT))
+
+    async def _permitted(
+        self,
+        pieces: AsyncIterator[bytes],
+        changes: int,
+        record: RequestRecord,
+        headers: MultiMapping[str],
+        *,
+        trusted: bool,
+    ) -> AsyncIterator[bytes]:
+        """The pieces of a file. Raises what `admit_writer` raises after the last of them, if what somebody may do has
+        changed since there were `changes`: whoever may write no more could keep an upload open for that."""
+        async for piece in pieces:
+            yield piece
+        gate = self._access.gate
+        if gate is not None and self._access.changes != changes:
+            writer = await gate.identify_writer(record, headers, trusted=trusted)
+            gate.admit_writer(record, writer, self._resources.of(record.key))
 
     async def _published(
         self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
