@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.access.file_watch import FileWatch
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState, file_state
+from gateway.config.hints import path_hints
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
@@ -65,9 +66,15 @@ class Access:
         methods = self.gate.authentication.down() if self.gate is not None else {}
         return {f"access {method}": "down" for method in methods}
 
+    def hints(self) -> list[str]:
+        """What is no mistake in the section, but hardly meant so."""
+        return path_hints(self._running, self._settings) if self._settings is not None else []
+
     async def start(self) -> None:
         if self.gate is not None:
             await self.gate.start()
+        for hint in self.hints():
+            log.warning("%s", hint)
         if self._watch is not None:
             self._watch.start()
 
@@ -133,6 +140,8 @@ class Access:
         assert former is not None
         self._changed()
         log.info("The section access has changed, and is in force.")
+        for hint in self.hints():
+            log.warning("%s", hint)
         task = asyncio.create_task(_retire(former))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
