@@ -25,7 +25,7 @@ class Resources:
         stored form tells everything, unless it is unknown whether the storage is an index: then it is STORED too."""
         self._root = root
         self._index_document = index_document
-        self._by_folder = by_folder
+        self.by_folder = by_folder
         self._root_page = root_page
         self._stored_root = Listing.STORED if root_page is Listing.STORED else Listing.COMPLETE
 
@@ -55,7 +55,7 @@ class Resources:
         for suffix in COMPANIONS:
             name = name.removesuffix(suffix)
         release = parse(name)
-        if release is None or (self._by_folder and len(segments) > 1):
+        if release is None or (self.by_folder and len(segments) > 1):
             yield normalize(folder)  # a name without a slash may lead to the folder of that name
         if release is not None:
             yield release.project
