@@ -24,7 +24,8 @@ async def page(gateway: Gateway, target: str, form: str, user: str) -> tuple[int
 
 
 async def start(start_gateway: StartGateway, directory: Path, layout: str, rule: str) -> Gateway:
-    rules = [{"paths": [rule], "read": ["user:alice"], "only": True}]
+    """`rule` is a path, or the name of a project."""
+    rules = [{"paths" if "/" in rule else "projects": [rule], "read": ["user:alice"], "only": True}]
     return await start_gateway(
         {
             "storage.backend": "file",
@@ -45,12 +46,15 @@ def put(directory: Path, folder: str, name: str, version: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("layout", "rule"), [("flat", "/internal/"), ("auto", "/internal/"), ("auto", "internal")])
 async def test_in_a_flat_bucket_a_project_s_page_has_what_its_reader_may_fetch(
-    start_gateway: StartGateway, tmp_path: Path, form: str
+    start_gateway: StartGateway, tmp_path: Path, layout: str, rule: str, form: str
 ) -> None:
+    """One that is recognised as flat may be one of folders as well: there they are projects."""
     shown, hidden = put(tmp_path, "public", "acme", "1.0"), put(tmp_path, "internal", "acme", "2.0")
     put(tmp_path, "internal", "secret", "1.0")
-    gateway = await start(start_gateway, tmp_path, "flat", "/internal/")
+    put(tmp_path, ".", "other", "1.0")
+    gateway = await start(start_gateway, tmp_path, layout, rule)
     for user in ("alice", "bob", "alice", "bob"):
         status, text = await page(gateway, "/acme/", form, user)
         assert (status, shown in text) == (200, True)
