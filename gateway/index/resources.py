@@ -41,9 +41,14 @@ class Resources:
         known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
         if inner in ("", SIMPLE, f"{SIMPLE}/"):
             return Resource((), known_as, self._root_page)
-        if not segments or segments == [self._index_document]:
+        if not segments or segments == [self._index_document] or (not end and self._is_list(segments)):
             return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page
         return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
+
+    def _is_list(self, segments: list[str]) -> bool:
+        """Whether a file may be another form of the root's stored page, such as bandersnatch's index.v1_json."""
+        beginning = self._index_document.partition(".")[0] + "."
+        return len(segments) == 1 and segments[0].startswith(beginning) and parse(segments[0]) is None
 
     def _projects(self, segments: list[str], is_folder: bool) -> Iterator[str]:
         folder, name = segments[0], segments[-1]
