@@ -22,6 +22,7 @@ from gateway.storage.content import content_of
 KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
 _PATIENCE_SECONDS = 5.0
+_READ_SECONDS = 10.0
 _MAX_BYTES = 4 * 1024 * 1024
 # S3 says so of an absent object to whom may not list the bucket, and of one that is there to whom may not read it.
 _MAY_BE_THERE = (
@@ -53,6 +54,7 @@ class Revocations:
         self._etag: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._log = LimitedLog(log)
+        self._denied = False
         # Its own: each gate has to hear of a change, whoever reads it first.
         self._revoked = self._last.ids
         self._first = asyncio.Event()
@@ -88,10 +90,13 @@ class Revocations:
                     logging.WARNING, "the list of revoked tokens is gone: the last one counts until a restart"
                 )
                 return
-            if self._revoked is None and error.code == ACCESS_DENIED:
+            denied = error.code == ACCESS_DENIED
+            if denied and not self._denied:
                 log.warning(_MAY_BE_THERE)
+            self._denied = denied
             revoked, etag = frozenset[str](), None
         else:
+            self._denied = False
             assert isinstance(answer, Stream), "no redirect was allowed"
             if answer.status == 304:
                 answer.close()
@@ -122,7 +127,11 @@ class Revocations:
     async def _watch(self) -> None:
         while True:
             try:
-                await self.read()
+                async with asyncio.timeout(_READ_SECONDS):
+                    await self.read()
+            except TimeoutError:
+                why = f"no answer within {_READ_SECONDS:g} s"
+                self._log.write(logging.WARNING, "the list of revoked tokens can't be read: %s", why)
             except GatewayError as error:
                 self._log.write(logging.WARNING, "the list of revoked tokens can't be read: %s", error)
             except Exception:
@@ -134,4 +143,4 @@ async def _ids(answer: Stream) -> list[str]:
     content = await content_of(answer, _MAX_BYTES)
     if len(content) > _MAX_BYTES:
         raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
-    return content.decode("utf-8", "replace").split()
+    return content.decode("utf-8-sig", "replace").split()

@@ -1,5 +1,6 @@
 """The list of revoked tokens in the storage: what was on it stays on it."""
 
+import asyncio
 import errno
 import logging
 import os
@@ -115,6 +116,50 @@ class Denying(MemoryStorage):
             return await super().fetch(request)
         except NotFoundError:
             raise NotFoundError("denied", code=ACCESS_DENIED) from None
+
+
+async def test_a_list_that_may_be_there_by_now_is_told_too(
+    storage: MemoryStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the permission is taken away while nothing is revoked."""
+    gateway = Revocations(storage)
+    await gateway.read()
+    gateway._storage = Denying(StorageSettings())
+    await gateway.read()
+    assert "denies access to .gateway/revoked-tokens" in caplog.text
+
+
+async def test_a_list_may_begin_as_some_editors_have_it(storage: MemoryStorage) -> None:
+    await storage.put(KEY, one_chunk("\ufeffone\r\ntwo\r\n".encode()))
+    gateway = Revocations(storage)
+    await gateway.read()
+    assert await gateway.revoked() == frozenset({"one", "two"})
+
+
+class Hanging(MemoryStorage):
+    """Answers the second time only."""
+
+    asked = 0
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        self.asked += 1
+        if self.asked == 1:
+            await asyncio.Event().wait()
+        return await super().fetch(request)
+
+
+async def test_a_storage_that_hangs_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(revocations, "_SECONDS", 0)
+    monkeypatch.setattr(revocations, "_READ_SECONDS", 0.02)
+    gateway = Revocations(Hanging(StorageSettings()))
+    await gateway.start()
+    try:
+        assert await gateway.revoked() == frozenset()
+    finally:
+        await gateway.close()
+    assert "can't be read: no answer within 0.02 s" in caplog.text
 
 
 async def test_a_list_that_may_be_there_or_not_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
