@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # where there is no access control, nothing of it is imported
 _RETIRE_SECONDS = 20.0
 # Further changes of the file wait for so long.
 _START_SECONDS = 30.0
+# What can't be used may have named a file that comes later.
+_RETRY_SECONDS = 10.0
 _UNUSABLE = "the changed section access can't be used, the former stays in force"
 
 log = logging.getLogger("gateway.access")
@@ -49,9 +52,10 @@ class Access:
         self._settings, known = _by_now(settings)
         self._keys = _states_of_keys(self._settings)
         self.gate = self._build(self._settings) if self._settings is not None else None
+        self._failure = ""  # why what the file has is not in force; empty if it is
         self._watch: FileWatch | None = None
         if self._file is not None:
-            self._watch = FileWatch(self._file.path, self._reload, (known, self._keys), self._state)
+            self._watch = FileWatch(self._file.path, self._reload, (known, self._keys, 0), self._state)
 
     @property
     def policy(self) -> Policy | None:
@@ -119,21 +123,22 @@ class Access:
                 return
             keys = await DISK.run(_states_of_keys, settings)
             if settings == self._settings and keys == self._keys:
+                self._failure = ""
                 return
             assert self._settings is not None, "access control is on"
             _demand_known_proxies(found, self._running, self._settings)
             self._version += 1
             gate = await self._started(settings)
         except ConfigError as error:
-            mistakes = "; ".join(map(str, error.problems))
-            log.error("%s: %s", _UNUSABLE, mistakes)
+            self._failed("; ".join(map(str, error.problems)))
             return
         except TimeoutError:
-            log.error("%s: its authenticators do not start within %g s", _UNUSABLE, _START_SECONDS)
+            self._failed(f"its authenticators do not start within {_START_SECONDS:g} s")
             return
-        except Exception:  # of authenticators of others
-            log.exception("%s: this is a bug", _UNUSABLE)
+        except Exception as error:  # of authenticators of others
+            self._failed("this is a bug", error)
             return
+        self._failure = ""
         if settings.max_link_seconds != self._settings.max_link_seconds:
             log.warning("access.max_link_seconds has changed, which takes a restart")
         former, self.gate, self._settings, self._keys = self.gate, gate, settings, keys
@@ -146,10 +151,18 @@ class Access:
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    def _state(self) -> tuple[FileState, Sequence[FileState]]:
-        """That of the file, and of those that it names for keys."""
+    def _failed(self, why: str, error: Exception | None = None) -> None:
+        """Logs each reason once."""
+        if why != self._failure:
+            log.error("%s: %s", _UNUSABLE, why, exc_info=error)
+        self._failure = why
+
+    def _state(self) -> tuple[FileState, Sequence[FileState], int]:
+        """That of the file, and of those that it names for keys. It is another one every few seconds after a
+        failure."""
         assert self._file is not None
-        return file_state(self._file.path), _states_of_keys(self._settings)
+        tries = int(time.monotonic() / _RETRY_SECONDS) if self._failure else 0
+        return file_state(self._file.path), _states_of_keys(self._settings), tries
 
     def _changed(self) -> None:
         self.changes += 1
