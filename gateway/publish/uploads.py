@@ -10,7 +10,13 @@ from multidict import MultiMapping
 from gateway.access.access import Access
 from gateway.access.login.own_pages import demand_no_foreign_page, is_own_script
 from gateway.config.publish_settings import PublishSettings
-from gateway.errors import LengthRequiredError, RequestTimeoutError
+from gateway.errors import (
+    LengthRequiredError,
+    RequestTimeoutError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
@@ -147,14 +153,21 @@ class Uploads:
             yield piece
         gate = self._access.gate
         if gate is not None and self._access.changes != changes:
-            writer = await gate.identify_writer(record, headers, trusted=trusted)
-            gate.admit_writer(record, writer, self._resources.of(record.key))
+            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=is_own_script(headers))
+            gate.admit_writer(record, writer, headers, [self._resources.of(record.key)])
 
     async def _published(
         self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
     ) -> bool:
         """Whether the file is new. It is seen then."""
-        new = await self._publisher.publish(key, file, content, uploader, overwrite=overwrite, conditional=conditional)
+        try:
+            new = await self._publisher.publish(
+                key, file, content, uploader, overwrite=overwrite, conditional=conditional
+            )
+        except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError):
+            if content.sha256:  # it may be there, and only what comes after that have failed
+                await self._visibility.show(file.project)
+            raise
         if new:
             await self._visibility.show(file.project)
         return new
