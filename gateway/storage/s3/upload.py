@@ -29,6 +29,10 @@ from gateway.storage.s3.signing.sigv4 import canonical_query
 
 # S3 takes at most 10,000 parts, and only the last may be under 5 MiB: objects can have up to 80 GB.
 PART_BYTES = 8 * 1024 * 1024
+# S3 may take minutes to put the parts of an upload together, and sends a space now and then meanwhile. Others send
+# nothing. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+_ASSEMBLY_SECONDS = 300.0
+_NO_SUCH_UPLOAD = "NoSuchUpload"
 _XML_FIELD = re.compile(rb"<(UploadId|ETag)>([^<]{1,2048})</\1>")
 
 log = logging.getLogger("gateway.storage")
@@ -152,7 +156,9 @@ class Uploads:
         )
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
         query = canonical_query({"uploadId": upload_id})
-        request = Request("POST", path, query, condition, body=body.encode(), repeatable=False)
+        request = Request(
+            "POST", path, query, condition, body=body.encode(), repeatable=False, answer_seconds=_ASSEMBLY_SECONDS
+        )
         return (await _fields(await self._perform(request))).get("ETag", "")
 
     async def _abort(self, path: str, upload_id: str) -> None:
@@ -161,6 +167,8 @@ class Uploads:
             query = canonical_query({"uploadId": upload_id})
             (await self._perform(Request("DELETE", path, query))).upstream.close()
         except GatewayError as error:
+            if error.code == _NO_SUCH_UPLOAD:
+                return  # it has been completed, and the answer to that was lost
             log.warning("an unfinished upload could not be aborted, and its parts stay in the bucket: %s", error)
 
 
