@@ -1,0 +1,49 @@
+"""Ends programs that take too long, such as one that finds out credentials (credential_process) and waits for somebody.
+
+Linux tells whose child a process is. Elsewhere, programs are waited for.
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def programs_within(seconds: float) -> Iterator[threading.Event]:
+    """Kills the programs that this thread has started, and theirs, once it has been here for so long. The event tells
+    whether that has happened."""
+    over, thread = threading.Event(), threading.get_native_id()
+
+    def end() -> None:
+        over.set()
+        for pid in [*_descendants(os.getpid(), thread)]:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
+        timer.join()  # it must not end what this thread starts next
+
+
+def _descendants(pid: int, thread: int) -> Iterator[int]:
+    """The processes that a thread of a process has started, each with its own."""
+    for child in _children(pid, thread):
+        yield child
+        with suppress(OSError):
+            for task in Path(f"/proc/{child}/task").iterdir():
+                yield from _descendants(child, int(task.name))
+
+
+def _children(pid: int, thread: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()]
+    except OSError:
+        return []
