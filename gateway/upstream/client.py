@@ -239,8 +239,10 @@ class Client:
     async def _connection(self, scheme: str, host: str, anew: bool) -> tuple[UpstreamConnection, bool]:
         """A connection, and whether it is new. Takes the one that was used last, so that the others can expire."""
         origin = (scheme, host)
-        idle = self._idle.get(origin) if not anew else None
-        while idle:
+        idle = self._idle.get(origin)
+        if anew and idle:
+            idle.popleft()[0].close()  # the new one takes its place afterwards: otherwise there would be ever more
+        while idle and not anew:
             connection, since = idle.pop()
             if connection.reusable and time.monotonic() - since < _IDLE_SECONDS:
                 self._busy[connection] = origin
