@@ -25,12 +25,14 @@ def programs_within(seconds: float) -> Iterator[threading.Event]:
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True
-    timer.start()
+    with suppress(RuntimeError):  # the system has no more threads
+        timer.start()
     try:
         yield over
     finally:
         timer.cancel()
-        timer.join()  # it must not end what this thread starts next
+        if timer.ident is not None:
+            timer.join()  # it must not end what this thread starts next
 
 
 def _descendants(pid: int, thread: int) -> Iterator[int]:

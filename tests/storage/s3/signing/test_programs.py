@@ -48,6 +48,16 @@ def test_whoever_is_in_time_ends_nothing() -> None:
     assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
 
 
+def test_a_system_without_more_threads_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Timer, "start", refuse)
+    with programs_within(1000.0) as too_long:
+        pass
+    assert not too_long.is_set()
+
+
 def test_credentials_that_a_program_does_not_find_out_are_a_failure(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
