@@ -24,7 +24,12 @@ def end_soon(code: int) -> None:
 
 def _end(code: int) -> None:
     time.sleep(_THREADS_SECONDS)
-    log.warning("the process ends, though some of its threads don't")
+    hang = [
+        thread.name for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon
+    ]
+    if not hang:
+        return  # the interpreter is at its end
+    log.warning("the process does not wait for its threads that hang: %s", ", ".join(hang))
     for output in (STDOUT, STDERR):
         output.flush()
     os._exit(code)

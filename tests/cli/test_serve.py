@@ -159,6 +159,7 @@ def test_a_thread_that_hangs_does_not_hold_up_the_end(
         started = time.monotonic()
         assert process.stop() == 0
         assert time.monotonic() - started < 7, "the program hangs for ever, and gunicorn ends workers after 8 s"
+        assert "does not wait for its threads that hang: gateway-aws_" in process.log.read_text()
     finally:
         os.close(os.open(directory / "hang", os.O_RDWR))  # ends the program
         connection.close()
