@@ -13,13 +13,15 @@ from pathlib import Path
 
 @contextmanager
 def programs_within(seconds: float) -> Iterator[threading.Event]:
-    """Kills the programs that this thread has started, and theirs, once it has been here for so long. The event tells
-    whether that has happened."""
+    """Kills the programs that this thread has started here, and theirs, once it has been here for so long. The event
+    tells whether that has happened."""
     over, thread = threading.Event(), threading.get_native_id()
+    before = set(_children(os.getpid(), thread))
 
     def end() -> None:
         over.set()
-        for pid in [*_descendants(os.getpid(), thread)]:
+        begun = [child for child in _children(os.getpid(), thread) if child not in before]
+        for pid in [*begun, *(inner for child in begun for inner in _descendants(child))]:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -35,13 +37,13 @@ def programs_within(seconds: float) -> Iterator[threading.Event]:
             timer.join()  # it must not end what this thread starts next
 
 
-def _descendants(pid: int, thread: int) -> Iterator[int]:
-    """The processes that a thread of a process has started, each with its own."""
-    for child in _children(pid, thread):
-        yield child
-        with suppress(OSError):
-            for task in Path(f"/proc/{child}/task").iterdir():
-                yield from _descendants(child, int(task.name))
+def _descendants(pid: int) -> Iterator[int]:
+    """The processes that a process has started, and those that they have."""
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in _children(pid, int(task.name)):
+                yield child
+                yield from _descendants(child)
 
 
 def _children(pid: int, thread: int) -> list[int]:

@@ -33,6 +33,12 @@ def test_a_program_is_ended_with_those_that_it_has_started(program: Path) -> Non
     assert len(Path("pids").read_text().split()) == 2
 
 
+def test_those_that_were_started_before_go_on(program: Path) -> None:
+    with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        test_a_program_is_ended_with_those_that_it_has_started(program)
+        assert other.communicate(b"still here", timeout=20)[0] == b"still here"
+
+
 def test_those_of_other_threads_go_on(program: Path) -> None:
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         thread = threading.Thread(target=test_a_program_is_ended_with_those_that_it_has_started, args=[program])
