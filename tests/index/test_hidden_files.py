@@ -1,5 +1,6 @@
 """What a rule for a path refuses, no page of a project tells: neither names, nor hashes, nor a README."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from gateway.app import Gateway
 from tests.conftest import StartGateway
+from tests.support.faults import FaultyBucket
 from tests.support.wheels import wheel
 
 FORMS = {
@@ -77,3 +79,35 @@ async def test_a_rule_for_a_folder_holds_for_the_page_of_its_project(
         assert statuses == ([200, 301, 301] if user == "alice" else [404, 404, 404])
         assert [hidden in text for _, text in found.values()] == [user == "alice", False, False]
         assert (await page(gateway, f"/{hidden}", form, user))[0] == (200 if user == "alice" else 403)
+
+
+@pytest.mark.parametrize("redirect", ["false", "true", "unchecked"])
+async def test_below_pypiclouds_hash_nothing_is_found_that_a_rule_refuses(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], redirect: str
+) -> None:
+    def stored(key: str) -> str:
+        return f"{hashlib.md5(key.partition('/')[2].encode()).hexdigest()[:4]}/{key}"
+
+    # Of the first the name tells no project: the folder alone does. The second is hidden by a rule for its path.
+    hidden = ["secret/secret-latest.bin", f"internal/{wheel('acme', '1.0')[0]}"]
+    faulty.objects = {stored(key): b"content" for key in hidden}
+    rules = [
+        {"projects": ["secret"], "read": ["user:alice"], "only": True},
+        {"paths": ["/internal/"], "read": ["user:alice"], "only": True},
+    ]
+    gateway = await start_gateway(
+        faulty_settings
+        | {
+            "storage.prepend_hash": "true",
+            "storage.redirect_urls": str(redirect != "false").lower(),
+            "storage.redirect_check": str(redirect != "unchecked").lower(),
+            "server.trusted_proxies": "127.0.0.0/8",
+            "access.forward_auth": "{preset: authelia}",
+            "access.rules": json.dumps(rules),
+        }
+    )
+    for key in hidden:
+        for user, expected in {"alice": 200 if redirect == "false" else 302, "bob": 403}.items():
+            assert (await page(gateway, f"/{key}", "HTML", user))[0] == expected
+            for target in (f"/{stored(key)}", f"/simple/{stored(key)}"):
+                assert (await page(gateway, target, "HTML", user))[0] == 404

@@ -130,8 +130,9 @@ class S3Storage:
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises the error that remains after all remedies."""
+        path = self._path(request.key)
         try:
-            answer = await self._reached.origin.open(request.method, self._path(request.key), dict(request.headers))
+            answer = await self._reached.origin.open(request.method, path, dict(request.headers))
         except NotFoundError as error:
             outage = self._absence.outage(error)
             if outage is not None and not await self._is_unlisted(request.key):
@@ -272,6 +273,9 @@ class S3Storage:
             raise UpstreamError(what, code="DistributionDenied") from error
 
     def _path(self, key: str) -> str:
+        """Raises NotFoundError for a key that is another one's with its hash: each object has one key."""
+        if self._layout.is_alias(key):
+            raise NotFoundError("a key with the hash of another one")
         return "/" + encode_key(self._layout.object_name(key))
 
     async def _resolve(self, region: str | None) -> Endpoint:
