@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
-from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError, UploadPathError
+from gateway.errors import (
+    CredentialsRequiredError,
+    MethodNotAllowedError,
+    NotFoundError,
+    ReadOnlyError,
+    UploadPathError,
+)
 from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.mount import Mount
 from gateway.rights.policy import Resource
@@ -94,7 +100,7 @@ class Entrance:
         uploads = self._uploads
         if uploads is None:
             return None
-        if not uploads.takes(request.raw_path.partition("?")[0], self._base_path):
+        if not self._takes_files(request):
             if request.content_type == _UPLOAD:
                 raise UploadPathError(request.method)
             return None
@@ -108,6 +114,17 @@ class Entrance:
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
         )
+
+    def refusal(self, request: Request) -> MethodNotAllowedError:
+        """What is said of a method that a page or a file does not have."""
+        if self._takes_files(request):
+            return MethodNotAllowedError(request.method, "GET, HEAD, POST")
+        if request.method != "POST":
+            return MethodNotAllowedError(request.method)
+        return (ReadOnlyError if self._uploads is None else UploadPathError)(request.method)
+
+    def _takes_files(self, request: Request) -> bool:
+        return self._uploads is not None and self._uploads.takes(request.raw_path.partition("?")[0], self._base_path)
 
     async def admit(self, gate: "Gate", request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
         """None if the request is let in. A person who has to log in is sent to where that is done. Raises what
