@@ -9,10 +9,12 @@ from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import (
     CredentialsRequiredError,
+    GatewayError,
     MethodNotAllowedError,
     NotFoundError,
     ReadOnlyError,
     UploadPathError,
+    without_frames,
 )
 from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.mount import Mount
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.access.gate import Gate
     from gateway.access.login.login import Login
     from gateway.publish.management.management import Management
+    from gateway.publish.trusted.exchange import Exchange
 
 Page = Callable[[Request, RequestRecord], Awaitable[Answer]]
 
@@ -36,17 +39,19 @@ _PIECE_SECONDS = 30.0
 
 
 class Entrance:
-    """Nothing but the login's pages is answered without the gate."""
+    """Nothing is answered without the gate but the login's pages, and those of the exchange of tokens."""
 
     def __init__(self, mount: Mount, address: PublicAddress, caller: ClientAddress) -> None:
         self._uploads = mount.uploads
         self._management = mount.management
         self._managed = f"{mount.base_path}/-/manage/"
+        self._exchange = exchange = mount.uploads.exchange if mount.uploads is not None else None
         self._access = mount.access
         self._address = address
         self._caller = caller
         self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
+        self._exchange_pages = exchange.pages(base_path) if exchange is not None else {}
 
     def base_url(self, request: Request, peer: str) -> str:
         """The URL of the gateway's root as the client knows it, with a trailing slash, or empty."""
@@ -62,6 +67,8 @@ class Entrance:
             return partial(self._log_in, login, page)
         if self._management is not None and path.startswith(self._managed):
             return partial(self._manage, self._management, path.removeprefix(f"{self._base_path}/-/"))
+        if self._exchange is not None and (page := self._exchange_pages.get(path)) is not None:
+            return partial(self._trade, self._exchange, page)
         return None
 
     async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
@@ -94,6 +101,20 @@ class Entrance:
             base_url=self.base_url(request, record.peer),
             root=self._address.path,
         )
+
+    async def _trade(self, exchange: "Exchange", page: str, request: Request, record: RequestRecord) -> Answer:
+        """What a client gets for the token of its job, or is told on the way. Errors are answers here: clients read no
+        others."""
+        from gateway.publish.trusted.exchange import MAX_BODY_BYTES, ExchangeRequest
+
+        record.route = "trusted"
+        query, base_url = request.raw_path.partition("?")[2], self.base_url(request, record.peer)
+        asked = ExchangeRequest(page, request.method, query, request.headers, base_url, self._address.path)
+        try:
+            body = await request.read_limited(MAX_BODY_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
+            return await exchange.answer(asked, body, record)
+        except GatewayError as error:
+            return exchange.refusal(page, without_frames(error), record)
 
     async def take(self, request: Request, record: RequestRecord) -> Answer | None:
         """Takes what is uploaded; None if nothing is. Raises GatewayError."""

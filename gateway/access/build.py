@@ -60,7 +60,8 @@ def build_gate(
         authentication.forget()
         forget()
 
-    authenticators = [*_configured(settings, storage, changed, revoked)]
+    keys = token_keys(settings.tokens)
+    authenticators = [*_configured(settings, keys, storage, changed, revoked)]
     principals = Principals(policy, settings.groups, version)
     authentication = Authentication(
         authenticators,
@@ -74,7 +75,8 @@ def build_gate(
     login = None
     if settings.login is not None:
         login = _login(settings.login, authentication, principals, outcomes)
-    return Gate(policy, principals, authentication, settings.realm, forward_auth, login)
+    signing_key = next((key for key in keys if key.may_sign), None)
+    return Gate(policy, principals, authentication, settings.realm, forward_auth, login, signing_key)
 
 
 def _login(
@@ -90,11 +92,16 @@ def _login(
 
 
 def _configured(
-    settings: AccessSettings, storage: Storage, changed: Callable[[], None], revoked: LastList | None
+    settings: AccessSettings,
+    keys: Sequence[TokenKey],
+    storage: Storage,
+    changed: Callable[[], None],
+    revoked: LastList | None,
 ) -> Iterator[Authenticator]:
-    """The authenticators in the order in which they are asked: what costs the least comes first."""
-    if settings.tokens.keys:
-        yield Tokens(token_keys(settings.tokens), Revocations(storage, changed, revoked))
+    """The authenticators in the order in which they are asked: what costs the least comes first. `keys` are those of
+    tokens."""
+    if keys:
+        yield Tokens(keys, Revocations(storage, changed, revoked))
     if settings.oidc:
         yield Oidc(settings.oidc)
     if settings.users:

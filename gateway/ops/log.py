@@ -16,6 +16,7 @@ from gateway.ops.output import STDERR, STDOUT, Output
 from gateway.principal import Right
 
 _MAX_AGENT_LENGTH = 40
+_RIGHTS = {"login": "login", "trusted": "mint"}  # to nothing that lies here, by how somebody was known
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
 _USERINFO = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.-]*://)?)[^/?#]*@")
 
@@ -131,7 +132,7 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "user": principal.name,
         "auth": admission.method,
         "token": principal.token,
-        "right": "login" if admission.method == "login" else admission.right.value,
+        "right": _RIGHTS.get(admission.method, admission.right.value),
         "path": _path(record.target),
         **({"key": record.key} if admission.right is not Right.READ and record.key else {}),
         "allowed": "yes" if admission.allowed else "no",

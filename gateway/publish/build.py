@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.access import Access
+from gateway.config.publish_settings import PublishSettings
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
@@ -15,6 +16,7 @@ from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
     from gateway.publish.management.management import Management
+    from gateway.publish.trusted.exchange import Exchange
     from gateway.publish.uploads import Uploads
 
 
@@ -35,7 +37,7 @@ def build_publishing(
     resources: Resources,
     audience: Audience,
 ) -> Publishing:
-    """Below the key `root`. Raises ConfigError if the extra is missing."""
+    """Below the key `root`. Raises ConfigError if the extra is missing, or a key."""
     try:
         from gateway.publish.life_cycle.life_cycle import LifeCycle
         from gateway.publish.management.management import Management
@@ -51,7 +53,27 @@ def build_publishing(
     condition = Condition(storage, unsafe=publish.unsafe)
     visibility = Visibility(catalog, metadata, audience)
     life_cycle = LifeCycle(storage, catalog, metadata, root, pages)
+    exchange = _exchange(publish, storage, access, condition)
     return Publishing(
-        Uploads(publish, rules, publisher, condition, access, resources, visibility),
+        Uploads(publish, rules, publisher, condition, access, resources, visibility, exchange),
         Management(life_cycle, access, resources, root, visibility),
     )
+
+
+def _exchange(settings: PublishSettings, storage: Storage, access: Access, condition: Condition) -> "Exchange | None":
+    """None without trusted publishers. Raises ConfigError if there is no key to sign their tokens with."""
+    if not settings.trusted or settings.audience is None:
+        return None
+    from gateway.access.oidc.issuers import Issuers
+    from gateway.publish.trusted.exchange import Exchange
+    from gateway.publish.trusted.minting import Minting
+    from gateway.publish.trusted.publishers import Publishers
+    from gateway.publish.trusted.used_tokens import UsedTokens
+
+    if access.gate is None or access.gate.signing_key is None:
+        message = "needs a key in access.tokens that signs: there are only public keys, which verify"
+        raise ConfigError([Problem("publish.trusted", "settings", message)])
+    publishers = Publishers(settings.trusted)
+    issuers = Issuers(publishers.hosts, setting="publish.trusted")
+    minting = Minting(settings.audience, publishers, issuers, UsedTokens(storage, condition))
+    return Exchange(settings.audience, minting, access)

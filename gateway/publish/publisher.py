@@ -55,23 +55,45 @@ class Publisher:
         return self._root + (next(there, "") or await new_key(self._catalog, file.project, file.filename))
 
     async def publish(
-        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool = True
+        self,
+        key: str,
+        file: ReleaseFile,
+        content: Content,
+        uploader: str,
+        *,
+        source: str = "",
+        overwrite: bool,
+        conditional: bool = True,
     ) -> bool:
-        """`key` is where the file belongs. Returns whether the file is new: False if the same bytes were there.
-        Nothing is visible unless all of `content` is right. Stored pages of the project have the file then. Without
-        `conditional`, the storage does not heed conditions: whether the file exists is asked before its end is sent.
-        Raises FileExistsConflictError if other bytes have that name, and other GatewayErrors."""
+        """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns whether
+        the file is new: False if the same bytes were there. Nothing is visible unless all of `content` is right. Stored
+        pages of the project have the file then. Without `conditional`, the storage does not heed conditions: whether
+        the file exists is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
+        and other GatewayErrors."""
         known = await self._known_files(file.project)
         self._check(file, known)
         await self._pages.demand_writable(known)
-        new = await self._written(key, file, content, uploader, overwrite=overwrite, conditional=conditional)
+        metadata = ObjectMetadata(
+            file.digests.get("sha256"),
+            file.requires_python or None,
+            uploader=uploader or None,
+            publisher=source or None,
+        )
+        new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
         await self._pages.add(file.project, key.removeprefix(self._root), known, link)
         return new
 
     async def _written(
-        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+        self,
+        key: str,
+        file: ReleaseFile,
+        content: Content,
+        metadata: ObjectMetadata,
+        *,
+        overwrite: bool,
+        conditional: bool,
     ) -> bool:
         if not overwrite and await self._exists(key):
             async for _ in content.chunks():
@@ -80,7 +102,6 @@ class Publisher:
             return False
         if not overwrite and (deleted := await self._tombstones.of(file.filename)) is not None:
             content.expect(deleted)
-        metadata = ObjectMetadata(file.digests.get("sha256"), file.requires_python or None, uploader=uploader or None)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
         chunks = content.chunks() if conditional or overwrite else self._unless_there(key, content)

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from multidict import MultiMapping
 
@@ -31,6 +32,9 @@ from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import retrieve_exception, to_its_end
 
+if TYPE_CHECKING:  # without trusted publishers, nothing of it is imported
+    from gateway.publish.trusted.exchange import Exchange
+
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
 # The same for the fields, in front of the file: who may publish the project is known after them.
@@ -54,7 +58,10 @@ class Uploads:
         access: Access,
         resources: Resources,
         visibility: Visibility,
+        exchange: "Exchange | None" = None,
     ) -> None:
+        """`exchange` is where trusted publishers get their tokens, if there are any."""
+        self.exchange = exchange
         self._settings = settings
         self._rules = rules
         self._publisher = publisher
@@ -67,7 +74,9 @@ class Uploads:
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
 
     def start(self) -> None:
-        """Has the storage tried in the background."""
+        """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
+        if self.exchange is not None:
+            self.exchange.start()
         self._condition.start()
 
     async def probed(self) -> None:
@@ -75,6 +84,8 @@ class Uploads:
         await self._condition.probed()
 
     async def close(self) -> None:
+        if self.exchange is not None:
+            await self.exchange.close()
         await self._condition.close()
         for task in self._tasks:
             task.cancel()
@@ -113,7 +124,8 @@ class Uploads:
         gate, changes = self._access.gate, self._access.changes
         writer = None
         if gate is not None:
-            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=is_own_script(headers))
+            by_session = is_own_script(headers)
+            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=True)
         form = UploadForm(headers.get("Content-Type", ""), length)
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
@@ -129,9 +141,7 @@ class Uploads:
             async with self._memory.of(length):
                 pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
                 content = Content(pieces, Inspection(file, self._rules), most)
-                publish = self._published(
-                    key, file, content, principal.name, overwrite=overwrite, conditional=conditional
-                )
+                publish = self._published(key, file, content, principal, overwrite=overwrite, conditional=conditional)
                 new = await self._to_its_end(content, publish)
         text = (
             f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
@@ -153,16 +163,25 @@ class Uploads:
             yield piece
         gate = self._access.gate
         if gate is not None and self._access.changes != changes:
-            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=is_own_script(headers))
+            by_session = is_own_script(headers)
+            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=True)
             gate.admit_writer(record, writer, headers, [self._resources.of(record.key)])
 
     async def _published(
-        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+        self,
+        key: str,
+        file: ReleaseFile,
+        content: Content,
+        principal: Principal,
+        *,
+        overwrite: bool,
+        conditional: bool,
     ) -> bool:
         """Whether the file is new. It is seen then."""
+        source = principal.scope.source if principal.scope is not None else ""
         try:
             new = await self._publisher.publish(
-                key, file, content, uploader, overwrite=overwrite, conditional=conditional
+                key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
             )
         except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError):
             if content.sha256:  # it may be there, and only what comes after that have failed

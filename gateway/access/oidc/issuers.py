@@ -36,7 +36,7 @@ class Issuers:
     def __contains__(self, issuer: str) -> bool:
         return issuer in self._hosts
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Contacts nobody. Raises ConfigError if the extra `access` is not installed, or the environment's proxies
         can't be used."""
         try:

@@ -45,7 +45,7 @@ class Verifier:
     async def start(self) -> None:
         """Contacts nobody. Raises ConfigError if the extra `access` is not installed, or the environment's proxies
         can't be used."""
-        await self._issuers.start()
+        self._issuers.start()
 
     async def verify(self, text: str) -> Verified | None:
         """None if the text is no token of a configured issuer, or a wrong one; the log says why on level debug. Raises

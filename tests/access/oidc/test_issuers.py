@@ -18,7 +18,7 @@ def token(issuer: Issuer, **more: object) -> Jwt:
 
 async def test_only_the_issuer_that_a_token_names_is_asked(issuer: Issuer) -> None:
     issuers = Issuers({issuer.url: []})
-    await issuers.start()
+    issuers.start()
     try:
         await issuers.verify(token(issuer), "RS256", "one")
         assert issuer.asked == [METADATA, KEYS]
@@ -33,7 +33,7 @@ async def test_only_the_issuer_that_a_token_names_is_asked(issuer: Issuer) -> No
     assert "https://attacker.example" not in issuers
 
 
-async def test_it_says_where_the_issuers_stand_if_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_where_the_issuers_stand_if_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gateway.access.oidc.keys", None)
     with pytest.raises(ConfigError, match=r"publish\.trusted.*pip install"):
-        await Issuers({}, setting="publish.trusted").start()
+        Issuers({}, setting="publish.trusted").start()
