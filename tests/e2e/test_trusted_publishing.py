@@ -108,7 +108,8 @@ _BY = "github%3Aacme%2Fweb%2F.github%2Fworkflows%2Frelease.yml@refs%2Ftags%2Fv1.
 
 
 async def test_uv_publishes_without_a_password_and_is_told_why_it_may_not(job: Job) -> None:
-    uv = "uv", "publish", "--no-cache", "--trusted-publishing", "always", "--publish-url", f"{job.url}/legacy/"
+    where = "--publish-url", f"{job.url}/legacy/", "--check-url", f"{job.url}/simple/"
+    uv = "uv", "publish", "--no-cache", "--trusted-publishing", "always", *where
     job.runner.said = github(environment="staging")
     refused = await job.run(*uv, "dist/*")
     assert refused.returncode != 0
