@@ -13,10 +13,9 @@ from typing import Any, Protocol
 from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops.output import STDERR, STDOUT, Output
-from gateway.principal import Right
+from gateway.principal import Admission, Right
 
 _MAX_AGENT_LENGTH = 40
-_RIGHTS = {"login": "login", "trusted": "mint"}  # to nothing that lies here, by how somebody was known
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
 _USERINFO = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.-]*://)?)[^/?#]*@")
 
@@ -132,7 +131,7 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "user": principal.name,
         "auth": admission.method,
         "token": principal.token,
-        "right": _RIGHTS.get(admission.method, admission.right.value),
+        "right": "mint" if record.route == "trusted" else _right(admission),
         "path": _path(record.target),
         **({"key": record.key} if admission.right is not Right.READ and record.key else {}),
         "allowed": "yes" if admission.allowed else "no",
@@ -140,6 +139,10 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "status": record.status,
         "request_id": record.request_id,
     }
+
+
+def _right(admission: Admission) -> str:
+    return "login" if admission.method == "login" else admission.right.value
 
 
 def _json_line(kind: str, fields: dict[str, Any]) -> str:

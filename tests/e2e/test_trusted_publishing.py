@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -71,6 +72,16 @@ class Job:
         run = partial(subprocess.run, capture_output=True, text=True, timeout=120, check=False)
         return await asyncio.to_thread(run, command, cwd=self.directory, env=variables)
 
+    async def presented(self, text: str, times: int) -> list[int]:
+        """The statuses of the answers to a token that is presented so often at once."""
+
+        async def mint() -> int:
+            async with session.post(f"{self.url}/_/oidc/mint-token", json={"token": text}, ssl=False) as answer:
+                return answer.status
+
+        async with aiohttp.ClientSession() as session:
+            return sorted(await asyncio.gather(*(mint() for _ in range(times))))
+
     def uploaders(self) -> dict[str, str]:
         """Who published which file, and from which commit."""
         client, name = self.bucket.client, self.bucket.name
@@ -101,6 +112,7 @@ async def job(start_process: StartProcess, bucket: Bucket, tmp_path: Path) -> As
         url = await asyncio.to_thread(process.wait_until_it_listens)
         yield Job(process, url, runner, tmp_path, bucket)
     finally:
+        await asyncio.to_thread(process.stop)  # its connections to the issuer end properly then
         await runner.stop()
 
 
@@ -126,6 +138,10 @@ async def test_uv_takes_the_token_of_a_job_of_gitlab(job: Job) -> None:
     given = token(job.runner, gitlab(job.runner.url.removeprefix("https://")))
     told = await job.run(*uv, f"dist/{SDIST}", GITHUB_ACTIONS="", GITLAB_CI="true", ACME_PACKAGES_ID_TOKEN=given)
     assert told.returncode == 0, told.stdout + told.stderr
+    # The bucket lets one of many in that present a token at once, and none that comes later.
+    text = token(job.runner, gitlab(job.runner.url.removeprefix("https://")))
+    assert await job.presented(text, 6) == [200] + [422] * 5
+    assert await job.presented(text, 1) == [422]
     assert job.uploaders() == {SDIST: "gitlab%3Aacme%2Ftools%2Fweb%2F%2F.gitlab-ci.yml@refs%2Ftags%2Fv1.0 5d41402"}
 
 
