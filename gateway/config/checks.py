@@ -3,7 +3,6 @@
 from gateway.config.access.secure_url import is_secure_url
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
-from gateway.config.trusted_publishers import MOST_PROJECT_CHARACTERS, project_characters
 from gateway.principal import Right
 from gateway.rights.policy import collisions
 
@@ -129,15 +128,6 @@ def _trusted_checks(settings: Settings) -> list[tuple[str, str, str]]:
             "{keys: [file:/FILE]}"
         )
         found.append(("publish.trusted", message, "access.tokens"))
-    characters: dict[tuple[str, str], int] = {}
-    for publisher in publish.trusted:
-        whose = publisher.issuer, getattr(publisher, "repository", "").lower()
-        characters[whose] = characters.get(whose, 0) + project_characters(publisher.projects)
-    if max(characters.values()) > MOST_PROJECT_CHARACTERS:
-        message = (
-            f"names projects of one repository or issuer with over {MOST_PROJECT_CHARACTERS} characters: use patterns"
-        )
-        found.append(("publish.trusted", message, "publish.trusted"))
     return found
 
 

@@ -12,7 +12,7 @@ from gateway.config.section import Section
 from gateway.config.types import Hosts, Refused
 
 GITHUB, GITLAB = "https://token.actions.githubusercontent.com", "https://gitlab.com"
-# What a publisher may name altogether: all of it has to fit into a token.
+# All that a publisher names has to fit into a token.
 MOST_PROJECT_CHARACTERS = 400
 _PUBLIC = {urlsplit(GITHUB).hostname: "github", urlsplit(GITLAB).hostname: "gitlab"}
 _GITHUB_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
@@ -78,14 +78,9 @@ def _ref(text: str) -> str:
 def _of_few(projects: Projects) -> Projects:
     if not projects:
         raise Refused("must name projects, or patterns like acme-*")
-    if project_characters(projects) > MOST_PROJECT_CHARACTERS:
+    if sum(len(pattern.text) + 3 for pattern in projects) > MOST_PROJECT_CHARACTERS:  # with quotes and commas
         raise Refused(f"has over {MOST_PROJECT_CHARACTERS} characters: use patterns like acme-*")
     return projects
-
-
-def project_characters(projects: Projects) -> int:
-    """How long they are in a token."""
-    return sum(len(pattern.text) + 3 for pattern in projects)
 
 
 Audience = Annotated[str, AfterValidator(_audience)]

@@ -104,10 +104,6 @@ def test_what_else_is_needed_is_told(changed: dict[str, Any], said: str) -> None
     assert said in mistakes(_GITHUB, **changed)
 
 
-def test_what_one_repository_may_publish_fits_into_a_token() -> None:
-    names = ["x" * 30 + str(number) for number in range(6)]
-    assert settings(_GITHUB | {"projects": names}, _GITLAB | {"projects": names}).publish.trusted
-    more = _GITHUB | {"repository": "ACME/web", "environment": "prod", "projects": names}
-    assert "names projects of one repository or issuer with over 400 characters" in mistakes(
-        _GITHUB | {"projects": names}, more
-    )
+def test_a_repository_may_have_many_publishers() -> None:
+    many = [_GITHUB | {"workflow": f"{number}.yml", "projects": [f"acme-package-{number}"]} for number in range(100)]
+    assert len(settings(*many).publish.trusted) == 100

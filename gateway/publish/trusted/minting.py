@@ -27,7 +27,7 @@ from gateway.access.oidc.issuers import Issuers
 from gateway.access.oidc.jwt import Jwt, JwtError, check_header, read
 from gateway.access.oidc.strict_json import parse_object
 from gateway.access.tokens.keys import TokenKey
-from gateway.access.tokens.token import Claims, issue
+from gateway.access.tokens.token import Claims, TokenError, issue
 from gateway.errors import AuthenticationBusyError
 from gateway.principal import Principal, Right, Scope
 from gateway.publish.trusted.publishers import NoPublisherError, Publishers
@@ -100,7 +100,11 @@ class Minting:
         now = self._now()
         scope = Scope(frozenset({Right.WRITE}), grant.projects, grants=True, source=grant.source)
         claims = Claims(grant.subject, secrets.token_hex(_ID_BYTES), scope, math.ceil(now) + LIFETIME_SECONDS)
-        minted = issue(claims, key)  # before the other one is used up: it fails if there are too many projects
+        try:
+            minted = issue(claims, key)  # before the other one is used up
+        except TokenError:
+            why = "the publishers that the job fits name more projects than a token has room for: use patterns"
+            raise MintRefusedError("invalid-publisher", why) from None
         if not await self._used.use(token.issuer, identity, until):
             raise MintRefusedError("invalid-reuse-token", "the token has been used before: get a new one")
         return Minted(minted, Principal(claims.subject, token=claims.id, scope=scope), claims.expires)

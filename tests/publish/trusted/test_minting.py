@@ -181,6 +181,17 @@ async def test_a_token_that_gets_nothing_is_not_used_up(
     assert used(storage) == []
 
 
+async def test_more_projects_than_fit_into_a_token_are_a_mistake_that_is_told(
+    minting: Minting, issuer: Issuer, storage: MemoryStorage
+) -> None:
+    names = [[f"a-long-name-of-a-project-{number}-{part}" for number in range(10)] for part in range(9)]
+    settings = {"trusted": [publisher(issuer, projects=each) for each in names], "audience": AUDIENCE}
+    minting._publishers = Publishers(PublishSettings.model_validate(settings).trusted)
+    code, why = await refused(minting, body(good(issuer)))
+    assert (code, "use patterns" in why) == ("invalid-publisher", True)
+    assert used(storage) == []
+
+
 @pytest.mark.parametrize("name", ["", None, 7, ["x"], {"a": 1}, True, "x" * 513])
 async def test_a_name_of_a_token_is_a_text(
     minting: Minting, issuer: Issuer, storage: MemoryStorage, name: object
