@@ -11,6 +11,7 @@ from gateway.publish.trusted import github, gitlab
 from gateway.publish.trusted.sources import source, subject, text_of
 
 _MAX_SHOWN = 200
+_MAX_REASONS = 3
 
 
 class NoPublisherError(Exception):
@@ -56,7 +57,7 @@ class Publishers:
             else:
                 found.append(publisher)
         if not found:
-            raise NoPublisherError("; ".join(dict.fromkeys(reasons)) or _unknown(known, claims))
+            raise NoPublisherError(_few([*dict.fromkeys(reasons)]) or _unknown(known, claims))
         projects = dict.fromkeys(pattern.text for publisher in found for pattern in publisher.projects)
         return Grant(tuple(projects), *_told(found[0], claims))
 
@@ -94,6 +95,11 @@ def _told(publisher: TrustedPublisher, claims: Mapping[str, Any]) -> tuple[str, 
             issuer, name = publisher.issuer, text_of(claims, "sub")
             host = issuer.partition("://")[2].rstrip("/")
             return subject(f"{host}:{name}"), source([("kind", "Issuer"), ("issuer", issuer), ("subject", name)])
+
+
+def _few(reasons: Sequence[str]) -> str:
+    more = [f"and {len(reasons) - _MAX_REASONS} more"] if len(reasons) > _MAX_REASONS else []
+    return "; ".join([*reasons[:_MAX_REASONS], *more])
 
 
 def _unknown(known: Sequence[TrustedPublisher], claims: Mapping[str, Any]) -> str:

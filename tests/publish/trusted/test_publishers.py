@@ -189,6 +189,12 @@ def test_an_issuer_speaks_only_for_its_own_publishers() -> None:
     assert refusal(known, "https://attacker.example", everything) == ELSEWHERE
 
 
+def test_of_many_reasons_some_are_told() -> None:
+    known = publishers(*(_OF_GITHUB | {"environment": f"e{number}"} for number in range(5)))
+    why = "; ".join(f"the environment is not e{number}" for number in range(3)) + "; and 2 more"
+    assert refusal(known, GITHUB, github()) == why
+
+
 def test_a_job_may_publish_what_each_of_its_publishers_may() -> None:
     known = publishers(
         _OF_GITHUB,
