@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.cache.lru import MemoryLimit
@@ -110,12 +111,14 @@ async def _verify(mount: Mount, settings: Settings, wish: Wish, report: _Report)
             return _failed(item.key, error)
 
     at_once = _ASKED_AT_ONCE if wish.quick else _READ_AT_ONCE
-    async for found in side_by_side(inventory.bundles(wish.projects), bundle, at_once):
-        for finding in found:
-            report.say(finding)
-    async for found in side_by_side(each(inventory.pages), page, _READ_AT_ONCE):
-        for finding in found:
-            report.say(finding)
+    for results in (
+        side_by_side(inventory.bundles(wish.projects), bundle, at_once),
+        side_by_side(each(inventory.pages), page, _READ_AT_ONCE),
+    ):
+        async with aclosing(results):
+            async for found in results:
+                for finding in found:
+                    report.say(finding)
     async for finding in _unfinished(mount, wish.projects):
         report.say(finding)
 

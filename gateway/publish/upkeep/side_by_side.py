@@ -1,7 +1,7 @@
 """Works on many things, a few at a time."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,7 +14,9 @@ async def each(items: Iterable[T]) -> AsyncIterator[T]:
         yield item
 
 
-async def side_by_side(items: AsyncIterable[T], work: Callable[[T], Awaitable[R]], at_once: int) -> AsyncIterator[R]:
+async def side_by_side(
+    items: AsyncIterable[T], work: Callable[[T], Awaitable[R]], at_once: int
+) -> AsyncGenerator[R, None]:
     """The results, in the order in which they come. No more than `at_once` items are taken ahead. Raises the first
     error, and cancels the others then."""
     running = set[asyncio.Future[R]]()
