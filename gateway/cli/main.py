@@ -12,6 +12,7 @@ from typing import Any, TextIO, cast
 from gateway import __version__
 from gateway.cli.access import arguments as access
 from gateway.cli.life_cycle import arguments as life_cycle
+from gateway.cli.promote import arguments as promote
 from gateway.cli.publish import arguments as publish
 from gateway.cli.pypicloud import arguments as pypicloud
 from gateway.cli.token import arguments as token
@@ -124,6 +125,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return publish.run(arguments, settings, _write)
     if arguments.command in life_cycle.COMMANDS:
         return life_cycle.run(arguments, settings, _write)
+    if arguments.command == "promote":
+        return promote.run(arguments, settings, _write)
     if arguments.command in upkeep.COMMANDS:
         return upkeep.run(arguments, settings, _write)
     hints = load.near_misses(os.environ)
@@ -260,6 +263,7 @@ def parser() -> argparse.ArgumentParser:
     token.add(commands, settings)
     publish.add(commands, settings)
     life_cycle.add(commands, settings)
+    promote.add(commands, settings)
     upkeep.add(commands, settings)
     pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")

@@ -18,7 +18,7 @@ from gateway.storage.upkeep import CopySource
 
 # CopyObject takes up to 5 GB, but answers nothing until it is done: servers that copy at 50 MB a second would let a
 # connection seem dead after ten seconds.
-_MOST_AT_ONCE_BYTES = 256 * 1024 * 1024
+MOST_AT_ONCE_BYTES = 256 * 1024 * 1024
 _PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 128 * 1024 * 1024, 10_000, 4
 _CARRIED = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _USER_METADATA = "x-amz-meta-"
@@ -48,7 +48,7 @@ class Copies:
         """See Upkeep."""
         condition = {"if-none-match": "*"} if only_new else {}
         headers = {**source.headers, **headers_of(metadata), **self._uploads.options}
-        if in_parts or source.size > _MOST_AT_ONCE_BYTES:
+        if in_parts or source.size > MOST_AT_ONCE_BYTES:
             return await self._uploads.in_parts(
                 path, headers, condition, lambda upload_id: self._copy_parts(source, path, upload_id)
             )

@@ -95,7 +95,7 @@ async def test_a_copy_replaces_nothing_and_is_of_one_version(bucket: Bucket, sto
 async def test_a_large_object_is_copied_in_parts(
     bucket: Bucket, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.storage.s3.upkeep.copies._MOST_AT_ONCE_BYTES", 5 * 1024 * 1024)
+    monkeypatch.setattr("gateway.storage.s3.upkeep.copies.MOST_AT_ONCE_BYTES", 5 * 1024 * 1024)
     monkeypatch.setattr("gateway.storage.s3.upkeep.copies._PART_BYTES", 5 * 1024 * 1024)
     content = bytes(range(256)) * 45_000  # three parts
     etag = await storage.put("large", one_chunk(content))
