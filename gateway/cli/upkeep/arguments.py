@@ -9,7 +9,7 @@ from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.index.simple.names import normalize
 
-COMMANDS = ("verify", "gc")
+COMMANDS = ("verify", "reindex", "gc")
 _AGE = re.compile(r"([0-9]{1,6})([hdw])")
 _UNIT_SECONDS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
@@ -28,6 +28,16 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
     _add_projects(verify)
     verify.add_argument("--quick", action="store_true", help="read no file: compare only what is said of them")
     verify.add_argument("--json", action="store_true", help="print each finding as a line of JSON")
+    reindex = commands.add_parser(
+        "reindex",
+        parents=[settings],
+        help="have gateways list the storage anew, and find out anew what they share of its files",
+        description="For after changes that gateways can't see by themselves. Looks at each file, stores anew what "
+        "gateways share of it (index.share_metadata), and tells them by the beacon to list the projects. Exit code 0: "
+        "all is done; 1: something failed; 2: the configuration can't be used.",
+    )
+    _add_projects(reindex)
+    reindex.add_argument("--json", action="store_true", help="print the outcome of each project as a line of JSON")
     gc = commands.add_parser(
         "gc",
         parents=[settings],
@@ -59,6 +69,11 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     logging.disable()  # the command reports everything itself
     if arguments.command == "gc":
         return asyncio.run(_gc(arguments, settings, write))
+    if arguments.command == "reindex":
+        from gateway.cli.upkeep import reindex
+
+        projects = frozenset(arguments.projects)
+        return asyncio.run(reindex.run(settings, reindex.Wish(projects, as_json=arguments.json), write))
     from gateway.cli.upkeep import verify
 
     wish = verify.Wish(frozenset(arguments.projects), quick=arguments.quick, as_json=arguments.json)
