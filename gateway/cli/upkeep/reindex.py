@@ -88,4 +88,4 @@ def _say(project: str, found: Reindexed, wish: Wish, write: Callable[[str], None
         return
     for key, why in found.failures.items():
         write(f"{key}: it can't be looked at: {why}")
-    write(f"{project}: {found.files:,} files, {'stored anew' if found.changed else 'as stored before'}")
+    write(f"{project}: {'stored anew' if found.changed else 'as stored before'}, files: {found.files:,}")

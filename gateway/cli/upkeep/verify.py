@@ -80,12 +80,12 @@ class _Report:
         """Says how much has been looked at, and returns the exit code."""
         tally, wrong = self.tally, self._wrong
         if self._wish.as_json:
-            counts = {"files": tally.files, "bytes": tally.bytes, "without_hash": tally.unknown}
-            self._write(json.dumps({**counts, "wrong": wrong, "unchecked": self._unchecked}))
+            looked_at = {"files": tally.files, "bytes": tally.bytes, "without_hash": tally.unknown}
+            self._write(json.dumps({**looked_at, "wrong": wrong, "unchecked": self._unchecked}))
         else:
-            read = "" if self._wish.quick else f", {tally.bytes:,} bytes"
-            unknown = f"; nobody has said a hash of {tally.unknown:,}" if tally.unknown else ""
-            self._write(f"{tally.files:,} files{read}{unknown}; wrong: {wrong}; unchecked: {self._unchecked}")
+            read = "" if self._wish.quick else f"bytes: {tally.bytes:,}; "
+            counts = f"files: {tally.files:,}; {read}without a known hash: {tally.unknown:,}"
+            self._write(f"{counts}; wrong: {wrong}; unchecked: {self._unchecked}")
         return UNKNOWN if self._unchecked else WRONG if wrong else FINE
 
 

@@ -110,7 +110,7 @@ class Collector:
                 continue
             before = self._clock() - self._policy.pre_release_seconds
             for item, version in expendable(files, self._policy.keep, before):
-                why = f"pre-release {version}, of {_day(item.modified)}"
+                why = f"{version}, of {_day(item.modified)}"
                 yield Garbage(Kind.PRE_RELEASE, self._root + item.key, why, project, item)
 
     async def remove(self, garbage: Garbage) -> None:

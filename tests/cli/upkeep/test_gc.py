@@ -87,7 +87,7 @@ def test_old_pre_releases_leave_tombstones_and_gateways_are_told(root: Path, cap
     assert len(keys(root)) == 7
     assert gc(*policy, "--yes", "--set", "publish.beacon=true") == 0
     captured = capsys.readouterr()
-    assert "pre-release 1.0.dev0, of 2" in captured.out
+    assert "(pre-release: 1.0.dev0, of 2" in captured.out
     assert "Gateways see it now" in captured.err
     assert b'"acme"' in (root / ".gateway" / "epoch").read_bytes()
     tombstones = [f".gateway/deleted/acme-1.0.dev{number}.tar.gz.json" for number in (0, 1)]

@@ -114,7 +114,7 @@ def test_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     (folder / FILE).write_bytes(CONTENT)
     shared = "--set", "index.share_metadata=true", "--dir", "packages"
     assert main(["reindex", *shared]) == 0
-    assert capsys.readouterr().out == "acme-web: 1 files, stored anew\n"
+    assert capsys.readouterr().out == "acme-web: stored anew, files: 1\n"
     assert SHA256.encode() in (tmp_path / "packages" / DOCUMENT).read_bytes()
     assert main(["reindex", "none", *shared]) == 1
     assert "no release of a project 'none'" in capsys.readouterr().err

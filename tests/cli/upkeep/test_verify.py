@@ -59,9 +59,9 @@ def test_all_is_well(folder: Path, capsys: Captured) -> None:
     (folder / "index.html").write_text(f'<a href="{FILE}#sha256={SHA256}">x</a><a href="../acme-web/{SDIST}">x</a>')
     assert verify() == 0
     size = len(CONTENT) + len(SOURCE)
-    assert lines(capsys) == [f"2 files, {size:,} bytes; nobody has said a hash of 1; wrong: 0; unchecked: 0"]
+    assert lines(capsys) == [f"files: 2; bytes: {size:,}; without a known hash: 1; wrong: 0; unchecked: 0"]
     assert verify("Acme.Web", "--quick") == 0
-    assert lines(capsys) == ["2 files; nobody has said a hash of 1; wrong: 0; unchecked: 0"]
+    assert lines(capsys) == ["files: 2; without a known hash: 1; wrong: 0; unchecked: 0"]
 
 
 def test_each_finding_says_what_is_wrong_where_and_what_to_do(folder: Path, capsys: Captured) -> None:

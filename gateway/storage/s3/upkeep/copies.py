@@ -16,10 +16,10 @@ from gateway.storage.s3.signing.sigv4 import canonical_query
 from gateway.storage.s3.upload import Uploads, answered_fields
 from gateway.storage.upkeep import CopySource
 
-# CopyObject takes up to 5 GB, but answers nothing until it is done: servers that copy at 50 MB a second would let a
-# connection seem dead after ten seconds.
-MOST_AT_ONCE_BYTES = 256 * 1024 * 1024
-_PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 128 * 1024 * 1024, 10_000, 4
+# CopyObject takes up to 5 GB, but a server answers nothing until it has copied. In parts, that is not so long, and several
+# are copied at once.
+MOST_AT_ONCE_BYTES = 64 * 1024 * 1024
+_PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 32 * 1024 * 1024, 10_000, 4
 _CARRIED = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
 _USER_METADATA = "x-amz-meta-"
 
