@@ -57,11 +57,12 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
             opened_index(destination, cached=False) as there,
         ):
             condition = Condition(there[0].storage, unsafe=destination.publish.unsafe)
+            promotion = Promotion(_end(*here), _end(*there), condition)
             try:
-                await _promote(wish, Promotion(_end(*here), _end(*there), condition), here, report)
+                await _promote(wish, promotion, here, report)
             finally:
                 await condition.close()
-                if report.changed:
+                if promotion.changed:
                     note = await tell_gateways(destination, there[0].storage, wish.project)
                     print(f"{wish.project}: {note}", file=sys.stderr)
     except GatewayError as error:
@@ -79,7 +80,6 @@ class _Report:
         self._wish = wish
         self._write = write
         self.code = 0
-        self.changed = False
 
     def say(self, item: StoredObject, outcome: str, reason: str) -> None:
         file = item.key.rpartition("/")[2]
@@ -87,7 +87,6 @@ class _Report:
             self._write(json.dumps({"file": file, "outcome": outcome, "reason": reason}))
         else:
             self._write(f"{file}: {outcome}{f': {reason}' if reason else ''}")
-        self.changed = self.changed or outcome == "promoted"
         if outcome == "conflict":
             self.code = self.code or CONFLICT
         elif outcome == "failed":

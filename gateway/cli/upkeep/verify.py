@@ -16,7 +16,7 @@ from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import SharedMetadataStore
 from gateway.mount import Mount
 from gateway.publish.upkeep.finding import Finding, Problem, is_refused, unchecked
-from gateway.publish.upkeep.inventory import Bundle, Inventory
+from gateway.publish.upkeep.inventory import Bundle, Inventory, is_of_index
 from gateway.publish.upkeep.shared_facts import SharedFacts
 from gateway.publish.upkeep.side_by_side import each, side_by_side
 from gateway.publish.upkeep.stored_pages import StoredPages
@@ -135,9 +135,12 @@ async def _unfinished(mount: Mount, projects: frozenset[str]) -> AsyncIterator[F
         return
     try:
         async for upload in upkeep.unfinished():
-            if upload.begun < time.time() - _UNFINISHED_SECONDS:
+            if upload.begun < time.time() - _UNFINISHED_SECONDS and is_of_index(upload.key, mount.root):
                 begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(upload.begun))
-                what, advice = f"an upload has begun at {begun} and not ended", "gateway gc --yes removes it"
+                what, advice = (
+                    f"an upload has begun at {begun} and not ended",
+                    "gateway gc --yes removes it when it is a day old",
+                )
                 yield Finding(Problem.UNFINISHED, upload.key, what, advice)
     except GatewayError as error:
         yield unchecked("unfinished uploads", error)

@@ -63,6 +63,7 @@ class Promotion:
         self._condition = condition
         self._existing = Existing(destination.storage)
         self._tombstones = Tombstones(destination.storage, destination.root)
+        self.changed = False  # whether anything has been written
         self._heeded: bool | None = None  # in copies that the server makes
         self._asking = asyncio.Lock()
 
@@ -115,6 +116,7 @@ class Promotion:
                     raise FileExistsConflictError(filename=key.rpartition("/")[2]) from error
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
+        self.changed = True
         return True
 
     async def _write(self, item: StoredObject, key: str, metadata: ObjectMetadata) -> None:
@@ -169,8 +171,12 @@ class Promotion:
             answer = await self._source.storage.fetch(ObjectRequest("GET", self._source.root + beside.key))
             kind = answer.headers.get("Content-Type")
             content = await content_of(answer, _MAX_COMPANION_BYTES)
+            only_new = await self._condition.demand(beside.size)
             try:
-                await self._destination.storage.put(key + suffix, one_chunk(content), content_type=kind, only_new=True)
+                await self._destination.storage.put(
+                    key + suffix, one_chunk(content), content_type=kind, only_new=only_new
+                )
+                self.changed = True
             except PreconditionFailedError:
                 log.info("%s has just come there", key + suffix)
 

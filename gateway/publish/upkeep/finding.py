@@ -5,6 +5,9 @@ from enum import Enum
 
 from gateway.errors import ACCESS_DENIED, UNREADABLE, GatewayError
 
+# Younger things may still be needed.
+GC_ADVICE = "gateway gc --yes removes it when it is a day old"
+
 
 class Problem(Enum):
     """The kinds; other programs read their names."""

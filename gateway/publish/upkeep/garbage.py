@@ -13,7 +13,7 @@ from gateway.index.simple.names import release_of
 from gateway.publish.condition.probe import FOLDER as PROBES
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.upkeep.finding import is_refused
-from gateway.publish.upkeep.inventory import Inventory
+from gateway.publish.upkeep.inventory import Inventory, is_of_index
 from gateway.storage.base import Storage, StoredObject
 from gateway.storage.upkeep import UnfinishedUpload, Upkeep
 
@@ -76,7 +76,7 @@ class Collector:
         if self._upkeep is None:
             return
         async for upload in self._upkeep.unfinished():
-            if self._is_old(upload.begun):
+            if self._is_old(upload.begun) and is_of_index(upload.key, self._root):
                 yield Garbage(Kind.UPLOAD, upload.key, f"begun {_day(upload.begun)} and not ended", upload=upload)
 
     async def probes(self) -> AsyncIterator[Garbage]:
@@ -120,7 +120,11 @@ class Collector:
             await self._upkeep.give_up(garbage.upload)
         elif garbage.file is not None:
             assert self._life_cycle is not None, "it has found the file"
-            await self._life_cycle.delete(garbage.project, garbage.file, forget=False)
+            try:
+                await self._life_cycle.delete(garbage.project, garbage.file, forget=False)
+            except NotFoundError as error:
+                if is_refused(error):
+                    raise
         else:
             await self._storage.delete(garbage.key)
 

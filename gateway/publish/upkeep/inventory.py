@@ -53,6 +53,12 @@ class Bundler:
             yield self._open.pop()
 
 
+def is_of_index(key: str, root: str) -> bool:
+    """Whether the key lies below that above all projects, or among what gateways keep for themselves: the rest of the
+    storage may belong to others."""
+    return key.startswith(root) or is_reserved(key)
+
+
 class Inventory:
     """Lists everything below the key `root`. `pages` are the index documents that it has passed."""
 

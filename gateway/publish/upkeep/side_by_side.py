@@ -19,7 +19,7 @@ async def side_by_side(
 ) -> AsyncGenerator[R, None]:
     """The results, in the order in which they come. No more than `at_once` items are taken ahead. Raises the first
     error, and cancels the others then."""
-    running = set[asyncio.Future[R]]()
+    running, done = set[asyncio.Future[R]](), set[asyncio.Future[R]]()
     try:
         async for item in items:
             running.add(asyncio.ensure_future(work(item)))
@@ -34,4 +34,4 @@ async def side_by_side(
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*running, *done, return_exceptions=True)  # several may have failed at once

@@ -10,6 +10,7 @@ from gateway.index.simple.names import is_release_of, normalize
 from gateway.index.simple.page_text import text_of
 from gateway.index.simple.pages import File, Project
 from gateway.index.simple.static_page import project_of
+from gateway.index.simple.stored import is_json
 from gateway.messages import ObjectRequest, Stream
 from gateway.publish.upkeep.finding import Finding, Problem, is_refused
 from gateway.publish.upkeep.side_by_side import each, side_by_side
@@ -36,6 +37,8 @@ class StoredPages:
         name = normalize(folder[:-1].rpartition("/")[2])
         try:
             project = await self._read(page, name)
+            if project is None:
+                return []
         except ValueError as error:
             return [Finding(Problem.PAGE, page.key, f"the page can't be read: {error}", "Write it anew, or remove it")]
         children = await self._storage.children(self._root + folder)
@@ -50,7 +53,8 @@ class StoredPages:
                 findings.append(Finding(Problem.PAGE, page.key, what, "Write the page anew, or remove it"))
         return findings
 
-    async def _read(self, page: StoredObject, name: str) -> Project:
+    async def _read(self, page: StoredObject, name: str) -> Project | None:
+        """None for a page that is JSON already. Raises ValueError for what is no page."""
         answer = await self._storage.fetch(ObjectRequest("GET", self._root + page.key))
         assert isinstance(answer, Stream), "no redirect was allowed"
         try:
@@ -59,6 +63,8 @@ class StoredPages:
             answer.close()
         if len(content) > _MAX_PAGE_BYTES:
             raise ValueError(f"it has over {_MAX_PAGE_BYTES} bytes")
+        if is_json(answer.headers):
+            return None
         return await PAGES.run(lambda: project_of(name, text_of(content, answer.headers, _MAX_PAGE_BYTES)))
 
     async def _link(self, page: StoredObject, file: File) -> list[Finding]:

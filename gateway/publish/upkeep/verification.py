@@ -11,7 +11,7 @@ from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.wheel import WheelError
 from gateway.messages import ObjectRequest
-from gateway.publish.upkeep.finding import Finding, Problem, is_refused
+from gateway.publish.upkeep.finding import GC_ADVICE, Finding, Problem, is_refused
 from gateway.publish.upkeep.inventory import Bundle
 from gateway.publish.upkeep.shared_facts import SharedFacts
 from gateway.storage.base import Storage, StoredObject
@@ -107,8 +107,8 @@ class Verification:
         except NotFoundError as error:
             if is_refused(error):
                 raise
-            what, advice = "it describes a file that is not there", "gateway gc --yes removes it"
-            return (Finding(Problem.LEFTOVER, item.key, what, advice) for item in bundle.companions.values())
+            what = "it describes a file that is not there"
+            return (Finding(Problem.LEFTOVER, item.key, what, GC_ADVICE) for item in bundle.companions.values())
         return iter(())  # the listing was in an odd order, or the file has just come
 
 

@@ -54,10 +54,12 @@ def test_a_release_is_copied_with_what_describes_it_and_its_time(folder: Path, c
     assert (prod / "acme-web" / FILE).stat().st_mtime == pytest.approx((folder / FILE).stat().st_mtime)
     assert not (folder.parent / ".gateway").exists()  # nothing has changed there
     (prod / "acme-web" / f"{FILE}.provenance").unlink()
-    assert promote("--json") == 0
-    said = capsys.readouterr()
-    assert [json.loads(line)["outcome"] for line in said.out.splitlines()] == ["there already"] * 2
-    assert said.err == ""
+    for told in ("Gateways see it within", ""):
+        assert promote("--json") == 0
+        said = capsys.readouterr()
+        assert [json.loads(line)["outcome"] for line in said.out.splitlines()] == ["there already"] * 2
+        assert told in said.err
+        assert bool(said.err) is bool(told)
     assert (prod / "acme-web" / f"{FILE}.provenance").read_bytes() == b"{}"
 
 

@@ -12,6 +12,7 @@ from gateway.cli.main import main
 from gateway.cli.upkeep.verify import Wish, run
 from gateway.config.load import load
 from gateway.index.wheels.known_metadata import Entry, to_document, version_of
+from gateway.publish.upkeep.finding import GC_ADVICE
 from gateway.storage.base import ObjectMetadata, StoredObject
 from gateway.storage.local.tree import TEMPORARY
 from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy, on, serving
@@ -79,14 +80,14 @@ def test_each_finding_says_what_is_wrong_where_and_what_to_do(folder: Path, caps
         f"{KEY}.metadata: it is not the METADATA in the wheel, which installers compare. Remove it.",
         f"{KEY}: by its bytes, its SHA-256 is {SHA256}, {beside} {OTHER}. "
         "Restore the file, or correct or remove that one.",
-        "acme-web/acme_web-2.0.tar.gz.yanked: it describes a file that is not there. gateway gc --yes removes it.",
+        f"acme-web/acme_web-2.0.tar.gz.yanked: it describes a file that is not there. {GC_ADVICE}.",
         f"acme-web/index.html: the page does not name {FILE}, which lies beside it. {anew}",
         f"acme-web/index.html: the page does not name {SDIST}, which lies beside it. {anew}",
         "acme-web/index.html: the page names acme_web-3.0.tar.gz, which is not there. "
         "Write the page anew, or bring the file back.",
     ]
     assert unfinished.startswith(f"acme-web/{left.name}: an upload has begun at 2")
-    assert unfinished.endswith(" UTC and not ended. gateway gc --yes removes it.")
+    assert unfinished.endswith(f" UTC and not ended. {GC_ADVICE}.")
 
 
 def test_programs_get_lines_of_json(folder: Path, capsys: Captured) -> None:
@@ -165,6 +166,15 @@ async def test_unfinished_uploads_are_found_after_an_hour(
     found, told = await run_on(faulty_settings, tmp_path)
     assert found == code
     assert [line["problem"] for line in told[:-1]] == ["unfinished"] * code
+
+
+async def test_uploads_of_others_are_none_of_its_business(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    stocked.of_key[""] = uploads(UPLOAD.format("2026-01-01T00:00:00.000Z"))  # type: ignore[assignment]
+    settings = faulty_settings | {"rewrite.add_prefix": "/acme-web"}
+    assert [line.get("problem") for line in (await run_on(settings, tmp_path))[1][:-1]] == ["unfinished"]
+    assert (await run_on(faulty_settings | {"rewrite.add_prefix": "/other"}, tmp_path))[0] == 0
 
 
 async def test_what_can_t_be_looked_at_is_no_finding_and_not_all_well(

@@ -1,6 +1,7 @@
 """Many things, a few at a time."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -40,3 +41,14 @@ async def test_an_error_ends_the_others() -> None:
         async for _ in side_by_side(each([0, 1]), work, 4):
             pass
     assert cancelled.is_set()
+
+
+async def test_of_errors_at_once_the_others_are_not_called_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(item: int) -> int:
+        raise ValueError(item)
+
+    with pytest.raises(ValueError):
+        async for _ in side_by_side(each([0, 1, 2]), work, 3):
+            pass
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -8,6 +8,8 @@ from gateway.config.load import load
 from gateway.publish.upkeep.stored_pages import StoredPages
 from gateway.storage.base import StoredObject
 from gateway.storage.local.storage import LocalStorage
+from gateway.storage_stack import build_storage
+from tests.support.faults import FaultyBucket
 
 FILE = "acme_web-1.0+cu1.tar.gz"
 LINK = "acme_web-1.0%2Bcu1.tar.gz"
@@ -64,3 +66,18 @@ async def test_a_page_under_the_name_of_its_folder_names_only_its_own_project(tm
 async def test_a_page_that_can_t_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.publish.upkeep.stored_pages._MAX_PAGE_BYTES", 10)
     assert await found(tmp_path, LINK, f"acme-web/{FILE}") == ["the page can't be read: it has over 10 bytes"]
+
+
+async def test_a_page_that_is_stored_as_json_is_left_alone(
+    faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.objects = {"acme-web/index.html": b"{}", f"acme-web/{FILE}": b"x"}
+    loaded = load(faulty_settings, environ={}, cwd=Path("/nowhere"))
+    storage = build_storage(loaded)
+    await storage.start()
+    page = StoredObject("acme-web/index.html", 2, "", 0.0)
+    for kind, findings in (("application/vnd.pypi.simple.v1+json", 0), ("text/html", 1)):
+        faulty.headers[page.key] = [("Content-Type", kind)]
+        storage.forget(page.key)
+        assert len(await StoredPages(storage, "", loaded).of(page)) == findings
+    await storage.close()

@@ -16,8 +16,8 @@ from gateway.storage.s3.signing.sigv4 import canonical_query
 from gateway.storage.s3.upload import Uploads, answered_fields
 from gateway.storage.upkeep import CopySource
 
-# CopyObject takes up to 5 GB, but a server answers nothing until it has copied. In parts, that is not so long, and several
-# are copied at once.
+# CopyObject takes up to 5 GB, but a server answers nothing until it has copied. In parts, that is not so long, and
+# several are copied at once.
 MOST_AT_ONCE_BYTES = 64 * 1024 * 1024
 _PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 32 * 1024 * 1024, 10_000, 4
 _CARRIED = ("content-type", "cache-control", "content-disposition", "content-encoding", "content-language", "expires")
