@@ -172,6 +172,14 @@ async def test_a_bucket_copies_by_itself(
     assert await run_on(faulty_settings, tmp_path) == (0, [f"{FILE}: there already"])
 
 
+async def test_a_file_whose_own_metadata_yank_it_is_not_promoted(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, capsys: Captured
+) -> None:
+    stocked.headers[KEY].append(("x-amz-meta-yanked", "true"))
+    assert await run_on(faulty_settings, tmp_path) == (1, [])
+    assert "is yanked" in capsys.readouterr().err
+
+
 async def test_where_copies_ignore_the_condition_they_are_made_in_parts(
     stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
 ) -> None:

@@ -145,6 +145,15 @@ async def test_parts_of_unfinished_uploads_are_removed_from_a_bucket(bucket: Buc
     ]
 
 
+async def test_uploads_of_others_in_the_bucket_stay(bucket: Bucket, tmp_path: Path) -> None:
+    for key in ("backups/disk.img", "index/acme/acme-1.0.tar.gz", ".gateway/metadata/acme.json"):
+        bucket.client.create_multipart_upload(Bucket=bucket.name, Key=key)
+    code, told = await run_on(bucket.settings(rewrite__add_prefix="/index"), tmp_path, Policy(-60.0))
+    assert (code, len(told)) == (0, 2)
+    left = bucket.client.list_multipart_uploads(Bucket=bucket.name)["Uploads"]
+    assert [item["Key"] for item in left] == ["backups/disk.img"]
+
+
 async def test_what_fails_is_said_and_the_rest_is_done(
     faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, capsys: Captured
 ) -> None:

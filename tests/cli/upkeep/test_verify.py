@@ -147,6 +147,15 @@ async def test_bytes_that_have_changed_are_found(
     assert [request.method for request in stocked.requests if request.key == KEY] == ["HEAD"]
 
 
+async def test_a_file_that_is_not_as_long_as_it_is_listed_is_found(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    stocked.of_key[KEY] = serving(b"short", [("ETag", etag_of(CONTENT))])
+    code, told = await run_on(faulty_settings, tmp_path)
+    assert (code, [line.get("problem") for line in told[:-1]]) == (1, ["size"])
+    assert f"it has 5 bytes, and the listing says {len(CONTENT)}" in str(told[0]["what"])
+
+
 async def test_what_gateways_share_is_compared(
     stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
 ) -> None:
@@ -156,6 +165,9 @@ async def test_what_gateways_share_is_compared(
     code, (finding, _) = await run_on(faulty_settings | shared, tmp_path)
     assert (code, finding["advice"]) == (1, "gateway reindex finds it out anew")
     assert (await run_on(faulty_settings, tmp_path))[0] == 0
+    of_another = to_document({KEY: Entry("another 1", ObjectMetadata(OTHER))})
+    stocked.objects[".gateway/metadata/acme-web.json"] = of_another
+    assert (await run_on(faulty_settings | shared, tmp_path))[0] == 0
 
 
 @pytest.mark.parametrize(("begun", "code"), [("2026-01-01T00:00:00.000Z", 1), ("9999-01-01T00:00:00.000Z", 0)])
@@ -191,6 +203,18 @@ async def test_what_can_t_be_looked_at_is_no_finding_and_not_all_well(
     del stocked.of_key[KEY]
     stocked.of_key[""] = on("GET", error(403, "AccessDenied"))
     assert (await run_on(faulty_settings, tmp_path))[0] == 3
+
+
+async def test_what_describes_a_file_that_may_be_there_is_no_leftover(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    stocked.objects["acme-web/acme_web-2.0.tar.gz.yanked"] = b"x"
+    assert (await run_on(faulty_settings, tmp_path))[1][0]["problem"] == "leftover"
+    stocked.of_key["acme-web/acme_web-2.0.tar.gz"] = error(403, "AccessDenied")
+    code, told = await run_on(faulty_settings, tmp_path)
+    assert (code, told[0]["problem"]) == (3, "unchecked")
+    stocked.of_key["acme-web/acme_web-2.0.tar.gz"] = serving(b"", [("ETag", '"e"')])
+    assert (await run_on(faulty_settings, tmp_path))[0] == 0
 
 
 async def test_it_gives_up_when_nothing_can_be_looked_at(
