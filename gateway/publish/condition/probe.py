@@ -23,6 +23,8 @@ _DELETE_SECONDS = 5.0
 # What servers answer to a writer that meets another one: nothing is written then.
 _CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _NOT_IMPLEMENTED = 501
+# What servers answer to a copy with a header that they know for other requests only.
+_UNKNOWN_HEADER = frozenset({400, _NOT_IMPLEMENTED})
 
 log = logging.getLogger("gateway.publish")
 
@@ -102,7 +104,7 @@ async def heeds_in_copies(storage: Storage, upkeep: Upkeep) -> bool:
         except PreconditionFailedError:
             return True
         except GatewayError as error:
-            if error.upstream_status != _NOT_IMPLEMENTED:
+            if error.upstream_status not in _UNKNOWN_HEADER:
                 raise
         return False
 

@@ -191,6 +191,20 @@ async def test_where_copies_ignore_the_condition_they_are_made_in_parts(
     assert copies[-2].headers["if-none-match"] == "*"
 
 
+@pytest.mark.parametrize("status", [400, 501])
+async def test_where_copies_know_no_condition_they_are_made_in_parts(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, status: int
+) -> None:
+    async def strict(answer: Answer) -> None:
+        headers = answer.request.headers
+        refused = "if-none-match" in headers and "x-amz-copy-source" in headers
+        await (error(status, "NotImplemented") if refused else healthy)(answer)
+
+    stocked.then(strict, times=200)
+    assert await run_on(faulty_settings, tmp_path) == (0, [f"{FILE}: promoted"])
+    assert stocked.objects[COPY] == CONTENT
+
+
 async def test_where_no_condition_is_heeded_nothing_is_copied_unless_that_is_unsafe(
     stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
 ) -> None:
