@@ -1,5 +1,7 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.access.login.navigation import is_navigation
@@ -16,6 +18,9 @@ from gateway.server.public_address import PublicAddress
 if TYPE_CHECKING:
     from gateway.access.gate import Gate
     from gateway.access.login.login import Login
+    from gateway.publish.management.management import Management
+
+Page = Callable[[Request, RequestRecord], Awaitable[Answer]]
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
@@ -29,6 +34,8 @@ class Entrance:
 
     def __init__(self, mount: Mount, address: PublicAddress, caller: ClientAddress) -> None:
         self._uploads = mount.uploads
+        self._management = mount.management
+        self._managed = f"{mount.base_path}/-/manage/"
         self._access = mount.access
         self._address = address
         self._caller = caller
@@ -42,31 +49,45 @@ class Entrance:
             scheme = forwarded.strip().lower()
         return self._address.of(scheme, request.headers.get("Host", ""))
 
-    def page(self, target: str) -> "tuple[Login, str] | None":
-        """The login, and which of its pages `target` means; None if it means none."""
-        page = self._pages.get(target.partition("?")[0])
-        login = self._login
-        return (login, page) if page is not None and login is not None else None
+    def page(self, target: str) -> Page | None:
+        """What answers if `target` means one of the gateway's own pages."""
+        path = target.partition("?")[0]
+        if (page := self._pages.get(path)) is not None and (login := self._login) is not None:
+            return partial(self._log_in, login, page)
+        if self._management is not None and path.startswith(self._managed):
+            return partial(self._manage, self._management, path.removeprefix(f"{self._base_path}/-/"))
+        return None
 
-    async def show(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
-        """One of the login's pages. Raises GatewayError."""
+    async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
+        record.route = "login"
         methods = login.methods(page)
         if not methods:
             raise NotFoundError("people log in without an issuer")
+        return await login.answer(await self._visit(page, methods, request, record), record)
+
+    async def _manage(self, management: "Management", page: str, request: Request, record: RequestRecord) -> Answer:
+        record.route = "manage"
+        visit = await self._visit(page, ("GET", "HEAD", "POST"), request, record)
+        try:
+            return await management.answer(visit, record, trusted=self._caller.believes(record.peer))
+        except CredentialsRequiredError:
+            if (elsewhere := self._to_login(request)) is None:
+                raise
+            return elsewhere
+
+    async def _visit(self, page: str, methods: Sequence[str], request: Request, record: RequestRecord) -> Visit:
         if request.method not in methods:
             raise MethodNotAllowedError(request.method, ", ".join(methods))
-        body = await request.read_limited(_MAX_FORM_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
-        visit = Visit(
+        return Visit(
             page=page,
             method=request.method,
             query=request.raw_path.partition("?")[2],
             headers=request.headers,
-            body=body,
+            body=await request.read_limited(_MAX_FORM_BYTES, _FORM_SECONDS) if request.method == "POST" else b"",
             client=record.client,
             base_url=self.base_url(request, record.peer),
             root=self._address.path,
         )
-        return await login.answer(visit, record)
 
     async def take(self, request: Request, record: RequestRecord) -> Answer | None:
         """Takes what is uploaded; None if nothing is. Raises GatewayError."""
@@ -88,11 +109,18 @@ class Entrance:
         try:
             await gate.admit(record, request.headers, resource, trusted=self._caller.believes(record.peer))
         except CredentialsRequiredError:
-            if gate.login is None or "Authorization" in request.headers or not is_navigation(request.headers):
+            if (elsewhere := self._to_login(request)) is None:
                 raise
-            url = login_url(self._address.path, self._seen(request.raw_path))
-            return Redirect(url, 302, {"Cache-Control": "no-store"})
+            return elsewhere
         return None
+
+    def _to_login(self, request: Request) -> Redirect | None:
+        """Where a person logs in who asks for a page without credentials; None for all others."""
+        asks = request.method != "POST" and "Authorization" not in request.headers and is_navigation(request.headers)
+        if not asks or self._login is None:
+            return None
+        url = login_url(self._address.path, self._seen(request.raw_path))
+        return Redirect(url, 302, {"Cache-Control": "no-store"})
 
     def logout_path(self, record: RequestRecord) -> str:
         """Where somebody can log out who is logged in with a session, and may not do what was asked for."""

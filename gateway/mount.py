@@ -12,6 +12,7 @@ from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
+from gateway.index.browse.actions import PermittedActions
 from gateway.index.browse.pages import Filling, ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
@@ -42,7 +43,7 @@ from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
 
 if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
-    from gateway.publish.uploads import Uploads
+    from gateway.publish.build import Publishing
     from gateway.publish.visibility import Audience
 
 # Divisors of index.memory_bytes.
@@ -126,7 +127,9 @@ class Mount:
             memory=self._memory,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage)
-        self.uploads = self._build_uploads(audience)
+        publishing = self._build_publishing(audience)
+        self.uploads = publishing.uploads if publishing is not None else None
+        self.management = publishing.management if publishing is not None else None
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
@@ -138,7 +141,7 @@ class Mount:
             self.uploads.start()
 
     async def close(self) -> None:
-        users = self.uploads, self.access, self.prefetch, self._mirrored, self._renderer, self.fallback
+        users = self.uploads, self.management, self.access, self.prefetch, self._mirrored, self._renderer, self.fallback
         for part in (*users, self.metadata, self.catalog, self.storage):
             if part is not None:
                 await part.close()
@@ -257,7 +260,9 @@ class Mount:
             browse = ProjectPages(
                 wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
             )
-            people = RenderedProjectPages(browse, releases, memory, self._backlog)
+            takes_files = settings.publish.enabled
+            permitted = PermittedActions(self.access, self.resources, self.root) if takes_files else None
+            people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)
         return Site(
             self.catalog,
             releases,
@@ -270,14 +275,13 @@ class Mount:
             backlog=self._backlog,
         )
 
-    def _build_uploads(self, audience: "Audience | None") -> "Uploads | None":
-        publish = self._settings.publish
-        if not publish.enabled or self.catalog is None or audience is None:
+    def _build_publishing(self, audience: "Audience | None") -> "Publishing | None":
+        if not self._settings.publish.enabled or self.catalog is None or audience is None:
             return None
-        from gateway.publish.build import build_uploads
+        from gateway.publish.build import build_publishing
 
-        return build_uploads(
-            publish, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
+        return build_publishing(
+            self._settings, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
         )
 
 

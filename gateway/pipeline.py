@@ -191,8 +191,7 @@ class Pipeline:
             check_version(request)
         entrance = self._entrance
         if entrance is not None and (page := entrance.page(request.raw_path)) is not None:
-            record.route = "login"
-            return await entrance.show(*page, request, record)
+            return await page(request, record)
         if request.method not in ("GET", "HEAD"):
             raise (ReadOnlyError if request.method == "POST" else MethodNotAllowedError)(request.method)
         path, query = parse_target(request.raw_path)

@@ -41,13 +41,14 @@ ANONYMOUS = Principal()
 @dataclass(frozen=True, slots=True)
 class Admission:
     """The decision about a request: who makes it, which authenticator said so, whether it is let in, and why.
-    `fallback` tells whether files may be fetched from the other index for it."""
+    `fallback` tells whether files may be fetched from the other index for it, and `right` which right it takes."""
 
     principal: Principal = ANONYMOUS
     method: str = ""
     allowed: bool = True
     why: str = ""
     fallback: bool = True
+    right: Right = Right.READ
 
     @property
     def result(self) -> str:

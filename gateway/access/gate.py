@@ -1,6 +1,6 @@
 """The choke point: who makes a request, and whether it is let in. Nothing is looked up before, and no cache answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from multidict import MultiMapping
@@ -15,17 +15,18 @@ from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import BadRequestError, CredentialsRequiredError, ForbiddenError, GatewayError
 from gateway.messages import RequestRecord
 from gateway.principal import Admission, Principal, Right
-from gateway.rights.policy import Policy, Resource
+from gateway.rights.policy import Decision, Policy, Resource
 
 _MAX_BYTES = 1024 * 1024
 _ENTRY_BYTES = 1024
 
 
 class Writer(NamedTuple):
-    """Who sends something, and what tells so."""
+    """Who wants to change something, what tells so, and the right that it takes."""
 
     principal: Principal
     method: str
+    right: Right
 
 
 class Gate:
@@ -35,7 +36,7 @@ class Gate:
     |---------------------------------------|----------------------------------------------------------------------|
     | an Authorization header               | whom the authenticators know by it, or it is refused                 |
     | a user's header of a trusted proxy    | that user (see access/login/forward_auth.py)                         |
-    | a cookie of a session, for reading    | whoever has logged in with that browser (see access/login/login.py)  |
+    | a session's cookie, where that counts | whoever has logged in with that browser (see access/login/login.py)  |
     | none of these                         | the anonymous                                                        |
     """
 
@@ -93,41 +94,56 @@ class Gate:
         decision = self.policy.judge(principal, Right.READ, resource)
         fallback = decision.allowed and self.policy.judge(principal, Right.FALLBACK, resource).allowed
         self._note(record, Admission(principal, method, decision.allowed, decision.why, fallback))
-        if decision.allowed:
-            return
-        if principal.name:
-            raise ForbiddenError(decision.why)
-        asks_itself = self.login is not None and is_script(headers)
-        raise CredentialsRequiredError(
-            decision.why, headers=self._challenge_of_scripts if asks_itself else self._challenge
-        )
-
-    async def identify_writer(self, record: RequestRecord, headers: MultiMapping[str], *, trusted: bool) -> Writer:
-        """Who sends something, before it is known what it is for. A session of a browser does not count: any page could
-        have it send that. Raises what `admit` raises, also if nothing grants that somebody writes anything."""
-        try:
-            principal, method = await self._who(headers, record.client, trusted=trusted, sessions=False)
-        except GatewayError as error:
-            record.admission = Admission(method="none", allowed=False, why=error.detail)
-            raise
-        decision = self.policy.judge_any(principal, Right.WRITE)
-        if not decision.allowed:  # while they send, they would hold what others wait for
-            self._note(record, Admission(principal, method, False, decision.why))
-            raise self._refused_writer(record.admission)
-        record.admission = Admission(principal, method, why="not known yet what it is for")
-        return Writer(principal, method)
-
-    def admit_writer(self, record: RequestRecord, writer: Writer, resource: Resource) -> None:
-        """Lets somebody write. Raises ForbiddenError, or CredentialsRequiredError if credentials might help."""
-        decision = self.policy.judge(writer.principal, Right.WRITE, resource)
-        self._note(record, Admission(writer.principal, writer.method, decision.allowed, decision.why))
         if not decision.allowed:
-            raise self._refused_writer(record.admission)
+            raise self._refused(record.admission, headers)
 
-    def _refused_writer(self, admission: Admission) -> GatewayError:
+    async def identify_writer(
+        self,
+        record: RequestRecord,
+        headers: MultiMapping[str],
+        *,
+        trusted: bool,
+        right: Right = Right.WRITE,
+        sessions: bool = False,
+    ) -> Writer:
+        """Who wants to change something, before it is known what. The session of a browser counts only with `sessions`:
+        any page could have a browser send a request. Raises what `admit` raises, also if nothing grants the right to
+        anything."""
+        try:
+            principal, method = await self._who(headers, record.client, trusted=trusted, sessions=sessions)
+        except GatewayError as error:
+            record.admission = Admission(method="none", allowed=False, why=error.detail, right=right)
+            raise
+        decision = self.policy.judge_any(principal, right)
+        if not decision.allowed:  # while they send, they would hold what others wait for
+            self._note(record, Admission(principal, method, False, decision.why, right=right))
+            raise self._refused(record.admission, headers)
+        record.admission = Admission(principal, method, why="not known yet what it is for", right=right)
+        return Writer(principal, method, right)
+
+    def admit_writer(
+        self, record: RequestRecord, writer: Writer, headers: MultiMapping[str], resources: Iterable[Resource]
+    ) -> None:
+        """Lets somebody change all of `resources`. Raises ForbiddenError, or CredentialsRequiredError if credentials
+        might help."""
+        decision = Decision(False, "there is nothing to change")
+        for resource in resources:
+            decision = self.policy.judge(writer.principal, writer.right, resource)
+            if not decision.allowed:
+                break
+        self._note(
+            record, Admission(writer.principal, writer.method, decision.allowed, decision.why, right=writer.right)
+        )
+        if not decision.allowed:
+            raise self._refused(record.admission, headers)
+
+    def _refused(self, admission: Admission, headers: MultiMapping[str]) -> GatewayError:
         if admission.principal.name:
             return ForbiddenError(admission.why)
-        return CredentialsRequiredError(admission.why, headers=self._challenge)
+        asks_itself = self.login is not None and is_script(headers)
+        return CredentialsRequiredError(
+            admission.why, headers=self._challenge_of_scripts if asks_itself else self._challenge
+        )
 
     def _note(self, record: RequestRecord, admission: Admission) -> None:
         record.admission = admission

@@ -26,6 +26,11 @@ class PublishSettings(Section):
         description="Tell other gateways what is published, and show at once what they tell, by the object "
         ".gateway/epoch; true also for gateways that only read; unset: as enabled, but not with cloudfront",
     )
+    write_pages: bool = Field(
+        False,
+        description="Write the page of each project into the bucket, for who reads that without the gateway; pages "
+        "that are there are kept up to date in any case",
+    )
     unsafe: bool = Field(
         False,
         description="Take uploads even if the storage ignores If-None-Match, which gateway check --write tells: of "

@@ -124,7 +124,7 @@ class Site:
                 raise
             # Clients must not keep it: there may be a project the next minute.
             headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": "no-store", **people.headers}
-            return BufferedResponse(200, people.empty(blank=error.code == BLANK), headers)
+            return BufferedResponse(200, people.empty(request.principal, blank=error.code == BLANK), headers)
         if people is not None:
             return self._answer(request, form, await people.root(request, projects), [projects], people.headers)
         render = pages.root_json if form is Form.JSON_V1 else pages.root_html

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops.output import STDERR, STDOUT, Output
+from gateway.principal import Right
 
 _MAX_AGENT_LENGTH = 40
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
@@ -130,9 +131,9 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "user": principal.name,
         "auth": admission.method,
         "token": principal.token,
-        "right": "login" if admission.method == "login" else "write" if record.route == "upload" else "read",
+        "right": "login" if admission.method == "login" else admission.right.value,
         "path": _path(record.target),
-        **({"key": record.key} if record.route == "upload" and record.key else {}),
+        **({"key": record.key} if admission.right is not Right.READ and record.key else {}),
         "allowed": "yes" if admission.allowed else "no",
         "why": admission.why,
         "status": record.status,

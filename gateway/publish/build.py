@@ -1,9 +1,9 @@
-"""Puts the uploads of a mount together."""
+"""Puts together what publishes and changes releases at a mount."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.access import Access
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.resources import Resources
@@ -14,11 +14,19 @@ from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
+    from gateway.publish.management.management import Management
     from gateway.publish.uploads import Uploads
 
 
-def build_uploads(
-    settings: PublishSettings,
+class Publishing(NamedTuple):
+    """What changes an index over HTTP."""
+
+    uploads: "Uploads"
+    management: "Management"
+
+
+def build_publishing(
+    settings: Settings,
     storage: Storage,
     catalog: Catalog,
     metadata: FileMetadata,
@@ -26,15 +34,24 @@ def build_uploads(
     access: Access,
     resources: Resources,
     audience: Audience,
-) -> "Uploads":
+) -> Publishing:
     """Below the key `root`. Raises ConfigError if the extra is missing."""
     try:
+        from gateway.publish.life_cycle.life_cycle import LifeCycle
+        from gateway.publish.management.management import Management
         from gateway.publish.publisher import Publisher
+        from gateway.publish.static_pages.static_pages import static_pages_of
         from gateway.publish.uploads import Uploads
     except ImportError as missing:
         message = "uploads need a library: pip install 's3-package-gateway[publish]'"
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
-    rules = Rules.without(settings.skip_rules)
-    publisher = Publisher(storage, catalog, root, rules)
-    condition = Condition(storage, unsafe=settings.unsafe)
-    return Uploads(settings, rules, publisher, condition, access, resources, Visibility(catalog, metadata, audience))
+    publish = settings.publish
+    rules, pages = Rules.without(publish.skip_rules), static_pages_of(settings, storage, root)
+    publisher = Publisher(storage, catalog, root, rules, pages)
+    condition = Condition(storage, unsafe=publish.unsafe)
+    visibility = Visibility(catalog, metadata, audience)
+    life_cycle = LifeCycle(storage, catalog, metadata, root, pages)
+    return Publishing(
+        Uploads(publish, rules, publisher, condition, access, resources, visibility),
+        Management(life_cycle, access, resources, root, visibility),
+    )

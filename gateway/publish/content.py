@@ -59,6 +59,11 @@ class Content:
         """Of what has been read."""
         return self._size
 
+    @property
+    def requires_python(self) -> str | None:
+        """What the file's metadata say, when all has been read."""
+        return self._inspection.requires_python
+
     def expect(self, sha256: str) -> None:
         """Only the bytes with this hash are right: those of a file of that name that was deleted."""
         self._expected = sha256

@@ -16,11 +16,13 @@ from gateway.errors import (
 from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import SIMPLE, parse
+from gateway.index.simple.pages import File
 from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules, invalid_upload
+from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import ObjectMetadata, Storage
 from gateway.storage.s3.upload import PART_BYTES
 
@@ -33,8 +35,9 @@ log = logging.getLogger("gateway.publish")
 class Publisher:
     """Writes release files to the storage, below the key `root`."""
 
-    def __init__(self, storage: Storage, catalog: Catalog, root: str, rules: Rules) -> None:
+    def __init__(self, storage: Storage, catalog: Catalog, root: str, rules: Rules, pages: StaticPages) -> None:
         self._storage = storage
+        self._pages = pages
         self._catalog = catalog
         self._root = root
         self._rules = rules
@@ -49,10 +52,21 @@ class Publisher:
         self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool = True
     ) -> bool:
         """`key` is where the file belongs. Returns whether the file is new: False if the same bytes were there.
-        Nothing is visible unless all of `content` is right. Without `conditional`, the storage does not heed
-        conditions: whether the file exists is asked before its end is sent. Raises FileExistsConflictError if other
-        bytes have that name, and other GatewayErrors."""
-        self._check(file, await known_files(self._catalog, file.project))
+        Nothing is visible unless all of `content` is right. Stored pages of the project have the file then. Without
+        `conditional`, the storage does not heed conditions: whether the file exists is asked before its end is sent.
+        Raises FileExistsConflictError if other bytes have that name, and other GatewayErrors."""
+        known = await known_files(self._catalog, file.project)
+        self._check(file, known)
+        await self._pages.demand_writable(known)
+        new = await self._written(key, file, content, uploader, overwrite=overwrite, conditional=conditional)
+        # Also if it was there: whoever wrote it may have come no further.
+        link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
+        await self._pages.add(file.project, key.removeprefix(self._root), known, link)
+        return new
+
+    async def _written(
+        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+    ) -> bool:
         if not overwrite and await self._existing.is_there(key):
             async for _ in content.chunks():
                 pass
@@ -88,11 +102,7 @@ class Publisher:
         """Raises GatewayErrors for what would not be seen, or breaks a rule."""
         if file.project == SIMPLE:
             raise invalid_upload(f"no project can be called {SIMPLE}, which is the path of the index")
-        if known is None:
-            return
-        if known.with_page:
-            raise invalid_upload(f"the page of {file.project} is stored, and would not show the file; see index.mode")
-        if file.is_wheel:
+        if known is None or file.is_wheel:
             return
         names = {item.key.rpartition("/")[2] for item in known.objects}
         others = {name for name in names if name.endswith(_SDISTS) and name != file.filename}

@@ -8,12 +8,9 @@ from contextlib import asynccontextmanager, suppress
 from multidict import MultiMapping
 
 from gateway.access.access import Access
+from gateway.access.login.own_pages import demand_no_foreign_page, is_own_script
 from gateway.config.publish_settings import PublishSettings
-from gateway.errors import (
-    ForbiddenError,
-    LengthRequiredError,
-    RequestTimeoutError,
-)
+from gateway.errors import LengthRequiredError, RequestTimeoutError
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
@@ -99,7 +96,7 @@ class Uploads:
     ) -> BufferedResponse:
         """The answer to a POST. `length` is None if the client does not tell it. `trusted`: `headers` come from a proxy
         that is believed. Raises GatewayErrors, and ConnectionError if the client leaves; nothing is visible then."""
-        _demand_no_foreign_page(headers)
+        demand_no_foreign_page(headers)
         if length is None:
             raise LengthRequiredError("a body without Content-Length")
         most = self._settings.max_bytes
@@ -108,7 +105,7 @@ class Uploads:
         gate = self._access.gate
         writer = None
         if gate is not None:
-            writer = await gate.identify_writer(record, headers, trusted=trusted)
+            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=is_own_script(headers))
         form = UploadForm(headers.get("Content-Type", ""), length)
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
@@ -117,7 +114,7 @@ class Uploads:
                 form.forget_fields()
             record.key = key = await self._publisher.key(file)
             if gate is not None and writer is not None:
-                gate.admit_writer(record, writer, self._resources.of(key))
+                gate.admit_writer(record, writer, headers, [self._resources.of(key)])
             conditional = await self._condition.demand(length)
             principal = writer.principal if writer is not None else ANONYMOUS
             overwrite = self._may_overwrite(principal)
@@ -169,12 +166,3 @@ async def _in_time(seconds: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise RequestTimeoutError(f"over {seconds:g} s") from error
-
-
-def _demand_no_foreign_page(headers: MultiMapping[str]) -> None:
-    """Raises ForbiddenError for what a page of another site has a browser send: with the password that the browser
-    remembers, or to a gateway that only this browser can reach. (Fetch Metadata; RFC 6454, 7)"""
-    site, origin = headers.get("Sec-Fetch-Site", "none"), headers.get("Origin")
-    here = origin is None or origin.partition("://")[2] == (headers.get("Host") or None)
-    if site not in ("none", "same-origin") or not here:
-        raise ForbiddenError(f"sent by a page of {origin or site}")

@@ -113,6 +113,7 @@ class Storage(Protocol):
         chunks: AsyncIterable[bytes],
         *,
         content_type: str | None = None,
+        cache_control: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
         metadata: ObjectMetadata | None = None,

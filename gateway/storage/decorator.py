@@ -48,13 +48,20 @@ class Passthrough:
         chunks: AsyncIterable[bytes],
         *,
         content_type: str | None = None,
+        cache_control: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
         metadata: ObjectMetadata | None = None,
     ) -> str:
         try:
             return await self.inner.put(
-                key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, metadata=metadata
+                key,
+                chunks,
+                content_type=content_type,
+                cache_control=cache_control,
+                only_new=only_new,
+                replaces=replaces,
+                metadata=metadata,
             )
         finally:
             self._forget_own(key)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 from multidict import CIMultiDict
 
@@ -19,7 +20,7 @@ from tests.publish.test_uploads import CONTENT, FILE, GUARDED, KEY, basic
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 from tests.support.http import exchange
-from tests.support.uploads import FORM, upload, wheel
+from tests.support.uploads import FORM, fields, form, upload, wheel
 
 
 class Lines:
@@ -102,16 +103,32 @@ async def test_who_uploads_says_a_proxy_only_if_it_is_trusted(
     assert set(faulty.objects) == ({KEY} if status == 200 else set())
 
 
-async def test_the_session_of_a_browser_uploads_nothing(
+async def test_the_session_of_a_browser_uploads_nothing_but_what_our_own_script_sends(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
     key = "c" * 40
     gateway = await start_gateway(faulty_settings | GUARDED | {"access.login": json.dumps({"cookie_keys": [key]})})
     bob = Identity("bob", frozenset({"data", "release"}), expires=4e9)
     cookie = {"Cookie": f"{session.NAME}={session.encode(bob, CookieKeys((key.encode(),)))}"}
+    foreign = cookie | {"X-Requested-With": "gateway", "Sec-Fetch-Site": "same-site"}
     assert (await upload(gateway.url, FILE, CONTENT, headers=cookie))[0] == 401
+    assert (await upload(gateway.url, FILE, CONTENT, headers=foreign))[0] == 403
     assert faulty.objects == {}
     assert (await upload(gateway.url, FILE, CONTENT, headers=cookie | basic("bob")))[0] == 200
+    file, content = wheel("acme_web", "2.0")
+    own = {"X-Requested-With": "gateway", "Sec-Fetch-Site": "same-origin", "Origin": gateway.url}
+    assert (await upload(gateway.url, file, content, headers=cookie | own))[0] == 200
+
+
+async def test_a_script_without_a_session_is_asked_for_no_password_by_the_browser(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    gateway = await start_gateway(faulty_settings | GUARDED | {"access.login": json.dumps({"cookie_keys": ["c" * 40]})})
+    for headers, scheme in (({"Sec-Fetch-Mode": "cors"}, "Cookie "), ({}, "Basic ")):
+        options: dict[str, Any] = {"data": form(FILE, CONTENT, fields(FILE, CONTENT)), "headers": FORM | headers}
+        async with aiohttp.request("POST", gateway.url, **options) as answer:
+            assert answer.status == 401
+            assert answer.headers["WWW-Authenticate"].startswith(scheme)
 
 
 async def test_faulty_framing_is_told_before_all_else(gateway: Gateway) -> None:

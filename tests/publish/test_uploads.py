@@ -227,14 +227,6 @@ async def test_a_release_has_one_sdist(
     assert (await upload(relaxed.url, name, content))[0] == 200
 
 
-async def test_where_the_page_is_stored_the_file_would_not_be_seen(gateway: Gateway, faulty: FaultyBucket) -> None:
-    faulty.objects = {"acme-web/index.html": b"page", "acme-web/acme_web-0.9.tar.gz": b"x"}
-    status, reason, _ = await upload(gateway.url, FILE, CONTENT)
-    assert status == 400
-    assert "is stored" in reason
-    assert KEY not in faulty.objects
-
-
 async def test_a_file_in_a_folder_that_is_spelled_otherwise_is_that_file(
     gateway: Gateway, faulty: FaultyBucket
 ) -> None:

@@ -60,6 +60,7 @@ class MemoryStorage:
         chunks: AsyncIterable[bytes],
         *,
         content_type: str | None = None,
+        cache_control: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
         metadata: ObjectMetadata | None = None,

@@ -32,6 +32,7 @@ class ScriptedStorage(MemoryStorage):
         chunks: AsyncIterable[bytes],
         *,
         content_type: str | None = None,
+        cache_control: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
         metadata: ObjectMetadata | None = None,
@@ -41,7 +42,13 @@ class ScriptedStorage(MemoryStorage):
             theirs, self.before_next_write = self.before_next_write, None
             await super().put(key, theirs)
         etag = await super().put(
-            key, chunks, content_type=content_type, only_new=only_new, replaces=replaces, metadata=metadata
+            key,
+            chunks,
+            content_type=content_type,
+            cache_control=cache_control,
+            only_new=only_new,
+            replaces=replaces,
+            metadata=metadata,
         )
         if self.lost:
             raise self.lost.pop(0)

@@ -75,8 +75,16 @@ class Login:
 
     def session(self, headers: MultiMapping[str]) -> Identity | None:
         """Whose session a request belongs to."""
-        value = cookie_of("; ".join(headers.getall("Cookie", ())), session.NAME)
+        value = _session_cookie(headers)
         return session.decode(value, self._keys, self._now()) if value else None
+
+    def form_token(self, headers: MultiMapping[str]) -> str:
+        """What the forms have to send back that are shown to the browser with this session."""
+        return session.form_token(_session_cookie(headers), self._keys)
+
+    def is_own_form(self, headers: MultiMapping[str], token: str) -> bool:
+        """Whether a form with this token was shown to the browser that sends it."""
+        return is_own_form(headers) and session.is_form_token(token, _session_cookie(headers), self._keys)
 
     async def answer(self, visit: Visit, record: RequestRecord) -> Answer:
         """Shows a page, and notes in `record` who has logged in, or why nobody has. Raises GatewayError."""
@@ -158,14 +166,13 @@ class Login:
         return Redirect(return_to, 303, {"Cache-Control": "no-store"}, cookies=cookies)
 
     def _logout(self, visit: Visit) -> BufferedResponse:
-        value, identity = visit.cookie(session.NAME), self.session(visit.headers)
+        identity, headers = self.session(visit.headers), visit.headers
         if identity is None:
             return pages.logged_out(visit)
-        token = session.form_token(value, self._keys)
+        token = self.form_token(headers)
         if visit.method != "POST":
             return pages.logout_form(visit, identity.name, token)
-        given = visit.form.get(pages.TOKEN, "")
-        if not is_own_form(visit.headers) or not session.is_form_token(given, value, self._keys):
+        if not self.is_own_form(headers, visit.form.get(pages.TOKEN, "")):
             return pages.logout_form(visit, identity.name, token, status=403)
         return pages.logged_out(visit, cookies=(session.end_session(),))
 
@@ -177,3 +184,7 @@ class Login:
     def _noted(record: RequestRecord, why: str) -> None:
         record.error = why
         record.admission = Admission(method=_METHOD, allowed=False, why=why)
+
+
+def _session_cookie(headers: MultiMapping[str]) -> str:
+    return cookie_of("; ".join(headers.getall("Cookie", ())), session.NAME)

@@ -1,4 +1,4 @@
-"""A person's request to one of the login's pages, and the form that may come with it. Pure."""
+"""A person's request to one of the gateway's own pages, and the form that may come with it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ _MAX_FIELDS = 10
 
 @dataclass(frozen=True)
 class Visit:
-    """`page` is one of PAGES. `root` is the path of the index as clients see it, and `base_url` its URL,
-    empty if the request does not tell it. `body` is that of a POST, `client` the address."""
+    """`page` is one of PAGES, or another page below `-/`. `root` is the path of the index as clients see it, and
+    `base_url` its URL, empty if the request does not tell it. `body` is that of a POST, `client` the address."""
 
     page: str
     method: str
@@ -35,7 +35,7 @@ class Visit:
         return cookie_of("; ".join(self.headers.getall("Cookie", ())), name)
 
     def url(self, page: str) -> str:
-        """The path of a page of the login, as clients see it."""
+        """The path of a page, as clients see it."""
         return f"{self.root}-/{page}"
 
     @cached_property
@@ -46,16 +46,19 @@ class Visit:
         return _distinct(self.body)
 
     @cached_property
+    def fields(self) -> Mapping[str, str]:
+        """Those of the form, or else of the query. Raises BadRequestError like `form`."""
+        return self.form if self.method == "POST" else _distinct(self.query.encode("utf-8", "surrogateescape"))
+
+    @cached_property
     def return_to(self) -> str:
-        """The path to which the person wants to go, by the form or else by the query; the index if that is none of
-        ours."""
-        if self.method == "POST":
-            text = self.form.get("to", "")
-        else:
-            try:
-                text = _distinct(self.query.encode("utf-8", "surrogateescape")).get("to", "")
-            except BadRequestError:
-                text = ""
+        """The path to which the person wants to go; the index if that is none of ours."""
+        try:
+            text = self.fields.get("to", "")
+        except BadRequestError:
+            if self.method == "POST":
+                raise
+            text = ""
         path = local_path(text)
         return path if path != "/" else self.root
 

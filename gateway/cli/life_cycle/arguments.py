@@ -41,20 +41,19 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     import asyncio
     import logging
 
-    from gateway.cli.life_cycle.run import Wish
-    from gateway.cli.life_cycle.run import run as run_wish
+    from gateway.cli.life_cycle.run import run as run_change
+    from gateway.publish.life_cycle.change import Action, Change
 
     logging.disable()  # the command reports everything itself
-    wish = Wish(
-        arguments.command,
+    change = Change(
+        Action(arguments.command),
         arguments.project,
         arguments.version,
         file=arguments.file,
         reason=getattr(arguments, "reason", ""),
         forget=getattr(arguments, "forget", False),
-        sure=getattr(arguments, "yes", True),
     )
-    return asyncio.run(run_wish(settings, wish, write))
+    return asyncio.run(run_change(settings, change, write, sure=getattr(arguments, "yes", True)))
 
 
 def version(text: str) -> Version:

@@ -18,6 +18,7 @@ from gateway.mount import Mount
 from gateway.publish.condition.condition import Condition
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.life_cycle.promotion import End, Promotion
+from gateway.publish.static_pages.static_pages import static_pages_of
 from gateway.publish.upkeep.side_by_side import each, side_by_side
 from gateway.storage.base import StoredObject
 
@@ -57,9 +58,10 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
             opened_index(destination, cached=False) as there,
         ):
             condition = Condition(there[0].storage, unsafe=destination.publish.unsafe)
-            promotion = Promotion(_end(*here), _end(*there), condition)
+            pages = static_pages_of(destination, there[0].storage, there[0].root)
+            promotion = Promotion(_end(*here), _end(*there), condition, pages)
             try:
-                await _promote(wish, promotion, here, report)
+                await _promote(wish, promotion, _life_cycle(source, *here), report)
             finally:
                 await condition.close()
                 if promotion.changed:
@@ -73,6 +75,11 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
 
 def _end(mount: Mount, catalog: Catalog) -> End:
     return End(mount.storage, catalog, mount.metadata, mount.root)
+
+
+def _life_cycle(settings: Settings, mount: Mount, catalog: Catalog) -> LifeCycle:
+    pages = static_pages_of(settings, mount.storage, mount.root)
+    return LifeCycle(mount.storage, catalog, mount.metadata, mount.root, pages)
 
 
 class _Report:
@@ -93,9 +100,9 @@ class _Report:
             self.code = 1
 
 
-async def _promote(wish: Wish, promotion: Promotion, here: tuple[Mount, Catalog], report: _Report) -> None:
-    mount, catalog = here
-    found = await LifeCycle(mount.storage, catalog, mount.metadata, mount.root).files(wish.project, wish.version)
+async def _promote(wish: Wish, promotion: Promotion, life_cycle: LifeCycle, report: _Report) -> None:
+    """`life_cycle` is that of the source."""
+    found = await life_cycle.files(wish.project, wish.version)
     items = [item for item in found if wish.file in (None, item.key.rpartition("/")[2])]
     if not items:
         raise GatewayError(f"{wish.project} {wish.version} has no file {wish.file}")

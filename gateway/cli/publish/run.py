@@ -21,6 +21,7 @@ from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.publish.condition.condition import Condition
 from gateway.publish.publisher import Publisher
 from gateway.publish.rules import Rules
+from gateway.publish.static_pages.static_pages import static_pages_of
 
 CONFLICT = 4
 _AT_ONCE = 4
@@ -103,7 +104,9 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
     async with opened_index(settings) as (mount, catalog):
         condition = Condition(mount.storage, unsafe=settings.publish.unsafe)
         try:
-            destination = InStorage(Publisher(mount.storage, catalog, mount.root, rules), condition, rules, _name())
+            pages = static_pages_of(settings, mount.storage, mount.root)
+            publisher = Publisher(mount.storage, catalog, mount.root, rules, pages)
+            destination = InStorage(publisher, condition, rules, _name())
             yield destination
             for project in sorted(destination.published):
                 note = await tell_gateways(settings, mount.storage, project)

@@ -12,6 +12,7 @@ from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.mount import Mount
 from gateway.publish.life_cycle.life_cycle import LifeCycle
+from gateway.publish.static_pages.static_pages import static_pages_of
 from gateway.publish.upkeep.garbage import Collector, Garbage, Kind, Policy
 from gateway.publish.upkeep.inventory import Inventory
 from gateway.publish.upkeep.side_by_side import side_by_side
@@ -93,7 +94,8 @@ class _Report:
 async def _collect_all(mount: Mount, settings: Settings, wish: Wish, report: _Report) -> None:
     storage, root, catalog, life_cycle = mount.storage, mount.root, mount.catalog, None
     if catalog is not None:
-        life_cycle = LifeCycle(storage, catalog, mount.metadata, root)
+        pages = static_pages_of(settings, storage, root)
+        life_cycle = LifeCycle(storage, catalog, mount.metadata, root, pages)
     elif wish.policy.keep is not None:
         raise GatewayError("--keep-pre-releases needs index.mode auto or generated")
     collector = Collector(storage, root, upkeep_of(storage), life_cycle, wish.policy)

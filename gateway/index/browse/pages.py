@@ -16,6 +16,7 @@ from urllib.parse import parse_qs
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN
+from gateway.index.browse.actions import NO_ACTIONS, Actions
 from gateway.index.browse.readme import REQUIRES_PYTHON, About, about
 from gateway.index.browse.renderer import Renderer, RenderError
 from gateway.index.browse.view import headline, install_lines, releases_of
@@ -94,7 +95,7 @@ class ProjectPages:
             "X-Content-Type-Options": "nosniff",
         }
 
-    def projects(self, names: Sequence[str], query: str) -> bytes:
+    def projects(self, names: Sequence[str], query: str, actions: Actions = NO_ACTIONS) -> bytes:
         """The root's page: those of `names`, which are sorted, that match `?q=`."""
         fields = parse_qs(query, errors="replace")
         wanted = fields.get("q", [""])[0].strip()
@@ -116,9 +117,10 @@ class ProjectPages:
             pages=pages,
             elsewhere=self._elsewhere,
             lines=self._marks,
+            actions=actions,
         )
 
-    def empty(self, *, blank: bool) -> bytes:
+    def empty(self, actions: Actions = NO_ACTIONS, *, blank: bool) -> bytes:
         """The root's page if there are no projects. `blank`: perhaps a volume is missing."""
         filling = self._filling
         return self._render(
@@ -129,6 +131,7 @@ class ProjectPages:
             fill=filling.lines,
             by_folder=filling.by_folder,
             seconds=ceil(filling.seconds) or 1,
+            actions=actions,
         )
 
     async def about(self, project: str, wheel: StoredObject | None) -> About:
@@ -160,7 +163,7 @@ class ProjectPages:
         self._abouts.put((item.key, item.etag), found)
         return found
 
-    def project(self, project: Project, about: About) -> bytes:
+    def project(self, project: Project, about: About, actions: Actions = NO_ACTIONS) -> bytes:
         """A project's page; URLs of files are relative to the root."""
         from markupsafe import Markup
 
@@ -182,6 +185,7 @@ class ProjectPages:
             releases=releases,
             readme=Markup(about.readme),  # noqa: S704  readme.py has made it safe
             lines=self._marks,
+            actions=actions,
         )
 
     def with_lines(self, page: bytes, lines: Sequence[tuple[str, str]]) -> bytes:

@@ -6,6 +6,7 @@ from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
 from gateway.executors import PAGES
 from gateway.index.backlog import Backlog
+from gateway.index.browse.actions import NO_ACTIONS, PermittedActions
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.view import install_lines
 from gateway.index.catalog.listing import Projects
@@ -13,6 +14,7 @@ from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages, Sourced, sourced
 from gateway.index.simple.negotiation import encoding_for
 from gateway.messages import PageRequest
+from gateway.principal import Principal
 from gateway.storage.base import StoredObject
 
 _NEWEST_BYTES = 1024
@@ -22,7 +24,16 @@ class RenderedProjectPages:
     """Pages are rendered with marks in place of the commands that install. These depend on the address (Host) of a
     request, and replace the marks before the page is compressed."""
 
-    def __init__(self, browse: ProjectPages, releases: Releases, memory: MemoryLimit, backlog: Backlog) -> None:
+    def __init__(
+        self,
+        browse: ProjectPages,
+        releases: Releases,
+        memory: MemoryLimit,
+        backlog: Backlog,
+        permitted: PermittedActions | None = None,
+    ) -> None:
+        """`permitted` says what readers may change; None if nothing can be changed."""
+        self._permitted = permitted
         self.headers = browse.headers
         self._browse = browse
         self._releases = releases
@@ -35,13 +46,17 @@ class RenderedProjectPages:
     async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
         """The projects that the request's query searches for."""
         names, query = projects.value.folders, request.query
-        slot = "root", query, request.principal.view
-        made = await self._made.get(slot, None, [projects.value], None, lambda: self._browse.projects([*names], query))
+        actions = self._permitted.at_root(request.principal) if self._permitted is not None else NO_ACTIONS
+        slot = "root", query, request.principal.view, actions
+        made = await self._made.get(
+            slot, None, [projects.value], None, lambda: self._browse.projects([*names], query, actions)
+        )
         return await self._addressed(made, slot, "<project>", request)
 
-    def empty(self, *, blank: bool) -> bytes:
+    def empty(self, principal: Principal, *, blank: bool) -> bytes:
         """The root's page if there are no projects. `blank`: perhaps a volume is missing."""
-        return self._browse.empty(blank=blank)
+        actions = self._permitted.at_root(principal) if self._permitted is not None else NO_ACTIONS
+        return self._browse.empty(actions, blank=blank)
 
     async def project(self, request: PageRequest, sources: Sources) -> Rendered:
         """A project's page, with the README of its newest wheel."""
@@ -53,13 +68,14 @@ class RenderedProjectPages:
             newest = sourced(found, made_of, version)
             self._newest.put((name, sources.view), newest)
         about = await self._browse.about(name, newest.value)
-        slot = "project", name, request.fallback, sources.view
+        actions = self._permitted.at(request.principal, name) if self._permitted is not None else NO_ACTIONS
+        slot = "project", name, request.fallback, sources.view, actions
         made = await self._made.get(
             slot,
             None,
             made_of,
             (version, about),
-            lambda: self._browse.project(self._releases.project(sources, "", ""), about),
+            lambda: self._browse.project(self._releases.project(sources, "", ""), about, actions),
         )
         return await self._addressed(made, slot, name, request)
 

@@ -21,7 +21,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 @dataclass(frozen=True, slots=True)
 class Release:
     """The files of one version; `yanked` is the reason if all of them are yanked. `installable`: pip may choose the
-    version. `requires_python` is that of its files."""
+    version. `requires_python` is that of its files. `ours`: all are in the storage."""
 
     version: str
     date: str
@@ -30,6 +30,7 @@ class Release:
     prerelease: bool = False
     installable: bool = False
     requires_python: str = ""
+    ours: bool = False
 
 
 def install_lines(base_url: str, name: str) -> list[tuple[str, str]]:
@@ -87,6 +88,10 @@ def _release(version: Version | None, found: Sequence[File]) -> Release:
                 "url": file.url if "://" in file.url else f"../{file.url}",
                 "size": _size(file.size),
                 "date": _date(file.modified),
+                "time": _time(file.modified),
+                "uploader": file.uploader or "",
+                "attested": file.is_attested,
+                "ours": file.is_ours,
                 "python": file.requires_python or "",
                 "sha256": file.hashes.get("sha256", ""),
                 "yanked": file.yanked,
@@ -95,12 +100,17 @@ def _release(version: Version | None, found: Sequence[File]) -> Release:
         ],
         prerelease=version is not None and version.is_prerelease,
         installable=version is not None and bool(offered),
+        ours=version is not None and all(file.is_ours for file in found),
         requires_python=next((file.requires_python for file in offered if file.requires_python), ""),
     )
 
 
 def _date(seconds: float | None) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d") if seconds is not None else ""
+
+
+def _time(seconds: float | None) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if seconds is not None else ""
 
 
 def _size(size: int | None) -> str:

@@ -32,7 +32,7 @@ def listed(
         if release is not None:
             versions.add(release.version)
         known = metadata.of(item, present)
-        path = quote(item.key, safe="/")
+        path, attested = quote(item.key, safe="/"), item.key + PROVENANCE in present
         files.append(
             File(
                 name=filename,
@@ -45,7 +45,10 @@ def listed(
                 # If it does not lie beside a wheel, it is read from the wheel. pip fails if it is announced but 404.
                 has_metadata=f"{item.key}.metadata" in present
                 or (filename.endswith(".whl") and release is not None and not known.unreadable),
-                provenance=f"{base_url}{path}{PROVENANCE}" if base_url and item.key + PROVENANCE in present else None,
+                provenance=f"{base_url}{path}{PROVENANCE}" if base_url and attested else None,
+                uploader=known.uploader,
+                is_ours=True,
+                is_attested=attested,
             )
         )
     return Project(name, tuple(str(version) for version in sorted(versions)), tuple(files))

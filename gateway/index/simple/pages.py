@@ -22,7 +22,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 class File:
     """One link of a project's page. `url` is relative to the page, or absolute, and encoded. `size` is in bytes,
     `modified` in seconds since the epoch; each is None if it is not known. `hashes` are in hex, by hashlib's names.
-    `yanked` is the reason, which may be empty, or None; `provenance` is an absolute URL."""
+    `yanked` is the reason, which may be empty, or None; `provenance` is an absolute URL. People see `uploader`, who
+    published the file; `is_ours`: it is in the storage; and `is_attested`: so is its provenance."""
 
     name: str
     url: str
@@ -34,6 +35,9 @@ class File:
     has_metadata: bool = False
     metadata_sha256: str | None = None
     provenance: str | None = None
+    uploader: str | None = None
+    is_ours: bool = False
+    is_attested: bool = False
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -53,7 +57,7 @@ class Project:
 
 
 def project_html(project: Project) -> bytes:
-    lines = [f"    {_link(file.url, file.name, _attributes(file), file.hashes)}<br>" for file in project.files]
+    lines = [f"    {file_link(file)}<br>" for file in project.files]
     meta = [("tracks", url) for url in project.tracks]
     meta += [("alternate-locations", url) for url in project.alternate_locations]
     if project.status is not None:
@@ -80,13 +84,23 @@ def project_json(project: Project) -> bytes:
 
 def root_html(projects: Iterable[str], prefix: str = "") -> bytes:
     """`prefix` leads from the page to the projects."""
-    lines = [f"    {_link(prefix + quote(name, safe='') + '/', name)}<br>" for name in projects]
+    lines = [f"    {project_link(name, prefix)}<br>" for name in projects]
     return _html("Simple index", lines)
 
 
 def root_json(projects: Iterable[str]) -> bytes:
     page = _json({"meta": {"api-version": API_VERSION}, "projects": []})
     return _with_array(page, (_json({"name": name}) for name in projects))
+
+
+def file_link(file: File) -> str:
+    """The HTML of a file's link."""
+    return _link(file.url, file.name, _attributes(file), file.hashes)
+
+
+def project_link(name: str, prefix: str = "") -> str:
+    """The HTML of a project's link, by its normalised name. `prefix` leads from the page to the projects."""
+    return _link(f"{prefix}{quote(name, safe='')}/", name)
 
 
 def _with_array(page: bytes, elements: Iterable[bytes]) -> bytes:

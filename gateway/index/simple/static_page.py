@@ -51,7 +51,7 @@ def read(page: str) -> StaticPage:
     """Reads a static page. Raises ValueError if it has more links than any page."""
     check_markup(page)
     links = StaticPage()
-    for tag, attributes in start_tags(page, _TAGS):
+    for tag, attributes, _, _ in start_tags(page, _TAGS):
         href = attributes.get("href", "")
         if tag == "meta" and (name := attributes.get("name", "")).startswith("pypi:"):
             links.meta[name.removeprefix("pypi:")].append(attributes.get("content", ""))

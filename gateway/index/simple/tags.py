@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from html import unescape
+from typing import NamedTuple
 
 _SPACE = r" \t\n\f\r"
 # A comment, another declaration, or the slash of an end tag and a name.
@@ -29,8 +30,17 @@ _MAX_VALUE = 8192
 _MAX_ATTRIBUTES = 1_000_000
 
 
-def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, dict[str, str]]]:
-    """The tags that are keys of `wanted`, each with its attributes that the value names, by lower-case names.
+class StartTag(NamedTuple):
+    """A tag's name and attributes, by lower-case names, and where it is in the page."""
+
+    name: str
+    attributes: dict[str, str]
+    start: int
+    stop: int
+
+
+def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[StartTag]:
+    """The tags that are keys of `wanted`, each with its attributes that the value names.
 
     A tag is left out if such an attribute is over 8 KB, or has a character reference of thousands of digits. Raises
     ValueError if the page has over a million attributes.
@@ -51,7 +61,7 @@ def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[tupl
             names = wanted.get(name) if not slash else None
             position, attributes = _attributes(page, markup.end(), names or frozenset(), budget)
             if names is not None and attributes is not None:
-                yield name, attributes
+                yield StartTag(name, attributes, markup.start(), position)
             if not slash and name in _RAW_TEXT_END:
                 position = _find(_RAW_TEXT_END[name], page, position).start()
 

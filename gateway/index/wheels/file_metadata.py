@@ -29,7 +29,7 @@ from gateway.index.wheels.known_metadata import (
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.index.wheels.project_metadata import MANY_FILES, ProjectMetadata
-from gateway.storage.base import StoredObject
+from gateway.storage.base import ObjectMetadata, StoredObject
 
 # A page waits for so few new files, and for so long: after an upload, uv refuses a page without the hash.
 _FEW, _FEW_SECONDS = 8, 0.5
@@ -123,8 +123,11 @@ class FileMetadata:
 
     async def sha256_of(self, project: str, item: StoredObject) -> str | None:
         """The SHA-256 of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
-        metadata = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
-        return metadata.sha256
+        return (await self.found_of(project, item)).sha256
+
+    async def found_of(self, project: str, item: StoredObject) -> ObjectMetadata:
+        """The metadata of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
+        return self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
 
     async def settled(self) -> None:
         """Waits until everything has been found out and saved."""

@@ -17,7 +17,8 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 # Of so many files, a document takes some 160 bytes each at most, and what is read of it some 50 MB.
 MAX_DOCUMENT_FILES = 100_000
 MAX_YANK_CHARS = 1024
-_FORMAT = 1
+MAX_UPLOADER_CHARS = 256
+_FORMAT = 2
 SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -38,7 +39,7 @@ class Entry:
     def weight(self) -> int:
         """Approximate bytes in memory."""
         metadata = self.metadata
-        texts = (self.version, metadata.sha256, metadata.requires_python, metadata.yanked)
+        texts = (self.version, metadata.sha256, metadata.requires_python, metadata.yanked, metadata.uploader)
         return _OVERHEAD_BYTES + sum(getsizeof(text) for text in texts if text is not None)
 
 
@@ -116,7 +117,7 @@ def _no_format(_: Iterator[Any]) -> None:
 def _fields(entry: Entry) -> list[Any]:
     metadata = entry.metadata
     texts = (metadata.sha256, metadata.requires_python, metadata.yanked)
-    return [entry.version, *texts, metadata.uploaded, metadata.unreadable]
+    return [entry.version, *texts, metadata.uploaded, metadata.unreadable, metadata.uploader]
 
 
 def _json(value: Any) -> str:
@@ -125,10 +126,14 @@ def _json(value: Any) -> str:
 
 def _entry(value: Any) -> Entry | None:
     match value:
-        case [str(version), sha256, requires_python, yanked, uploaded, bool(unreadable)] if (
-            _is_sha256(sha256) and _is_requires_python(requires_python) and _is_yank(yanked) and _is_time(uploaded)
+        case [str(version), sha256, requires_python, yanked, uploaded, bool(unreadable), uploader] if (
+            _is_sha256(sha256)
+            and _is_requires_python(requires_python)
+            and _is_yank(yanked)
+            and _is_time(uploaded)
+            and _is_uploader(uploader)
         ):
-            return Entry(version, ObjectMetadata(sha256, requires_python, yanked, uploaded, unreadable))
+            return Entry(version, ObjectMetadata(sha256, requires_python, yanked, uploaded, unreadable, uploader))
     return None
 
 
@@ -142,6 +147,10 @@ def _is_requires_python(value: Any) -> bool:
 
 def _is_yank(value: Any) -> bool:
     return value is None or (_is_text(value) and len(value) <= MAX_YANK_CHARS)
+
+
+def _is_uploader(value: Any) -> bool:
+    return value is None or (_is_text(value) and len(value) <= MAX_UPLOADER_CHARS)
 
 
 def _is_text(value: Any) -> bool:

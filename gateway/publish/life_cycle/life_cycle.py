@@ -12,15 +12,20 @@ from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
+from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
+from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import Storage, StoredObject, one_chunk
 
 
 class LifeCycle:
     """Changes the releases of one index. Whoever calls it has asked whether that is permitted."""
 
-    def __init__(self, storage: Storage, catalog: Catalog, metadata: FileMetadata, root: str) -> None:
+    def __init__(
+        self, storage: Storage, catalog: Catalog, metadata: FileMetadata, root: str, pages: StaticPages
+    ) -> None:
         """`root` is the key above all projects."""
+        self._pages = pages
         self._storage = storage
         self._catalog = catalog
         self._metadata = metadata
@@ -39,10 +44,30 @@ class LifeCycle:
             raise NotFoundError(f"there is no file of {what}")
         return found
 
+    async def chosen(self, change: Change) -> Sequence[StoredObject]:
+        """The files that a change is for. Raises NotFoundError if there are none, and other GatewayErrors."""
+        found = await self.files(change.project, change.version)
+        chosen = [item for item in found if change.file in (None, _name(item))]
+        if not chosen:
+            raise NotFoundError(f"{change.project} {change.version} has no file {change.file}")
+        return chosen
+
+    async def apply(self, change: Change, item: StoredObject) -> None:
+        """Makes a change to one file, and to the stored pages that show it. Raises GatewayErrors."""
+        known = (await self._catalog.files(change.project)).value
+        if change.action is Action.YANK:
+            await self.yank(item, change.reason)
+            await self._pages.yank(known, _name(item), _in_a_line(change.reason))
+        elif change.action is Action.UNYANK:
+            await self.unyank(item)
+            await self._pages.yank(known, _name(item), None)
+        else:
+            await self._pages.remove(known, _name(item))  # first: no link leads to what is gone
+            await self.delete(change.project, item, forget=change.forget)
+
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""
-        reason = " ".join(reason.split())[:MAX_YANK_CHARS]
-        chunks = one_chunk(reason.encode())
+        chunks = one_chunk(_in_a_line(reason).encode())
         await self._storage.put(self._root + item.key + YANKED_FILE, chunks, content_type="text/plain; charset=utf-8")
 
     async def unyank(self, item: StoredObject) -> None:
@@ -68,3 +93,7 @@ class LifeCycle:
 
 def _name(item: StoredObject) -> str:
     return item.key.rpartition("/")[2]
+
+
+def _in_a_line(reason: str) -> str:
+    return " ".join(reason.split())[:MAX_YANK_CHARS]

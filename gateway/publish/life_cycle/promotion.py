@@ -18,6 +18,7 @@ from gateway.errors import (
 from gateway.executors import HASH
 from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import COMPANIONS
+from gateway.index.simple.pages import File
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.messages import ObjectRequest, Stream
@@ -25,6 +26,7 @@ from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.existing import Existing
 from gateway.publish.condition.probe import heeds_in_copies
 from gateway.publish.life_cycle.tombstones import Tombstones
+from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import ObjectMetadata, Storage, StoredObject, one_chunk
 from gateway.storage.content import content_of
 from gateway.storage.s3.upkeep.copies import MOST_AT_ONCE_BYTES
@@ -56,8 +58,9 @@ class End:
 class Promotion:
     """Copies files and what describes them. A file of that name with other bytes is never replaced."""
 
-    def __init__(self, source: End, destination: End, condition: Condition) -> None:
-        """`condition` is that of the destination's storage."""
+    def __init__(self, source: End, destination: End, condition: Condition, pages: StaticPages) -> None:
+        """`condition` and `pages` are those of the destination."""
+        self._pages = pages
         self._source = source
         self._destination = destination
         self._condition = condition
@@ -74,16 +77,15 @@ class Promotion:
             metadata = await self._source.storage.metadata(self._source.root + item.key, item.etag)
             if item.key + YANKED_FILE in present or metadata.yanked is not None:
                 raise GatewayError(f"{item.key} is yanked: unyank it first, or promote another version")
-        known = await known_files(self._destination.catalog, project)
-        if known is not None and known.with_page:
-            raise GatewayError(f"the page of {project} is stored at the destination, and would not show the file")
+        await self._pages.demand_writable(await known_files(self._destination.catalog, project))
 
     async def promote(self, project: str, item: StoredObject) -> bool:
         """Whether the file is new there. Raises FileExistsConflictError if the name is taken by other bytes, or was by
         a file that was deleted; and other GatewayErrors. `item` is of the source."""
         destination, filename = self._destination, item.key.rpartition("/")[2]
         key = destination.root + await key_of_file(destination.catalog, project, filename)
-        sha256 = await self._source.metadata.sha256_of(project, item)
+        found = await self._source.metadata.found_of(project, item)
+        sha256 = found.sha256
         if sha256 is None:
             raise GatewayError(f"the SHA-256 of {item.key} is not known (index.compute_hashes)")
         if await self._existing.is_there(key):
@@ -93,15 +95,23 @@ class Promotion:
             deleted = await self._tombstones.of(filename)
             if deleted not in (None, sha256):
                 raise NameDeletedError(f"{filename} was deleted there")
-            new = await self._copied(item, key, sha256)
+            new = await self._copied(item, key, sha256, found)
         await self._carry(await self._present(project), item, key)
+        link = File(filename, "", hashes={"sha256": sha256}, requires_python=found.requires_python)
+        known = await known_files(destination.catalog, project)
+        await self._pages.add(project, key.removeprefix(destination.root), known, link)
         return new
 
-    async def _copied(self, item: StoredObject, key: str, sha256: str) -> bool:
+    async def _copied(self, item: StoredObject, key: str, sha256: str, found: ObjectMetadata) -> bool:
         """Whether it was copied: False if another writer was first, with the same bytes."""
         source = self._source
         stored = await source.storage.metadata(source.root + item.key, item.etag)
-        metadata = replace(stored, sha256=sha256, uploaded=stored.uploaded or item.modified, unreadable=False)
+        metadata = replace(
+            stored,
+            sha256=sha256,
+            requires_python=found.requires_python,
+            uploaded=stored.uploaded or item.modified,
+        )
         try:
             await self._write(item, key, metadata)
         except PreconditionFailedError as error:

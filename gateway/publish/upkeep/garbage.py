@@ -11,6 +11,7 @@ from gateway.errors import NotFoundError
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import release_of
 from gateway.publish.condition.probe import FOLDER as PROBES
+from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.upkeep.finding import is_refused
 from gateway.publish.upkeep.inventory import Inventory, is_of_index
@@ -121,12 +122,17 @@ class Collector:
         elif garbage.file is not None:
             assert self._life_cycle is not None, "it has found the file"
             try:
-                await self._life_cycle.delete(garbage.project, garbage.file, forget=False)
+                await self._life_cycle.apply(self._deletion(garbage.project, garbage.file), garbage.file)
             except NotFoundError as error:
                 if is_refused(error):
                     raise
         else:
             await self._storage.delete(garbage.key)
+
+    def _deletion(self, project: str, file: StoredObject) -> Change:
+        release = release_of(file.key.rpartition("/")[2])
+        assert release is not None, "it is a pre-release"
+        return Change(Action.DELETE, project, release.version)
 
     def _is_old(self, moment: float) -> bool:
         return moment < self._clock() - self._policy.leftover_seconds

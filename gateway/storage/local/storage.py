@@ -97,12 +97,13 @@ class LocalStorage:
         chunks: AsyncIterable[bytes],
         *,
         content_type: str | None = None,
+        cache_control: str | None = None,
         only_new: bool = False,
         replaces: str | None = None,
         metadata: ObjectMetadata | None = None,
     ) -> str:
-        """Does not store `content_type`, which follows from the name. Of `metadata`, stores only `uploaded`, as the
-        file's modification time."""
+        """Stores neither `cache_control` nor `content_type`, which follows from the name; and of `metadata` only
+        `uploaded`, as the file's modification time."""
         modified = metadata.uploaded if metadata is not None else None
         file = PendingFile(self._tree.root, self._names(key))
         try:

@@ -53,12 +53,15 @@ class Uploads:
         chunks: AsyncIterable[bytes],
         *,
         content_type: str,
+        cache_control: str | None,
         only_new: bool,
         replaces: str | None,
         metadata: ObjectMetadata | None,
     ) -> str:
         """See base.py. The object is not visible before it is complete."""
         signed = {"content-type": content_type, **self.options}
+        if cache_control is not None:
+            signed["cache-control"] = cache_control
         condition = {"if-none-match": "*"} if only_new else {"if-match": replaces} if replaces is not None else {}
         parts = _parts(chunks)
         first = await anext(parts, memoryview(b""))

@@ -98,12 +98,16 @@ def test_a_yanked_file_is_not_promoted_nor_are_the_others(folder: Path, capsys: 
     assert promote("--file", FILE) == 0
 
 
-def test_nothing_is_promoted_where_it_would_not_be_seen(folder: Path, capsys: Captured) -> None:
+def test_a_stored_page_names_what_has_been_promoted(folder: Path, capsys: Captured) -> None:
     page = folder.parent.parent / "prod" / "acme-web" / "index.html"
     page.parent.mkdir()
-    page.write_text("<a>")
+    page.write_text("<!DOCTYPE html><html><body></body></html>")
+    assert promote() == 0
+    assert f'href="{FILE}#sha256={hashlib.sha256(CONTENT).hexdigest()}"' in page.read_text()
+    assert main(["verify", "--dir", "prod", "--quick"]) == 0
+    page.write_bytes(b"\xff")
     assert promote() == 1
-    assert "would not show the file" in capsys.readouterr().err
+    assert "can't be changed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

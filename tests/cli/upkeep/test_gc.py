@@ -95,6 +95,15 @@ def test_old_pre_releases_leave_tombstones_and_gateways_are_told(root: Path, cap
     assert keys(root) == sorted(left)
 
 
+def test_stored_pages_name_no_pre_release_that_is_gone(root: Path) -> None:
+    fill(root, "acme/acme-1.0a1.tar.gz", "acme/acme-1.0.tar.gz")
+    page = root / "acme" / "index.html"
+    links = "".join(f'<a href="{name}">{name}</a>' for name in ("acme-1.0a1.tar.gz", "acme-1.0.tar.gz"))
+    page.write_text(f"<html><body>{links}</body></html>")
+    assert gc("--keep-pre-releases", "0", "--yes") == 0
+    assert page.read_text() == '<html><body><a href="acme-1.0.tar.gz">acme-1.0.tar.gz</a></body></html>'
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -13,7 +13,7 @@ WANTED = {"a": frozenset({"href", "data-yanked"}), "base": frozenset({"href"})}
 
 
 def tags(page: str) -> list[tuple[str, dict[str, str]]]:
-    return list(start_tags(page, WANTED))
+    return [(tag.name, tag.attributes) for tag in start_tags(page, WANTED)]
 
 
 @pytest.mark.parametrize(

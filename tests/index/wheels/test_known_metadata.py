@@ -53,6 +53,7 @@ ENTRIES = st.builds(
         st.none() | st.text(max_size=20),
         st.none() | st.floats(0, 2e9),
         st.booleans(),
+        st.none() | st.text(max_size=20),
     ),
 )
 
@@ -75,9 +76,9 @@ def test_no_document_breaks_it(document: bytes) -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(JSON, min_size=6, max_size=6))
+@given(st.lists(JSON, min_size=7, max_size=7))
 def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
-    found = from_document(json.dumps({"format": 1, "files": {"k": entry}}).encode())
+    found = from_document(json.dumps({"format": 2, "files": {"k": entry}}).encode())
     assert set(found) <= {"k"}
     for told in found.values():
         assert isinstance(hash(told.metadata), int)
@@ -87,32 +88,35 @@ def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        ["v", "ab" * 31, None, None, None, False],
-        ["v", "AB" * 32, None, None, None, False],
-        ["v", None, ">=3\n", None, None, False],
-        ["v", None, "x" * 1000, None, None, False],
-        ["v", None, None, "x" * 2000, None, False],
-        ["v", None, ">=3\ud800", None, None, False],
-        ["v", None, None, "\udfff", None, False],
-        ["v", None, None, None, -1, False],
-        ["v", None, None, None, 1e30, False],
-        ["v", None, None, None, float("nan"), False],
-        ["v", None, None, None, "2020", False],
-        [1, None, None, None, None, False],
-        ["v", None, None, None, None],
-        ["v", None, None, None, None, 1],
+        ["v", "ab" * 31, None, None, None, False, None],
+        ["v", "AB" * 32, None, None, None, False, None],
+        ["v", None, ">=3\n", None, None, False, None],
+        ["v", None, "x" * 1000, None, None, False, None],
+        ["v", None, None, "x" * 2000, None, False, None],
+        ["v", None, ">=3\ud800", None, None, False, None],
+        ["v", None, None, "\udfff", None, False, None],
+        ["v", None, None, None, -1, False, None],
+        ["v", None, None, None, 1e30, False, None],
+        ["v", None, None, None, float("nan"), False, None],
+        ["v", None, None, None, "2020", False, None],
+        [1, None, None, None, None, False, None],
+        ["v", None, None, None, None, False],
+        ["v", None, None, None, None, 1, None],
+        ["v", None, None, None, None, False, 1],
+        ["v", None, None, None, None, False, "x" * 300],
+        ["v", None, None, None, None, False, "\ud800"],
         {},
     ],
 )
 def test_an_entry_that_is_not_as_it_should_be_is_left_out(entry: Any) -> None:
-    good = ["v", "ab" * 32, ">=3", "", 1, True]
-    document = json.dumps({"format": 1, "files": {"bad": entry, "good": good}}).encode()
-    assert from_document(document) == {"good": Entry("v", ObjectMetadata("ab" * 32, ">=3", "", 1, True))}
+    good = ["v", "ab" * 32, ">=3", "", 1, True, "ci"]
+    document = json.dumps({"format": 2, "files": {"bad": entry, "good": good}}).encode()
+    assert from_document(document) == {"good": Entry("v", ObjectMetadata("ab" * 32, ">=3", "", 1, True, "ci"))}
 
 
 def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
     assert from_document(b"[" * 100_000) == {}
-    assert from_document(b'{"format": 2, "files": {}}') == {}
+    assert from_document(b'{"format": 1, "files": {}}') == {}
     files = to_document({"k": Entry("v", FACTS)})
     assert from_document(files) != {}
     assert from_document(files + b" " * MAX_DOCUMENT_BYTES) == {}
@@ -120,7 +124,7 @@ def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
 
 @pytest.mark.parametrize("filler", [b"{}", b"[]", b"0"])
 def test_a_document_that_would_take_many_times_its_length_in_memory_is_none(filler: bytes) -> None:
-    document = b'{"format":1,"files":{"k":["v",null,null,null,null,false],"x":[%s0]}}'
+    document = b'{"format":2,"files":{"k":["v",null,null,null,null,false,null],"x":[%s0]}}'
     few, many = (document % (b"%s," % filler * times) for times in (1000, MAX_DOCUMENT_BYTES // (len(filler) + 1) - 99))
     assert set(from_document(few)) == {"k"}
     tracemalloc.start()
@@ -160,7 +164,7 @@ def fewest_turns_during(work: Callable[[], object]) -> int:
 
 def test_other_threads_run_while_a_document_is_read() -> None:
     digits = b",".join([b"9" * 4000] * 15)
-    hostile = b'{"format":1,"files":{' + b",".join(b'"%d":[%s]' % (number, digits) for number in range(50)) + b"}}"
+    hostile = b'{"format":2,"files":{' + b",".join(b'"%d":[%s]' % (number, digits) for number in range(50)) + b"}}"
     assert fewest_turns_during(lambda: json.loads(hostile)) < 10, "the whole document at once lets none run"
     assert turns_during(lambda: from_document(hostile)) > 20
 
@@ -173,13 +177,15 @@ def test_other_threads_run_while_a_document_is_written() -> None:
 
 
 def test_a_document_that_is_not_ascii_is_none() -> None:
-    assert from_document('{"format":1,"files":{"é":["v",null,null,null,null,false]}}'.encode()) == {}
-    assert len(from_document(b'{"format":1,"files":{"\\u00e9":["v",null,null,null,null,false]}}')) == 1
+    assert from_document('{"format":2,"files":{"é":["v",null,null,null,null,false,null]}}'.encode()) == {}
+    assert len(from_document(b'{"format":2,"files":{"\\u00e9":["v",null,null,null,null,false,null]}}')) == 1
 
 
 def test_what_is_read_of_a_document_is_bounded() -> None:
-    files = b",".join(b'"%d":["",null,null,null,null,true]' % number for number in range(MAX_DOCUMENT_FILES + 1000))
-    found = from_document(b'{"format":1,"files":{%s}}' % files)
+    files = b",".join(
+        b'"%d":["",null,null,null,null,true,null]' % number for number in range(MAX_DOCUMENT_FILES + 1000)
+    )
+    found = from_document(b'{"format":2,"files":{%s}}' % files)
     assert len(found) == MAX_DOCUMENT_FILES
     assert sum(entry.weight for entry in found.values()) < 48 * 1024 * 1024
 
@@ -197,9 +203,9 @@ def test_of_two_who_know_something_the_one_counts_who_knows_what_is_there() -> N
 def test_a_document_is_compact_and_in_order() -> None:
     entries = {"b": Entry("v 1", ObjectMetadata()), "a": Entry("v 0", replace(FACTS, unreadable=True))}
     assert to_document(entries) == (
-        b'{"format":1,"files":{"a":["v 0","'
+        b'{"format":2,"files":{"a":["v 0","'
         + b"ab" * 32
-        + b'",">=3","",1.5,true],"b":["v 1",null,null,null,null,false]}}'
+        + b'",">=3","",1.5,true,null],"b":["v 1",null,null,null,null,false,null]}}'
     )
 
 
@@ -214,7 +220,7 @@ def test_texts_times_and_documents_may_be_as_large_as_they_say() -> None:
         assert from_document(to_document({"k": Entry("v", ObjectMetadata(None, None, yanked, uploaded))})) == {}
 
 
-@pytest.mark.parametrize("document", [b'{"format":1}', b'{"format":1,"files":[]}', b'{"files":{}}', b"[]", b"1"])
+@pytest.mark.parametrize("document", [b'{"format":2}', b'{"format":1,"files":[]}', b'{"files":{}}', b"[]", b"1"])
 def test_a_document_without_files_is_none(document: bytes) -> None:
     assert from_document(document) == {}
 

@@ -266,7 +266,7 @@ async def test_what_is_being_saved_at_the_end_is_saved() -> None:
     assert [*from_document(store.document)] == ["p/p-1.tar.gz"]
 
 
-@pytest.mark.parametrize("document", [b"", b"garbage", b"[" * 50_000, b'{"format":1,"files":[]}', b"\xff" * 20_000_000])
+@pytest.mark.parametrize("document", [b"", b"garbage", b"[" * 50_000, b'{"format":2,"files":[]}', b"\xff" * 20_000_000])
 async def test_a_document_that_is_spoilt_is_written_anew(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], document: bytes
 ) -> None:

@@ -9,6 +9,7 @@ from packaging.version import Version
 from gateway.app import Gateway
 from gateway.errors import GatewayError, NotFoundError
 from gateway.publish.life_cycle.life_cycle import LifeCycle
+from gateway.publish.static_pages.static_pages import StaticPages
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.uploads import sdist, upload, wheel
@@ -30,7 +31,8 @@ async def gateway(start_gateway: StartGateway, faulty: FaultyBucket, faulty_sett
 def life_cycle(gateway: Gateway) -> LifeCycle:
     mount = gateway.mount
     assert mount.catalog is not None
-    return LifeCycle(mount.storage, mount.catalog, mount.metadata, mount.root)
+    pages = StaticPages(mount.storage, mount.root, "index.html", write=False)
+    return LifeCycle(mount.storage, mount.catalog, mount.metadata, mount.root, pages)
 
 
 async def yanked(gateway: Gateway) -> dict[str, object]:

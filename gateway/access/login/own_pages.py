@@ -1,0 +1,25 @@
+"""Which requests that change something a page of the gateway's own may have sent. Pure.
+
+A page of another site can have a browser send a form with the password that the browser remembers, or with a session's
+cookie, or to a gateway that only this browser can reach.
+"""
+
+from multidict import MultiMapping
+
+from gateway.errors import ForbiddenError
+
+# A page of another origin can't add a header without asking first (CORS), and is never permitted to.
+HEADER, VALUE = "X-Requested-With", "gateway"
+
+
+def demand_no_foreign_page(headers: MultiMapping[str]) -> None:
+    """Raises ForbiddenError for what a browser says a page of another site sends. (Fetch Metadata; RFC 6454, 7)"""
+    site, origin = headers.get("Sec-Fetch-Site", "none"), headers.get("Origin")
+    here = origin is None or origin.partition("://")[2] == (headers.get("Host") or None)
+    if site not in ("none", "same-origin") or not here:
+        raise ForbiddenError(f"sent by a page of {origin or site}")
+
+
+def is_own_script(headers: MultiMapping[str]) -> bool:
+    """Whether the script of our own page sends it, of what `demand_no_foreign_page` lets pass."""
+    return headers.get(HEADER) == VALUE

@@ -1,0 +1,1 @@
+"""Releases are yanked and deleted over HTTP."""

@@ -1,0 +1,1 @@
+"""The pages of projects that are stored in the bucket, kept up to date."""

@@ -1,0 +1,167 @@
+"""Keeps stored pages up to date, by compare-and-swap: each change is made to the page as it is at that moment.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from urllib.parse import quote
+
+from gateway.config.settings import Settings
+from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
+from gateway.executors import PAGES
+from gateway.index.catalog.listing import Files
+from gateway.index.simple import page_edit
+from gateway.index.simple.names import release_of
+from gateway.index.simple.pages import File, Project, project_html
+from gateway.index.wheels.known_metadata import YANKED_FILE
+from gateway.messages import ObjectRequest
+from gateway.storage.base import Storage, one_chunk
+from gateway.storage.content import content_of
+
+_MAX_BYTES = 64 * 1024 * 1024
+# A client that has sent a file waits for its answer.
+_SECONDS = 8.0
+_PAUSE_SECONDS = 0.25
+_TYPE = "text/html; charset=utf-8"
+
+Edit = Callable[[str], str]
+
+
+def static_pages_of(settings: Settings, storage: Storage, root: str) -> "StaticPages":
+    """Those of an index with these settings, below the key `root`."""
+    return StaticPages(storage, root, settings.rewrite.index_document, write=settings.publish.write_pages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A stored page; `etag` is the one that a change replaces."""
+
+    key: str
+    text: str
+    etag: str
+    content_type: str
+    cache_control: str | None
+
+
+class StaticPages:
+    """The pages below the key `root`. A page that is not there is written only with `write`."""
+
+    def __init__(self, storage: Storage, root: str, index_document: str, *, write: bool) -> None:
+        self._storage = storage
+        self._root = root
+        self._index_document = index_document
+        self._write = write
+
+    async def demand_writable(self, known: Files | None) -> None:
+        """Raises UpstreamError if a project has a page that can't be changed. `known` are its objects, None if it has
+        none."""
+        for folder in known.with_page if known is not None else ():
+            found = await self._read(f"{folder}/")
+            if found is not None:
+                await self._edited(found, lambda page: page_edit.without_file(page, ""))
+
+    async def add(self, project: str, key: str, known: Files | None, file: File) -> None:
+        """Has the pages of a project, by its normalised name, link to a file; and that of the root to the project.
+        `key` is the file's, relative to the root, and `known` are the project's objects before that. Raises
+        GatewayErrors."""
+        folder = key.rpartition("/")[0]
+        pages = set(known.with_page) if known is not None else set[str]()
+        new = folder not in pages and bool(folder) and self._write
+        if new:
+            pages.add(folder)
+        for page in sorted(pages):
+            url = quote(key.rpartition("/")[2] if page == folder else f"../{key}", safe="/")
+            edit = partial(page_edit.with_file, file=replace(file, url=url))
+            blank = partial(_new_page, project, folder, known) if new and page == folder else None
+            await self._change(f"{page}/", edit, blank)
+        if pages:
+            await self._change("", partial(page_edit.with_project, name=project))
+
+    async def remove(self, known: Files, name: str) -> None:
+        """Takes a file off its project's pages. Raises GatewayErrors."""
+        for page in sorted(known.with_page):
+            await self._change(f"{page}/", partial(page_edit.without_file, name=name))
+
+    async def yank(self, known: Files, name: str, reason: str | None) -> None:
+        """Marks a file on its project's pages, or, if `reason` is None, takes the mark away. Raises GatewayErrors."""
+        for page in sorted(known.with_page):
+            await self._change(f"{page}/", partial(page_edit.with_yank, name=name, reason=reason))
+
+    async def _change(self, folder: str, edit: Edit, blank: Callable[[], str] | None = None) -> None:
+        """Changes the page of a folder; one that is not there is made from `blank`, or left alone."""
+        until = time.monotonic() + _SECONDS
+        while True:
+            found = await self._read(folder)
+            if found is None and blank is None:
+                return
+            text = await self._edited(found, edit) if found is not None else edit(blank()) if blank else ""
+            if found is not None and text == found.text:
+                return
+            try:
+                await self._storage.put(
+                    found.key if found is not None else self._root + folder + self._index_document,
+                    one_chunk(text.encode()),
+                    content_type=found.content_type if found is not None else _TYPE,
+                    cache_control=found.cache_control if found is not None else None,
+                    only_new=found is None,
+                    replaces=found.etag if found is not None else None,
+                )
+            except PreconditionFailedError as error:
+                if time.monotonic() > until:
+                    raise UpstreamBusyError(f"others keep changing the page of {folder or 'the root'}") from error
+                await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  nothing to guess
+            else:
+                return
+
+    async def _read(self, folder: str) -> _Found | None:
+        """Raises UpstreamError for a page that can't be changed."""
+        keys = [self._root + folder + self._index_document] + ([self._root + folder] if folder else [])
+        for key in keys:
+            try:
+                answer = await self._storage.fetch(ObjectRequest("GET", key, bypass=True))
+            except NotFoundError:
+                continue
+            content, said = await content_of(answer, _MAX_BYTES), answer.headers
+            if key.endswith("/") and not content:
+                continue  # a mark that stands for the folder
+            if len(content) > _MAX_BYTES or "ETag" not in said or said.get("Content-Encoding"):
+                raise _unchangeable(key, "it is too large or compressed, or has no ETag")
+            try:
+                text = content.decode()
+            except ValueError as error:
+                raise _unchangeable(key, "it is not UTF-8") from error
+            return _Found(key, text, said["ETag"], said.get("Content-Type", _TYPE), said.get("Cache-Control"))
+        return None
+
+    @staticmethod
+    async def _edited(found: _Found, edit: Edit) -> str:
+        try:
+            return await PAGES.run(edit, found.text)
+        except ValueError as error:
+            raise _unchangeable(found.key, str(error)) from error
+
+
+def _new_page(project: str, folder: str, known: Files | None) -> str:
+    """The first page of a project: of all its files that are there already, without their hashes."""
+    keys = [item.key for item in known.objects] if known is not None else []
+    files = [
+        File(
+            name,
+            quote(name if at == folder else f"../{key}", safe="/"),
+            yanked="" if key + YANKED_FILE in keys else None,
+        )
+        for key in keys
+        for at, _, name in [key.rpartition("/")]
+        if (release := release_of(name)) is not None and release.project == project
+    ]
+    return project_html(Project(project, (), tuple(files))).decode()
+
+
+def _unchangeable(key: str, why: str) -> UpstreamError:
+    public = f"The stored page {key} can't be changed: {why}. See index.mode and publish.write_pages"
+    return UpstreamError(f"the page {key} can't be changed: {why}", public=public)
