@@ -20,7 +20,7 @@ from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import COMPANIONS
 from gateway.index.simple.pages import File
 from gateway.index.wheels.file_metadata import FileMetadata
-from gateway.index.wheels.known_metadata import YANKED_FILE
+from gateway.index.wheels.known_metadata import SHA256_FILE, YANKED_FILE
 from gateway.messages import ObjectRequest, Stream
 from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.existing import Existing
@@ -96,7 +96,7 @@ class Promotion:
             if deleted not in (None, sha256):
                 raise NameDeletedError(f"{filename} was deleted there")
             new = await self._copied(item, key, sha256, found)
-        await self._carry(await self._present(project), item, key)
+        await self._carry(await self._present(project), item, key, sha256)
         link = File(filename, "", hashes={"sha256": sha256}, requires_python=found.requires_python)
         known = await known_files(destination.catalog, project)
         await self._pages.add(project, key.removeprefix(destination.root), known, link)
@@ -169,7 +169,7 @@ class Promotion:
         finally:
             answer.close()
 
-    async def _carry(self, present: Mapping[str, StoredObject], item: StoredObject, key: str) -> None:
+    async def _carry(self, present: Mapping[str, StoredObject], item: StoredObject, key: str, sha256: str) -> None:
         """What describes the file comes after it: before that, it might describe another writer's. What is there
         stays."""
         for suffix in _CARRIED:
@@ -181,6 +181,8 @@ class Promotion:
             answer = await self._source.storage.fetch(ObjectRequest("GET", self._source.root + beside.key))
             kind = answer.headers.get("Content-Type")
             content = await content_of(answer, _MAX_COMPANION_BYTES)
+            if suffix == SHA256_FILE and not content.lower().startswith(sha256.encode()):
+                continue  # it is of other bytes: gateway verify tells of it where it is
             only_new = await self._condition.demand(beside.size)
             try:
                 await self._destination.storage.put(

@@ -63,6 +63,14 @@ def test_a_release_is_copied_with_what_describes_it_and_its_time(folder: Path, c
     assert (prod / "acme-web" / f"{FILE}.provenance").read_bytes() == b"{}"
 
 
+def test_a_hash_of_other_bytes_does_not_come_along(folder: Path) -> None:
+    (folder / f"{FILE}.sha256").write_text("ab" * 32)
+    (folder / f"{SDIST}.sha256").write_text(f"{hashlib.sha256(SOURCE).hexdigest()}  {SDIST}\n")
+    assert promote() == 0
+    there = folder.parent.parent / "prod" / "acme-web"
+    assert [path.name for path in there.glob("*.sha256")] == [f"{SDIST}.sha256"]
+
+
 def test_other_bytes_are_a_conflict_and_what_describes_them_stays(folder: Path, capsys: Captured) -> None:
     there = folder.parent.parent / "prod" / "Acme_Web"
     there.mkdir()
