@@ -33,7 +33,7 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
     delete.add_argument("--yes", action="store_true", help="don't ask")
     for command in (yank, unyank, delete):
         command.add_argument("project", type=normalize, metavar="PROJECT")
-        command.add_argument("version", type=_version, metavar="VERSION")
+        command.add_argument("version", type=version, metavar="VERSION")
         command.add_argument("--file", metavar="NAME", help="only this file of the release")
 
 
@@ -56,7 +56,8 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     return asyncio.run(run_change(settings, change, write, sure=getattr(arguments, "yes", True)))
 
 
-def _version(text: str) -> Version:
+def version(text: str) -> Version:
+    """Raises ArgumentTypeError."""
     try:
         return Version(text)
     except InvalidVersion:
