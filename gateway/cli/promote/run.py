@@ -24,8 +24,6 @@ from gateway.storage.base import StoredObject
 
 CONFLICT = 4
 _AT_ONCE = 4
-# A server answers nothing while it copies. No client waits for this command, as they do for a gateway.
-_READ_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,6 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
     demand_different(source, destination)
     # The hash tells whether the file is there already: it is computed if it is stored nowhere.
     source = source.model_copy(update={"index": source.index.model_copy(update={"compute_hashes": True})})
-    patient = max(destination.storage.read_timeout, _READ_SECONDS)
-    destination = destination.model_copy(
-        update={"storage": destination.storage.model_copy(update={"read_timeout": patient})}
-    )
     report = _Report(wish, write)
     try:
         async with (

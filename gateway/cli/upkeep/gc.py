@@ -100,7 +100,7 @@ async def _collect_all(mount: Mount, settings: Settings, wish: Wish, report: _Re
         raise GatewayError("--keep-pre-releases needs index.mode auto or generated")
     collector = Collector(storage, root, upkeep_of(storage), life_cycle, wish.policy)
     await _collect(collector, collector.uploads(), wish, report)
-    await _collect(collector, collector.probes(), wish, report)
+    await _collect(collector, collector.remains(), wish, report)
     await _collect(collector, collector.leftovers(Inventory(storage, root, settings)), wish, report)
     if catalog is not None:
         await _collect(collector, collector.pre_releases(catalog), wish, report)

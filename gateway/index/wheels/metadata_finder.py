@@ -43,7 +43,9 @@ class MetadataFinder:
                 python = await FOREIGN.run(requires_python, metadata)
             except WheelError:
                 unreadable = True
-        return ObjectMetadata(sha256, python, stored.yanked, stored.uploaded, unreadable, stored.uploader)
+        return ObjectMetadata(
+            sha256, python, stored.yanked, stored.uploaded, unreadable, stored.uploader, stored.publisher
+        )
 
     async def hash_in(self, item: StoredObject) -> ObjectMetadata:
         """The hash in a `.sha256` file, as sha256sum writes it: the digits come first."""

@@ -13,10 +13,14 @@ from gateway.index.simple.names import release_of
 from gateway.publish.condition.probe import FOLDER as PROBES
 from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.life_cycle import LifeCycle
+from gateway.publish.trusted.used_tokens import FOLDER as USED_TOKENS
 from gateway.publish.upkeep.finding import is_refused
 from gateway.publish.upkeep.inventory import Inventory, is_of_index
 from gateway.storage.base import Storage, StoredObject
 from gateway.storage.upkeep import UnfinishedUpload, Upkeep
+
+# No token of a job counts for longer.
+_DAY = 86_400.0
 
 
 class Kind(Enum):
@@ -24,6 +28,7 @@ class Kind(Enum):
 
     UPLOAD = "upload"
     PROBE = "probe"
+    USED = "used"
     LEFTOVER = "leftover"
     PRE_RELEASE = "pre-release"
 
@@ -80,12 +85,16 @@ class Collector:
             if self._is_old(upload.begun) and is_of_index(upload.key, self._root):
                 yield Garbage(Kind.UPLOAD, upload.key, f"begun {_day(upload.begun)} and not ended", upload=upload)
 
-    async def probes(self) -> AsyncIterator[Garbage]:
-        async for item in self._storage.list(PROBES):
-            if self._is_old(item.modified):
-                yield Garbage(
-                    Kind.PROBE, item.key, f"left {_day(item.modified)} by a try whether conditions are heeded"
-                )
+    async def remains(self) -> AsyncIterator[Garbage]:
+        """Of what gateways have written for themselves."""
+        day = max(self._policy.leftover_seconds, _DAY)
+        for kind, folder, seconds, why in (
+            (Kind.PROBE, PROBES, self._policy.leftover_seconds, "left {} by a try whether conditions are heeded"),
+            (Kind.USED, USED_TOKENS, day, "tells that a token was used {}, which has ended since"),
+        ):
+            async for item in self._storage.list(folder):
+                if item.modified < self._clock() - seconds:
+                    yield Garbage(kind, item.key, why.format(_day(item.modified)))
 
     async def leftovers(self, inventory: Inventory) -> AsyncIterator[Garbage]:
         async for bundle in inventory.bundles():

@@ -31,7 +31,7 @@ from gateway.storage.s3.signing.sigv4 import canonical_query
 PART_BYTES = 8 * 1024 * 1024
 # S3 may take minutes to put the parts of an upload together, and sends a space now and then meanwhile. Others send
 # nothing. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
-_ASSEMBLY_SECONDS = 300.0
+ASSEMBLY_SECONDS = 300.0
 _NO_SUCH_UPLOAD = "NoSuchUpload"
 _XML_FIELD = re.compile(rb"<(UploadId|ETag)>([^<]{1,2048})</\1>")
 
@@ -160,7 +160,7 @@ class Uploads:
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
         query = canonical_query({"uploadId": upload_id})
         request = Request(
-            "POST", path, query, condition, body=body.encode(), repeatable=False, answer_seconds=_ASSEMBLY_SECONDS
+            "POST", path, query, condition, body=body.encode(), repeatable=False, answer_seconds=ASSEMBLY_SECONDS
         )
         return (await answered_fields(await self.perform(request))).get("ETag", "")
 

@@ -47,7 +47,9 @@ def gc(*arguments: str) -> int:
 
 
 KEPT = ["acme/acme-1.0.tar.gz", "acme/acme-1.0.tar.gz.yanked", "acme/notes.sig"]
+USED = ".gateway/jti/2026-11-01T03/0123"
 GARBAGE = [
+    USED,
     ".gateway/probe/0123",
     f"acme/{TEMPORARY}0123456789abcdef",
     "acme/acme-2.0.tar.gz.metadata",
@@ -60,16 +62,17 @@ def test_nothing_is_removed_before_somebody_says_so(root: Path, capsys: Captured
     assert gc() == 0
     *told, end = capsys.readouterr().out.splitlines()
     assert sorted(line.partition(": would be removed (")[0] for line in told) == GARBAGE
-    assert end == "4 would be removed: give --yes to remove them"
+    assert end == "5 would be removed: give --yes to remove them"
     assert keys(root) == sorted([*KEPT, *GARBAGE])
 
 
 def test_what_nobody_needs_is_removed_and_nothing_else(root: Path, capsys: Captured) -> None:
     fill(root, *KEPT, *GARBAGE)
     fill(root, "acme/acme-3.0.tar.gz.metadata", ".gateway/probe/new", "acme/acme-4.0a1.tar.gz", days=0.5)
+    fill(root, ".gateway/jti/new/1", days=0.5)
     assert gc("--yes") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "4 removed"
-    young = ["acme/acme-3.0.tar.gz.metadata", ".gateway/probe/new", "acme/acme-4.0a1.tar.gz"]
+    assert capsys.readouterr().out.splitlines()[-1] == "5 removed"
+    young = [".gateway/jti/new/1", "acme/acme-3.0.tar.gz.metadata", ".gateway/probe/new", "acme/acme-4.0a1.tar.gz"]
     assert keys(root) == sorted([*KEPT, *young])
     assert gc("--yes", "--leftover-age", "6h", "--json") == 0
     kinds = [json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import load
+from gateway.publish.upkeep import stored_pages
 from gateway.publish.upkeep.stored_pages import StoredPages
 from gateway.storage.base import StoredObject
 from gateway.storage.local.storage import LocalStorage
@@ -64,7 +65,7 @@ async def test_a_page_under_the_name_of_its_folder_names_only_its_own_project(tm
 
 
 async def test_a_page_that_can_t_be_read_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.publish.upkeep.stored_pages._MAX_PAGE_BYTES", 10)
+    monkeypatch.setattr(stored_pages, "_MAX_PAGE_BYTES", 10)
     assert await found(tmp_path, LINK, f"acme-web/{FILE}") == ["the page can't be read: it has over 10 bytes"]
 
 

@@ -13,7 +13,7 @@ from gateway.storage.base import ObjectMetadata
 from gateway.storage.s3.client import Request, SignedClient
 from gateway.storage.s3.metadata import headers_of
 from gateway.storage.s3.signing.sigv4 import canonical_query
-from gateway.storage.s3.upload import Uploads, answered_fields
+from gateway.storage.s3.upload import ASSEMBLY_SECONDS, Uploads, answered_fields
 from gateway.storage.upkeep import CopySource
 
 # CopyObject takes up to 5 GB, but a server answers nothing until it has copied. In parts, that is not so long, and
@@ -54,10 +54,15 @@ class Copies:
             )
         # Tags are not carried over: that would need two permissions more, and they often say how long to keep a file.
         replace = {"x-amz-metadata-directive": "REPLACE", "x-amz-tagging-directive": "REPLACE"}
+        signed = {**headers, **replace, **_from(source)}
         request = Request(
-            "PUT", path, headers=condition, signed_headers={**headers, **replace, **_from(source)},
+            "PUT",
+            path,
+            headers=condition,
+            signed_headers=signed,
             repeatable=not only_new,
-        )  # fmt: skip
+            answer_seconds=ASSEMBLY_SECONDS,
+        )
         return (await answered_fields(await self._uploads.perform(request))).get("ETag", "")
 
     async def _copy_parts(self, source: CopySource, path: str, upload_id: str) -> list[str]:
@@ -72,7 +77,8 @@ class Copies:
                 headers["x-amz-copy-source-range"] = f"bytes={start}-{min(start + length, source.size) - 1}"
             query = canonical_query({"partNumber": str(number), "uploadId": upload_id})
             async with slots:
-                answer = await self._uploads.perform(Request("PUT", path, query, signed_headers=headers))
+                request = Request("PUT", path, query, signed_headers=headers, answer_seconds=ASSEMBLY_SECONDS)
+                answer = await self._uploads.perform(request)
                 return (await answered_fields(answer)).get("ETag", "")
 
         tasks = [asyncio.create_task(copy(number, start)) for number, start in enumerate(starts, 1)]

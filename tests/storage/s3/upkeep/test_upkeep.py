@@ -1,5 +1,6 @@
 """Uploads that nobody has ended, and copies, in real buckets and in one that misbehaves."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.storage.upkeep import UnfinishedUpload, Upkeep, upkeep_of
 from tests.conftest import StartGateway
 from tests.e2e.test_real_servers import ODD_KEYS
 from tests.support.bucket import Bucket
-from tests.support.faults import FaultyBucket, error, etag_of, serving
+from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy, serving
 from tests.support.moto import Moto
 
 XML = [("Content-Type", "application/xml")]
@@ -182,3 +183,23 @@ def test_an_access_point_is_named_by_its_arn() -> None:
     assert source_name("bucket", "a b/c+d") == "/bucket/a%20b/c%2Bd"
     arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/mine"
     assert source_name(arn, "a b") == f"{arn}/object/a%20b"
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+async def test_a_server_may_take_its_time_to_copy(
+    faulty: FaultyBucket, start_gateway: StartGateway, faulty_settings: dict[str, str], in_parts: bool
+) -> None:
+    storage = (await start_gateway(faulty_settings | {"storage.read_timeout": "0.2"})).storage
+    waited = list[str]()
+
+    async def slow(answer: Answer) -> None:
+        if "x-amz-copy-source" in answer.request.headers:
+            await asyncio.sleep(0.5)  # longer than any other answer may take
+            waited.append(answer.request.key)
+        await healthy(answer)
+
+    etag = await storage.put("a", one_chunk(b"a"))
+    source = await upkeep(storage).copy_source("a", etag)
+    faulty.then(slow, times=2)
+    await upkeep(storage).copy(source, "b", ObjectMetadata(), only_new=True, in_parts=in_parts)
+    assert (waited, faulty.objects["b"]) == (["b"], b"a")
