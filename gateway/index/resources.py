@@ -45,12 +45,12 @@ class Resources:
             return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page
         return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
 
-    def may_be_folder(self, key: str) -> bool:
-        """Whether a key without a slash at its end may be meant for the page of a project."""
+    def leads_to(self, key: str, project: str) -> bool:
+        """Whether a key, with a slash at its end, would be that of the project's page."""
         segments = [segment for segment in key.removeprefix(self._root).split("/") if segment]
         while segments[:1] == [SIMPLE]:
             del segments[0]
-        return len(segments) == 1 and parse(segments[0]) is None
+        return len(segments) == 1 and normalize(segments[0]) == project
 
     def _projects(self, segments: list[str], is_folder: bool) -> Iterator[str]:
         folder, name = segments[0], segments[-1]

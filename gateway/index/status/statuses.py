@@ -76,18 +76,23 @@ class ProjectStatuses:
 
     async def withheld(self, key: str) -> str | None:
         """The project that offers no files, if the key may stand for one. Raises as `of`."""
-        withheld = (await self._now()).withheld
+        try:
+            withheld = (await self._now()).withheld
+        except UpstreamBusyError:
+            if self._resources.of(key).projects:
+                raise
+            return None  # the list of all projects is shown in any case
         if not withheld:
             return None
         return next((name for name in self._resources.of(key).projects if name in withheld), None)
 
     async def demand_offered(self, key: str) -> None:
-        """Raises ProjectClosedError if the key may stand for a file of a project that offers none; NotFoundError if
-        rather for the folder of one, whose page is served; and as `of`."""
+        """Raises ProjectClosedError if the key may stand for a file of a project that offers none; NotFoundError if it
+        leads to the page of one, which is served; and as `of`."""
         project = await self.withheld(key)
         if project is None:
             return
-        if self._resources.may_be_folder(key):
+        if self._resources.leads_to(key, project):
             raise NotFoundError(f"{project} is quarantined")
         status = await self.of(project) or ProjectStatus()
         raise ProjectClosedError(status.of(project), reason=f"Project {project} is {status.marker}")
