@@ -289,6 +289,5 @@ class Mount:
             return None
         from gateway.publish.build import build_publishing
 
-        return build_publishing(
-            self._settings, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
-        )
+        index = self.storage, self.catalog, self.metadata, self.root
+        return build_publishing(self._settings, *index, self.access, self.resources, audience, self.statuses)

@@ -14,6 +14,7 @@ from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
+    from gateway.index.status.statuses import ProjectStatuses
     from gateway.publish.management.management import Management
     from gateway.publish.uploads import Uploads
 
@@ -34,8 +35,9 @@ def build_publishing(
     access: Access,
     resources: Resources,
     audience: Audience,
+    statuses: "ProjectStatuses | None",
 ) -> Publishing:
-    """Below the key `root`. Raises ConfigError if the extra is missing."""
+    """Below the key `root`. Without `statuses`, all projects are active. Raises ConfigError if the extra is missing."""
     try:
         from gateway.publish.life_cycle.life_cycle import LifeCycle
         from gateway.publish.management.management import Management
@@ -47,7 +49,7 @@ def build_publishing(
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
     publish = settings.publish
     rules, pages = Rules.without(publish.skip_rules), static_pages_of(settings, storage, root)
-    publisher = Publisher(storage, catalog, root, rules, pages)
+    publisher = Publisher(storage, catalog, root, rules, pages, statuses)
     condition = Condition(storage, unsafe=publish.unsafe)
     visibility = Visibility(catalog, metadata, audience)
     life_cycle = LifeCycle(storage, catalog, metadata, root, pages)

@@ -18,6 +18,13 @@ def project_statuses(
     """None if the settings say that all projects are active: then nothing of it is imported."""
     if not settings.publish.uses_status(settings.storage.resolved_backend):
         return None
+    return statuses_in(settings, storage, resources, patience)
+
+
+def statuses_in(
+    settings: Settings, storage: Storage, resources: Resources, patience: Patience | None = None
+) -> "ProjectStatuses":
+    """What the storage says, whether or not a gateway with these settings obeys it."""
     from gateway.index.status.statuses import ProjectStatuses
     from gateway.index.status.stored import StoredStatuses
 

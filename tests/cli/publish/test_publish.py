@@ -120,3 +120,16 @@ async def test_it_publishes_to_a_gateway(
 async def test_a_gateway_that_is_away(dist: Path, capsys: Captured) -> None:
     assert await in_thread(lambda: run("--to", "http://127.0.0.1:1/")) == 1
     assert f"{FILE}: failed: ClientConnectorError" in capsys.readouterr().out
+
+
+def test_a_closed_project_takes_no_file_straight_into_the_storage_either(
+    dist: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    """Though these settings have no gateway obey what is said of it."""
+    document = tmp_path / "packages" / ".gateway" / "status.json"
+    document.parent.mkdir()
+    document.write_text('{"format": 1, "projects": {"acme-web": {"status": "archived", "reason": "use acme-site"}}}')
+    assert run() == 1
+    why = "failed: Project acme-web is archived: use acme-site"
+    assert capsys.readouterr().out == f"{FILE}: {why}\n{SDIST}: {why}\n"
+    assert there(tmp_path) == {}
