@@ -35,6 +35,7 @@ async def test_a_closed_project_takes_no_file(
     _, _, report = await upload(gateway.url, FILE, CONTENT, headers={"Accept": "application/json"})
     assert json.loads(report)["code"] == f"403 {why}"
     assert written(faulty) == []
+    assert [seen for seen in faulty.requests if seen.key == f"acme-web/{FILE}"] == []  # it is refused before it comes
     say(faulty, acme_web="deprecated")
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
 
