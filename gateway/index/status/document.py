@@ -76,7 +76,7 @@ class Statuses:
             name: {"status": status.said} | ({"reason": status.reason} if status.reason else {})
             for name, status in sorted(self.projects.items())
         }
-        document = json.dumps({"format": _FORMAT, "projects": projects}, ensure_ascii=False, indent=1).encode()
+        document = json.dumps({"format": _FORMAT, "projects": projects}, ensure_ascii=False).encode()
         if len(document) > MOST_BYTES:
             raise ValueError(f"over {MOST_BYTES} bytes")
         return document

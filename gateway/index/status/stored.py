@@ -72,7 +72,7 @@ class StoredStatuses:
             if before == status:
                 return
             try:
-                document = statuses.having(project, status).encode()
+                document = await PAGES.run(statuses.having(project, status).encode)
             except ValueError as error:
                 raise BadRequestError(str(error), public=f"{self.key} has no room for more projects") from error
             try:
