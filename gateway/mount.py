@@ -270,7 +270,9 @@ class Mount:
                 wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
             )
             takes_files = settings.publish.enabled
-            permitted = PermittedActions(self.access, self.resources, self.root) if takes_files else None
+            marks = self.statuses is not None
+            actions = PermittedActions(self.access, self.resources, self.root, marks=marks)
+            permitted = actions if takes_files else None
             people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)
         return Site(
             self.catalog,

@@ -39,8 +39,11 @@ def build_publishing(
 ) -> Publishing:
     """Below the key `root`. Without `statuses`, all projects are active. Raises ConfigError if the extra is missing."""
     try:
+        from gateway.index.status.stored import StoredStatuses
         from gateway.publish.life_cycle.life_cycle import LifeCycle
+        from gateway.publish.life_cycle.marking import Marking
         from gateway.publish.management.management import Management
+        from gateway.publish.management.status import StatusManagement
         from gateway.publish.publisher import Publisher
         from gateway.publish.static_pages.static_pages import static_pages_of
         from gateway.publish.uploads import Uploads
@@ -53,7 +56,10 @@ def build_publishing(
     condition = Condition(storage, unsafe=publish.unsafe)
     visibility = Visibility(catalog, metadata, audience)
     life_cycle = LifeCycle(storage, catalog, metadata, root, pages)
+    marks = None
+    if statuses is not None:
+        marks = StatusManagement(Marking(StoredStatuses(storage, root), catalog, pages), resources, root, visibility)
     return Publishing(
         Uploads(publish, rules, publisher, condition, access, resources, visibility),
-        Management(life_cycle, access, resources, root, visibility),
+        Management(life_cycle, marks, access, resources, root, visibility),
     )
