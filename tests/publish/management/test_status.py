@@ -85,6 +85,19 @@ async def test_who_may_say_what(
         assert faulty.objects[KEY] == document
 
 
+async def test_the_audit_tells_that_a_quarantine_was_not_ended(
+    gateway: Gateway, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, Any]] = []
+    log: Any = gateway._log
+    monkeypatch.setattr(log, "_line", lambda kind, fields: lines.append(fields) if kind == "audit" else None)
+    monkeypatch.setattr(log, "_audit", True)
+    say(faulty, acme_web="quarantined")
+    await mark(gateway, "active", basic("alice"))
+    await eventually(lambda: len(lines) == 1)
+    assert [lines[0][name] for name in ("user", "right", "key", "allowed")] == ["alice", "delete", "acme-web/", "no"]
+
+
 async def test_a_quarantine_that_comes_while_somebody_changes_it_stays(gateway: Gateway, faulty: FaultyBucket) -> None:
     async def quarantined_before_it_is_written(answer: Answer) -> None:
         if answer.request.method == "PUT" and "acme-web" not in said(faulty):
