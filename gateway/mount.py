@@ -189,7 +189,7 @@ class Mount:
     def forget(self, project: str) -> None:
         """Like `expire`, for one project, by its normalised name. The new listing shows which objects have changed."""
         if self.statuses is not None:
-            self.statuses.expire()
+            self.statuses.forget(project)
         if self.catalog is None:
             self.expire()  # there are no listings, so all cached objects have to be revalidated
             return

@@ -30,6 +30,7 @@ from gateway.principal import Principal
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.status.document import ProjectStatus
     from gateway.index.status.statuses import ProjectStatuses
 
 # That is over in a while, unlike a refusal.
@@ -74,8 +75,8 @@ class Index:
 
     async def _page(self, request: PageRequest) -> Answer:
         site = self._site
-        if self._statuses is not None and (project := await self._statuses.withheld(request.key)) is not None:
-            return await (site.page(request) if site is not None else self._without_files(request, project))
+        if self._statuses is not None and (found := await self._statuses.withheld(request.key)) is not None:
+            return await site.page(request) if site is not None else _without_files(request, *found)
         if site is None:
             return await self._stored(request, request.key)
         unknown: GatewayError | None = None
@@ -139,17 +140,6 @@ class Index:
         assert absent is not None
         raise absent
 
-    async def _without_files(self, request: PageRequest, project: str) -> BufferedResponse:
-        """In place of the stored page of a project that offers no files."""
-        form = choose(request.accept, stored.format_of(request.query))
-        status = await self._statuses.of(project) if self._statuses is not None else None
-        if form is None or status is None:
-            raise NotAcceptableError(f"Accept: {request.accept}")
-        render = project_json if form is Form.JSON_V1 else project_html
-        page = render(Project(project, (), (), status=status.marker, status_reason=status.reason or None))
-        headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": REVALIDATE}
-        return conditional(page, etag_of(page), headers, request.wanted)
-
     async def _stored(self, request: PageRequest, key: str) -> Answer:
         if self._mode == "off" or not stored.wants_json(request.accept, request.query):
             return await self._fetch(request.method, key, request.wanted, request.bypass)
@@ -185,3 +175,14 @@ class Index:
         if isinstance(answer, Stream):
             answer.close()
         return await self._storage.fetch(request)
+
+
+def _without_files(request: PageRequest, project: str, status: "ProjectStatus") -> BufferedResponse:
+    """In place of the stored page of a project that offers no files."""
+    form = choose(request.accept, stored.format_of(request.query))
+    if form is None:
+        raise NotAcceptableError(f"Accept: {request.accept}")
+    render = project_json if form is Form.JSON_V1 else project_html
+    page = render(Project(project, (), (), status=status.marker, status_reason=status.reason or None))
+    headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": REVALIDATE}
+    return conditional(page, etag_of(page), headers, request.wanted)

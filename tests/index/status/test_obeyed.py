@@ -78,7 +78,8 @@ async def test_a_page_shows_what_is_said_now_though_its_files_stay_the_same(
     gateway = await start_gateway(faulty_settings | ON | {"index.refresh": "3600"})
     for said in ("archived", "deprecated"):
         say(faulty, acme_web=said)
-        gateway.refresh_all("other")
+        assert gateway.mount.statuses is not None
+        gateway.mount.statuses.expire()
         assert (await page(gateway))["project-status"]["status"] == said
         assert f"This project is {said}" in (await get(gateway, "/acme-web/", BROWSER))[1]
 
