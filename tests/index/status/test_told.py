@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from gateway.cache.patience import Patience
-from gateway.errors import ProjectClosedError
+from gateway.errors import UNREADABLE, GatewayError, NotFoundError, ProjectClosedError, UpstreamBusyError
 from gateway.index.resources import Resources
 from gateway.index.status.document import ProjectStatus, Statuses
 from gateway.index.status.statuses import ProjectStatuses
@@ -27,6 +27,7 @@ class Document:
         self.said = Statuses()
         self.version = 0
         self.reads = 0
+        self.error: GatewayError | None = None
         self.held = asyncio.Event()
         self.held.set()
 
@@ -37,6 +38,8 @@ class Document:
     async def read(self, known: str | None = None) -> Found | None:
         self.reads += 1
         await self.held.wait()
+        if self.error is not None:
+            raise self.error
         return Found(self.said, str(self.version)) if known != str(self.version) else None
 
 
@@ -103,3 +106,15 @@ async def test_an_upload_has_nobody_wait_unless_it_finds_something_new(
     with pytest.raises(ProjectClosedError):
         await statuses.demand_open("p")
     assert await statuses.of("q") == QUARANTINED
+
+
+async def test_a_file_that_the_system_does_not_let_the_gateway_read_is_not_absent(document: Document) -> None:
+    """As after `sudo gateway status` under a umask of 077."""
+    document.error = NotFoundError("permission denied", code=UNREADABLE)
+    statuses = ProjectStatuses(cast(StoredStatuses, document), RESOURCES, refresh=3600)
+    for asking in (statuses.of("p"), statuses.withheld("p/p-1.0.tar.gz"), statuses.demand_open("p")):
+        with pytest.raises(UpstreamBusyError):
+            await asking
+    assert await statuses.withheld("") is None
+    document.error = NotFoundError("no such file")
+    assert await statuses.of("p") is None
