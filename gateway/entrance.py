@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
-from gateway.errors import CredentialsRequiredError, MethodNotAllowedError, NotFoundError, UploadPathError
+from gateway.errors import (
+    CredentialsRequiredError,
+    GatewayError,
+    MethodNotAllowedError,
+    NotFoundError,
+    ReadOnlyError,
+    UploadPathError,
+    without_frames,
+)
 from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.mount import Mount
 from gateway.rights.policy import Resource
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.access.gate import Gate
     from gateway.access.login.login import Login
     from gateway.publish.management.management import Management
+    from gateway.publish.trusted.exchange import Exchange
 
 Page = Callable[[Request, RequestRecord], Awaitable[Answer]]
 
@@ -30,17 +39,19 @@ _PIECE_SECONDS = 30.0
 
 
 class Entrance:
-    """Nothing but the login's pages is answered without the gate."""
+    """Nothing is answered without the gate but the login's pages, and those of the exchange of tokens."""
 
     def __init__(self, mount: Mount, address: PublicAddress, caller: ClientAddress) -> None:
         self._uploads = mount.uploads
         self._management = mount.management
         self._managed = f"{mount.base_path}/-/manage/"
+        self._exchange = exchange = mount.uploads.exchange if mount.uploads is not None else None
         self._access = mount.access
         self._address = address
         self._caller = caller
         self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
+        self._exchange_pages = exchange.pages(base_path) if exchange is not None else {}
 
     def base_url(self, request: Request, peer: str) -> str:
         """The URL of the gateway's root as the client knows it, with a trailing slash, or empty."""
@@ -56,6 +67,8 @@ class Entrance:
             return partial(self._log_in, login, page)
         if self._management is not None and path.startswith(self._managed):
             return partial(self._manage, self._management, path.removeprefix(f"{self._base_path}/-/"))
+        if self._exchange is not None and (page := self._exchange_pages.get(path)) is not None:
+            return partial(self._trade, self._exchange, page)
         return None
 
     async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
@@ -89,19 +102,50 @@ class Entrance:
             root=self._address.path,
         )
 
+    async def _trade(self, exchange: "Exchange", page: str, request: Request, record: RequestRecord) -> Answer:
+        """What a client gets for the token of its job, or is told on the way. Errors are answers here: clients read no
+        others."""
+        from gateway.publish.trusted.exchange import MAX_BODY_BYTES, ExchangeRequest
+
+        record.route = "trusted"
+        query, base_url = request.raw_path.partition("?")[2], self.base_url(request, record.peer)
+        asked = ExchangeRequest(page, request.method, query, request.headers, base_url, self._address.path)
+        try:
+            body = await request.read_limited(MAX_BODY_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
+            return await exchange.answer(asked, body, record)
+        except GatewayError as error:
+            return exchange.refusal(page, without_frames(error), record)
+
     async def take(self, request: Request, record: RequestRecord) -> Answer | None:
         """Takes what is uploaded; None if nothing is. Raises GatewayError."""
         uploads = self._uploads
         if uploads is None:
             return None
-        if not uploads.takes(request.raw_path.partition("?")[0], self._base_path):
+        if not self._takes_files(request):
             if request.content_type == _UPLOAD:
                 raise UploadPathError(request.method)
             return None
         check_version(request)
         record.route = "upload"
-        body, trusted = request.pieces(_PIECE_SECONDS), self._caller.believes(record.peer)
-        return await uploads.answer(request.headers, request.content_length, body, record, trusted=trusted)
+        return await uploads.answer(
+            request.headers,
+            request.content_length,
+            request.pieces(_PIECE_SECONDS),
+            record,
+            base_url=self.base_url(request, record.peer),
+            trusted=self._caller.believes(record.peer),
+        )
+
+    def refusal(self, request: Request) -> MethodNotAllowedError:
+        """What is said of a method that a page or a file does not have."""
+        if self._takes_files(request):
+            return MethodNotAllowedError(request.method, "GET, HEAD, POST")
+        if request.method != "POST":
+            return MethodNotAllowedError(request.method)
+        return (ReadOnlyError if self._uploads is None else UploadPathError)(request.method)
+
+    def _takes_files(self, request: Request) -> bool:
+        return self._uploads is not None and self._uploads.takes(request.raw_path.partition("?")[0], self._base_path)
 
     async def admit(self, gate: "Gate", request: Request, record: RequestRecord, resource: Resource) -> Redirect | None:
         """None if the request is let in. A person who has to log in is sent to where that is done. Raises what

@@ -15,7 +15,6 @@ from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
     NotFoundError,
-    ReadOnlyError,
     TooManyAttemptsError,
     UpstreamBusyError,
     UpstreamTimeoutError,
@@ -193,7 +192,7 @@ class Pipeline:
         if entrance is not None and (page := entrance.page(request.raw_path)) is not None:
             return await page(request, record)
         if request.method not in ("GET", "HEAD"):
-            raise (ReadOnlyError if request.method == "POST" else MethodNotAllowedError)(request.method)
+            raise entrance.refusal(request) if entrance is not None else MethodNotAllowedError(request.method)
         path, query = parse_target(request.raw_path)
         if (ops_route := self._ops_routes.get(path)) is not None:
             record.route = path.rpartition("/")[2]

@@ -15,10 +15,14 @@ class Right(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a token is limited to. `projects` are patterns (see rights/patterns.py), all if there are none."""
+    """What a token is limited to. `projects` are patterns (see rights/patterns.py), all if there are none. A token that
+    `grants` gives these rights by itself, whatever its user may do; `source` says, as JSON, where a file comes from
+    that is published with it (see publish/trusted/sources.py)."""
 
     rights: frozenset[Right]
     projects: tuple[str, ...] = ()
+    grants: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 from gateway.access.file_watch import FileWatch
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState, file_state
-from gateway.config.settings import Settings, SettingsFile
+from gateway.config.hints import path_hints
+from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
 from gateway.rights.policy import Policy
@@ -18,11 +20,14 @@ from gateway.storage.base import Storage
 if TYPE_CHECKING:  # where there is no access control, nothing of it is imported
     from gateway.access.familiar import FamiliarCredentials
     from gateway.access.gate import Gate
+    from gateway.access.tokens.revocations import LastList
 
 # Requests that were let in by a gate that is no longer in force may still ask its authenticators.
 _RETIRE_SECONDS = 20.0
 # Further changes of the file wait for so long.
 _START_SECONDS = 30.0
+# What can't be used may have named a file that comes later.
+_RETRY_SECONDS = 10.0
 _UNUSABLE = "the changed section access can't be used, the former stays in force"
 
 log = logging.getLogger("gateway.access")
@@ -37,16 +42,20 @@ class Access:
         self._storage = storage
         self._outcomes = outcomes
         self._listeners: list[Callable[[], None]] = []
+        self.changes = 0  # how often what somebody may do, or who somebody is, may have changed
         self._version = 0
         self._familiar: FamiliarCredentials | None = None
+        self._revoked: LastList | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
-        self._settings, known = _by_now(settings.access, self._file)
+        self._running = settings
+        self._settings, known = _by_now(settings)
         self._keys = _states_of_keys(self._settings)
         self.gate = self._build(self._settings) if self._settings is not None else None
+        self._failure = ""  # why what the file has is not in force; empty if it is
         self._watch: FileWatch | None = None
         if self._file is not None:
-            self._watch = FileWatch(self._file.path, self._reload, (known, self._keys), self._state)
+            self._watch = FileWatch(self._file.path, self._reload, (known, self._keys, 0), self._state)
 
     @property
     def policy(self) -> Policy | None:
@@ -61,9 +70,15 @@ class Access:
         methods = self.gate.authentication.down() if self.gate is not None else {}
         return {f"access {method}": "down" for method in methods}
 
+    def hints(self) -> list[str]:
+        """What is no mistake in the section, but hardly meant so."""
+        return path_hints(self._running, self._settings) if self._settings is not None else []
+
     async def start(self) -> None:
         if self.gate is not None:
             await self.gate.start()
+        for hint in self.hints():
+            log.warning("%s", hint)
         if self._watch is not None:
             self._watch.start()
 
@@ -79,9 +94,13 @@ class Access:
     def _build(self, settings: AccessSettings) -> "Gate":
         from gateway.access.build import build_gate
         from gateway.access.familiar import FamiliarCredentials
+        from gateway.access.tokens.revocations import LastList
 
         self._familiar = self._familiar or FamiliarCredentials()
-        return build_gate(settings, self._storage, self._changed, self._outcomes, self._familiar, self._version)
+        self._revoked = self._revoked or LastList()
+        return build_gate(
+            settings, self._storage, self._changed, self._outcomes, self._familiar, self._version, self._revoked
+        )
 
     async def _started(self, settings: AccessSettings) -> "Gate":
         gate = self._build(settings)
@@ -97,57 +116,88 @@ class Access:
         """Raises nothing: with a mistake in the file, the gate in force stays."""
         assert self._file is not None
         try:
-            settings = (await DISK.run(self._file.read)).access
+            found = await DISK.run(self._file.read)
+            settings = found.access
             if settings is None:
                 log.error("the section access is gone from %s: it stays in force until a restart", self._file.path)
                 return
             keys = await DISK.run(_states_of_keys, settings)
             if settings == self._settings and keys == self._keys:
+                self._failure = ""
                 return
+            assert self._settings is not None, "access control is on"
+            _demand_known_proxies(found, self._running, self._settings)
             self._version += 1
             gate = await self._started(settings)
         except ConfigError as error:
-            mistakes = "; ".join(map(str, error.problems))
-            log.error("%s: %s", _UNUSABLE, mistakes)
+            self._failed("; ".join(map(str, error.problems)))
             return
         except TimeoutError:
-            log.error("%s: its authenticators do not start within %g s", _UNUSABLE, _START_SECONDS)
+            self._failed(f"its authenticators do not start within {_START_SECONDS:g} s")
             return
-        except Exception:  # of authenticators of others
-            log.exception("%s: this is a bug", _UNUSABLE)
+        except Exception as error:  # of authenticators of others
+            self._failed("this is a bug", error)
             return
+        self._failure = ""
+        if settings.max_link_seconds != self._settings.max_link_seconds:
+            log.warning("access.max_link_seconds has changed, which takes a restart")
         former, self.gate, self._settings, self._keys = self.gate, gate, settings, keys
         assert former is not None
         self._changed()
         log.info("The section access has changed, and is in force.")
+        for hint in self.hints():
+            log.warning("%s", hint)
         task = asyncio.create_task(_retire(former))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 
-    def _state(self) -> tuple[FileState, Sequence[FileState]]:
-        """That of the file, and of those that it names for keys."""
+    def _failed(self, why: str, error: Exception | None = None) -> None:
+        """Logs each reason once."""
+        if why != self._failure:
+            log.error("%s: %s", _UNUSABLE, why, exc_info=error)
+        self._failure = why
+
+    def _state(self) -> tuple[FileState, Sequence[FileState], int]:
+        """That of the file, and of those that it names for keys. It is another one every few seconds after a
+        failure."""
         assert self._file is not None
-        return file_state(self._file.path), _states_of_keys(self._settings)
+        tries = int(time.monotonic() / _RETRY_SECONDS) if self._failure else 0
+        return file_state(self._file.path), _states_of_keys(self._settings), tries
 
     def _changed(self) -> None:
+        self.changes += 1
         for listener in self._listeners:
             listener()
 
 
-def _by_now(settings: AccessSettings | None, file: SettingsFile | None) -> tuple[AccessSettings | None, FileState]:
+def _by_now(settings: Settings) -> tuple[AccessSettings | None, FileState]:
     """The section as it is in the file by now, and the state of that: a worker that takes the place of another starts
     long after the settings were read. Raises ConfigError if the others may have rules in force that are unknown here.
     """
-    if file is None or settings is None:
-        return settings, None
+    file, former = settings.file, settings.access
+    if file is None or former is None:
+        return former, None
     state = file_state(file.path)
     if state == file.state:
-        return settings, state
-    section = file.read().access
-    if section is None:
+        return former, state
+    found = file.read()
+    if found.access is None:
         message = "is gone from the file since the gateway was started: restart it to serve without access control"
         raise ConfigError([Problem("access", str(file.path), message)])
-    return section, state
+    _demand_known_proxies(found, settings, former)
+    return found.access, state
+
+
+def _demand_known_proxies(found: Settings, running: Settings, former: AccessSettings) -> None:
+    """Raises ConfigError if the file has other proxies than those that are trusted until a restart, and believes
+    headers of theirs that were not believed before: those of the former ones would be."""
+    believed = found.access.forward_auth if found.access is not None else None
+    if believed is None or believed == former.forward_auth:
+        return
+    file, server, before = running.file, found.server, running.server
+    if (server.trusted_proxies, server.unix_socket) != (before.trusted_proxies, before.unix_socket):
+        message = "other proxies are trusted until a restart, and access.forward_auth would believe them: restart"
+        raise ConfigError([Problem("server.trusted_proxies", str(file.path) if file else "changed", message)])
 
 
 def _states_of_keys(settings: AccessSettings | None) -> Sequence[FileState]:

@@ -30,7 +30,7 @@ from gateway.access.login.password_login import PasswordLogin
 from gateway.access.login.signed_cookie import CookieKeys, parse_cookie_key
 from gateway.access.principals import Principals
 from gateway.access.tokens.keys import TokenKey, parse_key
-from gateway.access.tokens.revocations import Revocations
+from gateway.access.tokens.revocations import LastList, Revocations
 from gateway.config.access.login import LoginIssuer, LoginSettings
 from gateway.config.access.settings import FILE, AccessSettings, TokenSettings
 from gateway.errors import ConfigError, Problem
@@ -49,17 +49,19 @@ def build_gate(
     outcomes: Counter[tuple[str, str]],
     familiar: FamiliarCredentials,
     version: int = 0,
+    revoked: LastList | None = None,
 ) -> Gate:
     """`forget` is called when answers given so far may no longer be permitted; `outcomes` are counted by authenticator
-    and result; `familiar` is for all gates of a process; `version` tells these from each other. Raises ConfigError for
-    settings that can't be used."""
+    and result; `familiar` and `revoked` are for all gates of a process; `version` tells these from each other. Raises
+    ConfigError for settings that can't be used."""
     policy = settings.policy
 
     def changed() -> None:
         authentication.forget()
         forget()
 
-    authenticators = [*_configured(settings, storage, changed)]
+    keys = token_keys(settings.tokens)
+    authenticators = [*_configured(settings, keys, storage, changed, revoked)]
     principals = Principals(policy, settings.groups, version)
     authentication = Authentication(
         authenticators,
@@ -73,7 +75,8 @@ def build_gate(
     login = None
     if settings.login is not None:
         login = _login(settings.login, authentication, principals, outcomes)
-    return Gate(policy, principals, authentication, settings.realm, forward_auth, login)
+    signing_key = next((key for key in keys if key.may_sign), None)
+    return Gate(policy, principals, authentication, settings.realm, forward_auth, login, signing_key)
 
 
 def _login(
@@ -88,10 +91,17 @@ def _login(
     return Login(keys, settings.session_seconds, with_password, at_issuer, principals, outcomes)
 
 
-def _configured(settings: AccessSettings, storage: Storage, changed: Callable[[], None]) -> Iterator[Authenticator]:
-    """The authenticators in the order in which they are asked: what costs the least comes first."""
-    if settings.tokens.keys:
-        yield Tokens(token_keys(settings.tokens), Revocations(storage, changed))
+def _configured(
+    settings: AccessSettings,
+    keys: Sequence[TokenKey],
+    storage: Storage,
+    changed: Callable[[], None],
+    revoked: LastList | None,
+) -> Iterator[Authenticator]:
+    """The authenticators in the order in which they are asked: what costs the least comes first. `keys` are those of
+    tokens."""
+    if keys:
+        yield Tokens(keys, Revocations(storage, changed, revoked))
     if settings.oidc:
         yield Oidc(settings.oidc)
     if settings.users:

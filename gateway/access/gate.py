@@ -1,7 +1,7 @@
 """The choke point: who makes a request, and whether it is let in. Nothing is looked up before, and no cache answers."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from multidict import MultiMapping
 
@@ -16,6 +16,9 @@ from gateway.errors import BadRequestError, CredentialsRequiredError, ForbiddenE
 from gateway.messages import RequestRecord
 from gateway.principal import Admission, Principal, Right
 from gateway.rights.policy import Decision, Policy, Resource
+
+if TYPE_CHECKING:
+    from gateway.access.tokens.keys import TokenKey
 
 _MAX_BYTES = 1024 * 1024
 _ENTRY_BYTES = 1024
@@ -48,8 +51,11 @@ class Gate:
         realm: str,
         forward_auth: ForwardAuth | None = None,
         login: Login | None = None,
+        signing_key: "TokenKey | None" = None,
     ) -> None:
+        """`signing_key` is the one by which the gateway makes tokens, if it may."""
         self.policy = policy
+        self.signing_key = signing_key
         self.authentication = authentication
         self.login = login
         self._principals = principals
@@ -105,16 +111,20 @@ class Gate:
         trusted: bool,
         right: Right = Right.WRITE,
         sessions: bool = False,
+        grants: bool = False,
     ) -> Writer:
         """Who wants to change something, before it is known what. The session of a browser counts only with `sessions`:
-        any page could have a browser send a request. Raises what `admit` raises, also if nothing grants the right to
-        anything."""
+        any page could have a browser send a request. A token that grants the right by itself counts only with `grants`:
+        it is for publishing, and for nothing else that takes the same right. Raises what `admit` raises, also if
+        nothing grants the right to anything."""
         try:
             principal, method = await self._who(headers, record.client, trusted=trusted, sessions=sessions)
         except GatewayError as error:
             record.admission = Admission(method="none", allowed=False, why=error.detail, right=right)
             raise
         decision = self.policy.judge_any(principal, right)
+        if principal.scope is not None and principal.scope.grants and not grants:
+            decision = Decision(False, f"the token {principal.token!r} is for publishing alone")
         if not decision.allowed:  # while they send, they would hold what others wait for
             self._note(record, Admission(principal, method, False, decision.why, right=right))
             raise self._refused(record.admission, headers)

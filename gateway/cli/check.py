@@ -29,6 +29,8 @@ async def run(settings: Settings, write: Write, *, writing: bool = False) -> int
     well = await _check_listening(settings, write)
     if gate is not None:
         well = await _check_access(gate, write) and well
+        for said in gateway.mount.access.hints():
+            write(f"      {said}")
     try:
         await storage.start()
         write(f"ok    storage      {storage}")

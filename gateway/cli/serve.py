@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from gateway import executors
 from gateway.app import Gateway
-from gateway.cli import advice, heap
+from gateway.cli import advice, ending, heap
 from gateway.config.settings import Settings
 from gateway.errors import CredentialsError, GatewayError
 from gateway.ops import log as logs
@@ -22,18 +22,19 @@ def run(
     *,
     wait: Callable[[], object] = lambda: None,
     started: Callable[[Gateway], None] = lambda gateway: None,
+    ends: bool = True,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. Logs `hints` first, then calls `wait`, which may take
-    long. Raises ConfigError before anything is served."""
+    long. With `ends`, the process has nothing else to do afterwards. Raises ConfigError before anything is served."""
     heap.tune()
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
     wait()  # here a signal ends it
-    return asyncio.run(_serve(settings, started))
+    return asyncio.run(_serve(settings, started, ends=ends))
 
 
-async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
+async def _serve(settings: Settings, started: Callable[[Gateway], None], *, ends: bool) -> int:
     executors.name_resolvers()
     gateway = Gateway(settings)
     stopping = stop_on_signals()
@@ -50,6 +51,8 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None]) -> int:
     first_try.cancel()
     log.info("stopping: waiting up to %g s for requests in flight", settings.server.shutdown_grace)
     await gateway.stop()
+    if ends:
+        ending.end_soon(0)
     return 0
 
 

@@ -13,7 +13,7 @@ from gunicorn.workers.base import Worker
 
 from gateway import executors
 from gateway.app import Gateway
-from gateway.cli import heap
+from gateway.cli import ending, heap
 from gateway.cli.serve import try_storage
 from gateway.cli.workers import STOPPING
 from gateway.errors import ConfigError
@@ -82,7 +82,8 @@ class WorkerProcess(Worker):  # type: ignore[misc]
                     await stopping.wait()
         if first_try is not None:
             first_try.cancel()
-        await gateway.stop()
+        await gateway.stop()  # gunicorn ends a worker that takes too long
+        ending.end_soon(0)
         return 0
 
     async def _not_started(self, stopping: asyncio.Event) -> int:

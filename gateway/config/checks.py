@@ -101,6 +101,9 @@ def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
         message = "can't be true with the cloudfront backend, which would return an outdated status"
         found.append(("publish.status", message, "storage.backend"))
     if not publish.enabled:
+        if publish.trusted:
+            message = "is needed with publish.trusted: without it nobody may publish"
+            found.append(("publish.enabled", message, "publish.trusted"))
         return found
     if settings.access is None and not publish.allow_anonymous:
         message = "needs the section access, or publish.allow_anonymous: else nobody may publish"
@@ -108,9 +111,26 @@ def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if settings.access is not None and publish.allow_anonymous:
         message = "can't be true with access: give default_write: [everyone]"
         found.append(("publish.allow_anonymous", message, "access.default_write"))
+    found += _trusted_checks(settings)
     if settings.index.mode not in ("auto", "generated"):
         message = "needs index.mode auto or generated: pages that are stored would not show what is published"
         found.append(("publish.enabled", message, "index.mode"))
+    return found
+
+
+def _trusted_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    publish, access, found = settings.publish, settings.access, []
+    if not publish.trusted:
+        return []
+    if publish.audience is None:
+        message = "is needed with publish.trusted: a word that no other index has, like acme-packages"
+        found.append(("publish.audience", message, "publish.trusted"))
+    if access is None or not access.tokens.keys:
+        message = (
+            "needs a key for the tokens that jobs get: openssl rand -base64 32 > FILE, then access.tokens: "
+            "{keys: [file:/FILE]}"
+        )
+        found.append(("publish.trusted", message, "access.tokens"))
     return found
 
 

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from gateway.config.access.settings import Subjects
+from gateway.config.access.settings import Subjects, from_yaml
 from gateway.config.section import Section
+from gateway.config.trusted_publishers import AnyPublisher, Audience
 from gateway.config.types import COMMA_SEPARATED, Seconds, Size
 
 RuleName = Literal["digest", "sdist-name", "one-sdist", "size-ratio", "layout", "framing", "duplicates", "metadata"]
@@ -17,6 +18,14 @@ class PublishSettings(Section):
     enabled: bool = Field(False, description="Take uploads, from who has the right to write (see access)")
     allow_anonymous: bool = Field(
         False, description="Without access, take uploads from everybody who reaches the gateway"
+    )
+    trusted: Annotated[list[AnyPublisher], BeforeValidator(from_yaml)] = Field(
+        [],
+        description="Jobs of CI that publish without a password: [{kind: github, repository: acme/web, workflow: "
+        "release.yml, projects: [acme-web]}]; needs access.tokens.keys",
+    )
+    audience: Audience | None = Field(
+        None, description="Of the tokens of such jobs: a word that no other index has, like acme-packages"
     )
     overwrite: Subjects = Field(
         [], description="Who may replace a file by another one of its name, as in rules; best nobody"

@@ -57,17 +57,20 @@ class ReadableProjects:
             self._lists.put(principal.view, known)
         return replace(projects, value=known.value)
 
-    def may_hide_files(self, principal: Principal) -> bool:
-        """Whether `files` may return others than it is given."""
+    def may_hide_files(self, principal: Principal, files: Files) -> bool:
+        """Whether the right to the project may not be all that its files need."""
         policy = self._current.policy
-        return policy is not None and policy.speaks_of_paths and not self.has_all(principal)
+        if policy is None or self.has_all(principal):
+            return False
+        return policy.speaks_of_paths or (files.elsewhere and self._resources.by_folder)
 
     async def files(self, principal: Principal, project: str, files: RefreshedValue[Files]) -> RefreshedValue[Files]:
         """Those of a project's files and stored pages that the principal may fetch, who may read the project: rules for
-        paths may hide some, as in a flat bucket, or in a folder whose name is not normalised. The same object if they
-        hide none. Raises NotFoundError if they hide all."""
+        paths may hide some, as in a flat bucket, or in a folder whose name is not normalised, and so may rules for the
+        projects of the folders in a bucket that is recognised as flat. The same object if they hide none. Raises
+        NotFoundError if they hide all."""
         policy = self._current.policy
-        if policy is None or not self.may_hide_files(principal):
+        if policy is None or not self.may_hide_files(principal, files.value):
             return files
         slot = principal.view, project
         known = self._files.get(slot)
@@ -78,7 +81,7 @@ class ReadableProjects:
         if known.value is files.value:
             return files
         if not known.value.objects and not known.value.with_page:
-            raise NotFoundError(f"rules for paths hide all files of {project!r}")
+            raise NotFoundError(f"rules for paths or folders hide all files of {project!r}")
         return replace(files, value=known.value)
 
     def _shown(self, files: Files, policy: Policy, principal: Principal) -> Files:

@@ -25,7 +25,7 @@ class Resources:
         stored form tells everything, unless it is unknown whether the storage is an index: then it is STORED too."""
         self._root = root
         self._index_document = index_document
-        self._by_folder = by_folder
+        self.by_folder = by_folder
         self._root_page = root_page
         self._stored_root = Listing.STORED if root_page is Listing.STORED else Listing.COMPLETE
 
@@ -41,7 +41,7 @@ class Resources:
         known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
         if inner in ("", SIMPLE, f"{SIMPLE}/"):
             return Resource((), known_as, self._root_page)
-        if not segments or segments == [self._index_document]:
+        if not segments or segments == [self._index_document] or (not end and self._is_list(segments)):
             return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page
         return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
 
@@ -51,6 +51,11 @@ class Resources:
         while segments[:1] == [SIMPLE]:
             del segments[0]
         return len(segments) == 1 and normalize(segments[0]) == project
+
+    def _is_list(self, segments: list[str]) -> bool:
+        """Whether a file may be another form of the root's stored page, such as bandersnatch's index.v1_json."""
+        beginning = self._index_document.partition(".")[0] + "."
+        return len(segments) == 1 and segments[0].startswith(beginning) and parse(segments[0]) is None
 
     def _projects(self, segments: list[str], is_folder: bool) -> Iterator[str]:
         folder, name = segments[0], segments[-1]
@@ -62,7 +67,7 @@ class Resources:
         for suffix in COMPANIONS:
             name = name.removesuffix(suffix)
         release = parse(name)
-        if release is None or (self._by_folder and len(segments) > 1):
+        if release is None or (self.by_folder and len(segments) > 1):
             yield normalize(folder)  # a name without a slash may lead to the folder of that name
         if release is not None:
             yield release.project

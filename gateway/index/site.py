@@ -163,7 +163,7 @@ class Site:
 
     async def _shown(self, sources: Sources, principal: Principal) -> Sources:
         """What the principal may see of them. Raises NotFoundError if that is nothing."""
-        if sources.ours is None or not self._readable.may_hide_files(principal):
+        if sources.ours is None or not self._readable.may_hide_files(principal, sources.ours.value):
             return sources
         try:
             ours = await self._readable.files(principal, sources.name, sources.ours)

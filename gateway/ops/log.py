@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops.output import STDERR, STDOUT, Output
-from gateway.principal import Right
+from gateway.principal import Admission, Right
 
 _MAX_AGENT_LENGTH = 40
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
@@ -131,7 +131,7 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "user": principal.name,
         "auth": admission.method,
         "token": principal.token,
-        "right": "login" if admission.method == "login" else admission.right.value,
+        "right": "mint" if record.route == "trusted" else _right(admission),
         "path": _path(record.target),
         **({"key": record.key} if admission.right is not Right.READ and record.key else {}),
         "allowed": "yes" if admission.allowed else "no",
@@ -139,6 +139,10 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "status": record.status,
         "request_id": record.request_id,
     }
+
+
+def _right(admission: Admission) -> str:
+    return "login" if admission.method == "login" else admission.right.value
 
 
 def _json_line(kind: str, fields: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.access import Access
+from gateway.config.publish_settings import PublishSettings
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog
@@ -16,6 +17,7 @@ from gateway.storage.base import Storage
 if TYPE_CHECKING:
     from gateway.index.status.statuses import ProjectStatuses
     from gateway.publish.management.management import Management
+    from gateway.publish.trusted.exchange import Exchange
     from gateway.publish.uploads import Uploads
 
 
@@ -37,7 +39,8 @@ def build_publishing(
     audience: Audience,
     statuses: "ProjectStatuses | None",
 ) -> Publishing:
-    """Below the key `root`. Without `statuses`, all projects are active. Raises ConfigError if the extra is missing."""
+    """Below the key `root`. Without `statuses`, all projects are active. Raises ConfigError if the extra, or a key, is
+    missing."""
     try:
         from gateway.index.status.stored import StoredStatuses
         from gateway.publish.life_cycle.life_cycle import LifeCycle
@@ -59,7 +62,27 @@ def build_publishing(
     marks = None
     if statuses is not None:
         marks = StatusManagement(Marking(StoredStatuses(storage, root), catalog, pages), resources, root, visibility)
+    exchange = _exchange(publish, storage, access, condition)
     return Publishing(
-        Uploads(publish, rules, publisher, condition, access, resources, visibility),
+        Uploads(publish, rules, publisher, condition, access, resources, visibility, exchange),
         Management(life_cycle, marks, access, resources, root, visibility),
     )
+
+
+def _exchange(settings: PublishSettings, storage: Storage, access: Access, condition: Condition) -> "Exchange | None":
+    """None without trusted publishers. Raises ConfigError if there is no key to sign their tokens with."""
+    if not settings.trusted or settings.audience is None:
+        return None
+    from gateway.access.oidc.issuers import Issuers
+    from gateway.publish.trusted.exchange import Exchange
+    from gateway.publish.trusted.minting import Minting
+    from gateway.publish.trusted.publishers import Publishers
+    from gateway.publish.trusted.used_tokens import UsedTokens
+
+    if access.gate is None or access.gate.signing_key is None:
+        message = "needs a key in access.tokens that signs: there are only public keys, which verify"
+        raise ConfigError([Problem("publish.trusted", "settings", message)])
+    publishers = Publishers(settings.trusted)
+    issuers = Issuers(publishers.hosts, setting="publish.trusted")
+    minting = Minting(settings.audience, publishers, issuers, UsedTokens(storage, condition))
+    return Exchange(settings.audience, minting, access)

@@ -3,27 +3,22 @@
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
-import hashlib
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import cast
 
 from gateway.errors import (
     FileExistsConflictError,
-    NotFoundError,
     PreconditionFailedError,
     UpstreamBusyError,
     UpstreamError,
     UpstreamTimeoutError,
 )
-from gateway.executors import HASH
 from gateway.index.catalog.listing import Files
-from gateway.index.catalog.recognised import Catalog, new_key
+from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import SIMPLE, parse
 from gateway.index.simple.pages import File
 from gateway.index.status.statuses import ProjectStatuses
-from gateway.messages import ObjectRequest, Stream
+from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
@@ -58,42 +53,62 @@ class Publisher:
         self._root = root
         self._rules = rules
         self._tombstones = Tombstones(storage, root)
+        self._existing = Existing(storage)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
-        known = await self._known_files(file.project)
-        there = (item.key for item in known.objects if item.key.endswith(f"/{file.filename}")) if known else iter(())
-        return self._root + (next(there, "") or await new_key(self._catalog, file.project, file.filename))
+        return self._root + await key_of_file(self._catalog, file.project, file.filename)
 
     async def publish(
-        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool = True
+        self,
+        key: str,
+        file: ReleaseFile,
+        content: Content,
+        uploader: str,
+        *,
+        source: str = "",
+        overwrite: bool,
+        conditional: bool = True,
     ) -> bool:
-        """`key` is where the file belongs. Returns whether the file is new: False if the same bytes were there.
-        Nothing is visible unless all of `content` is right. Stored pages of the project have the file then. Without
-        `conditional`, the storage does not heed conditions: whether the file exists is asked before its end is sent.
-        Raises FileExistsConflictError if other bytes have that name, ProjectClosedError if the project takes no files,
-        be it only when the last bytes come, and other GatewayErrors."""
+        """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns whether
+        the file is new: False if the same bytes were there. Nothing is visible unless all of `content` is right. Stored
+        pages of the project have the file then. Without `conditional`, the storage does not heed conditions: whether
+        the file exists is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
+        ProjectClosedError if the project takes no files, be it only when the last bytes come, and other
+        GatewayErrors."""
         await self._demand_open(file.project)
-        known = await self._known_files(file.project)
+        known = await known_files(self._catalog, file.project)
         self._check(file, known)
         await self._pages.demand_writable(known)
-        new = await self._written(key, file, content, uploader, overwrite=overwrite, conditional=conditional)
+        metadata = ObjectMetadata(
+            file.digests.get("sha256"),
+            file.requires_python or None,
+            uploader=uploader or None,
+            publisher=source or None,
+        )
+        new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
         await self._pages.add(file.project, key.removeprefix(self._root), known, link)
         return new
 
     async def _written(
-        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+        self,
+        key: str,
+        file: ReleaseFile,
+        content: Content,
+        metadata: ObjectMetadata,
+        *,
+        overwrite: bool,
+        conditional: bool,
     ) -> bool:
-        if not overwrite and await self._exists(key):
+        if not overwrite and await self._existing.is_there(key):
             async for _ in content.chunks():
                 pass
             await self._demand_same(key, content)
             return False
         if not overwrite and (deleted := await self._tombstones.of(file.filename)) is not None:
             content.expect(deleted)
-        metadata = ObjectMetadata(file.digests.get("sha256"), file.requires_python or None, uploader=uploader or None)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
         absent = key if not conditional and not overwrite else None
@@ -101,7 +116,7 @@ class Publisher:
         try:
             etag = await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
             if only_new and content.size > PART_BYTES:
-                await self._demand_won(key, etag)
+                await self._existing.demand_won(key, etag)
         except PreconditionFailedError:
             async for _ in content.chunks():
                 pass
@@ -111,8 +126,8 @@ class Publisher:
             # The answer may be lost, and the file be there.
             if not content.sha256:
                 raise
-            if not await self._has(key, content):
-                if only_new and await self._exists(key):
+            if not await self._existing.has(key, content.size, content.sha256):
+                if only_new and await self._existing.is_there(key):
                     raise FileExistsConflictError(filename=file.filename) from error  # another writer was first
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
@@ -129,19 +144,6 @@ class Publisher:
         same = [name for name in others if (release := parse(name)) is not None and release.version == file.version]
         self._rules.demand(Rule.ONE_SDIST, not same, f"the release has another sdist, {next(iter(same), '')}")
 
-    async def _known_files(self, project: str) -> Files | None:
-        try:
-            return (await self._catalog.files(project)).value
-        except NotFoundError:
-            return None
-
-    async def _exists(self, key: str) -> bool:
-        try:
-            await self._storage.metadata(key)
-        except NotFoundError:
-            return False
-        return True
-
     async def _demand_open(self, project: str) -> None:
         if self._statuses is not None:
             await self._statuses.demand_open(project)
@@ -155,40 +157,9 @@ class Publisher:
                 yield held
             held = chunk
         await self._demand_open(project)
-        if absent is not None and await self._exists(absent):
+        if absent is not None and await self._existing.is_there(absent):
             raise PreconditionFailedError(f"{absent} has been written meanwhile")
         yield held
 
-    async def _demand_won(self, key: str, etag: str) -> None:
-        """Raises PreconditionFailedError if another writer has replaced what was written. Some servers check the
-        condition of an upload in parts too early: several that end at once are all told that they have won."""
-        with suppress(NotFoundError):
-            await self._storage.metadata(key, etag)
-
     async def _demand_same(self, key: str, content: Content) -> None:
-        if not await self._has(key, content):
-            raise FileExistsConflictError(filename=key.rpartition("/")[2])
-
-    async def _has(self, key: str, content: Content) -> bool:
-        """Whether the object's bytes are those of `content`. Raises GatewayErrors if that can't be known."""
-        try:
-            sha256 = (await self._storage.metadata(key)).sha256
-            return (sha256 or await self._hashed(key, content.size)) == content.sha256
-        except NotFoundError:
-            return False
-
-    async def _hashed(self, key: str, size: int) -> str:
-        """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
-        self._storage.forget(key)  # caches would serve a copy of another version, above all while the storage is away
-        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key)))
-        digest, read = hashlib.sha256(), 0
-        try:
-            if stream.body is not None:
-                async for chunk in stream.body:
-                    read += len(chunk)
-                    if read > size:
-                        return ""
-                    await HASH.run(digest.update, chunk)
-        finally:
-            stream.close()
-        return digest.hexdigest()
+        await self._existing.demand_same(key, content.size, content.sha256)

@@ -4,13 +4,20 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 from multidict import MultiMapping
 
 from gateway.access.access import Access
 from gateway.access.login.own_pages import demand_no_foreign_page, is_own_script
 from gateway.config.publish_settings import PublishSettings
-from gateway.errors import LengthRequiredError, RequestTimeoutError
+from gateway.errors import (
+    LengthRequiredError,
+    RequestTimeoutError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
@@ -24,6 +31,9 @@ from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import retrieve_exception, to_its_end
+
+if TYPE_CHECKING:  # without trusted publishers, nothing of it is imported
+    from gateway.publish.trusted.exchange import Exchange
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
@@ -48,7 +58,10 @@ class Uploads:
         access: Access,
         resources: Resources,
         visibility: Visibility,
+        exchange: "Exchange | None" = None,
     ) -> None:
+        """`exchange` is where trusted publishers get their tokens, if there are any."""
+        self.exchange = exchange
         self._settings = settings
         self._rules = rules
         self._publisher = publisher
@@ -61,7 +74,9 @@ class Uploads:
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
 
     def start(self) -> None:
-        """Has the storage tried in the background."""
+        """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
+        if self.exchange is not None:
+            self.exchange.start()
         self._condition.start()
 
     async def probed(self) -> None:
@@ -69,6 +84,8 @@ class Uploads:
         await self._condition.probed()
 
     async def close(self) -> None:
+        if self.exchange is not None:
+            await self.exchange.close()
         await self._condition.close()
         for task in self._tasks:
             task.cancel()
@@ -92,20 +109,23 @@ class Uploads:
         body: AsyncIterator[bytes],
         record: RequestRecord,
         *,
+        base_url: str,
         trusted: bool,
     ) -> BufferedResponse:
-        """The answer to a POST. `length` is None if the client does not tell it. `trusted`: `headers` come from a proxy
-        that is believed. Raises GatewayErrors, and ConnectionError if the client leaves; nothing is visible then."""
-        demand_no_foreign_page(headers)
+        """The answer to a POST. `length` is None if the client does not tell it. `base_url` is that of the gateway's
+        root, as the client knows it. `trusted`: `headers` come from a proxy that is believed. Raises GatewayErrors, and
+        ConnectionError if the client leaves; nothing is visible then."""
+        demand_no_foreign_page(headers, base_url)
         if length is None:
             raise LengthRequiredError("a body without Content-Length")
         most = self._settings.max_bytes
         if length > most + MAX_FIELDS_BYTES + _FRAMING_BYTES:
             raise too_large(most)
-        gate = self._access.gate
+        gate, changes = self._access.gate, self._access.changes
         writer = None
         if gate is not None:
-            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=is_own_script(headers))
+            by_session = is_own_script(headers)
+            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=True)
         form = UploadForm(headers.get("Content-Type", ""), length)
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
@@ -119,21 +139,54 @@ class Uploads:
             principal = writer.principal if writer is not None else ANONYMOUS
             overwrite = self._may_overwrite(principal)
             async with self._memory.of(length):
-                content = Content(reader.pieces(), Inspection(file, self._rules), most)
-                publish = self._published(
-                    key, file, content, principal.name, overwrite=overwrite, conditional=conditional
-                )
+                pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
+                content = Content(pieces, Inspection(file, self._rules), most)
+                publish = self._published(key, file, content, principal, overwrite=overwrite, conditional=conditional)
                 new = await self._to_its_end(content, publish)
         text = (
             f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
         )
         return BufferedResponse(200, text.encode(), dict(_TEXT))
 
+    async def _permitted(
+        self,
+        pieces: AsyncIterator[bytes],
+        changes: int,
+        record: RequestRecord,
+        headers: MultiMapping[str],
+        *,
+        trusted: bool,
+    ) -> AsyncIterator[bytes]:
+        """The pieces of a file. Raises what `admit_writer` raises after the last of them, if what somebody may do has
+        changed since there were `changes`: whoever may write no more could keep an upload open for that."""
+        async for piece in pieces:
+            yield piece
+        gate = self._access.gate
+        if gate is not None and self._access.changes != changes:
+            by_session = is_own_script(headers)
+            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=True)
+            gate.admit_writer(record, writer, headers, [self._resources.of(record.key)])
+
     async def _published(
-        self, key: str, file: ReleaseFile, content: Content, uploader: str, *, overwrite: bool, conditional: bool
+        self,
+        key: str,
+        file: ReleaseFile,
+        content: Content,
+        principal: Principal,
+        *,
+        overwrite: bool,
+        conditional: bool,
     ) -> bool:
         """Whether the file is new. It is seen then."""
-        new = await self._publisher.publish(key, file, content, uploader, overwrite=overwrite, conditional=conditional)
+        source = principal.scope.source if principal.scope is not None else ""
+        try:
+            new = await self._publisher.publish(
+                key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
+            )
+        except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError):
+            if content.sha256:  # it may be there, and only what comes after that have failed
+                await self._visibility.show(file.project)
+            raise
         if new:
             await self._visibility.show(file.project)
         return new

@@ -1,7 +1,8 @@
 """Decides what a principal may do with a project or a path.
 
 One rule applies to a project: the one whose pattern is the most specific of those that match. It adds to the defaults,
-or replaces them if it says `only`. Admins may do everything. A token may do what its user may, within its scope.
+or replaces them if it says `only`. Admins may do everything. A token may do what its user may, within its scope; one
+of a trusted publisher grants that scope by itself, and no rule limits it further.
 
 A rule may name paths instead, for what is no project: the longest prefix applies. Where a rule for projects applies as
 well, both have to permit a request.
@@ -76,6 +77,8 @@ class Policy:
         scope = principal.scope
         if scope is not None and not _permits(scope, right, project):
             return Decision(False, f"the token {principal.token!r} is not for {right.value}{_of(project)}")
+        if scope is not None and scope.grants:
+            return _granted(principal, right)
         if self._is_admin(principal):
             return Decision(True, f"{principal.name!r} is an admin")
         decision = Decision(False, "")
@@ -132,6 +135,8 @@ class Policy:
         scope = principal.scope
         if scope is not None and right not in scope.rights:
             return Decision(False, f"the token {principal.token!r} is not for {right.value}")
+        if scope is not None and scope.grants:
+            return _granted(principal, right)
         if self._is_admin(principal):
             return Decision(True, f"{principal.name!r} is an admin")
         by = [self._by(rule, principal, right) for rule in (None, *self.rules)]
@@ -248,6 +253,10 @@ def _permits(scope: Scope, right: Right, project: str) -> bool:
     if right not in scope.rights:
         return False
     return not scope.projects or any(_pattern(text).matches(project) for text in scope.projects)
+
+
+def _granted(principal: Principal, right: Right) -> Decision:
+    return Decision(True, f"the token {principal.token!r} itself grants {right.value}")
 
 
 def _of(project: str) -> str:

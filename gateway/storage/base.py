@@ -47,7 +47,7 @@ class ObjectMetadata:
     """Metadata of one version of a release file. None means unknown, or not so. `sha256` is in hex; `yanked` is the
     reason, which may be empty; `uploaded` is when the file was first added to its release, in seconds since the epoch,
     if that differs from `modified`; `unreadable` marks a wheel from which no metadata can be read. `uploader` is who
-    published it through the gateway."""
+    published it through the gateway, and `publisher` the job that did, as JSON (see publish/trusted/sources.py)."""
 
     sha256: str | None = None
     requires_python: str | None = None
@@ -55,6 +55,7 @@ class ObjectMetadata:
     uploaded: float | None = None
     unreadable: bool = False
     uploader: str | None = None
+    publisher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshingCache
+from gateway.http.target import is_reserved
 from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
 
@@ -33,7 +34,12 @@ class DirectoryMemory(StorageDecorator):
         return (await self._directories.get(key)).value
 
     def _forget_own(self, key: str) -> None:
-        self._directories.expire()
+        if is_reserved(key):
+            return  # no client may ask for what the gateway keeps for itself, which it writes often
+        end = key.find("/")
+        while end >= 0:
+            self._directories.forget(key[: end + 1])
+            end = key.find("/", end + 1)
 
     def expire(self) -> None:
         self.inner.expire()

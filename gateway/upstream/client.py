@@ -119,12 +119,14 @@ class Client:
         body: bytes | memoryview = b"",
         *,
         anew: bool = False,
+        answer_seconds: float | None = None,
     ) -> UpstreamResponse:
         """Sends one request to `host` (with a port unless it is the scheme's), `target` byte for byte as given.
 
         Redirects are not followed. `anew` uses a new connection: on a kept one, which the server may just be closing, a
-        failure does not tell whether the request arrived. Raises UpstreamError, UpstreamTimeoutError; and
-        UpstreamUnavailableError if the request was not sent.
+        failure does not tell whether the request arrived. `answer_seconds` is for an answer that may take
+        longer than others. Raises UpstreamError, UpstreamTimeoutError; and UpstreamUnavailableError if the request was
+        not sent.
         """
         head = self._head(method, scheme, host, target, headers, body)
         self._circuits.admit(host)
@@ -133,7 +135,7 @@ class Client:
         if cost is not None:
             cost.began(time.monotonic())
         try:
-            upstream = await self._exchange(method, scheme, host, head, body, anew)
+            upstream = await self._exchange(method, scheme, host, head, body, anew, answer_seconds)
         except (UpstreamError, UpstreamTimeoutError) as error:
             if error.code != REFUSED:  # our address policy refused, not the server
                 self._circuits.failed(host, str(error))
@@ -165,12 +167,19 @@ class Client:
             ) from None
 
     async def _exchange(
-        self, method: str, scheme: str, host: str, head: bytes, body: bytes | memoryview, anew: bool
+        self,
+        method: str,
+        scheme: str,
+        host: str,
+        head: bytes,
+        body: bytes | memoryview,
+        anew: bool,
+        answer_seconds: float | None,
     ) -> UpstreamResponse:
         while True:
             connection, fresh = await self._connection(scheme, host, anew)
             try:
-                answer = await connection.exchange(method, head, body)
+                answer = await connection.exchange(method, head, body, answer_seconds=answer_seconds)
                 return UpstreamResponse(self, connection, answer.status, answer.headers)
             except UpstreamError:
                 if fresh or connection.answered:
@@ -230,8 +239,10 @@ class Client:
     async def _connection(self, scheme: str, host: str, anew: bool) -> tuple[UpstreamConnection, bool]:
         """A connection, and whether it is new. Takes the one that was used last, so that the others can expire."""
         origin = (scheme, host)
-        idle = self._idle.get(origin) if not anew else None
-        while idle:
+        idle = self._idle.get(origin)
+        if anew and idle:
+            idle.popleft()[0].close()  # the new one takes its place afterwards: otherwise there would be ever more
+        while idle and not anew:
             connection, since = idle.pop()
             if connection.reusable and time.monotonic() - since < _IDLE_SECONDS:
                 self._busy[connection] = origin

@@ -37,7 +37,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
     def __init__(self, read_timeout: float) -> None:
         """`read_timeout` is how long a reader waits for the next _PROGRESS_BYTES or the end, in seconds."""
         self._loop = asyncio.get_running_loop()
-        self._read_timeout = read_timeout
+        self._read_timeout = self._timeout = read_timeout  # the usual one, and that of the present answer
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -52,10 +52,14 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._full = False  # the send buffer waits for the bucket to take bytes
         self._error: UpstreamError | UpstreamTimeoutError | None = None
 
-    async def exchange(self, method: str, head: bytes, body: bytes | memoryview = b"") -> Answer:
-        """Sends a request and waits for the head of its answer. Raises UpstreamError, UpstreamTimeoutError."""
+    async def exchange(
+        self, method: str, head: bytes, body: bytes | memoryview = b"", *, answer_seconds: float | None = None
+    ) -> Answer:
+        """Sends a request and waits for the head of its answer. `answer_seconds` takes the place of the read
+        timeout for it and its body. Raises UpstreamError, UpstreamTimeoutError."""
         self._answer = answer = Answer(method)
         self._waited, self._got = 0.0, 0
+        self._time_out_after(answer_seconds or self._read_timeout)
         if self._transport is not None:
             self._transport.write(head)
         sent = await self._send(body) if body else True
@@ -174,7 +178,7 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         self._waiter = self._loop.create_future()
         self._waiting_since = time.monotonic() if since is None else since
         if self._timer is None:
-            self._timer = self._loop.call_later(self._read_timeout, self._check_time)
+            self._timer = self._loop.call_later(self._timeout, self._check_time)
         try:
             await self._waiter
         finally:
@@ -182,16 +186,22 @@ class UpstreamConnection(asyncio.BufferedProtocol):
         if self._error is not None and not self._chunks:
             raise self._error
 
+    def _time_out_after(self, seconds: float) -> None:
+        if seconds != self._timeout and self._timer is not None:
+            self._timer.cancel()  # it would look too late
+            self._timer = None
+        self._timeout = seconds
+
     def _check_time(self) -> None:
         """Called by a timer that serves many reads: checks how long the current one has waited."""
         self._timer = None
         if self._waiter is None or self._waiter.done():
             return  # the client is slow, or this process: not the bucket
-        left = self._waiting_since + self._read_timeout - time.monotonic()
+        left = self._waiting_since + self._timeout - time.monotonic()
         if left > 0:
             self._timer = self._loop.call_later(left, self._check_time)
         else:
-            self._fail(UpstreamTimeoutError(f"the bucket sent {self._missing} for {self._read_timeout:g} s"))
+            self._fail(UpstreamTimeoutError(f"the bucket sent {self._missing} for {self._timeout:g} s"))
 
     @property
     def _missing(self) -> str:

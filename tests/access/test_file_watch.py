@@ -6,9 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from gateway.access import access
 from gateway.access.file_watch import FileWatch
 from gateway.config.file_state import file_state
+from tests.access.test_gate import basic, status
+from tests.access.test_reload import CLOSED, OPEN, file, replace, started
 from tests.support.eventually import eventually
+
+__all__ = ["file"]  # a fixture
 
 
 class Reader:
@@ -104,3 +109,28 @@ async def test_a_bug_while_it_is_read_does_not_end_the_watch(
     finally:
         await reader.watch.close()
     assert "this is a bug" in caplog.text
+
+
+async def test_a_section_that_names_a_file_which_comes_later_is_tried_again(
+    file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries, reload = list[None](), access.Access._reload
+
+    async def counted(self: access.Access) -> None:
+        await reload(self)
+        tries.append(None)
+
+    monkeypatch.setattr(access, "_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(access.Access, "_reload", counted)
+    file.write_text(OPEN)
+    gateway = await started(file)
+    try:
+        former, users = gateway.mount.access.gate, file.with_name("users")
+        replace(file, f"{CLOSED}  htpasswd: {users}\n")
+        await eventually(lambda: len(tries) == 3)
+        assert caplog.text.count("can't be used") == 1, "each failure is told once"
+        users.write_text("")
+        await eventually(lambda: gateway.mount.access.gate is not former)
+        assert [await status(gateway, "/acme/acme-1.0.tar.gz", basic(name)) for name in ("alice", "bob")] == [403, 200]
+    finally:
+        await gateway.stop()

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.access import access, file_watch
 from gateway.access.tokens.keys import parse_key
+from gateway.access.tokens.revocations import KEY as REVOKED
 from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
 from gateway.config.load import load
@@ -23,7 +24,10 @@ from tests.support.visitor import Visitor
 HEAD = "server: {port: 0}\nlog: {access: false, audit: false}\nindex: {layout: project}\n"
 SECTION = "access:\n  authenticators: [tests.support.people:People]\n"
 OPEN = HEAD + SECTION + "  rules: [{projects: acme, read: [user:alice], only: true}]\n"
-CLOSED = HEAD + SECTION + "  rules: [{projects: acme, read: [user:bob], only: true}]\n"
+CLOSED_SECTION = SECTION + "  rules: [{projects: acme, read: [user:bob], only: true}]\n"
+CLOSED = HEAD + CLOSED_SECTION
+PROXIED = OPEN.replace("0}", "0, trusted_proxies: [127.0.0.1]}", 1)
+FORWARD_AUTH, LINKS = "  forward_auth: {preset: authelia}\n", "  max_link_seconds: 30\n"
 
 
 @pytest.fixture
@@ -120,6 +124,53 @@ async def test_sessions_and_tokens_follow_what_the_files_of_their_keys_have(
         await gateway.stop()
 
 
+async def test_tokens_stay_revoked_when_their_list_is_gone_and_the_rules_change(file: Path) -> None:
+    tokens = f"  tokens: {{keys: [{'t' * 40}]}}\n"
+    file.write_text(OPEN + tokens)
+    claims = Claims("alice", "an-id", Scope(frozenset({Right.READ})), int(time.time()) + 600)
+    token = {"Authorization": f"Bearer {issue(claims, parse_key('t' * 40))}"}
+    revoked = file.parent / "packages" / REVOKED
+    revoked.parent.mkdir()
+    revoked.write_text("an-id\n")
+    gateway = await started(file)
+    try:
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", token) == 401
+        revoked.unlink()
+        former = gateway.mount.access.gate
+        replace(file, OPEN + tokens + "  realm: another\n")
+        await eventually(lambda: gateway.mount.access.gate is not former)
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", token) == 401
+    finally:
+        await gateway.stop()
+
+
+async def test_what_is_not_followed_holds_up_no_change(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file.write_text(PROXIED + FORWARD_AUTH)
+    gateway = await started(file)
+    try:
+        former = gateway.mount.access.gate
+        with caplog.at_level(logging.WARNING):
+            replace(file, HEAD.replace("0}", "0, trusted_proxies: [10.0.0.7]}") + CLOSED_SECTION + FORWARD_AUTH + LINKS)
+            await eventually(lambda: gateway.mount.access.gate is not former)
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", {"Remote-User": "alice"}) == 403
+        assert "max_link_seconds has changed, which takes a restart" in caplog.text
+    finally:
+        await gateway.stop()
+
+
+async def test_headers_are_believed_from_proxies_that_are_trusted_already(file: Path) -> None:
+    file.write_text(PROXIED)
+    gateway = await started(file)
+    try:
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", {"Remote-User": "alice"}) == 401
+        former = gateway.mount.access.gate
+        replace(file, PROXIED + FORWARD_AUTH)
+        await eventually(lambda: gateway.mount.access.gate is not former)
+        assert await status(gateway, "/acme/acme-1.0.tar.gz", {"Remote-User": "alice"}) == 200
+    finally:
+        await gateway.stop()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -128,6 +179,7 @@ async def test_sessions_and_tokens_follow_what_the_files_of_their_keys_have(
         (HEAD + SECTION + "  rules: [{projects: a/b}]\n", "can't be used"),
         (HEAD + "access: {authenticators: [no.such:Class]}\n", "can't be used"),
         ("access: [\n", "can't be used"),
+        (PROXIED + FORWARD_AUTH, "other proxies are trusted until a restart"),
     ],
 )
 async def test_what_can_t_be_used_changes_nothing(
@@ -228,7 +280,13 @@ async def test_a_worker_that_starts_later_has_the_rules_of_now(file: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [(HEAD, "is gone"), (HEAD + "access: {users: x}\n", "access.users"), (None, "can't be read")]
+    ("text", "told"),
+    [
+        (HEAD, "is gone"),
+        (HEAD + "access: {users: x}\n", "access.users"),
+        (None, "can't be read"),
+        (PROXIED + FORWARD_AUTH, "trusted_proxies"),
+    ],
 )
 async def test_a_worker_that_can_t_know_the_rules_of_now_does_not_start(
     file: Path, text: str | None, told: str

@@ -179,11 +179,12 @@ def test_a_profile_that_is_missing_is_named() -> None:
 async def test_who_tells_users_is_said(tmp_path: Path) -> None:
     (tmp_path / "packages").mkdir()
     (tmp_path / "users").write_text("alice:$2b$04$AKPZ4t5jB6RlrLHbzGhJhOXnPuNfsIG0tTRBkMSPjNTdnlpfAWT3u\n")
-    rules = {"access.rules": "[{projects: acme, read: everyone}]", "access.htpasswd": str(tmp_path / "users")}
-    settings = load({"server.port": "0"} | rules, environ={}, cwd=tmp_path)
+    rules = {"access.rules": "[{paths: /pkg/docs, read: everyone}]", "access.htpasswd": str(tmp_path / "users")}
+    settings = load({"server.port": "0", "server.base_path": "/pkg"} | rules, environ={}, cwd=tmp_path)
     lines: list[str] = []
     await run(settings, lines.append)
     assert "ok    access       rules: 1; who somebody is tell: htpasswd" in lines
+    assert any(line.startswith("      access.rules[1] names the path /pkg/docs/, which begins with") for line in lines)
     (tmp_path / "users").unlink()
     with pytest.raises(ConfigError, match="can't be read"):
         await run(settings, lines.append)

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -122,6 +123,53 @@ def test_what_does_not_finish_in_the_grace_is_ended(start_process: StartProcess,
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         answer.read()
     connection.close()
+
+
+_LOAD = """#!/bin/sh
+if [ -p hang ]; then touch hangs; read line < hang; exit 1; fi
+expiry=$(date -u -d '+30 seconds' +%Y-%m-%dT%H:%M:%SZ)
+echo '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken": "t", "Expiration": "'$expiry'"}'
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_thread_that_hangs_does_not_hold_up_the_end(
+    start_process: StartProcess, tmp_path: Path, workers: str
+) -> None:
+    """Slow: a process that ends waits for its threads for a second."""
+    program = tmp_path / "load"
+    program.write_text(_LOAD)
+    program.chmod(0o700)
+    (tmp_path / "aws").write_text(f"[default]\ncredential_process = {program}\n")
+    process = start_process(
+        {
+            "storage.bucket": "teams-bucket",
+            "storage.endpoint_url": "http://127.0.0.1:1",
+            "server.shutdown_grace": "0.1",
+            "server.workers": workers,
+        },
+        {"AWS_CONFIG_FILE": str(tmp_path / "aws")},
+    )
+    url, directory = process.wait_until_it_listens(), process.log.parent
+    os.mkfifo(directory / "hang")
+    connection = connect(url)
+    connection.request("GET", "/simple/")  # the credentials are about to expire, so they are loaded again
+    wait_until_exists(directory / "hangs")
+    try:
+        started = time.monotonic()
+        assert process.stop() == 0
+        assert time.monotonic() - started < 7, "the program hangs for ever, and gunicorn ends workers after 8 s"
+        assert "does not wait for its threads that hang: gateway-aws_" in process.log.read_text()
+    finally:
+        os.close(os.open(directory / "hang", os.O_RDWR))  # ends the program
+        connection.close()
+
+
+def wait_until_exists(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} does not appear"
+        time.sleep(0.02)
 
 
 def test_idle_connections_make_room_where_the_system_allows_fewer_than_the_settings(

@@ -1,5 +1,6 @@
 """What a rule for a path refuses, no page of a project tells: neither names, nor hashes, nor a README."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from gateway.app import Gateway
 from tests.conftest import StartGateway
+from tests.support.faults import FaultyBucket
 from tests.support.wheels import wheel
 
 FORMS = {
@@ -24,7 +26,8 @@ async def page(gateway: Gateway, target: str, form: str, user: str) -> tuple[int
 
 
 async def start(start_gateway: StartGateway, directory: Path, layout: str, rule: str) -> Gateway:
-    rules = [{"paths": [rule], "read": ["user:alice"], "only": True}]
+    """`rule` is a path, or the name of a project."""
+    rules = [{"paths" if "/" in rule else "projects": [rule], "read": ["user:alice"], "only": True}]
     return await start_gateway(
         {
             "storage.backend": "file",
@@ -45,12 +48,15 @@ def put(directory: Path, folder: str, name: str, version: str) -> str:
 
 
 @pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("layout", "rule"), [("flat", "/internal/"), ("auto", "/internal/"), ("auto", "internal")])
 async def test_in_a_flat_bucket_a_project_s_page_has_what_its_reader_may_fetch(
-    start_gateway: StartGateway, tmp_path: Path, form: str
+    start_gateway: StartGateway, tmp_path: Path, layout: str, rule: str, form: str
 ) -> None:
+    """One that is recognised as flat may be one of folders as well: there they are projects."""
     shown, hidden = put(tmp_path, "public", "acme", "1.0"), put(tmp_path, "internal", "acme", "2.0")
     put(tmp_path, "internal", "secret", "1.0")
-    gateway = await start(start_gateway, tmp_path, "flat", "/internal/")
+    put(tmp_path, ".", "other", "1.0")
+    gateway = await start(start_gateway, tmp_path, layout, rule)
     for user in ("alice", "bob", "alice", "bob"):
         status, text = await page(gateway, "/acme/", form, user)
         assert (status, shown in text) == (200, True)
@@ -73,3 +79,35 @@ async def test_a_rule_for_a_folder_holds_for_the_page_of_its_project(
         assert statuses == ([200, 301, 301] if user == "alice" else [404, 404, 404])
         assert [hidden in text for _, text in found.values()] == [user == "alice", False, False]
         assert (await page(gateway, f"/{hidden}", form, user))[0] == (200 if user == "alice" else 403)
+
+
+@pytest.mark.parametrize("redirect", ["false", "true", "unchecked"])
+async def test_below_pypiclouds_hash_nothing_is_found_that_a_rule_refuses(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], redirect: str
+) -> None:
+    def stored(key: str) -> str:
+        return f"{hashlib.md5(key.partition('/')[2].encode()).hexdigest()[:4]}/{key}"
+
+    # Of the first the name tells no project: the folder alone does. The second is hidden by a rule for its path.
+    hidden = ["secret/secret-latest.bin", f"internal/{wheel('acme', '1.0')[0]}"]
+    faulty.objects = {stored(key): b"content" for key in hidden}
+    rules = [
+        {"projects": ["secret"], "read": ["user:alice"], "only": True},
+        {"paths": ["/internal/"], "read": ["user:alice"], "only": True},
+    ]
+    gateway = await start_gateway(
+        faulty_settings
+        | {
+            "storage.prepend_hash": "true",
+            "storage.redirect_urls": str(redirect != "false").lower(),
+            "storage.redirect_check": str(redirect != "unchecked").lower(),
+            "server.trusted_proxies": "127.0.0.0/8",
+            "access.forward_auth": "{preset: authelia}",
+            "access.rules": json.dumps(rules),
+        }
+    )
+    for key in hidden:
+        for user, expected in {"alice": 200 if redirect == "false" else 302, "bob": 403}.items():
+            assert (await page(gateway, f"/{key}", "HTML", user))[0] == expected
+            for target in (f"/{stored(key)}", f"/simple/{stored(key)}"):
+                assert (await page(gateway, target, "HTML", user))[0] == 404

@@ -1,6 +1,7 @@
 """Each reader's list has the projects that this reader may read, and is made once for all who may read the same."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -169,7 +170,18 @@ async def test_files_are_the_same_object_for_those_from_whom_nothing_is_hidden(
     current.policy = policy
     lists = readable_by(current)
     assert await lists.files(principal, "open", given) is given
-    assert lists.may_hide_files(principal) is may_hide
+    assert lists.may_hide_files(principal, given.value) is may_hide
+
+
+async def test_the_folders_of_a_bucket_that_is_recognised_as_flat_are_projects() -> None:
+    current = Current()
+    current.policy = Policy(POLICY.rules[:1], POLICY.defaults)
+    given = files("acme-web/open-2.0.tar.gz", "a/open-1.0.tar.gz")
+    given = replace(given, value=replace(given.value, elsewhere=True))
+    assert await seen(readable_by(current), CAROL, "open", given) == ["a/open-1.0.tar.gz"]
+    assert (await readable_by(current).files(ALICE, "open", given)) is given
+    flat = readable_by(current, by_folder=False)
+    assert (await flat.files(CAROL, "open", given)) is given
 
 
 async def test_files_are_looked_at_once_for_all_who_may_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

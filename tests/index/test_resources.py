@@ -38,6 +38,9 @@ WHEEL = "Foo_Bar-1.0-py3-none-any.whl"
         ("foo-bar-1.0.whl.bak", ["foo-bar-1-0-whl-bak", "foo-bar"], ["foo-bar-1-0-whl-bak", "foo-bar"]),
         ("other/foo-1.0.whl.bak", ["other", "foo"], ["other", "foo"]),
         ("README.txt", ["readme-txt"], ["readme-txt"]),
+        ("index.x/", ["index-x"], ["index-x"]),
+        ("index.x-1.0.tar.gz", ["index-x"], ["index-x"]),
+        ("index.x/index.v1_json", ["index-x"], ["index-x"]),
     ],
 )
 def test_every_project_that_a_key_may_belong_to_is_named(key: str, in_folders: list[str], flat: list[str]) -> None:
@@ -79,7 +82,10 @@ def test_the_root_is_the_list_of_projects(key: str) -> None:
 
 @pytest.mark.parametrize(
     "key",
-    ["index.html", "simple/index.html", "//index.html", "/", "//", "simple//", "simple/simple/", "simple/simple"],
+    [
+        *("index.html", "simple/index.html", "//index.html", "/", "//", "simple//", "simple/simple/", "simple/simple"),
+        *("index.v1_json", "simple/index.v1_html", "index.json", "index.html.gz"),
+    ],
 )
 def test_its_stored_page_has_all_names(key: str) -> None:
     assert FOLDERS.of(key).listing is Listing.COMPLETE
@@ -93,7 +99,9 @@ def test_keys_are_below_the_root() -> None:
         assert below.of(f"pypi/{key}") == FOLDERS.of(key), key
 
 
-segments = st.lists(st.sampled_from(["", "simple", "foo", "bar-1.0.tar.gz", "index.html", "x.txt"]), max_size=5)
+segments = st.lists(
+    st.sampled_from(["", "simple", "foo", "bar-1.0.tar.gz", "index.html", "index.json", "x.txt"]), max_size=5
+)
 
 
 @given(segments, st.sampled_from(["", "simple/", "simple/simple/", "/", "//"]))

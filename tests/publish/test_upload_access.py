@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import aiohttp
@@ -12,9 +13,14 @@ from gateway.access.authenticator import Identity
 from gateway.access.gate import Gate, Writer
 from gateway.access.login import session
 from gateway.access.login.signed_cookie import CookieKeys
+from gateway.access.tokens import revocations
+from gateway.access.tokens.keys import parse_key
+from gateway.access.tokens.revocations import Revocations
+from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
 from gateway.errors import CredentialsRequiredError, ForbiddenError
 from gateway.messages import RequestRecord
+from gateway.principal import Right, Scope
 from tests.conftest import StartGateway
 from tests.publish.test_uploads import CONTENT, FILE, GUARDED, KEY, basic
 from tests.support.eventually import eventually
@@ -129,6 +135,38 @@ async def test_a_script_without_a_session_is_asked_for_no_password_by_the_browse
         async with aiohttp.request("POST", gateway.url, **options) as answer:
             assert answer.status == 401
             assert answer.headers["WWW-Authenticate"].startswith(scheme)
+
+
+@pytest.mark.parametrize(("revoked", "status"), [("leaked", 401), ("another", 200)])
+async def test_who_may_write_no_more_when_the_file_is_there_publishes_nothing(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    revoked: str,
+    status: int,
+) -> None:
+    """An upload may take a quarter of an hour."""
+    monkeypatch.setattr(revocations, "_SECONDS", 0.02)
+    tokens = {"access.tokens": json.dumps({"keys": ["t" * 40]}), "access.rules": "[{projects: '*', write: [user:bob]}]"}
+    gateway = await start_gateway(faulty_settings | GUARDED | tokens)
+    claims = Claims("bob", "leaked", Scope(frozenset({Right.WRITE})), int(time.time()) + 600)
+    token = {"Authorization": f"Bearer {issue(claims, parse_key('t' * 40))}"}
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    head = "".join(f"{name}: {value}\r\n" for name, value in (FORM | token).items())
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    writer.write(f"POST / HTTP/1.1\r\nHost: x\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-9])
+    await eventually(lambda: gateway.metrics.auth_outcomes["token", "allowed"] == 1)
+    heard: list[None] = []
+    gateway.mount.access.on_change(lambda: heard.append(None))
+    await Revocations(gateway.storage).add([revoked])
+    await eventually(lambda: bool(heard))
+    writer.write(body[-9:])
+    async with asyncio.timeout(10):
+        line = await reader.readline()
+    writer.close()
+    assert line.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (KEY in faulty.objects) is (status == 200)
 
 
 async def test_faulty_framing_is_told_before_all_else(gateway: Gateway) -> None:

@@ -252,6 +252,14 @@ async def test_uploads_to_another_path_are_told_where(gateway: Gateway, path: st
     assert (await upload(gateway.url + path, FILE, CONTENT))[:2] == (405, "Files are uploaded to /legacy/")
 
 
+@pytest.mark.parametrize(("path", "allow"), [("/legacy/", "GET, HEAD, POST"), ("/acme-web/x.whl", "GET, HEAD")])
+async def test_other_methods_are_told_which_there_are(gateway: Gateway, path: str, allow: str) -> None:
+    async with aiohttp.request("PUT", gateway.url + path, data=b"x") as answer:
+        assert (answer.status, answer.headers["Allow"]) == (405, allow)
+    async with aiohttp.request("POST", f"{gateway.url}/acme-web/", json={}) as answer:
+        assert (answer.status, answer.reason) == (405, "Files are uploaded to /legacy/")
+
+
 async def test_fields_that_take_long_keep_no_memory(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "_FIELDS_SECONDS", 0.05)
     head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: 9000000\r\n\r\n"

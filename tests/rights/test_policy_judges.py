@@ -172,3 +172,34 @@ def test_long_names_are_not_remembered() -> None:
     for length in (1, 255, 256, 5000):
         remembering.decide(ANONYMOUS, READ, project="a" * length)
     assert remembering._rule_of.cache_info().currsize == 2  # type: ignore[attr-defined]
+
+
+GRANT = Principal("root", token="t1", scope=Scope(frozenset({Right.WRITE}), ("acme-*", "open"), grants=True))
+GRANTED = Decision(True, "the token 't1' itself grants write")
+
+
+@pytest.mark.parametrize(
+    ("right", "projects", "paths", "allowed"),
+    [
+        (Right.WRITE, ("acme-web",), ("/acme-web/x",), True),
+        (Right.WRITE, ("open", "acme-web"), ("/docs/acme-web/x",), True),
+        (Right.WRITE, ("open", "acme"), ("/x",), False),
+        (Right.WRITE, ("acme-web", "other"), ("/x",), False),
+        (Right.WRITE, (), ("/x",), False),
+        (READ, ("open",), ("/open/",), False),
+        (Right.DELETE, ("open",), ("/open/",), False),
+        (Right.FALLBACK, ("open",), ("/open/",), False),
+    ],
+)
+def test_a_grant_permits_what_its_token_is_for_and_nothing_else(
+    right: Right, projects: tuple[str, ...], paths: tuple[str, ...], allowed: bool
+) -> None:
+    """Whatever the rules say, and even of the name of an admin."""
+    decision = OURS.judge(GRANT, right, Resource(projects, paths))
+    assert (decision == GRANTED) if allowed else not decision.allowed
+
+
+def test_a_grant_permits_something_only_of_its_right() -> None:
+    assert OURS.judge_any(GRANT, Right.WRITE) == GRANTED
+    assert not OURS.judge_any(GRANT, Right.DELETE).allowed
+    assert not OURS.judge(GRANT, READ, Resource(listing=Listing.FILTERED)).allowed

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from gateway.app import Gateway
+from gateway.storage.base import one_chunk
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import fetch
@@ -47,6 +48,21 @@ async def test_what_the_gateway_writes_shows_at_once(
     assert await status(gateway, "/p") == 301
     await gateway.storage.delete("p/a")
     assert await status(gateway, "/p") == 404
+
+
+async def test_writes_elsewhere_cost_no_listing(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """The gateway itself writes below `.gateway/`: the metadata of thousands of wheels, the audit, the beacon."""
+    gateway = await start_gateway(faulty_settings | {"cache.negative_ttl": "3600", "index.mode": "off"})
+    assert [await status(gateway, path) for path in ("/a", "/a/b")] == [404, 404]
+    faulty.requests.clear()
+    for key in (".gateway/metadata/a/x", "other/b", "a.txt"):
+        await gateway.storage.put(key, one_chunk(b"x"))
+        assert [await status(gateway, path) for path in ("/a", "/a/b")] == [404, 404]
+    assert listed(faulty, "") == 0
+    await gateway.storage.put("a/b/c", one_chunk(b"x"))
+    assert [await status(gateway, path) for path in ("/a", "/a/b")] == [301, 301]
 
 
 async def test_what_could_not_be_looked_up_is_not_taken_for_absent(

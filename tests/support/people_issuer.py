@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import ssl
 import time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -28,8 +29,8 @@ class PeopleIssuer(Issuer):
         self.gives = asyncio.Event()
         self.gives.set()
 
-    async def start(self, port: int = 0) -> None:
-        await super().start(port)
+    async def start(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        await super().start(port, tls)
         self.metadata |= {"authorization_endpoint": self.url + "/authorize", "token_endpoint": self.url + "/token"}
 
     def settings(self, **more: Any) -> dict[str, Any]:

@@ -124,6 +124,8 @@ async def test_a_request_that_asks_for_a_new_connection_has_one(client: Client, 
     for anew in (False, False, True):
         assert await whole(await client.send("GET", "http", host, target, {}, anew=anew)) == b"content"
     assert [request.connection for request in faulty.requests] == [1, 1, 2]
+    assert client.stats()["connections_idle"] == 1, "it replaces another one"
+    await faulty.until(lambda: faulty.open_connections == 1)
 
 
 async def test_a_new_connection_that_breaks_is_an_error(client: Client, faulty: FaultyBucket) -> None:

@@ -84,6 +84,13 @@ async def test_a_bucket_that_takes_nothing_is_given_up(start: Start) -> None:
         await connection.exchange("PUT", HEAD % 1000, bytes(1000))
 
 
+async def test_an_answer_may_take_longer_than_others_if_its_request_says_so(start: Start) -> None:
+    _, connection = await start(0, read_timeout=0.0)
+    assert (await connection.exchange("POST", HEAD % 0, answer_seconds=60.0)).status == 200
+    with pytest.raises(UpstreamTimeoutError, match="for 0 s"):  # and not after 60 s
+        await asyncio.wait_for(connection.exchange("POST", HEAD % 0), 20)
+
+
 async def test_one_that_is_closed_can_t_be_used(start: Start) -> None:
     _, connection = await start(0)
     connection.close()

@@ -21,12 +21,10 @@ def identity(claims: Mapping[str, Any], settings: OidcIssuer, now: float) -> Ide
     """
     if claims.get("iss") != settings.issuer:
         raise JwtError("another issuer")
-    if claims.get("aud") not in (settings.audience, [settings.audience]):
-        raise JwtError("its audience is not this gateway alone")
-    expires = _valid_until(claims, settings.max_age, now)
+    expires = valid_until(claims, settings.audience, settings.max_age, now)
     for claim, pattern in settings.required_claims.items():
         text = claim_text(claims.get(claim))
-        if text is None or not _matches(text, pattern):
+        if text is None or not matches(text, pattern):
             raise JwtError(f"the required claim {claim} is absent or differs")
     name = _name(claims.get(settings.subject_claim), settings.subject_claim)
     listed = claims.get(settings.groups_claim, [])
@@ -36,7 +34,11 @@ def identity(claims: Mapping[str, Any], settings: OidcIssuer, now: float) -> Ide
     )
 
 
-def _valid_until(claims: Mapping[str, Any], max_age: float | None, now: float) -> float:
+def valid_until(claims: Mapping[str, Any], audience: str, max_age: float | None, now: float) -> float:
+    """When a token for this audience has ended for sure, in seconds since the epoch. Raises JwtError if it is not valid
+    at `now`, or is for another audience too. A token of over `max_age` seconds has ended, whatever it says itself."""
+    if claims.get("aud") not in (audience, [audience]):
+        raise JwtError("its audience is not this gateway alone")
     expires, issued = _time(claims, "exp"), _time(claims, "iat")
     if "nbf" in claims and _time(claims, "nbf") > now + LEEWAY_SECONDS:
         raise JwtError("not valid yet")
@@ -68,6 +70,7 @@ def _name(value: object, claim: str) -> str:
     return value
 
 
-def _matches(text: str, pattern: str) -> bool:
-    """Takes time in proportion to the lengths: fnmatch never tries a `*` twice."""
+def matches(text: str, pattern: str) -> bool:
+    """Whether a claim's text is what the pattern says, in which * and ? stand for what may differ. Takes time in
+    proportion to the lengths: fnmatch never tries a `*` twice."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))

@@ -4,20 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gateway.access.authenticator import Identity
 from gateway.access.oidc import claims
-from gateway.access.oidc.discovery import Discovery, Metadata
-from gateway.access.oidc.issuer_keys import IssuerKeys
+from gateway.access.oidc.discovery import Metadata
+from gateway.access.oidc.issuers import Issuers
 from gateway.access.oidc.jwt import Jwt, JwtError, check_header, read
 from gateway.config.access.oidc import OidcIssuer
-from gateway.errors import ConfigError, Problem, UpstreamError
-from gateway.executors import FOREIGN
-
-if TYPE_CHECKING:
-    from gateway.access.oidc.keys import Keys
 
 log = logging.getLogger("gateway.access")
 
@@ -42,26 +36,16 @@ class Verifier:
     ) -> None:
         """`now` tells seconds since the epoch; `clock` is monotonic."""
         self._now = now
-        self._clock = clock
         self._settings: dict[str, list[OidcIssuer]] = {}
         for settings in issuers:
             self._settings.setdefault(settings.issuer, []).append(settings)
-        self._discoveries: dict[str, Discovery] = {}
-        self._keys: dict[str, IssuerKeys] = {}
+        hosts = {issuer: [host for one in each for host in one.allow_hosts] for issuer, each in self._settings.items()}
+        self._issuers = Issuers(hosts, clock=clock)
 
     async def start(self) -> None:
         """Contacts nobody. Raises ConfigError if the extra `access` is not installed, or the environment's proxies
         can't be used."""
-        try:
-            from gateway.access.oidc.keys import parse_keys
-        except ImportError as error:
-            message = "tokens of issuers need joserfc: pip install 's3-package-gateway[access]'"
-            raise ConfigError([Problem("access.oidc", "settings", message)]) from error
-
-        for issuer, settings in self._settings.items():
-            hosts = [host for each in settings for host in each.allow_hosts]
-            discovery = self._discoveries[issuer] = Discovery.of(issuer, hosts)
-            self._keys[issuer] = IssuerKeys(issuer, partial(_fetch, discovery, parse_keys), self._clock)
+        self._issuers.start()
 
     async def verify(self, text: str) -> Verified | None:
         """None if the text is no token of a configured issuer, or a wrong one; the log says why on level debug. Raises
@@ -78,29 +62,17 @@ class Verifier:
 
     async def metadata(self, issuer: str) -> Metadata:
         """Raises GatewayError within seconds; KeyError for an issuer that is not configured."""
-        return await self._discoveries[issuer].metadata()
+        return await self._issuers.metadata(issuer)
 
     async def exchange(self, issuer: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """The same as Discovery.exchange. Raises KeyError for an issuer that is not configured."""
-        return await self._discoveries[issuer].exchange(headers, body)
+        return await self._issuers.exchange(issuer, headers, body)
 
     async def close(self) -> None:
-        for keys in self._keys.values():
-            await keys.close()
-        for discovery in self._discoveries.values():
-            await discovery.close()
+        await self._issuers.close()
 
     async def _verified(self, token: Jwt, settings: OidcIssuer) -> Verified:
         algorithm, key_id = check_header(token.header, settings.algorithms)
         identity = claims.identity(token.claims, settings, self._now())
-        keys = await self._keys[settings.issuer].having(key_id)
-        keys.verify(token, algorithm, key_id)  # takes less than a millisecond
+        await self._issuers.verify(token, algorithm, key_id)
         return Verified(identity, token.claims)
-
-
-async def _fetch(discovery: Discovery, parse: "Callable[[bytes], Keys]") -> "Keys":
-    body = await discovery.keys()
-    try:
-        return await FOREIGN.run(parse, body)
-    except ValueError as error:
-        raise UpstreamError(f"they can't be read: {error}") from error

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.errors import (
@@ -21,6 +22,7 @@ from gateway.storage.content import content_of
 KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
 _PATIENCE_SECONDS = 5.0
+_READ_SECONDS = 10.0
 _MAX_BYTES = 4 * 1024 * 1024
 # S3 says so of an absent object to whom may not list the bucket, and of one that is there to whom may not read it.
 _MAY_BE_THERE = (
@@ -31,17 +33,30 @@ _MAY_BE_THERE = (
 log = logging.getLogger("gateway.access")
 
 
-class Revocations:
-    """Reads the list every few seconds, if it has changed. While it can't be read, or is gone, the last one counts."""
+@dataclass
+class LastList:
+    """The ids on the list that a process has read last; None if it has read none."""
 
-    def __init__(self, storage: Storage, changed: Callable[[], None] = lambda: None) -> None:
-        """`changed` is called when the list has changed."""
+    ids: frozenset[str] | None = None
+
+
+class Revocations:
+    """Reads the list every few seconds, if it has changed. While it can't be read, or is gone, the last one counts,
+    also if another gate of this process has read it."""
+
+    def __init__(
+        self, storage: Storage, changed: Callable[[], None] = lambda: None, last: LastList | None = None
+    ) -> None:
+        """`changed` is called when the list has changed. `last` is for all gates of a process."""
         self._storage = storage
         self._changed = changed
+        self._last = last if last is not None else LastList()
         self._etag: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._log = LimitedLog(log)
-        self._revoked: frozenset[str] | None = None
+        self._denied = False
+        # Its own: each gate has to hear of a change, whoever reads it first.
+        self._revoked = self._last.ids
         self._first = asyncio.Event()
 
     async def start(self) -> None:
@@ -75,16 +90,20 @@ class Revocations:
                     logging.WARNING, "the list of revoked tokens is gone: the last one counts until a restart"
                 )
                 return
-            if self._revoked is None and error.code == ACCESS_DENIED:
+            denied = error.code == ACCESS_DENIED
+            if denied and not self._denied:
                 log.warning(_MAY_BE_THERE)
+            self._denied = denied
             revoked, etag = frozenset[str](), None
         else:
+            self._denied = False
             assert isinstance(answer, Stream), "no redirect was allowed"
             if answer.status == 304:
                 answer.close()
                 return
             revoked, etag = frozenset(await _ids(answer)), answer.headers.get("ETag")
         before, self._revoked, self._etag = self._revoked, revoked, etag
+        self._last.ids = revoked
         self._first.set()
         if before is not None and before != revoked:
             log.info("The list of revoked tokens has changed: %d are on it.", len(revoked))
@@ -108,7 +127,11 @@ class Revocations:
     async def _watch(self) -> None:
         while True:
             try:
-                await self.read()
+                async with asyncio.timeout(_READ_SECONDS):
+                    await self.read()
+            except TimeoutError:
+                why = f"no answer within {_READ_SECONDS:g} s"
+                self._log.write(logging.WARNING, "the list of revoked tokens can't be read: %s", why)
             except GatewayError as error:
                 self._log.write(logging.WARNING, "the list of revoked tokens can't be read: %s", error)
             except Exception:
@@ -120,4 +143,4 @@ async def _ids(answer: Stream) -> list[str]:
     content = await content_of(answer, _MAX_BYTES)
     if len(content) > _MAX_BYTES:
         raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
-    return content.decode("utf-8", "replace").split()
+    return content.decode("utf-8-sig", "replace").split()

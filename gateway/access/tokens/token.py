@@ -50,6 +50,10 @@ def issue(claims: Claims, key: TokenKey) -> str:
     }
     if claims.scope.projects:
         fields["for"] = claims.scope.projects
+    if claims.scope.grants:
+        fields["grant"] = True
+    if claims.scope.source:
+        fields["from"] = claims.scope.source
     signed = _VERSION + key.id + json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     text = PREFIX + base62.encode(signed + key.sign(signed))
     if len(text) + _CHECKSUM_CHARACTERS > _MAX_CHARACTERS:
@@ -105,10 +109,11 @@ def _claims(data: bytes) -> Claims:
         match json.loads(data):
             case {"sub": str(subject), "jti": str(identity), "exp": int(expires), "can": str(letters), **others}:
                 rights = frozenset(_LETTERS[letter] for letter in letters)
-                projects = others.pop("for", None)
+                projects, grants, source = (others.pop(name, None) for name in ("for", "grant", "from"))
+                scope = Scope(rights, _patterns(projects), _grants(grants), _source(source))
                 # A claim that is not understood may be a limit.
                 if subject and identity and not others and type(expires) is int and expires < _MAX_TIME:
-                    return Claims(subject, identity, Scope(rights, _patterns(projects)), expires)
+                    return Claims(subject, identity, _bounded(scope), expires)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise TokenError("its claims can't be read") from error
     raise TokenError("its claims can't be read")
@@ -120,6 +125,25 @@ def _patterns(projects: Any) -> tuple[str, ...]:
     if not isinstance(projects, list) or not projects:
         raise ValueError("no list of projects")
     return tuple(ProjectPattern.parse(text).text for text in projects)
+
+
+def _grants(value: Any) -> bool:
+    if value is not None and value is not True:
+        raise ValueError("no grant")
+    return value is True
+
+
+def _source(value: Any) -> str:
+    if not isinstance(value, str | None):
+        raise ValueError("no source")  # noqa: TRY004  callers catch one type
+    return value or ""
+
+
+def _bounded(scope: Scope) -> Scope:
+    """Raises ValueError for a token that grants anything but to write some projects."""
+    if scope.grants and (not scope.projects or scope.rights != {Right.WRITE}):
+        raise ValueError("a grant without bounds")
+    return scope
 
 
 def _checksum(text: str) -> str:

@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 
 from gateway.cli.access.question import People, parse_groups, parse_path, parse_project, parse_who, verdicts
 from gateway.config.settings import Settings
+from gateway.index.keys import resources_of
 from gateway.index.simple.names import normalize
 from gateway.principal import Principal
-from gateway.rights.policy import Listing, Resource
+from gateway.rights.policy import Listing, Policy, Resource
 from gateway.rights.subjects import Subject
 
 _WIDTH = 9
@@ -38,6 +39,8 @@ def explain(settings: Settings, who: str, what: str, groups: Sequence[str], writ
     for right, decision in verdicts(people.policy, principal, resource):
         write(f"{right.value:{_WIDTH}} {'allowed' if decision.allowed else 'refused'}  {decision.why}")
     notes = [*_notes(settings, people, subject, resource)]
+    if not what.startswith("/"):
+        notes += _notes_on_paths(settings, people.policy, resource)
     for line in ["", *notes] if notes else []:
         write(line)
     return 0
@@ -87,6 +90,17 @@ def _notes(settings: Settings, people: People, subject: Subject, resource: Resou
     patterns = [normalize(pattern) for pattern in settings.fallback.disallow]
     if hidden := [name for name in resource.projects if any(fnmatchcase(name, pattern) for pattern in patterns)]:
         yield f"note: fallback.disallow names {', '.join(map(repr, hidden))}, which is never looked up there"
+
+
+def _notes_on_paths(settings: Settings, policy: Policy, resource: Resource) -> Iterator[str]:
+    """The rules for paths that concern files of the project only where these are in another folder than its name: one
+    that is spelled otherwise, or any at all in a flat bucket."""
+    flat = not resources_of(settings).by_folder
+    for rule in policy.rules:
+        for path in rule.paths:
+            asked = any(known.startswith(path) for known in resource.paths)
+            if not asked and (flat or normalize(path.split("/")[1]) in resource.projects):
+                yield f"note: {rule.name} decides too about files of the project that are in {path}: ask for that path"
 
 
 def _refused(why: str) -> int:

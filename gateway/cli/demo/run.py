@@ -44,7 +44,7 @@ def run(port: int) -> int:
                 address = {"url": gateway.url, "endpoint": server.endpoint_url, "index": index}
                 print(_INVITATION.format(bucket=_BUCKET, public=PUBLIC_PROJECT, **address), flush=True)
 
-            return serve.run(_settings(server, port, index), started=invite)
+            return serve.run(_settings(server, port, index), started=invite, ends=False)
     except SeaweedError as error:
         print(f"gateway demo: {error}")
         return 1

@@ -35,7 +35,7 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
     delete.add_argument("--yes", action="store_true", help="don't ask")
     for command in (yank, unyank, delete):
         command.add_argument("project", type=normalize, metavar="PROJECT")
-        command.add_argument("version", type=_version, metavar="VERSION")
+        command.add_argument("version", type=version, metavar="VERSION")
         command.add_argument("--file", metavar="NAME", help="only this file of the release")
     status = commands.add_parser(
         "status",
@@ -93,7 +93,8 @@ def _project(text: str) -> str:
     return name
 
 
-def _version(text: str) -> Version:
+def version(text: str) -> Version:
+    """Raises ArgumentTypeError."""
     try:
         return Version(text)
     except InvalidVersion:

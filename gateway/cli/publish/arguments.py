@@ -1,6 +1,7 @@
 """The command line of `gateway publish`, and what is run for it."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,27 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
         "files go into the storage of the configuration. A file that is there already, with the same bytes, is no "
         "error. Exit code 0: all are published; 4: another file has one of the names; 1: something else failed.",
     )
-    publish.add_argument("files", nargs="+", type=Path, metavar="FILE", help="wheels (.whl) and sdists (.tar.gz)")
+    publish.add_argument("files", nargs="*", type=Path, metavar="FILE", help="wheels (.whl) and sdists (.tar.gz)")
+    publish.add_argument(
+        "--build",
+        nargs="?",
+        type=Path,
+        const=Path(),
+        metavar="DIRECTORY",
+        help="build a wheel and an sdist of the project in a directory (default: this one) by python -m build, and "
+        "publish these",
+    )
     publish.add_argument("--to", metavar="URL", help="where a gateway takes uploads, such as https://host/legacy/")
     publish.add_argument(
         "--user", metavar="NAME", help="user; the password is read from GATEWAY_PASSWORD, or from standard input"
     )
     publish.add_argument("--skip-existing", action="store_true", help="pass over names that another file has")
     publish.add_argument("--dry-run", action="store_true", help="look at the files, and send nothing")
+    publish.add_argument(
+        "--attestations",
+        action="store_true",
+        help="send the attestations beside each file too, NAME.publish.attestation and the like (PEP 740); needs --to",
+    )
     publish.add_argument("--json", action="store_true", help="print the outcome of each file as a line of JSON")
 
 
@@ -32,15 +47,25 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     import asyncio
     import logging
 
+    from gateway.cli.publish.built import BuildError, built
     from gateway.cli.publish.run import Wish, publish
 
+    if not arguments.files and arguments.build is None:
+        print("gateway publish: give files, or --build", file=sys.stderr)
+        return 2
     logging.disable()  # the command reports everything itself
-    wish = Wish(
-        arguments.files,
-        arguments.to,
-        arguments.user,
-        skip_existing=arguments.skip_existing,
-        dry_run=arguments.dry_run,
-        as_json=arguments.json,
-    )
-    return asyncio.run(publish(settings, wish, write))
+    try:
+        with built(arguments.build) as files:
+            wish = Wish(
+                [*arguments.files, *files],
+                arguments.to,
+                arguments.user,
+                skip_existing=arguments.skip_existing,
+                dry_run=arguments.dry_run,
+                as_json=arguments.json,
+                attestations=arguments.attestations,
+            )
+            return asyncio.run(publish(settings, wish, write))
+    except BuildError as error:
+        print(f"gateway publish: {error}", file=sys.stderr)
+        return 1

@@ -7,6 +7,7 @@ from typing import Protocol
 import aiohttp
 
 from gateway.cli.publish.prepared import Prepared, pieces
+from gateway.cli.publish.progress import Progress
 from gateway.errors import (
     BadRequestError,
     FileExistsConflictError,
@@ -25,7 +26,7 @@ _MAX_ANSWER = 2000
 
 
 class Destination(Protocol):
-    async def send(self, prepared: Prepared) -> bool:
+    async def send(self, prepared: Prepared, progress: Progress) -> bool:
         """Whether the file is new there. Raises FileExistsConflictError if another has its name, other GatewayErrors,
         and OSError."""
 
@@ -40,11 +41,11 @@ class InStorage:
         self._uploader = uploader
         self.published = set[str]()  # projects that have new files
 
-    async def send(self, prepared: Prepared) -> bool:
+    async def send(self, prepared: Prepared, progress: Progress) -> bool:
         release = prepared.release
         conditional = await self._condition.demand(prepared.size)
         with prepared.path.open("rb") as file:
-            content = Content(pieces(file), Inspection(release, self._rules), prepared.size)
+            content = Content(progress.of(prepared, pieces(file)), Inspection(release, self._rules), prepared.size)
             new = await self._publisher.publish(
                 await self._publisher.key(release),
                 release,
@@ -68,9 +69,9 @@ class AtGateway:
         if user is not None:
             self._headers["Authorization"] = "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
-    async def send(self, prepared: Prepared) -> bool:
+    async def send(self, prepared: Prepared, progress: Progress) -> bool:
         with prepared.path.open("rb") as file:
-            return await self._send(prepared, pieces(file))
+            return await self._send(prepared, progress.of(prepared, pieces(file)))
 
     async def _send(self, prepared: Prepared, content: AsyncIterator[bytes]) -> bool:
         form = aiohttp.MultipartWriter("form-data")
@@ -120,6 +121,7 @@ def _fields(prepared: Prepared) -> dict[str, str]:
         "pyversion": kind[1],
         "requires_python": release.requires_python or "",
         **{f"{algorithm}_digest": digest for algorithm, digest in release.digests.items()},
+        **({"attestations": f"[{','.join(prepared.attestations)}]"} if prepared.attestations else {}),
     }
 
 

@@ -16,6 +16,7 @@ from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
 from gateway.cli.publish.destinations import AtGateway, Destination, InStorage, why
 from gateway.cli.publish.prepared import Prepared, prepare
+from gateway.cli.publish.progress import Progress, shown_progress
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.index.status.build import statuses_in
@@ -30,7 +31,7 @@ _AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`to` is the URL of a gateway, None for the storage itself."""
+    """`to` is the URL of a gateway, None for the storage. With `attestations`, those beside the files go along."""
 
     files: Sequence[Path]
     to: str | None = None
@@ -38,13 +39,17 @@ class Wish:
     skip_existing: bool = False
     dry_run: bool = False
     as_json: bool = False
+    attestations: bool = False
 
 
 async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) -> int:
     """Returns the exit code: 0, 1, or CONFLICT. Raises ConfigError for settings that can't be used."""
+    if wish.attestations and wish.to is None:
+        print("gateway publish: --attestations needs --to: only a gateway knows whose they have to be", file=sys.stderr)
+        return 2
     rules = Rules.without(settings.publish.skip_rules)
     report = _Report(wish, write)
-    good, bad = await prepare(wish.files, rules)
+    good, bad = await prepare(wish.files, rules, attestations=wish.attestations)
     for path, reason in bad.items():
         report.say(path, "refused", reason)
     if bad or wish.dry_run:
@@ -53,8 +58,10 @@ async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) 
         return report.code
     try:
         async with _destination(settings, wish, rules) as destination:
-            for some in ([item for item in good if item.release.is_wheel], [x for x in good if not x.release.is_wheel]):
-                await _send(destination, some, report)
+            with shown_progress(good, quiet=wish.as_json) as progress:
+                for wheels in (True, False):
+                    some = [prepared for prepared in good if prepared.release.is_wheel is wheels]
+                    await _send(destination, some, report, progress)
     except GatewayError as error:
         print(f"gateway publish: {why(error)}", file=sys.stderr)
         return 1
@@ -78,13 +85,13 @@ class _Report:
             self.code = 1
 
 
-async def _send(destination: Destination, files: Sequence[Prepared], report: _Report) -> None:
+async def _send(destination: Destination, files: Sequence[Prepared], report: _Report, progress: Progress) -> None:
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def send(prepared: Prepared) -> None:
         async with slots:
             try:
-                new = await destination.send(prepared)
+                new = await destination.send(prepared, progress)
                 report.say(prepared.path, "published" if new else "there already", "")
             except FileExistsConflictError as error:
                 report.say(prepared.path, "conflict", why(error))

@@ -29,6 +29,10 @@ def inspect(settings: Settings, token: str, write: Callable[[str], None]) -> int
     write(f"id         {claims.id!r}")
     write(f"rights     {rights(claims)}")
     write(f"projects   {projects(claims)}")
+    if claims.scope.grants:
+        write("granted    by the token itself, to a trusted publisher")
+    if claims.scope.source:
+        write(f"source     {claims.scope.source!r}")
     write(f"{'expired' if expired else 'expires':10} {moment(claims.expires)}")
     write(f"signature  {signature}")
     return 1 if expired or signature.startswith("NOT") else 0

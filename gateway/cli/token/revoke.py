@@ -1,7 +1,9 @@
 """`gateway token revoke`: puts tokens on the list in the storage."""
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from gateway.access.tokens.keys import TokenKey
 from gateway.access.tokens.revocations import KEY, Revocations
@@ -10,6 +12,8 @@ from gateway.cli.token.configured import configured_keys
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.storage.base import Storage
+
+_READING = 0o055  # of files, and of the directories on the way to them
 
 
 async def revoke(settings: Settings, storage: Storage, given: Sequence[str], write: Callable[[str], None]) -> int:
@@ -24,7 +28,8 @@ async def revoke(settings: Settings, storage: Storage, given: Sequence[str], wri
         revocations = Revocations(storage)
         await revocations.read()
         before = await revocations.revoked() or frozenset()
-        await revocations.add(ids)
+        with _readable_by_all():
+            await revocations.add(ids)
     except ValueError as error:
         return _refused(f"{error}; nothing was revoked")
     except GatewayError as error:
@@ -36,6 +41,18 @@ async def revoke(settings: Settings, storage: Storage, given: Sequence[str], wri
     if settings.access is None or not settings.access.tokens.keys:
         print("gateway token revoke: note: this configuration has no access.tokens", file=sys.stderr)
     return 0
+
+
+@contextmanager
+def _readable_by_all() -> Iterator[None]:
+    """What is written in a directory may be read by the gateway, which is another user after `sudo` and the like.
+    Nothing on the list is secret."""
+    mask = os.umask(0)
+    os.umask(mask & ~_READING)
+    try:
+        yield
+    finally:
+        os.umask(mask)
 
 
 def _id(text: str, keys: Sequence[TokenKey], number: int) -> str:

@@ -26,7 +26,7 @@ T = TypeVar("T")
 FILE = "file:"  # in front of the path of what has a key
 
 
-def _yaml(value: Any) -> Any:
+def from_yaml(value: Any) -> Any:
     """What is not text already, or the YAML of it, as environment variables have it."""
     if not isinstance(value, str):
         return value
@@ -123,40 +123,40 @@ class TokenSettings(Section):
 class AccessSettings(Section):
     """Who may read and write what. Without this section everyone may read"""
 
-    users: Annotated[dict[Name, SecretStr], BeforeValidator(_yaml)] = Field(
+    users: Annotated[dict[Name, SecretStr], BeforeValidator(from_yaml)] = Field(
         {}, description="Users, each with the hash of a password: gateway access hash makes one"
     )
     htpasswd: ReadableFile | None = Field(
         None, description="File of users and hashes, as Apache's htpasswd writes it; read again when it changes"
     )
-    tokens: Annotated[TokenSettings, BeforeValidator(_yaml)] = Field(
+    tokens: Annotated[TokenSettings, BeforeValidator(from_yaml)] = Field(
         TokenSettings(), description="Keys of tokens: {keys: [file:/path, …]}; the first signs, all verify"
     )
-    oidc: Annotated[list[OidcIssuer], BeforeValidator(_yaml)] = Field(
+    oidc: Annotated[list[OidcIssuer], BeforeValidator(from_yaml)] = Field(
         [], description="Issuers of JWTs, such as CI jobs have: [{issuer: https://…, audience: packages}]"
     )
-    remote: Annotated[RemoteSettings | None, BeforeValidator(_yaml)] = Field(
+    remote: Annotated[RemoteSettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="A service that knows users, asked over HTTP: {url: https://…}"
     )
-    sql: Annotated[SqlSettings | None, BeforeValidator(_yaml)] = Field(
+    sql: Annotated[SqlSettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="Users in pypicloud's tables: {url: postgresql://…}; needs the extra sql"
     )
-    ldap: Annotated[LdapSettings | None, BeforeValidator(_yaml)] = Field(
+    ldap: Annotated[LdapSettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="Users in a directory: {url: ldaps://…, user_dn_format: …}; needs the extra ldap"
     )
-    secrets_manager: Annotated[SecretsManagerSettings | None, BeforeValidator(_yaml)] = Field(
+    secrets_manager: Annotated[SecretsManagerSettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="Users in a secret of AWS Secrets Manager, as pypicloud keeps them: {secret_id: …}"
     )
     authenticators: Annotated[list[Annotated[str, AfterValidator(_class)]], COMMA_SEPARATED] = Field(
         [], description="Authenticators of your own, asked last: package.module:Class"
     )
-    forward_auth: Annotated[ForwardAuthSettings | None, BeforeValidator(_yaml)] = Field(
+    forward_auth: Annotated[ForwardAuthSettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="A proxy says in headers who has logged in: {preset: authelia}; needs server.trusted_proxies"
     )
-    login: Annotated[LoginSettings | None, BeforeValidator(_yaml)] = Field(
+    login: Annotated[LoginSettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="People log in with a browser: {cookie_keys: [file:/path, …]}, with oidc at an issuer"
     )
-    groups: Annotated[dict[Name, Names], BeforeValidator(_yaml)] = Field(
+    groups: Annotated[dict[Name, Names], BeforeValidator(from_yaml)] = Field(
         {}, description="Groups, each with the names of its users"
     )
     admins: Names = Field([], description="Users who may do everything")
@@ -165,7 +165,7 @@ class AccessSettings(Section):
         description="Who may read: everyone, authenticated, user:x, group:x, token:x; rules may add to it",
     )
     default_write: Subjects = Field([], description="Who may publish")
-    rules: Annotated[list[RuleSettings], BeforeValidator(_yaml)] = Field(
+    rules: Annotated[list[RuleSettings], BeforeValidator(from_yaml)] = Field(
         [], description="Rights by project or path: {projects: [acme-*], read: [group:x], write: [user:y], only: true}"
     )
     cache_seconds: NonNegativeSeconds = Field(60.0, description="Seconds that a checked credential is remembered")

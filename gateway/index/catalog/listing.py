@@ -26,11 +26,13 @@ class Projects:
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Files:
     """The objects in a project's folders, with keys relative to the root; and the folders that have a stored page.
-    `attested`: some objects have their provenance beside them (PEP 740)."""
+    `attested`: some objects have their provenance beside them (PEP 740). `elsewhere`: some are in a folder that has not
+    the project's name."""
 
     objects: tuple[StoredObject, ...]
     with_page: frozenset[str]
     attested: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,10 +88,12 @@ class PackedListing:
         objects = {item.key: item for kind in (_RELEASE, _COMPANION) for of, item in found if of == kind}
         pages = frozenset(item.key.rpartition("/")[0] for kind, item in found if kind == _PAGE)
         released = any(kind == _RELEASE for kind, _ in found)
+        folders = {key.partition("/")[0] for key in objects if "/" in key}
         return Files(
             tuple(objects.values()) if released else (),
             pages,
             released and any(key.endswith(PROVENANCE) for key in objects),
+            released and any(normalize(folder) != project for folder in folders),
         )
 
 

@@ -12,7 +12,7 @@ from gateway.publish.management.fields import TOKEN
 async def writer_of(gate: Gate, visit: Visit, record: RequestRecord, right: Right, *, trusted: bool) -> Writer:
     """Raises ForbiddenError for what a page of another site has sent, and what Gate.identify_writer raises."""
     if visit.method == "POST":
-        demand_no_foreign_page(visit.headers)
+        demand_no_foreign_page(visit.headers, visit.base_url)
     return await gate.identify_writer(record, visit.headers, trusted=trusted, right=right, sessions=True)
 
 

@@ -82,16 +82,27 @@ class PendingFile:
             info = os.fstat(self._descriptor)
             if only_new:
                 self._link()
+            elif expected is not None:
+                self._replace_expected(expected)
             else:
-                if expected is not None:
-                    self._compare(expected)
-                os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
+                self._replace()
             os.fsync(self._directory)
         return info
 
-    def _compare(self, expected: Callable[[os.stat_result], bool]) -> None:
-        """Locks the directory until it is closed: other comparisons wait until this file has its name."""
+    def _replace_expected(self, expected: Callable[[os.stat_result], bool]) -> None:
+        """Locks the directory meanwhile: other comparisons wait until this file has its name. They wait in threads, so
+        the lock must not need another thread to be released."""
         fcntl.flock(self._directory, fcntl.LOCK_EX)
+        try:
+            self._compare(expected)
+            self._replace()
+        finally:
+            fcntl.flock(self._directory, fcntl.LOCK_UN)
+
+    def _replace(self) -> None:
+        os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
+
+    def _compare(self, expected: Callable[[os.stat_result], bool]) -> None:
         try:
             info = os.stat(self._names[-1], dir_fd=self._directory)
         except FileNotFoundError as error:
@@ -120,6 +131,24 @@ class PendingFile:
             )
         except FileExistsError as error:
             raise PreconditionFailedError(f"{self._names[-1]} exists already") from error
+
+
+def remove_abandoned(root: Path, names: Sequence[str]) -> None:
+    """Removes a file that a killed writer has left. Raises UpstreamError if its writer lives, or may live."""
+    with _explained(names[:-1]):
+        try:
+            directory = _directory(root, names[:-1], create=False)
+        except FileNotFoundError:
+            return
+        try:
+            os.stat(names[-1], dir_fd=directory, follow_symlinks=False)
+            if not _is_abandoned(names[-1], directory):
+                raise UpstreamError(f"{'/'.join(names)} is being written", code="FileSystem")
+            os.unlink(names[-1], dir_fd=directory)
+        except FileNotFoundError:
+            pass  # it has been published, or removed
+        finally:
+            os.close(directory)
 
 
 def _is_abandoned(name: str, directory: int) -> bool:

@@ -46,6 +46,7 @@ class Request:
 
     `signed_headers`, in lower case, are signed. `repeatable` is False for a request that must not take effect twice: it
     is not sent again once the bucket may have received it. `payload_hash` is that of the body, if known already.
+    `answer_seconds` is how long the answer may take, if that is longer than usual.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Request:
     body: bytes | memoryview = b""
     payload_hash: str = EMPTY_SHA256
     repeatable: bool = True
+    answer_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,7 @@ class SignedClient:
                 headers,
                 request.body,
                 anew=not request.repeatable,
+                answer_seconds=request.answer_seconds,
             )
         except (UpstreamError, UpstreamTimeoutError) as error:
             return Fault(status=0, broken=error)

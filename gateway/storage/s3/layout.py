@@ -32,6 +32,11 @@ class Layout:
             return match[1]
         return key if self.object_name(key) == object_name else None
 
+    def is_alias(self, key: str) -> bool:
+        """Whether the object has another key, by which listings know it: `4f3a/project/file` is `project/file`. The
+        rights to that one would not be asked for."""
+        return self.prepend_hash and self.key(self.object_name(key)) != key
+
     def listing_prefix(self, prefix: str) -> str:
         """A prefix of the names of all objects whose keys start with `prefix`."""
         return self._prefix if self.prepend_hash else self._prefix + prefix

@@ -19,6 +19,7 @@ _MAX_YANK_CHARS = 1024
 # Headers are US-ASCII, and there is room for 2 KB of all metadata.
 _MAX_UPLOADER = 256
 _PRINTABLE = re.compile(r"[ -~]{1,256}")
+_PUBLISHER = re.compile(r"\{[ -~]{1,510}\}")
 # The last second of year 9999: pages can't express a later one.
 _MAX_SECONDS = 253402300799.0
 
@@ -53,6 +54,7 @@ def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
         yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked[:_MAX_YANK_CHARS],
         uploaded=seconds_of(said.get("upload-time")),
         uploader=_printable(unquote(said.get("uploader", ""))),
+        publisher=_publisher(said.get("publisher")),
     )
 
 
@@ -65,6 +67,7 @@ def headers_of(metadata: ObjectMetadata) -> dict[str, str]:
         "yanked": None if metadata.yanked is None else _printable(metadata.yanked) or "true",
         "upload-time": None if uploaded is None else datetime.fromtimestamp(uploaded, UTC).isoformat(),
         "uploader": None if metadata.uploader is None else quote(metadata.uploader, safe="@")[:_MAX_UPLOADER],
+        "publisher": _publisher(metadata.publisher),
     }
     return {_METADATA + name: value for name, value in fields.items() if value is not None}
 
@@ -77,6 +80,10 @@ def seconds_of(time: str | None) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if 0 <= seconds <= _MAX_SECONDS else None
+
+
+def _publisher(value: str | None) -> str | None:
+    return value if value is not None and _PUBLISHER.fullmatch(value) else None
 
 
 def _printable(value: str | None) -> str | None:

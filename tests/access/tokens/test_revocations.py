@@ -1,5 +1,6 @@
 """The list of revoked tokens in the storage: what was on it stays on it."""
 
+import asyncio
 import errno
 import logging
 import os
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.access.tokens import revocations
-from gateway.access.tokens.revocations import KEY, Revocations
+from gateway.access.tokens.revocations import KEY, LastList, Revocations
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
@@ -41,6 +42,28 @@ async def test_a_list_that_is_gone_makes_no_token_valid_again(
     await Revocations(storage).add(["another"])
     await gateway.read()
     assert await gateway.revoked() == frozenset({"another"})
+
+
+async def test_a_list_that_is_gone_counts_for_the_gates_that_follow(storage: MemoryStorage) -> None:
+    last = LastList()
+    await Revocations(storage).add(["lost"])
+    await Revocations(storage, last=last).read()
+    await storage.delete(KEY)
+    following = Revocations(storage, last=last)
+    assert await following.revoked() == frozenset({"lost"})
+    await following.read()
+    assert await following.revoked() == frozenset({"lost"})
+
+
+async def test_each_gate_hears_of_a_change_that_another_has_read(storage: MemoryStorage) -> None:
+    last, heard = LastList(), list[str]()
+    gates = [Revocations(storage, lambda name=name: heard.append(name), last) for name in "ab"]  # type: ignore[misc]
+    for gate in gates:
+        await gate.read()
+    await Revocations(storage).add(["leaked"])
+    for gate in gates:
+        await gate.read()
+    assert heard == ["a", "b"]
 
 
 async def test_what_is_revoked_goes_on_the_list_with_what_was_on_one_that_is_gone(storage: MemoryStorage) -> None:
@@ -93,6 +116,50 @@ class Denying(MemoryStorage):
             return await super().fetch(request)
         except NotFoundError:
             raise NotFoundError("denied", code=ACCESS_DENIED) from None
+
+
+async def test_a_list_that_may_be_there_by_now_is_told_too(
+    storage: MemoryStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when the permission is taken away while nothing is revoked."""
+    gateway = Revocations(storage)
+    await gateway.read()
+    gateway._storage = Denying(StorageSettings())
+    await gateway.read()
+    assert "denies access to .gateway/revoked-tokens" in caplog.text
+
+
+async def test_a_list_may_begin_as_some_editors_have_it(storage: MemoryStorage) -> None:
+    await storage.put(KEY, one_chunk("\ufeffone\r\ntwo\r\n".encode()))
+    gateway = Revocations(storage)
+    await gateway.read()
+    assert await gateway.revoked() == frozenset({"one", "two"})
+
+
+class Hanging(MemoryStorage):
+    """Answers the second time only."""
+
+    asked = 0
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        self.asked += 1
+        if self.asked == 1:
+            await asyncio.Event().wait()
+        return await super().fetch(request)
+
+
+async def test_a_storage_that_hangs_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(revocations, "_SECONDS", 0)
+    monkeypatch.setattr(revocations, "_READ_SECONDS", 0.02)
+    gateway = Revocations(Hanging(StorageSettings()))
+    await gateway.start()
+    try:
+        assert await gateway.revoked() == frozenset()
+    finally:
+        await gateway.close()
+    assert "can't be read: no answer within 0.02 s" in caplog.text
 
 
 async def test_a_list_that_may_be_there_or_not_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -267,3 +267,37 @@ def _signed(content: bytes, version: bytes = b"\x01") -> str:
     signed = version + HMAC.id + content
     text = "gw_" + base62.encode(signed + HMAC.sign(signed))
     return text + tokens._checksum(text)
+
+
+GRANT = Claims(
+    "github:acme/web/.github/workflows/release.yml@refs/tags/v1",
+    "id-2",
+    Scope(frozenset({Right.WRITE}), ("acme-web",), grants=True, source='{"kind":"GitHub"}'),
+    int(NOW) + 900,
+)
+
+
+@pytest.mark.parametrize("key", [HMAC, ED25519])
+def test_a_grant_is_signed_with_where_it_comes_from(key: TokenKey) -> None:
+    assert verify(issue(GRANT, key), [key], NOW) == GRANT
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"can": "w"},
+        {"can": "w", "for": []},
+        {"can": "rw", "for": ["acme-web"]},
+        {"can": "", "for": ["acme-web"]},
+        {"can": "w", "for": ["acme-web"], "grant": 1},
+        {"can": "w", "for": ["acme-web"], "grant": "true"},
+        {"can": "w", "for": ["acme-web"], "from": 1},
+        {"can": "w", "for": ["acme-web"], "from": {}},
+    ],
+)
+def test_a_grant_is_for_writing_some_projects_alone(fields: dict[str, object]) -> None:
+    document = {"sub": "x", "jti": "y", "exp": int(NOW) + 60, "grant": True} | fields
+    signed = b"\x01" + HMAC.id + json.dumps(document).encode()
+    text = "gw_" + base62.encode(signed + HMAC.sign(signed))
+    with pytest.raises(TokenError, match="its claims can't be read"):
+        verify(text + tokens._checksum(text), [HMAC], NOW)

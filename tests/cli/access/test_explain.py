@@ -113,6 +113,25 @@ def test_it_answers_for_all_kinds(arguments: list[str], lines: list[str], config
     assert [line for line in lines if line not in answer] == []
 
 
+@pytest.mark.parametrize(
+    ("layout", "project", "told"),
+    [
+        ("project", "acme-web", ["access.rules[1] decides too about files of the project that are in /Acme_Web/:"]),
+        ("project", "docs", []),
+        ("project", "b", []),
+        ("flat", "docs", ["access.rules[1] decides too about files of the project that are in /Acme_Web/:"]),
+    ],
+)
+def test_rules_for_paths_where_files_of_the_project_may_be_are_told(
+    tmp_path: Path, layout: str, project: str, told: list[str], capsys: Captured
+) -> None:
+    rules = "access:\n  default_read: [everyone]\n  rules: [{paths: [/Acme_Web/]}, {paths: [/docs/]}]\n"
+    answer = said(capsys, written(tmp_path, f"index: {{layout: {layout}}}\n{rules}"), "everyone", project)
+    found = [line for line in answer if line.startswith("note: access.rules")]
+    assert len(found) == len(told)
+    assert all(line.startswith(f"note: {expected}") for line, expected in zip(found, told, strict=True))
+
+
 def test_the_list_of_projects_can_only_be_read(config: Path, capsys: Captured) -> None:
     answer = said(capsys, config, "alice", "/simple/")
     assert answer[4:] == [

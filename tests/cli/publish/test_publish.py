@@ -1,11 +1,15 @@
 """`gateway publish`, into a directory, and to a gateway."""
 
 import asyncio
+import io
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.app import Gateway
 from gateway.cli.main import main
@@ -133,3 +137,100 @@ def test_a_closed_project_takes_no_file_straight_into_the_storage_either(
     why = "failed: Project acme-web is archived: use acme-site"
     assert capsys.readouterr().out == f"{FILE}: {why}\n{SDIST}: {why}\n"
     assert there(tmp_path) == {}
+
+
+def project(tmp_path: Path, fails: bool = False) -> Path:
+    """A project with a build backend of its own, which needs no network."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    backend = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(backend)
+    (folder / FILE).write_bytes(CONTENT)
+    (folder / SDIST).write_bytes(SOURCE)
+    copied = "raise SystemExit('no luck')" if fails else "shutil.copy(name, directory)\n    return name"
+    hooks = [
+        "import pathlib, shutil",
+        *(
+            f"def {hook}({first}, settings=None, *more):\n    directory, name = {first}, {name!r}\n    {copied}"
+            for hook, first, name in (
+                ("build_wheel", "target", FILE),
+                ("build_sdist", "target", SDIST),
+            )
+        ),
+    ]
+    (folder / "backend.py").write_text("\n".join(hooks))
+    return folder
+
+
+def test_a_project_is_built_and_published(dist: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "made").mkdir()
+    source = io.BytesIO()
+    folder = project(tmp_path)
+    with tarfile.open(fileobj=source, mode="w:gz") as archive:
+        for path in folder.iterdir():
+            archive.add(path, f"acme_web-1.0/{path.name}")
+        info = tarfile.TarInfo("acme_web-1.0/PKG-INFO")
+        fields = b"Metadata-Version: 2.1\nName: acme-web\nVersion: 1.0\n"
+        info.size = len(fields)
+        archive.addfile(info, io.BytesIO(fields))
+    (folder / SDIST).write_bytes(source.getvalue())
+    assert main(["publish", "--build", str(folder), "--dir", "packages"]) == 0
+    assert there(tmp_path) == {FILE: CONTENT, SDIST: source.getvalue()}
+    assert capsys.readouterr().out == f"{FILE}: published\n{SDIST}: published\n"
+
+
+def test_a_build_that_fails_sends_nothing(dist: Path, tmp_path: Path, capsys: Captured) -> None:
+    folder = project(tmp_path, fails=True)
+    assert main(["publish", "--build", str(folder), f"dist/{FILE}", "--dir", "packages"]) == 1
+    assert "python -m build has failed with exit code 1; nothing was sent" in capsys.readouterr().err
+    assert there(tmp_path) == {}
+
+
+def test_without_files_it_says_what_it_takes(dist: Path, capsys: Captured) -> None:
+    assert main(["publish", "--dir", "packages"]) == 2
+    assert capsys.readouterr().err == "gateway publish: give files, or --build\n"
+    assert run("--attestations") == 2
+    assert "--attestations needs --to" in capsys.readouterr().err
+
+
+async def test_attestations_go_along_to_a_gateway(dist: Path, capsys: Captured) -> None:
+    forms: list[dict[str, str]] = []
+
+    async def take(request: web.Request) -> web.Response:
+        forms.append({name: value for name, value in (await request.post()).items() if isinstance(value, str)})
+        return web.Response(text="x is published\n")
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        (dist / f"{FILE}.publish.attestation").write_text('{"version": 1}')
+        (dist / f"{FILE}.slsa.provenance.attestation").write_text('{"version": 1, "x": "é"}')
+        to = "--to", str(server.make_url("/"))
+        assert await in_thread(lambda: run(*to, "--attestations")) == 0
+        assert json.loads(forms[0]["attestations"]) == [{"version": 1}, {"version": 1, "x": "é"}]
+        assert "attestations" not in forms[1]
+        (dist / f"{FILE}.publish.attestation").write_text("[" * 100_000)
+        assert await in_thread(lambda: run(*to, "--attestations")) == 1
+        assert "publish.attestation is not an attestation" in capsys.readouterr().out
+        assert await in_thread(lambda: run(*to)) == 0
+        assert "attestations" not in forms[2]
+    finally:
+        await server.close()
+
+
+def test_a_terminal_shows_how_far_the_files_have_got(
+    dist: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run() == 0
+    shown = capsys.readouterr()
+    assert FILE in shown.err
+    assert f"{len(CONTENT)}/{len(CONTENT)} bytes" in shown.err
+    assert shown.out == f"{FILE}: published\n{SDIST}: published\n"
+    assert run("--json") == 0
+    assert capsys.readouterr().err == ""

@@ -1,6 +1,7 @@
 """`gateway token`: what it prints, and what it changes."""
 
 import io
+import os
 import re
 import time
 from pathlib import Path
@@ -157,6 +158,18 @@ def test_what_is_no_id_is_not_revoked(keys: list[str], tmp_path: Path, capsys: C
         said = capsys.readouterr()
         assert (said.out, why in said.err, other in said.err) == ("", True, False)
     assert [*(tmp_path / "served").rglob("*")] == []
+
+
+def test_the_list_can_be_read_by_a_gateway_that_is_another_user(keys: list[str], tmp_path: Path) -> None:
+    """As after `sudo gateway token revoke`, with root's umask."""
+    before = os.umask(0o077)
+    try:
+        assert main(["token", "revoke", "leaked", *keys]) == 0
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    written = tmp_path / "served" / ".gateway"
+    assert [path.stat().st_mode & 0o777 for path in (written, written / "revoked-tokens")] == [0o755, 0o644]
 
 
 def test_revoke_says_why_the_list_can_not_be_changed(keys: list[str], capsys: Captured) -> None:

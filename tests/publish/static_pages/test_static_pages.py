@@ -118,8 +118,11 @@ async def test_a_page_that_never_stays_is_an_error_after_which_the_same_again_su
         await (error(412, "PreconditionFailed") if answer.request.key == PAGE else healthy)(answer)
 
     faulty.then(on("PUT", refused), on("PUT", refused))
+    shown = list[str]()
+    monkeypatch.setattr(gateway, "refresh_all", shown.append)
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 503
     assert listed(faulty) == (OLD,)
+    assert shown == ["acme-web"]  # the file is there
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert [file.name for file in listed(faulty)] == [OLD.name, FILE]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import NotFoundError, PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
+from gateway.executors import DISK
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Children, ObjectMetadata
 from gateway.storage.local.storage import LocalStorage
@@ -396,10 +397,11 @@ async def test_a_listing_says_what_could_not_be_looked_at(storage: LocalStorage,
 
 
 async def test_of_many_who_replace_a_file_one_wins(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
+    """Of more than there are threads: none of them may need a thread that waits for it."""
+    storage, writers = LocalStorage(tmp_path), range(3 * DISK.threads)
     first = await storage.put("k", chunks(b"first"))
     results = await asyncio.gather(
-        *(storage.put("k", chunks(str(number).encode()), replaces=first) for number in range(5)), return_exceptions=True
+        *(storage.put("k", chunks(str(number).encode()), replaces=first) for number in writers), return_exceptions=True
     )
     (won,) = [number for number, result in enumerate(results) if isinstance(result, str)]
     assert all(isinstance(result, str | PreconditionFailedError) for result in results)

@@ -35,9 +35,21 @@ def test_objects_that_no_key_leads_to_are_none() -> None:
     assert layout.key("0000/mypkg/mypkg-1.1.tar.gz") == "0000/mypkg/mypkg-1.1.tar.gz"
 
 
+def test_an_object_has_one_key() -> None:
+    layout = Layout("pypi/", prepend_hash=True)
+    file = "mypkg-1.1.tar.gz"
+    digest = hashlib.md5(file.encode()).hexdigest()[:4]
+    assert not layout.is_alias(f"mypkg/{file}")
+    assert layout.is_alias(f"{digest}/mypkg/{file}"), "it would lead to the same object"
+    assert not layout.is_alias(f"0000/mypkg/{file}"), "another object, which has no other key"
+    assert not layout.is_alias(f"{digest}/mypkg/index.html")
+    assert not Layout("pypi/").is_alias(f"{digest}/mypkg/{file}")
+
+
 @given(st.text(), st.booleans())
 def test_there_and_back(key: str, prepend_hash: bool) -> None:
     layout = Layout("pypi/", prepend_hash=prepend_hash)
     back = layout.key(layout.object_name(key))
     assert back is not None
     assert layout.object_name(back) == layout.object_name(key)
+    assert layout.is_alias(key) == (back != key)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from gateway.errors import CredentialsError
 from gateway.executors import AWS
 from gateway.messages import Credentials
+from gateway.storage.s3.signing.programs import programs_within
 
 Loader: TypeAlias = Callable[[], Credentials]
 
@@ -17,7 +18,9 @@ _REFRESH_AHEAD_SECONDS = 15 * 60.0
 _UNUSABLE_AHEAD_SECONDS = 60.0
 # The pause after a load that failed or returned the same credentials.
 _RELOAD_PAUSE_SECONDS = 5.0
-# A program (credential_process) may hang for ever. Its thread is lost, but another load may succeed.
+# A program (credential_process) may hang for ever, and would keep its thread. Whatever else hangs keeps it, but another
+# load may succeed.
+_PROGRAM_SECONDS = 50.0
 _LOAD_SECONDS = 60.0
 
 log = logging.getLogger("gateway.credentials")
@@ -47,12 +50,17 @@ def _load_from_chain(profile_name: str | None) -> Credentials:
     import botocore.session
     from botocore.exceptions import BotoCoreError, ClientError
 
-    try:
-        found = botocore.session.Session(profile=profile_name).get_credentials()
-        frozen = found.get_frozen_credentials() if found else None
-    # ClientError: AWS refuses the role. RuntimeError: the loaded credentials have expired already.
-    except (BotoCoreError, ClientError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CredentialsError(f"loading AWS credentials failed: {type(error).__name__}: {error}") from error
+    with programs_within(_PROGRAM_SECONDS) as too_long:
+        try:
+            found = botocore.session.Session(profile=profile_name).get_credentials()
+            frozen = found.get_frozen_credentials() if found else None
+        # ClientError: AWS refuses the role. RuntimeError: the loaded credentials have expired already.
+        except (BotoCoreError, ClientError, OSError, ValueError, KeyError, RuntimeError) as error:
+            if too_long.is_set():
+                what = f"took over {_PROGRAM_SECONDS:g} s, and any program that finds them out was ended"
+            else:
+                what = "failed"
+            raise CredentialsError(f"loading AWS credentials {what}: {type(error).__name__}: {error}") from error
     if found is None or frozen is None or not frozen.access_key or not frozen.secret_key:
         raise CredentialsError(
             "no AWS credentials found in the environment, the shared configuration, or a container or instance role; "
