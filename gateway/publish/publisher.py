@@ -17,6 +17,7 @@ from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import SIMPLE, parse
 from gateway.index.simple.pages import File
+from gateway.index.status.statuses import ProjectStatuses
 from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
@@ -35,7 +36,17 @@ log = logging.getLogger("gateway.publish")
 class Publisher:
     """Writes release files to the storage, below the key `root`."""
 
-    def __init__(self, storage: Storage, catalog: Catalog, root: str, rules: Rules, pages: StaticPages) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        catalog: Catalog,
+        root: str,
+        rules: Rules,
+        pages: StaticPages,
+        statuses: ProjectStatuses | None,
+    ) -> None:
+        """Without `statuses`, all projects take files."""
+        self._statuses = statuses
         self._storage = storage
         self._pages = pages
         self._catalog = catalog
@@ -63,7 +74,9 @@ class Publisher:
         the file is new: False if the same bytes were there. Nothing is visible unless all of `content` is right. Stored
         pages of the project have the file then. Without `conditional`, the storage does not heed conditions: whether
         the file exists is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
-        and other GatewayErrors."""
+        ProjectClosedError if the project takes no files, be it only when the last bytes come, and other
+        GatewayErrors."""
+        await self._demand_open(file.project)
         known = await known_files(self._catalog, file.project)
         self._check(file, known)
         await self._pages.demand_writable(known)
@@ -98,7 +111,8 @@ class Publisher:
             content.expect(deleted)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
-        chunks = content.chunks() if conditional or overwrite else self._unless_there(key, content)
+        absent = key if not conditional and not overwrite else None
+        chunks = self._checked(content.chunks(), file.project, absent)
         try:
             etag = await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
             if only_new and content.size > PART_BYTES:
@@ -130,15 +144,21 @@ class Publisher:
         same = [name for name in others if (release := parse(name)) is not None and release.version == file.version]
         self._rules.demand(Rule.ONE_SDIST, not same, f"the release has another sdist, {next(iter(same), '')}")
 
-    async def _unless_there(self, key: str, content: Content) -> AsyncIterator[bytes]:
-        """The bytes. Raises PreconditionFailedError instead of the last of them if the object exists by then."""
+    async def _demand_open(self, project: str) -> None:
+        if self._statuses is not None:
+            await self._statuses.demand_open(project)
+
+    async def _checked(self, chunks: AsyncIterator[bytes], project: str, absent: str | None) -> AsyncIterator[bytes]:
+        """The bytes. Instead of the last of them, raises ProjectClosedError if the project takes no files by then, and
+        PreconditionFailedError if there is an object `absent`."""
         held = b""
-        async for chunk in content.chunks():
+        async for chunk in chunks:
             if held:
                 yield held
             held = chunk
-        if await self._existing.is_there(key):
-            raise PreconditionFailedError(f"{key} has been written meanwhile")
+        await self._demand_open(project)
+        if absent is not None and await self._existing.is_there(absent):
+            raise PreconditionFailedError(f"{absent} has been written meanwhile")
         yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:

@@ -11,6 +11,7 @@ from gateway.errors import (
     GatewayError,
     NotFoundError,
     PreconditionFailedError,
+    ProjectClosedError,
     UpstreamBusyError,
     UpstreamError,
     UpstreamTimeoutError,
@@ -19,6 +20,7 @@ from gateway.executors import HASH
 from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import COMPANIONS
 from gateway.index.simple.pages import File
+from gateway.index.status.stored import StoredStatuses
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import SHA256_FILE, YANKED_FILE
 from gateway.messages import ObjectRequest, Stream
@@ -72,6 +74,11 @@ class Promotion:
 
     async def demand_ready(self, project: str, items: Sequence[StoredObject]) -> None:
         """Raises GatewayErrors if the files must not be promoted, or would not be seen."""
+        here, there = self._source, self._destination
+        if not (status := await StoredStatuses(here.storage, here.root).of(project)).offers_files:
+            raise ProjectClosedError(status.of(project))
+        if not (status := await StoredStatuses(there.storage, there.root).of(project)).takes_files:
+            raise ProjectClosedError(f"{status.of(project)} (at the destination)")
         present = await self._present(project)
         for item in items:
             metadata = await self._source.storage.metadata(self._source.root + item.key, item.etag)

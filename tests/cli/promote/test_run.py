@@ -291,3 +291,25 @@ async def test_into_another_storage_the_bytes_pass_through_and_are_verified(
     stocked.objects[KEY] = CONTENT
     assert await run_on(faulty_settings, tmp_path, to) == (0, [f"{FILE}: promoted"])
     assert keys(tmp_path / "prod") == [f"acme-web/{FILE}", f"acme-web/{FILE}.metadata"]
+
+
+@pytest.mark.parametrize(
+    ("place", "status", "why"),
+    [
+        ("dev", "quarantined", "is quarantined: stolen"),
+        ("dev", "archived", ""),
+        ("prod", "quarantined", "is quarantined: stolen (at the destination)"),
+        ("prod", "archived", "is archived: stolen (at the destination)"),
+        ("prod", "deprecated", ""),
+    ],
+)
+def test_what_a_status_forbids_is_not_promoted(
+    folder: Path, capsys: Captured, place: str, status: str, why: str
+) -> None:
+    document = folder.parent.parent / place / ".gateway" / "status.json"
+    document.parent.mkdir()
+    said = {"acme-web": {"status": status, "reason": "stolen"}}
+    document.write_text(json.dumps({"format": 1, "projects": said}))
+    assert promote() == (1 if why else 0)
+    assert f"Project acme-web {why}\n" in capsys.readouterr().err or not why
+    assert (folder.parent.parent / "prod" / "acme-web").exists() is not bool(why)
