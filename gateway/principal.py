@@ -16,12 +16,12 @@ class Right(Enum):
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a token is limited to. `projects` are patterns (see rights/patterns.py), all if there are none. A token that
-    `grants` gives these rights by itself, whatever its user may do; `source` says, as JSON, where a file comes from
-    that is published with it (see publish/trusted/sources.py)."""
+    `grants` gives these rights by itself, whatever its user may do, at the index whose `publish.audience` that is.
+    `source` says, as JSON, where a file comes from that is published with it (see publish/trusted/sources.py)."""
 
     rights: frozenset[Right]
     projects: tuple[str, ...] = ()
-    grants: bool = False
+    grants: str = ""
     source: str = ""
 
 

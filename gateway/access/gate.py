@@ -111,20 +111,21 @@ class Gate:
         trusted: bool,
         right: Right = Right.WRITE,
         sessions: bool = False,
-        grants: bool = False,
+        grants: str = "",
     ) -> Writer:
         """Who wants to change something, before it is known what. The session of a browser counts only with `sessions`:
-        any page could have a browser send a request. A token that grants the right by itself counts only with `grants`:
-        it is for publishing, and for nothing else that takes the same right. Raises what `admit` raises, also if
-        nothing grants the right to anything."""
+        any page could have a browser send a request. A token that grants the right by itself counts only if it does for
+        the audience `grants`: it is for publishing, and for nothing else that takes the same right, and another index
+        may know the same key. Raises what `admit` raises, also if nothing grants the right to anything."""
         try:
             principal, method = await self._who(headers, record.client, trusted=trusted, sessions=sessions)
         except GatewayError as error:
             record.admission = Admission(method="none", allowed=False, why=error.detail, right=right)
             raise
         decision = self.policy.judge_any(principal, right)
-        if principal.scope is not None and principal.scope.grants and not grants:
-            decision = Decision(False, f"the token {principal.token!r} is for publishing alone")
+        if principal.scope is not None and principal.scope.grants not in ("", grants):
+            why = "is that of a trusted publisher of another index" if grants else "is for trusted publishing alone"
+            decision = Decision(False, f"the token {principal.token!r} {why}")
         if not decision.allowed:  # while they send, they would hold what others wait for
             self._note(record, Admission(principal, method, False, decision.why, right=right))
             raise self._refused(record.admission, headers)

@@ -62,6 +62,8 @@ class Uploads:
     ) -> None:
         """`exchange` is where trusted publishers get their tokens, if there are any."""
         self.exchange = exchange
+        # Without the exchange, tokens of others, or from before a restart, count for nothing.
+        self._grants = exchange.audience if exchange is not None else ""
         self._settings = settings
         self._rules = rules
         self._publisher = publisher
@@ -125,7 +127,9 @@ class Uploads:
         writer = None
         if gate is not None:
             by_session = is_own_script(headers)
-            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=True)
+            writer = await gate.identify_writer(
+                record, headers, trusted=trusted, sessions=by_session, grants=self._grants
+            )
         form = UploadForm(headers.get("Content-Type", ""), length)
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
@@ -164,7 +168,9 @@ class Uploads:
         gate = self._access.gate
         if gate is not None and self._access.changes != changes:
             by_session = is_own_script(headers)
-            writer = await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=True)
+            writer = await gate.identify_writer(
+                record, headers, trusted=trusted, sessions=by_session, grants=self._grants
+            )
             gate.admit_writer(record, writer, headers, [self._resources.of(record.key)])
 
     async def _published(

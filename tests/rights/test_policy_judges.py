@@ -174,7 +174,7 @@ def test_long_names_are_not_remembered() -> None:
     assert remembering._rule_of.cache_info().currsize == 2  # type: ignore[attr-defined]
 
 
-GRANT = Principal("root", token="t1", scope=Scope(frozenset({Right.WRITE}), ("acme-*", "open"), grants=True))
+GRANT = Principal("root", token="t1", scope=Scope(frozenset({Right.WRITE}), ("acme-*", "open"), grants="acme-packages"))
 GRANTED = Decision(True, "the token 't1' itself grants write")
 
 

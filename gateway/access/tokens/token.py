@@ -51,7 +51,7 @@ def issue(claims: Claims, key: TokenKey) -> str:
     if claims.scope.projects:
         fields["for"] = claims.scope.projects
     if claims.scope.grants:
-        fields["grant"] = True
+        fields["grant"] = claims.scope.grants
     if claims.scope.source:
         fields["from"] = claims.scope.source
     signed = _VERSION + key.id + json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
@@ -127,10 +127,12 @@ def _patterns(projects: Any) -> tuple[str, ...]:
     return tuple(ProjectPattern.parse(text).text for text in projects)
 
 
-def _grants(value: Any) -> bool:
-    if value is not None and value is not True:
+def _grants(value: Any) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value:
         raise ValueError("no grant")
-    return value is True
+    return value
 
 
 def _source(value: Any) -> str:

@@ -30,7 +30,7 @@ def inspect(settings: Settings, token: str, write: Callable[[str], None]) -> int
     write(f"rights     {rights(claims)}")
     write(f"projects   {projects(claims)}")
     if claims.scope.grants:
-        write("granted    by the token itself, to a trusted publisher")
+        write(f"granted    by the token itself, to a trusted publisher of {claims.scope.grants!r}")
     if claims.scope.source:
         write(f"source     {claims.scope.source!r}")
     write(f"{'expired' if expired else 'expires':10} {moment(claims.expires)}")

@@ -98,7 +98,7 @@ class Minting:
             raise MintRefusedError("invalid-publisher", str(error)) from None
         identity = _identity(token)
         now = self._now()
-        scope = Scope(frozenset({Right.WRITE}), grant.projects, grants=True, source=grant.source)
+        scope = Scope(frozenset({Right.WRITE}), grant.projects, grants=self._audience, source=grant.source)
         claims = Claims(grant.subject, secrets.token_hex(_ID_BYTES), scope, math.ceil(now) + LIFETIME_SECONDS)
         try:
             minted = issue(claims, key)  # before the other one is used up

@@ -272,7 +272,7 @@ def _signed(content: bytes, version: bytes = b"\x01") -> str:
 GRANT = Claims(
     "github:acme/web/.github/workflows/release.yml@refs/tags/v1",
     "id-2",
-    Scope(frozenset({Right.WRITE}), ("acme-web",), grants=True, source='{"kind":"GitHub"}'),
+    Scope(frozenset({Right.WRITE}), ("acme-web",), grants="acme-packages", source='{"kind":"GitHub"}'),
     int(NOW) + 900,
 )
 
@@ -290,13 +290,14 @@ def test_a_grant_is_signed_with_where_it_comes_from(key: TokenKey) -> None:
         {"can": "rw", "for": ["acme-web"]},
         {"can": "", "for": ["acme-web"]},
         {"can": "w", "for": ["acme-web"], "grant": 1},
-        {"can": "w", "for": ["acme-web"], "grant": "true"},
+        {"can": "w", "for": ["acme-web"], "grant": True},
+        {"can": "w", "for": ["acme-web"], "grant": ""},
         {"can": "w", "for": ["acme-web"], "from": 1},
         {"can": "w", "for": ["acme-web"], "from": {}},
     ],
 )
 def test_a_grant_is_for_writing_some_projects_alone(fields: dict[str, object]) -> None:
-    document = {"sub": "x", "jti": "y", "exp": int(NOW) + 60, "grant": True} | fields
+    document = {"sub": "x", "jti": "y", "exp": int(NOW) + 60, "grant": "acme-packages"} | fields
     signed = b"\x01" + HMAC.id + json.dumps(document).encode()
     text = "gw_" + base62.encode(signed + HMAC.sign(signed))
     with pytest.raises(TokenError, match="its claims can't be read"):

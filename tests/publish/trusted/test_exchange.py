@@ -97,6 +97,25 @@ async def test_the_token_is_for_those_projects_and_for_nothing_but_to_publish(
     assert [key for key in faulty.objects if not key.startswith(".gateway/")] == []
 
 
+@pytest.mark.parametrize("trusts", [True, False])
+async def test_the_token_of_another_index_publishes_nothing_though_the_key_is_the_same(
+    start_gateway: StartGateway,
+    gateway: Gateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    issuer: Issuer,
+    trusts: bool,
+) -> None:
+    settings = trusting(*([publisher(issuer, repository="acme/other")] if trusts else []))
+    other = await start_gateway(
+        faulty_settings | settings | {"storage.prefix": "other/", "publish.audience": "acme-other"}
+    )
+    headers = as_clients_send((await mint(gateway.url, token(issuer, github())))[1]["token"])
+    assert (await upload(other.url, FILE, CONTENT, headers=headers))[0] == 403
+    assert (await upload(gateway.url, FILE, CONTENT, headers=headers))[0] == 200
+    assert [key for key in faulty.objects if not key.startswith((".gateway/", "other/.gateway/"))] == [OBJECT]
+
+
 async def test_a_revoked_token_publishes_nothing(gateway: Gateway, issuer: Issuer, faulty: FaultyBucket) -> None:
     minted = (await mint(gateway.url, token(issuer, github())))[1]["token"]
     revoked = verify(minted, [parse_key(KEY)], 0).id

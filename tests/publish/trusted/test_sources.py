@@ -44,7 +44,7 @@ def test_only_texts_numbers_and_truth_values_are_told() -> None:
 def test_the_longest_that_there_can_be_fits_into_a_token() -> None:
     longest = source([(name, "x" * 80) for name in "abcdefgh"])
     projects = tuple(f"{number:03}-" + "y" * 3 for number in range(MOST_PROJECT_CHARACTERS // 10))
-    scope = Scope(frozenset({Right.WRITE}), projects, grants=True, source=longest)
+    scope = Scope(frozenset({Right.WRITE}), projects, grants="a" * 63, source=longest)
     claims = Claims(subject("z" * 300), "f" * 16, scope, 2_000_000_000)
     for key in (ED25519, parse_key("k" * 32)):
         assert verify(issue(claims, key), [key], 0) == claims
