@@ -65,7 +65,8 @@ class UsedTokens:
         try:
             await self._storage.put(key, one_chunk(mine), content_type="text/plain", only_new=heeded)
         except PreconditionFailedError:
-            return False
+            # A server that answers with an error may have written the object, and finds it when that is tried again.
+            return await self._content(key) == mine
         except GatewayError as error:
             # The answer may be lost, and the object be there, by us or by another gateway.
             found = await self._content(key)

@@ -97,6 +97,14 @@ async def test_a_lost_answer_is_no_other_s_use() -> None:
         assert not await used.use(ISSUER, "one", NOW + 60)
 
 
+async def test_a_write_that_was_repeated_is_no_other_s_use() -> None:
+    storage = Storage()
+    storage.fault = PreconditionFailedError("the first attempt, answered with 500, had written it")
+    async with tokens(storage) as used:
+        assert await used.use(ISSUER, "one", NOW + 60)
+        assert not await used.use(ISSUER, "one", NOW + 60)
+
+
 async def test_a_write_that_failed_lets_nobody_in() -> None:
     storage = Storage()
     storage.fault, storage.writes = UpstreamBusyError("away"), False
