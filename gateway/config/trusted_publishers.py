@@ -15,11 +15,13 @@ GITHUB, GITLAB = "https://token.actions.githubusercontent.com", "https://gitlab.
 # All that a publisher names has to fit into a token.
 MOST_PROJECT_CHARACTERS = 400
 _PUBLIC = {urlsplit(GITHUB).hostname: "github", urlsplit(GITLAB).hostname: "gitlab"}
-_GITHUB_REPOSITORY = re.compile(r"[A-Za-z0-9-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
+_GITHUB_REPOSITORY = re.compile(r"[A-Za-z0-9_-]{1,100}/[A-Za-z0-9._-]{1,100}", re.ASCII)
 _GITLAB_REPOSITORY = re.compile(r"[A-Za-z0-9._-]{1,255}(?:/[A-Za-z0-9._-]{1,255}){1,20}", re.ASCII)
 _WORKFLOW = re.compile(r"[^/@\s]{1,200}\.ya?ml")
 _PIPELINE = re.compile(r"[^@\s]{1,200}\.ya?ml")
 _AUDIENCE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,62}", re.ASCII)
+# Compared anyway, or other ones in each token.
+_CLAIMS_OF_NO_JOB = frozenset({"iss", "aud", "exp", "nbf", "iat", "jti"})
 # Their tokens are for others: nobody who gets one from a job may use it here.
 _AUDIENCES_OF_OTHERS = frozenset({"pypi", "testpypi", "sigstore"})
 
@@ -72,7 +74,21 @@ def _telling(text: str) -> str:
 def _ref(text: str) -> str:
     if not text.startswith("refs/"):
         raise Refused("must be a full name, like refs/heads/main or refs/tags/v*")
+    _telling(text.removeprefix("refs/").replace("/", ""))
     return text
+
+
+def _given(value: Any) -> Any:
+    """A line without a value, as a template leaves it that has none, would permit more than was meant."""
+    if value is None:
+        raise Refused("is empty: give it, or leave the line out, which permits any")
+    return value
+
+
+def _of_job(name: str) -> str:
+    if name in _CLAIMS_OF_NO_JOB:
+        raise Refused("is in every token: it tells no job from another")
+    return name
 
 
 def _of_few(projects: Projects) -> Projects:
@@ -87,6 +103,8 @@ Audience = Annotated[str, AfterValidator(_audience)]
 Pattern = Annotated[ClaimPattern, AfterValidator(_telling)]
 Ref = Annotated[Pattern, AfterValidator(_ref)]
 OwnerId = Annotated[str, BeforeValidator(_number)]
+Given = BeforeValidator(_given)
+Claim = Annotated[Text, AfterValidator(_of_job)]
 
 
 class _Publisher(Section):
@@ -95,7 +113,7 @@ class _Publisher(Section):
     projects: Annotated[Projects, AfterValidator(_of_few)] = Field(
         description="Projects that it may publish: names, or patterns like acme-*"
     )
-    claims: dict[Text, Pattern] = Field(
+    claims: dict[Claim, Pattern] = Field(
         {},
         description="Further claims that its tokens must have, each with its value; * and ? stand for what may differ",
     )
@@ -112,9 +130,13 @@ class GitHubPublisher(_Publisher):
     workflow: Annotated[str, AfterValidator(_workflow)] = Field(
         description="The file in .github/workflows that has the job, like release.yml"
     )
-    environment: Text | None = Field(None, description="The job's environment, in any case; unset: any, or none")
-    ref: Ref | None = Field(None, description="Branch or tag, like refs/tags/v*; unset: any that is no pull request")
-    owner_id: OwnerId | None = Field(
+    environment: Annotated[Text | None, Given] = Field(
+        None, description="The job's environment, in any case; unset: any, or none"
+    )
+    ref: Annotated[Ref | None, Given] = Field(
+        None, description="Branch or tag, like refs/tags/v*; unset: any that is no pull request"
+    )
+    owner_id: Annotated[OwnerId | None, Given] = Field(
         None, description="Claim repository_owner_id: somebody else who takes the owner's name later has another"
     )
     issuer: IssuerUrl = Field(GITHUB, description="For GitHub Enterprise Server: https://HOST/_services/token")
@@ -130,9 +152,11 @@ class GitLabPublisher(_Publisher):
     pipeline: Annotated[str, AfterValidator(_pipeline)] = Field(
         ".gitlab-ci.yml", description="The file in the project that has the pipeline"
     )
-    environment: Text | None = Field(None, description="The job's environment; unset: any, or none")
-    ref: Ref | None = Field(None, description="Branch or tag, like refs/tags/v*; unset: any that is no merge request")
-    owner_id: OwnerId | None = Field(
+    environment: Annotated[Text | None, Given] = Field(None, description="The job's environment; unset: any, or none")
+    ref: Annotated[Ref | None, Given] = Field(
+        None, description="Branch or tag, like refs/tags/v*; unset: any that is no merge request"
+    )
+    owner_id: Annotated[OwnerId | None, Given] = Field(
         None, description="Claim namespace_id: somebody else who takes the namespace's name later has another"
     )
     issuer: IssuerUrl = Field(GITLAB, description="URL of your GitLab")
@@ -143,7 +167,7 @@ class OtherPublisher(_Publisher):
 
     kind: Literal["issuer"] = Field(description="issuer")
     issuer: IssuerUrl = Field(description="URL of the issuer, exactly as its tokens have it in the claim iss")
-    claims: Annotated[dict[Text, Pattern], Field(min_length=1)] = Field(
+    claims: Annotated[dict[Claim, Pattern], Field(min_length=1)] = Field(
         description="Claims that its tokens must have, each with its value; * and ? stand for what may differ"
     )
 

@@ -60,8 +60,15 @@ def test_what_is_left_out_is_as_the_public_services_have_it() -> None:
         (_GITHUB | {"workflow": "release.yml@main"}, "must be the name of a file"),
         (_GITHUB | {"workflow": "*.yml\n"}, "must be the name of a file"),
         (_GITHUB | {"environment": ""}, "github: environment"),
+        (
+            _GITHUB | {"environment": None},
+            "github: environment: is empty: give it, or leave the line out, which permits",
+        ),
+        (_GITHUB | {"owner_id": None}, "github: owner_id: is empty"),
+        (_GITLAB | {"ref": None}, "gitlab: ref: is empty"),
         (_GITHUB | {"ref": "main"}, "ref: must be a full name, like refs/heads/main"),
         (_GITHUB | {"ref": "*"}, "ref: would be true of every token"),
+        (_GITHUB | {"ref": "refs/*/?*"}, "ref: would be true of every token"),
         (_GITHUB | {"owner_id": "acme"}, "owner_id: must be a number"),
         (_GITHUB | {"owner_id": True}, "owner_id: must be a number"),
         (_GITHUB | {"issuer": "http://ghes.example"}, "issuer: must be an address like https://"),
@@ -75,6 +82,8 @@ def test_what_is_left_out_is_as_the_public_services_have_it() -> None:
         (_GITLAB | {"pipeline": "/ci.yml"}, "pipeline: must be the path of a file"),
         (_OTHER | {"claims": {}}, "issuer: claims: Dictionary should have at least 1 item"),
         (_OTHER | {"claims": {"sub": "*?*"}}, "claims: sub: would be true of every token"),
+        (_OTHER | {"claims": {"iss": "https://ci.*"}}, "claims: iss: …: is in every token: it tells no job"),
+        (_OTHER | {"claims": {"sub": "x", "aud": "acme-packages"}}, "claims: aud: …: is in every token"),
         (_OTHER | {"issuer": GITHUB}, "is of kind github: everybody can get tokens of this issuer"),
         (_OTHER | {"issuer": GITHUB + "/acme"}, "is of kind github"),
         (_OTHER | {"issuer": GITLAB}, "is of kind gitlab"),
@@ -102,6 +111,10 @@ def test_a_mistake_is_told_with_its_place(publisher: Any, said: str) -> None:
 )
 def test_what_else_is_needed_is_told(changed: dict[str, Any], said: str) -> None:
     assert said in mistakes(_GITHUB, **changed)
+
+
+def test_users_that_an_enterprise_manages_have_an_underscore() -> None:
+    assert getattr(settings(_GITHUB | {"repository": "zoe_acme/web"}).publish.trusted[0], "repository", "")
 
 
 def test_a_repository_may_have_many_publishers() -> None:
