@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.access.gate import Gate
 from gateway.app import Gateway
 from gateway.cli import advice, workers
+from gateway.config.hints import owner_hints
 from gateway.config.settings import Settings
 from gateway.errors import ACCESS_DENIED, GatewayError
 from gateway.executors import DISK
@@ -29,7 +30,7 @@ async def run(settings: Settings, write: Write, *, writing: bool = False) -> int
     well = await _check_listening(settings, write)
     if gate is not None:
         well = await _check_access(gate, write) and well
-        for said in gateway.mount.access.hints():
+        for said in [*gateway.mount.access.hints(), *owner_hints(settings.publish)]:
             write(f"      {said}")
     try:
         await storage.start()

@@ -1,7 +1,12 @@
 """Settings that are no mistakes, but hardly do what they look like. Pure."""
 
 from gateway.config.access.settings import AccessSettings
+from gateway.config.publish_settings import PublishSettings
 from gateway.config.settings import Settings
+from gateway.config.trusted_publishers import GITHUB, GITLAB, OtherPublisher
+
+# Claims that stay the same when somebody else takes a name.
+_IDS = frozenset({"repository_owner_id", "repository_id", "namespace_id", "project_id"})
 
 
 def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
@@ -18,4 +23,16 @@ def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
         for path in rule.paths
         for name, prefix in prefixes.items()
         if prefix and path.startswith(f"{prefix}/")
+    ]
+
+
+def owner_hints(publish: PublishSettings) -> list[str]:
+    """What to say about trusted publishers that are known by a name alone, where everybody may take one that is free.
+    PyPI takes none without the owner's id."""
+    return [
+        f"publish.trusted number {number} ({each.repository}) has no owner_id: whoever takes the name, if its owner "
+        "gives it up, may publish"
+        for number, each in enumerate(publish.trusted, 1)
+        if not isinstance(each, OtherPublisher)
+        if each.issuer in (GITHUB, GITLAB) and each.owner_id is None and not _IDS & each.claims.keys()
     ]

@@ -1,6 +1,7 @@
 """Where clients upload files: twine, uv, poetry, pdm, hatch, flit, and curl. https://docs.pypi.org/api/upload/"""
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +11,7 @@ from multidict import MultiMapping
 
 from gateway.access.access import Access
 from gateway.access.login.own_pages import demand_no_foreign_page, is_own_script
+from gateway.config.hints import owner_hints
 from gateway.config.publish_settings import PublishSettings
 from gateway.errors import (
     LengthRequiredError,
@@ -45,6 +47,8 @@ _TEXT = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store
 _TARGET = re.compile(r"/?|/(?:simple|legacy|pypi)/?")
 _PAGE = re.compile(r"(?:/simple|/legacy|/pypi)?/\+simple/")
 
+log = logging.getLogger("gateway.publish")
+
 
 class Uploads:
     """Takes files, one a request."""
@@ -79,6 +83,8 @@ class Uploads:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
         if self.exchange is not None:
             self.exchange.start()
+            for hint in owner_hints(self._settings):
+                log.warning("%s", hint)
         self._condition.start()
 
     async def probed(self) -> None:

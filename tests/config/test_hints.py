@@ -1,13 +1,17 @@
 """Settings that hardly do what they look like."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gateway.config.hints import path_hints
+from gateway.config.hints import owner_hints, path_hints
 from gateway.config.load import load
+from gateway.config.publish_settings import PublishSettings
 from tests.access.test_reload import OPEN, file, replace, started
+from tests.conftest import StartGateway
 from tests.support.eventually import eventually
+from tests.support.jobs import trusting
 
 __all__ = ["file"]  # a fixture
 
@@ -43,3 +47,31 @@ async def test_rules_that_hold_for_no_request_are_told(file: Path, caplog: pytes
         await eventually(lambda: "the path /pkg/b/" in caplog.text)
     finally:
         await gateway.stop()
+
+
+GITHUB: dict[str, Any] = {"kind": "github", "repository": "acme/web", "workflow": "release.yml", "projects": ["x"]}
+GITLAB: dict[str, Any] = {"kind": "gitlab", "repository": "acme/web", "projects": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("publisher", "missing"),
+    [
+        (GITHUB, "owner_id"),
+        (GITLAB, "owner_id"),
+        (GITHUB | {"claims": {"actor": "zoe"}}, "owner_id"),
+        (GITHUB | {"owner_id": 1}, ""),
+        (GITLAB | {"claims": {"project_id": "77"}}, ""),
+        (GITHUB | {"claims": {"repository_id": "77"}}, ""),
+        (GITHUB | {"issuer": "https://github.acme.example/_services/token"}, ""),
+        ({"kind": "issuer", "issuer": "https://ci.example.com", "claims": {"sub": "x"}, "projects": ["x"]}, ""),
+    ],
+)
+def test_publishers_that_are_known_by_a_name_that_anybody_may_take(publisher: dict[str, Any], missing: str) -> None:
+    found = owner_hints(PublishSettings.model_validate({"trusted": [GITHUB | {"owner_id": 1}, publisher]}))
+    assert len(found) == bool(missing)
+    assert all(said.startswith(f"publish.trusted number 2 (acme/web) has no {missing}: ") for said in found)
+
+
+async def test_they_are_told_at_the_start(start_gateway: StartGateway, caplog: pytest.LogCaptureFixture) -> None:
+    await start_gateway(trusting(GITHUB))
+    assert "publish.trusted number 1 (acme/web) has no owner_id" in caplog.text
