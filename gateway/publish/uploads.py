@@ -66,8 +66,6 @@ class Uploads:
     ) -> None:
         """`exchange` is where trusted publishers get their tokens, if there are any."""
         self.exchange = exchange
-        # Without the exchange, tokens of others, or from before a restart, count for nothing.
-        self._grants = exchange.audience if exchange is not None else ""
         self._settings = settings
         self._rules = rules
         self._publisher = publisher
@@ -134,7 +132,7 @@ class Uploads:
         if gate is not None:
             by_session = is_own_script(headers)
             writer = await gate.identify_writer(
-                record, headers, trusted=trusted, sessions=by_session, grants=self._grants
+                record, headers, trusted=trusted, sessions=by_session, grants=self._settings.audience or ""
             )
         form = UploadForm(headers.get("Content-Type", ""), length)
         async with _in_time(self._settings.timeout):
@@ -175,7 +173,7 @@ class Uploads:
         if gate is not None and self._access.changes != changes:
             by_session = is_own_script(headers)
             writer = await gate.identify_writer(
-                record, headers, trusted=trusted, sessions=by_session, grants=self._grants
+                record, headers, trusted=trusted, sessions=by_session, grants=self._settings.audience or ""
             )
             gate.admit_writer(record, writer, headers, [self._resources.of(record.key)])
 

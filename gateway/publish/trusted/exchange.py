@@ -60,7 +60,7 @@ class Exchange:
     def __init__(
         self, audience: str, minting: Minting, access: Access, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.audience = audience
+        self._audience = audience
         self._minting = minting
         self._access = access
         self._attempts = Attempts(clock)
@@ -87,7 +87,7 @@ class Exchange:
         if request.page == MINT:
             return await self._mint(body, record)
         if request.page == AUDIENCE:
-            return _answer(200, {"audience": self.audience})
+            return _answer(200, {"audience": self._audience})
         return self._discover(request)
 
     def refusal(self, page: str, error: GatewayError, record: RequestRecord) -> BufferedResponse:

@@ -106,7 +106,7 @@ def _unknown(known: Sequence[TrustedPublisher], claims: Mapping[str, Any]) -> st
     """What the token says of its job: whoever has it can read that, and see what is not as it was meant."""
     names = dict.fromkeys(name for publisher in known for name in _telling(publisher))
     said = [f"{name}={text[:_MAX_SHOWN]!r}" for name in names if (text := text_of(claims, name))]
-    return ", ".join(["no publisher is configured for a token that says", *said])
+    return f"no publisher is configured for a token that says {', '.join(said) or 'nothing of its job'}"
 
 
 def _telling(publisher: TrustedPublisher) -> Sequence[str]:

@@ -97,23 +97,29 @@ async def test_the_token_is_for_those_projects_and_for_nothing_but_to_publish(
     assert [key for key in faulty.objects if not key.startswith(".gateway/")] == []
 
 
-@pytest.mark.parametrize("trusts", [True, False])
-async def test_the_token_of_another_index_publishes_nothing_though_the_key_is_the_same(
+@pytest.mark.parametrize(
+    ("trusted", "audience", "status"),
+    [(True, "acme-other", 403), (False, "acme-other", 403), (False, None, 403), (False, AUDIENCE, 200)],
+)
+async def test_a_token_is_good_at_the_index_for_which_it_was_made(
     start_gateway: StartGateway,
     gateway: Gateway,
     faulty: FaultyBucket,
     faulty_settings: dict[str, str],
     issuer: Issuer,
-    trusts: bool,
+    trusted: bool,
+    audience: str | None,
+    status: int,
 ) -> None:
-    settings = trusting(*([publisher(issuer, repository="acme/other")] if trusts else []))
-    other = await start_gateway(
-        faulty_settings | settings | {"storage.prefix": "other/", "publish.audience": "acme-other"}
-    )
+    settings = faulty_settings | trusting(*([publisher(issuer, repository="acme/other")] if trusted else []))
+    settings |= {"storage.prefix": "other/", "publish.audience": audience or ""}
+    if audience is None:
+        del settings["publish.audience"]
+    other = await start_gateway(settings)
     headers = as_clients_send((await mint(gateway.url, token(issuer, github())))[1]["token"])
-    assert (await upload(other.url, FILE, CONTENT, headers=headers))[0] == 403
+    assert (await upload(other.url, FILE, CONTENT, headers=headers))[0] == status
+    assert (f"other/{OBJECT}" in faulty.objects) is (status == 200)
     assert (await upload(gateway.url, FILE, CONTENT, headers=headers))[0] == 200
-    assert [key for key in faulty.objects if not key.startswith((".gateway/", "other/.gateway/"))] == [OBJECT]
 
 
 async def test_a_revoked_token_publishes_nothing(gateway: Gateway, issuer: Issuer, faulty: FaultyBucket) -> None:

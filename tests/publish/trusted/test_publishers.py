@@ -111,7 +111,7 @@ def test_a_job_of_github_is_not_the_publisher_s(more: dict[str, Any], changed: d
 
 def test_who_has_a_token_of_another_repository_reads_what_it_says_and_nothing_of_the_publishers() -> None:
     why = refusal(publishers(_OF_GITHUB | {"environment": "prod"}), GITHUB, github(repository="zoe/fork"))
-    assert "repository='zoe/fork'" in why
+    assert why.startswith(f"{ELSEWHERE} repository='zoe/fork', ")
     assert "environment='release'" in why
     assert "prod" not in why
     assert "release.yml@" in why
@@ -186,7 +186,7 @@ def test_an_issuer_speaks_only_for_its_own_publishers() -> None:
     assert refusal(known, OTHER, everything).startswith("the claim sub")
     assert refusal(known, GITLAB, github()).startswith(ELSEWHERE)
     assert refusal(known, GITHUB, gitlab()).startswith(ELSEWHERE)
-    assert refusal(known, "https://attacker.example", everything) == ELSEWHERE
+    assert refusal(known, "https://attacker.example", everything) == f"{ELSEWHERE} nothing of its job"
 
 
 def test_of_many_reasons_some_are_told() -> None:
