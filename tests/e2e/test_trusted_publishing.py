@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -83,12 +84,14 @@ class Job:
             return sorted(await asyncio.gather(*(mint() for _ in range(times))))
 
     def uploaders(self) -> dict[str, str]:
-        """Who published which file, and from which commit."""
-        client, name = self.bucket.client, self.bucket.name
+        """Who published which file, and from which commit; HOST stands for the issuer's."""
+        issuer, client, name = quote(self.runner.url.removeprefix("https://")), self.bucket.client, self.bucket.name
         keys = [item["Key"] for item in client.list_objects_v2(Bucket=name, Prefix="acme-web/")["Contents"]]
         found = {key: client.head_object(Bucket=name, Key=key)["Metadata"] for key in keys}
         return {
-            key.rpartition("/")[2]: f"{said['uploader']} {json.loads(said['publisher'])['sha'][:7]}"
+            key.rpartition("/")[
+                2
+            ]: f"{said['uploader'].replace(issuer, 'HOST')} {json.loads(said['publisher'])['sha'][:7]}"
             for key, said in found.items()
         }
 
@@ -116,7 +119,7 @@ async def job(start_process: StartProcess, bucket: Bucket, tmp_path: Path) -> As
         await runner.stop()
 
 
-_BY = "github%3Aacme%2Fweb%2F.github%2Fworkflows%2Frelease.yml@refs%2Ftags%2Fv1.0 5d41402"
+_BY = "github@HOST%3Aacme%2Fweb%2F.github%2Fworkflows%2Frelease.yml@refs%2Ftags%2Fv1.0 5d41402"
 
 
 async def test_uv_publishes_without_a_password_and_is_told_why_it_may_not(job: Job) -> None:
@@ -142,7 +145,7 @@ async def test_uv_takes_the_token_of_a_job_of_gitlab(job: Job) -> None:
     text = token(job.runner, gitlab(job.runner.url.removeprefix("https://")))
     assert await job.presented(text, 6) == [200] + [422] * 5
     assert await job.presented(text, 1) == [422]
-    assert job.uploaders() == {SDIST: "gitlab%3Aacme%2Ftools%2Fweb%2F%2F.gitlab-ci.yml@refs%2Ftags%2Fv1.0 5d41402"}
+    assert job.uploaders() == {SDIST: "gitlab@HOST%3Aacme%2Ftools%2Fweb%2F%2F.gitlab-ci.yml@refs%2Ftags%2Fv1.0 5d41402"}
 
 
 async def test_pdm_publishes_and_what_twine_gets_publishes_too(job: Job) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.access.oidc.claims import matches
 from gateway.config.trusted_publishers import GITHUB, GitHubPublisher
-from gateway.publish.trusted.sources import source, subject, text_of
+from gateway.publish.trusted.sources import service, source, subject, text_of
 
 # Told to a client whose token fits no publisher.
 TELLING = ("repository", "job_workflow_ref", "environment", "ref", "event_name", "repository_owner_id")
@@ -72,4 +72,6 @@ def told(publisher: GitHubPublisher, claims: Mapping[str, Any]) -> tuple[str, st
         ("environment", environment),
         ("issuer", issuer),
     ]
-    return subject(f"github:{text_of(claims, 'job_workflow_ref')}"), source(fields)
+    return subject(f"{service('github', publisher.issuer, GITHUB)}:{text_of(claims, 'job_workflow_ref')}"), source(
+        fields
+    )

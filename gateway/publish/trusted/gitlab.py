@@ -9,7 +9,7 @@ from typing import Any
 from gateway.access.oidc.claims import matches
 from gateway.config.trusted_publishers import GITLAB, GitLabPublisher
 from gateway.publish.trusted.github import same
-from gateway.publish.trusted.sources import source, subject, text_of
+from gateway.publish.trusted.sources import service, source, subject, text_of
 
 TELLING = ("project_path", "ci_config_ref_uri", "environment", "ref_path", "pipeline_source", "namespace_id")
 _MERGE_REFS = "refs/merge-requests/"
@@ -65,4 +65,4 @@ def told(publisher: GitLabPublisher, claims: Mapping[str, Any]) -> tuple[str, st
         ("environment", text_of(claims, "environment")),
         ("issuer", issuer if issuer != GITLAB else ""),
     ]
-    return subject(f"gitlab:{project}//{publisher.pipeline}@{ref}"), source(fields)
+    return subject(f"{service('gitlab', issuer, GITLAB)}:{project}//{publisher.pipeline}@{ref}"), source(fields)

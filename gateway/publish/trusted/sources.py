@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.config.access.oidc import claim_text
 
@@ -27,6 +28,12 @@ def source(fields: Iterable[tuple[str, str]]) -> str:
         if value and len(_json(more)) <= _MAX_CHARACTERS:
             found = more
     return _json(found)
+
+
+def service(kind: str, issuer: str, public: str) -> str:
+    """Whose names of repositories are meant: a server of one's own has the same ones as the public service."""
+    host = urlsplit(issuer).netloc.lower()
+    return kind if host == urlsplit(public).netloc else f"{kind}@{host}"
 
 
 def subject(text: str) -> str:

@@ -7,6 +7,7 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
@@ -71,8 +72,11 @@ async def test_a_job_publishes_with_what_it_gets_for_its_token(
     )
     assert (await upload(gateway.url, FILE, CONTENT, headers=as_clients_send(answer["token"])))[0] == 200
     assert faulty.objects[OBJECT] == CONTENT
+    host = issuer.url.removeprefix("http://")
     put = next(request for request in faulty.requests if request.method == "PUT" and request.key == OBJECT)
-    assert put.headers["x-amz-meta-uploader"].startswith("github%3Aacme%2Fweb%2F.github%2Fworkflows%2Frelease.yml@refs")
+    assert put.headers["x-amz-meta-uploader"].startswith(
+        f"github@{quote(host)}%3Aacme%2Fweb%2F.github%2Fworkflows%2Frelease.yml@refs"
+    )
     assert json.loads(put.headers["x-amz-meta-publisher"]) == {
         "kind": "GitHub",
         "repository": "acme/web",

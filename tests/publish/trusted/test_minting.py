@@ -63,7 +63,8 @@ def good(issuer: Issuer, **changed: Any) -> str:
 async def test_a_token_lives_for_a_quarter_of_an_hour(minting: Minting, issuer: Issuer, storage: MemoryStorage) -> None:
     minted = await minting.mint(body(good(issuer), features=["multi-use-token"], more=1), SIGNING_KEY)
     assert minted.expires == NOW + 900
-    assert minted.principal.name == "github:acme/web/.github/workflows/release.yml@refs/tags/v1.0"
+    host = issuer.url.partition("//")[2]
+    assert minted.principal.name == f"github@{host}:acme/web/.github/workflows/release.yml@refs/tags/v1.0"
     assert minted.token not in repr(minted)
     assert len(used(storage)) == 1
 

@@ -167,6 +167,21 @@ def test_a_gitlab_of_one_s_own_is_known_by_its_url() -> None:
     assert refusal(own, url, gitlab()).startswith(PIPELINE)
 
 
+@pytest.mark.parametrize(
+    ("issuer", "who"),
+    [
+        (GITHUB + "/acme", "github"),  # an enterprise's own, of the same service
+        ("https://ghes.example/_services/token", "github@ghes.example"),
+        ("https://GHES.example:8443/_services/token", "github@ghes.example:8443"),
+    ],
+)
+def test_a_repository_elsewhere_is_not_called_like_the_public_one(issuer: str, who: str) -> None:
+    grant = publishers(_OF_GITHUB | {"issuer": issuer}).grant(issuer, github())
+    assert grant.subject == f"{who}:{REPOSITORY}/{WORKFLOW}@refs/tags/v1.0"
+    own = publishers(_OF_GITLAB | {"issuer": "https://git.example"}).grant("https://git.example", gitlab("git.example"))
+    assert own.subject == "gitlab@git.example:acme/tools/web//.gitlab-ci.yml@refs/tags/v1.0"
+
+
 def test_another_issuer_s_token_needs_all_claims() -> None:
     known, claims = publishers(_OF_OTHER), {"sub": "job:acme/7", "tier": "prod"}
     assert known.grant(OTHER, claims) == Grant(

@@ -111,7 +111,7 @@ async def test_the_audit_has_who_got_a_token_and_what_was_published_with_it(
     await eventually(lambda: len(lines.of["access"]) == 5)
     names = "user", "auth", "right", "allowed", "why", "key"
     found = [tuple(line.get(name, "") for name in names) for line in lines.of["audit"]]
-    who = "github:acme/web/.github/workflows/release.yml@refs/tags/v1.0"
+    who = f"github@{issuer.url.partition('//')[2]}:acme/web/.github/workflows/release.yml@refs/tags/v1.0"
     assert found == [
         (who, "trusted", "mint", "yes", "a token to publish acme-*", ""),
         ("", "trusted", "mint", "no", "the token has been used before: get a new one", ""),
