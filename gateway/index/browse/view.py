@@ -116,7 +116,7 @@ def _source(publisher: str | None) -> str:
         return ""
     if not isinstance(said, dict):
         return ""
-    fields = {name: value for name, value in said.items() if isinstance(value, str)}
+    fields = {name: value for name, value in said.items() if isinstance(value, str) and value.isprintable()}
     commit = f" at {fields['sha'][:_SHOWN_COMMIT]}" if "sha" in fields else ""
     more = [fields.get("workflow", ""), f"run {fields['run']}" if "run" in fields else ""]
     return ", ".join(filter(None, (fields.get("repository", "") + commit, *more)))

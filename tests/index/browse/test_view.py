@@ -123,6 +123,8 @@ def test_how_an_index_is_filled(backend: str, by_folder: bool, has_prefix: bool,
         ),
         ('{"kind":"GitLab","repository":"acme/web"}', "acme/web"),
         ('{"repository":["x"],"sha":1}', ""),
+        # Objects that others have put into the bucket: no page could be written with half a character.
+        ('{"repository":"acme/\\ud800","sha":"\\u202e0","workflow":"release.yml"}', "release.yml"),
         ("{}", ""),
         ("[]", ""),
         ("[" * 100_000, ""),
