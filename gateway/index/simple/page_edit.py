@@ -80,7 +80,7 @@ def _added(page: str, link: str, links: list[_Link]) -> str:
     at = next((tag.start for tag in start_tags(page, _ENDS)), len(page))
     at = len(page[:at].rstrip(" \t"))
     changed = f"{page[:at]}{link}{_BREAK}\n{page[at:]}"
-    if not any(True for _ in start_tags(changed, _LINKS)):
+    if not any(tag.start == at for tag in start_tags(changed, _LINKS)):
         raise ValueError("it ends within a comment, a tag, or what is no text")
     return changed
 
@@ -89,7 +89,8 @@ def _line_of(page: str, link: _Link) -> tuple[int, int, str]:
     """Replaces a link by nothing, with its line if nothing else is there."""
     indent = _indent(page, link)
     if indent is None or page[link.end : link.end + 1] not in ("\n", ""):
-        return link.start, link.end, ""
+        # With what follows, a `<` would become a tag.
+        return link.start, link.end, " " if page.endswith(("<", "/"), 0, link.start) else ""
     return link.start - len(indent), link.end + 1, ""
 
 

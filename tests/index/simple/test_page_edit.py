@@ -73,6 +73,11 @@ def test_a_file_is_taken_off_with_its_line() -> None:
     )
 
 
+def test_what_is_around_a_link_that_goes_becomes_no_tag() -> None:
+    page = "<<a href=a-1.0.tar.gz>a<script><a href=a-1.1.tar.gz>"
+    assert without_file(page, "a-1.0.tar.gz") == "< a<script><a href=a-1.1.tar.gz>"
+
+
 def test_a_link_is_marked_and_the_mark_taken_away() -> None:
     page = with_yank(S3PYPI, OLD.name, "it <breaks>")
     assert files_of(page)[0].yanked == "it <breaks>"
@@ -135,7 +140,7 @@ def test_an_end_that_is_none_ends_no_link(page: str) -> None:
 def test_a_first_link_is_not_put_where_nobody_sees_it() -> None:
     page = "<html><!-- </body> --><script>'</html>'</script>\n</BODY ></html>"
     assert files_of(with_file(page, NEW)) == [NEW]
-    for hidden in ("<!--", "<title>a", "<p class='", "<script>"):
+    for hidden in ("<!--", "<title>a", "<p class='", "</a><script>", "<a href="):
         with pytest.raises(ValueError, match="ends within"):
             with_file(hidden, NEW)
 
