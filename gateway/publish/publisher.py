@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from typing import cast
 
 from gateway.errors import (
@@ -100,8 +101,8 @@ class Publisher:
                 pass
             await self._demand_same(key, content)
             return False
-        if not overwrite and (deleted := await self._tombstones.of(file.filename)) is not None:
-            content.expect(deleted)
+        if not overwrite:
+            content.expect(partial(self._tombstones.of, file.filename))
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
         chunks = content.chunks() if conditional or overwrite else self._unless_there(key, content)
