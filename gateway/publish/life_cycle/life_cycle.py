@@ -86,9 +86,13 @@ class LifeCycle:
             # Before the file goes: whoever uploads the name in between finds the one or the other.
             sha256 = await self._metadata.sha256_of(project, item)
             await self._tombstones.put(_name(item), sha256 or "")
-        await self._storage.delete(key)
+        # The file goes behind what describes it, so that the same can be asked again after an error: a new file of that
+        # name must not get the old one's metadata. Only its mark goes later, without which installers would choose it.
         for suffix in COMPANIONS:
-            await self._storage.delete(key + suffix)
+            if suffix != YANKED_FILE:
+                await self._storage.delete(key + suffix)
+        await self._storage.delete(key)
+        await self._storage.delete(key + YANKED_FILE)
 
 
 def _name(item: StoredObject) -> str:
