@@ -83,7 +83,10 @@ class Publisher:
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
-        await self._pages.add(file.project, key.removeprefix(self._root), known, link)
+        pages = await self._pages.add(file.project, key.removeprefix(self._root), known, link)
+        if pages and not await self._exists(key):
+            # Deleted meanwhile: whoever did so may have looked at the page before the link was there.
+            await self._pages.remove(pages, file.filename)
         return new
 
     async def _written(

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from gateway.errors import GatewayError, NotFoundError
+from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
+from gateway.messages import ObjectRequest
 from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import Storage, StoredObject, one_chunk
+from gateway.storage.content import content_of
 
 
 class LifeCycle:
@@ -55,15 +58,36 @@ class LifeCycle:
     async def apply(self, change: Change, item: StoredObject) -> None:
         """Makes a change to one file, and to the stored pages that show it. Raises GatewayErrors."""
         known = (await self._catalog.files(change.project)).value
+        if change.action is Action.DELETE:
+            await self._pages.remove(known.with_page, _name(item))  # first: no link leads to what is gone
+            await self.delete(change.project, item, forget=change.forget)
+            await self._pages.remove(known.with_page, _name(item))  # whoever published it meanwhile has linked it again
+            return
         if change.action is Action.YANK:
             await self.yank(item, change.reason)
-            await self._pages.yank(known, _name(item), _in_a_line(change.reason))
-        elif change.action is Action.UNYANK:
-            await self.unyank(item)
-            await self._pages.yank(known, _name(item), None)
         else:
-            await self._pages.remove(known, _name(item))  # first: no link leads to what is gone
-            await self.delete(change.project, item, forget=change.forget)
+            await self.unyank(item)
+        if known.with_page:
+            await self._show_mark(known, item)
+
+    async def _show_mark(self, known: Files, item: StoredObject) -> None:
+        """Has the pages say of a file what its mark says, which others may change meanwhile: whoever comes last makes
+        both the same."""
+        mark = await self._mark(item)
+        while True:
+            await self._pages.yank(known, _name(item), mark)
+            if (now := await self._mark(item)) == mark:
+                return
+            mark = now
+
+    async def _mark(self, item: StoredObject) -> str | None:
+        """The reason beside a file, None if there is no mark."""
+        request = ObjectRequest("GET", self._root + item.key + YANKED_FILE, bypass=True)
+        try:
+            content = await content_of(await self._storage.fetch(request), MAX_YANK_CHARS)
+        except NotFoundError:
+            return None
+        return _in_a_line(content.decode("utf-8", "replace"))
 
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""

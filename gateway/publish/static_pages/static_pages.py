@@ -6,10 +6,11 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
@@ -56,6 +57,8 @@ class StaticPages:
         self._root = root
         self._index_document = index_document
         self._write = write
+        # Those who change a page wait here for each other: together they would fail again and again.
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()
 
     async def demand_writable(self, known: Files | None) -> None:
         """Raises UpstreamError if a project has a page that can't be changed. `known` are its objects, None if it has
@@ -65,10 +68,10 @@ class StaticPages:
             if found is not None:
                 await self._edited(found, lambda page: page_edit.without_file(page, ""))
 
-    async def add(self, project: str, key: str, known: Files | None, file: File) -> None:
+    async def add(self, project: str, key: str, known: Files | None, file: File) -> Iterable[str]:
         """Has the pages of a project, by its normalised name, link to a file; and that of the root to the project.
-        `key` is the file's, relative to the root, and `known` are the project's objects before that. Raises
-        GatewayErrors."""
+        `key` is the file's, relative to the root, and `known` are the project's objects before that. Returns
+        the folders of the project's pages. Raises GatewayErrors."""
         folder = key.rpartition("/")[0]
         pages = set(known.with_page) if known is not None else set[str]()
         new = folder not in pages and bool(folder) and self._write
@@ -81,10 +84,11 @@ class StaticPages:
             await self._change(f"{page}/", edit, blank)
         if pages:
             await self._change("", partial(page_edit.with_project, name=project))
+        return pages
 
-    async def remove(self, known: Files, name: str) -> None:
-        """Takes a file off its project's pages. Raises GatewayErrors."""
-        for page in sorted(known.with_page):
+    async def remove(self, folders: Iterable[str], name: str) -> None:
+        """Takes a file off its project's pages, which are in these folders. Raises GatewayErrors."""
+        for page in sorted(folders):
             await self._change(f"{page}/", partial(page_edit.without_file, name=name))
 
     async def yank(self, known: Files, name: str, reason: str | None) -> None:
@@ -94,6 +98,11 @@ class StaticPages:
 
     async def _change(self, folder: str, edit: Edit, blank: Callable[[], str] | None = None) -> None:
         """Changes the page of a folder; one that is not there is made from `blank`, or left alone."""
+        async with self._turns.setdefault(folder, asyncio.Lock()):
+            await self._changed(folder, edit, blank)
+
+    async def _changed(self, folder: str, edit: Edit, blank: Callable[[], str] | None) -> None:
+        """The same, if nobody else here does so."""
         until = time.monotonic() + _SECONDS
         while True:
             found = await self._read(folder)
