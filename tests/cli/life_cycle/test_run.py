@@ -49,6 +49,15 @@ def test_gateways_are_told(folder: Path, capsys: Captured) -> None:
     assert b'"acme-web"' in (folder.parent / ".gateway" / "epoch").read_bytes()
 
 
+def test_gateways_are_told_of_a_change_that_was_made_in_part(folder: Path, capsys: Captured) -> None:
+    (folder / f"{SDIST}.yanked").mkdir()
+    assert run("yank", "acme-web", "1.0", "--set", "publish.beacon=true") == 1
+    said = capsys.readouterr()
+    assert f"{FILE} is yanked\nGateways see it now\n" in said.out
+    assert "can't be written" in said.err
+    assert b'"acme-web"' in (folder.parent / ".gateway" / "epoch").read_bytes()
+
+
 def test_delete_asks_first(folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("delete", "acme-web", "1.0") == 1
     assert "Give --yes to delete them." in capsys.readouterr().err

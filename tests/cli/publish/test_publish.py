@@ -61,6 +61,17 @@ def test_gateways_are_told_of_what_is_new(dist: Path, tmp_path: Path, capsys: Ca
     assert (capsys.readouterr().err, beacon.read_bytes()) == ("", before)
 
 
+def test_gateways_are_told_of_a_file_that_is_there_though_its_page_is_not(
+    dist: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    (tmp_path / "packages/acme-web/index.html").mkdir(parents=True)
+    assert run("--set", "publish.beacon=true", "--set", "publish.write_pages=true") == 1
+    assert FILE in {path.name for path in (tmp_path / "packages/acme-web").iterdir()}
+    said = capsys.readouterr()
+    assert f"{FILE}: failed: " in said.out
+    assert said.err == "acme-web: Gateways see it now\n"
+
+
 def test_a_conflict_has_a_code_of_its_own(dist: Path, tmp_path: Path, capsys: Captured) -> None:
     assert run() == 0
     (dist / FILE).write_bytes(wheel("acme_web", "1.0", summary="another")[1])
