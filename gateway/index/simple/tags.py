@@ -70,9 +70,13 @@ def start_tags(page: str, wanted: Mapping[str, frozenset[str]]) -> Iterator[Star
 
 def with_attributes(tag: str, attributes: Mapping[str, str | None]) -> str:
     """The text of a start tag with other values of these attributes, by lower-case names; without those that are None.
-    All else in it stays. The tag is one that `start_tags` has found."""
+    All else in it stays. The tag is one that `start_tags` has found. Values are written in ASCII, which is the same in
+    all charsets of pages."""
     markup = _find(_MARKUP, tag, 0)
-    added = "".join(f' {name}="{escape(value)}"' for name, value in attributes.items() if value is not None)
+    values = {name: escape(value) for name, value in attributes.items() if value is not None}
+    added = (
+        "".join(f' {name}="{value}"' for name, value in values.items()).encode("ascii", "xmlcharrefreplace").decode()
+    )
     parts, kept, position = [tag[: markup.end()], added], markup.end(), markup.end()
     while not (attribute := _find(_ATTRIBUTE, tag, position))[1]:
         position = _value(tag, attribute)[1]

@@ -6,7 +6,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from gateway.executors import PAGES
 from gateway.index.catalog.listing import Files
 from gateway.index.simple import page_edit
 from gateway.index.simple.names import release_of
+from gateway.index.simple.page_text import text_of
 from gateway.index.simple.pages import File, Project, project_html
 from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.messages import ObjectRequest
@@ -138,12 +140,12 @@ class StaticPages:
             content, said = await content_of(answer, _MAX_BYTES), answer.headers
             if key.endswith("/") and not content:
                 continue  # a mark that stands for the folder
-            if len(content) > _MAX_BYTES or "ETag" not in said or said.get("Content-Encoding"):
-                raise _unchangeable(key, "it is too large or compressed, or has no ETag")
+            if len(content) > _MAX_BYTES or "ETag" not in said:
+                raise _unchangeable(key, "it is too large, or has no ETag")
             try:
-                text = content.decode()
+                text = await PAGES.run(_text_of, content, said)
             except ValueError as error:
-                raise _unchangeable(key, "it is not UTF-8") from error
+                raise _unchangeable(key, "it is compressed, or not UTF-8") from error
             return _Found(key, text, said["ETag"], said.get("Content-Type", _TYPE), said.get("Cache-Control"))
         return None
 
@@ -153,6 +155,13 @@ class StaticPages:
             return await PAGES.run(edit, found.text)
         except ValueError as error:
             raise _unchangeable(found.key, str(error)) from error
+
+
+def _text_of(content: bytes, headers: Mapping[str, str]) -> str:
+    """The text of a page, whose bytes are those of the text. Raises ValueError if it is read as another text."""
+    if text_of(content, headers, _MAX_BYTES).encode() != content.removeprefix(BOM_UTF8):
+        raise ValueError("another text")
+    return content.decode()
 
 
 def _new_page(project: str, folder: str, known: Files | None) -> str:

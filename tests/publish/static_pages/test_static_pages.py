@@ -1,6 +1,7 @@
 """Stored pages that are kept up to date while files are published, yanked and deleted."""
 
 import asyncio
+import codecs
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,9 +141,11 @@ async def test_a_page_that_never_stays_is_an_error_after_which_the_same_again_su
     [
         (STORED.replace(b"own", b"\xff"), [], "not UTF-8"),
         (STORED, [("Content-Encoding", "gzip")], "compressed"),
+        (STORED.decode().encode("utf-16-le"), [("Content-Type", "text/html; charset=utf-16")], "not UTF-8"),
+        ("<p>ä".encode(), [("Content-Type", "text/html; charset=windows-1252")], "not UTF-8"),
         (root_html(str(number) for number in range(120_000)), [], "more links"),
     ],
-    ids=["latin", "gzip", "links"],
+    ids=["latin", "gzip", "utf-16", "windows", "links"],
 )
 async def test_a_page_that_can_t_be_changed_is_told_before_anything_is_written(
     gateway: Gateway, faulty: FaultyBucket, page: bytes, headers: list[tuple[str, str]], why: str
@@ -152,6 +155,31 @@ async def test_a_page_that_can_t_be_changed_is_told_before_anything_is_written(
     status, _, body = await upload(gateway.url, FILE, CONTENT)
     assert (status, why in body) == (502, True)
     assert faulty.objects.keys() == {"acme-web/acme_web-0.9.tar.gz", PAGE, "index.html"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Content-Encoding", "aws-chunked"),
+        ("Content-Encoding", "identity"),
+        ("Content-Type", "text/html; charset=windows-1252"),
+    ],
+)
+async def test_what_makes_no_other_bytes_of_a_page_is_no_reason(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    stored: None,
+    header: tuple[str, str],
+) -> None:
+    gateway = await start_gateway(faulty_settings | MANAGED)
+    faulty.objects[PAGE] = codecs.BOM_UTF8 + STORED
+    faulty.headers[PAGE] = [header]
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    assert await managed(gateway, {"action": "yank", "version": "1.0", "reason": "für"}) == 200
+    assert [file.yanked for file in listed(faulty)] == [None, "für"]
+    assert faulty.objects[PAGE].startswith(codecs.BOM_UTF8 + b"<!")
+    assert faulty.objects[PAGE][3:].isascii()
 
 
 async def test_a_file_in_another_folder_than_the_page_is_linked_from_there(
