@@ -184,10 +184,25 @@ def test_a_build_that_fails_sends_nothing(dist: Path, tmp_path: Path, capsys: Ca
     assert there(tmp_path) == {}
 
 
+def test_a_build_sees_no_settings_and_no_password(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PASSWORD", "pw")
+    monkeypatch.setenv("GATEWAY_OPS__TOKEN", "t" * 32)
+    folder, seen = project(tmp_path, fails=True), tmp_path / "seen"
+    backend = folder / "backend.py"
+    backend.write_text(
+        f"{backend.read_text()}\nimport os\npathlib.Path({str(seen)!r}).write_text(str([*os.environ]))\n"
+    )
+    assert main(["publish", "--build", str(folder), "--dir", "packages"]) == 1
+    assert "PATH" in seen.read_text()
+    assert "GATEWAY_" not in seen.read_text()
+
+
 def test_without_files_it_says_what_it_takes(dist: Path, capsys: Captured) -> None:
     assert main(["publish", "--dir", "packages"]) == 2
     assert capsys.readouterr().err == "gateway publish: give files, or --build\n"
     assert run("--attestations") == 2
+    assert "--attestations needs --to" in capsys.readouterr().err
+    assert main(["publish", "--attestations", "--build", "absent", "--dir", "packages"]) == 2  # before it is built
     assert "--attestations needs --to" in capsys.readouterr().err
 
 
