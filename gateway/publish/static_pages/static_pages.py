@@ -63,12 +63,15 @@ class StaticPages:
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
 
     async def demand_writable(self, known: Files | None) -> None:
-        """Raises UpstreamError if a project has a page that can't be changed. `known` are its objects, None if it has
-        none."""
-        for folder in known.with_page if known is not None else ():
-            found = await self._read(f"{folder}/")
+        """Raises UpstreamError if a project has a page that can't be changed, or the root has, where that may be
+        needed. `known` are the project's objects, None if it has none."""
+        folders = sorted(known.with_page) if known is not None else []
+        if not folders and not self._write:
+            return
+        for folder in [*(f"{name}/" for name in folders), ""]:
+            found = await self._read(folder)
             if found is not None:
-                await self._edited(found, lambda page: page_edit.without_file(page, ""))
+                await self._edited(found, partial(page_edit.without_file, name=""))
 
     async def add(self, project: str, key: str, known: Files | None, file: File) -> Iterable[str]:
         """Has the pages of a project, by its normalised name, link to a file; and that of the root to the project.

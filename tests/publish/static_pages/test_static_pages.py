@@ -147,11 +147,12 @@ async def test_a_page_that_never_stays_is_an_error_after_which_the_same_again_su
     ],
     ids=["latin", "gzip", "utf-16", "windows", "links"],
 )
+@pytest.mark.parametrize("key", [PAGE, "index.html"])
 async def test_a_page_that_can_t_be_changed_is_told_before_anything_is_written(
-    gateway: Gateway, faulty: FaultyBucket, page: bytes, headers: list[tuple[str, str]], why: str
+    gateway: Gateway, faulty: FaultyBucket, page: bytes, headers: list[tuple[str, str]], why: str, key: str
 ) -> None:
-    faulty.objects[PAGE] = page
-    faulty.headers[PAGE] = headers
+    faulty.objects[key] = page
+    faulty.headers[key] = headers
     status, _, body = await upload(gateway.url, FILE, CONTENT)
     assert (status, why in body) == (502, True)
     assert faulty.objects.keys() == {"acme-web/acme_web-0.9.tar.gz", PAGE, "index.html"}
