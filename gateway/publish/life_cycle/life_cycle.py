@@ -91,7 +91,7 @@ class LifeCycle:
 
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""
-        chunks = one_chunk(_in_a_line(reason).encode())
+        chunks = one_chunk(_in_a_line(reason).encode("utf-8", "replace"))
         await self._storage.put(self._root + item.key + YANKED_FILE, chunks, content_type="text/plain; charset=utf-8")
 
     async def unyank(self, item: StoredObject) -> None:

@@ -41,6 +41,11 @@ def test_yank_and_unyank(folder: Path, capsys: Captured) -> None:
     assert names(folder) == [FILE, SDIST, f"{SDIST}.yanked"]
 
 
+def test_a_reason_that_is_no_text_is_kept_as_far_as_it_is(folder: Path) -> None:
+    assert run("yank", "acme-web", "1.0", "--file", FILE, "--reason", "f\udcfcr") == 0  # in Latin-1
+    assert (folder / f"{FILE}.yanked").read_text() == "f?r"
+
+
 def test_gateways_are_told(folder: Path, capsys: Captured) -> None:
     assert run("yank", "acme-web", "1.0") == 0
     assert "POST /-/refresh?project=acme-web" in capsys.readouterr().out
