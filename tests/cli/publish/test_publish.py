@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.app import Gateway
 from gateway.cli.main import main
+from gateway.publish.static_pages import static_pages
 from tests.conftest import StartGateway
 from tests.support.uploads import sdist, wheel
 
@@ -62,8 +63,9 @@ def test_gateways_are_told_of_what_is_new(dist: Path, tmp_path: Path, capsys: Ca
 
 
 def test_gateways_are_told_of_a_file_that_is_there_though_its_page_is_not(
-    dist: Path, tmp_path: Path, capsys: Captured
+    dist: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(static_pages, "_SECONDS", 0.0)
     (tmp_path / "packages/acme-web/index.html").mkdir(parents=True)
     assert run("--set", "publish.beacon=true", "--set", "publish.write_pages=true") == 1
     assert FILE in {path.name for path in (tmp_path / "packages/acme-web").iterdir()}
