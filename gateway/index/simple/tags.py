@@ -73,10 +73,7 @@ def with_attributes(tag: str, attributes: Mapping[str, str | None]) -> str:
     All else in it stays. The tag is one that `start_tags` has found. Values are written in ASCII, which is the same in
     all charsets of pages."""
     markup = _find(_MARKUP, tag, 0)
-    values = {name: escape(value) for name, value in attributes.items() if value is not None}
-    added = (
-        "".join(f' {name}="{value}"' for name, value in values.items()).encode("ascii", "xmlcharrefreplace").decode()
-    )
+    added = "".join(f' {name}="{_in_ascii(value)}"' for name, value in attributes.items() if value is not None)
     parts, kept, position = [tag[: markup.end()], added], markup.end(), markup.end()
     while not (attribute := _find(_ATTRIBUTE, tag, position))[1]:
         position = _value(tag, attribute)[1]
@@ -85,6 +82,13 @@ def with_attributes(tag: str, attributes: Mapping[str, str | None]) -> str:
             parts += tag[kept : attribute.start()], "" if tag[position] in _AFTER_VALUE else " "
             kept = position
     return "".join((*parts, tag[kept:]))
+
+
+def _in_ascii(value: str) -> str:
+    """The value of an attribute. Some control characters have no reference: that of U+0080 means the euro sign."""
+    references = {character: f"&#{ord(character)};" for character in set(value) if not character.isascii()}
+    known = {each: text if unescape(text) == each else "&#65533;" for each, text in references.items()}
+    return "".join(known.get(character, character) for character in escape(value))
 
 
 class _PageEndError(Exception):
