@@ -1,6 +1,6 @@
 """The file of an upload, as its bytes arrive: inspected before anybody gets the last of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from gateway.errors import ContentTooLargeError
 from gateway.executors import UPLOADS
@@ -52,7 +52,7 @@ class Content:
         self._pieces = pieces
         self._chunks = self._inspected()
         self.sha256 = ""
-        self._expected: str | None = None
+        self._expected: Callable[[], Awaitable[str | None]] | None = None
 
     @property
     def size(self) -> int:
@@ -64,9 +64,10 @@ class Content:
         """What the file's metadata say, when all has been read."""
         return self._inspection.requires_python
 
-    def expect(self, sha256: str) -> None:
-        """Only the bytes with this hash are right: those of a file of that name that was deleted."""
-        self._expected = sha256
+    def expect(self, deleted: Callable[[], Awaitable[str | None]]) -> None:
+        """Only the bytes with the hash that this tells are right, if it tells one: those of a file of that name that
+        was deleted. It is asked when all has been read: the file may come and go meanwhile."""
+        self._expected = deleted
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The bytes. Raises GatewayErrors, at the end too: whoever keeps them keeps nothing then."""
@@ -91,7 +92,7 @@ class Content:
             yield await ahead.bytes()
         last = await _Inspected(self._inspection, b"".join(pending)).bytes()
         sha256 = await UPLOADS.run(self._inspection.finish)
-        if self._expected not in (None, sha256):
+        if self._expected is not None and await self._expected() not in (None, sha256):
             raise invalid_upload(
                 "a file of this name was deleted, and the name does not come back: publish another version"
             )

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 from gateway.errors import (
     FileExistsConflictError,
@@ -89,7 +90,10 @@ class Publisher:
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
-        await self._pages.add(file.project, key.removeprefix(self._root), known, link)
+        pages = await self._pages.add(file.project, key.removeprefix(self._root), known, link)
+        if pages and not await self._existing.is_there(key):
+            # Deleted meanwhile: whoever did so may have looked at the page before the link was there.
+            await self._pages.remove(pages, file.filename)
         return new
 
     async def _written(
@@ -107,8 +111,8 @@ class Publisher:
                 pass
             await self._demand_same(key, content)
             return False
-        if not overwrite and (deleted := await self._tombstones.of(file.filename)) is not None:
-            content.expect(deleted)
+        if not overwrite:
+            content.expect(partial(self._tombstones.of, file.filename))
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
         absent = key if not conditional and not overwrite else None

@@ -15,11 +15,13 @@ HEADER, VALUE = "X-Requested-With", "gateway"
 def demand_no_foreign_page(headers: MultiMapping[str], base_url: str) -> None:
     """Raises ForbiddenError for what a browser says a page of another site sends. `base_url` is that of the gateway's
     root, empty if it is not known. (Fetch Metadata; RFC 6454, 7)"""
-    site, origin = headers.get("Sec-Fetch-Site", "none"), headers.get("Origin")
     host = base_url.partition("://")[2].partition("/")[0].lower()
-    here = origin is None or (host != "" and origin.partition("://")[2].lower() == host)
-    if site not in ("none", "same-origin") or not here:
-        raise ForbiddenError(f"sent by a page of {origin or site}")
+    for site in headers.getall("Sec-Fetch-Site", ()):
+        if site not in ("none", "same-origin"):
+            raise ForbiddenError(f"sent by a page of {headers.get('Origin') or site}")
+    for origin in headers.getall("Origin", ()):
+        if not host or origin.partition("://")[2].lower() != host:
+            raise ForbiddenError(f"sent by a page of {origin or 'an unknown site'}")
 
 
 def is_own_script(headers: MultiMapping[str]) -> bool:

@@ -22,10 +22,12 @@ async def run(settings: Settings, change: Change, write: Callable[[str], None], 
             items = await life_cycle.chosen(change)
             if not sure and not _asked(items):
                 return _refused(change, "nothing was deleted")
-            for item in items:
-                await life_cycle.apply(change, item)
-                write(f"{item.key} {change.action.done}")
-            write(await tell_gateways(settings, mount.storage, change.project))
+            try:
+                for item in items:
+                    await life_cycle.apply(change, item)
+                    write(f"{item.key} {change.action.done}")
+            finally:  # of what has been changed before an error too
+                write(await tell_gateways(settings, mount.storage, change.project))
     except GatewayError as error:
         return _refused(change, error.detail or error.public)
     return 0

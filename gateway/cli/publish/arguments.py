@@ -53,6 +53,9 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     if not arguments.files and arguments.build is None:
         print("gateway publish: give files, or --build", file=sys.stderr)
         return 2
+    if arguments.attestations and arguments.to is None:
+        print("gateway publish: --attestations needs --to: only a gateway knows whose they have to be", file=sys.stderr)
+        return 2
     logging.disable()  # the command reports everything itself
     try:
         with built(arguments.build) as files:

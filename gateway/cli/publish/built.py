@@ -1,5 +1,6 @@
 """Builds the files to publish, by `python -m build`."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 _STDERR = 2
+# Settings and the password: a build runs code of others.
+_SECRETS = "GATEWAY_"
 
 
 class BuildError(Exception):
@@ -26,7 +29,9 @@ def built(directory: Path | None) -> Iterator[Sequence[Path]]:
         raise BuildError("--build needs a library: pip install 's3-package-gateway[cli]'")
     with TemporaryDirectory(prefix="gateway-build-") as target:
         command = [sys.executable, "-m", "build", "--outdir", target, str(directory)]
-        code = subprocess.run(command, stdout=_STDERR, check=False).returncode  # noqa: S603  of our own
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETS)}
+        done = subprocess.run(command, stdout=_STDERR, env=environment, check=False)  # noqa: S603  of our own
+        code = done.returncode
         if code != 0:
             raise BuildError(f"python -m build has failed with exit code {code}; nothing was sent")
         yield sorted(path for path in Path(target).iterdir() if path.name.endswith((".whl", ".tar.gz")))

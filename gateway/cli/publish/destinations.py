@@ -39,23 +39,24 @@ class InStorage:
         self._condition = condition
         self._rules = rules
         self._uploader = uploader
-        self.published = set[str]()  # projects that have new files
+        self.published = set[str]()  # projects that have new files, or may have
 
     async def send(self, prepared: Prepared, progress: Progress) -> bool:
         release = prepared.release
         conditional = await self._condition.demand(prepared.size)
         with prepared.path.open("rb") as file:
             content = Content(progress.of(prepared, pieces(file)), Inspection(release, self._rules), prepared.size)
-            new = await self._publisher.publish(
-                await self._publisher.key(release),
-                release,
-                content,
-                self._uploader,
-                overwrite=False,
-                conditional=conditional,
-            )
+            key = await self._publisher.key(release)
+            try:
+                new = await self._publisher.publish(
+                    key, release, content, self._uploader, overwrite=False, conditional=conditional
+                )
+            except GatewayError:
+                if content.sha256:  # it may be there, and only what comes after that have failed
+                    self.published.add(release.project)
+                raise
         if new:
-            self.published.add(prepared.release.project)
+            self.published.add(release.project)
         return new
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from html import escape
 from itertools import takewhile
 from typing import NamedTuple
@@ -11,23 +10,23 @@ from gateway.index.simple.markup import check_markup
 from gateway.index.simple.names import normalize
 from gateway.index.simple.pages import File, file_link, project_link
 from gateway.index.simple.static_page import names_of, read
-from gateway.index.simple.tags import StartTag, start_tags
+from gateway.index.simple.tags import StartTag, start_tags, with_attributes
 
-_LINKS = {"a": frozenset({"href"})}
+_LINKS = {"a": frozenset[str](), "/a": frozenset[str]()}
+_ENDS = {"/body": frozenset[str](), "/html": frozenset[str]()}
 # The tags at the start of a page; the first link is behind them.
 _HEAD = {"html": frozenset[str](), "head": frozenset[str](), "meta": frozenset({"name"}), "a": frozenset[str]()}
 _STATUS, _STATUS_REASON = "pypi:project-status", "pypi:project-status-reason"
-# The end of a link; or where another one begins, since it was not ended.
-_LINK_END = re.compile(r"</a(?=[\s/>])[^>]{0,99}>|(?=<a[\s>])", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[ \t]*<br[ \t]*/?>", re.IGNORECASE)
-_BODY_END = re.compile(r"[ \t]*</(?:body|html)[\s>]", re.IGNORECASE)
+_YANKED = "data-yanked"
+_METADATA = ("data-core-metadata", "data-dist-info-metadata")
 _BREAK = "<br>"
 _MAX_INDENT = 80
 
 
 class _Link(NamedTuple):
-    """Where a link is in a page: from `start`, until `stop` without and `end` with its line break; and its file, if it
-    leads to one."""
+    """Where a link is in a page: from `start`, until `end` with its line break; its start tag ends at `stop`. And its
+    file, if it leads to one."""
 
     start: int
     stop: int
@@ -37,19 +36,14 @@ class _Link(NamedTuple):
 
 def with_file(page: str, file: File) -> str:
     """The page with a link to the file, behind all others. If there are links to it, those with another hash get that
-    of the file, and its Requires-Python. Raises ValueError for a page that can't be read, like all functions here."""
+    of the file, and its Requires-Python. Raises ValueError for a page that can't be read, like all functions here, or
+    has no place for a link."""
     links = [*_links(page)]
     same = [(link, link.file) for link in links if link.file is not None and link.file.name == file.name]
     if not same:
         return _added(page, file_link(file), links)
-    return _replaced(
-        page,
-        (
-            (link.start, link.stop, file_link(replace(old, hashes=file.hashes, requires_python=file.requires_python)))
-            for link, old in same
-            if old.hashes.get("sha256") != file.hashes.get("sha256")
-        ),
-    )
+    changed = [(link, old) for link, old in same if old.hashes.get("sha256") != file.hashes.get("sha256")]
+    return _replaced(page, ((link.start, link.stop, _of_other_bytes(page, link, old, file)) for link, old in changed))
 
 
 def without_file(page: str, name: str) -> str:
@@ -60,7 +54,7 @@ def without_file(page: str, name: str) -> str:
 def with_yank(page: str, name: str, reason: str | None) -> str:
     """The page with the file's links marked as yanked; without the mark if `reason` is None."""
     marked = (
-        (link.start, link.stop, file_link(replace(link.file, yanked=reason)))
+        (link.start, link.stop, with_attributes(page[link.start : link.stop], {_YANKED: reason}))
         for link in _links(page)
         if link.file is not None and link.file.name == name
     )
@@ -102,22 +96,35 @@ def _link_of(tag: StartTag) -> _Link:
     return _Link(tag.start, tag.stop, tag.stop, None)
 
 
+def _of_other_bytes(page: str, link: _Link, old: File, file: File) -> str:
+    """The start tag of a link to `old`, whose bytes are those of `file` by now: what it said of others goes."""
+    sha256 = file.hashes.get("sha256")
+    href = f"{old.url}#sha256={sha256}" if sha256 else old.url
+    attributes: dict[str, str | None] = {"href": href, "data-requires-python": file.requires_python}
+    if old.has_metadata:
+        attributes |= dict.fromkeys(_METADATA, "true")
+    return with_attributes(page[link.start : link.stop], attributes)
+
+
 def _added(page: str, link: str, links: list[_Link]) -> str:
     """With one more link, on a line of its own: behind the last one of `links`, or else at the end of the page."""
     if links:
-        indent = _indent(page, links[-1])
-        at, text = links[-1].end, f"\n{indent or ''}{link}{_BREAK}"
-    else:
-        end = _BODY_END.search(page)
-        at, text = end.start() if end is not None else len(page), f"{link}{_BREAK}\n"
-    return page[:at] + text + page[at:]
+        at = links[-1].end
+        return f"{page[:at]}\n{_indent(page, links[-1]) or ''}{link}{_BREAK}{page[at:]}"
+    at = next((tag.start for tag in start_tags(page, _ENDS)), len(page))
+    at = len(page[:at].rstrip(" \t"))
+    changed = f"{page[:at]}{link}{_BREAK}\n{page[at:]}"
+    if not any(tag.start == at for tag in start_tags(changed, _LINKS)):
+        raise ValueError("it ends within a comment, a tag, or what is no text")
+    return changed
 
 
 def _line_of(page: str, link: _Link) -> tuple[int, int, str]:
     """Replaces a link by nothing, with its line if nothing else is there."""
     indent = _indent(page, link)
     if indent is None or page[link.end : link.end + 1] not in ("\n", ""):
-        return link.start, link.end, ""
+        # With what follows, a `<` would become a tag.
+        return link.start, link.end, " " if page.endswith(("<", "/"), 0, link.start) else ""
     return link.start - len(indent), link.end + 1, ""
 
 
@@ -139,10 +146,19 @@ def _replaced(page: str, changes: Iterable[tuple[int, int, str]]) -> str:
 
 
 def _links(page: str) -> Iterator[_Link]:
+    """A link that is not ended ends with the text behind it, if another one follows."""
     check_markup(page)
+    link: StartTag | None = None
     for tag in start_tags(page, _LINKS):
-        ended = _LINK_END.search(page, tag.stop)
-        stop = ended.end() if ended is not None else tag.stop
-        line_break = _LINE_BREAK.match(page, stop)
-        files = read(page[tag.start : tag.stop]).files
-        yield _Link(tag.start, stop, line_break.end() if line_break else stop, files[0] if files else None)
+        if link is not None:
+            following = page.find("<", link.stop, tag.start)
+            yield _link(page, link, tag.stop if tag.name == "/a" else following if following >= 0 else tag.start)
+        link = tag if tag.name == "a" else None
+    if link is not None:
+        yield _link(page, link, link.stop)
+
+
+def _link(page: str, tag: StartTag, stop: int) -> _Link:
+    line_break = _LINE_BREAK.match(page, stop)
+    files = read(page[tag.start : tag.stop]).files
+    return _Link(tag.start, tag.stop, line_break.end() if line_break else stop, files[0] if files else None)

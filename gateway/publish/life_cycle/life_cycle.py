@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from gateway.errors import GatewayError, NotFoundError
+from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
+from gateway.messages import ObjectRequest
 from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import Storage, StoredObject, one_chunk
+from gateway.storage.content import content_of
 
 
 class LifeCycle:
@@ -55,19 +58,40 @@ class LifeCycle:
     async def apply(self, change: Change, item: StoredObject) -> None:
         """Makes a change to one file, and to the stored pages that show it. Raises GatewayErrors."""
         known = (await self._catalog.files(change.project)).value
+        if change.action is Action.DELETE:
+            await self._pages.remove(known.with_page, _name(item))  # first: no link leads to what is gone
+            await self.delete(change.project, item, forget=change.forget)
+            await self._pages.remove(known.with_page, _name(item))  # whoever published it meanwhile has linked it again
+            return
         if change.action is Action.YANK:
             await self.yank(item, change.reason)
-            await self._pages.yank(known, _name(item), _in_a_line(change.reason))
-        elif change.action is Action.UNYANK:
-            await self.unyank(item)
-            await self._pages.yank(known, _name(item), None)
         else:
-            await self._pages.remove(known, _name(item))  # first: no link leads to what is gone
-            await self.delete(change.project, item, forget=change.forget)
+            await self.unyank(item)
+        if known.with_page:
+            await self._show_mark(known, item)
+
+    async def _show_mark(self, known: Files, item: StoredObject) -> None:
+        """Has the pages say of a file what its mark says, which others may change meanwhile: whoever comes last makes
+        both the same."""
+        mark = await self._mark(item)
+        while True:
+            await self._pages.yank(known, _name(item), mark)
+            if (now := await self._mark(item)) == mark:
+                return
+            mark = now
+
+    async def _mark(self, item: StoredObject) -> str | None:
+        """The reason beside a file, None if there is no mark."""
+        request = ObjectRequest("GET", self._root + item.key + YANKED_FILE, bypass=True)
+        try:
+            content = await content_of(await self._storage.fetch(request), MAX_YANK_CHARS)
+        except NotFoundError:
+            return None
+        return _in_a_line(content.decode("utf-8", "replace"))
 
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""
-        chunks = one_chunk(_in_a_line(reason).encode())
+        chunks = one_chunk(_in_a_line(reason).encode("utf-8", "replace"))
         await self._storage.put(self._root + item.key + YANKED_FILE, chunks, content_type="text/plain; charset=utf-8")
 
     async def unyank(self, item: StoredObject) -> None:
@@ -86,9 +110,13 @@ class LifeCycle:
             # Before the file goes: whoever uploads the name in between finds the one or the other.
             sha256 = await self._metadata.sha256_of(project, item)
             await self._tombstones.put(_name(item), sha256 or "")
-        await self._storage.delete(key)
+        # The file goes behind what describes it, so that the same can be asked again after an error: a new file of that
+        # name must not get the old one's metadata. Only its mark goes later, without which installers would choose it.
         for suffix in COMPANIONS:
-            await self._storage.delete(key + suffix)
+            if suffix != YANKED_FILE:
+                await self._storage.delete(key + suffix)
+        await self._storage.delete(key)
+        await self._storage.delete(key + YANKED_FILE)
 
 
 def _name(item: StoredObject) -> str:

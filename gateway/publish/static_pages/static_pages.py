@@ -6,10 +6,12 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from codecs import BOM_UTF8
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
@@ -17,6 +19,7 @@ from gateway.executors import PAGES
 from gateway.index.catalog.listing import Files
 from gateway.index.simple import page_edit
 from gateway.index.simple.names import release_of
+from gateway.index.simple.page_text import text_of
 from gateway.index.simple.pages import File, Project, project_html
 from gateway.index.status.document import ACTIVE, ProjectStatus
 from gateway.index.wheels.known_metadata import YANKED_FILE
@@ -57,19 +60,24 @@ class StaticPages:
         self._root = root
         self._index_document = index_document
         self._write = write
+        # Those who change a page wait here for each other: together they would fail again and again.
+        self._turns = WeakValueDictionary[str, asyncio.Lock]()
 
     async def demand_writable(self, known: Files | None) -> None:
-        """Raises UpstreamError if a project has a page that can't be changed. `known` are its objects, None if it has
-        none."""
-        for folder in known.with_page if known is not None else ():
-            found = await self._read(f"{folder}/")
+        """Raises UpstreamError if a project has a page that can't be changed, or the root has, where that may be
+        needed. `known` are the project's objects, None if it has none."""
+        folders = sorted(known.with_page) if known is not None else []
+        if not folders and not self._write:
+            return
+        for folder in [*(f"{name}/" for name in folders), ""]:
+            found = await self._read(folder)
             if found is not None:
-                await self._edited(found, lambda page: page_edit.without_file(page, ""))
+                await self._edited(found, partial(page_edit.without_file, name=""))
 
-    async def add(self, project: str, key: str, known: Files | None, file: File) -> None:
+    async def add(self, project: str, key: str, known: Files | None, file: File) -> Iterable[str]:
         """Has the pages of a project, by its normalised name, link to a file; and that of the root to the project.
-        `key` is the file's, relative to the root, and `known` are the project's objects before that. Raises
-        GatewayErrors."""
+        `key` is the file's, relative to the root, and `known` are the project's objects before that. Returns
+        the folders of the project's pages. Raises GatewayErrors."""
         folder = key.rpartition("/")[0]
         pages = set(known.with_page) if known is not None else set[str]()
         new = folder not in pages and bool(folder) and self._write
@@ -82,10 +90,11 @@ class StaticPages:
             await self._change(f"{page}/", edit, blank)
         if pages:
             await self._change("", partial(page_edit.with_project, name=project))
+        return pages
 
-    async def remove(self, known: Files, name: str) -> None:
-        """Takes a file off its project's pages. Raises GatewayErrors."""
-        for page in sorted(known.with_page):
+    async def remove(self, folders: Iterable[str], name: str) -> None:
+        """Takes a file off its project's pages, which are in these folders. Raises GatewayErrors."""
+        for page in sorted(folders):
             await self._change(f"{page}/", partial(page_edit.without_file, name=name))
 
     async def yank(self, known: Files, name: str, reason: str | None) -> None:
@@ -103,6 +112,11 @@ class StaticPages:
     async def _change(self, folder: str, edit: Edit, blank: Callable[[], str] | None = None) -> bool:
         """Changes the page of a folder; one that is not there is made from `blank`, or left alone. Whether it has been
         changed."""
+        async with self._turns.setdefault(folder, asyncio.Lock()):
+            return await self._changed(folder, edit, blank)
+
+    async def _changed(self, folder: str, edit: Edit, blank: Callable[[], str] | None) -> bool:
+        """The same, if nobody else here does so."""
         until = time.monotonic() + _SECONDS
         while True:
             found = await self._read(folder)
@@ -138,12 +152,12 @@ class StaticPages:
             content, said = await content_of(answer, _MAX_BYTES), answer.headers
             if key.endswith("/") and not content:
                 continue  # a mark that stands for the folder
-            if len(content) > _MAX_BYTES or "ETag" not in said or said.get("Content-Encoding"):
-                raise _unchangeable(key, "it is too large or compressed, or has no ETag")
+            if len(content) > _MAX_BYTES or "ETag" not in said:
+                raise _unchangeable(key, "it is too large, or has no ETag")
             try:
-                text = content.decode()
+                text = await PAGES.run(_text_of, content, said)
             except ValueError as error:
-                raise _unchangeable(key, "it is not UTF-8") from error
+                raise _unchangeable(key, "it is compressed, or not UTF-8") from error
             return _Found(key, text, said["ETag"], said.get("Content-Type", _TYPE), said.get("Cache-Control"))
         return None
 
@@ -153,6 +167,13 @@ class StaticPages:
             return await PAGES.run(edit, found.text)
         except ValueError as error:
             raise _unchangeable(found.key, str(error)) from error
+
+
+def _text_of(content: bytes, headers: Mapping[str, str]) -> str:
+    """The text of a page, whose bytes are those of the text. Raises ValueError if it is read as another text."""
+    if text_of(content, headers, _MAX_BYTES).encode() != content.removeprefix(BOM_UTF8):
+        raise ValueError("another text")
+    return content.decode()
 
 
 def _new_page(project: str, folder: str, known: Files | None) -> str:

@@ -47,6 +47,14 @@ def test_what_a_page_of_another_site_sends_does_not(headers: dict[str, str], bas
     assert caught.value.detail == f"sent by a page of {said}"
 
 
+@pytest.mark.parametrize("values", [("Origin", "https://evil.example"), ("Sec-Fetch-Site", "cross-site")])
+def test_a_second_value_counts_as_well(values: tuple[str, str]) -> None:
+    name, foreign = values
+    own = {"Origin": "https://packages.example.com", "Sec-Fetch-Site": "same-origin"}[name]
+    with pytest.raises(ForbiddenError):
+        demand_no_foreign_page(CIMultiDict([(name, own), (name, foreign)]), HOME)
+
+
 def test_a_script_of_our_own_says_so() -> None:
     assert is_own_script(CIMultiDict({"x-requested-with": "gateway"}))
     assert not is_own_script(CIMultiDict({"X-Requested-With": "XMLHttpRequest"}))

@@ -41,11 +41,25 @@ def test_yank_and_unyank(folder: Path, capsys: Captured) -> None:
     assert names(folder) == [FILE, SDIST, f"{SDIST}.yanked"]
 
 
+def test_a_reason_that_is_no_text_is_kept_as_far_as_it_is(folder: Path) -> None:
+    assert run("yank", "acme-web", "1.0", "--file", FILE, "--reason", "f\udcfcr") == 0  # in Latin-1
+    assert (folder / f"{FILE}.yanked").read_text() == "f?r"
+
+
 def test_gateways_are_told(folder: Path, capsys: Captured) -> None:
     assert run("yank", "acme-web", "1.0") == 0
     assert "POST /-/refresh?project=acme-web" in capsys.readouterr().out
     assert run("yank", "acme-web", "1.0", "--set", "publish.beacon=true") == 0
     assert "Gateways see it now" in capsys.readouterr().out
+    assert b'"acme-web"' in (folder.parent / ".gateway" / "epoch").read_bytes()
+
+
+def test_gateways_are_told_of_a_change_that_was_made_in_part(folder: Path, capsys: Captured) -> None:
+    (folder / f"{SDIST}.yanked").mkdir()
+    assert run("yank", "acme-web", "1.0", "--set", "publish.beacon=true") == 1
+    said = capsys.readouterr()
+    assert f"{FILE} is yanked\nGateways see it now\n" in said.out
+    assert "can't be written" in said.err
     assert b'"acme-web"' in (folder.parent / ".gateway" / "epoch").read_bytes()
 
 

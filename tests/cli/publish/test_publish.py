@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.app import Gateway
 from gateway.cli.main import main
+from gateway.publish.static_pages import static_pages
 from tests.conftest import StartGateway
 from tests.support.uploads import sdist, wheel
 
@@ -59,6 +60,18 @@ def test_gateways_are_told_of_what_is_new(dist: Path, tmp_path: Path, capsys: Ca
     assert b'"acme-web"' in before
     assert run("--set", "publish.beacon=true") == 0
     assert (capsys.readouterr().err, beacon.read_bytes()) == ("", before)
+
+
+def test_gateways_are_told_of_a_file_that_is_there_though_its_page_is_not(
+    dist: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(static_pages, "_SECONDS", 0.0)
+    (tmp_path / "packages/acme-web/index.html").mkdir(parents=True)
+    assert run("--set", "publish.beacon=true", "--set", "publish.write_pages=true") == 1
+    assert FILE in {path.name for path in (tmp_path / "packages/acme-web").iterdir()}
+    said = capsys.readouterr()
+    assert f"{FILE}: failed: " in said.out
+    assert said.err == "acme-web: Gateways see it now\n"
 
 
 def test_a_conflict_has_a_code_of_its_own(dist: Path, tmp_path: Path, capsys: Captured) -> None:
@@ -186,10 +199,25 @@ def test_a_build_that_fails_sends_nothing(dist: Path, tmp_path: Path, capsys: Ca
     assert there(tmp_path) == {}
 
 
+def test_a_build_sees_no_settings_and_no_password(dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_PASSWORD", "pw")
+    monkeypatch.setenv("GATEWAY_OPS__TOKEN", "t" * 32)
+    folder, seen = project(tmp_path, fails=True), tmp_path / "seen"
+    backend = folder / "backend.py"
+    backend.write_text(
+        f"{backend.read_text()}\nimport os\npathlib.Path({str(seen)!r}).write_text(str([*os.environ]))\n"
+    )
+    assert main(["publish", "--build", str(folder), "--dir", "packages"]) == 1
+    assert "PATH" in seen.read_text()
+    assert "GATEWAY_" not in seen.read_text()
+
+
 def test_without_files_it_says_what_it_takes(dist: Path, capsys: Captured) -> None:
     assert main(["publish", "--dir", "packages"]) == 2
     assert capsys.readouterr().err == "gateway publish: give files, or --build\n"
     assert run("--attestations") == 2
+    assert "--attestations needs --to" in capsys.readouterr().err
+    assert main(["publish", "--attestations", "--build", "absent", "--dir", "packages"]) == 2  # before it is built
     assert "--attestations needs --to" in capsys.readouterr().err
 
 

@@ -73,6 +73,11 @@ def test_a_file_is_taken_off_with_its_line() -> None:
     )
 
 
+def test_what_is_around_a_link_that_goes_becomes_no_tag() -> None:
+    page = "<<a href=a-1.0.tar.gz>a<script><a href=a-1.1.tar.gz>"
+    assert without_file(page, "a-1.0.tar.gz") == "< a<script><a href=a-1.1.tar.gz>"
+
+
 def test_a_link_is_marked_and_the_mark_taken_away() -> None:
     page = with_yank(S3PYPI, OLD.name, "it <breaks>")
     assert files_of(page)[0].yanked == "it <breaks>"
@@ -101,6 +106,68 @@ def test_a_link_that_is_not_ended_ends_where_the_next_begins() -> None:
     assert [file.name for file in files_of(without_file(page, "a-1.1.tar.gz"))] == ["a-1.0.tar.gz"]
 
 
+def test_a_mark_changes_nothing_else_in_a_link() -> None:
+    link = "<A class=x rel=\"internal\"/data-gpg-sig=true HREF='a-1.0.tar.gz?v=2#md5={}&egg=a'>the <b>first</b></A >"
+    page = "\n".join(["<p>", link.format("11" * 16), "</p>"])
+    marked = with_yank(page, OLD.name, 'it "breaks"')
+    assert marked == page.replace("<A ", '<A data-yanked="it &quot;breaks&quot;" ')
+    assert with_yank(marked, OLD.name, None) == page
+    twice = '<a data-YANKED=x href=a-1.0.tar.gz data-yanked="1"/class=b data-yanked>'
+    assert with_yank(twice, OLD.name, None) == "<a href=a-1.0.tar.gz /class=b>"
+    assert with_yank(twice, OLD.name, "") == '<a data-yanked="" href=a-1.0.tar.gz /class=b>'
+
+
+def test_a_character_that_can_t_be_written_in_ascii_is_replaced() -> None:
+    page = with_yank(S3PYPI, OLD.name, "ä\x80\ufffe€🐍\n")
+    assert page.isascii()
+    assert files_of(page)[0].yanked == "ä\ufffd\ufffd€🐍\n"
+
+
+def test_what_a_link_said_of_other_bytes_goes() -> None:
+    old = f'<a class=x href="a-1.1.tar.gz#md5={"11" * 16}" data-core-metadata="sha256={"44" * 32}" data-yanked>x</a>'
+    assert files_of(with_file(old, NEW)) == [replace(NEW, yanked="", has_metadata=True)]
+    assert "<a " in with_file(old, NEW)
+    assert " class=x " in with_file(old, NEW)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<a href=a-1.0.tar.gz>x <!-- </a> <a href=b> --> y</a>",
+        "<a href=a-1.0.tar.gz>x<script>'</a>'</script></a>",
+        "<a href=a-1.0.tar.gz>x<p title='</a>'></p></a>",
+    ],
+)
+def test_an_end_that_is_none_ends_no_link(page: str) -> None:
+    assert without_file(page, OLD.name) == ""
+    assert with_file(page, NEW).startswith(page)
+
+
+def test_a_first_link_is_not_put_where_nobody_sees_it() -> None:
+    page = "<html><!-- </body> --><script>'</html>'</script>\n</BODY ></html>"
+    assert files_of(with_file(page, NEW)) == [NEW]
+    for hidden in ("<!--", "<title>a", "<p class='", "</a><script>", "<a href="):
+        with pytest.raises(ValueError, match="ends within"):
+            with_file(hidden, NEW)
+
+
+TAGS = ["<a href=a-1.tar.gz>", "<a href=b-1.zip>", "</a>", "<br>", "<script>", "</script>", "<!--", "-->"]
+TEXTS = ["<", ">", "a", "/a", " href=", " data-yanked", "=", '"', "'", "/", " ", "\n", "a-1.tar.gz", "&gt"]
+PIECES = st.lists(st.sampled_from(TAGS + TEXTS), max_size=25).map("".join)
+
+
+@given(PIECES, st.none() | st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=3))
+def test_whatever_the_page_only_the_wanted_link_changes(page: str, reason: str | None) -> None:
+    before, wanted = files_of(page), "a-1.tar.gz"
+    marked = with_yank(page, wanted, reason)
+    assert files_of(marked) == [replace(each, yanked=reason) if each.name == wanted else each for each in before]
+    assert with_yank(marked, wanted, reason) == marked
+    left = files_of(without_file(page, wanted))
+    assert left == [each for each in before if each.name != wanted]
+    with suppress(ValueError):
+        assert files_of(with_file(page, NEW)) == [*before, NEW]
+
+
 @given(st.lists(FILES, max_size=5, unique_by=lambda file: file.name), FILES, st.none() | st.just("why"))
 def test_a_changed_page_is_that_of_the_changed_files(files: list[File], file: File, reason: str | None) -> None:
     page = project_html(Project("a", (), tuple(files))).decode()
@@ -122,13 +189,16 @@ def test_a_changed_page_is_that_of_the_changed_files(files: list[File], file: Fi
         "<a href=a-1.0.tar.gz>" * 40_000,
         "<a href=a-1.0.tar.gz></a><br>\n" * 30_000,
         "</a" * 200_000 + "<a href=x>" * 1000,
+        "<a/href=a-1.0.tar.gz>" * 10_000,
+        "<a " + "x data-yanked href=y " * 30_000 + "href=a-1.0.tar.gz>",
+        " " * 8_000_000,
     ],
-    ids=["unended", "unclosed", "many", "ends"],
+    ids=["unended", "unclosed", "many", "ends", "slashes", "attributes", "blanks"],
 )
 def test_a_hostile_page_takes_a_bounded_time(page: str) -> None:
     begin = time.process_time()
     with suppress(ValueError):
-        without_file(with_file(page, NEW), "a-1.0.tar.gz")
+        with_yank(without_file(with_file(page, NEW), "a-1.0.tar.gz"), "y", "why")
     assert time.process_time() - begin < 8
 
 

@@ -1,6 +1,7 @@
 """Releases that are yanked and deleted, in a bucket in front of which a gateway runs."""
 
 import json
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -8,11 +9,14 @@ from packaging.version import Version
 
 from gateway.app import Gateway
 from gateway.errors import GatewayError, NotFoundError
+from gateway.index.simple.names import COMPANIONS
+from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.static_pages.static_pages import StaticPages
 from tests.conftest import StartGateway
-from tests.support.faults import FaultyBucket
-from tests.support.uploads import sdist, upload, wheel
+from tests.support.eventually import eventually
+from tests.support.faults import Answer, FaultyBucket, error, healthy, on
+from tests.support.uploads import FORM, fields, form, sdist, upload, wheel
 
 OPEN = {"publish.enabled": "true", "publish.allow_anonymous": "true"}
 FILE, CONTENT = wheel("acme_web", "1.0")
@@ -84,6 +88,52 @@ async def test_a_deleted_name_comes_back_with_its_own_bytes_only(
     assert KEY not in faulty.objects
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert faulty.objects[KEY] == CONTENT
+
+
+@pytest.mark.parametrize("suffix", [".metadata", ".provenance", ".sha256", ".sig", ""])
+async def test_a_file_that_was_deleted_in_part_can_be_deleted_again(
+    gateway: Gateway, life_cycle: LifeCycle, faulty: FaultyBucket, suffix: str
+) -> None:
+    beside = {KEY + suffix for suffix in COMPANIONS}
+    faulty.objects |= dict.fromkeys(beside, b"x") | {f"{KEY}.sha256": b"11" * 32}
+
+    async def refused(answer: Answer) -> None:
+        if answer.request.key == KEY + suffix:
+            await error(403, "AccessDenied")(answer)
+            return
+        faulty.script.insert(0, on("DELETE", refused))
+        await healthy(answer)
+
+    faulty.then(on("DELETE", refused))
+    change = Change(Action.DELETE, "acme-web", Version("1.0"), FILE, forget=True)
+    (item,) = await life_cycle.chosen(change)
+    with pytest.raises(GatewayError):
+        await life_cycle.apply(change, item)
+    gateway.refresh("acme-web")
+    assert {KEY, f"{KEY}.yanked"} <= faulty.objects.keys()
+    (item,) = await life_cycle.chosen(change)
+    await life_cycle.apply(change, item)
+    assert not faulty.objects.keys() & {KEY, *beside}
+
+
+async def test_a_name_that_is_deleted_while_other_bytes_are_sent_does_not_come_back(
+    gateway: Gateway, life_cycle: LifeCycle, faulty: FaultyBucket
+) -> None:
+    items = await life_cycle.files("acme-web", Version("1.0"))
+    del faulty.objects[KEY]
+    body = form(FILE, OTHER, fields(FILE, OTHER))
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield body[:-50]
+        await eventually(lambda: any(asked.key == KEY for asked in faulty.requests))  # there is no file of that name
+        faulty.objects[KEY] = CONTENT
+        await life_cycle.delete("acme-web", items[0], forget=False)
+        yield body[-50:]
+
+    headers = FORM | {"Content-Length": str(len(body))}
+    async with aiohttp.request("POST", gateway.url, data=slow(), headers=headers) as answer:
+        assert (answer.status, "does not come back" in await answer.text()) == (400, True)
+    assert KEY not in faulty.objects
 
 
 async def test_what_is_forgotten_may_come_back_as_another(

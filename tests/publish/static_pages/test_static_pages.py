@@ -1,14 +1,16 @@
 """Stored pages that are kept up to date while files are published, yanked and deleted."""
 
 import asyncio
+import codecs
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from gateway.app import Gateway
+from gateway.index.simple import page_edit
 from gateway.index.simple.pages import File, Project, project_html, root_html
 from gateway.index.simple.static_page import names_of, project_of
 from gateway.publish.static_pages import static_pages
@@ -46,6 +48,13 @@ async def gateway(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None
 ) -> Gateway:
     return await start_gateway(faulty_settings | OPEN)
+
+
+async def managed(gateway: Gateway, change: dict[str, str]) -> int:
+    """The status."""
+    url = f"{gateway.url}/-/manage/acme-web/"
+    async with aiohttp.request("POST", url, data=change, headers=basic("bob")) as answer:
+        return answer.status
 
 
 def listed(faulty: FaultyBucket, page: str = PAGE) -> Sequence[File]:
@@ -132,18 +141,46 @@ async def test_a_page_that_never_stays_is_an_error_after_which_the_same_again_su
     [
         (STORED.replace(b"own", b"\xff"), [], "not UTF-8"),
         (STORED, [("Content-Encoding", "gzip")], "compressed"),
+        (STORED.decode().encode("utf-16-le"), [("Content-Type", "text/html; charset=utf-16")], "not UTF-8"),
+        ("<p>ä".encode(), [("Content-Type", "text/html; charset=windows-1252")], "not UTF-8"),
         (root_html(str(number) for number in range(120_000)), [], "more links"),
     ],
-    ids=["latin", "gzip", "links"],
+    ids=["latin", "gzip", "utf-16", "windows", "links"],
 )
+@pytest.mark.parametrize("key", [PAGE, "index.html"])
 async def test_a_page_that_can_t_be_changed_is_told_before_anything_is_written(
-    gateway: Gateway, faulty: FaultyBucket, page: bytes, headers: list[tuple[str, str]], why: str
+    gateway: Gateway, faulty: FaultyBucket, page: bytes, headers: list[tuple[str, str]], why: str, key: str
 ) -> None:
-    faulty.objects[PAGE] = page
-    faulty.headers[PAGE] = headers
+    faulty.objects[key] = page
+    faulty.headers[key] = headers
     status, _, body = await upload(gateway.url, FILE, CONTENT)
     assert (status, why in body) == (502, True)
     assert faulty.objects.keys() == {"acme-web/acme_web-0.9.tar.gz", PAGE, "index.html"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Content-Encoding", "aws-chunked"),
+        ("Content-Encoding", "identity"),
+        ("Content-Type", "text/html; charset=windows-1252"),
+    ],
+)
+async def test_what_makes_no_other_bytes_of_a_page_is_no_reason(
+    start_gateway: StartGateway,
+    faulty: FaultyBucket,
+    faulty_settings: dict[str, str],
+    stored: None,
+    header: tuple[str, str],
+) -> None:
+    gateway = await start_gateway(faulty_settings | MANAGED)
+    faulty.objects[PAGE] = codecs.BOM_UTF8 + STORED
+    faulty.headers[PAGE] = [header]
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    assert await managed(gateway, {"action": "yank", "version": "1.0", "reason": "für"}) == 200
+    assert [file.yanked for file in listed(faulty)] == [None, "für"]
+    assert faulty.objects[PAGE].startswith(codecs.BOM_UTF8 + b"<!")
+    assert faulty.objects[PAGE][3:].isascii()
 
 
 async def test_a_file_in_another_folder_than_the_page_is_linked_from_there(
@@ -167,9 +204,7 @@ async def test_yank_and_delete_change_the_page_too(
         {"action": "unyank", "version": "0.9"},
         {"action": "delete", "version": "0.9"},
     ):
-        url = f"{gateway.url}/-/manage/acme-web/"
-        async with aiohttp.request("POST", url, data=change, headers=basic("bob")) as answer:
-            assert answer.status == 200, await answer.text()
+        assert await managed(gateway, change) == 200
         seen.append([file.yanked for file in listed(faulty)])
     assert seen == [["it breaks"], [None], []]
 
@@ -184,3 +219,55 @@ async def test_a_directory_s_pages_are_kept_too(start_gateway: StartGateway, tmp
     accept = {"Accept": "application/vnd.pypi.simple.v1+json"}
     async with aiohttp.request("GET", f"{gateway.url}/simple/acme-web/", headers=accept) as answer:
         assert len(json.loads(await answer.text())["files"]) == 2
+
+
+async def test_who_change_one_page_take_turns(gateway: Gateway, faulty: FaultyBucket) -> None:
+    files = [wheel("acme_web", f"1.{number}") for number in range(12)]
+    answers = await asyncio.gather(*(upload(gateway.url, *file) for file in files))
+    assert {status for status, _, _ in answers} == {200}
+    assert len(listed(faulty)) == 1 + len(files)
+    assert sum(asked.method == "PUT" and asked.key == PAGE for asked in faulty.requests) == len(files)
+
+
+def just_before(faulty: FaultyBucket, method: str, key: str, change: Callable[[], object]) -> None:
+    """Makes a change of others just before the first request with this method for a key takes effect."""
+
+    async def changed(answer: Answer) -> None:
+        if answer.request.key == key:
+            change()
+        else:
+            faulty.script.insert(0, on(method, changed))
+        await healthy(answer)
+
+    faulty.then(on(method, changed))
+
+
+@pytest.mark.parametrize("action", ["yank", "unyank"])
+async def test_the_page_says_what_the_mark_says_that_others_change_meanwhile(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None, action: str
+) -> None:
+    gateway = await start_gateway(faulty_settings | MANAGED)
+    mark = f"acme-web/{OLD.name}.yanked"
+    if action == "yank":
+        just_before(faulty, "PUT", PAGE, lambda: faulty.objects.pop(mark))
+    else:
+        faulty.objects[PAGE] = STORED.replace(b"<a ", b'<a data-yanked="" ')
+        just_before(faulty, "PUT", PAGE, lambda: faulty.objects.update({mark: b"theirs\n"}))
+    assert await managed(gateway, {"action": action, "version": "0.9"}) == 200
+    assert [file.yanked for file in listed(faulty)] == [None if action == "yank" else "theirs"]
+
+
+async def test_no_link_leads_to_a_file_that_is_published_and_deleted_at_once(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None
+) -> None:
+    key = f"acme-web/{FILE}"
+    gateway = await start_gateway(faulty_settings | MANAGED)
+    just_before(faulty, "PUT", PAGE, lambda: faulty.objects.pop(key))
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    assert listed(faulty) == (OLD,)
+    linked = page_edit.with_file(STORED.decode(), File(FILE, FILE)).encode()
+    faulty.objects |= {key: CONTENT}
+    gateway.refresh("acme-web")
+    just_before(faulty, "DELETE", key, lambda: faulty.objects.update({PAGE: linked}))
+    assert await managed(gateway, {"action": "delete", "version": "1.0"}) == 200
+    assert listed(faulty) == (OLD,)
