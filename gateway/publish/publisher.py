@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import cast
+from typing import NamedTuple, cast
 
 from gateway.errors import (
     FileExistsConflictError,
@@ -23,6 +23,7 @@ from gateway.index.catalog.recognised import Catalog, new_key
 from gateway.index.simple.names import SIMPLE, parse
 from gateway.index.simple.pages import File
 from gateway.messages import ObjectRequest, Stream
+from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
@@ -37,6 +38,13 @@ _WHEEL_TYPE, _SDIST_TYPE = "application/zip", "application/gzip"
 log = logging.getLogger("gateway.publish")
 
 
+class Published(NamedTuple):
+    """`new` is False if the same bytes were there. Then, `attested` tells whether their provenance is new."""
+
+    new: bool
+    attested: bool
+
+
 class Publisher:
     """Writes release files to the storage, below the key `root`."""
 
@@ -47,6 +55,7 @@ class Publisher:
         self._root = root
         self._rules = rules
         self._tombstones = Tombstones(storage, root)
+        self._provenances = Provenances(storage)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
@@ -64,10 +73,10 @@ class Publisher:
         source: str = "",
         overwrite: bool,
         conditional: bool = True,
-    ) -> bool:
-        """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns whether
-        the file is new: False if the same bytes were there. Nothing is visible unless all of `content` is right. Stored
-        pages of the project have the file then. Without `conditional`, the storage does not heed conditions: whether
+    ) -> Published:
+        """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns what is
+        new. Nothing is visible unless all of `content` is right. Its provenance is beside it then, and stored pages of
+        the project have the file. Without `conditional`, the storage does not heed conditions: whether
         the file exists is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
         and other GatewayErrors."""
         known = await self._known_files(file.project)
@@ -81,9 +90,14 @@ class Publisher:
         )
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
+        attested = False
+        if content.provenance is not None:
+            attested = await self._provenances.put(key, content.sha256, content.provenance)
+        if overwrite or not conditional:
+            await self._provenances.remove_wrong(key)
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
         await self._pages.add(file.project, key.removeprefix(self._root), known, link)
-        return new
+        return Published(new, attested)
 
     async def _written(
         self,
@@ -104,7 +118,11 @@ class Publisher:
             content.expect(deleted)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
-        chunks = content.chunks() if conditional or overwrite else self._unless_there(key, content)
+        chunks = content.chunks()
+        if overwrite:
+            chunks = self._without_provenance(key, content)
+        elif not conditional:
+            chunks = self._unless_there(key, content)
         try:
             etag = await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
             if only_new and content.size > PART_BYTES:
@@ -148,6 +166,16 @@ class Publisher:
         except NotFoundError:
             return False
         return True
+
+    async def _without_provenance(self, key: str, content: Content) -> AsyncIterator[bytes]:
+        """The bytes. Before the last of them, the provenance goes of those that they replace."""
+        held = b""
+        async for chunk in content.chunks():
+            if held:
+                yield held
+            held = chunk
+        await self._provenances.remove_others(key, content.sha256)
+        yield held
 
     async def _unless_there(self, key: str, content: Content) -> AsyncIterator[bytes]:
         """The bytes. Raises PreconditionFailedError instead of the last of them if the object exists by then."""

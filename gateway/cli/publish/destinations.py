@@ -40,7 +40,7 @@ class InStorage:
         conditional = await self._condition.demand(prepared.size)
         with prepared.path.open("rb") as file:
             content = Content(progress.of(prepared, pieces(file)), Inspection(release, self._rules), prepared.size)
-            new = await self._publisher.publish(
+            published = await self._publisher.publish(
                 await self._publisher.key(release),
                 release,
                 content,
@@ -48,9 +48,9 @@ class InStorage:
                 overwrite=False,
                 conditional=conditional,
             )
-        if new:
+        if published.new:
             self.published.add(prepared.release.project)
-        return new
+        return published.new
 
 
 class AtGateway:

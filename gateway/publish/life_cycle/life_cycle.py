@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from gateway.errors import GatewayError, NotFoundError
 from gateway.index.catalog.recognised import Catalog
-from gateway.index.simple.names import COMPANIONS, release_of
+from gateway.index.simple.names import COMPANIONS, PROVENANCE, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
 from gateway.publish.life_cycle.change import Action, Change
@@ -86,9 +86,12 @@ class LifeCycle:
             # Before the file goes: whoever uploads the name in between finds the one or the other.
             sha256 = await self._metadata.sha256_of(project, item)
             await self._tombstones.put(_name(item), sha256 or "")
+        # First: whatever happens then, it is never found beside other bytes of that name.
+        await self._storage.delete(key + PROVENANCE)
         await self._storage.delete(key)
         for suffix in COMPANIONS:
-            await self._storage.delete(key + suffix)
+            if suffix != PROVENANCE:
+                await self._storage.delete(key + suffix)
 
 
 def _name(item: StoredObject) -> str:
