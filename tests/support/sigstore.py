@@ -1,4 +1,4 @@
-"""A Sigstore instance of our own: an authority, a log of its certificates, and a log of signatures. It certifies whatever
+"""A Sigstore instance of our own: an authority, a log of its certificates, and a log of signatures. It certifies what
 a test wants; what each part signs is laid out as RFC 6962, and the documents of Fulcio and Rekor, have it."""
 
 import base64

@@ -39,6 +39,7 @@ _KINDS = ("https://docs.pypi.org/attestations/publish/v1", "https://slsa.dev/pro
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _DIGEST, _REF, _BUILD = (f"1.3.6.1.4.1.57264.1.{number}" for number in (13, 14, 18))
 _PUBLIC_INSTANCE = "https://tuf-repo-cdn.sigstore.dev"
+_CHANGES = ("refs/pull/", "refs/merge-requests/")  # a stranger's, maybe: see trusted/github.py
 _MAX_REASON = 200
 
 
@@ -85,6 +86,8 @@ class Verifier:
             raise invalid_upload(
                 f"an attestation is one of {_shown(claims.get(_BUILD) or 'no workflow')}, not of {identity.workflow}"
             )
+        if claims.get(_REF, "").startswith(_CHANGES):
+            raise invalid_upload("an attestation is one of a pull request, which may not publish")
         demands = policy.AllOf(
             [
                 policy.OIDCIssuerV2(identity.issuer),
