@@ -25,12 +25,13 @@ from urllib.parse import quote
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from pypi_attestations import Attestation
 from sigstore.errors import Error as SigstoreError
+from sigstore.errors import MetadataError
 from sigstore.models import TrustedRoot
 from sigstore.verify import Verifier as SigstoreVerifier
 from sigstore.verify import policy
 
 from gateway.access.oidc.strict_json import parse, parse_object
-from gateway.errors import BadRequestError
+from gateway.errors import BadRequestError, UpstreamError
 from gateway.publish.attestations.identity import Identity
 from gateway.publish.rules import invalid_upload
 
@@ -57,7 +58,8 @@ class Verifier:
 
     def provenance(self, field: str, identity: Identity, filename: str, sha256: str) -> bytes:
         """The provenance to store beside the file, made of the field `attestations` of its upload. Raises
-        BadRequestError, and nothing else, unless all of them are right. May take tens of milliseconds."""
+        BadRequestError unless all of them are right, and UpstreamError if the root of trust has no keys for them:
+        nothing else. May take tens of milliseconds."""
         try:
             attestations = [self._verified(item, identity, filename, sha256) for item in _items(field)]
             kinds = [kind for kind, _ in attestations]
@@ -68,6 +70,8 @@ class Verifier:
             return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
         except BadRequestError:
             raise
+        except MetadataError as error:
+            raise UpstreamError(f"the trusted root of Sigstore: {_shown(error)}") from None
         except BaseException as error:  # also panics of libraries in Rust; nobody interrupts this thread
             why = _shown(error) if isinstance(error, ValueError | SigstoreError) else "it is malformed"
             raise BadRequestError(

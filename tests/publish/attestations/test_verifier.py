@@ -5,12 +5,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pypi_attestations import Attestation, Provenance
 
-from gateway.errors import BadRequestError
+from gateway.errors import BadRequestError, UpstreamError
 from gateway.publish.attestations.field import MAX_FIELD_BYTES
 from gateway.publish.attestations.identity import Identity, identity_of
 from gateway.publish.attestations.verifier import Verifier
@@ -261,3 +262,20 @@ def test_the_field_is_read_strictly(verifier: Verifier, field: str, why: str) ->
 def test_what_nobody_knows_is_not_kept(verifier: Verifier) -> None:
     sent = made() | {"note": "anything"}
     assert b"anything" not in verifier.provenance(json.dumps([sent]), OURS, FILE, HASH)
+
+
+def test_a_root_without_the_keys_of_a_log_is_no_fault_of_the_client(root: Path) -> None:
+    root.write_text(json.dumps(json.loads(sigstore().root) | {"ctlogs": []}))
+    with pytest.raises(UpstreamError, match="CTFE keys not found"):
+        Verifier(root).provenance(json.dumps([made()]), OURS, FILE, HASH)
+
+
+def test_a_library_that_panics_is_one_that_refuses(verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicError(BaseException):
+        """As pyo3 raises it."""
+
+    def panic(*_: object) -> None:
+        raise PanicError("at line 7")
+
+    monkeypatch.setattr(verifier, "_verifier", SimpleNamespace(verify_dsse=panic))
+    assert refusal(verifier, json.dumps([made()])) == "Invalid upload: an attestation is not valid: it is malformed"
