@@ -21,7 +21,7 @@ from gateway.errors import (
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
-from gateway.publish.attestations.field import has_attestations
+from gateway.publish.attestations.field import IGNORED, has_attestations
 from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content, FormReader, too_large
 from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
@@ -154,7 +154,7 @@ class Uploads:
                 published = await self._to_its_end(content, publish)
         text = f"{file.filename} is {'published' if published.new else 'there already, with the same content'}\n"
         if proof is None and (sent or has_attestations(form.fields)):
-            text += "Its attestations were ignored (publish.attestations)\n"
+            text += f"{IGNORED}\n"
         return BufferedResponse(200, text.encode(), dict(_TEXT))
 
     async def _permitted(

@@ -1,5 +1,6 @@
 """Where `gateway publish` sends files: to a gateway, or into the storage."""
 
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -9,6 +10,7 @@ import aiohttp
 from gateway.cli.publish.prepared import Prepared, pieces
 from gateway.cli.publish.progress import Progress
 from gateway.errors import BadRequestError, FileExistsConflictError, GatewayError, UpstreamError
+from gateway.publish.attestations.field import IGNORED
 from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content
 from gateway.publish.inspection import Inspection
@@ -84,6 +86,8 @@ class AtGateway:
             raise FileExistsConflictError(filename=prepared.path.name)
         if answer.status != 200:
             raise GatewayError(text.partition("\n")[0] or f"{answer.status} {answer.reason}")
+        if prepared.attestations and IGNORED in text:
+            print(f"{prepared.path.name}: the gateway has ignored its attestations", file=sys.stderr)
         return "is published" in text
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from gateway.publish.rules import invalid_upload
 
 FIELD = "attestations"
+# In the answer to an upload whose attestations nobody has read.
+IGNORED = "Its attestations were ignored (publish.attestations)"
 # Those of one file have some twenty kilobytes.
 MAX_FIELD_BYTES = 256 * 1024
 
