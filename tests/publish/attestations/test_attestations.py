@@ -3,11 +3,14 @@
 import asyncio
 import hashlib
 import json
+import random
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from base64 import b64decode, b64encode
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,14 +28,22 @@ from gateway.publish.attestations.attestations import Attestations
 from gateway.publish.attestations.verifier import Verifier
 from gateway.publish.form import UploadForm
 from tests.conftest import StartGateway
-from tests.support.faults import FaultyBucket, error
+from tests.support.faults import Answer, FaultyBucket, error, healthy, on
 from tests.support.jobs import KEY as TOKEN_KEY
 from tests.support.jobs import trusting
 from tests.support.sigstore import PUBLISH, SLSA, job, sigstore, statement
 from tests.support.uploads import FORM, upload, wheel
 
-FILE, CONTENT = wheel("acme_web", "1.0")
-OTHER = wheel("acme_web", "1.0", summary="another")[1]
+
+def _large(summary: str) -> bytes:
+    """So large that fields behind the file arrive after those before it have been read."""
+    buffer = BytesIO(wheel("acme_web", "1.0", summary=summary)[1])
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("data.bin", random.Random(1).randbytes(1_000_000))
+    return buffer.getvalue()
+
+
+FILE, CONTENT, OTHER = "acme_web-1.0-py3-none-any.whl", _large("one"), _large("another")
 KEY, PROVENANCE = f"acme-web/{FILE}", f"acme-web/{FILE}.provenance"
 SOURCE = '{"kind":"GitHub","repository":"acme/web","workflow":"release.yml"}'
 _PUBLISHER = {"kind": "github", "repository": "acme/web", "workflow": "release.yml", "projects": ["acme-*"]}
@@ -219,6 +230,22 @@ async def test_a_file_that_replaces_another_does_not_keep_its_provenance(
         assert subject(faulty) == hashlib.sha256(OTHER).hexdigest()
         assert (await sent(gateway, None, OTHER))[0] == 200
         assert {*faulty.objects} == {KEY, PROVENANCE}
+
+
+async def test_what_another_writer_leaves_meanwhile_does_not_stay_either(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], root: Path
+) -> None:
+    gateway = await start_gateway(faulty_settings | verifying(root) | _REPLACING)
+    assert (await sent(gateway, attested()))[0] == 200
+    theirs = faulty.objects[PROVENANCE]
+
+    async def late(answer: Answer) -> None:
+        answer.bucket.objects[PROVENANCE] = theirs
+        await healthy(answer)
+
+    faulty.of_key[KEY] = on("PUT", late)
+    assert (await sent(gateway, None, OTHER))[0] == 200
+    assert faulty.objects == {KEY: OTHER}
 
 
 async def test_a_replacement_that_fails_before_its_end_takes_nothing_away(
