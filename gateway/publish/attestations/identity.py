@@ -41,8 +41,8 @@ def identity_of(source: str) -> Identity:
         )
     if kind not in ("GitHub", "GitLab"):
         raise invalid_upload("attestations are taken from publishers of kind github and gitlab only")
-    _demand_whole(repository, workflow)
     issuer, environment = said.get("issuer"), said.get("environment") or None
+    _demand_whole(repository, workflow, *([issuer] if issuer else []))
     if kind == "GitHub":
         url = f"{_github(issuer or GITHUB)}/{repository}"
         named = {"kind": kind, "repository": repository, "workflow": workflow, "environment": environment}
@@ -70,6 +70,6 @@ def _demand_whole(*names: str) -> None:
     if any(not name or "?" in name or len(name) >= MAX_VALUE for name in names):
         raise BadRequestError(
             "the repository or the workflow has a name that tokens can't hold",
-            public="Invalid upload: the name of the repository or of the workflow is too long, or has letters outside "
-            "ASCII: its attestations can't be verified",
+            public="Invalid upload: the name of the repository, the workflow or the issuer is too long, or has letters "
+            "outside ASCII: its attestations can't be verified",
         )

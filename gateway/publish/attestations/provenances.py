@@ -38,7 +38,7 @@ class Provenances:
                     only_new=replaces is None,
                     replaces=replaces,
                 )
-            except PreconditionFailedError:
+            except (PreconditionFailedError, NotFoundError):  # S3 answers 404 if what is to be replaced is gone
                 found = await self._found(beside)
                 if found is None:
                     replaces = None

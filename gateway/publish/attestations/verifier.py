@@ -84,24 +84,12 @@ class Verifier:
         attestation = Attestation.model_validate(item)
         if len(attestation.verification_material.transparency_entries) != 1:
             raise invalid_upload("an attestation has one entry of the log: only the first would be verified")
-        claims = attestation.certificate_claims
-        versions = [claims[name] for name in (_DIGEST, _REF) if claims.get(name)]
-        if claims.get(_BUILD) not in [f"{identity.workflow}@{version}" for version in versions]:
-            raise invalid_upload(
-                f"an attestation is one of {_shown(claims.get(_BUILD) or 'no workflow')}, not of {identity.workflow}"
-            )
-        if claims.get(_REF, "").startswith(_CHANGES):
-            raise invalid_upload("an attestation is one of a pull request, which may not publish")
-        demands = policy.AllOf(
-            [
-                policy.OIDCIssuerV2(identity.issuer),
-                policy.OIDCSourceRepositoryURI(identity.repository),
-                policy.OIDCBuildConfigURI(claims[_BUILD]),
-            ]
-        )
-        kind, payload = self._verifier.verify_dsse(attestation.to_bundle(), demands)
+        issuer, repository = policy.OIDCIssuerV2(identity.issuer), policy.OIDCSourceRepositoryURI(identity.repository)
+        bundle = attestation.to_bundle()
+        kind, payload = self._verifier.verify_dsse(bundle, policy.AllOf([issuer, repository]))
         if kind != "application/vnd.in-toto+json":
             raise invalid_upload("an attestation is no statement of in-toto")
+        _demand_workflow(attestation.certificate_claims, identity)  # now that they are an authority's
         return _stated(payload, filename, sha256), attestation.model_dump(mode="json")
 
 
@@ -115,6 +103,16 @@ def _items(field: str) -> Sequence[object]:
     if not 0 < len(found) <= len(_KINDS):
         raise invalid_upload(f"a file has one or two attestations, at most one of each kind, not {len(found)}")
     return found
+
+
+def _demand_workflow(claims: Mapping[str, str], identity: Identity) -> None:
+    """Raises BadRequestError unless the job that these are of is one of the workflow, at its own commit or ref."""
+    versions = [claims[name] for name in (_DIGEST, _REF) if claims.get(name)]
+    found = claims.get(_BUILD, "no workflow")
+    if found not in [f"{identity.workflow}@{version}" for version in versions]:
+        raise invalid_upload(f"an attestation is one of {_shown(found)}, not of {identity.workflow}")
+    if claims.get(_REF, "").startswith(_CHANGES):
+        raise invalid_upload("an attestation is one of a pull request, which may not publish")
 
 
 def _stated(payload: bytes, filename: str, sha256: str) -> str:

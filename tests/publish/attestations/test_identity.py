@@ -67,6 +67,7 @@ def test_a_gitlab_of_ones_own_is_another_kind() -> None:
         (source((GITHUB | {"workflow": "é.yml"}).items()), "can't be verified"),
         (source((GITLAB | {"repository": f"acme/{'x' * 200}"}).items()), "can't be verified"),
         (json.dumps({"kind": "GitHub", "repository": "acme/web"}), "can't be verified"),
+        (source((GITLAB | {"issuer": f"https://{'x' * 200}"}).items()), "can't be verified"),
     ],
 )
 def test_others_have_none(said: str, why: str) -> None:

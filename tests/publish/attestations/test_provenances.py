@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.config.storage_settings import StorageSettings
-from gateway.errors import PreconditionFailedError, UpstreamBusyError
+from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError
 from gateway.messages import ObjectRequest
 from gateway.publish.attestations.provenances import Provenances
 from gateway.storage.base import ObjectMetadata, Storage, one_chunk
@@ -30,13 +30,13 @@ def provenance(digest: str, note: str = "") -> bytes:
 class Contested(MemoryStorage):
     """Somebody else removes or replaces what lies there, before a write."""
 
-    removes = replaces = 0
+    removes = removes_replaced = replaces = 0
 
     async def put(self, key: str, chunks: AsyncIterable[bytes], **options: Any) -> str:
-        if self.removes and key == BESIDE:
-            self.removes -= 1
+        if key == BESIDE and (self.removes or (self.removes_replaced and options.get("replaces"))):
+            self.removes, self.removes_replaced = max(self.removes - 1, 0), 0
             await super().delete(key)
-            raise PreconditionFailedError(key)
+            raise NotFoundError(key) if options.get("replaces") else PreconditionFailedError(key)
         if self.replaces and key == BESIDE:
             self.replaces -= 1
             await super().put(key, one_chunk(provenance(THEIRS, str(self.replaces))))
@@ -115,6 +115,10 @@ async def test_one_that_goes_or_changes_meanwhile_is_looked_at_again(
     await file_is(storage, OURS)
     storage.removes = 2
     assert await provenances.put(KEY, OURS, provenance(OURS))
+    await storage.put(BESIDE, one_chunk(provenance(THEIRS)))
+    storage.removes_replaced = 1
+    assert await provenances.put(KEY, OURS, provenance(OURS))
+    assert await beside(storage) == provenance(OURS)
     storage.replaces = 2
     await storage.delete(BESIDE)
     assert await provenances.put(KEY, OURS, provenance(OURS))

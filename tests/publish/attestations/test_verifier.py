@@ -68,7 +68,7 @@ def test_what_github_and_gitlab_have_signed_is_verified_with_the_keys_that_come_
         (bundle,) = found.attestation_bundles
         assert bundle.attestations == [Attestation.model_validate_json(text) for text in texts]
         assert bundle.publisher.model_dump() == identity.publisher
-        assert "not of https://github.com/acme/web/" in refusal(verifier, field)
+        assert "does not match (got https://" in refusal(verifier, field)
         with pytest.raises(BadRequestError, match="other bytes"):
             verifier.provenance(field, identity, filename, HASH)
         assert "is not valid" in refusal(ours, field, identity, filename)
@@ -107,7 +107,7 @@ def test_a_provenance_is_what_pypi_makes_of_it(verifier: Verifier, kinds: tuple[
         (job(workflow=None), "one of no workflow"),
         (job(ref=None, digest=None), "not of"),
         (job(ref="refs/pull/1/merge", workflow=f"{_URL}@refs/pull/1/merge"), "pull request"),
-        ({}, "one of no workflow"),
+        ({}, "does not contain"),
     ],
 )
 def test_the_certificate_is_that_of_the_publisher(verifier: Verifier, claims: dict[str, str], why: str) -> None:
