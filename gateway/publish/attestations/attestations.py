@@ -28,6 +28,10 @@ class Attestations:
         this principal can have none, although there are some or have to be."""
         source = principal.scope.source if principal.scope is not None and principal.scope.grants else ""
         early = attestations_in(form.fields)
+        if self._required and not source:
+            raise invalid_upload(
+                "files are taken with attestations only, which only trusted publishers have (publish.attestations)"
+            )
         if early or self._required:
             identity_of(source)
         return Attested(self._verifier, form, early, filename, source, required=self._required)

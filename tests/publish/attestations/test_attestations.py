@@ -187,7 +187,8 @@ async def test_they_can_be_required(
     for field, source, why in (
         (None, SOURCE, "without attestations are not taken"),
         ("[]", SOURCE, "without attestations are not taken"),
-        (None, "", "trusted publishers only"),
+        (None, "", "with attestations only, which only trusted publishers have"),
+        (None, '{"kind":"Issuer"}', "kind github and gitlab only"),
     ):
         status, text = await sent(gateway, field, source=source)
         assert (status, why in text) == (400, True)
