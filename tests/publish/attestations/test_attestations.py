@@ -94,7 +94,11 @@ async def announced(gateway: Gateway) -> str | None:
 
 def subject(faulty: FaultyBucket) -> str:
     """The hash that the stored provenance is about."""
-    (bundle,) = json.loads(faulty.objects[PROVENANCE])["attestation_bundles"]
+    return _subject(faulty.objects[PROVENANCE])
+
+
+def _subject(provenance: bytes) -> str:
+    (bundle,) = json.loads(provenance)["attestation_bundles"]
     texts = [item["envelope"]["statement"] for item in bundle["attestations"]]
     (found,) = {json.loads(b64decode(text))["subject"][0]["digest"]["sha256"] for text in texts}
     return str(found)
@@ -211,6 +215,38 @@ async def test_the_same_upload_again_adds_what_a_failure_left_out_and_the_page_h
     assert (await sent(gateway, attested()))[0] == 200
     assert (await sent(gateway))[0] == 200
     assert faulty.objects[PROVENANCE] == before
+
+
+async def test_another_gateway_with_all_its_caches_sees_what_comes_and_changes(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], root: Path
+) -> None:
+    slow = {"index.refresh": "3600", "cache.memory_bytes": "1048576", "publish.beacon": "true"}
+    settings = faulty_settings | verifying(root) | _REPLACING | slow | {"storage.redirect_urls": "false"}
+    here, there = await start_gateway(settings), await start_gateway(settings)
+
+    async def served(gateway: Gateway) -> str | None:
+        """The hash that the provenance is about which the page leads to."""
+        if (url := await announced(gateway)) is None:
+            return None
+        async with aiohttp.request("GET", url) as answer:
+            return _subject(await answer.read()) if answer.status == 200 else str(answer.status)
+
+    async def see(digest: str | None) -> None:
+        async with asyncio.timeout(10):
+            for gateway in (here, there):
+                while await served(gateway) != digest:  # noqa: ASYNC110  pages tell nobody
+                    await asyncio.sleep(0.02)
+
+    faulty.of_key[PROVENANCE] = error(403, "AccessDenied")
+    assert (await sent(here, attested()))[0] == 502
+    await see(None)
+    del faulty.of_key[PROVENANCE]
+    assert (await sent(here, attested()))[0] == 200
+    await see(hashlib.sha256(CONTENT).hexdigest())
+    assert (await sent(there, attested(OTHER), OTHER))[0] == 200
+    await see(hashlib.sha256(OTHER).hexdigest())
+    assert (await sent(here, None, CONTENT))[0] == 200
+    await see(None)
 
 
 @pytest.mark.parametrize("stale", [True, False])
