@@ -99,6 +99,14 @@ class ForbiddenError(GatewayError):
     public = "You may not do this: ask whoever runs this gateway for the right"
 
 
+class ProjectClosedError(ForbiddenError):
+    """The status of the project forbids it (PEP 792): it takes no files, or offers none."""
+
+    def __init__(self, public: str, *, reason: str = "") -> None:
+        super().__init__(public, public=public)
+        self.reason = reason
+
+
 class TooManyAttemptsError(GatewayError):
     """Wrong credentials came too often from the client's address (RFC 6585, 4)."""
 

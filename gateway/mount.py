@@ -20,6 +20,7 @@ from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.folders import FolderCatalog
 from gateway.index.catalog.recognised import Catalog, RecognisedCatalog
+from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
@@ -27,16 +28,15 @@ from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.prefetch import prefetch_for
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases
-from gateway.index.resources import Resources
 from gateway.index.service import Index
 from gateway.index.site import Site
+from gateway.index.status.build import project_statuses
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import metadata_stores
 from gateway.ops.metrics import Metrics
 from gateway.principal import Principal, Right
-from gateway.rights.policy import Listing
 from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
@@ -92,7 +92,7 @@ class Mount:
             settings, metrics.upstream_fault, self._circuits["storage"], self.patience, announce
         )
         self.access = Access(settings, self.storage, metrics.auth_outcomes)
-        self.root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
+        self.root = root_of(settings)
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
         for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
@@ -116,6 +116,7 @@ class Mount:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
             self._mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
         self.resources = resources_of(settings)
+        self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
         self.index = Index(
             self.storage,
             self._build_site(wheels),
@@ -125,6 +126,7 @@ class Mount:
             index_document=settings.rewrite.index_document,
             immutable_files=settings.cache.immutable_files,
             memory=self._memory,
+            statuses=self.statuses,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage)
         publishing = self._build_publishing(audience)
@@ -135,6 +137,8 @@ class Mount:
         """Raises ConfigError if the storage can't be used at all."""
         await self.storage.start()
         await self.access.start()
+        if self.statuses is not None:
+            self.statuses.start()
         if self.catalog is not None:
             await self.catalog.start()
         if self.uploads is not None:
@@ -142,7 +146,7 @@ class Mount:
 
     async def close(self) -> None:
         users = self.uploads, self.management, self.access, self.prefetch, self._mirrored, self._renderer, self.fallback
-        for part in (*users, self.metadata, self.catalog, self.storage):
+        for part in (*users, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
 
@@ -174,6 +178,8 @@ class Mount:
     def expire(self) -> None:
         """Has the next pages made from new listings, and cached objects revalidated."""
         self.storage.expire()
+        if self.statuses is not None:
+            self.statuses.expire()
         if self.catalog is not None:
             self.catalog.expire()
             log.info("Dropped all listings; pages will be regenerated.")
@@ -182,6 +188,8 @@ class Mount:
 
     def forget(self, project: str) -> None:
         """Like `expire`, for one project, by its normalised name. The new listing shows which objects have changed."""
+        if self.statuses is not None:
+            self.statuses.forget(project)
         if self.catalog is None:
             self.expire()  # there are no listings, so all cached objects have to be revalidated
             return
@@ -250,6 +258,7 @@ class Mount:
             self.fallback,
             index_document=settings.rewrite.index_document,
             settings=settings.index,
+            statuses=self.statuses,
         )
         people = None
         if settings.index.browse:
@@ -261,7 +270,9 @@ class Mount:
                 wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
             )
             takes_files = settings.publish.enabled
-            permitted = PermittedActions(self.access, self.resources, self.root) if takes_files else None
+            marks = self.statuses is not None
+            actions = PermittedActions(self.access, self.resources, self.root, marks=marks)
+            permitted = actions if takes_files else None
             people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)
         return Site(
             self.catalog,
@@ -280,19 +291,5 @@ class Mount:
             return None
         from gateway.publish.build import build_publishing
 
-        return build_publishing(
-            self._settings, self.storage, self.catalog, self.metadata, self.root, self.access, self.resources, audience
-        )
-
-
-def resources_of(settings: Settings) -> Resources:
-    """What keys stand for in an index with these settings."""
-    root = settings.rewrite.add_prefix[1:] + "/" if settings.rewrite.add_prefix else ""
-    listed, flat = settings.index.mode in ("auto", "generated"), settings.index.layout == "flat"
-    root_page = Listing.STORED if settings.index.mode == "off" else Listing.FILTERED
-    return Resources(
-        root,
-        index_document=settings.rewrite.index_document,
-        by_folder=not (listed and (flat or settings.storage.prepend_hash)),
-        root_page=Listing.COMPLETE if settings.index.mode == "static" else root_page,
-    )
+        index = self.storage, self.catalog, self.metadata, self.root
+        return build_publishing(self._settings, *index, self.access, self.resources, audience, self.statuses)

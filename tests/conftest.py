@@ -85,7 +85,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         defaults = {"cache.memory_bytes": "0", "server.port": "0", "log.access": "false", "log.audit": "false"}
         defaults["server.shutdown_grace"] = "5"
         defaults["index.layout"] = "project"  # they count what the bucket is asked: auto looks at it once more
-        defaults["publish.beacon"] = "false"  # and write and read it
+        defaults |= {"publish.beacon": "false", "publish.status": "false"}  # and write and read these
         gateway = Gateway(load(defaults | settings, environ={}, cwd=tmp_path))
         await gateway.start()
         running.append(gateway)

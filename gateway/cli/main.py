@@ -12,9 +12,11 @@ from typing import Any, TextIO, cast
 from gateway import __version__
 from gateway.cli.access import arguments as access
 from gateway.cli.life_cycle import arguments as life_cycle
+from gateway.cli.promote import arguments as promote
 from gateway.cli.publish import arguments as publish
 from gateway.cli.pypicloud import arguments as pypicloud
 from gateway.cli.token import arguments as token
+from gateway.cli.upkeep import arguments as upkeep
 from gateway.config import load
 from gateway.config.settings import SECTIONS, Settings
 from gateway.errors import ConfigError, Problem
@@ -123,6 +125,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return publish.run(arguments, settings, _write)
     if arguments.command in life_cycle.COMMANDS:
         return life_cycle.run(arguments, settings, _write)
+    if arguments.command == "promote":
+        return promote.run(arguments, settings, _write)
+    if arguments.command in upkeep.COMMANDS:
+        return upkeep.run(arguments, settings, _write)
     hints = load.near_misses(os.environ)
     if arguments.command == "check":
         import asyncio
@@ -257,6 +263,8 @@ def parser() -> argparse.ArgumentParser:
     token.add(commands, settings)
     publish.add(commands, settings)
     life_cycle.add(commands, settings)
+    promote.add(commands, settings)
+    upkeep.add(commands, settings)
     pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")

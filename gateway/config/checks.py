@@ -97,6 +97,9 @@ def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if publish.beacon and settings.storage.resolved_backend == "cloudfront":
         message = "can't be true with the cloudfront backend, which would return an outdated beacon"
         found.append(("publish.beacon", message, "storage.backend"))
+    if publish.status and settings.storage.resolved_backend == "cloudfront":
+        message = "can't be true with the cloudfront backend, which would return an outdated status"
+        found.append(("publish.status", message, "storage.backend"))
     if not publish.enabled:
         if publish.trusted:
             message = "is needed with publish.trusted: without it nobody may publish"

@@ -45,6 +45,12 @@ class PublishSettings(Section):
         description="Tell other gateways what is published, and show at once what they tell, by the object "
         ".gateway/epoch; true also for gateways that only read; unset: as enabled, but not with cloudfront",
     )
+    status: bool | None = Field(
+        None,
+        description="Obey the status that gateway status has given to projects, as archived or quarantined, in the "
+        "object .gateway/status.json; true also for gateways that only read; unset: as enabled or beacon, but not with "
+        "cloudfront",
+    )
     write_pages: bool = Field(
         False,
         description="Write the page of each project into the bucket, for who reads that without the gateway; pages "
@@ -66,3 +72,8 @@ class PublishSettings(Section):
     def uses_beacon(self, backend: str) -> bool:
         """With this storage backend. CloudFront answers reads from its cache, which would show an old beacon."""
         return self.beacon if self.beacon is not None else self.enabled and backend != "cloudfront"
+
+    def uses_status(self, backend: str) -> bool:
+        """As `uses_beacon`: an old status would not withhold what is quarantined."""
+        wanted = self.enabled or bool(self.beacon)
+        return self.status if self.status is not None else wanted and backend != "cloudfront"

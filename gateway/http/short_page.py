@@ -18,7 +18,7 @@ a:focus-visible,input:focus-visible,button:focus-visible{outline:2px solid var(-
 label{display:block;margin:.9rem 0 .2rem}
 input,button{box-sizing:border-box;padding:.5rem .7rem;border:1px solid var(--line);border-radius:.3rem}
 input,button{background:var(--bg);color:var(--fg);font:inherit}
-input:not([type=checkbox]){width:100%;max-width:22rem}
+input:not([type=checkbox],[type=radio]){width:100%;max-width:22rem}
 button{margin:1.1rem 0;padding:.5rem 1.4rem;cursor:pointer}
 """
 _NONE = "'none'"

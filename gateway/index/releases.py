@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from gateway.cache.refreshing import RefreshedValue
 from gateway.config.settings import IndexSettings
@@ -16,17 +17,26 @@ from gateway.index.wheels.known_metadata import NOTHING_KNOWN, KnownMetadata
 from gateway.messages import Redirect
 from gateway.storage.base import StoredObject
 
+if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.status.document import ProjectStatus
+    from gateway.index.status.statuses import ProjectStatuses
+
+
+# Those of a project that offers none.
+_NO_FILES = Files((), frozenset())
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """A project's releases in the storage (`ours`) and in the other index (`theirs`); at least one of them is set.
-    `view` is empty if all readers of the project see them."""
+    `view` is empty if all readers of the project see them. `status` is None if the project is active."""
 
     name: str
     ours: RefreshedValue[Files] | None
     theirs: RefreshedValue[Project] | None
     metadata: KnownMetadata  # of ours
     view: str = ""
+    status: "ProjectStatus | None" = None
 
     @property
     def all(self) -> list[RefreshedValue[Files] | RefreshedValue[Project]]:
@@ -44,7 +54,10 @@ class Releases:
         *,
         index_document: str,
         settings: IndexSettings,
+        statuses: "ProjectStatuses | None" = None,
     ) -> None:
+        """Without `statuses`, all projects are active."""
+        self._statuses = statuses
         self._catalog = catalog
         self._metadata = metadata
         self._fallback = fallback
@@ -54,6 +67,9 @@ class Releases:
     async def of(self, name: str, *, fallback: bool) -> Sources | Redirect:
         """The sources of a project, by its normalised name; with `fallback`, the other index may be one. Raises
         NotFoundError if there is no such project, and other errors if that can't be known."""
+        status = await self._statuses.of(name) if self._statuses is not None else None
+        if status is not None and not status.offers_files:
+            return Sources(name, RefreshedValue(_NO_FILES, 0.0), None, NOTHING_KNOWN, status=status)
         ours: RefreshedValue[Files] | None = None
         theirs: RefreshedValue[Project] | None = None
         try:
@@ -74,14 +90,14 @@ class Releases:
         if ours is None and theirs is None:
             raise absent
         metadata = await self._metadata.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN
-        return Sources(name, ours, theirs, metadata)
+        return Sources(name, ours, theirs, metadata, status=status)
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
         """A value that changes when the page changes while its sources stay the same."""
         ours = sources.ours
         if ours is None:
             return None
-        return sources.metadata.version, base_url if ours.value.attested else ""
+        return sources.metadata.version, base_url if ours.value.attested else "", sources.status
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
         """The newest wheel in the storage; pre-releases come last, and yanked wheels after them."""
@@ -100,5 +116,7 @@ class Releases:
             listed(name, ours.value, sources.metadata, index_document=self._index_document, up=up, base_url=base_url),
             tracks=tuple(self._settings.tracks.get(name, ())),
             alternate_locations=tuple(self._settings.alternate_locations.get(name, ())),
+            status=sources.status.marker if sources.status is not None else None,
+            status_reason=(sources.status.reason or None) if sources.status is not None else None,
         )
         return merged(project, theirs) if theirs is not None else project

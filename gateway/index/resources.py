@@ -45,6 +45,13 @@ class Resources:
             return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page
         return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
 
+    def leads_to(self, key: str, project: str) -> bool:
+        """Whether a key, with a slash at its end, would be that of the project's page."""
+        segments = [segment for segment in key.removeprefix(self._root).split("/") if segment]
+        while segments[:1] == [SIMPLE]:
+            del segments[0]
+        return len(segments) == 1 and normalize(segments[0]) == project
+
     def _is_list(self, segments: list[str]) -> bool:
         """Whether a file may be another form of the root's stored page, such as bandersnatch's index.v1_json."""
         beginning = self._index_document.partition(".")[0] + "."

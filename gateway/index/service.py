@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from gateway.cache.lru import MemoryLimit
 from gateway.errors import (
     GatewayError,
+    NotAcceptableError,
     NotFoundError,
     UpstreamBusyError,
     UpstreamError,
@@ -14,15 +16,22 @@ from gateway.errors import (
     without_frames,
 )
 from gateway.http.headers import as_html, is_package_file
+from gateway.index.etags import conditional, etag_of
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple import stored
 from gateway.index.simple.cache_control import IMMUTABLE, REVALIDATE, with_default
 from gateway.index.simple.names import METADATA
+from gateway.index.simple.negotiation import Form, choose
+from gateway.index.simple.pages import Project, project_html, project_json
 from gateway.index.site import Site
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
 from gateway.principal import Principal
 from gateway.storage.base import Storage
+
+if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.status.document import ProjectStatus
+    from gateway.index.status.statuses import ProjectStatuses
 
 # That is over in a while, unlike a refusal.
 _UNREACHABLE = frozenset({"ConnectionBroken", "ConnectionFailed"})
@@ -42,8 +51,10 @@ class Index:
         index_document: str,
         immutable_files: bool,
         memory: MemoryLimit,
+        statuses: "ProjectStatuses | None" = None,
     ) -> None:
-        """`mode` is auto, static, generated or off."""
+        """`mode` is auto, static, generated or off. Without `statuses`, all projects offer their files."""
+        self._statuses = statuses
         self._storage = storage
         self._stored_pages = stored.StoredPages(memory)
         self._site = site
@@ -64,6 +75,8 @@ class Index:
 
     async def _page(self, request: PageRequest) -> Answer:
         site = self._site
+        if self._statuses is not None and (found := await self._statuses.withheld(request.key)) is not None:
+            return await site.page(request) if site is not None else _without_files(request, *found)
         if site is None:
             return await self._stored(request, request.key)
         unknown: GatewayError | None = None
@@ -87,7 +100,10 @@ class Index:
         return self._site is not None and await self._site.exists(key, principal, fallback=fallback)
 
     async def file(self, request: ObjectRequest) -> Answer:
-        """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither."""
+        """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither, and
+        ProjectClosedError if its project offers no files."""
+        if self._statuses is not None:
+            await self._statuses.demand_offered(request.key)
         answer = await self._file(request)
         if isinstance(answer, Redirect):
             return answer
@@ -159,3 +175,14 @@ class Index:
         if isinstance(answer, Stream):
             answer.close()
         return await self._storage.fetch(request)
+
+
+def _without_files(request: PageRequest, project: str, status: "ProjectStatus") -> BufferedResponse:
+    """In place of the stored page of a project that offers no files."""
+    form = choose(request.accept, stored.format_of(request.query))
+    if form is None:
+        raise NotAcceptableError(f"Accept: {request.accept}")
+    render = project_json if form is Form.JSON_V1 else project_html
+    page = render(Project(project, (), (), status=status.marker, status_reason=status.reason or None))
+    headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": REVALIDATE}
+    return conditional(page, etag_of(page), headers, request.wanted)

@@ -15,6 +15,7 @@ from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
+    from gateway.index.status.statuses import ProjectStatuses
     from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.management.management import Management
     from gateway.publish.trusted.exchange import Exchange
@@ -37,11 +38,16 @@ def build_publishing(
     access: Access,
     resources: Resources,
     audience: Audience,
+    statuses: "ProjectStatuses | None",
 ) -> Publishing:
-    """Below the key `root`. Raises ConfigError if the extra is missing, or a key."""
+    """Below the key `root`. Without `statuses`, all projects are active. Raises ConfigError if the extra, or a key, is
+    missing."""
     try:
+        from gateway.index.status.stored import StoredStatuses
         from gateway.publish.life_cycle.life_cycle import LifeCycle
+        from gateway.publish.life_cycle.marking import Marking
         from gateway.publish.management.management import Management
+        from gateway.publish.management.status import StatusManagement
         from gateway.publish.publisher import Publisher
         from gateway.publish.static_pages.static_pages import static_pages_of
         from gateway.publish.uploads import Uploads
@@ -50,15 +56,18 @@ def build_publishing(
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
     publish = settings.publish
     rules, pages = Rules.without(publish.skip_rules), static_pages_of(settings, storage, root)
-    publisher = Publisher(storage, catalog, root, rules, pages)
+    publisher = Publisher(storage, catalog, root, rules, pages, statuses)
     condition = Condition(storage, unsafe=publish.unsafe)
     visibility = Visibility(catalog, metadata, audience)
     life_cycle = LifeCycle(storage, catalog, metadata, root, pages)
+    marks = None
+    if statuses is not None:
+        marks = StatusManagement(Marking(StoredStatuses(storage, root), catalog, pages), resources, root, visibility)
     exchange = _exchange(publish, storage, access, condition)
     attestations = _attestations(publish)
     return Publishing(
         Uploads(publish, rules, publisher, condition, access, resources, visibility, exchange, attestations),
-        Management(life_cycle, access, resources, root, visibility),
+        Management(life_cycle, marks, access, resources, root, visibility),
     )
 
 

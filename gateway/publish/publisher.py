@@ -3,27 +3,24 @@
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 """
 
-import hashlib
 import logging
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from gateway.errors import (
     FileExistsConflictError,
-    NotFoundError,
     PreconditionFailedError,
     UpstreamBusyError,
     UpstreamError,
     UpstreamTimeoutError,
 )
-from gateway.executors import HASH
 from gateway.index.catalog.listing import Files
-from gateway.index.catalog.recognised import Catalog, new_key
+from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import SIMPLE, parse
 from gateway.index.simple.pages import File
-from gateway.messages import ObjectRequest, Stream
+from gateway.index.status.statuses import ProjectStatuses
 from gateway.publish.attestations.provenances import Provenances
+from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.release_file import ReleaseFile
@@ -48,20 +45,29 @@ class Published(NamedTuple):
 class Publisher:
     """Writes release files to the storage, below the key `root`."""
 
-    def __init__(self, storage: Storage, catalog: Catalog, root: str, rules: Rules, pages: StaticPages) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        catalog: Catalog,
+        root: str,
+        rules: Rules,
+        pages: StaticPages,
+        statuses: ProjectStatuses | None,
+    ) -> None:
+        """Without `statuses`, all projects take files."""
+        self._statuses = statuses
         self._storage = storage
         self._pages = pages
         self._catalog = catalog
         self._root = root
         self._rules = rules
         self._tombstones = Tombstones(storage, root)
+        self._existing = Existing(storage)
         self._provenances = Provenances(storage)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
-        known = await self._known_files(file.project)
-        there = (item.key for item in known.objects if item.key.endswith(f"/{file.filename}")) if known else iter(())
-        return self._root + (next(there, "") or await new_key(self._catalog, file.project, file.filename))
+        return self._root + await key_of_file(self._catalog, file.project, file.filename)
 
     async def publish(
         self,
@@ -76,10 +82,12 @@ class Publisher:
     ) -> Published:
         """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns what is
         new. Nothing is visible unless all of `content` is right. Its provenance is beside it then, and stored pages of
-        the project have the file. Without `conditional`, the storage does not heed conditions: whether
-        the file exists is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
-        and other GatewayErrors."""
-        known = await self._known_files(file.project)
+        the project have the file. Without `conditional`, the storage does not heed conditions: whether the file exists
+        is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
+        ProjectClosedError if the project takes no files, be it only when the last bytes come, and other
+        GatewayErrors."""
+        await self._demand_open(file.project)
+        known = await known_files(self._catalog, file.project)
         self._check(file, known)
         await self._pages.demand_writable(known)
         metadata = ObjectMetadata(
@@ -109,7 +117,7 @@ class Publisher:
         overwrite: bool,
         conditional: bool,
     ) -> bool:
-        if not overwrite and await self._exists(key):
+        if not overwrite and await self._existing.is_there(key):
             async for _ in content.chunks():
                 pass
             await self._demand_same(key, content)
@@ -118,15 +126,12 @@ class Publisher:
             content.expect(deleted)
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
-        chunks = content.chunks()
-        if overwrite:
-            chunks = self._without_provenance(key, content)
-        elif not conditional:
-            chunks = self._unless_there(key, content)
+        absent = key if not conditional and not overwrite else None
+        chunks = self._checked(content, file.project, absent=absent, replaced=key if overwrite else None)
         try:
             etag = await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
             if only_new and content.size > PART_BYTES:
-                await self._demand_won(key, etag)
+                await self._existing.demand_won(key, etag)
         except PreconditionFailedError:
             async for _ in content.chunks():
                 pass
@@ -136,8 +141,8 @@ class Publisher:
             # The answer may be lost, and the file be there.
             if not content.sha256:
                 raise
-            if not await self._has(key, content):
-                if only_new and await self._exists(key):
+            if not await self._existing.has(key, content.size, content.sha256):
+                if only_new and await self._existing.is_there(key):
                     raise FileExistsConflictError(filename=file.filename) from error  # another writer was first
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
@@ -154,70 +159,26 @@ class Publisher:
         same = [name for name in others if (release := parse(name)) is not None and release.version == file.version]
         self._rules.demand(Rule.ONE_SDIST, not same, f"the release has another sdist, {next(iter(same), '')}")
 
-    async def _known_files(self, project: str) -> Files | None:
-        try:
-            return (await self._catalog.files(project)).value
-        except NotFoundError:
-            return None
+    async def _demand_open(self, project: str) -> None:
+        if self._statuses is not None:
+            await self._statuses.demand_open(project)
 
-    async def _exists(self, key: str) -> bool:
-        try:
-            await self._storage.metadata(key)
-        except NotFoundError:
-            return False
-        return True
-
-    async def _without_provenance(self, key: str, content: Content) -> AsyncIterator[bytes]:
-        """The bytes. Before the last of them, the provenance goes of those that they replace."""
+    async def _checked(
+        self, content: Content, project: str, *, absent: str | None, replaced: str | None
+    ) -> AsyncIterator[bytes]:
+        """The bytes. Instead of the last of them, raises ProjectClosedError if the project takes no files by then, and
+        PreconditionFailedError if there is an object `absent`. The provenance of `replaced` is gone before the last."""
         held = b""
         async for chunk in content.chunks():
             if held:
                 yield held
             held = chunk
-        await self._provenances.remove_others(key, content.sha256)
+        await self._demand_open(project)
+        if absent is not None and await self._existing.is_there(absent):
+            raise PreconditionFailedError(f"{absent} has been written meanwhile")
+        if replaced is not None:
+            await self._provenances.remove_others(replaced, content.sha256)
         yield held
-
-    async def _unless_there(self, key: str, content: Content) -> AsyncIterator[bytes]:
-        """The bytes. Raises PreconditionFailedError instead of the last of them if the object exists by then."""
-        held = b""
-        async for chunk in content.chunks():
-            if held:
-                yield held
-            held = chunk
-        if await self._exists(key):
-            raise PreconditionFailedError(f"{key} has been written meanwhile")
-        yield held
-
-    async def _demand_won(self, key: str, etag: str) -> None:
-        """Raises PreconditionFailedError if another writer has replaced what was written. Some servers check the
-        condition of an upload in parts too early: several that end at once are all told that they have won."""
-        with suppress(NotFoundError):
-            await self._storage.metadata(key, etag)
 
     async def _demand_same(self, key: str, content: Content) -> None:
-        if not await self._has(key, content):
-            raise FileExistsConflictError(filename=key.rpartition("/")[2])
-
-    async def _has(self, key: str, content: Content) -> bool:
-        """Whether the object's bytes are those of `content`. Raises GatewayErrors if that can't be known."""
-        try:
-            sha256 = (await self._storage.metadata(key)).sha256
-            return (sha256 or await self._hashed(key, content.size)) == content.sha256
-        except NotFoundError:
-            return False
-
-    async def _hashed(self, key: str, size: int) -> str:
-        """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
-        self._storage.forget(key)  # caches would serve a copy of another version, above all while the storage is away
-        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key)))
-        digest, read = hashlib.sha256(), 0
-        try:
-            if stream.body is not None:
-                async for chunk in stream.body:
-                    read += len(chunk)
-                    if read > size:
-                        return ""
-                    await HASH.run(digest.update, chunk)
-        finally:
-            stream.close()
-        return digest.hexdigest()
+        await self._existing.demand_same(key, content.size, content.sha256)

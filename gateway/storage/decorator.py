@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend, Batch, Children, ObjectLinks, ObjectMetadata, StoredObject
+from gateway.storage.upkeep import Upkeep, upkeep_of
 
 
 class Passthrough:
@@ -27,6 +28,10 @@ class Passthrough:
     @property
     def links(self) -> ObjectLinks | None:
         return self.inner.links
+
+    @property
+    def upkeep(self) -> Upkeep | None:
+        return upkeep_of(self.inner)
 
     async def start(self) -> None:
         await self.inner.start()

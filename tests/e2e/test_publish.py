@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
+from tests.support.nightly import NIGHTLY
 from tests.support.process import GatewayProcess, clean_environment
 from tests.support.wheels import sdist, wheel
 from tests.support.workers import free_port
@@ -97,10 +98,10 @@ def published(start_process: StartProcess, bucket: Bucket, tmp_path: Path) -> Pu
     return made
 
 
-def twine(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]":
+def twine(at: Published, user: str = "bob", command: str = "twine") -> "subprocess.CompletedProcess[str]":
     files = map(str, sorted(at.project.glob("dist/*")))
     where = "--repository-url", f"{at.url}/legacy/", "-u", user, "-p", f"pw-{user}"
-    return at.run("twine", "upload", "--verbose", *where, *files)
+    return at.run(command, "upload", "--verbose", *where, *files)
 
 
 def uv(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]":
@@ -108,13 +109,13 @@ def uv(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]":
                   "--check-url", f"{at.url}/simple/", "dist/*")  # fmt: skip
 
 
-def poetry(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]":
-    more = {"POETRY_REPOSITORIES_ACME_URL": f"{at.url}/legacy/", "POETRY_VIRTUALENVS_CREATE": "false"}
-    return at.run("poetry", "publish", "-r", "acme", "-u", user, "-p", f"pw-{user}", more=more)
+def poetry(at: Published, user: str = "bob", more: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    variables = {"POETRY_REPOSITORIES_ACME_URL": f"{at.url}/legacy/", "POETRY_VIRTUALENVS_CREATE": "false"}
+    return at.run("poetry", "publish", "-r", "acme", "-u", user, "-p", f"pw-{user}", *more, more=variables)
 
 
-def pdm(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]":
-    return at.run("pdm", "publish", "--no-build", "-r", f"{at.url}/legacy/", "-u", user, "-P", f"pw-{user}",
+def pdm(at: Published, user: str = "bob", more: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
+    return at.run("pdm", "publish", "--no-build", "-r", f"{at.url}/legacy/", "-u", user, "-P", f"pw-{user}", *more,
                   more={"PDM_CHECK_UPDATE": "0"})  # fmt: skip
 
 
@@ -127,10 +128,24 @@ def flit(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]"
     return at.run("flit", "publish", more=more)
 
 
+def older_twine(version: str) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+    """As it is on PyPI."""
+
+    def run(at: Published, user: str = "bob") -> "subprocess.CompletedProcess[str]":
+        made = at.project.parent / f"twine-{version}"
+        if not made.exists():
+            for command in ("venv", made), ("pip", "install", "--python", made, f"twine=={version}"):
+                subprocess.run(["uv", *command, "--quiet"], check=True)
+        return twine(at, user, str(made / "bin" / "twine"))
+
+    return run
+
+
 CLIENTS: list[Callable[..., "subprocess.CompletedProcess[str]"]] = [twine, uv, poetry, pdm, hatch, flit]
+OLDER = ["5.1.1", "6.1.0"] if NIGHTLY else []  # these come from PyPI
 
 
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("client", CLIENTS + [older_twine(version) for version in OLDER])
 def test_it_publishes_once_and_again_and_is_told_of_a_conflict(
     published: Published, client: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
@@ -149,6 +164,18 @@ def test_it_publishes_once_and_again_and_is_told_of_a_conflict(
         other = client(published)
         assert other.returncode != 0
         assert re.search(_CONFLICT, " ".join((other.stdout + other.stderr).split()))
+    assert published.files() == files
+
+
+@pytest.mark.parametrize("client", [poetry, pdm])
+def test_it_can_pass_over_what_exists(
+    published: Published, client: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    assert client(published).returncode == 0
+    files = published.files()
+    published.build("of another")
+    passed = client(published, more=("--skip-existing",))
+    assert passed.returncode == 0, passed.stdout + passed.stderr
     assert published.files() == files
 
 

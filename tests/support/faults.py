@@ -87,6 +87,7 @@ class FaultyBucket:
         self.script: list[Behaviour] = []
         self.of_key: dict[str, Behaviour] = {}  # always, without the script
         self.heeds_conditions = True  # of writes
+        self.heeds_conditions_of_copies = True
         self.parts: dict[str, dict[int, bytes]] = {}  # by the id of the upload, and by number
         self.secrets: dict[tuple[str, str | None], str] | None = None
         self.region = "us-east-1"
@@ -242,8 +243,13 @@ async def healthy(answer: Answer) -> None:
     if request.method == "PUT":
         if "if-match" in request.headers and request.key not in bucket.objects:
             return await error(404, "NoSuchKey")(answer)
+        copied = unquote(request.headers.get("x-amz-copy-source", "")).removeprefix(f"/{BUCKET}/")
+        if copied and not bucket.heeds_conditions_of_copies:
+            request.headers.pop("if-none-match", None)
         if bucket.refuses(request):
             return await error(412, "PreconditionFailed")(answer)
+        if copied:
+            return await _copy(answer, copied)
         bucket.objects[request.key] = request.body
         if said := [(name, value) for name, value in request.headers.items() if name.startswith("x-amz-meta-")]:
             bucket.headers[request.key] = [("Content-Type", request.headers["content-type"]), *said]
@@ -278,6 +284,15 @@ async def healthy(answer: Answer) -> None:
         return await answer.send(206, headers, body[start:stop])
     headers.append(("Content-Length", str(len(body))))
     return await answer.send(200, headers, body)
+
+
+async def _copy(answer: Answer, source: str) -> None:
+    request, bucket = answer.request, answer.bucket
+    bucket.objects[request.key] = bucket.objects[source]
+    said = [(name, value) for name, value in request.headers.items() if name.startswith("x-amz-meta-")]
+    bucket.headers[request.key] = [("Content-Type", request.headers["content-type"]), *said]
+    xml = f"<CopyObjectResult><ETag>{etag_of(bucket.objects[source])}</ETag></CopyObjectResult>"
+    await answer.send(200, [("Content-Type", "application/xml")], xml.encode())
 
 
 async def _list(answer: Answer) -> None:

@@ -4,9 +4,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 """
 
 import re
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
-from tests.support.faults import Answer, error, etag_of
+from tests.support.faults import BUCKET, Answer, error, etag_of
 
 _PART = re.compile(rb"<PartNumber>(\d+)</PartNumber>")
 
@@ -21,6 +21,9 @@ async def multipart(answer: Answer) -> None:
         text = f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
         return await answer.send(200, [("Content-Type", "application/xml")], text.encode())
     upload = query["uploadId"][0]
+    if source := unquote(request.headers.get("x-amz-copy-source", "")).removeprefix(f"/{BUCKET}/"):
+        bucket.parts[upload][int(query["partNumber"][0])] = part = bucket.objects[source]
+        return await answer.send(200, [], f"<CopyPartResult><ETag>{etag_of(part)}</ETag></CopyPartResult>".encode())
     if request.method == "PUT":
         bucket.parts[upload][int(query["partNumber"][0])] = request.body
         return await answer.send(200, [("ETag", etag_of(request.body))])

@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 
 from gateway.cli.access.question import People, parse_groups, parse_path, parse_project, parse_who, verdicts
 from gateway.config.settings import Settings
+from gateway.index.keys import resources_of
 from gateway.index.simple.names import normalize
-from gateway.mount import resources_of
 from gateway.principal import Principal
 from gateway.rights.policy import Listing, Policy, Resource
 from gateway.rights.subjects import Subject

@@ -11,8 +11,8 @@ from gateway.config.access.settings import AccessSettings
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.http.target import is_reserved, key_of, parse_target
+from gateway.index.keys import resources_of
 from gateway.index.simple.names import is_project_name, normalize
-from gateway.mount import resources_of
 from gateway.principal import Principal, Right
 from gateway.rights.policy import Decision, Listing, Policy, Resource
 from gateway.rights.subjects import Subject

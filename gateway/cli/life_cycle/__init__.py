@@ -1,1 +1,1 @@
-"""`gateway yank`, `unyank` and `delete`: what becomes of a release after it was published."""
+"""`gateway yank`, `unyank`, `delete` and `status`: what becomes of projects and releases after they were published."""

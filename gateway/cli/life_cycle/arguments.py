@@ -1,15 +1,17 @@
-"""The command lines of `gateway yank`, `unyank` and `delete`, and what is run for them."""
+"""The command lines of `gateway yank`, `unyank`, `delete` and `status`, and what is run for them."""
 
 import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
 from gateway.config.settings import Settings
-from gateway.index.simple.names import normalize
+from gateway.index.simple.names import is_project_name, normalize
 
-COMMANDS = ("yank", "unyank", "delete")
+_STATUSES = ("active", "archived", "quarantined", "deprecated")
+COMMANDS = ("yank", "unyank", "delete", "status")
 
 
 def add(commands: Any, settings: argparse.ArgumentParser) -> None:
@@ -33,14 +35,26 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
     delete.add_argument("--yes", action="store_true", help="don't ask")
     for command in (yank, unyank, delete):
         command.add_argument("project", type=normalize, metavar="PROJECT")
-        command.add_argument("version", type=_version, metavar="VERSION")
+        command.add_argument("version", type=version, metavar="VERSION")
         command.add_argument("--file", metavar="NAME", help="only this file of the release")
+    status = commands.add_parser(
+        "status",
+        parents=[settings],
+        help="say that a project is archived, quarantined or deprecated, or active again",
+        description="Sets the status of a project (PEP 792), or tells it. An archived project takes no files, and a "
+        "quarantined one does not offer those that it has either; deprecated is only shown.",
+    )
+    status.add_argument("project", type=_project, metavar="PROJECT")
+    status.add_argument("status", nargs="?", choices=_STATUSES, metavar="STATUS", help=", ".join(_STATUSES))
+    status.add_argument("--reason", default="", metavar="TEXT", help="why; people and installers see it")
 
 
 def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
     import asyncio
     import logging
 
+    if arguments.command == "status":
+        return _run_status(arguments, settings, write)
     from gateway.cli.life_cycle.run import run as run_change
     from gateway.publish.life_cycle.change import Action, Change
 
@@ -56,7 +70,31 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     return asyncio.run(run_change(settings, change, write, sure=getattr(arguments, "yes", True)))
 
 
-def _version(text: str) -> Version:
+def _run_status(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
+    import asyncio
+    import logging
+
+    from gateway.cli.life_cycle.status import run as run_status
+    from gateway.index.status.document import ACTIVE, ProjectStatus, in_a_line
+
+    logging.disable()  # the command reports everything itself
+    reason = in_a_line(arguments.reason)
+    if reason and arguments.status in (None, ACTIVE):
+        print("gateway status: --reason needs one of archived, quarantined, deprecated", file=sys.stderr)
+        return 2
+    status = ProjectStatus(arguments.status, reason) if arguments.status is not None else None
+    return asyncio.run(run_status(settings, arguments.project, status, write))
+
+
+def _project(text: str) -> str:
+    name = normalize(text)
+    if not is_project_name(name):
+        raise argparse.ArgumentTypeError(f"{text!r} is no project's name")
+    return name
+
+
+def version(text: str) -> Version:
+    """Raises ArgumentTypeError."""
     try:
         return Version(text)
     except InvalidVersion:

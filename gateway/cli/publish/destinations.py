@@ -9,7 +9,13 @@ import aiohttp
 
 from gateway.cli.publish.prepared import Prepared, pieces
 from gateway.cli.publish.progress import Progress
-from gateway.errors import BadRequestError, FileExistsConflictError, GatewayError, UpstreamError
+from gateway.errors import (
+    BadRequestError,
+    FileExistsConflictError,
+    GatewayError,
+    ProjectClosedError,
+    UpstreamError,
+)
 from gateway.publish.attestations.field import IGNORED
 from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content
@@ -125,7 +131,7 @@ def _fields(prepared: Prepared) -> dict[str, str]:
 
 def why(error: Exception) -> str:
     """For the person at the command line."""
-    if isinstance(error, BadRequestError | FileExistsConflictError):
+    if isinstance(error, BadRequestError | FileExistsConflictError | ProjectClosedError):
         return error.public
     if isinstance(error, GatewayError):
         return error.detail or error.public

@@ -19,6 +19,7 @@ from gateway.cli.publish.prepared import Prepared, prepare
 from gateway.cli.publish.progress import Progress, shown_progress
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
+from gateway.index.status.build import statuses_in
 from gateway.publish.condition.condition import Condition
 from gateway.publish.publisher import Publisher
 from gateway.publish.rules import Rules
@@ -110,15 +111,18 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
         return
     async with opened_index(settings) as (mount, catalog):
         condition = Condition(mount.storage, unsafe=settings.publish.unsafe)
+        # A project is archived for everybody, whatever these settings say of gateways.
+        statuses = statuses_in(settings, mount.storage, mount.resources)
         try:
             pages = static_pages_of(settings, mount.storage, mount.root)
-            publisher = Publisher(mount.storage, catalog, mount.root, rules, pages)
+            publisher = Publisher(mount.storage, catalog, mount.root, rules, pages, statuses)
             destination = InStorage(publisher, condition, rules, _name())
             yield destination
             for project in sorted(destination.published):
                 note = await tell_gateways(settings, mount.storage, project)
                 print(f"{project}: {note}", file=sys.stderr)
         finally:
+            await statuses.close()
             await condition.close()
 
 

@@ -9,11 +9,12 @@ from gateway.principal import Principal, Right
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What a page offers: to upload files, to yank and to delete what is there."""
+    """What a page offers: to upload files, to yank and to delete what is there, to say what has become of it."""
 
     upload: bool = False
     yank: bool = False
     delete: bool = False
+    status: bool = False
 
 
 NO_ACTIONS = Actions()
@@ -22,8 +23,10 @@ NO_ACTIONS = Actions()
 class PermittedActions:
     """For gateways that take uploads."""
 
-    def __init__(self, current: CurrentPolicy, resources: Resources, root: str) -> None:
-        """`root` is the key above all projects. Without a policy everybody may upload, and nobody may do more."""
+    def __init__(self, current: CurrentPolicy, resources: Resources, root: str, *, marks: bool = False) -> None:
+        """`root` is the key above all projects. Without a policy everybody may upload, and nobody may do more. `marks`:
+        projects have a status."""
+        self._marks = marks
         self._current = current
         self._resources = resources
         self._root = root
@@ -35,7 +38,7 @@ class PermittedActions:
             return Actions(upload=True)
         resource = self._resources.of(f"{self._root}{project}/")
         write, delete = (policy.judge(principal, right, resource).allowed for right in (Right.WRITE, Right.DELETE))
-        return Actions(upload=write, yank=write, delete=delete)
+        return Actions(upload=write, yank=write, delete=delete, status=write and self._marks)
 
     def at_root(self, principal: Principal) -> Actions:
         """At the list of all projects: there, files of any project can be uploaded."""

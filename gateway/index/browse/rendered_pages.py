@@ -1,6 +1,7 @@
 """The pages for people as bytes: each is rendered once, for all addresses at which the gateway is reached."""
 
 from collections.abc import Hashable
+from dataclasses import replace
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
@@ -69,6 +70,10 @@ class RenderedProjectPages:
             self._newest.put((name, sources.view), newest)
         about = await self._browse.about(name, newest.value)
         actions = self._permitted.at(request.principal, name) if self._permitted is not None else NO_ACTIONS
+        closed = sources.status is not None and not sources.status.takes_files
+        actions = replace(
+            actions, upload=actions.upload and not closed, status=actions.status and sources.ours is not None
+        )
         slot = "project", name, request.fallback, sources.view, actions
         made = await self._made.get(
             slot,

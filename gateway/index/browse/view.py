@@ -1,5 +1,6 @@
 """What the pages for people show of a project. Pure."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from gateway.index.simple.names import parse
 from gateway.index.simple.pages import File, Project
 
 OTHER = "other files"
+_SHOWN_COMMIT = 12
 # The suffixes of the release files that pip can install from.
 _INSTALLABLE = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -90,6 +92,7 @@ def _release(version: Version | None, found: Sequence[File]) -> Release:
                 "date": _date(file.modified),
                 "time": _time(file.modified),
                 "uploader": file.uploader or "",
+                "source": _source(file.publisher),
                 "attested": file.is_attested,
                 "ours": file.is_ours,
                 "python": file.requires_python or "",
@@ -103,6 +106,20 @@ def _release(version: Version | None, found: Sequence[File]) -> Release:
         ours=version is not None and all(file.is_ours for file in found),
         requires_python=next((file.requires_python for file in offered if file.requires_python), ""),
     )
+
+
+def _source(publisher: str | None) -> str:
+    """Which job has published a file, as publish/trusted/sources.py has written it; empty if nobody knows."""
+    try:
+        said = json.loads(publisher or "")
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(said, dict):
+        return ""
+    fields = {name: value for name, value in said.items() if isinstance(value, str)}
+    commit = f" at {fields['sha'][:_SHOWN_COMMIT]}" if "sha" in fields else ""
+    more = [fields.get("workflow", ""), f"run {fields['run']}" if "run" in fields else ""]
+    return ", ".join(filter(None, (fields.get("repository", "") + commit, *more)))
 
 
 def _date(seconds: float | None) -> str:

@@ -47,6 +47,7 @@ def listed(
                 or (filename.endswith(".whl") and release is not None and not known.unreadable),
                 provenance=f"{base_url}{path}{PROVENANCE}" if base_url and attested else None,
                 uploader=known.uploader,
+                publisher=known.publisher,
                 is_ours=True,
                 is_attested=attested,
             )

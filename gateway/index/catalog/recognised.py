@@ -147,6 +147,22 @@ class RecognisedCatalog:
 Catalog: TypeAlias = FolderCatalog | FlatCatalog | RecognisedCatalog
 
 
+async def known_files(catalog: Catalog, project: str) -> Files | None:
+    """The files of a project, by its normalised name; None if there is no such project."""
+    try:
+        return (await catalog.files(project)).value
+    except NotFoundError:
+        return None
+
+
+async def key_of_file(catalog: Catalog, project: str, filename: str) -> str:
+    """The key, relative to the root, that a file of a project has or would have: its folder may be spelled otherwise
+    than its normalised name."""
+    known = await known_files(catalog, project)
+    there = (item.key for item in known.objects if item.key.endswith(f"/{filename}")) if known else iter(())
+    return next(there, "") or await new_key(catalog, project, filename)
+
+
 async def new_key(catalog: Catalog, project: str, filename: str) -> str:
     """The key, relative to the root, that a new file of a project has, by its normalised name. Raises GatewayErrors if
     the layout can't be recognised."""

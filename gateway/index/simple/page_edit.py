@@ -3,15 +3,20 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from html import escape
+from itertools import takewhile
 from typing import NamedTuple
 
 from gateway.index.simple.markup import check_markup
 from gateway.index.simple.names import normalize
 from gateway.index.simple.pages import File, file_link, project_link
 from gateway.index.simple.static_page import names_of, read
-from gateway.index.simple.tags import start_tags
+from gateway.index.simple.tags import StartTag, start_tags
 
 _LINKS = {"a": frozenset({"href"})}
+# The tags at the start of a page; the first link is behind them.
+_HEAD = {"html": frozenset[str](), "head": frozenset[str](), "meta": frozenset({"name"}), "a": frozenset[str]()}
+_STATUS, _STATUS_REASON = "pypi:project-status", "pypi:project-status-reason"
 # The end of a link; or where another one begins, since it was not ended.
 _LINK_END = re.compile(r"</a(?=[\s/>])[^>]{0,99}>|(?=<a[\s>])", re.IGNORECASE)
 _LINE_BREAK = re.compile(r"[ \t]*<br[ \t]*/?>", re.IGNORECASE)
@@ -66,6 +71,35 @@ def with_project(page: str, name: str) -> str:
     """The root's page with a link to the project, by its normalised name, if it has none."""
     known = normalize(name) in names_of(page)
     return page if known else _added(page, project_link(name), [*_links(page)])
+
+
+def with_status(page: str, status: str | None, reason: str) -> str:
+    """A project's page that says its status (PEP 792), or none, if that is None."""
+    check_markup(page)
+    said = [tag for tag in start_tags(page, _HEAD) if tag.attributes.get("name") in (_STATUS, _STATUS_REASON)]
+    page = _replaced(page, (_line_of(page, _link_of(tag)) for tag in said))
+    if status is None:
+        return page
+    tags = [*start_tags(page, _HEAD)]
+    if not tags:
+        raise ValueError("it has no tags of HTML")
+    lines = [f'<meta name="{_STATUS}" content="{escape(status)}">']
+    if reason:
+        lines.append(f'<meta name="{_STATUS_REASON}" content="{escape(reason)}">')
+    head = [*takewhile(lambda tag: tag.name != "a", tags)]
+    at = head[-1].stop if head else tags[0].start
+    # On lines of their own where others are, so that nothing is left behind when they are removed.
+    before, after = "", ""
+    if head and page[at : at + 1] == "\n":
+        before = "\n" + ("    " if head[-1].name != "meta" else _indent(page, _link_of(head[-1])) or "")
+    elif not head and page[at - 1 : at] in ("\n", ""):
+        after = "\n"
+    return page[:at] + "".join(before + line + after for line in lines) + page[at:]
+
+
+def _link_of(tag: StartTag) -> _Link:
+    """A tag that stands for itself."""
+    return _Link(tag.start, tag.stop, tag.stop, None)
 
 
 def _added(page: str, link: str, links: list[_Link]) -> str:

@@ -23,7 +23,8 @@ class File:
     """One link of a project's page. `url` is relative to the page, or absolute, and encoded. `size` is in bytes,
     `modified` in seconds since the epoch; each is None if it is not known. `hashes` are in hex, by hashlib's names.
     `yanked` is the reason, which may be empty, or None; `provenance` is an absolute URL. People see `uploader`, who
-    published the file; `is_ours`: it is in the storage; and `is_attested`: so is its provenance."""
+    published the file; `publisher`, the job that did, as JSON; `is_ours`: it is in the storage; and `is_attested`: so
+    is its provenance."""
 
     name: str
     url: str
@@ -36,6 +37,7 @@ class File:
     metadata_sha256: str | None = None
     provenance: str | None = None
     uploader: str | None = None
+    publisher: str | None = None
     is_ours: bool = False
     is_attested: bool = False
 

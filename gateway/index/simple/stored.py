@@ -42,6 +42,11 @@ def format_of(query: str) -> str | None:
     return values[0] if values else None
 
 
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Whether a page with these headers is stored as JSON."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower() in _JSON_TYPES
+
+
 def unavailable(error: GatewayError) -> UpstreamBusyError:
     """Installers take an absent page for an absent project, but try again after a 503."""
     return UpstreamBusyError(error.detail, public=error.public, code=error.code, upstream_status=error.upstream_status)
@@ -99,7 +104,7 @@ class StoredPages:
 
 def _to_json(key: str, content: bytes, headers: Mapping[str, str]) -> bytes:
     text = text_of(content, headers, _MAX_PAGE_BYTES)
-    if headers.get("Content-Type", "").partition(";")[0].strip().lower() in _JSON_TYPES:
+    if is_json(headers):
         return text.encode()
     name = normalize(key.rstrip("/").rpartition("/")[2])
     return pages.project_json(project_of(name, text)) if name not in ("", "simple") else pages.root_json(names_of(text))

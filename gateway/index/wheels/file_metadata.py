@@ -16,21 +16,20 @@ from gateway.executors import FOREIGN
 from gateway.index.catalog.listing import Files
 from gateway.index.simple.names import is_companion
 from gateway.index.wheels.failures import log_failure
+from gateway.index.wheels.file_entries import entries_of
 from gateway.index.wheels.known_metadata import (
     MAX_DOCUMENT_BYTES,
     NOTHING_KNOWN,
     SHA256_FILE,
-    YANKED_FILE,
     Entry,
     KnownMetadata,
     from_document,
     to_document,
-    version_of,
 )
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.index.wheels.project_metadata import MANY_FILES, ProjectMetadata
-from gateway.storage.base import StoredObject
+from gateway.storage.base import ObjectMetadata, StoredObject
 
 # A page waits for so few new files, and for so long: after an upload, uv refuses a page without the hash.
 _FEW, _FEW_SECONDS = 8, 0.5
@@ -124,8 +123,11 @@ class FileMetadata:
 
     async def sha256_of(self, project: str, item: StoredObject) -> str | None:
         """The SHA-256 of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
-        metadata = self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
-        return metadata.sha256
+        return (await self.found_of(project, item)).sha256
+
+    async def found_of(self, project: str, item: StoredObject) -> ObjectMetadata:
+        """The metadata of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
+        return self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
 
     async def settled(self) -> None:
         """Waits until everything has been found out and saved."""
@@ -193,7 +195,8 @@ class FileMetadata:
     async def _look(self, project: str, found: ProjectMetadata, item: StoredObject) -> None:
         try:
             if not found.is_known(item) and found.weight < self._max_weight:
-                self._note(project, found, await self._find(found, item))
+                entries = await entries_of(self._finder, item, found.present, found.known)
+                self._note(project, found, entries)
                 if self._stores:
                     found.unsaved += 1
                     self._unsaved[project] = found
@@ -211,19 +214,6 @@ class FileMetadata:
             found.retries = 0
         self._save_soon(project, found)
         found.let_go()
-
-    async def _find(self, found: ProjectMetadata, item: StoredObject) -> Mapping[str, Entry]:
-        known = found.known
-        if item.key.endswith(YANKED_FILE):
-            return {item.key: Entry(version_of(item), await self._finder.yank_in(item))}
-        entries, hash_beside = {}, False
-        if (hash_file := found.present.get(item.key + SHA256_FILE)) is not None:
-            beside = known.get(hash_file) or await self._finder.hash_in(hash_file)
-            entries[hash_file.key] = Entry(version_of(hash_file), beside)
-            hash_beside = beside.sha256 is not None
-        metadata = await self._finder.find(item, hash_beside=hash_beside)
-        entries[item.key] = Entry(version_of(item), metadata)
-        return entries
 
     def _note(self, project: str, found: ProjectMetadata, entries: Mapping[str, Entry]) -> None:
         for key, entry in entries.items():

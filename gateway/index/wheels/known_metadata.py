@@ -17,7 +17,7 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 # Of so many files, a document takes some 160 bytes each at most, and what is read of it some 50 MB.
 MAX_DOCUMENT_FILES = 100_000
 MAX_YANK_CHARS = 1024
-MAX_UPLOADER_CHARS = 256
+_MAX_SHORT_CHARS = 512
 _FORMAT = 2
 SPARE_ENTRIES = 100
 _MAX_SECONDS = 253402300799
@@ -39,7 +39,14 @@ class Entry:
     def weight(self) -> int:
         """Approximate bytes in memory."""
         metadata = self.metadata
-        texts = (self.version, metadata.sha256, metadata.requires_python, metadata.yanked, metadata.uploader)
+        texts = (
+            self.version,
+            metadata.sha256,
+            metadata.requires_python,
+            metadata.yanked,
+            metadata.uploader,
+            metadata.publisher,
+        )
         return _OVERHEAD_BYTES + sum(getsizeof(text) for text in texts if text is not None)
 
 
@@ -117,7 +124,7 @@ def _no_format(_: Iterator[Any]) -> None:
 def _fields(entry: Entry) -> list[Any]:
     metadata = entry.metadata
     texts = (metadata.sha256, metadata.requires_python, metadata.yanked)
-    return [entry.version, *texts, metadata.uploaded, metadata.unreadable, metadata.uploader]
+    return [entry.version, *texts, metadata.uploaded, metadata.unreadable, metadata.uploader, metadata.publisher]
 
 
 def _json(value: Any) -> str:
@@ -126,14 +133,17 @@ def _json(value: Any) -> str:
 
 def _entry(value: Any) -> Entry | None:
     match value:
-        case [str(version), sha256, requires_python, yanked, uploaded, bool(unreadable), uploader] if (
+        case [str(version), sha256, requires_python, yanked, uploaded, bool(unreadable), uploader, publisher] if (
             _is_sha256(sha256)
             and _is_requires_python(requires_python)
             and _is_yank(yanked)
             and _is_time(uploaded)
-            and _is_uploader(uploader)
+            and _is_short(uploader)
+            and _is_short(publisher)
         ):
-            return Entry(version, ObjectMetadata(sha256, requires_python, yanked, uploaded, unreadable, uploader))
+            return Entry(
+                version, ObjectMetadata(sha256, requires_python, yanked, uploaded, unreadable, uploader, publisher)
+            )
     return None
 
 
@@ -149,8 +159,8 @@ def _is_yank(value: Any) -> bool:
     return value is None or (_is_text(value) and len(value) <= MAX_YANK_CHARS)
 
 
-def _is_uploader(value: Any) -> bool:
-    return value is None or (_is_text(value) and len(value) <= MAX_UPLOADER_CHARS)
+def _is_short(value: Any) -> bool:
+    return value is None or (_is_text(value) and len(value) <= _MAX_SHORT_CHARS)
 
 
 def _is_text(value: Any) -> bool:

@@ -35,7 +35,7 @@ class MetadataFinder:
         stored = await self._storage.metadata(key, item.etag)
         sha256, python, tail, size = stored.sha256, stored.requires_python, b"", item.size
         if sha256 is None and self.compute and not hash_beside:
-            sha256, tail, size = await self._hashed(key, item.etag)
+            sha256, tail, size = await self.hashed(key, item.etag)
         unreadable = False
         if python is None and key.endswith(".whl"):
             try:
@@ -43,7 +43,9 @@ class MetadataFinder:
                 python = await FOREIGN.run(requires_python, metadata)
             except WheelError:
                 unreadable = True
-        return ObjectMetadata(sha256, python, stored.yanked, stored.uploaded, unreadable, stored.uploader)
+        return ObjectMetadata(
+            sha256, python, stored.yanked, stored.uploaded, unreadable, stored.uploader, stored.publisher
+        )
 
     async def hash_in(self, item: StoredObject) -> ObjectMetadata:
         """The hash in a `.sha256` file, as sha256sum writes it: the digits come first."""
@@ -60,8 +62,8 @@ class MetadataFinder:
         content = await read_limited(MAX_YANK_CHARS, self._chunks(request)) if item.size else b""
         return content[:MAX_YANK_CHARS].decode("utf-8", "replace")
 
-    async def _hashed(self, key: str, etag: str) -> tuple[str, bytes, int]:
-        """The SHA-256 of exactly this version, its end, and its size."""
+    async def hashed(self, key: str, etag: str) -> tuple[str, bytes, int]:
+        """The SHA-256 of exactly this version, its end, and its size; read whole. Raises GatewayErrors."""
         keep = _KEPT_BYTES if key.endswith(".whl") else 0
         digest, pending, tail, size = hashlib.sha256(), bytearray(), bytearray(), 0
         async for chunk in self._chunks(ObjectRequest("GET", key, {"if-match": etag} if etag else {})):

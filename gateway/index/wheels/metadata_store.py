@@ -85,16 +85,20 @@ class SharedMetadataStore:
     async def write(self, project: str, document: bytes, etag: str | None) -> None:
         if self._clock() < self._off_until:
             return
-        only_new = etag is None
         try:
-            await self._storage.put(
-                self._key(project), one_chunk(document), content_type=_CONTENT_TYPE, only_new=only_new, replaces=etag
-            )
+            await self.put(project, document, etag)
         except PreconditionFailedError:
             raise
         except GatewayError as error:
             self._off_until = self._clock() + _OFF_SECONDS
             log.warning("metadata can't be shared (index.share_metadata), no retry for %d s: %s", _OFF_SECONDS, error)
+
+    async def put(self, project: str, document: bytes, etag: str | None) -> None:
+        """Like `write`, for somebody who has to know whether it was written. Raises GatewayErrors."""
+        only_new = etag is None
+        await self._storage.put(
+            self._key(project), one_chunk(document), content_type=_CONTENT_TYPE, only_new=only_new, replaces=etag
+        )
 
     def _key(self, project: str) -> str:
         return f"{self._folder}{project}.json"

@@ -8,8 +8,8 @@ from weakref import ref
 
 from gateway.executors import PAGES
 from gateway.index.catalog.listing import Files
-from gateway.index.simple.names import is_companion, parse
-from gateway.index.wheels.known_metadata import SHA256_FILE, SPARE_ENTRIES, YANKED_FILE, KnownMetadata
+from gateway.index.wheels.file_entries import is_looked_at
+from gateway.index.wheels.known_metadata import SHA256_FILE, SPARE_ENTRIES, KnownMetadata
 from gateway.storage.base import StoredObject
 
 # Longer listings are searched in a thread.
@@ -45,13 +45,7 @@ class ProjectMetadata:
 
     def unknown(self) -> list[StoredObject]:
         """The present files that must be looked at. Takes some 20 µs for each present file."""
-        return [
-            item
-            for item in self.present.values()
-            if not self.is_known(item)
-            and not is_companion(name := item.key.rpartition("/")[2].removesuffix(YANKED_FILE))
-            and parse(name) is not None
-        ]
+        return [item for item in self.present.values() if not self.is_known(item) and is_looked_at(item)]
 
     async def unknown_soon(self) -> list[StoredObject]:
         """The same as `unknown`, in a thread if there are many files."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gateway.errors import GatewayError, PreconditionFailedError, UpstreamError
-from gateway.storage.base import Storage
+from gateway.storage.base import ObjectMetadata, Storage
 from gateway.storage.s3.upload import PART_BYTES
+from gateway.storage.upkeep import Upkeep
 
 FOLDER = ".gateway/probe/"
 _CONTENT_TYPE = "application/octet-stream"
@@ -22,6 +23,8 @@ _DELETE_SECONDS = 5.0
 # What servers answer to a writer that meets another one: nothing is written then.
 _CONFLICTS = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _NOT_IMPLEMENTED = 501
+# What servers answer to a copy with a header that they know for other requests only.
+_UNKNOWN_HEADER = frozenset({400, _NOT_IMPLEMENTED})
 
 log = logging.getLogger("gateway.publish")
 
@@ -85,6 +88,25 @@ async def findings(storage: Storage) -> AsyncIterator[Finding]:
         yield finding
         if finding.heeded:
             yield await at_once(storage, way)
+
+
+async def heeds_in_copies(storage: Storage, upkeep: Upkeep) -> bool:
+    """Whether a key that exists stays as it is when another object is copied to it under the condition. Raises
+    GatewayErrors if nothing is known then."""
+    async with _new_key(storage) as key, _new_key(storage) as other:
+        etags = [
+            await storage.put(name, _content(Way.WHOLE, number), content_type=_CONTENT_TYPE)
+            for number, name in enumerate((key, other))
+        ]
+        source = await upkeep.copy_source(key, etags[0])
+        try:
+            await upkeep.copy(source, other, ObjectMetadata(), only_new=True, in_parts=False)
+        except PreconditionFailedError:
+            return True
+        except GatewayError as error:
+            if error.upstream_status not in _UNKNOWN_HEADER:
+                raise
+        return False
 
 
 @asynccontextmanager

@@ -1,4 +1,5 @@
-"""Where people and scripts yank and delete what is published: `/-/manage/PROJECT/`.
+"""Where people and scripts yank and delete what is published, and say what has become of a project:
+`/-/manage/PROJECT/`.
 
 | method | what it does                                                                                |
 |--------|---------------------------------------------------------------------------------------------|
@@ -11,9 +12,8 @@ from collections.abc import Sequence
 
 from gateway.access.access import Access
 from gateway.access.gate import Gate
-from gateway.access.login.own_pages import demand_no_foreign_page
 from gateway.access.login.visit import Visit
-from gateway.errors import ForbiddenError, NotFoundError
+from gateway.errors import NotFoundError
 from gateway.index.resources import Resources
 from gateway.index.simple.names import is_project_name, normalize
 from gateway.index.simple.negotiation import is_browser
@@ -21,7 +21,9 @@ from gateway.messages import BufferedResponse, RequestRecord
 from gateway.publish.life_cycle.change import Change
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.management import pages
-from gateway.publish.management.fields import TOKEN, change_of
+from gateway.publish.management.fields import ACTION, STATUS, change_of
+from gateway.publish.management.status import StatusManagement
+from gateway.publish.management.writers import demand_own_form, token_of, writer_of
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import StoredObject
@@ -36,9 +38,16 @@ class Management:
     """Without access control nobody may change anything here."""
 
     def __init__(
-        self, life_cycle: LifeCycle, access: Access, resources: Resources, root: str, visibility: Visibility
+        self,
+        life_cycle: LifeCycle,
+        marks: StatusManagement | None,
+        access: Access,
+        resources: Resources,
+        root: str,
+        visibility: Visibility,
     ) -> None:
-        """`root` is the key above all projects."""
+        """`root` is the key above all projects. Without `marks`, projects have no status."""
+        self._marks = marks
         self._life_cycle = life_cycle
         self._access = access
         self._resources = resources
@@ -48,6 +57,8 @@ class Management:
 
     async def close(self) -> None:
         await self._changing.close()
+        if self._marks is not None:
+            await self._marks.close()
 
     async def answer(self, visit: Visit, record: RequestRecord, *, trusted: bool) -> BufferedResponse:
         """`trusted`: the headers come from a proxy that is believed. Raises GatewayErrors."""
@@ -55,15 +66,16 @@ class Management:
         gate = self._access.gate
         if gate is None or not is_project_name(project):
             raise NotFoundError("there is nothing to manage")
-        change = change_of(project, visit.fields)
         record.key = f"{self._root}{project}/"
+        if visit.fields.get(ACTION) == STATUS:
+            if self._marks is None:
+                raise NotFoundError("no status is obeyed here", public="Projects have no status here (publish.status)")
+            return await self._marks.answer(gate, visit, record, project, trusted=trusted)
+        change = change_of(project, visit.fields)
         items = await self._permitted(gate, visit, record, change, trusted=trusted)
         names = [item.key.rpartition("/")[2] for item in items]
         if visit.method != "POST":
-            login = gate.login
-            by_session = login is not None and record.admission.method == "session"
-            token = login.form_token(visit.headers) if login is not None and by_session else ""
-            return pages.confirmation(visit, change, names, token)
+            return pages.confirmation(visit, change, names, token_of(gate, visit, record))
         # Once begun, a change is made to its end, though the client leaves.
         await self._changing.once(change, lambda: self._make(change, items))
         if is_browser(visit.headers.get("Accept", "")):
@@ -75,16 +87,11 @@ class Management:
         self, gate: Gate, visit: Visit, record: RequestRecord, change: Change, *, trusted: bool
     ) -> Sequence[StoredObject]:
         """The files that are to be changed. Raises GatewayErrors."""
-        headers, right = visit.headers, change.action.right
-        if visit.method == "POST":
-            demand_no_foreign_page(headers, visit.base_url)
-        writer = await gate.identify_writer(record, headers, trusted=trusted, right=right, sessions=True)
+        headers = visit.headers
+        writer = await writer_of(gate, visit, record, change.action.right, trusted=trusted)
         # Before the project is looked for: whoever may not change it does not learn whether it is there.
         gate.admit_writer(record, writer, headers, [self._resources.of(f"{self._root}{change.project}/")])
-        if visit.method == "POST" and writer.method == "session":
-            token = visit.form.get(TOKEN, "")
-            if gate.login is None or not gate.login.is_own_form(headers, token):
-                raise ForbiddenError("the form was not shown to this session")
+        demand_own_form(gate, visit, writer)
         items = await self._life_cycle.chosen(change)
         gate.admit_writer(record, writer, headers, [self._resources.of(self._root + item.key) for item in items])
         return items

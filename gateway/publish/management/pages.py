@@ -30,15 +30,15 @@ def confirmation(visit: Visit, change: Change, files: Sequence[str], token: str)
         *_more(action),
         f"<button>{_TITLES[action]}</button>",
         "</form>",
-        _back(visit, change),
+        back_to(visit, change.project),
     ]
-    return _page(f"{_TITLES[action]} {change.project} {change.version}", lines, "'self'")
+    return page(f"{_TITLES[action]} {change.project} {change.version}", lines, "'self'")
 
 
 def done(visit: Visit, change: Change, files: Sequence[str]) -> BufferedResponse:
     """Says what has been changed."""
-    lines = [f"<h1>{_release(change)} {change.action.done}</h1>", _listed(files), _back(visit, change)]
-    return _page(f"{change.project} {change.version} {change.action.done}", lines, "'none'")
+    lines = [f"<h1>{_release(change)} {change.action.done}</h1>", _listed(files), back_to(visit, change.project)]
+    return page(f"{change.project} {change.version} {change.action.done}", lines, "'none'")
 
 
 def _more(action: Action) -> list[str]:
@@ -59,14 +59,16 @@ def _listed(files: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(name)}</li>' for name in files)}</ul>"
 
 
-def _back(visit: Visit, change: Change) -> str:
+def back_to(visit: Visit, project: str) -> str:
+    """Links to the project's page, and to that of the root."""
     return (
-        f'<p><a href="{escape(visit.root + change.project)}/">{escape(change.project)}</a>'
+        f'<p><a href="{escape(visit.root + project)}/">{escape(project)}</a>'
         f' · <a href="{escape(visit.root)}">All packages</a></p>'
     )
 
 
-def _page(title: str, lines: list[str], forms_go: str) -> BufferedResponse:
+def page(title: str, lines: list[str], forms_go: str) -> BufferedResponse:
+    """`lines` are HTML; `forms_go` is where forms may be sent (see page_headers)."""
     # With a referrer, browsers say in `Origin` that a form is the gateway's own.
     headers = page_headers(forms_go=forms_go) | {"Referrer-Policy": "same-origin"}
     fields = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **headers}

@@ -18,6 +18,7 @@ from gateway.index.catalog.listing import Files
 from gateway.index.simple import page_edit
 from gateway.index.simple.names import release_of
 from gateway.index.simple.pages import File, Project, project_html
+from gateway.index.status.document import ACTIVE, ProjectStatus
 from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.messages import ObjectRequest
 from gateway.storage.base import Storage, one_chunk
@@ -92,16 +93,24 @@ class StaticPages:
         for page in sorted(known.with_page):
             await self._change(f"{page}/", partial(page_edit.with_yank, name=name, reason=reason))
 
-    async def _change(self, folder: str, edit: Edit, blank: Callable[[], str] | None = None) -> None:
-        """Changes the page of a folder; one that is not there is made from `blank`, or left alone."""
+    async def mark(self, project: str, known: Files | None, status: ProjectStatus) -> bool:
+        """Has a project's pages say its status. Whether that changed any. Raises GatewayErrors."""
+        said = None if status.said == ACTIVE else status.marker
+        edit = partial(page_edit.with_status, status=said, reason=status.reason)
+        folders = sorted(known.with_page) if known is not None else [project]
+        return any([await self._change(f"{folder}/", edit) for folder in folders])
+
+    async def _change(self, folder: str, edit: Edit, blank: Callable[[], str] | None = None) -> bool:
+        """Changes the page of a folder; one that is not there is made from `blank`, or left alone. Whether it has been
+        changed."""
         until = time.monotonic() + _SECONDS
         while True:
             found = await self._read(folder)
             if found is None and blank is None:
-                return
+                return False
             text = await self._edited(found, edit) if found is not None else edit(blank()) if blank else ""
             if found is not None and text == found.text:
-                return
+                return False
             try:
                 await self._storage.put(
                     found.key if found is not None else self._root + folder + self._index_document,
@@ -116,7 +125,7 @@ class StaticPages:
                     raise UpstreamBusyError(f"others keep changing the page of {folder or 'the root'}") from error
                 await asyncio.sleep(random.uniform(0, _PAUSE_SECONDS))  # noqa: S311  nothing to guess
             else:
-                return
+                return True
 
     async def _read(self, folder: str) -> _Found | None:
         """Raises UpstreamError for a page that can't be changed."""

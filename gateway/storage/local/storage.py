@@ -28,6 +28,7 @@ from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.single_flight import to_its_end
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.local.tree import Tree, is_name
+from gateway.storage.local.upkeep import LocalUpkeep
 from gateway.storage.local.writer import PendingFile, remove
 from gateway.transfer.open_file import OpenFile, read_file, read_parts
 
@@ -59,6 +60,7 @@ class LocalStorage:
     def __init__(self, root: Path, prefix: str = "") -> None:
         self._tree = Tree(root)
         self._prefix = prefix
+        self.upkeep = LocalUpkeep(self._tree.root, prefix)
         # Directories from which this process has removed the files of killed writers.
         self._swept = LruCache[str, bool]("swept", MemoryLimit(_SWEPT_BYTES), lambda folder, _: weight_of(folder))
 

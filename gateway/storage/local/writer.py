@@ -133,6 +133,24 @@ class PendingFile:
             raise PreconditionFailedError(f"{self._names[-1]} exists already") from error
 
 
+def remove_abandoned(root: Path, names: Sequence[str]) -> None:
+    """Removes a file that a killed writer has left. Raises UpstreamError if its writer lives, or may live."""
+    with _explained(names[:-1]):
+        try:
+            directory = _directory(root, names[:-1], create=False)
+        except FileNotFoundError:
+            return
+        try:
+            os.stat(names[-1], dir_fd=directory, follow_symlinks=False)
+            if not _is_abandoned(names[-1], directory):
+                raise UpstreamError(f"{'/'.join(names)} is being written", code="FileSystem")
+            os.unlink(names[-1], dir_fd=directory)
+        except FileNotFoundError:
+            pass  # it has been published, or removed
+        finally:
+            os.close(directory)
+
+
 def _is_abandoned(name: str, directory: int) -> bool:
     try:
         descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)

@@ -26,6 +26,7 @@ from gateway.storage.s3.origins import cloudfront
 from gateway.storage.s3.origins.presigned_urls import KeyedLinks
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.storage.s3.stream import stream_of
+from gateway.storage.s3.upkeep.upkeep import S3Upkeep
 from gateway.storage.s3.upload import Uploads
 from gateway.upstream.circuits import Circuits
 
@@ -71,6 +72,7 @@ class S3Storage:
         self._reach: S3Clients | None = None
         self.links: KeyedLinks
         self._bucket: Bucket
+        self.upkeep: S3Upkeep
         self._uploads: Uploads
 
     def __str__(self) -> str:
@@ -114,6 +116,7 @@ class S3Storage:
         )
         self._bucket = Bucket(reached.bucket, self._layout, self._absence)
         self._uploads = Uploads(reached.bucket, settings)
+        self.upkeep = S3Upkeep(reached.bucket, self._uploads, self._layout, settings)
         self.links = KeyedLinks(reached.origin, reached.links, reached.reading, self._path)
         if settings.create_bucket:
             await self._bucket.create()

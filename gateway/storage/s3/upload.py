@@ -5,7 +5,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from html import unescape
@@ -31,7 +31,7 @@ from gateway.storage.s3.signing.sigv4 import canonical_query
 PART_BYTES = 8 * 1024 * 1024
 # S3 may take minutes to put the parts of an upload together, and sends a space now and then meanwhile. Others send
 # nothing. https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
-_ASSEMBLY_SECONDS = 300.0
+ASSEMBLY_SECONDS = 300.0
 _NO_SUCH_UPLOAD = "NoSuchUpload"
 _XML_FIELD = re.compile(rb"<(UploadId|ETag)>([^<]{1,2048})</\1>")
 
@@ -49,7 +49,7 @@ class Uploads:
             "x-amz-acl": settings.object_acl,
             "x-amz-storage-class": settings.storage_class,
         }
-        self._options = {name: value for name, value in options.items() if value is not None}
+        self.options = {name: value for name, value in options.items() if value is not None}
 
     async def put(
         self,
@@ -63,7 +63,7 @@ class Uploads:
         metadata: ObjectMetadata | None,
     ) -> str:
         """See base.py. The object is not visible before it is complete."""
-        signed = {"content-type": content_type, **self._options}
+        signed = {"content-type": content_type, **self.options}
         if cache_control is not None:
             signed["cache-control"] = cache_control
         condition = {"if-none-match": "*"} if only_new else {"if-match": replaces} if replaces is not None else {}
@@ -76,10 +76,13 @@ class Uploads:
             signed |= headers_of(replace(metadata, uploaded=metadata.uploaded or time.time()))
         try:
             if second:
-                return await self._put_parts(path, [first, second], parts, signed, condition)
+                pieces = _chain([first, second], parts)
+                return await self.in_parts(
+                    path, signed, condition, lambda upload_id: self._send_parts(path, upload_id, pieces)
+                )
             repeatable = not condition
             request = Request("PUT", path, headers=condition, signed_headers=signed, body=first, repeatable=repeatable)
-            return _etag(await self._perform(request))
+            return _etag(await self.perform(request))
         except NotFoundError as error:
             if replaces is None:
                 raise
@@ -88,9 +91,10 @@ class Uploads:
     async def delete(self, path: str) -> None:
         """Deletes an object. An absent object counts as deleted."""
         with suppress(NotFoundError):
-            (await self._perform(Request("DELETE", path))).upstream.close()
+            (await self.perform(Request("DELETE", path))).upstream.close()
 
-    async def _perform(self, request: Request) -> Answer:
+    async def perform(self, request: Request) -> Answer:
+        """Sends a request that writes. Raises UpstreamError if that is not permitted, and the error that remains."""
         try:
             return await self._client.perform(request)
         except NotFoundError as error:
@@ -100,28 +104,29 @@ class Uploads:
             what = f"writing is not permitted (s3:PutObject, s3:DeleteObject): {error.detail}"
             raise UpstreamError(what, code=error.code, upstream_status=error.upstream_status) from error
 
-    async def _put_parts(
+    async def in_parts(
         self,
         path: str,
-        first: list[memoryview],
-        others: AsyncIterator[memoryview],
         signed: Mapping[str, str],
         condition: Mapping[str, str],
+        send: Callable[[str], Awaitable[list[str]]],
     ) -> str:
+        """Writes an object as an upload in parts, which is given up if anything fails. `send` sends the parts of the
+        upload with this id, and returns their ETags. Returns the object's ETag."""
         beginning = asyncio.ensure_future(self._begin(path, signed))
         try:
             upload_id = await to_its_end(beginning)  # nobody else knows the id, without which it can't be aborted
-            etags = await self._send_parts(path, upload_id, _chain(first, others))
+            etags = await send(upload_id)
             return await self._complete(path, upload_id, etags, condition)
         except BaseException:
             if not beginning.cancelled() and beginning.exception() is None:
-                await to_its_end(asyncio.ensure_future(self._abort(path, beginning.result())))
+                await to_its_end(asyncio.ensure_future(self._clean_up(path, beginning.result())))
             raise
 
     async def _begin(self, path: str, signed: Mapping[str, str]) -> str:
         """The id of a new upload in parts."""
-        answer = await self._perform(Request("POST", path, "uploads=", signed_headers=signed))
-        upload_id = (await _fields(answer)).get("UploadId")
+        answer = await self.perform(Request("POST", path, "uploads=", signed_headers=signed))
+        upload_id = (await answered_fields(answer)).get("UploadId")
         if upload_id is None:
             raise UpstreamError("the bucket started a multipart upload without an UploadId")
         return upload_id
@@ -136,9 +141,7 @@ class Uploads:
                 if sending is not None:
                     etags.append(_etag(await sending))
                 query = canonical_query({"partNumber": str(len(etags) + 1), "uploadId": upload_id})
-                sending = asyncio.create_task(
-                    self._perform(Request("PUT", path, query, body=part, payload_hash=digest))
-                )
+                sending = asyncio.create_task(self.perform(Request("PUT", path, query, body=part, payload_hash=digest)))
                 del part
             if sending is not None:
                 etags.append(_etag(await sending))
@@ -157,18 +160,24 @@ class Uploads:
         body = f'<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{parts}</CompleteMultipartUpload>'
         query = canonical_query({"uploadId": upload_id})
         request = Request(
-            "POST", path, query, condition, body=body.encode(), repeatable=False, answer_seconds=_ASSEMBLY_SECONDS
+            "POST", path, query, condition, body=body.encode(), repeatable=False, answer_seconds=ASSEMBLY_SECONDS
         )
-        return (await _fields(await self._perform(request))).get("ETag", "")
+        return (await answered_fields(await self.perform(request))).get("ETag", "")
 
-    async def _abort(self, path: str, upload_id: str) -> None:
+    async def abort(self, path: str, upload_id: str) -> None:
+        """Gives an upload in parts up. One that is gone counts as given up. Raises GatewayErrors."""
+        query = canonical_query({"uploadId": upload_id})
+        try:
+            (await self.perform(Request("DELETE", path, query))).upstream.close()
+        except GatewayError as error:
+            if error.code != _NO_SUCH_UPLOAD:  # it may have been completed, and the answer to that was lost
+                raise
+
+    async def _clean_up(self, path: str, upload_id: str) -> None:
         """Aborts a multipart upload: otherwise its parts would stay and cost money."""
         try:
-            query = canonical_query({"uploadId": upload_id})
-            (await self._perform(Request("DELETE", path, query))).upstream.close()
+            await self.abort(path, upload_id)
         except GatewayError as error:
-            if error.code == _NO_SUCH_UPLOAD:
-                return  # it has been completed, and the answer to that was lost
             log.warning("an unfinished upload could not be aborted, and its parts stay in the bucket: %s", error)
 
 
@@ -202,8 +211,8 @@ def _etag(answer: Answer) -> str:
     return answer.upstream.headers.get("etag", "")
 
 
-async def _fields(answer: Answer) -> dict[str, str]:
-    """Returns the fields of an XML answer. While S3 assembles parts, it may answer 200 with an error in the body."""
+async def answered_fields(answer: Answer) -> dict[str, str]:
+    """The fields of an XML answer. While S3 assembles parts, or copies, it may answer 200 with an error in the body."""
     body = await answer.upstream.read_listing(answer.first)
     if b"<Error>" in body:
         raise parse(500, answer.upstream.headers, body).error()

@@ -37,11 +37,14 @@ def test_what_no_page_or_an_own_one_sends_passes(headers: dict[str, str], base_u
         ({"Sec-Fetch-Site": "same-site"}, HOME),
         ({"Sec-Fetch-Site": "cross-site", "Origin": "https://packages.example.com"}, HOME),
         ({"Origin": "https://[x"}, HOME),
+        ({"Origin": "https://evil.example://packages.example.com"}, HOME),
     ],
 )
 def test_what_a_page_of_another_site_sends_does_not(headers: dict[str, str], base_url: str) -> None:
-    with pytest.raises(ForbiddenError):
+    with pytest.raises(ForbiddenError) as caught:
         demand_no_foreign_page(CIMultiDict(headers), base_url)
+    said = headers.get("Origin") or headers.get("Sec-Fetch-Site", "none")
+    assert caught.value.detail == f"sent by a page of {said}"
 
 
 def test_a_script_of_our_own_says_so() -> None:

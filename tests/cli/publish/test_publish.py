@@ -127,6 +127,19 @@ async def test_a_gateway_that_is_away(dist: Path, capsys: Captured) -> None:
     assert f"{FILE}: failed: ClientConnectorError" in capsys.readouterr().out
 
 
+def test_a_closed_project_takes_no_file_straight_into_the_storage_either(
+    dist: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    """Though these settings have no gateway obey what is said of it."""
+    document = tmp_path / "packages" / ".gateway" / "status.json"
+    document.parent.mkdir()
+    document.write_text('{"format": 1, "projects": {"acme-web": {"status": "archived", "reason": "use acme-site"}}}')
+    assert run() == 1
+    why = "failed: Project acme-web is archived: use acme-site"
+    assert capsys.readouterr().out == f"{FILE}: {why}\n{SDIST}: {why}\n"
+    assert there(tmp_path) == {}
+
+
 def project(tmp_path: Path, fails: bool = False) -> Path:
     """A project with a build backend of its own, which needs no network."""
     folder = tmp_path / "project"

@@ -17,6 +17,7 @@ def test_releases_are_in_order_the_newest_first_and_other_files_last() -> None:
         "date": "2023-11-14",
         "time": "2023-11-14 22:13:20 UTC",
         "uploader": "",
+        "source": "",
         "attested": False,
         "ours": False,
         "python": "",
@@ -111,3 +112,24 @@ def test_pip_takes_plain_http_only_from_this_host() -> None:
 )
 def test_how_an_index_is_filled(backend: str, by_folder: bool, has_prefix: bool, lines: list[tuple[str, str]]) -> None:
     assert upload_lines(backend, by_folder=by_folder, has_prefix=has_prefix) == lines
+
+
+@pytest.mark.parametrize(
+    ("publisher", "shown"),
+    [
+        (
+            '{"kind":"GitHub","repository":"acme/web","sha":"0123456789abcdef","workflow":"release.yml","run":"7"}',
+            "acme/web at 0123456789ab, release.yml, run 7",
+        ),
+        ('{"kind":"GitLab","repository":"acme/web"}', "acme/web"),
+        ('{"repository":["x"],"sha":1}', ""),
+        ("{}", ""),
+        ("[]", ""),
+        ("[" * 100_000, ""),
+        ("nonsense", ""),
+        (None, ""),
+    ],
+)
+def test_the_job_that_has_published_a_file_is_told(publisher: str | None, shown: str) -> None:
+    (release,) = releases_of(Project("p", (), (File("p-1.0.tar.gz", "x", publisher=publisher),)))
+    assert release.files[0]["source"] == shown

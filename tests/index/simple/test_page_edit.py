@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.index.simple.page_edit import with_file, with_project, with_yank, without_file
+from gateway.index.simple.page_edit import with_file, with_project, with_status, with_yank, without_file
 from gateway.index.simple.pages import File, Project, project_html, root_html
 from gateway.index.simple.static_page import names_of, project_of
 
@@ -142,3 +142,36 @@ def test_a_page_with_more_links_than_any_is_refused() -> None:
     for change in changes:
         with pytest.raises(ValueError, match="more links"):
             change()
+
+
+BARE = '<a href="x-1.0.tar.gz">x</a>'
+
+
+@pytest.mark.parametrize(
+    ("page", "marked"),
+    [
+        (BARE, "META\n" + BARE),
+        ("<!DOCTYPE html>\n" + BARE, "<!DOCTYPE html>\nMETA\n" + BARE),
+        (f"<html>\n<body>{BARE}", f"<html>\n    META\n<body>{BARE}"),
+        (f"<head>\n\t<meta charset=utf-8>\n<title>x</title></head>{BARE}", None),
+        ("<!DOCTYPE html>" + BARE, "<!DOCTYPE html>META" + BARE),
+        (f"<html><head><!-- <meta name=x> --></head>{BARE}<meta name=late>", None),
+    ],
+)
+def test_a_status_is_said_at_the_start_and_taken_back(page: str, marked: str | None) -> None:
+    meta = '<meta name="pypi:project-status" content="archived">'
+    found = with_status(page, "archived", "")
+    assert marked is None or found == marked.replace("META", meta)
+    assert found.index(meta) < found.index(BARE)
+    assert with_status(found, "archived", "") == found
+    other = with_status(found, "quarantined", "it's <bad>")
+    project = project_of("x", other)
+    assert (project.status, project.status_reason, len(project.files)) == ("quarantined", "it's <bad>", 1)
+    assert with_status(other, None, "") == page
+
+
+def test_what_is_no_html_gets_no_status() -> None:
+    for page in ("", '{"files": []}'):
+        with pytest.raises(ValueError, match="no tags"):
+            with_status(page, "archived", "")
+        assert with_status(page, None, "") == page

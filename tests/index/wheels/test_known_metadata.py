@@ -54,6 +54,7 @@ ENTRIES = st.builds(
         st.none() | st.floats(0, 2e9),
         st.booleans(),
         st.none() | st.text(max_size=20),
+        st.none() | st.text(max_size=20),
     ),
 )
 
@@ -76,7 +77,7 @@ def test_no_document_breaks_it(document: bytes) -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(JSON, min_size=7, max_size=7))
+@given(st.lists(JSON, min_size=8, max_size=8))
 def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
     found = from_document(json.dumps({"format": 2, "files": {"k": entry}}).encode())
     assert set(found) <= {"k"}
@@ -88,30 +89,32 @@ def test_no_entry_breaks_it_or_gets_into_a_page(entry: list[Any]) -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        ["v", "ab" * 31, None, None, None, False, None],
-        ["v", "AB" * 32, None, None, None, False, None],
-        ["v", None, ">=3\n", None, None, False, None],
-        ["v", None, "x" * 1000, None, None, False, None],
-        ["v", None, None, "x" * 2000, None, False, None],
-        ["v", None, ">=3\ud800", None, None, False, None],
-        ["v", None, None, "\udfff", None, False, None],
-        ["v", None, None, None, -1, False, None],
-        ["v", None, None, None, 1e30, False, None],
-        ["v", None, None, None, float("nan"), False, None],
-        ["v", None, None, None, "2020", False, None],
-        [1, None, None, None, None, False, None],
-        ["v", None, None, None, None, False],
-        ["v", None, None, None, None, 1, None],
-        ["v", None, None, None, None, False, 1],
-        ["v", None, None, None, None, False, "x" * 300],
-        ["v", None, None, None, None, False, "\ud800"],
+        ["v", "ab" * 31, None, None, None, False, None, None],
+        ["v", "AB" * 32, None, None, None, False, None, None],
+        ["v", None, ">=3\n", None, None, False, None, None],
+        ["v", None, "x" * 1000, None, None, False, None, None],
+        ["v", None, None, "x" * 2000, None, False, None, None],
+        ["v", None, ">=3\ud800", None, None, False, None, None],
+        ["v", None, None, "\udfff", None, False, None, None],
+        ["v", None, None, None, -1, False, None, None],
+        ["v", None, None, None, 1e30, False, None, None],
+        ["v", None, None, None, float("nan"), False, None, None],
+        ["v", None, None, None, "2020", False, None, None],
+        [1, None, None, None, None, False, None, None],
+        ["v", None, None, None, None, False, None],
+        ["v", None, None, None, None, 1, None, None],
+        ["v", None, None, None, None, False, 1, None],
+        ["v", None, None, None, None, False, None, 1],
+        ["v", None, None, None, None, False, "x" * 600, None],
+        ["v", None, None, None, None, False, "\ud800", None],
+        ["v", None, None, None, None, False, None, "x" * 600],
         {},
     ],
 )
 def test_an_entry_that_is_not_as_it_should_be_is_left_out(entry: Any) -> None:
-    good = ["v", "ab" * 32, ">=3", "", 1, True, "ci"]
+    good = ["v", "ab" * 32, ">=3", "", 1, True, "ci", "{}"]
     document = json.dumps({"format": 2, "files": {"bad": entry, "good": good}}).encode()
-    assert from_document(document) == {"good": Entry("v", ObjectMetadata("ab" * 32, ">=3", "", 1, True, "ci"))}
+    assert from_document(document) == {"good": Entry("v", ObjectMetadata("ab" * 32, ">=3", "", 1, True, "ci", "{}"))}
 
 
 def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
@@ -124,7 +127,7 @@ def test_a_document_that_is_deep_large_or_of_another_format_is_none() -> None:
 
 @pytest.mark.parametrize("filler", [b"{}", b"[]", b"0"])
 def test_a_document_that_would_take_many_times_its_length_in_memory_is_none(filler: bytes) -> None:
-    document = b'{"format":2,"files":{"k":["v",null,null,null,null,false,null],"x":[%s0]}}'
+    document = b'{"format":2,"files":{"k":["v",null,null,null,null,false,null,null],"x":[%s0]}}'
     few, many = (document % (b"%s," % filler * times) for times in (1000, MAX_DOCUMENT_BYTES // (len(filler) + 1) - 99))
     assert set(from_document(few)) == {"k"}
     tracemalloc.start()
@@ -177,13 +180,13 @@ def test_other_threads_run_while_a_document_is_written() -> None:
 
 
 def test_a_document_that_is_not_ascii_is_none() -> None:
-    assert from_document('{"format":2,"files":{"é":["v",null,null,null,null,false,null]}}'.encode()) == {}
-    assert len(from_document(b'{"format":2,"files":{"\\u00e9":["v",null,null,null,null,false,null]}}')) == 1
+    assert from_document('{"format":2,"files":{"é":["v",null,null,null,null,false,null,null]}}'.encode()) == {}
+    assert len(from_document(b'{"format":2,"files":{"\\u00e9":["v",null,null,null,null,false,null,null]}}')) == 1
 
 
 def test_what_is_read_of_a_document_is_bounded() -> None:
     files = b",".join(
-        b'"%d":["",null,null,null,null,true,null]' % number for number in range(MAX_DOCUMENT_FILES + 1000)
+        b'"%d":["",null,null,null,null,true,null,null]' % number for number in range(MAX_DOCUMENT_FILES + 1000)
     )
     found = from_document(b'{"format":2,"files":{%s}}' % files)
     assert len(found) == MAX_DOCUMENT_FILES
@@ -205,7 +208,7 @@ def test_a_document_is_compact_and_in_order() -> None:
     assert to_document(entries) == (
         b'{"format":2,"files":{"a":["v 0","'
         + b"ab" * 32
-        + b'",">=3","",1.5,true,null],"b":["v 1",null,null,null,null,false,null]}}'
+        + b'",">=3","",1.5,true,null,null],"b":["v 1",null,null,null,null,false,null,null]}}'
     )
 
 

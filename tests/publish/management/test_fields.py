@@ -36,7 +36,7 @@ def test_a_change(fields: Mapping[str, str], change: Change) -> None:
         ({"action": "yank"}, "version is a version"),
         ({"action": "yank", "version": "latest"}, "version is a version"),
         ({"action": "yank", "version": "1" * 5000}, "version is a version"),
-        (DELETE | {"files": "a.whl"}, "there is no field 'files'"),
+        (DELETE | {"files": "a.whl"}, "no field 'files'; there are action, file, forget, form, reason, version"),
         (DELETE | {"forget": "no"}, "forget is yes"),
         (YANK | {"forget": "yes"}, "forget is yes"),
     ],
@@ -45,4 +45,5 @@ def test_what_is_none_is_refused_and_never_a_change_of_more(fields: Mapping[str,
     with pytest.raises(BadRequestError) as caught:
         change_of("acme-web", fields)
     assert why in caught.value.public
+    assert caught.value.public == f"Invalid change: {caught.value.detail}"
     assert len(caught.value.public) < 300

@@ -1,0 +1,1 @@
+"""`gateway promote`: copies a release from one index to another."""

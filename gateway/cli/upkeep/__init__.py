@@ -1,0 +1,1 @@
+"""`gateway verify`, `reindex` and `gc`: keep the storage of published files in order."""

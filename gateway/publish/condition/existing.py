@@ -1,0 +1,59 @@
+"""What the storage has under a key, compared with the bytes that are to be published under it."""
+
+import hashlib
+from contextlib import suppress
+from typing import cast
+
+from gateway.errors import FileExistsConflictError, NotFoundError
+from gateway.executors import HASH
+from gateway.messages import ObjectRequest, Stream
+from gateway.storage.base import Storage
+
+
+class Existing:
+    """All raise GatewayErrors if it can't be known."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def is_there(self, key: str) -> bool:
+        try:
+            await self._storage.metadata(key)
+        except NotFoundError:
+            return False
+        return True
+
+    async def has(self, key: str, size: int, sha256: str) -> bool:
+        """Whether the object is there, with these bytes."""
+        try:
+            known = (await self._storage.metadata(key)).sha256
+            return (known or await self._hashed(key, size)) == sha256
+        except NotFoundError:
+            return False
+
+    async def demand_same(self, key: str, size: int, sha256: str) -> None:
+        """Raises FileExistsConflictError for other bytes."""
+        if not await self.has(key, size, sha256):
+            raise FileExistsConflictError(filename=key.rpartition("/")[2])
+
+    async def demand_won(self, key: str, etag: str) -> None:
+        """Raises PreconditionFailedError if another writer has replaced what was written. Some servers check the
+        condition of an upload in parts too early: several that end at once are all told that they have won."""
+        with suppress(NotFoundError):
+            await self._storage.metadata(key, etag)
+
+    async def _hashed(self, key: str, size: int) -> str:
+        """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
+        self._storage.forget(key)  # caches would serve a copy of another version, above all while the storage is away
+        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key)))
+        digest, read = hashlib.sha256(), 0
+        try:
+            if stream.body is not None:
+                async for chunk in stream.body:
+                    read += len(chunk)
+                    if read > size:
+                        return ""
+                    await HASH.run(digest.update, chunk)
+        finally:
+            stream.close()
+        return digest.hexdigest()

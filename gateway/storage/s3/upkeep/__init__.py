@@ -1,0 +1,1 @@
+"""What a bucket can do besides reading and writing objects."""
