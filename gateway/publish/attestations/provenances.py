@@ -80,11 +80,11 @@ class Provenances:
         except NotFoundError:
             return None
         document = await content_of(answer, _MAX_BYTES)
-        return _sha256_in(document), answer.headers.get("ETag")
+        return sha256_in(document), answer.headers.get("ETag")
 
 
-def _sha256_in(document: bytes) -> str:
-    """Of the one file that all its attestations are about; empty if there is none."""
+def sha256_in(document: bytes) -> str:
+    """That of the one file which all attestations of a provenance are about; empty if there is none."""
     try:
         bundles = json.loads(document)["attestation_bundles"]
         (found,) = {_subject(attestation) for bundle in bundles for attestation in bundle["attestations"]}
