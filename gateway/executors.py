@@ -42,6 +42,8 @@ LISTINGS = Executor("listings", 1)
 FOREIGN = Executor("foreign", 4)
 # Inspects uploads: hashes them, and reads their archives.
 UPLOADS = Executor("uploads", 2)
+# Verifies the attestations of uploads.
+ATTESTATIONS = Executor("attestations", 2)
 # Resolves host names that others chose, whose name servers may be as slow as they like.
 FOREIGN_NAMES = Executor("foreign-dns", 8)
 # botocore: credentials and endpoints, which may take files, processes and the network.

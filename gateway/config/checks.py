@@ -121,7 +121,10 @@ def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
 def _trusted_checks(settings: Settings) -> list[tuple[str, str, str]]:
     publish, access, found = settings.publish, settings.access, []
     if not publish.trusted:
-        return []
+        if publish.attestations != "ignore":
+            message = "is needed with publish.attestations: they are verified as those of a trusted publisher"
+            found.append(("publish.trusted", message, "publish.attestations"))
+        return found
     if publish.audience is None:
         message = "is needed with publish.trusted: a word that no other index has, like acme-packages"
         found.append(("publish.audience", message, "publish.trusted"))

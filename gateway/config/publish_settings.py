@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from gateway.config.access.settings import Subjects, from_yaml
 from gateway.config.section import Section
 from gateway.config.trusted_publishers import AnyPublisher, Audience
-from gateway.config.types import COMMA_SEPARATED, Seconds, Size
+from gateway.config.types import COMMA_SEPARATED, ReadableFile, Seconds, Size
 
 RuleName = Literal["digest", "sdist-name", "one-sdist", "size-ratio", "layout", "framing", "duplicates", "metadata"]
 
@@ -26,6 +26,16 @@ class PublishSettings(Section):
     )
     audience: Audience | None = Field(
         None, description="Of the tokens of such jobs: a word that no other index has, like acme-packages"
+    )
+    attestations: Literal["ignore", "verify", "require"] = Field(
+        "ignore",
+        description="Of the build attestations (PEP 740) that come with files of trusted publishers: ignore them; "
+        "verify them, and serve them as provenance; or require them of each file",
+    )
+    sigstore_root: ReadableFile | None = Field(
+        None,
+        description="Trusted root, as JSON, of the Sigstore instance that attestations are verified with; unset: the "
+        "public one's, which the library brings along",
     )
     overwrite: Subjects = Field(
         [], description="Who may replace a file by another one of its name, as in rules; best nobody"

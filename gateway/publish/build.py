@@ -16,6 +16,7 @@ from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
     from gateway.index.status.statuses import ProjectStatuses
+    from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.management.management import Management
     from gateway.publish.trusted.exchange import Exchange
     from gateway.publish.uploads import Uploads
@@ -63,8 +64,9 @@ def build_publishing(
     if statuses is not None:
         marks = StatusManagement(Marking(StoredStatuses(storage, root), catalog, pages), resources, root, visibility)
     exchange = _exchange(publish, storage, access, condition)
+    attestations = _attestations(publish)
     return Publishing(
-        Uploads(publish, rules, publisher, condition, access, resources, visibility, exchange),
+        Uploads(publish, rules, publisher, condition, access, resources, visibility, exchange, attestations),
         Management(life_cycle, marks, access, resources, root, visibility),
     )
 
@@ -86,3 +88,22 @@ def _exchange(settings: PublishSettings, storage: Storage, access: Access, condi
     issuers = Issuers(publishers.hosts, setting="publish.trusted")
     minting = Minting(settings.audience, publishers, issuers, UsedTokens(storage, condition))
     return Exchange(settings.audience, minting, access)
+
+
+def _attestations(settings: PublishSettings) -> "Attestations | None":
+    """None if they are ignored. Raises ConfigError if they can't be verified."""
+    if settings.attestations == "ignore":
+        return None
+    try:
+        from gateway.publish.attestations.attestations import Attestations
+        from gateway.publish.attestations.verifier import Verifier
+    except ImportError as missing:
+        message = "attestations need a library: pip install 's3-package-gateway[publish,access,attestations]'"
+        raise ConfigError([Problem("publish.attestations", "settings", message)]) from missing
+    try:
+        verifier = Verifier(settings.sigstore_root)
+    except Exception as error:  # whatever the library makes of such a file
+        message = f"is no trusted root of Sigstore ({type(error).__name__}), as in trusted_root.json"
+        setting = "publish.sigstore_root" if settings.sigstore_root is not None else "publish.attestations"
+        raise ConfigError([Problem(setting, "settings", message)]) from error
+    return Attestations(verifier, required=settings.attestations == "require")

@@ -1,6 +1,7 @@
 """The file of an upload, as its bytes arrive: inspected before anybody gets the last of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 from gateway.errors import ContentTooLargeError
 from gateway.executors import UPLOADS
@@ -41,11 +42,24 @@ class FormReader:
         self._form.finish()
 
 
+class Proof(Protocol):
+    """What comes with a file, and has to be true of it. `provenance` is what to store beside it, if there is any; it is
+    known when all has been verified."""
+
+    provenance: bytes | None
+
+    async def verify(self, sha256: str) -> None:
+        """Raises GatewayErrors unless it is true of the file with this hash, in hex."""
+
+
 class Content:
     """`sha256`, in hex, is empty until all has been read and found right."""
 
-    def __init__(self, pieces: AsyncIterator[bytes], inspection: Inspection, most: int) -> None:
+    def __init__(
+        self, pieces: AsyncIterator[bytes], inspection: Inspection, most: int, proof: Proof | None = None
+    ) -> None:
         """The file may have `most` bytes."""
+        self._proof = proof
         self._inspection = inspection
         self._most = most
         self._size = 0
@@ -63,6 +77,11 @@ class Content:
     def requires_python(self) -> str | None:
         """What the file's metadata say, when all has been read."""
         return self._inspection.requires_python
+
+    @property
+    def provenance(self) -> bytes | None:
+        """What to store beside the file, when all has been read."""
+        return self._proof.provenance if self._proof is not None else None
 
     def expect(self, deleted: Callable[[], Awaitable[str | None]]) -> None:
         """Only the bytes with the hash that this tells are right, if it tells one: those of a file of that name that
@@ -92,6 +111,8 @@ class Content:
             yield await ahead.bytes()
         last = await _Inspected(self._inspection, b"".join(pending)).bytes()
         sha256 = await UPLOADS.run(self._inspection.finish)
+        if self._proof is not None:
+            await self._proof.verify(sha256)
         if self._expected is not None and await self._expected() not in (None, sha256):
             raise invalid_upload(
                 "a file of this name was deleted, and the name does not come back: publish another version"

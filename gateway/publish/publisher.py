@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 import logging
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import NamedTuple
 
 from gateway.errors import (
     FileExistsConflictError,
@@ -19,6 +20,7 @@ from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import SIMPLE, parse
 from gateway.index.simple.pages import File
 from gateway.index.status.statuses import ProjectStatuses
+from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
@@ -32,6 +34,13 @@ _SDISTS = (".tar.gz", ".zip")
 _WHEEL_TYPE, _SDIST_TYPE = "application/zip", "application/gzip"
 
 log = logging.getLogger("gateway.publish")
+
+
+class Published(NamedTuple):
+    """`new` is False if the same bytes were there. Then, `attested` tells whether their provenance is new."""
+
+    new: bool
+    attested: bool
 
 
 class Publisher:
@@ -55,6 +64,7 @@ class Publisher:
         self._rules = rules
         self._tombstones = Tombstones(storage, root)
         self._existing = Existing(storage)
+        self._provenances = Provenances(storage)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
@@ -70,11 +80,11 @@ class Publisher:
         source: str = "",
         overwrite: bool,
         conditional: bool = True,
-    ) -> bool:
-        """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns whether
-        the file is new: False if the same bytes were there. Nothing is visible unless all of `content` is right. Stored
-        pages of the project have the file then. Without `conditional`, the storage does not heed conditions: whether
-        the file exists is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
+    ) -> Published:
+        """`key` is where the file belongs; `source` says where it comes from (see trusted/sources.py). Returns what is
+        new. Nothing is visible unless all of `content` is right. Its provenance is beside it then, and stored pages of
+        the project have the file. Without `conditional`, the storage does not heed conditions: whether the file exists
+        is asked before its end is sent. Raises FileExistsConflictError if other bytes have that name,
         ProjectClosedError if the project takes no files, be it only when the last bytes come, and other
         GatewayErrors."""
         await self._demand_open(file.project)
@@ -89,12 +99,17 @@ class Publisher:
         )
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
+        attested = False
+        if content.provenance is not None:
+            attested = await self._provenances.put(key, content.sha256, content.provenance)
+        if overwrite or not conditional:
+            await self._provenances.remove_wrong(key)
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
         pages = await self._pages.add(file.project, key.removeprefix(self._root), known, link)
         if pages and not await self._existing.is_there(key):
             # Deleted meanwhile: whoever did so may have looked at the page before the link was there.
             await self._pages.remove(pages, file.filename)
-        return new
+        return Published(new, attested)
 
     async def _written(
         self,
@@ -116,7 +131,7 @@ class Publisher:
         kind = _WHEEL_TYPE if file.is_wheel else _SDIST_TYPE
         only_new = conditional and not overwrite
         absent = key if not conditional and not overwrite else None
-        chunks = self._checked(content.chunks(), file.project, absent)
+        chunks = self._checked(content, file.project, absent=absent, replaced=key if overwrite else None)
         try:
             etag = await self._storage.put(key, chunks, content_type=kind, only_new=only_new, metadata=metadata)
             if only_new and content.size > PART_BYTES:
@@ -152,17 +167,21 @@ class Publisher:
         if self._statuses is not None:
             await self._statuses.demand_open(project)
 
-    async def _checked(self, chunks: AsyncIterator[bytes], project: str, absent: str | None) -> AsyncIterator[bytes]:
+    async def _checked(
+        self, content: Content, project: str, *, absent: str | None, replaced: str | None
+    ) -> AsyncIterator[bytes]:
         """The bytes. Instead of the last of them, raises ProjectClosedError if the project takes no files by then, and
-        PreconditionFailedError if there is an object `absent`."""
+        PreconditionFailedError if there is an object `absent`. The provenance of `replaced` is gone before the last."""
         held = b""
-        async for chunk in chunks:
+        async for chunk in content.chunks():
             if held:
                 yield held
             held = chunk
         await self._demand_open(project)
         if absent is not None and await self._existing.is_there(absent):
             raise PreconditionFailedError(f"{absent} has been written meanwhile")
+        if replaced is not None:
+            await self._provenances.remove_others(replaced, content.sha256)
         yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:

@@ -23,18 +23,20 @@ from gateway.errors import (
 from gateway.index.resources import Resources
 from gateway.messages import BufferedResponse, RequestRecord
 from gateway.principal import ANONYMOUS, Principal
+from gateway.publish.attestations.field import IGNORED, has_attestations
 from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content, FormReader, too_large
 from gateway.publish.form import MAX_FIELDS_BYTES, UploadForm
 from gateway.publish.inspection import Inspection
 from gateway.publish.memory import UploadMemory
-from gateway.publish.publisher import Publisher
+from gateway.publish.publisher import Published, Publisher
 from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import retrieve_exception, to_its_end
 
-if TYPE_CHECKING:  # without trusted publishers, nothing of it is imported
+if TYPE_CHECKING:  # without trusted publishers, or attestations, nothing of them is imported
+    from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.trusted.exchange import Exchange
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
@@ -63,9 +65,12 @@ class Uploads:
         resources: Resources,
         visibility: Visibility,
         exchange: "Exchange | None" = None,
+        attestations: "Attestations | None" = None,
     ) -> None:
-        """`exchange` is where trusted publishers get their tokens, if there are any."""
+        """`exchange` is where trusted publishers get their tokens, if there are any. Without `attestations`, those that
+        come are ignored."""
         self.exchange = exchange
+        self._attestations = attestations
         self._settings = settings
         self._rules = rules
         self._publisher = publisher
@@ -73,7 +78,7 @@ class Uploads:
         self._access = access
         self._resources = resources
         self._visibility = visibility
-        self._tasks: set[asyncio.Task[bool]] = set()
+        self._tasks: set[asyncio.Task[Published]] = set()
         self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
 
@@ -139,21 +144,25 @@ class Uploads:
             reader = FormReader(form, body)
             async with self._fields_memory.of(length), _in_time(_FIELDS_SECONDS):
                 file = release_file(form.fields, await reader.to_file(), self._rules)
+                principal = writer.principal if writer is not None else ANONYMOUS
+                proof = None
+                if self._attestations is not None:
+                    proof = self._attestations.of(form, file.filename, principal)
+                sent = has_attestations(form.fields)
                 form.forget_fields()
             record.key = key = await self._publisher.key(file)
             if gate is not None and writer is not None:
                 gate.admit_writer(record, writer, headers, [self._resources.of(key)])
             conditional = await self._condition.demand(length)
-            principal = writer.principal if writer is not None else ANONYMOUS
             overwrite = self._may_overwrite(principal)
             async with self._memory.of(length):
                 pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
-                content = Content(pieces, Inspection(file, self._rules), most)
+                content = Content(pieces, Inspection(file, self._rules), most, proof)
                 publish = self._published(key, file, content, principal, overwrite=overwrite, conditional=conditional)
-                new = await self._to_its_end(content, publish)
-        text = (
-            f"{file.filename} is published\n" if new else f"{file.filename} is there already, with the same content\n"
-        )
+                published = await self._to_its_end(content, publish)
+        text = f"{file.filename} is {'published' if published.new else 'there already, with the same content'}\n"
+        if proof is None and (sent or has_attestations(form.fields)):
+            text += f"{IGNORED}\n"
         return BufferedResponse(200, text.encode(), dict(_TEXT))
 
     async def _permitted(
@@ -186,22 +195,22 @@ class Uploads:
         *,
         overwrite: bool,
         conditional: bool,
-    ) -> bool:
-        """Whether the file is new. It is seen then."""
+    ) -> Published:
+        """What is new of the file. It is seen then."""
         source = principal.scope.source if principal.scope is not None else ""
         try:
-            new = await self._publisher.publish(
+            published = await self._publisher.publish(
                 key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
             )
         except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError):
             if content.sha256:  # it may be there, and only what comes after that have failed
                 await self._visibility.show(file.project)
             raise
-        if new:
+        if published.new or published.attested:
             await self._visibility.show(file.project)
-        return new
+        return published
 
-    async def _to_its_end(self, content: Content, work: Coroutine[object, object, bool]) -> bool:
+    async def _to_its_end(self, content: Content, work: Coroutine[object, object, Published]) -> Published:
         """Once all of the file is there and right, the work goes on though the client leaves: the storage may have
         taken the file already, and then others have to see it."""
         task = asyncio.ensure_future(work)

@@ -4,6 +4,7 @@ poetry, hatch and flit know no trusted publishing. twine knows it, but asks for 
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import ssl
@@ -25,6 +26,8 @@ from tests.support.certificates import self_signed
 from tests.support.issuer import Issuer
 from tests.support.jobs import AUDIENCE, github, gitlab, publisher, token, trusting
 from tests.support.process import GatewayProcess, clean_environment
+from tests.support.sigstore import PUBLISH, SLSA, sigstore, statement
+from tests.support.sigstore import job as certified
 from tests.support.wheels import sdist, wheel
 
 WHEEL, SDIST = "acme_web-1.0-py3-none-any.whl", "acme_web-1.0.tar.gz"
@@ -83,10 +86,34 @@ class Job:
         async with aiohttp.ClientSession() as session:
             return sorted(await asyncio.gather(*(mint() for _ in range(times))))
 
+    def attest(self, file: str, *kinds: str, repository: str = "acme/web") -> None:
+        """Puts attestations beside a file, as the action that makes them does."""
+        digest = hashlib.sha256((self.directory / "dist" / file).read_bytes()).hexdigest()
+        url = f"{self.runner.url}/{repository}"
+        workflow = f"{url}/.github/workflows/release.yml@refs/tags/v1.0"
+        claims = certified(issuer=self.runner.url, repository=url, workflow=workflow)
+        for kind in kinds:
+            made = sigstore().attestation(claims, statement(file, digest, kind))
+            name = {PUBLISH: "publish", SLSA: "slsa"}[kind]
+            (self.directory / "dist" / f"{file}.{name}.attestation").write_text(json.dumps(made))
+
+    async def provenance(self) -> dict[str, Any]:
+        """What the page of the project leads to, by file."""
+        found = {}
+        async with aiohttp.ClientSession(headers={"Accept": "application/vnd.pypi.simple.v1+json"}) as session:
+            async with session.get(f"{self.url}/simple/acme-web/", ssl=False) as answer:
+                files = (await answer.json(content_type=None))["files"]
+            for url in filter(None, (file.get("provenance") for file in files)):
+                async with session.get(url, ssl=False) as answer:
+                    assert answer.content_type == "application/vnd.pypi.integrity.v1+json"
+                    found[url.rpartition("/")[2]] = json.loads(await answer.text())
+        return found
+
     def uploaders(self) -> dict[str, str]:
         """Who published which file, and from which commit; HOST stands for the issuer's."""
         issuer, client, name = quote(self.runner.url.removeprefix("https://")), self.bucket.client, self.bucket.name
-        keys = [item["Key"] for item in client.list_objects_v2(Bucket=name, Prefix="acme-web/")["Contents"]]
+        listed = client.list_objects_v2(Bucket=name, Prefix="acme-web/")["Contents"]
+        keys = [item["Key"] for item in listed if not item["Key"].endswith(".provenance")]
         found = {key: client.head_object(Bucket=name, Key=key)["Metadata"] for key in keys}
         return {
             key.rpartition("/")[
@@ -110,6 +137,8 @@ async def job(start_process: StartProcess, bucket: Bucket, tmp_path: Path) -> As
     tls = {"server.tls_cert": str(certificate), "server.tls_key": str(key)}
     of_gitlab = {"kind": "gitlab", "issuer": runner.url, "repository": "acme/tools/web", "projects": ["acme-web"]}
     settings = trusting(publisher(runner, environment="Release"), of_gitlab) | tls
+    (tmp_path / "root.json").write_bytes(sigstore().root)
+    settings |= {"publish.attestations": "verify", "publish.sigstore_root": str(tmp_path / "root.json")}
     process = start_process(bucket.settings() | settings, {"SSL_CERT_FILE": str(certificate)})
     try:
         url = await asyncio.to_thread(process.wait_until_it_listens)
@@ -167,3 +196,37 @@ async def test_pdm_publishes_and_what_twine_gets_publishes_too(job: Job) -> None
     told = await job.run("pdm", "publish", "--no-build", "-r", f"{job.url}/legacy/")
     assert told.returncode == 0, told.stdout + told.stderr
     assert job.uploaders() == dict.fromkeys((WHEEL, SDIST), _BY)
+
+
+async def test_what_uv_and_the_command_find_beside_the_files_becomes_their_provenance(job: Job) -> None:
+    uv = "uv", "publish", "--no-cache", "--trusted-publishing", "always", "--publish-url", f"{job.url}/legacy/"
+    job.attest(SDIST, PUBLISH, repository="acme/other")
+    refused = await job.run(*uv, f"dist/{SDIST}*")
+    assert refused.returncode != 0
+    assert "acme/other" in refused.stdout + refused.stderr
+    for file, kinds in ((SDIST, (PUBLISH,)), (WHEEL, (PUBLISH, SLSA))):
+        job.attest(file, *kinds)
+    told = await job.run(*uv, f"dist/{SDIST}*")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert [*await job.provenance()] == [f"{SDIST}.provenance"]
+    async with aiohttp.ClientSession() as session:
+        given = {"token": token(job.runner, github())}
+        async with session.post(f"{job.url}/_/oidc/mint-token", json=given, ssl=False) as answer:
+            password = (await answer.json())["token"]
+    command = sys.executable, "-m", "gateway", "publish", "--attestations", "--to", f"{job.url}/legacy/"
+    files = f"dist/{WHEEL}", f"dist/{SDIST}"
+    told = await job.run(*command, "--user", "__token__", *files, GATEWAY_PASSWORD=password)
+    assert told.returncode == 0, told.stdout + told.stderr
+    found = await job.provenance()
+    assert {name: len(each["attestation_bundles"][0]["attestations"]) for name, each in found.items()} == {
+        f"{SDIST}.provenance": 1,
+        f"{WHEEL}.provenance": 2,
+    }
+    named = {
+        "kind": "GitHubSelfManaged",
+        "issuer": job.runner.url,
+        "repository": "acme/web",
+        "workflow": "release.yml",
+        "environment": "release",
+    }
+    assert [each["attestation_bundles"][0]["publisher"] for each in found.values()] == [named, named]

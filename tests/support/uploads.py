@@ -54,9 +54,10 @@ async def upload(
     other: Mapping[str, str | None] | None = None,
     *,
     headers: Mapping[str, str] | None = None,
+    after: Mapping[str, str] | None = None,
 ) -> tuple[int, str, str]:
-    """Status, reason phrase and body of the answer."""
-    body = form(filename, content, fields(filename, content, **(other or {})))
+    """Status, reason phrase and body of the answer. The fields `after` follow the file."""
+    body = form(filename, content, fields(filename, content, **(other or {})), after=after)
     options: dict[str, Any] = {"data": BytesIO(body), "headers": FORM | dict(headers or {}), "allow_redirects": False}
     async with aiohttp.request("POST", url, **options) as answer:
         return answer.status, answer.reason or "", await answer.text()

@@ -1,5 +1,6 @@
 """Where `gateway publish` sends files: to a gateway, or into the storage."""
 
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Protocol
@@ -15,6 +16,7 @@ from gateway.errors import (
     ProjectClosedError,
     UpstreamError,
 )
+from gateway.publish.attestations.field import IGNORED
 from gateway.publish.condition.condition import Condition
 from gateway.publish.content import Content
 from gateway.publish.inspection import Inspection
@@ -48,16 +50,16 @@ class InStorage:
             content = Content(progress.of(prepared, pieces(file)), Inspection(release, self._rules), prepared.size)
             key = await self._publisher.key(release)
             try:
-                new = await self._publisher.publish(
+                published = await self._publisher.publish(
                     key, release, content, self._uploader, overwrite=False, conditional=conditional
                 )
             except GatewayError:
                 if content.sha256:  # it may be there, and only what comes after that have failed
                     self.published.add(release.project)
                 raise
-        if new:
+        if published.new:
             self.published.add(release.project)
-        return new
+        return published.new
 
 
 class AtGateway:
@@ -91,6 +93,8 @@ class AtGateway:
             raise FileExistsConflictError(filename=prepared.path.name)
         if answer.status != 200:
             raise GatewayError(text.partition("\n")[0] or f"{answer.status} {answer.reason}")
+        if prepared.attestations and IGNORED in text:
+            print(f"{prepared.path.name}: the gateway has ignored its attestations", file=sys.stderr)
         return "is published" in text
 
 

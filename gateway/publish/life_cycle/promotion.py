@@ -18,12 +18,13 @@ from gateway.errors import (
 )
 from gateway.executors import HASH
 from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
-from gateway.index.simple.names import COMPANIONS
+from gateway.index.simple.names import COMPANIONS, PROVENANCE
 from gateway.index.simple.pages import File
 from gateway.index.status.stored import StoredStatuses
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import SHA256_FILE, YANKED_FILE
 from gateway.messages import ObjectRequest, Stream
+from gateway.publish.attestations.provenances import sha256_in
 from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.existing import Existing
 from gateway.publish.condition.probe import heeds_in_copies
@@ -190,6 +191,8 @@ class Promotion:
             content = await content_of(answer, _MAX_COMPANION_BYTES)
             if suffix == SHA256_FILE and not content.lower().startswith(sha256.encode()):
                 continue  # it is of other bytes: gateway verify tells of it where it is
+            if suffix == PROVENANCE and sha256_in(content) not in ("", sha256):
+                continue
             only_new = await self._condition.demand(beside.size)
             try:
                 await self._destination.storage.put(

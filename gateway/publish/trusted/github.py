@@ -64,13 +64,13 @@ def told(publisher: GitHubPublisher, claims: Mapping[str, Any]) -> tuple[str, st
     environment, issuer = text_of(claims, "environment"), publisher.issuer if publisher.issuer != GITHUB else ""
     fields = [
         ("kind", "GitHub"),
+        ("issuer", issuer),  # never left out: a repository of that name is another one elsewhere
         ("repository", text_of(claims, "repository")),
         ("sha", text_of(claims, "sha")),
         ("workflow", publisher.workflow),
         ("run", text_of(claims, "run_id")),
         ("ref", text_of(claims, "ref")),
         ("environment", environment),
-        ("issuer", issuer),
     ]
     return subject(f"{service('github', publisher.issuer, GITHUB)}:{text_of(claims, 'job_workflow_ref')}"), source(
         fields

@@ -57,12 +57,12 @@ def told(publisher: GitLabPublisher, claims: Mapping[str, Any]) -> tuple[str, st
     project, ref, issuer = text_of(claims, "project_path"), text_of(claims, "ref_path"), publisher.issuer
     fields = [
         ("kind", "GitLab"),
+        ("issuer", issuer if issuer != GITLAB else ""),
         ("repository", project),
         ("sha", text_of(claims, "sha")),
         ("workflow", publisher.pipeline),
         ("run", text_of(claims, "pipeline_id")),
         ("ref", ref),
         ("environment", text_of(claims, "environment")),
-        ("issuer", issuer if issuer != GITLAB else ""),
     ]
     return subject(f"{service('gitlab', issuer, GITLAB)}:{project}//{publisher.pipeline}@{ref}"), source(fields)

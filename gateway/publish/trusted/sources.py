@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from gateway.config.access.oidc import claim_text
 
 _MAX_CHARACTERS = 400
-_MAX_VALUE = 150
+MAX_VALUE = 150
 _MAX_SUBJECT = 200
 _NOT_SHOWN = re.compile(r"[^!#-\[\]-~]")  # nor what JSON escapes: the source is text in the claims of a token
 
@@ -24,7 +24,7 @@ def source(fields: Iterable[tuple[str, str]]) -> str:
     which there is no more room, it has none."""
     found: dict[str, str] = {}
     for name, value in fields:
-        more = found | {name: _shown(value, _MAX_VALUE)}
+        more = found | {name: _shown(value, MAX_VALUE)}
         if value and len(_json(more)) <= _MAX_CHARACTERS:
             found = more
     return _json(found)

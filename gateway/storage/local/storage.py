@@ -44,6 +44,7 @@ _TYPES = {
     ".tgz": "application/gzip",
     ".bz2": "application/x-bzip2",
     ".xz": "application/x-xz",
+    ".provenance": "application/vnd.pypi.integrity.v1+json",
 }
 
 

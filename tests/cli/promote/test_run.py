@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_a_release_is_copied_with_what_describes_it_and_its_time(folder: Path, c
         assert told in said.err
         assert bool(said.err) is bool(told)
     assert (prod / "acme-web" / f"{FILE}.provenance").read_bytes() == b"{}"
+
+
+def test_provenance_of_other_bytes_does_not_come_along(folder: Path) -> None:
+    for filename, content in ((FILE, OTHER), (SDIST, SOURCE)):
+        subject = {"name": filename, "digest": {"sha256": hashlib.sha256(content).hexdigest()}}
+        statement = b64encode(json.dumps({"subject": [subject]}).encode()).decode()
+        bundle = {"attestations": [{"envelope": {"statement": statement}}]}
+        (folder / f"{filename}.provenance").write_text(json.dumps({"attestation_bundles": [bundle]}))
+    assert promote() == 0
+    there = folder.parent.parent / "prod" / "acme-web"
+    assert [path.name for path in there.glob("*.provenance")] == [f"{SDIST}.provenance"]
 
 
 def test_a_hash_of_other_bytes_does_not_come_along(folder: Path) -> None:

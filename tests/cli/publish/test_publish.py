@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 
 from gateway.app import Gateway
 from gateway.cli.main import main
+from gateway.publish.attestations.field import IGNORED
 from gateway.publish.static_pages import static_pages
 from tests.conftest import StartGateway
 from tests.support.uploads import sdist, wheel
@@ -226,7 +227,7 @@ async def test_attestations_go_along_to_a_gateway(dist: Path, capsys: Captured) 
 
     async def take(request: web.Request) -> web.Response:
         forms.append({name: value for name, value in (await request.post()).items() if isinstance(value, str)})
-        return web.Response(text="x is published\n")
+        return web.Response(text=f"x is published\n{IGNORED}\n")
 
     app = web.Application()
     app.router.add_post("/", take)
@@ -239,6 +240,7 @@ async def test_attestations_go_along_to_a_gateway(dist: Path, capsys: Captured) 
         assert await in_thread(lambda: run(*to, "--attestations")) == 0
         assert json.loads(forms[0]["attestations"]) == [{"version": 1}, {"version": 1, "x": "é"}]
         assert "attestations" not in forms[1]
+        assert capsys.readouterr().err == f"{FILE}: the gateway has ignored its attestations\n"
         (dist / f"{FILE}.publish.attestation").write_text("[" * 100_000)
         assert await in_thread(lambda: run(*to, "--attestations")) == 1
         assert "publish.attestation is not an attestation" in capsys.readouterr().out

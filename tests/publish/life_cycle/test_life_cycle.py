@@ -136,6 +136,15 @@ async def test_a_name_that_is_deleted_while_other_bytes_are_sent_does_not_come_b
     assert KEY not in faulty.objects
 
 
+async def test_provenance_goes_before_its_file(life_cycle: LifeCycle, faulty: FaultyBucket) -> None:
+    """Whatever happens in between, it is never found beside other bytes."""
+    faulty.objects[f"{KEY}.provenance"] = b"{}"
+    item = (await life_cycle.files("acme-web", Version("1.0")))[0]
+    await life_cycle.delete("acme-web", item, forget=True)
+    gone = [request.key for request in faulty.requests if request.method == "DELETE"]
+    assert [key for key in gone if key in (KEY, f"{KEY}.provenance")] == [f"{KEY}.provenance", KEY]
+
+
 async def test_what_is_forgotten_may_come_back_as_another(
     gateway: Gateway, life_cycle: LifeCycle, faulty: FaultyBucket
 ) -> None:

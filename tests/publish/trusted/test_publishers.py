@@ -182,6 +182,25 @@ def test_a_repository_elsewhere_is_not_called_like_the_public_one(issuer: str, w
     assert own.subject == "gitlab@git.example:acme/tools/web//.gitlab-ci.yml@refs/tags/v1.0"
 
 
+@pytest.mark.parametrize("said", [github, gitlab])
+def test_a_repository_is_told_with_its_issuer_however_long_all_else_is(said: Any) -> None:
+    """A repository of that name is another one at GitHub or GitLab themselves."""
+    issuer = f"https://{'git.' * 30}example.com"
+    long = "x" * 150
+    if said is github:
+        ref = f"refs/heads/{long}"
+        repository = f"acme/{'w' * 100}"
+        claims = github(repository=repository, ref=ref, environment=long)
+        claims["job_workflow_ref"] = f"{repository}/{WORKFLOW}@{ref}"
+        known = publishers(_OF_GITHUB | {"issuer": issuer, "repository": repository})
+    else:
+        repository = f"acme/{'w' * 140}"
+        claims = gitlab(project_path=repository, ref_path=long, environment=long)
+        claims["ci_config_ref_uri"] = f"{issuer.partition('://')[2]}/{repository}//.gitlab-ci.yml@{long}"
+        known = publishers(_OF_GITLAB | {"issuer": issuer, "repository": repository})
+    assert f'"issuer":"{issuer}"' in known.grant(issuer, claims).source
+
+
 def test_another_issuer_s_token_needs_all_claims() -> None:
     known, claims = publishers(_OF_OTHER), {"sub": "job:acme/7", "tier": "prod"}
     assert known.grant(OTHER, claims) == Grant(

@@ -83,6 +83,7 @@ async def test_head_has_the_headers_of_get_and_no_body(storage: LocalStorage) ->
         ("a-1-py3-none-any.whl", "application/octet-stream"),
         ("a-1.TAR.GZ", "application/gzip"),
         ("a-1.zip", "application/zip"),
+        ("a-1.zip.provenance", "application/vnd.pypi.integrity.v1+json"),
         ("a-1.tar.bz2", "application/x-bzip2"),
         ("noend", "application/octet-stream"),
         ("a.json", "application/json"),

@@ -1,0 +1,1 @@
+"""Build attestations of uploads (PEP 740)."""

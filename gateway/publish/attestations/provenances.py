@@ -1,0 +1,99 @@
+"""The provenance of files, each in an object beside its file (PEP 740).
+
+It is written when its file is there, so that it is never one of other bytes: a gateway that ends in between leaves a
+file without provenance, and the same upload again adds it.
+"""
+
+import json
+from base64 import b64decode
+from typing import Any
+
+from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError
+from gateway.index.simple.names import PROVENANCE
+from gateway.messages import ObjectRequest
+from gateway.storage.base import Storage, one_chunk
+from gateway.storage.content import content_of
+
+CONTENT_TYPE = "application/vnd.pypi.integrity.v1+json"
+_MAX_BYTES = 1024 * 1024
+_TRIES = 3
+
+
+class Provenances:
+    """Those of one storage. Keys are those of the files."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    async def put(self, key: str, sha256: str, document: bytes) -> bool:
+        """Puts one beside the file with these bytes, which is there, unless there is one of them already. Returns
+        whether it is new. Raises GatewayErrors."""
+        beside, replaces = key + PROVENANCE, None
+        for _ in range(_TRIES):
+            try:
+                await self._storage.put(
+                    beside,
+                    one_chunk(document),
+                    content_type=CONTENT_TYPE,
+                    only_new=replaces is None,
+                    replaces=replaces,
+                )
+            except (PreconditionFailedError, NotFoundError):  # S3 answers 404 if what is to be replaced is gone
+                found = await self._found(beside)
+                if found is None:
+                    replaces = None
+                elif found[0] == sha256 or not await self._is_there(key, sha256):
+                    return False
+                else:
+                    replaces = found[1]  # of other bytes, which were removed without it
+            else:
+                return True
+        raise UpstreamBusyError(f"{beside} changes all the time")
+
+    async def remove_others(self, key: str, sha256: str) -> None:
+        """Removes one of other bytes than these. Raises GatewayErrors."""
+        found = await self._found(key + PROVENANCE)
+        if found is not None and found[0] != sha256:
+            await self._storage.delete(key + PROVENANCE)
+
+    async def remove_wrong(self, key: str) -> None:
+        """Removes one of other bytes than the file has now, if it says which: writers of several files may have been
+        under way. Raises GatewayErrors."""
+        try:
+            sha256 = (await self._storage.metadata(key)).sha256
+        except NotFoundError:
+            return
+        if sha256 is not None:
+            await self.remove_others(key, sha256)
+
+    async def _is_there(self, key: str, sha256: str) -> bool:
+        try:
+            return (await self._storage.metadata(key)).sha256 in (None, sha256)
+        except NotFoundError:
+            return False
+
+    async def _found(self, key: str) -> tuple[str, str | None] | None:
+        """The SHA-256 of the file which it is about, empty if nobody can tell, and its own ETag."""
+        self._storage.forget(key)
+        try:
+            answer = await self._storage.fetch(ObjectRequest("GET", key, bypass=True))
+        except NotFoundError:
+            return None
+        document = await content_of(answer, _MAX_BYTES)
+        return sha256_in(document), answer.headers.get("ETag")
+
+
+def sha256_in(document: bytes) -> str:
+    """That of the one file which all attestations of a provenance are about; empty if there is none."""
+    try:
+        bundles = json.loads(document)["attestation_bundles"]
+        (found,) = {_subject(attestation) for bundle in bundles for attestation in bundle["attestations"]}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return found
+
+
+def _subject(attestation: dict[str, Any]) -> str:
+    statement = json.loads(b64decode(attestation["envelope"]["statement"]))
+    (subject,) = statement["subject"]
+    return str(subject["digest"]["sha256"])
