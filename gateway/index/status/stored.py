@@ -47,7 +47,7 @@ class StoredStatuses:
         """None if the document still has the ETag `known`. Raises NotFoundError if there is none, and other
         GatewayErrors."""
         headers = {"if-none-match": known} if known is not None else {}
-        answer = await self._storage.fetch(ObjectRequest("GET", self.key, headers, bypass=True))
+        answer = await self._storage.fetch(ObjectRequest("GET", self.key, headers, uncached=True))
         content = await content_of(answer, MOST_BYTES)
         if answer.status == 304:
             return None
