@@ -28,7 +28,8 @@ _PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`statuses` is None if the document can't be understood: `why` tells the reason."""
+    """`why` tells the reason if the document can't be understood: `statuses` are then those that were known before, or
+    None."""
 
     statuses: Statuses | None
     etag: str | None
