@@ -100,6 +100,8 @@ async def _verify(mount: Mount, settings: Settings, wish: Wish, report: _Report)
 
     async def bundle(item: Bundle) -> Sequence[Finding]:
         try:
+            if item.file is None and await inventory.is_taken(item.key):
+                return ()  # it is said that this can't be listed
             return await verification.of(item)
         except GatewayError as error:
             return await _failed(inventory, item.key, item.items, error)

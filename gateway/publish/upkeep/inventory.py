@@ -101,6 +101,14 @@ class Inventory:
         there = {found.key: found.etag async for found in self._listed(self._root + key)}
         return all(there.get(self._root + item.key) == item.etag for item in items)
 
+    async def is_taken(self, key: str) -> bool:
+        """Whether a link has this name that leads nowhere now: the volume with the file may be away. Raises
+        GatewayErrors."""
+        if self._settings.storage.resolved_backend != "file":
+            return False
+        folder, slash, name = (self._root + key).rpartition("/")
+        return name in (await self._storage.children(folder + slash)).folders
+
     async def _objects(self, projects: frozenset[str]) -> AsyncIterator[StoredObject]:
         prefixes = [self._root]
         if projects and not await self._is_flat():

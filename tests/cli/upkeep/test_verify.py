@@ -228,12 +228,16 @@ async def test_what_goes_meanwhile_is_passed_over(
 
 def test_what_can_t_be_listed_is_said(folder: Path, capsys: Captured) -> None:
     """As a volume that is not mounted; or a directory of somebody else, which root could read in a test."""
-    (folder.parent / "other").symlink_to("/nowhere")
+    (folder.parent / "other").mkdir()
+    link = folder.parent / "other" / "other-1.0.tar.gz"
+    link.symlink_to("/nowhere")
+    link.with_name(f"{link.name}.yanked").write_text("it breaks")  # which is no leftover
     assert verify("--json", "acme-web") == 0
     capsys.readouterr()
     assert verify("--json") == 3
     finding, end = map(json.loads, lines(capsys))
-    assert (finding["problem"], finding["key"], end["files"]) == ("unchecked", "other", 2)
+    key = "other/other-1.0.tar.gz"
+    assert (finding["problem"], finding["key"], end["files"], end["wrong"]) == ("unchecked", key, 2, 0)
 
 
 async def test_what_describes_a_file_that_may_be_there_is_no_leftover(
