@@ -66,6 +66,11 @@ class ProjectStatuses:
             clock=clock,
         )
 
+    def last(self) -> Statuses:
+        """What is obeyed now, however old."""
+        known = self._documents.known(_ALL)
+        return known.statuses if known is not None and known.statuses is not None else Statuses()
+
     def start(self) -> None:
         """Begins to read, so that the first request need not wait for long."""
         self._documents.revalidate(_ALL)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.errors import (
@@ -39,9 +40,11 @@ class Found:
 class StoredStatuses:
     """One object for all projects of an index, which is changed by compare-and-swap."""
 
-    def __init__(self, storage: Storage, root: str) -> None:
-        """`root` is the key above all projects: other indexes in the same storage have others."""
+    def __init__(self, storage: Storage, root: str, *, last: Callable[[], Statuses] = Statuses) -> None:
+        """`root` is the key above all projects: other indexes in the same storage have others. `last` are the statuses
+        that count if the document is gone: a change writes them anew."""
         self._storage = storage
+        self._last = last
         self.key = f".gateway/status{f'/{root}'.rstrip('/')}.json"
 
     async def read(self, known: str | None = None) -> Found | None:
@@ -101,7 +104,7 @@ class StoredStatuses:
             denied = error if error.code == ACCESS_DENIED else None
             if error.code == UNREADABLE:
                 raise UpstreamError(f"{self.key} may not be read: {error.detail}", code=error.code) from error
-            return Statuses(), None, denied
+            return self._last(), None, denied
         assert found is not None, "it was read without a condition"
         if found.statuses is None:
             message = f"{self.key} can't be understood: {found.why}. Repair or remove it"
