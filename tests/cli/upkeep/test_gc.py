@@ -89,6 +89,12 @@ def test_what_nobody_needs_is_removed_and_nothing_else(root: Path, capsys: Captu
     assert capsys.readouterr().out == "nothing to remove\n"
 
 
+def test_a_terminal_does_not_obey_what_keys_say(root: Path, capsys: Captured) -> None:
+    fill(root, "web\x1b[2J\r\x9b/web-1.0.tar.gz.yanked")
+    assert gc() == 0
+    assert capsys.readouterr().out.startswith("web\\x1b[2J\\x0d\\x9b/web-1.0.tar.gz.yanked: would be removed")
+
+
 def test_what_describes_a_file_behind_a_link_stays_while_that_leads_nowhere(root: Path, capsys: Captured) -> None:
     """The volume with the files may be away for a moment."""
     fill(root, "web/web-1.0.tar.gz.yanked", "web/web-1.0.tar.gz.sha256", days=30)
