@@ -102,8 +102,10 @@ class ForbiddenError(GatewayError):
 class ProjectClosedError(ForbiddenError):
     """The status of the project forbids it (PEP 792): it takes no files, or offers none."""
 
-    def __init__(self, public: str, *, reason: str = "") -> None:
-        super().__init__(public, public=public)
+    public = "The status of this project forbids it"
+
+    def __init__(self, detail: str, *, public: str | None = None, reason: str = "") -> None:
+        super().__init__(detail, public=public)
         self.reason = reason
 
 

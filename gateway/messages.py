@@ -56,8 +56,9 @@ class ObjectRequest:
     """A request to the storage: `key` is decoded text; `headers` holds allow-listed names in lower case.
 
     The answer may be a redirect only if `redirect_for` names the client. With `bypass`, caches are not used without
-    asking the storage first. `fallback` tells whether the object may come from the other index. With `must_exist`, a
-    redirect leads only to an object that exists, whatever the settings: something else is served in place of others.
+    asking the storage first; they are if it can't be asked. With `uncached`, they never are: what the object says must
+    be known now. `fallback` tells whether the object may come from the other index. With `must_exist`, a redirect leads
+    only to an object that exists, whatever the settings: something else is served in place of others.
     """
 
     method: str
@@ -67,6 +68,7 @@ class ObjectRequest:
     bypass: bool = False
     fallback: bool = True
     must_exist: bool = False
+    uncached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

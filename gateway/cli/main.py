@@ -24,6 +24,8 @@ from gateway.ops import uncaught
 from gateway.ops.output import keep_standard_descriptors
 
 _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
+# Keys and pages of a bucket may have what a terminal obeys.
+_SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +59,7 @@ class _OutputError(Exception):
 
 def _write(line: str) -> None:
     try:
-        print(line, flush=True)
+        print(line.translate(_SHOWN), flush=True)
     except OSError as error:
         _flush()
         raise _OutputError(error.strerror) from error

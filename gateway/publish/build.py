@@ -62,7 +62,8 @@ def build_publishing(
     life_cycle = LifeCycle(storage, catalog, metadata, root, pages)
     marks = None
     if statuses is not None:
-        marks = StatusManagement(Marking(StoredStatuses(storage, root), catalog, pages), resources, root, visibility)
+        stored = StoredStatuses(storage, root, last=statuses.last)
+        marks = StatusManagement(Marking(stored, catalog, pages), resources, root, visibility)
     exchange = _exchange(publish, storage, access, condition)
     attestations = _attestations(publish)
     return Publishing(

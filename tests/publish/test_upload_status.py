@@ -74,3 +74,23 @@ async def test_nothing_is_taken_while_nobody_knows(
         assert (answer.status, FILE in await answer.text()) == (200, True)
     del faulty.of_key[KEY]
     assert (await upload(gateway.url, other, content))[0] == 200
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known before", "never known"])
+async def test_nothing_is_taken_while_nobody_understands_what_is_said(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], known: bool
+) -> None:
+    """It may say that the project is closed."""
+    if not known:
+        faulty.objects[KEY] = b"damaged"
+    gateway = await start_gateway(faulty_settings | ON)
+    status, _, _ = await upload(gateway.url, FILE, CONTENT)
+    assert status == (200 if known else 503)
+    faulty.objects[KEY] = b"damaged"
+    other, content = wheel("acme_web", "2.0")
+    for _ in range(2):
+        status, phrase, _ = await upload(gateway.url, other, content)
+        assert (status, phrase) == (503, "Which projects are quarantined can't be known now: try again")
+    assert f"acme-web/{other}" not in faulty.objects
+    say(faulty)
+    assert (await upload(gateway.url, other, content))[0] == 200

@@ -80,7 +80,7 @@ class Revocations:
         """Reads the list if it is not the one that is known. Raises GatewayError."""
         headers = {"if-none-match": self._etag} if self._etag is not None else {}
         try:
-            answer = await self._storage.fetch(ObjectRequest("GET", KEY, headers, bypass=True))
+            answer = await self._storage.fetch(ObjectRequest("GET", KEY, headers, uncached=True))
         except NotFoundError as error:
             if error.code == UNREADABLE:  # as somebody else's file
                 raise UpstreamError(f"{KEY} may not be read: {error.detail}", code=error.code) from error

@@ -100,15 +100,17 @@ async def _verify(mount: Mount, settings: Settings, wish: Wish, report: _Report)
 
     async def bundle(item: Bundle) -> Sequence[Finding]:
         try:
+            if item.file is None and await inventory.is_taken(item.key):
+                return ()  # it is said that this can't be listed
             return await verification.of(item)
         except GatewayError as error:
-            return _failed(item.key, error)
+            return await _failed(inventory, item.key, item.items, error)
 
     async def page(item: StoredObject) -> Sequence[Finding]:
         try:
             return await pages.of(item)
         except GatewayError as error:
-            return _failed(item.key, error)
+            return await _failed(inventory, item.key, [item], error)
 
     at_once = _ASKED_AT_ONCE if wish.quick else _READ_AT_ONCE
     for results in (
@@ -119,14 +121,26 @@ async def _verify(mount: Mount, settings: Settings, wish: Wish, report: _Report)
             async for found in results:
                 for finding in found:
                     report.say(finding)
+    if inventory.missed is not None:
+        what, advice = "it can't be listed, and others may be like it", "Let the user who runs this command read it"
+        report.say(Finding(Problem.UNCHECKED, inventory.missed, what, advice))
     async for finding in _unfinished(mount, wish.projects):
         report.say(finding)
 
 
-def _failed(key: str, error: GatewayError) -> Sequence[Finding]:
+async def _failed(
+    inventory: Inventory, key: str, items: Sequence[StoredObject], error: GatewayError
+) -> Sequence[Finding]:
     """Nothing, if something has changed since it was listed."""
-    changed = isinstance(error, NotFoundError | PreconditionFailedError) and not is_refused(error)
-    return () if changed else (unchecked(key, error),)
+    if is_refused(error) or not isinstance(error, NotFoundError | PreconditionFailedError):
+        return (unchecked(key, error),)
+    try:
+        if not await inventory.shows(key, items):
+            return ()
+    except GatewayError as unlisted:
+        return (unchecked(key, unlisted),)
+    what = f"it is listed, and can't be had: {error.detail or error.public}"
+    return (Finding(Problem.UNCHECKED, key, what, "Clients may not get it either: ask for it, or restore it"),)
 
 
 async def _unfinished(mount: Mount, projects: frozenset[str]) -> AsyncIterator[Finding]:

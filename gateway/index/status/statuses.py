@@ -66,6 +66,11 @@ class ProjectStatuses:
             clock=clock,
         )
 
+    def last(self) -> Statuses:
+        """What is obeyed now, however old."""
+        known = self._documents.known(_ALL)
+        return known.statuses if known is not None and known.statuses is not None else Statuses()
+
     def start(self) -> None:
         """Begins to read, so that the first request need not wait for long."""
         self._documents.revalidate(_ALL)
@@ -115,7 +120,8 @@ class ProjectStatuses:
         project, status = found
         if self._resources.leads_to(key, project):
             raise NotFoundError(f"{project} is quarantined")
-        raise ProjectClosedError(status.of(project), reason=f"Project {project} is {status.marker}")
+        said = status.of(project)
+        raise ProjectClosedError(said, public=said, reason=f"Project {project} is {status.marker}")
 
     async def demand_open(self, project: str) -> None:
         """Asks the storage. Raises ProjectClosedError if the project takes no files now, and as `of`."""
@@ -126,9 +132,12 @@ class ProjectStatuses:
             raise _unknown(error) from error
         if found is not known:
             self.expire()
+        if found.why:  # what was said before suffices for those who read, not for those who write
+            raise self._not_understood(found)
         status = self._understood(found).of(project)
         if status is not None and not status.takes_files:
-            raise ProjectClosedError(status.of(project))
+            said = status.of(project)
+            raise ProjectClosedError(said, public=said)
 
     def _projects(self, key: str) -> tuple[str, ...]:
         """Those that the key may stand for."""
@@ -151,8 +160,11 @@ class ProjectStatuses:
 
     def _understood(self, found: Found) -> Statuses:
         if found.statuses is None:
-            raise UpstreamBusyError(f"{self._stored.key} can't be understood: {found.why}", public=_UNKNOWN)
+            raise self._not_understood(found)
         return found.statuses
+
+    def _not_understood(self, found: Found) -> UpstreamBusyError:
+        return UpstreamBusyError(f"{self._stored.key} can't be understood: {found.why}", public=_UNKNOWN)
 
     async def _read(self, _: str) -> Found:
         known = self._documents.known(_ALL)
@@ -166,7 +178,7 @@ class ProjectStatuses:
         if found.statuses is None:
             self._log.write(logging.WARNING, "%s can't be understood: %s", self._stored.key, found.why)
             if known is not None and known.statuses is not None:
-                return Found(known.statuses, found.etag)
+                return Found(known.statuses, found.etag, found.why)
         elif known is not None and known.statuses != found.statuses:
             log.info("The status of projects has changed: quarantined are %d.", len(found.statuses.withheld))
         return found

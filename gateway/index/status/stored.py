@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.errors import (
@@ -28,7 +29,8 @@ _PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`statuses` is None if the document can't be understood: `why` tells the reason."""
+    """`why` tells the reason if the document can't be understood: `statuses` are then those that were known before, or
+    None."""
 
     statuses: Statuses | None
     etag: str | None
@@ -38,16 +40,18 @@ class Found:
 class StoredStatuses:
     """One object for all projects of an index, which is changed by compare-and-swap."""
 
-    def __init__(self, storage: Storage, root: str) -> None:
-        """`root` is the key above all projects: other indexes in the same storage have others."""
+    def __init__(self, storage: Storage, root: str, *, last: Callable[[], Statuses] = Statuses) -> None:
+        """`root` is the key above all projects: other indexes in the same storage have others. `last` are the statuses
+        that count if the document is gone: a change writes them anew."""
         self._storage = storage
+        self._last = last
         self.key = f".gateway/status{f'/{root}'.rstrip('/')}.json"
 
     async def read(self, known: str | None = None) -> Found | None:
         """None if the document still has the ETag `known`. Raises NotFoundError if there is none, and other
         GatewayErrors."""
         headers = {"if-none-match": known} if known is not None else {}
-        answer = await self._storage.fetch(ObjectRequest("GET", self.key, headers, bypass=True))
+        answer = await self._storage.fetch(ObjectRequest("GET", self.key, headers, uncached=True))
         content = await content_of(answer, MOST_BYTES)
         if answer.status == 304:
             return None
@@ -100,7 +104,7 @@ class StoredStatuses:
             denied = error if error.code == ACCESS_DENIED else None
             if error.code == UNREADABLE:
                 raise UpstreamError(f"{self.key} may not be read: {error.detail}", code=error.code) from error
-            return Statuses(), None, denied
+            return self._last(), None, denied
         assert found is not None, "it was read without a condition"
         if found.statuses is None:
             message = f"{self.key} can't be understood: {found.why}. Repair or remove it"

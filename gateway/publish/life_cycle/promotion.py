@@ -75,11 +75,7 @@ class Promotion:
 
     async def demand_ready(self, project: str, items: Sequence[StoredObject]) -> None:
         """Raises GatewayErrors if the files must not be promoted, or would not be seen."""
-        here, there = self._source, self._destination
-        if not (status := await StoredStatuses(here.storage, here.root).of(project)).offers_files:
-            raise ProjectClosedError(status.of(project))
-        if not (status := await StoredStatuses(there.storage, there.root).of(project)).takes_files:
-            raise ProjectClosedError(f"{status.of(project)} (at the destination)")
+        await self._demand_open(project)
         present = await self._present(project)
         for item in items:
             metadata = await self._source.storage.metadata(self._source.root + item.key, item.etag)
@@ -103,12 +99,20 @@ class Promotion:
             deleted = await self._tombstones.of(filename)
             if deleted not in (None, sha256):
                 raise NameDeletedError(f"{filename} was deleted there")
+            await self._demand_open(project)  # what was copied before may have taken long
             new = await self._copied(item, key, sha256, found)
         await self._carry(await self._present(project), item, key, sha256)
         link = File(filename, "", hashes={"sha256": sha256}, requires_python=found.requires_python)
         known = await known_files(destination.catalog, project)
         await self._pages.add(project, key.removeprefix(destination.root), known, link)
         return new
+
+    async def _demand_open(self, project: str) -> None:
+        here, there = self._source, self._destination
+        if not (status := await StoredStatuses(here.storage, here.root).of(project)).offers_files:
+            raise ProjectClosedError(status.of(project))
+        if not (status := await StoredStatuses(there.storage, there.root).of(project)).takes_files:
+            raise ProjectClosedError(f"{status.of(project)} (at the destination)")
 
     async def _copied(self, item: StoredObject, key: str, sha256: str, found: ObjectMetadata) -> bool:
         """Whether it was copied: False if another writer was first, with the same bytes."""

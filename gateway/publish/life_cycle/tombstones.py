@@ -25,7 +25,7 @@ class Tombstones:
         """The SHA-256 of the file that was deleted, in hex, or empty if that is not known: no bytes have it then. None
         if no file of that name was. Raises GatewayErrors if that can't be known."""
         try:
-            answer = await self._storage.fetch(ObjectRequest("GET", self._key(filename), bypass=True))
+            answer = await self._storage.fetch(ObjectRequest("GET", self._key(filename), uncached=True))
         except NotFoundError:
             return None
         return _sha256_in(await content_of(answer, _MAX_BYTES))

@@ -85,7 +85,7 @@ class UsedTokens:
 
     async def _content(self, key: str) -> bytes | None:
         try:
-            answer = await self._storage.fetch(ObjectRequest("GET", key, bypass=True))
+            answer = await self._storage.fetch(ObjectRequest("GET", key, uncached=True))
         except NotFoundError:
             return None
         return await content_of(answer, 2 * _NONCE_BYTES)

@@ -100,7 +100,7 @@ class Collector:
         async for bundle in inventory.bundles():
             if bundle.file is not None or not all(self._is_old(item.modified) for item in bundle.companions.values()):
                 continue
-            if await self._is_gone(self._root + bundle.key):
+            if await self._is_gone(self._root + bundle.key) and not await inventory.is_taken(bundle.key):
                 for item in bundle.companions.values():
                     yield Garbage(Kind.LEFTOVER, self._root + item.key, "describes a file that is not there")
 

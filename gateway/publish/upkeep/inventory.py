@@ -1,6 +1,7 @@
 """What lies in the storage: each release file with what lies beside it, as a listing shows them one after the other."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from gateway.config.settings import Settings
@@ -20,6 +21,11 @@ class Bundle:
     project: str
     file: StoredObject | None = None
     companions: dict[str, StoredObject] = field(default_factory=dict)
+
+    @property
+    def items(self) -> list[StoredObject]:
+        """All that is there."""
+        return [*([self.file] if self.file is not None else ()), *self.companions.values()]
 
 
 class Bundler:
@@ -60,13 +66,15 @@ def is_of_index(key: str, root: str) -> bool:
 
 
 class Inventory:
-    """Lists everything below the key `root`. `pages` are the index documents that it has passed."""
+    """Lists everything below the key `root`. `pages` are the index documents that it has passed; `missed` is what is
+    there and can't be listed, such as a directory of somebody else, or the first of several."""
 
     def __init__(self, storage: Storage, root: str, settings: Settings) -> None:
         self._storage = storage
         self._root = root
         self._settings = settings
         self.pages: list[StoredObject] = []
+        self.missed: str | None = None
 
     async def bundles(self, projects: frozenset[str] = frozenset()) -> AsyncIterator[Bundle]:
         """Those of all projects, or of some, by their normalised names. Raises NotFoundError if one of them has
@@ -88,6 +96,19 @@ class Inventory:
         if missing:
             raise NotFoundError(f"there is no file of {', '.join(sorted(missing))}")
 
+    async def shows(self, key: str, items: Iterable[StoredObject]) -> bool:
+        """Whether a listing still has these versions of objects, whose keys begin with `key`. Raises GatewayErrors."""
+        there = {found.key: found.etag async for found in self._listed(self._root + key)}
+        return all(there.get(self._root + item.key) == item.etag for item in items)
+
+    async def is_taken(self, key: str) -> bool:
+        """Whether a link has this name that leads nowhere now: the volume with the file may be away. Raises
+        GatewayErrors."""
+        if self._settings.storage.resolved_backend != "file":
+            return False
+        folder, slash, name = (self._root + key).rpartition("/")
+        return name in (await self._storage.children(folder + slash)).folders
+
     async def _objects(self, projects: frozenset[str]) -> AsyncIterator[StoredObject]:
         prefixes = [self._root]
         if projects and not await self._is_flat():
@@ -95,11 +116,23 @@ class Inventory:
             prefixes = [f"{self._root}{folder}/" for folder in folders if normalize(folder) in projects]
         for prefix in prefixes:
             if self._settings.storage.prepend_hash:  # which are listed in the order of their hashes
-                listed = [item async for item in self._storage.list(prefix)]
+                listed = [item async for item in self._listed(prefix)]
                 for item in sorted(listed, key=lambda item: item.key):
                     yield item
             else:
-                async for item in self._storage.list(prefix):
+                async for item in self._listed(prefix):
+                    yield item
+
+    async def _listed(self, prefix: str) -> AsyncIterator[StoredObject]:
+        if self._settings.storage.resolved_backend != "file":
+            async for item in self._storage.list(prefix):
+                yield item
+            return
+        # Those of a directory come in key order too, and tell what is missing.
+        async with aclosing(self._storage.batches(prefix)) as batches:
+            async for batch in batches:
+                self.missed = self.missed or batch.missed
+                for item in batch.objects or ():
                     yield item
 
     def _note_page(self, item: StoredObject, projects: frozenset[str]) -> None:

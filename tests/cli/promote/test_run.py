@@ -325,3 +325,21 @@ def test_what_a_status_forbids_is_not_promoted(
     assert promote() == (1 if why else 0)
     assert f"Project acme-web {why}\n" in capsys.readouterr().err or not why
     assert (folder.parent.parent / "prod" / "acme-web").exists() is not bool(why)
+
+
+@pytest.mark.parametrize(("place", "status"), [("dev", "quarantined"), ("prod", "archived")])
+async def test_a_status_that_comes_meanwhile_holds_for_the_files_that_are_left(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, place: str, status: str
+) -> None:
+    stocked.objects[f"dev/acme-web/{SDIST}"] = SOURCE
+
+    async def marking(answer: Answer) -> None:
+        said = {"acme-web": {"status": status, "reason": "stolen"}}
+        stocked.objects[f"{place}/.gateway/status.json"] = json.dumps({"format": 1, "projects": said}).encode()
+        await healthy(answer)
+
+    stocked.of_key[f"{COPY}.metadata"] = marking  # that of the wheel, which comes first
+    code, told = await run_on(faulty_settings, tmp_path)
+    assert (code, told[0]) == (1, f"{FILE}: promoted")
+    assert told[1].startswith(f"{SDIST}: failed: Project acme-web is {status}: stolen")
+    assert f"prod/acme-web/{SDIST}" not in stocked.objects

@@ -15,7 +15,7 @@ from gateway.index.wheels.known_metadata import Entry, to_document, version_of
 from gateway.publish.upkeep.finding import GC_ADVICE
 from gateway.storage.base import ObjectMetadata, StoredObject
 from gateway.storage.local.tree import TEMPORARY
-from tests.support.faults import Answer, FaultyBucket, error, etag_of, healthy, on, serving
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, etag_of, healthy, on, serving
 from tests.support.wheels import sdist, wheel
 
 pytestmark = pytest.mark.usefixtures("logging_stays")
@@ -197,12 +197,47 @@ async def test_what_can_t_be_looked_at_is_no_finding_and_not_all_well(
     assert (code, finding["problem"], end["unchecked"]) == (3, "unchecked", 1)
     stocked.of_key[KEY] = error(403, "AccessDenied")
     assert "Let these credentials read it" in str((await run_on(faulty_settings, tmp_path))[1][0]["advice"])
-    stocked.of_key[KEY] = error(404, "NoSuchKey")  # deleted since it was listed
-    code, [end] = await run_on(faulty_settings, tmp_path)
-    assert (code, end["files"]) == (0, 0)
     del stocked.of_key[KEY]
     stocked.of_key[""] = on("GET", error(403, "AccessDenied"))
     assert (await run_on(faulty_settings, tmp_path))[0] == 3
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("behaviour", [error(404, "NoSuchKey"), serving(CONTENT, [("ETag", '"another"')])])
+async def test_what_is_listed_and_can_t_be_had_is_not_well(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, behaviour: Behaviour, quick: bool
+) -> None:
+    """Servers lose files, and some list another ETag than an object has."""
+    stocked.of_key[KEY] = behaviour
+    code, (finding, end) = await run_on(faulty_settings, tmp_path, quick=quick)
+    assert (code, finding["problem"], finding["key"], end["unchecked"]) == (3, "unchecked", KEY, 1)
+    assert str(finding["what"]).startswith("it is listed, and can't be had: ")
+
+
+async def test_what_goes_meanwhile_is_passed_over(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    async def gone(answer: Answer) -> None:
+        stocked.objects.pop(KEY, None)
+        await healthy(answer)
+
+    stocked.of_key[KEY] = gone
+    code, [end] = await run_on(faulty_settings, tmp_path)
+    assert (code, end["files"]) == (0, 0)
+
+
+def test_what_can_t_be_listed_is_said(folder: Path, capsys: Captured) -> None:
+    """As a volume that is not mounted; or a directory of somebody else, which root could read in a test."""
+    (folder.parent / "other").mkdir()
+    link = folder.parent / "other" / "other-1.0.tar.gz"
+    link.symlink_to("/nowhere")
+    link.with_name(f"{link.name}.yanked").write_text("it breaks")  # which is no leftover
+    assert verify("--json", "acme-web") == 0
+    capsys.readouterr()
+    assert verify("--json") == 3
+    finding, end = map(json.loads, lines(capsys))
+    key = "other/other-1.0.tar.gz"
+    assert (finding["problem"], finding["key"], end["files"], end["wrong"]) == ("unchecked", key, 2, 0)
 
 
 async def test_what_describes_a_file_that_may_be_there_is_no_leftover(

@@ -21,10 +21,11 @@ async def test_a_change_that_many_report_has_few_listings_made_and_each_sees_wha
             self.running += 1
             self.most = max(self.most, self.running)
             try:
-                objects = tuple(StoredObject(name, 1, '"e"', 1.0) for name in self.names)
+                names = self.names
+                objects = tuple(StoredObject(name, 1, '"e"', 1.0) for name in names)
                 for _ in range(20):  # other requests come meanwhile
                     await asyncio.sleep(0)
-                yield Batch(("", 0), repr(self.names).encode(), objects)
+                yield Batch(("", 0), repr(names).encode(), objects)
             finally:
                 self.running -= 1
 

@@ -201,3 +201,19 @@ async def test_where_no_status_is_obeyed_none_is_set(
     assert "Yank" in people
     assert "action=status" not in people
     assert REASON not in people
+
+
+async def test_a_document_that_is_gone_ends_no_quarantine(gateway: Gateway, faulty: FaultyBucket) -> None:
+    """The next change writes anew what counts until a restart."""
+    assert (await mark(gateway, "quarantined", basic("bob"), reason="stolen"))[0] == 200
+    assert (await get(gateway, f"/acme-web/{FILE}"))[0] == 403
+    del faulty.objects[KEY]
+    assert (await mark(gateway, "deprecated", basic("alice")))[0] == 403
+    assert KEY not in faulty.objects
+    assert (await mark(gateway, "archived", basic("alice"), "acme-other"))[0] == 200
+    quarantine = {"status": "quarantined", "reason": "stolen"}
+    assert said(faulty) == {"acme-other": {"status": "archived"}, "acme-web": quarantine}
+    gateway.refresh_all()
+    assert (await get(gateway, f"/acme-web/{FILE}"))[0] == 403
+    assert (await mark(gateway, "active", basic("bob")))[0] == 200
+    assert (await get(gateway, f"/acme-web/{FILE}"))[0] == 200
