@@ -63,6 +63,15 @@ class Provenances:
         if found is not None and found[0] == sha256:
             await self._storage.delete(key + PROVENANCE)
 
+    async def remove_lost(self, key: str) -> None:
+        """Removes one whose file is gone. Raises GatewayErrors."""
+        if await self._found(key + PROVENANCE) is None:
+            return
+        try:
+            await self._storage.metadata(key)
+        except NotFoundError:
+            await self._storage.delete(key + PROVENANCE)
+
     async def _is_there(self, key: str, sha256: str) -> bool:
         try:
             return (await self._storage.metadata(key)).sha256 in (None, sha256)

@@ -136,3 +136,12 @@ async def test_only_ones_own_is_removed_when_the_file_is_another(storage: Contes
         assert (await beside(storage) is not None) is stays
     await storage.delete(BESIDE)
     await provenances.remove_mine(KEY, OURS)
+
+
+async def test_one_whose_file_is_gone_is_removed(storage: Contested, provenances: Provenances) -> None:
+    await provenances.remove_lost(KEY)
+    for is_there in (True, False):
+        await storage.put(BESIDE, one_chunk(provenance(OURS)))
+        await (file_is(storage, THEIRS) if is_there else storage.delete(KEY))
+        await provenances.remove_lost(KEY)
+        assert (await beside(storage) is not None) is is_there
