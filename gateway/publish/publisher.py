@@ -98,7 +98,7 @@ class Publisher:
             publisher=source or None,
         )
         if not overwrite and self._may_be_attested(key, known):
-            await self._remove_lost_provenance(key, file)
+            await self._provenances.remove_lost(key, file.digests.get("sha256"))  # others delete files without it
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         attested = False
@@ -160,11 +160,6 @@ class Publisher:
             return True
         beside = key.removeprefix(self._root) + PROVENANCE
         return known.attested and any(item.key == beside for item in known.objects)
-
-    async def _remove_lost_provenance(self, key: str, file: ReleaseFile) -> None:
-        """Removes one whose file is gone: others may have deleted it. It stays if the new one is to have its bytes."""
-        if not await self._existing.is_there(key):
-            await self._provenances.remove_others(key, file.digests.get("sha256", "unknown"))
 
     async def _remove_wrong_provenance(self, key: str, content: Content) -> None:
         """Writers of several files may have been under way, and the file may be deleted meanwhile."""

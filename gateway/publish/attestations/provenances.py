@@ -63,9 +63,10 @@ class Provenances:
         if found is not None and found[0] == sha256:
             await self._storage.delete(key + PROVENANCE)
 
-    async def remove_lost(self, key: str) -> None:
-        """Removes one whose file is gone. Raises GatewayErrors."""
-        if await self._found(key + PROVENANCE) is None:
+    async def remove_lost(self, key: str, sha256: str | None = None) -> None:
+        """Removes one whose file is gone, unless it is of these bytes. Raises GatewayErrors."""
+        found = await self._found(key + PROVENANCE)
+        if found is None or found[0] == sha256:
             return
         try:
             await self._storage.metadata(key)
