@@ -17,7 +17,7 @@ from gateway.errors import (
 )
 from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
-from gateway.index.simple.names import SIMPLE, parse
+from gateway.index.simple.names import PROVENANCE, SIMPLE, parse
 from gateway.index.simple.pages import File
 from gateway.index.status.statuses import ProjectStatuses
 from gateway.publish.attestations.provenances import Provenances
@@ -97,13 +97,15 @@ class Publisher:
             uploader=uploader or None,
             publisher=source or None,
         )
+        if not overwrite and self._may_be_attested(key, known):
+            await self._provenances.remove_lost(key, file.digests.get("sha256"))  # others delete files without it
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         attested = False
         if content.provenance is not None:
             attested = await self._provenances.put(key, content.sha256, content.provenance)
-        if overwrite or not conditional:
-            await self._provenances.remove_wrong(key)
+        if attested or overwrite or not conditional:
+            await self._remove_wrong_provenance(key, content)
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
         pages = await self._pages.add(file.project, key.removeprefix(self._root), known, link)
         if pages and not await self._existing.is_there(key):
@@ -151,6 +153,20 @@ class Publisher:
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
         return True
+
+    def _may_be_attested(self, key: str, known: Files | None) -> bool:
+        """Whether a provenance may lie there. What lies there alone makes no project."""
+        if known is None:
+            return True
+        beside = key.removeprefix(self._root) + PROVENANCE
+        return known.attested and any(item.key == beside for item in known.objects)
+
+    async def _remove_wrong_provenance(self, key: str, content: Content) -> None:
+        """Writers of several files may have been under way, and the file may be deleted meanwhile."""
+        if await self._existing.has(key, content.size, content.sha256):
+            await self._provenances.remove_others(key, content.sha256)
+        else:
+            await self._provenances.remove_mine(key, content.sha256)
 
     def _check(self, file: ReleaseFile, known: Files | None) -> None:
         """Raises GatewayErrors for what would not be seen, or breaks a rule."""

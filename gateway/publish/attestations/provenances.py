@@ -1,7 +1,8 @@
 """The provenance of files, each in an object beside its file (PEP 740).
 
 It is written when its file is there, so that it is never one of other bytes: a gateway that ends in between leaves a
-file without provenance, and the same upload again adds it.
+file without provenance, and the same upload again adds it. Whoever has written one looks at the file once more: others
+may have replaced or deleted it meanwhile.
 """
 
 import json
@@ -56,15 +57,21 @@ class Provenances:
         if found is not None and found[0] != sha256:
             await self._storage.delete(key + PROVENANCE)
 
-    async def remove_wrong(self, key: str) -> None:
-        """Removes one of other bytes than the file has now, if it says which: writers of several files may have been
-        under way. Raises GatewayErrors."""
-        try:
-            sha256 = (await self._storage.metadata(key)).sha256
-        except NotFoundError:
+    async def remove_mine(self, key: str, sha256: str) -> None:
+        """Removes one of these bytes, which the file does not have any more. Raises GatewayErrors."""
+        found = await self._found(key + PROVENANCE)
+        if found is not None and found[0] == sha256:
+            await self._storage.delete(key + PROVENANCE)
+
+    async def remove_lost(self, key: str, sha256: str | None = None) -> None:
+        """Removes one whose file is gone, unless it is of these bytes. Raises GatewayErrors."""
+        found = await self._found(key + PROVENANCE)
+        if found is None or found[0] == sha256:
             return
-        if sha256 is not None:
-            await self.remove_others(key, sha256)
+        try:
+            await self._storage.metadata(key)
+        except NotFoundError:
+            await self._storage.delete(key + PROVENANCE)
 
     async def _is_there(self, key: str, sha256: str) -> bool:
         try:

@@ -14,6 +14,7 @@ from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
 from gateway.messages import ObjectRequest
+from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.static_pages.static_pages import StaticPages
@@ -34,6 +35,7 @@ class LifeCycle:
         self._metadata = metadata
         self._root = root
         self._tombstones = Tombstones(storage, root)
+        self._provenances = Provenances(storage)
 
     async def files(self, project: str, version: Version | None = None) -> Sequence[StoredObject]:
         """The release files of a project, by its normalised name, or those of one version. Raises NotFoundError if
@@ -117,6 +119,8 @@ class LifeCycle:
                 await self._storage.delete(key + suffix)
         await self._storage.delete(key)
         await self._storage.delete(key + YANKED_FILE)
+        # An upload of the same bytes may have been under way, which saw the file when it looked for the last time.
+        await self._provenances.remove_lost(key)
 
 
 def _name(item: StoredObject) -> str:

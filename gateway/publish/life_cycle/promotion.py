@@ -24,7 +24,7 @@ from gateway.index.status.stored import StoredStatuses
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import SHA256_FILE, YANKED_FILE
 from gateway.messages import ObjectRequest, Stream
-from gateway.publish.attestations.provenances import sha256_in
+from gateway.publish.attestations.provenances import Provenances, sha256_in
 from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.existing import Existing
 from gateway.publish.condition.probe import heeds_in_copies
@@ -69,6 +69,7 @@ class Promotion:
         self._condition = condition
         self._existing = Existing(destination.storage)
         self._tombstones = Tombstones(destination.storage, destination.root)
+        self._provenances = Provenances(destination.storage)
         self.changed = False  # whether anything has been written
         self._heeded: bool | None = None  # in copies that the server makes
         self._asking = asyncio.Lock()
@@ -101,6 +102,7 @@ class Promotion:
                 raise NameDeletedError(f"{filename} was deleted there")
             await self._demand_open(project)  # what was copied before may have taken long
             new = await self._copied(item, key, sha256, found)
+            await self._provenances.remove_others(key, sha256)  # whose file was removed without it
         await self._carry(await self._present(project), item, key, sha256)
         link = File(filename, "", hashes={"sha256": sha256}, requires_python=found.requires_python)
         known = await known_files(destination.catalog, project)

@@ -39,6 +39,13 @@ def promote(*arguments: str, to: str = "prod") -> int:
     return main(["promote", "Acme.Web", "1.0.0", "--dir", "dev", "--to", to, *arguments])
 
 
+def provenance(filename: str, content: bytes) -> bytes:
+    subject = {"name": filename, "digest": {"sha256": hashlib.sha256(content).hexdigest()}}
+    statement = b64encode(json.dumps({"subject": [subject]}).encode()).decode()
+    bundle = {"attestations": [{"envelope": {"statement": statement}}]}
+    return json.dumps({"attestation_bundles": [bundle]}).encode()
+
+
 def keys(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
@@ -66,13 +73,21 @@ def test_a_release_is_copied_with_what_describes_it_and_its_time(folder: Path, c
 
 def test_provenance_of_other_bytes_does_not_come_along(folder: Path) -> None:
     for filename, content in ((FILE, OTHER), (SDIST, SOURCE)):
-        subject = {"name": filename, "digest": {"sha256": hashlib.sha256(content).hexdigest()}}
-        statement = b64encode(json.dumps({"subject": [subject]}).encode()).decode()
-        bundle = {"attestations": [{"envelope": {"statement": statement}}]}
-        (folder / f"{filename}.provenance").write_text(json.dumps({"attestation_bundles": [bundle]}))
+        (folder / f"{filename}.provenance").write_bytes(provenance(filename, content))
     assert promote() == 0
     there = folder.parent.parent / "prod" / "acme-web"
     assert [path.name for path in there.glob("*.provenance")] == [f"{SDIST}.provenance"]
+
+
+def test_a_file_gets_none_of_other_bytes_that_lies_there(folder: Path) -> None:
+    """Beside a file that somebody has removed without it."""
+    there = folder.parent.parent / "prod" / "acme-web"
+    there.mkdir()
+    (there / f"{FILE}.provenance").write_bytes(provenance(FILE, OTHER))
+    (there / f"{SDIST}.provenance").write_bytes(provenance(SDIST, SOURCE))
+    assert promote() == 0
+    assert (there / f"{FILE}.provenance").read_bytes() == b"{}"
+    assert (there / f"{SDIST}.provenance").read_bytes() == provenance(SDIST, SOURCE)
 
 
 def test_a_hash_of_other_bytes_does_not_come_along(folder: Path) -> None:

@@ -285,6 +285,43 @@ async def test_what_another_writer_leaves_meanwhile_does_not_stay_either(
     assert faulty.objects == {KEY: OTHER}
 
 
+@pytest.mark.parametrize("theirs", [OTHER, None])
+async def test_a_file_that_is_replaced_or_deleted_before_its_provenance_is_written_leaves_none(
+    gateway: Gateway, faulty: FaultyBucket, theirs: bytes | None
+) -> None:
+    """By somebody who may, while the job that has uploaded it may not."""
+
+    async def late(answer: Answer) -> None:
+        await healthy(answer)
+        del faulty.of_key[PROVENANCE]
+        if theirs is None:
+            del faulty.objects[KEY]
+        else:
+            faulty.objects[KEY] = theirs
+            faulty.headers[KEY] = []
+
+    faulty.of_key[PROVENANCE] = on("PUT", late)
+    assert (await sent(gateway, attested()))[0] == 200
+    assert faulty.objects == ({KEY: theirs} if theirs is not None else {})
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_a_new_file_does_not_get_what_a_lost_one_has_left(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], root: Path, forgotten: bool
+) -> None:
+    gateway = await start_gateway(faulty_settings | verifying(root))
+    assert (await sent(gateway, attested()))[0] == 200
+    del faulty.objects[KEY]
+    assert (await sent(gateway))[0] == 200
+    assert {*faulty.objects} == {KEY, PROVENANCE}, "it has the same bytes"
+    del faulty.objects[KEY]
+    if forgotten:  # alone, it makes no project
+        gateway = await start_gateway(faulty_settings | verifying(root))
+    assert (await sent(gateway, None, OTHER))[0] == 200
+    assert faulty.objects == {KEY: OTHER}
+    assert await announced(gateway) is None
+
+
 async def test_a_replacement_that_fails_before_its_end_takes_nothing_away(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], root: Path
 ) -> None:

@@ -129,12 +129,19 @@ async def test_one_that_goes_or_changes_meanwhile_is_looked_at_again(
         await provenances.put(KEY, OURS, provenance(OURS))
 
 
-async def test_what_is_not_that_of_the_file_goes(storage: Contested, provenances: Provenances) -> None:
-    for digest, stays in ((OURS, True), (None, True), (THEIRS, False)):
-        await file_is(storage, digest)
-        await storage.put(BESIDE, one_chunk(provenance(OURS)))
-        await provenances.remove_wrong(KEY)
+async def test_only_ones_own_is_removed_when_the_file_is_another(storage: Contested, provenances: Provenances) -> None:
+    for digest, stays in ((OURS, False), (THEIRS, True)):
+        await storage.put(BESIDE, one_chunk(provenance(digest)))
+        await provenances.remove_mine(KEY, OURS)
         assert (await beside(storage) is not None) is stays
-    await provenances.remove_wrong(KEY)
-    await storage.delete(KEY)
-    await provenances.remove_wrong(KEY)
+    await storage.delete(BESIDE)
+    await provenances.remove_mine(KEY, OURS)
+
+
+async def test_one_whose_file_is_gone_is_removed(storage: Contested, provenances: Provenances) -> None:
+    await provenances.remove_lost(KEY)
+    for is_there in (True, False):
+        await storage.put(BESIDE, one_chunk(provenance(OURS)))
+        await (file_is(storage, THEIRS) if is_there else storage.delete(KEY))
+        await provenances.remove_lost(KEY)
+        assert (await beside(storage) is not None) is is_there

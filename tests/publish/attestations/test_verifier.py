@@ -259,6 +259,14 @@ def test_the_field_is_read_strictly(verifier: Verifier, field: str, why: str) ->
     assert why in refusal(verifier, field)
 
 
+def test_the_libraries_get_few_values(verifier: Verifier) -> None:
+    """They keep an error of each that is of a wrong type: two hundred megabytes of a quarter of one."""
+    sent = made()
+    sent["verification_material"]["transparency_entries"] = [1] * 100_000
+    assert "over 1000 values" in refusal(verifier, json.dumps([sent]))
+    assert refusal(verifier, json.dumps([made() | {"note": [1] * 900}])) == ""
+
+
 def test_what_nobody_knows_is_not_kept(verifier: Verifier) -> None:
     sent = made() | {"note": "anything"}
     assert b"anything" not in verifier.provenance(json.dumps([sent]), OURS, FILE, HASH)

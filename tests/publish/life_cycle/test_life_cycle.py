@@ -145,6 +145,23 @@ async def test_provenance_goes_before_its_file(life_cycle: LifeCycle, faulty: Fa
     assert [key for key in gone if key in (KEY, f"{KEY}.provenance")] == [f"{KEY}.provenance", KEY]
 
 
+@pytest.mark.parametrize("back", [False, True])
+async def test_provenance_that_comes_meanwhile_goes_unless_the_file_is_there_again(
+    life_cycle: LifeCycle, faulty: FaultyBucket, back: bool
+) -> None:
+    async def late(answer: Answer) -> None:
+        del faulty.of_key[KEY]
+        await healthy(answer)
+        faulty.objects[f"{KEY}.provenance"] = b"{}"
+        if back:
+            faulty.objects[KEY] = CONTENT
+
+    item = (await life_cycle.files("acme-web", Version("1.0")))[0]
+    faulty.of_key[KEY] = late
+    await life_cycle.delete("acme-web", item, forget=True)
+    assert (f"{KEY}.provenance" in faulty.objects) is back
+
+
 async def test_what_is_forgotten_may_come_back_as_another(
     gateway: Gateway, life_cycle: LifeCycle, faulty: FaultyBucket
 ) -> None:
