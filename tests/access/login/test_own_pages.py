@@ -43,7 +43,7 @@ def test_what_no_page_or_an_own_one_sends_passes(headers: dict[str, str], base_u
 def test_what_a_page_of_another_site_sends_does_not(headers: dict[str, str], base_url: str) -> None:
     with pytest.raises(ForbiddenError) as caught:
         demand_no_foreign_page(CIMultiDict(headers), base_url)
-    said = headers.get("Origin") or headers.get("Sec-Fetch-Site", "none")
+    said = headers.get("Origin") or headers.get("Sec-Fetch-Site") or "an unknown site"
     assert caught.value.detail == f"sent by a page of {said}"
 
 

@@ -45,6 +45,9 @@ def test_paste_reads_the_same_file(tmp_path_factory: pytest.TempPathFactory) -> 
         assert ours == theirs
         refused[ours is None] += 1
 
+    for key in KEYS:  # those that are found at random may be few
+        for bad in BAD:
+            same = example({key: bad}, "= ")(same)
     same()
     assert refused[0] > 5
     assert refused[1] > 5
