@@ -35,7 +35,8 @@ from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import retrieve_exception, to_its_end
 
-if TYPE_CHECKING:  # without trusted publishers, or attestations, nothing of them is imported
+if TYPE_CHECKING:  # without access control, trusted publishers, or attestations, nothing of them is imported
+    from gateway.access.gate import Gate, Writer
     from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.trusted.exchange import Exchange
 
@@ -135,10 +136,7 @@ class Uploads:
         gate, changes = self._access.gate, self._access.changes
         writer = None
         if gate is not None:
-            by_session = is_own_script(headers)
-            writer = await gate.identify_writer(
-                record, headers, trusted=trusted, sessions=by_session, grants=self._settings.audience or ""
-            )
+            writer = await self._identified(gate, record, headers, trusted=trusted)
         form = UploadForm(headers.get("Content-Type", ""), length)
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
@@ -165,6 +163,13 @@ class Uploads:
             text += f"{IGNORED}\n"
         return BufferedResponse(200, text.encode(), dict(_TEXT))
 
+    async def _identified(
+        self, gate: "Gate", record: RequestRecord, headers: MultiMapping[str], *, trusted: bool
+    ) -> "Writer":
+        """Who uploads. Raises what Gate.identify_writer raises."""
+        by_session, audience = is_own_script(headers), self._settings.audience or ""
+        return await gate.identify_writer(record, headers, trusted=trusted, sessions=by_session, grants=audience)
+
     async def _permitted(
         self,
         pieces: AsyncIterator[bytes],
@@ -180,10 +185,7 @@ class Uploads:
             yield piece
         gate = self._access.gate
         if gate is not None and self._access.changes != changes:
-            by_session = is_own_script(headers)
-            writer = await gate.identify_writer(
-                record, headers, trusted=trusted, sessions=by_session, grants=self._settings.audience or ""
-            )
+            writer = await self._identified(gate, record, headers, trusted=trusted)
             gate.admit_writer(record, writer, headers, [self._resources.of(record.key)])
 
     async def _published(

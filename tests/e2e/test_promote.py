@@ -10,7 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 from packaging.version import Version
 
-from gateway.cli.promote.run import CONFLICT, Wish, run
+from gateway.cli.promote.run import Wish, run
+from gateway.cli.publish.report import CONFLICT
 from gateway.cli.publish.run import Wish as Publish
 from gateway.cli.publish.run import publish
 from gateway.config.load import load

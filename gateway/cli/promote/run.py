@@ -1,6 +1,5 @@
 """Promotes a release, a few files side by side, and says what became of each."""
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -11,6 +10,7 @@ from packaging.version import Version
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
 from gateway.cli.promote.places import demand_different, settings_of
+from gateway.cli.publish.report import Report
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.index.catalog.recognised import Catalog
@@ -22,7 +22,6 @@ from gateway.publish.static_pages.static_pages import static_pages_of
 from gateway.publish.upkeep.side_by_side import each, side_by_side
 from gateway.storage.base import StoredObject
 
-CONFLICT = 4
 _AT_ONCE = 4
 
 
@@ -45,7 +44,7 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
     demand_different(source, destination)
     # The hash tells whether the file is there already: it is computed if it is stored nowhere.
     source = source.model_copy(update={"index": source.index.model_copy(update={"compute_hashes": True})})
-    report = _Report(wish, write)
+    report = Report(write, as_json=wish.as_json)
     try:
         async with (
             opened_index(source, cached=False) as here,
@@ -76,40 +75,20 @@ def _life_cycle(settings: Settings, mount: Mount, catalog: Catalog) -> LifeCycle
     return LifeCycle(mount.storage, catalog, mount.metadata, mount.root, pages)
 
 
-class _Report:
-    def __init__(self, wish: Wish, write: Callable[[str], None]) -> None:
-        self._wish = wish
-        self._write = write
-        self.code = 0
-
-    def say(self, item: StoredObject, outcome: str, reason: str) -> None:
-        file = item.key.rpartition("/")[2]
-        if self._wish.as_json:
-            self._write(json.dumps({"file": file, "outcome": outcome, "reason": reason}))
-        else:
-            self._write(f"{file}: {outcome}{f': {reason}' if reason else ''}")
-        if outcome == "conflict":
-            self.code = self.code or CONFLICT
-        elif outcome == "failed":
-            self.code = 1
-
-
-async def _promote(wish: Wish, promotion: Promotion, life_cycle: LifeCycle, report: _Report) -> None:
+async def _promote(wish: Wish, promotion: Promotion, life_cycle: LifeCycle, report: Report) -> None:
     """`life_cycle` is that of the source."""
-    found = await life_cycle.files(wish.project, wish.version)
-    items = [item for item in found if wish.file in (None, item.key.rpartition("/")[2])]
-    if not items:
-        raise GatewayError(f"{wish.project} {wish.version} has no file {wish.file}")
+    items = await life_cycle.files(wish.project, wish.version, wish.file)
     await promotion.demand_ready(wish.project, items)
 
-    async def promote(item: StoredObject) -> tuple[StoredObject, str, str]:
+    async def promote(item: StoredObject) -> tuple[str, str, str]:
+        file = item.key.rpartition("/")[2]
         try:
             new = await promotion.promote(wish.project, item)
-            return item, "promoted" if new else "there already", ""
+            return file, "promoted" if new else "there already", ""
         except FileExistsConflictError as error:
-            return item, "conflict", error.public
+            return file, "conflict", error.public
         except GatewayError as error:
-            return item, "failed", error.detail or error.public
+            return file, "failed", error.detail or error.public
 
     # Whoever installs in between would build from the sdist if that came first.
     for some in _wheels_first(items):

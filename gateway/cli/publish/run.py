@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import json
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +16,7 @@ from gateway.cli.index import opened_index
 from gateway.cli.publish.destinations import AtGateway, Destination, InStorage, why
 from gateway.cli.publish.prepared import Prepared, prepare
 from gateway.cli.publish.progress import Progress, shown_progress
+from gateway.cli.publish.report import Report
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.index.status.build import statuses_in
@@ -25,7 +25,6 @@ from gateway.publish.publisher import Publisher
 from gateway.publish.rules import Rules
 from gateway.publish.static_pages.static_pages import static_pages_of
 
-CONFLICT = 4
 _AT_ONCE = 4
 
 
@@ -45,13 +44,13 @@ class Wish:
 async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) -> int:
     """Returns the exit code: 0, 1, or CONFLICT. Raises ConfigError for settings that can't be used."""
     rules = Rules.without(settings.publish.skip_rules)
-    report = _Report(wish, write)
+    report = Report(write, as_json=wish.as_json, skip_existing=wish.skip_existing)
     good, bad = await prepare(wish.files, rules, attestations=wish.attestations)
     for path, reason in bad.items():
-        report.say(path, "refused", reason)
+        report.say(path.name, "refused", reason)
     if bad or wish.dry_run:
         for prepared in good:
-            report.say(prepared.path, "in order" if wish.dry_run else "not sent", "")
+            report.say(prepared.path.name, "in order" if wish.dry_run else "not sent", "")
         return report.code
     try:
         async with _destination(settings, wish, rules) as destination:
@@ -65,35 +64,18 @@ async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) 
     return report.code
 
 
-class _Report:
-    def __init__(self, wish: Wish, write: Callable[[str], None]) -> None:
-        self._wish = wish
-        self._write = write
-        self.code = 0
-
-    def say(self, path: Path, outcome: str, reason: str) -> None:
-        if self._wish.as_json:
-            self._write(json.dumps({"file": path.name, "outcome": outcome, "reason": reason}))
-        else:
-            self._write(f"{path.name}: {outcome}{f': {reason}' if reason else ''}")
-        if outcome == "conflict" and not self._wish.skip_existing:
-            self.code = self.code or CONFLICT
-        elif outcome in ("refused", "failed"):
-            self.code = 1
-
-
-async def _send(destination: Destination, files: Sequence[Prepared], report: _Report, progress: Progress) -> None:
+async def _send(destination: Destination, files: Sequence[Prepared], report: Report, progress: Progress) -> None:
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def send(prepared: Prepared) -> None:
         async with slots:
             try:
                 new = await destination.send(prepared, progress)
-                report.say(prepared.path, "published" if new else "there already", "")
+                report.say(prepared.path.name, "published" if new else "there already", "")
             except FileExistsConflictError as error:
-                report.say(prepared.path, "conflict", why(error))
+                report.say(prepared.path.name, "conflict", why(error))
             except (GatewayError, OSError) as error:
-                report.say(prepared.path, "failed", why(error))
+                report.say(prepared.path.name, "failed", why(error))
 
     await asyncio.gather(*map(send, files))
 

@@ -81,9 +81,8 @@ class Provenances:
 
     async def _found(self, key: str) -> tuple[str, str | None] | None:
         """The SHA-256 of the file which it is about, empty if nobody can tell, and its own ETag."""
-        self._storage.forget(key)
         try:
-            answer = await self._storage.fetch(ObjectRequest("GET", key, bypass=True))
+            answer = await self._storage.fetch(ObjectRequest("GET", key, uncached=True))
         except NotFoundError:
             return None
         document = await content_of(answer, _MAX_BYTES)

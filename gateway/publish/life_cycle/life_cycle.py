@@ -13,13 +13,12 @@ from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
-from gateway.messages import ObjectRequest
 from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import Storage, StoredObject, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.content import content_at
 
 
 class LifeCycle:
@@ -37,25 +36,26 @@ class LifeCycle:
         self._tombstones = Tombstones(storage, root)
         self._provenances = Provenances(storage)
 
-    async def files(self, project: str, version: Version | None = None) -> Sequence[StoredObject]:
-        """The release files of a project, by its normalised name, or those of one version. Raises NotFoundError if
-        there are none, and other GatewayErrors."""
+    async def files(
+        self, project: str, version: Version | None = None, file: str | None = None
+    ) -> Sequence[StoredObject]:
+        """The release files of a project, by its normalised name; those of one version, or the one with that name.
+        Raises NotFoundError if there are none, and other GatewayErrors."""
         known = (await self._catalog.files(project)).value
         releases = ((item, release_of(_name(item))) for item in known.objects)
         mine = ((item, release) for item, release in releases if release is not None and release.project == project)
         found = [item for item, release in mine if version in (None, release.version)]
+        what = f"{project} {version}" if version is not None else project
         if not found:
-            what = f"{project} {version}" if version is not None else project
             raise NotFoundError(f"there is no file of {what}")
-        return found
+        chosen = [item for item in found if file in (None, _name(item))]
+        if not chosen:
+            raise NotFoundError(f"{what} has no file {file}")
+        return chosen
 
     async def chosen(self, change: Change) -> Sequence[StoredObject]:
-        """The files that a change is for. Raises NotFoundError if there are none, and other GatewayErrors."""
-        found = await self.files(change.project, change.version)
-        chosen = [item for item in found if change.file in (None, _name(item))]
-        if not chosen:
-            raise NotFoundError(f"{change.project} {change.version} has no file {change.file}")
-        return chosen
+        """The files that a change is for. Raises what `files` raises."""
+        return await self.files(change.project, change.version, change.file)
 
     async def apply(self, change: Change, item: StoredObject) -> None:
         """Makes a change to one file, and to the stored pages that show it. Raises GatewayErrors."""
@@ -84,12 +84,8 @@ class LifeCycle:
 
     async def _mark(self, item: StoredObject) -> str | None:
         """The reason beside a file, None if there is no mark."""
-        request = ObjectRequest("GET", self._root + item.key + YANKED_FILE, bypass=True)
-        try:
-            content = await content_of(await self._storage.fetch(request), MAX_YANK_CHARS)
-        except NotFoundError:
-            return None
-        return _in_a_line(content.decode("utf-8", "replace"))
+        content = await content_at(self._storage, self._root + item.key + YANKED_FILE, MAX_YANK_CHARS)
+        return _in_a_line(content.decode("utf-8", "replace")) if content is not None else None
 
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""

@@ -3,10 +3,8 @@
 import json
 import re
 
-from gateway.errors import NotFoundError
-from gateway.messages import ObjectRequest
 from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.content import content_at
 
 _FOLDER = ".gateway/deleted/"
 _MAX_BYTES = 1024
@@ -24,11 +22,8 @@ class Tombstones:
     async def of(self, filename: str) -> str | None:
         """The SHA-256 of the file that was deleted, in hex, or empty if that is not known: no bytes have it then. None
         if no file of that name was. Raises GatewayErrors if that can't be known."""
-        try:
-            answer = await self._storage.fetch(ObjectRequest("GET", self._key(filename), uncached=True))
-        except NotFoundError:
-            return None
-        return _sha256_in(await content_of(answer, _MAX_BYTES))
+        document = await content_at(self._storage, self._key(filename), _MAX_BYTES)
+        return _sha256_in(document) if document is not None else None
 
     async def put(self, filename: str, sha256: str) -> None:
         """Raises GatewayErrors."""

@@ -1,6 +1,6 @@
 """The pages on which people confirm that they yank or delete files. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from gateway.access.login.visit import Visit
@@ -26,13 +26,18 @@ def confirmation(visit: Visit, change: Change, files: Sequence[str], token: str)
         f"<p>{_MEANING[action]}</p>",
         _listed(files),
         f'<form method="post" action="{escape(visit.url(visit.page))}">',
-        *(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in fields.items() if value),
+        *hidden(fields),
         *_more(action),
         f"<button>{_TITLES[action]}</button>",
         "</form>",
         back_to(visit, change.project),
     ]
     return page(f"{_TITLES[action]} {change.project} {change.version}", lines, "'self'")
+
+
+def hidden(fields: Mapping[str, str]) -> list[str]:
+    """The fields of a form that nobody fills in; empty ones are left out."""
+    return [f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in fields.items() if value]
 
 
 def done(visit: Visit, change: Change, files: Sequence[str]) -> BufferedResponse:

@@ -6,7 +6,7 @@ from gateway.access.login.visit import Visit
 from gateway.index.status.document import ACTIVE, ARCHIVED, DEPRECATED, QUARANTINED, STATUSES, ProjectStatus
 from gateway.messages import BufferedResponse
 from gateway.publish.management.fields import ACTION, REASON, STATUS, TOKEN
-from gateway.publish.management.pages import back_to, page
+from gateway.publish.management.pages import back_to, hidden, page
 
 _MEANING = {
     ACTIVE: "active: nothing is special",
@@ -26,7 +26,7 @@ def question(
         f"<h1>Status of {escape(project)}</h1>",
         f"<p>{escape(now.of(project))}.</p>",
         f'<form method="post" action="{escape(visit.url(visit.page))}">',
-        *(f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in fields.items() if value),
+        *hidden(fields),
         *(_choice(said, checked=said == chosen.marker) for said in STATUSES),
         f'<label for="{REASON}">Why? People and installers see it.</label>',
         f'<input id="{REASON}" name="{REASON}" value="{escape(chosen.reason)}">',

@@ -146,7 +146,7 @@ class StaticPages:
         keys = [self._root + folder + self._index_document] + ([self._root + folder] if folder else [])
         for key in keys:
             try:
-                answer = await self._storage.fetch(ObjectRequest("GET", key, bypass=True))
+                answer = await self._storage.fetch(ObjectRequest("GET", key, uncached=True))
             except NotFoundError:
                 continue
             content, said = await content_of(answer, _MAX_BYTES), answer.headers

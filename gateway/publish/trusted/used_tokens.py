@@ -14,11 +14,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from gateway.cache.limited_log import LimitedLog
-from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, without_frames
-from gateway.messages import ObjectRequest
+from gateway.errors import GatewayError, PreconditionFailedError, without_frames
 from gateway.publish.condition.condition import Condition
 from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.content import content_at
 
 FOLDER = ".gateway/jti/"
 _HOUR = "%Y-%m-%dT%H"
@@ -84,11 +83,7 @@ class UsedTokens:
             await asyncio.gather(self._sweeping, return_exceptions=True)
 
     async def _content(self, key: str) -> bytes | None:
-        try:
-            answer = await self._storage.fetch(ObjectRequest("GET", key, uncached=True))
-        except NotFoundError:
-            return None
-        return await content_of(answer, 2 * _NONCE_BYTES)
+        return await content_at(self._storage, key, 2 * _NONCE_BYTES)
 
     def _sweep_sometimes(self) -> None:
         running = self._sweeping is not None and not self._sweeping.done()

@@ -11,11 +11,11 @@ from gateway.index.simple.page_text import text_of
 from gateway.index.simple.pages import File, Project
 from gateway.index.simple.static_page import project_of
 from gateway.index.simple.stored import is_json
-from gateway.messages import ObjectRequest, Stream
+from gateway.messages import ObjectRequest
 from gateway.publish.upkeep.finding import Finding, Problem, is_refused
 from gateway.publish.upkeep.side_by_side import each, side_by_side
 from gateway.storage.base import Storage, StoredObject
-from gateway.upstream.limited import read_limited
+from gateway.storage.content import content_of
 
 _MAX_PAGE_BYTES = 64 * 1024 * 1024
 _LINKS_AT_ONCE = 8
@@ -56,11 +56,7 @@ class StoredPages:
     async def _read(self, page: StoredObject, name: str) -> Project | None:
         """None for a page that is JSON already. Raises ValueError for what is no page."""
         answer = await self._storage.fetch(ObjectRequest("GET", self._root + page.key))
-        assert isinstance(answer, Stream), "no redirect was allowed"
-        try:
-            content = await read_limited(_MAX_PAGE_BYTES, answer.body) if answer.body is not None else b""
-        finally:
-            answer.close()
+        content = await content_of(answer, _MAX_PAGE_BYTES)
         if len(content) > _MAX_PAGE_BYTES:
             raise ValueError(f"it has over {_MAX_PAGE_BYTES} bytes")
         if is_json(answer.headers):
