@@ -60,7 +60,7 @@ async def test_in_a_flat_bucket_a_project_s_page_has_what_its_reader_may_fetch(
     for user in ("alice", "bob", "alice", "bob"):
         status, text = await page(gateway, "/acme/", form, user)
         assert (status, shown in text) == (200, True)
-        assert [mark in text for mark in (hidden, "2.0")] == [user == "alice"] * 2
+        assert [mark in text for mark in (hidden, "acme-2.0")] == [user == "alice"] * 2
         status, text = await page(gateway, "/secret/", form, user)
         assert (status, "internal" in text) == ((200, True) if user == "alice" else (404, False))
         for target in ("/secret", "/simple/secret"):  # no redirect tells that there is such a page
