@@ -1,13 +1,14 @@
 """Where settings come from: flags beat the environment, which beats the file, which beats the defaults."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from gateway.config.configuration import Configuration
 from gateway.config.file_state import file_state
-from gateway.config.layers import Layers
 from gateway.config.settings import SECTIONS, Settings, SettingsFile
+from gateway.errors import ConfigError, Problem
 
 _ENV_PREFIX = "GATEWAY_"
 _FILE_ENV = "GATEWAY_CONFIG"
@@ -45,7 +46,7 @@ def load_with_sources(
     Raises ConfigError with every mistake found, each with its key and the place it came from.
     """
     environ = os.environ if environ is None else environ
-    layers = Layers()
+    layers = Configuration()
     file = config_file or (Path(environ[_FILE_ENV]) if environ.get(_FILE_ENV) else None)
     if file is None:
         candidates = ((cwd or Path()) / candidate for candidate in _DEFAULT_FILES)
@@ -60,21 +61,33 @@ def load_with_sources(
         section, separator, key = name.removeprefix(_ENV_PREFIX).partition("__")
         # Other GATEWAY_* variables are not ours: Kubernetes injects GATEWAY_PORT for a Service called gateway.
         if name.startswith(_ENV_PREFIX) and separator and text:
+            key = key.replace("__", ".") if section == "MOUNTS" else key
             layers.add(f"{section.lower()}.{key.lower()}", text, f"environment {name}")
     for key, text in (flags or {}).items():
         layers.add(key, text, "command line")
     settings = layers.settings()
-    if settings.access is not None and file is not None:
+    if file is not None:
         again = partial(load, flags, config_file=file, environ=environ, cwd=cwd)
-        settings.remember(SettingsFile(file, state, again))
+        for mount in (settings, *settings.mounts):
+            if mount.access is not None:
+                mount.remember(SettingsFile(file, state, partial(_mount_of, again, mount.mount.name, file)))
     return settings, layers.sources
+
+
+def _mount_of(read: Callable[[], Settings], name: str, file: Path) -> Settings:
+    settings = read()
+    if settings.mount.name == name:
+        return settings
+    if (found := settings.named(name)) is None:
+        raise ConfigError([Problem("mounts", str(file), f"has no mount {name} any more: restart to serve without it")])
+    return found
 
 
 def load_text(text: str, name: str) -> Settings:
     """The settings that a file with this text gives by itself. `name` stands for the file in messages. Raises
     ConfigError."""
-    layers = Layers()
-    layers.add_text(Path(name), text)
+    layers = Configuration()
+    layers.add_text(name, text)
     return layers.settings()
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState
+from gateway.config.mount_settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish_settings import PublishSettings
 from gateway.config.section import Section
 from gateway.config.storage_settings import StorageSettings
@@ -245,6 +246,8 @@ class Settings(Section):
     publish: PublishSettings = PublishSettings()
     access: AccessSettings | None = None
     _file: "SettingsFile | None" = PrivateAttr(None)
+    _mount: MountSettings = PrivateAttr(MountSettings())
+    _mounts: "tuple[Settings, ...]" = PrivateAttr(())
 
     def remember(self, file: "SettingsFile") -> None:
         self._file = file
@@ -253,6 +256,34 @@ class Settings(Section):
     def file(self) -> "SettingsFile | None":
         """The file that the section `access` may change in while the gateway runs."""
         return self._file
+
+    def place(self, mount: MountSettings, mounts: "tuple[Settings, ...]" = ()) -> None:
+        self._mount, self._mounts = mount, mounts
+
+    @property
+    def mount(self) -> MountSettings:
+        """Which mount these are the settings of."""
+        return self._mount
+
+    @property
+    def mounts(self) -> "tuple[Settings, ...]":
+        """The settings of all mounts besides the one that these describe."""
+        return self._mounts
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the top level is a mount itself, rather than what all mounts have in common: it names a place, or
+        there are no other mounts."""
+        storage = self.storage
+        return not self._mounts or not storage.model_fields_set.isdisjoint(NAMES_OF_PLACES)
+
+    @property
+    def all_mounts(self) -> "tuple[Settings, ...]":
+        return (self, *self._mounts) if self.has_default else self._mounts
+
+    def named(self, name: str) -> "Settings | None":
+        """The settings of a mount."""
+        return next((mount for mount in self.all_mounts if mount.mount.name == name), None)
 
 
 @dataclass(frozen=True)

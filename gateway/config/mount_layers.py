@@ -1,0 +1,100 @@
+"""The layers of one mount, over those of the top level."""
+
+import yaml
+
+from gateway.config.layers import Layers, position
+from gateway.config.mount_settings import FACTS_OF_PLACES, NAME, NAMES_OF_PLACES, SECTIONS_OF_MOUNTS, MountSettings
+from gateway.config.settings import SECTIONS, Settings
+
+_OWN = "mount"  # the section of what a mount says of itself
+# They mean nothing without listings, even if the top level has them.
+_OF_LISTINGS = ("fallback", "publish")
+
+
+class MountLayers(Layers):
+    """What a mount does not give is as at the top level. If it names a place for objects, that of the top level and
+    what is true of it don't count."""
+
+    models = {_OWN: MountSettings} | {name: SECTIONS[name] for name in SECTIONS_OF_MOUNTS}
+
+    def __init__(self, number: int, source: str) -> None:
+        """`number` counts from 1; `source` is where the mount is given."""
+        super().__init__()
+        self.source = source
+        self._title = f"mounts.{number}"
+        self._inherited: set[str] = set()
+        self._given: frozenset[str] = frozenset()
+
+    def add_mount(self, file: str, node: yaml.MappingNode) -> None:
+        """Adds an item of the list `mounts`."""
+        name = next((value.value for key, value in node.value if key.value == "name"), None)
+        if isinstance(name, str) and NAME.fullmatch(name):
+            self._title = f"mounts.{name}"
+        elif name is None:
+            self.refuse("name", self.source, "is needed: a word like team-b")
+        for key, value in self.entries(file, node):
+            if key in MountSettings.model_fields:
+                self.add_node(f"{_OWN}.{key}", value, position(file, value))
+            else:
+                self.add_section(key, file, value)
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a name means this mount. In those of variables, underscores stand for hyphens."""
+        return name.replace("-", "_") == self._title.removeprefix("mounts.").replace("-", "_")
+
+    def refuse(self, key: str, source: str, message: str) -> None:
+        if key not in self._inherited:  # the top level has said what is wrong with that
+            super().refuse(f"{self._title}.{key.removeprefix(f'{_OWN}.')}", source, message)
+
+    def refuse_both(self, name: str, message: str, other: str) -> None:
+        """The top level has said what is wrong with sections of which the mount gives nothing."""
+        if not self._given.isdisjoint(key.partition(".")[0] for key in (name, other)):
+            super().refuse(f"{self._title}.{name}", self.sources.get(name, self.source), message)
+
+    def unknown_section(self, name: str) -> str:
+        return "is for all mounts: give it at the top level" if name in SECTIONS else super().unknown_section(name)
+
+    def over(self, top: Layers, common: Settings) -> Settings:
+        """The settings of the mount; `common` are those of the top level. What is wrong is added to `problems`."""
+        self._given = frozenset(self.values)
+        own = self._section(_OWN, MountSettings)
+        assert isinstance(own, MountSettings)
+        if own.members:
+            for section in sorted(self._given - {_OWN}):
+                self.refuse(section, self.source, "has no effect with members, which have their own")
+        self._inherit(top)
+        server = common.server
+        base_path = server.base_path + own.path
+        public_url = _public_url(server.public_url, own)
+        server = server.model_copy(update={"base_path": base_path, "public_url": public_url})
+        rest = {name: getattr(common, name) for name in Settings.model_fields if name not in self.models}
+        settings = self.build(rest | {"server": server})
+        settings.place(own)
+        return settings
+
+    def _inherit(self, top: Layers) -> None:
+        lists = self.values.get("index", {}).get("mode", "auto") in ("auto", "generated")
+        other_place = not self.values.get("storage", {}).keys().isdisjoint(NAMES_OF_PLACES)
+        for section in SECTIONS_OF_MOUNTS:
+            if section not in top.values or (section in _OF_LISTINGS and not lists):
+                continue
+            values = self.values.setdefault(section, {})
+            for key, value in top.values[section].items():
+                name = f"{section}.{key}"
+                if key not in values and not (section == "storage" and other_place and key in FACTS_OF_PLACES):
+                    values[key] = value
+                    self.sources[name] = top.sources[name]
+                    self._inherited.add(name)
+
+
+def _public_url(url: str | None, mount: MountSettings) -> str | None:
+    """The URL at which clients reach a mount, if that of the gateway is known: it has another host if the mount has one
+    of its own. A pattern of hosts tells none."""
+    if url is None or mount.host.startswith("*"):
+        return None
+    scheme, _, rest = url.rstrip("/").partition("://")
+    host, slash, path = rest.partition("/")
+    if mount.host:
+        port = host.rpartition("]")[2].partition(":")[2]
+        host = f"{mount.host}:{port}" if port else mount.host
+    return f"{scheme}://{host}{slash}{path}{mount.path}"

@@ -1,0 +1,63 @@
+"""The settings of a mount: where it is, and which sections of the top level it may give anew."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from gateway.config.section import Section
+from gateway.config.types import MountPrefix, Refused, Words
+
+# The mount that the top level of the settings describes.
+DEFAULT = "default"
+NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\]")
+_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
+# Sections that a mount may give. What it does not give is as at the top level.
+SECTIONS_OF_MOUNTS = ("storage", "rewrite", "index", "fallback", "publish", "access")
+# A mount that names one of these is another place,
+NAMES_OF_PLACES = ("backend", "bucket", "dir")
+# for which these of the top level mean nothing: they tell what is there.
+FACTS_OF_PLACES = frozenset(
+    {*NAMES_OF_PLACES, "options", "create_bucket", "prefix", "prepend_hash", "public_url", "cloud_front_domain"}
+)
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise Refused("must be of small letters, digits and hyphens, 63 at most, like team-b")
+    return text
+
+
+def _host(text: str) -> str:
+    text = text.lower().rstrip(".")
+    if text and not _HOST.fullmatch(text):
+        raise Refused("must be a host name without a port, like pypi.example.org or *.example.org")
+    return text
+
+
+def _path(text: str) -> str:
+    if not _PATH.fullmatch(text):
+        raise Refused("must be a path like /team-b, of letters, digits, -, _, . and ~")
+    return text
+
+
+class MountSettings(Section):
+    """Where a mount is: its name, its path or its host, or both."""
+
+    name: Annotated[str, AfterValidator(_name)] = Field(
+        DEFAULT, description="Name of the mount in logs, metrics and commands, like team-b"
+    )
+    path: Annotated[MountPrefix, AfterValidator(_path)] = Field(
+        "", description="Path below server.base_path at which it is, like /team-b"
+    )
+    host: Annotated[str, AfterValidator(_host)] = Field(
+        "", description="Host name by which clients reach it, like pypi.example.org or *.example.org; unset: any"
+    )
+    members: Words = Field(
+        [], description="Makes it a virtual index: names of mounts; the first that has a project serves all of it"
+    )
+    publish_to: str | None = Field(
+        None, description="With members: the one that takes what is uploaded; unset: nothing is taken"
+    )
