@@ -2,13 +2,15 @@
 
 import logging
 import socket
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import SecretStr
 
 from gateway.config.settings import Settings
+from gateway.entrance import Entrance, Entrances
 from gateway.messages import BufferedResponse
 from gateway.mount import Mount
+from gateway.mounts import Mounts
 from gateway.ops.admin import Admin
 from gateway.ops.audit_objects import AuditObjects
 from gateway.ops.bearer import BearerToken
@@ -17,19 +19,14 @@ from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
-from gateway.ops.turn import Turn
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.limits import Limits
 from gateway.server.listener import bind, bind_tcp, connections_within, raise_descriptor_limit, tls_context, url_of
-from gateway.server.public_address import PublicAddress
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
 from gateway.storage.base import Storage
-
-if TYPE_CHECKING:
-    from gateway.publish.beacon.beacon import Beacon
 
 log = logging.getLogger("gateway")
 
@@ -44,18 +41,19 @@ class Gateway:
         self._marks = marks
         self.settings = settings
         self.tls = tls_context(server.tls_cert, server.tls_key) if server.tls_cert and server.tls_key else None
-        self.metrics = Metrics(lambda: self.storage.credentials_expire_at())
+        self.metrics = Metrics()
         for output in (STDOUT, STDERR):
             output.on_drop(self.metrics.log_lines_dropped)
-        announce = marks.objects.change if marks is not None else None
-        self.mount = Mount(settings, self.metrics, announce, self)
-        self._beacon = self._build_beacon()
-        self.readiness = Readiness(self.storage, settings.ops.ready_ttl, self.mount.down)
+        cache = settings.cache
+        self.response_cache = ResponseCache(cache.replies_bytes) if cache.memory_bytes else None
+        self.mounts = Mounts(settings, self.metrics, marks, self._drop_replies)
+        storages = {mount.name: mount.storage for mount in self.mounts.all}
+        self.readiness = Readiness(storages, settings.ops.ready_ttl, self.mounts.down)
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)
         logged = settings.log
         self._audit: AuditObjects | None = None
-        if logged.audit_objects and settings.access is not None:
+        if logged.audit_objects and any(mount.access.gate is not None for mount in self.mounts.all):
             dropped = self.metrics.log_lines_dropped
             self._audit = AuditObjects(self.storage, seconds=logged.audit_interval, dropped=dropped)
         self._log = RequestLog(
@@ -64,13 +62,14 @@ class Gateway:
             as_json=logged.format == "json",
             keep_audit=self._audit.write if self._audit is not None else None,
         )
-        cache = settings.cache
-        self.response_cache = ResponseCache(cache.replies_bytes) if cache.memory_bytes else None
-        if self.response_cache is not None:
-            self.mount.access.on_change(self.response_cache.clear)
         self._most_connections = server.max_connections
         self._main: Listener | None = None
         self._ops: Listener | None = None
+
+    @property
+    def mount(self) -> Mount:
+        """The first one: that of the top level, unless it is none."""
+        return self.mounts.all[0]
 
     @property
     def storage(self) -> Storage:
@@ -86,9 +85,7 @@ class Gateway:
         shared = listener is not None
         listener = listener or bind(server)
         try:
-            await self.mount.start()
-            if self._beacon is not None:
-                await self._beacon.start()
+            await self.mounts.start()
             if self._audit is not None:
                 self._audit.start()
             routes, admin = self._ops_routes(), self._admin_routes()
@@ -97,17 +94,14 @@ class Gateway:
                 self._ops = await self._listen(self._pipeline(None, routes, admin), ops_socket, shared)
                 log.info("operations endpoints are on %s", url_of(ops_socket, tls=self.tls is not None))
                 routes, admin = {}, {}
-            self._main = await self._listen(self._pipeline(self.mount, routes, admin), listener, shared)
+            self._main = await self._listen(self._pipeline(self._entrances(), routes, admin), listener, shared)
         except BaseException:
             listener.close()
             await self.stop()
             raise
         self.url = url_of(listener, tls=self.tls is not None)
-        log.info("%s, listening on %s", self.storage, self.url)
-        if self.mount.access.gate is not None:
-            log.info("Access is controlled: %s.", self.mount.access.gate)
-        if self.mount.fallback is not None:
-            log.info("Projects that the storage does not have come from %s.", self.mount.fallback)
+        log.info("%s, listening on %s", self.mounts, self.url)
+        self.mounts.tell()
 
     async def stop(self) -> None:
         """Stops accepting connections, gives requests in flight `server.shutdown_grace` seconds to finish, and ends
@@ -120,9 +114,7 @@ class Gateway:
         await self.readiness.close()
         if self._audit is not None:
             await self._audit.close()
-        if self._beacon is not None:
-            await self._beacon.close()
-        await self.mount.close()
+        await self.mounts.close()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)
@@ -145,73 +137,37 @@ class Gateway:
         return await Listener.open(server, listener, self.tls, shared=shared)
 
     def _pipeline(
-        self, mount: Mount | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]
+        self, entrances: Entrances | None, ops_routes: dict[str, OpsRoute], admin_routes: dict[str, AdminRoute]
     ) -> Pipeline:
         server = self.settings.server
         return Pipeline(
-            mount,
+            entrances,
             ops_routes,
             admin_routes,
-            address=PublicAddress(server.public_url, server.base_path),
             allow_bypass=self.settings.cache.allow_bypass,
             caller=self._caller,
             request_log=self._log,
-            response_cache=self.response_cache if mount is not None else None,
+            response_cache=self.response_cache if entrances is not None else None,
             metrics=self.metrics,
             answer_timeout=server.answer_timeout,
-            before=self.refresh_if_told if self._marks is not None else None,
+            before=self.mounts.refresh_if_told if self._marks is not None else None,
         )
+
+    def _entrances(self) -> Entrances:
+        return Entrances(Entrance(mount, self._caller) for mount in self.mounts.all)
 
     def refresh(self, project: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated. With the normalised name of a
         project, does so for that project only."""
-        if project == EVERYTHING:
-            self.mount.expire()
-        else:
-            self.mount.forget(project)
-        if self.response_cache is not None:
-            self.response_cache.clear()
+        self.mounts.refresh(project)
 
     def refresh_all(self, project: str = EVERYTHING) -> None:
-        """Calls `refresh` in all workers, in this one at once, in the others before their next request: no request that
-        begins after this has returned is answered from older listings."""
-        if self._marks is None:
-            self.refresh(project)
-        else:
-            self._marks.projects.change(project)
-            self.refresh_if_told()
+        """Calls `refresh` in all workers. See Mounts."""
+        self.mounts.refresh_all(project)
 
-    async def tell_others(self, project: str) -> None:
-        """Tells other gateways in front of this storage that the project has changed, within two seconds."""
-        if self._beacon is not None:
-            await self._beacon.announce(project)
-
-    def refresh_if_told(self) -> None:
-        """Does what other workers have asked for, or made necessary, since it was called last."""
-        if self._marks is None:
-            return
-        for project in self._marks.projects.changes():
-            self.refresh(project)
-        if keys := self._marks.objects.changes():
-            for key in keys:
-                self.storage.expire() if key == EVERYTHING else self.storage.forget(key)
-            if self.response_cache is not None:
-                self.response_cache.clear()
-
-    def _build_beacon(self) -> "Beacon | None":
-        settings = self.settings
-        if not settings.publish.uses_beacon(settings.storage.resolved_backend):
-            return None
-        from gateway.publish.beacon.beacon import Beacon
-
-        return Beacon(
-            self.storage,
-            self._marks.beacon if self._marks is not None else Turn(shared=False),
-            listing_seconds=settings.index.refresh,
-            asked=lambda: self.mount.asked,
-            refresh=self.refresh_all,
-            failed=self.metrics.beacon_failed,
-        )
+    def _drop_replies(self) -> None:
+        if self.response_cache is not None:
+            self.response_cache.clear()
 
     def _ops_routes(self) -> dict[str, OpsRoute]:
         """What they tell may be for those only who have the token. /health tells nothing."""

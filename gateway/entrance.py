@@ -1,6 +1,6 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,13 @@ from gateway.errors import (
     UploadPathError,
     without_frames,
 )
+from gateway.http.routing import RoutingTable
+from gateway.http.target import host_of, parse_target
 from gateway.messages import Answer, Redirect, RequestRecord
 from gateway.mount import Mount
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request, check_version
-from gateway.server.public_address import PublicAddress
 
 if TYPE_CHECKING:
     from gateway.access.gate import Gate
@@ -41,13 +42,14 @@ _PIECE_SECONDS = 30.0
 class Entrance:
     """Nothing is answered without the gate but the login's pages, and those of the exchange of tokens."""
 
-    def __init__(self, mount: Mount, address: PublicAddress, caller: ClientAddress) -> None:
+    def __init__(self, mount: Mount, caller: ClientAddress) -> None:
+        self.mount = mount
+        self.address = mount.address
         self._uploads = mount.uploads
         self._management = mount.management
         self._managed = f"{mount.base_path}/-/manage/"
         self._exchange = exchange = mount.uploads.exchange if mount.uploads is not None else None
         self._access = mount.access
-        self._address = address
         self._caller = caller
         self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
@@ -58,7 +60,7 @@ class Entrance:
         scheme = request.scheme
         if (forwarded := request.headers.get("X-Forwarded-Proto")) is not None and self._caller.believes(peer):
             scheme = forwarded.strip().lower()
-        return self._address.of(scheme, request.headers.get("Host", ""))
+        return self.address.of(scheme, request.headers.get("Host", ""))
 
     def page(self, target: str) -> Page | None:
         """What answers if `target` means one of the gateway's own pages."""
@@ -99,7 +101,7 @@ class Entrance:
             body=await request.read_limited(_MAX_FORM_BYTES, _FORM_SECONDS) if request.method == "POST" else b"",
             client=record.client,
             base_url=self.base_url(request, record.peer),
-            root=self._address.path,
+            root=self.address.path,
         )
 
     async def _trade(self, exchange: "Exchange", page: str, request: Request, record: RequestRecord) -> Answer:
@@ -109,7 +111,7 @@ class Entrance:
 
         record.route = "trusted"
         query, base_url = request.raw_path.partition("?")[2], self.base_url(request, record.peer)
-        asked = ExchangeRequest(page, request.method, query, request.headers, base_url, self._address.path)
+        asked = ExchangeRequest(page, request.method, query, request.headers, base_url, self.address.path)
         try:
             body = await request.read_limited(MAX_BODY_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
             return await exchange.answer(asked, body, record)
@@ -163,13 +165,13 @@ class Entrance:
         asks = request.method != "POST" and "Authorization" not in request.headers and is_navigation(request.headers)
         if not asks or self._login is None:
             return None
-        url = login_url(self._address.path, self._seen(request.raw_path))
+        url = login_url(self.address.path, self._seen(request.raw_path))
         return Redirect(url, 302, {"Cache-Control": "no-store"})
 
     def logout_path(self, record: RequestRecord) -> str:
         """Where somebody can log out who is logged in with a session, and may not do what was asked for."""
         refused = record.admission.method == "session" and not record.admission.allowed
-        return f"{self._address.path}-/logout" if refused and self._login is not None else ""
+        return f"{self.address.path}-/logout" if refused and self._login is not None else ""
 
     @property
     def _login(self) -> "Login | None":
@@ -178,4 +180,34 @@ class Entrance:
 
     def _seen(self, target: str) -> str:
         """A target as clients see it, whatever path a proxy has removed from it."""
-        return self._address.path + target.removeprefix(f"{self._base_path}/")
+        return self.address.path + target.removeprefix(f"{self._base_path}/")
+
+
+class Entrances:
+    """Those of all mounts."""
+
+    def __init__(self, entrances: Iterable[Entrance]) -> None:
+        found = [*entrances]
+        self._by_mount = {entrance.mount.name: entrance for entrance in found}
+        self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
+        # One that answers everywhere need not be looked for.
+        only = found[0] if len(found) == 1 else None
+        self._only = only if only is not None and not only.mount.host else None
+        self.only_mount = self._only.mount.name if self._only is not None else ""
+        """The name of the mount that all requests are for; empty if their targets tell."""
+
+    def enter(self, request: Request, record: RequestRecord) -> Entrance:
+        """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
+        target without a meaning."""
+        if self._only is not None:
+            return self._only
+        path, _ = parse_target(request.raw_path)
+        found = self._table.find(host_of(request.raw_path) or request.headers.get("Host", ""), path)
+        if found is None:
+            raise NotFoundError("no mount has this host and path")
+        record.mount = found.mount.name
+        return found
+
+    def of(self, mount: str) -> Entrance | None:
+        """That of a mount, by its name."""
+        return self._by_mount.get(mount)

@@ -176,6 +176,7 @@ class RequestRecord:
     client: str
     agent: str
     started: float
+    mount: str = ""
     route: str = "object"
     status: int = CLIENT_GONE
     sent_bytes: int = 0

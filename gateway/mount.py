@@ -3,13 +3,13 @@
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
-from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
+from gateway.http.public_address import PublicAddress
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
 from gateway.index.browse.actions import PermittedActions
@@ -17,9 +17,8 @@ from gateway.index.browse.pages import Filling, ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
 from gateway.index.browse.view import upload_lines
+from gateway.index.catalog.build import build_catalog
 from gateway.index.catalog.flat import FlatCatalog
-from gateway.index.catalog.folders import FolderCatalog
-from gateway.index.catalog.recognised import Catalog, RecognisedCatalog
 from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
@@ -37,6 +36,7 @@ from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import metadata_stores
 from gateway.ops.metrics import Metrics
 from gateway.principal import Principal, Right
+from gateway.storage.budgets import Budgets
 from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
@@ -49,26 +49,13 @@ if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
 # Divisors of index.memory_bytes.
 _PEOPLE_SHARE = 4
 _REFUSALS_SHARE = 32
-
-# If a local directory has no more folders than these, all are read each time that the root is listed, to find the empty
-# ones. Each takes some 0.2 ms. In a bucket, each would cost a LIST request, so none is read.
-_LOOKED_INTO = 500
+_COPIED_BYTES = 1024 * 1024  # some 2,000 projects
 
 log = logging.getLogger("gateway")
 
 
-class _CatalogOptions(TypedDict):
-    """The arguments that both catalogues take."""
-
-    index_document: str
-    refresh: float
-    stale_if_error: float
-    memory: MemoryLimit
-    patience: Patience
-
-
 class Mount:
-    """One index and its storage. A gateway has one for now.
+    """One index and its storage.
 
     Each mount has its own `patience` and circuit breakers, so that an outage of its storage or of its other index does
     not affect other mounts.
@@ -80,25 +67,36 @@ class Mount:
         metrics: Metrics,
         announce: Callable[[str], None] | None = None,
         audience: "Audience | None" = None,
+        budgets: Budgets | None = None,
+        access: Access | None = None,
     ) -> None:
         """`announce` is called with the key of each object that is written or removed; `audience` is told which
-        projects get files by uploads. Raises ConfigError for settings that can't be used."""
+        projects get files by uploads. `budgets` are what all mounts share; `access` is given if another mount has the
+        same access control, and starts and ends it. Raises ConfigError for settings that can't be used."""
         self._settings = settings
+        self.name = settings.mount.name
+        self._budgets = budgets = budgets or Budgets()
+        counts = metrics.of(self.name)
         self.base_path = settings.server.base_path
+        self.host = settings.mount.host
+        self.address = PublicAddress(settings.server.public_url, self.base_path)
         self.asked = 0  # how often a client has asked for a page or an object
         self.patience = Patience()
-        self._circuits = {name: Circuits(partial(metrics.circuits_open, name)) for name in ("storage", "index")}
+        self._circuits = {name: Circuits(partial(counts.circuits_open, name)) for name in ("storage", "index")}
         self.storage = build_storage(
-            settings, metrics.upstream_fault, self._circuits["storage"], self.patience, announce
+            settings, counts.upstream_fault, self._circuits["storage"], self.patience, announce, budgets
         )
-        self.access = Access(settings, self.storage, metrics.auth_outcomes)
+        counts.credentials_expire_at = self.storage.credentials_expire_at
+        self.access = access or Access(settings, self.storage, metrics.auth_outcomes)
+        self._has_own_access = access is None
         self.root = root_of(settings)
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
         for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
         for_refusals = settings.index.memory_bytes // _REFUSALS_SHARE if settings.fallback.mode != "none" else 0
-        self._people_memory, self._refusals_memory = MemoryLimit(for_people), MemoryLimit(for_refusals)
-        self._memory = MemoryLimit(settings.index.memory_bytes - for_people - for_refusals)
+        self._people_memory = budgets.memory("pages for people", for_people)
+        self._refusals_memory = budgets.memory("refusals", for_refusals)
+        self._memory = budgets.memory("index", settings.index.memory_bytes - for_people - for_refusals)
         self._backlog = Backlog()
         wheels = WheelMetadata(self.storage, self._memory)
         finder = MetadataFinder(self.storage, self.root, wheels, compute=settings.index.compute_hashes)
@@ -109,7 +107,7 @@ class Mount:
             retry_seconds=settings.index.refresh,
         )
         self._renderer = Renderer(remote_images=settings.index.remote_images)
-        self.catalog = self._build_catalog()
+        self.catalog = build_catalog(settings, self.storage, self.root, self._memory, self.patience)
         self.fallback = self._build_fallback()
         self._mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
@@ -128,7 +126,7 @@ class Mount:
             memory=self._memory,
             statuses=self.statuses,
         )
-        self.prefetch = prefetch_for(settings.cache, self.index, self.storage)
+        self.prefetch = prefetch_for(settings.cache, self.index, self.storage, lambda: metrics.in_flight)
         publishing = self._build_publishing(audience)
         self.uploads = publishing.uploads if publishing is not None else None
         self.management = publishing.management if publishing is not None else None
@@ -136,7 +134,8 @@ class Mount:
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
         await self.storage.start()
-        await self.access.start()
+        if self._has_own_access:
+            await self.access.start()
         if self.statuses is not None:
             self.statuses.start()
         if self.catalog is not None:
@@ -145,7 +144,8 @@ class Mount:
             self.uploads.start()
 
     async def close(self) -> None:
-        users = self.uploads, self.management, self.access, self.prefetch, self._mirrored, self._renderer, self.fallback
+        access = self.access if self._has_own_access else None
+        users = self.uploads, self.management, access, self.prefetch, self._mirrored, self._renderer, self.fallback
         for part in (*users, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
@@ -197,35 +197,6 @@ class Mount:
         if self.fallback is not None:
             self.fallback.upstream.forget(project)
 
-    def _build_catalog(self) -> Catalog | None:
-        """Returns None if only stored pages are served."""
-        settings = self._settings
-        if settings.index.mode not in ("auto", "generated"):
-            return None
-        shared: _CatalogOptions = {
-            "index_document": settings.rewrite.index_document,
-            "refresh": settings.index.refresh,
-            "stale_if_error": settings.cache.stale_if_error,
-            "memory": self._memory,
-            "patience": self.patience,
-        }
-        layout = "flat" if settings.storage.prepend_hash else settings.index.layout
-        if layout == "flat":
-            return FlatCatalog(self.storage, self.root, **shared)
-        look_into = _LOOKED_INTO if settings.storage.resolved_backend == "file" else 0
-        folders = FolderCatalog(self.storage, self.root, look_into=look_into, **shared)
-        if layout == "project":
-            return folders
-        return RecognisedCatalog(
-            self.storage,
-            self.root,
-            folders,
-            FlatCatalog(self.storage, self.root, **shared),
-            refresh=settings.index.refresh,
-            stale_if_error=settings.cache.stale_if_error,
-            patience=self.patience,
-        )
-
     def _build_fallback(self) -> Fallback | None:
         settings = self._settings
         if settings.fallback.mode == "none" or self.catalog is None:
@@ -240,7 +211,8 @@ class Mount:
             refusals=self._refusals_memory,
             backlog=self._backlog,
         )
-        return Fallback(settings.fallback, self.catalog, upstream, self.metadata)
+        copied = self._budgets.memory("copied projects", _COPIED_BYTES)
+        return Fallback(settings.fallback, self.catalog, upstream, self.metadata, copied)
 
     def _filling(self) -> Filling:
         settings, by_folder = self._settings, not isinstance(self.catalog, FlatCatalog)

@@ -10,7 +10,7 @@ from multidict import CIMultiDict, MultiMapping
 
 from gateway import usage
 from gateway.access.private_answers import private
-from gateway.entrance import Entrance
+from gateway.entrance import Entrance, Entrances
 from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
@@ -40,7 +40,6 @@ from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
 from gateway.server.error_page import error_page
 from gateway.server.protocol import Request, check_version
-from gateway.server.public_address import PublicAddress
 from gateway.server.reply import Reply
 from gateway.server.request_id import given_or_new
 from gateway.server.response_cache import ResponseCache
@@ -51,19 +50,18 @@ _SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
 log = logging.getLogger("gateway")
 
 OpsRoute = Callable[[str], Awaitable[BufferedResponse]]  # takes the header Authorization
-AdminRoute = Callable[[str, str, str], BufferedResponse]
+AdminRoute = Callable[[str, str, str], BufferedResponse]  # takes method, query and Authorization
 
 
 class Pipeline:
-    """Answers every request of one listener. `mount` is None if the listener serves only `ops_routes`."""
+    """Answers every request of one listener. There are no `entrances` if it serves only `ops_routes`."""
 
     def __init__(
         self,
-        mount: Mount | None,
+        entrances: Entrances | None,
         ops_routes: dict[str, OpsRoute],
         admin_routes: dict[str, AdminRoute],
         *,
-        address: PublicAddress,
         allow_bypass: bool,
         caller: ClientAddress,
         request_log: RequestLog,
@@ -73,16 +71,13 @@ class Pipeline:
         before: Callable[[], None] | None = None,
     ) -> None:
         """`before` is called before each request. `answer_timeout` is in seconds."""
-        self._mount = mount
+        self._entrances = entrances
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
-        self._address = address
         self._allow_bypass = allow_bypass
         self._caller = caller
-        self._entrance = Entrance(mount, address, caller) if mount is not None else None
         self._log = request_log
         self._response_cache = response_cache
-        self._prefetch = mount.prefetch if mount is not None else None
         self._metrics = metrics
         self._before = before
         self._deadline = Deadline(answer_timeout)
@@ -134,6 +129,7 @@ class Pipeline:
             client=first.client if peer == first.peer else self._caller.of(peer, first.forwarded_for),
             agent=first.agent,
             started=now,
+            mount=first.mount,
             route=first.route,
             status=first.status,
             sent_bytes=len(cached.body),
@@ -168,9 +164,15 @@ class Pipeline:
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
         """The answer, for which the storage and the other index together have `answer_timeout` seconds. Sending the
         body does not count; nor do uploads, which have a limit of their own."""
-        taken = await self._entrance.take(request, record) if request.method == "POST" and self._entrance else None
-        if taken is not None:
-            return taken
+        if self._admin_routes:
+            path, _, query = request.raw_path.partition("?")
+            if (action := self._admin_routes.get(path)) is not None:
+                record.route, record.mount = "admin", ""
+                return action(request.method, query, request.headers.get("Authorization", ""))
+        if request.method == "POST" and self._entrances is not None:
+            taken = await self._entrances.enter(request, record).take(request, record)
+            if taken is not None:
+                return taken
         try:
             with self._deadline:
                 return await self._answer(request, record)
@@ -181,25 +183,22 @@ class Pipeline:
             raise late(what, code="AnswerTimeout") from error
 
     async def _answer(self, request: Request, record: RequestRecord) -> Answer:
-        if self._admin_routes:
-            path, _, query = request.raw_path.partition("?")
-            if (action := self._admin_routes.get(path)) is not None:
-                record.route = "admin"
-                return action(request.method, query, request.headers.get("Authorization", ""))
         if request.version != HttpVersion11:
             check_version(request)
-        entrance = self._entrance
-        if entrance is not None and (page := entrance.page(request.raw_path)) is not None:
+        path = query = ""
+        if reads := request.method in ("GET", "HEAD"):
+            path, query = parse_target(request.raw_path)
+            if (ops_route := self._ops_routes.get(path)) is not None:
+                record.route, record.mount = path.rpartition("/")[2], ""
+                return await ops_route(request.headers.get("Authorization", ""))
+        if self._entrances is None:
+            raise NotFoundError("no such operations endpoint") if reads else MethodNotAllowedError(request.method)
+        entrance = self._entrances.enter(request, record)
+        if (page := entrance.page(request.raw_path)) is not None:
             return await page(request, record)
-        if request.method not in ("GET", "HEAD"):
-            raise entrance.refusal(request) if entrance is not None else MethodNotAllowedError(request.method)
-        path, query = parse_target(request.raw_path)
-        if (ops_route := self._ops_routes.get(path)) is not None:
-            record.route = path.rpartition("/")[2]
-            return await ops_route(request.headers.get("Authorization", ""))
-        mount = self._mount
-        if mount is None or entrance is None:
-            raise NotFoundError("no such operations endpoint")
+        if not reads:
+            raise entrance.refusal(request)
+        mount = entrance.mount
         record.key = key = mount.key(path)
         if key.endswith("/") or not key:
             record.route = "index"
@@ -215,7 +214,7 @@ class Pipeline:
     ) -> Answer:
         """The answer to a request that is let in: a page, or an object."""
         key, admission = record.key, record.admission
-        prefetch = self._prefetch if admission.fallback else None
+        prefetch = mount.prefetch if admission.fallback else None
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
         if record.route == "index":
@@ -257,8 +256,6 @@ class Pipeline:
 
     def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
         self._metrics.in_flight += 1
-        if self._prefetch is not None:
-            self._prefetch.clients += 1
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
         return RequestRecord(
             request_id=given_or_new(headers.get("X-Request-ID", "")),
@@ -269,15 +266,17 @@ class Pipeline:
             forwarded_for=forwarded_for,
             agent=headers.get("User-Agent", ""),
             started=time.monotonic(),
+            mount=self._entrances.only_mount if self._entrances is not None else "",
         )
 
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
         record.error = error.detail
         record.upstream_status = error.upstream_status
         record.code = error.code
-        home = self._address.path if self._mount is not None else ""
+        entrance = self._entrances.of(record.mount) if self._entrances is not None else None
+        home = entrance.address.path if entrance is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
-        logout = self._entrance.logout_path(record) if self._entrance is not None else ""
+        logout = entrance.logout_path(record) if entrance is not None else ""
         accept = request.headers.get("Accept", "")
         upload = record.route == "upload"
         return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout, upload=upload)
@@ -292,7 +291,5 @@ class Pipeline:
 
     def _end(self, record: RequestRecord) -> None:
         self._metrics.in_flight -= 1
-        if self._prefetch is not None:
-            self._prefetch.clients -= 1
         self._metrics.observe(record)
         self._log.write(record)

@@ -11,9 +11,10 @@ from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError, UpstreamError
 from gateway.messages import ObjectRequest, Stream
+from gateway.storage.budgets import Budgets
 from gateway.storage.local.storage import LocalStorage
 from gateway.storage.s3.storage import S3Storage
-from gateway.storage_stack import build_backend, build_credentials, build_storage
+from gateway.storage_stack import build_backend, build_storage
 from tests.conftest import StartGateway
 from tests.support.http import fetch
 from tests.support.layers import layer
@@ -90,7 +91,7 @@ def test_a_backend_that_can_t_be_loaded_is_named(backend: str) -> None:
 async def test_given_credentials_are_used_as_they_are() -> None:
     given = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret", "aws_session_token": "token"}
     settings = load({f"storage.{name}": value for name, value in given.items()}, environ={}, cwd=Path("/"))
-    found = await build_credentials(settings.storage).get()
+    found = await Budgets().credentials(settings.storage).get()
     assert (found.access_key, found.secret_key, found.token, found.provider) == ("AKID", "secret", "token", "settings")
 
 

@@ -108,7 +108,7 @@ async def test_while_the_storage_is_known_to_be_down_stale_answers_come_without_
     page = json.loads((await get(gateway, "/ready")).body)
     assert page["status"] == "unavailable"
     assert page[f"circuit 127.0.0.1:{faulty.port}"] in ("open", "half-open")
-    assert b'gateway_circuits_open{upstream="storage"} 1.0' in (await get(gateway, "/metrics")).body
+    assert b'gateway_circuits_open{mount="default",upstream="storage"} 1.0' in (await get(gateway, "/metrics")).body
     before = len(faulty.requests)
     for _ in range(100):
         assert (await get(gateway, "/page.html")).body == known
@@ -126,7 +126,7 @@ async def test_a_storage_that_is_back_is_found(
         while (answer := await get(gateway, "/page.html")).status != 200:
             assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert answer.body == b"a page"
-    assert b'gateway_circuits_open{upstream="storage"} 0.0' in (await get(gateway, "/metrics")).body
+    assert b'gateway_circuits_open{mount="default",upstream="storage"} 0.0' in (await get(gateway, "/metrics")).body
 
 
 async def test_a_slow_listing_does_not_close_the_other_index(

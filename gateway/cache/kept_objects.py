@@ -8,15 +8,13 @@ from collections.abc import Awaitable, Callable
 from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.limited_log import LimitedLog
-from gateway.cache.memory import CachedObject, MemoryCache
-from gateway.config.settings import CacheSettings
+from gateway.cache.memory import CachedObject, MemoryCache, ObjectLimits
+from gateway.config.cache_settings import CacheSettings
 from gateway.errors import UpstreamError
 from gateway.executors import CACHE, DISK
 from gateway.single_flight import SingleFlight
 from gateway.transfer.open_file import read_file
 
-# Memory for the metadata of objects on disk, if the settings give none to small objects.
-_INDEX_BYTES = 16 * 1024 * 1024
 # This many small objects may wait to be written to disk; further ones are kept in memory only.
 _MAX_WRITES = 32
 
@@ -27,9 +25,10 @@ class KeptObjects:
     """Memory holds the metadata of every object in use, and the small bodies. The disk holds large bodies, and copies
     of the small ones for when memory has evicted them or the process has restarted. It is written in the background."""
 
-    def __init__(self, settings: CacheSettings, disk: DiskCache | None, clock: Callable[[], float]) -> None:
-        memory_bytes = settings.objects_bytes or _INDEX_BYTES
-        self.memory = MemoryCache(memory_bytes, missing_seconds=settings.negative_ttl, clock=clock)
+    def __init__(
+        self, settings: CacheSettings, disk: DiskCache | None, limits: ObjectLimits, clock: Callable[[], float]
+    ) -> None:
+        self.memory = MemoryCache(limits, missing_seconds=settings.negative_ttl, clock=clock)
         self.max_small = settings.object_max_bytes if settings.memory_bytes else -1
         """The size in bytes up to which the body of an object is kept in memory."""
         self._disk = disk

@@ -12,16 +12,48 @@ V = TypeVar("V")
 ENTRY_BYTES = 256
 
 
-class MemoryLimit:
-    """The number of bytes that several caches of a process may hold together. When they hold more, the least recently
-    used entry of all of them is evicted first."""
+class MemoryPool:
+    """The number of bytes that the caches of several mounts may hold together. When they hold more, the mount that
+    holds the most loses what it has not used for longest: whatever one of them is asked for, the others keep their
+    share."""
 
     def __init__(self, max_bytes: int) -> None:
         """With 0, nothing is cached."""
         self.max_bytes = max_bytes
+        self._shares: list[MemoryLimit] = []
+        self._used = 0
+
+    def share(self, max_bytes: int) -> "MemoryLimit":
+        """The part of one mount, which may be the whole while others need nothing. A mount without a part
+        (`max_bytes` is 0) caches nothing."""
+        self.max_bytes = max(self.max_bytes, max_bytes)
+        return MemoryLimit(max_bytes, self)
+
+    def _change(self, weight: int) -> None:
+        self._used += weight
+        while self._used > self.max_bytes:
+            most = self._shares[0] if len(self._shares) == 1 else max(self._shares, key=_used)
+            most._drop_oldest()
+
+
+class MemoryLimit:
+    """The number of bytes that several caches of a mount may hold together. When they hold more, the least recently
+    used entry of all of them is evicted first."""
+
+    def __init__(self, max_bytes: int, pool: MemoryPool | None = None) -> None:
+        """With 0, nothing is cached. Without a `pool`, no other mount has a part of these bytes."""
+        self.max_bytes = max_bytes
         self._used = 0
         self._order: OrderedDict[_Entry, None] = OrderedDict()
         self._caches: list[LruCache[Any, Any]] = []
+        self._pool = pool or MemoryPool(max_bytes)
+        self._pool._shares.append(self)
+
+    def leave(self) -> None:
+        """Gives all bytes back to the pool, for good."""
+        for cache in self._caches:
+            cache.clear()
+        self._pool._shares.remove(self)
 
     def stats(self) -> dict[str, int]:
         """Bytes held, by the name of the cache."""
@@ -33,9 +65,7 @@ class MemoryLimit:
     def _add(self, entry: "_Entry") -> None:
         self._used += entry.weight
         self._order[entry] = None
-        while self._used > self.max_bytes:
-            oldest = next(iter(self._order))
-            oldest.cache.pop(oldest.key)
+        self._pool._change(entry.weight)
 
     def _touch(self, entry: "_Entry") -> None:
         self._order.move_to_end(entry)
@@ -43,6 +73,15 @@ class MemoryLimit:
     def _remove(self, entry: "_Entry") -> None:
         self._used -= entry.weight
         del self._order[entry]
+        self._pool._change(-entry.weight)
+
+    def _drop_oldest(self) -> None:
+        oldest = next(iter(self._order))
+        oldest.cache.pop(oldest.key)
+
+
+def _used(limit: MemoryLimit) -> int:
+    return limit._used
 
 
 class LruCache(Generic[K, V]):

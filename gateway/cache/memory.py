@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError
 
+# Memory for the metadata of objects on disk, if the settings give none to small objects.
+INDEX_BYTES = 16 * 1024 * 1024
 _ERROR_BYTES = 1024  # approximate size of an exception with its headers
 
 
@@ -38,19 +41,35 @@ class _Missing:
     until: float
 
 
-class MemoryCache:
-    """The most recently used objects, up to `max_bytes`. The caller decides how long an object is fresh."""
+class ObjectLimits(NamedTuple):
+    """The memory for objects, and that for absences: requests for absent keys must not evict objects."""
 
-    def __init__(self, max_bytes: int, *, missing_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    objects: MemoryLimit
+    missing: MemoryLimit
+
+
+def limits_of(
+    max_bytes: int, limit: Callable[[str, int], MemoryLimit] = lambda _, most: MemoryLimit(most)
+) -> ObjectLimits:
+    """`limit` makes a limit for a purpose."""
+    return ObjectLimits(limit("objects", max_bytes - max_bytes // 16), limit("absent keys", max_bytes // 16))
+
+
+class MemoryCache:
+    """The most recently used objects, within limits. The caller decides how long an object is fresh."""
+
+    def __init__(
+        self, limits: ObjectLimits, *, missing_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`missing_seconds` is how long an absence is remembered."""
         self.clock = clock
         self._missing_seconds = missing_seconds
-        # Requests for absent keys must not evict objects.
-        limit, limit_of_missing = MemoryLimit(max_bytes - max_bytes // 16), MemoryLimit(max_bytes // 16)
-        self._objects = LruCache[str, CachedObject]("objects", limit, lambda key, found: weight_of(key) + found.weight)
+        self._objects = LruCache[str, CachedObject](
+            "objects", limits.objects, lambda key, found: weight_of(key) + found.weight
+        )
         self._missing = LruCache[str, _Missing](
             "missing",
-            limit_of_missing,
+            limits.missing,
             lambda key, missing: weight_of(key) + weight_of(missing.error.detail) + _ERROR_BYTES,
         )
         self._fresh_from = float("-inf")

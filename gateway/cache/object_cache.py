@@ -14,9 +14,9 @@ from gateway.cache.fill import Claim, Fill, Head, Opened
 from gateway.cache.fills import Fills
 from gateway.cache.kept_objects import KeptObjects
 from gateway.cache.limited_log import LimitedLog
-from gateway.cache.memory import CachedObject
+from gateway.cache.memory import INDEX_BYTES, CachedObject, ObjectLimits, limits_of
 from gateway.cache.patience import Patience
-from gateway.config.settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
 from gateway.http import cache_status, freshness
 from gateway.http.conditions import seconds
@@ -43,13 +43,14 @@ class ObjectCache:
         settings: CacheSettings,
         disk: DiskCache | None = None,
         patience: Patience | None = None,
+        limits: ObjectLimits | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`budget` is the memory for bodies in transit. `patience` limits how long clients wait when a stale answer
         could be served."""
         self._patience = patience or Patience()
-        self._kept = KeptObjects(settings, disk, clock)
+        self._kept = KeptObjects(settings, disk, limits or limits_of(settings.objects_bytes or INDEX_BYTES), clock)
         self.memory = self._kept.memory
         self._source = source
         self._budget = budget

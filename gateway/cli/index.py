@@ -14,7 +14,7 @@ from gateway.ops.metrics import Metrics
 async def opened_mount(settings: Settings, *, cached: bool = True) -> AsyncIterator[Mount]:
     """Without caches (`cached`), all is read from the storage itself. Raises ConfigError for settings that can't be
     used."""
-    mount = Mount(settings if cached else _without_caches(settings), Metrics(lambda: None))
+    mount = Mount(settings if cached else _without_caches(settings), Metrics())
     try:
         await mount.storage.start()
         yield mount

@@ -15,6 +15,7 @@ from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
 from gateway.ops.mark import Marks
+from gateway.ops.turn import Turn
 from gateway.server.listener import bind, bind_tcp
 
 # What ends a worker, and asks it to finish its requests first.
@@ -33,7 +34,8 @@ def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], obj
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
 
-    marks = Marks()
+    beacons = [one for one in settings.all_mounts if one.publish.uses_beacon(one.storage.resolved_backend)]
+    marks = Marks(beacons={one.mount.name: Turn() for one in beacons})
 
     class Master(Arbiter):  # type: ignore[misc]
         told_to_stop = False

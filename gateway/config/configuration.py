@@ -7,8 +7,8 @@ import yaml
 
 from gateway.config.layers import Layers, position
 from gateway.config.mistakes import fault
-from gateway.config.mount_checks import beside_each_other
-from gateway.config.mount_layers import MountLayers
+from gateway.config.mounts.checks import beside_each_other
+from gateway.config.mounts.layers import MountLayers
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError
 

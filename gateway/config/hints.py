@@ -1,9 +1,9 @@
 """Settings that are no mistakes, but hardly do what they look like. Pure."""
 
 from gateway.config.access.settings import AccessSettings
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.publish.settings import PublishSettings
+from gateway.config.publish.trusted_publishers import GITHUB, GITLAB, OtherPublisher
 from gateway.config.settings import Settings
-from gateway.config.trusted_publishers import GITHUB, GITLAB, OtherPublisher
 
 # Claims that stay the same when somebody else takes a name.
 _IDS = frozenset({"repository_owner_id", "repository_id", "namespace_id", "project_id"})

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.config.file_state import FileState
-from gateway.config.mount_settings import NAMES_OF_PLACES, MountSettings
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
+from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
@@ -144,50 +145,6 @@ class FallbackSettings(Section):
     )
 
 
-class CacheSettings(Section):
-    """Copies of objects, which save requests and are served while the storage can't be reached."""
-
-    memory_bytes: Size = Field(
-        16 * 1024 * 1024,
-        ge=0,
-        description="Memory for small objects, absent keys and whole replies, per worker; 0: nothing is kept in memory",
-    )
-    object_max_bytes: Size = Field(1024 * 1024, ge=0, description="Largest object that is kept in memory")
-    dir: Annotated[Path, NotEmpty] | None = Field(
-        None, description="Directory for objects of any size, which survive restarts; unset: nothing is kept on disk"
-    )
-    disk_bytes: Size = Field(
-        10 * 1024**3, ge=1024 * 1024, description="Size limit of cache.dir; no object gets more than a quarter of it"
-    )
-    index_ttl: NonNegativeSeconds = Field(
-        30.0, description="Seconds that a copy of a stored page, or other object, is used without asking the bucket"
-    )
-    file_ttl: NonNegativeSeconds = Field(
-        3600.0, description="The same for package files; a listing that shows another ETag ends it at once"
-    )
-    negative_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that a key is remembered to be absent")
-    allow_bypass: bool = Field(False, description="Honour Cache-Control: no-cache of clients")
-    immutable_files: bool = Field(
-        False, description="Promise that package files never change: clients may reuse them for a year without asking"
-    )
-    prefetch: bool = Field(
-        False, description="When an installer asks for a page, fetch in advance what it is likely to ask for next"
-    )
-    stale_if_error: NonNegativeSeconds = Field(
-        86400.0, description="Seconds that stale copies are served while the storage can't be reached"
-    )
-
-    @property
-    def replies_bytes(self) -> int:
-        """The part of `memory_bytes` for whole replies, which live for a second."""
-        return self.memory_bytes // 8
-
-    @property
-    def objects_bytes(self) -> int:
-        """The part of `memory_bytes` for objects and absent keys."""
-        return self.memory_bytes - self.replies_bytes
-
-
 class ParallelSettings(Section):
     """Large objects are fetched in parallel parts if one connection to the storage is slower than the client."""
 
@@ -248,6 +205,7 @@ class Settings(Section):
     _file: "SettingsFile | None" = PrivateAttr(None)
     _mount: MountSettings = PrivateAttr(MountSettings())
     _mounts: "tuple[Settings, ...]" = PrivateAttr(())
+    _shares_access: bool = PrivateAttr(True)
 
     def remember(self, file: "SettingsFile") -> None:
         self._file = file
@@ -257,8 +215,8 @@ class Settings(Section):
         """The file that the section `access` may change in while the gateway runs."""
         return self._file
 
-    def place(self, mount: MountSettings, mounts: "tuple[Settings, ...]" = ()) -> None:
-        self._mount, self._mounts = mount, mounts
+    def place(self, mount: MountSettings, mounts: "tuple[Settings, ...]" = (), *, shares_access: bool = True) -> None:
+        self._mount, self._mounts, self._shares_access = mount, mounts, shares_access
 
     @property
     def mount(self) -> MountSettings:
@@ -269,6 +227,11 @@ class Settings(Section):
     def mounts(self) -> "tuple[Settings, ...]":
         """The settings of all mounts besides the one that these describe."""
         return self._mounts
+
+    @property
+    def shares_access(self) -> bool:
+        """Whether access control is that of the top level."""
+        return self._shares_access
 
     @property
     def has_default(self) -> bool:

@@ -44,6 +44,12 @@ def parse_target(target: str) -> tuple[str, str]:
     return path, query
 
 
+def host_of(target: str) -> str:
+    """The host that a raw request target names, which counts in place of the header (RFC 9112, 3.2.2); mostly empty."""
+    match = None if target.startswith("/") else _ABSOLUTE_FORM.match(target)
+    return match[0].partition("://")[2].rpartition("@")[2] if match else ""
+
+
 def _decode(raw_path: str) -> str:
     if _BAD_ESCAPE.search(raw_path):
         raise BadRequestError("invalid escape in path", public="The path has an invalid percent-escape")

@@ -20,7 +20,7 @@ from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import Requirement
 
 from gateway.cache.disk.cache import MAX_SHARE
-from gateway.config.settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.errors import GatewayError
 from gateway.executors import FOREIGN, PAGES
 from gateway.index.json_pieces import read_object
@@ -57,11 +57,11 @@ class Prefetch:
         fetch: Callable[[ObjectRequest], Awaitable[Answer]],
         *,
         max_bytes: int,
+        clients: Callable[[], int],
     ) -> None:
         """`page` and `file` answer as for clients, `fetch` reads only the storage. Wheels larger than `max_bytes` are
-        not fetched, because no cache would keep them. The attribute `clients` counts requests that are being
-        answered."""
-        self.clients = 0
+        not fetched, because no cache would keep them. `clients` tells how many requests are being answered."""
+        self._clients = clients
         self._page = page
         self._file = file
         self._fetch = fetch
@@ -90,7 +90,7 @@ class Prefetch:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _add(self, what: str, work: _Work) -> None:
-        if self.clients > _MANY_CLIENTS:
+        if self._clients() > _MANY_CLIENTS:
             return self._give_up()
         if what in self._recent or len(self._waiting) >= _MAX_WAITING:
             return None
@@ -114,7 +114,7 @@ class Prefetch:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("fetching ahead failed: this is a bug", exc_info=error)
-        if self.clients > _MANY_CLIENTS:
+        if self._clients() > _MANY_CLIENTS:
             self._give_up()
         self._start()
 
@@ -221,9 +221,9 @@ def _close(answer: Answer) -> None:
         answer.close()
 
 
-def prefetch_for(cache: CacheSettings, index: Index, storage: Storage) -> Prefetch | None:
-    """The one that the settings ask for."""
+def prefetch_for(cache: CacheSettings, index: Index, storage: Storage, clients: Callable[[], int]) -> Prefetch | None:
+    """The one that the settings ask for. See Prefetch for `clients`."""
     if not cache.prefetch:
         return None
     most = cache.disk_bytes // MAX_SHARE if cache.dir is not None else cache.object_max_bytes
-    return Prefetch(index.page, index.file, storage.fetch, max_bytes=most)
+    return Prefetch(index.page, index.file, storage.fetch, max_bytes=most, clients=clients)

@@ -10,6 +10,7 @@ from gateway.messages import BufferedResponse
 from gateway.storage.base import Storage
 
 _CHECK_TIMEOUT_SECONDS = 10.0
+_CHECKS_AT_ONCE = 16
 # Kubernetes gives a probe one second, unless configured otherwise.
 _ANSWER_SECONDS = 0.5
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -25,25 +26,27 @@ async def health() -> BufferedResponse:
 
 
 class Readiness:
-    """Checks the storage at most once in `reuse_seconds`; probes that arrive during a check share it.
+    """Checks the storages at most once in `reuse_seconds`; probes that arrive during a check share it.
 
-    A gateway that has never reached its storage, or is stopping, is not ready. One that has lost the storage is
+    A gateway that has never reached any of its storages, or is stopping, is not ready. One that has lost a storage is
     degraded, but ready: it serves what it has cached, and if all replicas were unready, clients would get nothing.
     """
 
     def __init__(
         self,
-        storage: Storage,
+        storages: Mapping[str, Storage],
         reuse_seconds: float,
         down: Callable[[], Mapping[str, str]] = dict,
         answer_seconds: float = _ANSWER_SECONDS,
     ) -> None:
-        """`down` returns what is down: circuit breakers that are not closed, and authenticators. A gateway that has
-        been ready answers after `answer_seconds`, even if the storage has not answered."""
-        self._storage = storage
+        """`storages` are by the names of their mounts. `down` returns what is down: circuit breakers that are not
+        closed, and authenticators. A gateway that has been ready answers after `answer_seconds`, even if a storage has
+        not answered."""
+        self._storages = storages
         self._reuse_seconds = reuse_seconds
         self._down = down
         self._answer_seconds = answer_seconds
+        self._at_once = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._asking: asyncio.Task[None] | None = None
         self._page: BufferedResponse | None = None
         self._asked = 0.0
@@ -72,17 +75,35 @@ class Readiness:
 
     async def _ask(self) -> None:
         try:
-            async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
-                found = await self._storage.check()
-            self._was_ready = True
-            self._page = self._report(200, "ready", **found)
-        except TimeoutError:
-            self._page = self._failed(f"no answer within {_CHECK_TIMEOUT_SECONDS:g} s")
-        except GatewayError as error:
-            self._page = self._failed(error.detail or error.public)
+            checks = (self._check(name, storage) for name, storage in self._storages.items())
+            found = dict(zip(self._storages, await asyncio.gather(*checks), strict=True))
+            self._page = self._summary(found)
         finally:
             self._asked = time.monotonic()
             self._asking = None
+
+    async def _check(self, mount: str, storage: Storage) -> Mapping[str, str] | str:
+        """What the storage says, or why it can't be reached."""
+        try:
+            async with self._at_once, asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
+                return await storage.check()
+        except TimeoutError:
+            return f"no answer within {_CHECK_TIMEOUT_SECONDS:g} s"
+        except GatewayError as error:
+            return error.detail or error.public
+
+    def _summary(self, found: Mapping[str, Mapping[str, str] | str]) -> BufferedResponse:
+        """One storage that can be reached is enough: what others are asked for does not depend on the rest."""
+        failures = {mount: result for mount, result in found.items() if isinstance(result, str)}
+        self._was_ready = self._was_ready or len(failures) < len(found)
+        if len(found) > 1 and self._was_ready:
+            states = {f"mount {mount}": failures.get(mount, "ok") for mount in found}
+            return self._report(200, "degraded" if failures else "ready", **states)
+        if failures:
+            return self._failed("; ".join(failures.values()))
+        (only,) = found.values()
+        assert not isinstance(only, str)
+        return self._report(200, "ready", **only)
 
     def _failed(self, reason: str) -> BufferedResponse:
         if self._was_ready:

@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.ops.turn import Turn
@@ -81,8 +81,9 @@ def _count(head: bytes) -> int:
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What workers tell each other: which projects to list anew, and which objects were written or removed. Each has a
-    mark of its own: many objects at once must not have every project listed anew. `beacon` is the turn to read it."""
+    mark of its own: many objects at once must not have every project listed anew. `beacons` are the turns to read them,
+    by mount."""
 
     projects: SharedMark = field(default_factory=SharedMark)
     objects: SharedMark = field(default_factory=SharedMark)
-    beacon: Turn = field(default_factory=Turn)
+    beacons: Mapping[str, Turn] = field(default_factory=dict)

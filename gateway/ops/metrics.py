@@ -41,28 +41,27 @@ class Metrics:
     lock, and with several workers writes to a file.
     """
 
-    def __init__(self, credentials_expire_at: Callable[[], float | None]) -> None:
+    def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they would be a second series for each metric
-        self._credentials_expire_at = credentials_expire_at
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "gateway_requests",
             "Requests by method, route and status",
-            ["method", "route", "status"],
+            ["mount", "method", "route", "status"],
             registry=registry,
         )
-        self._bytes = Counter("gateway_response_body_bytes", "Body bytes sent to clients", registry=registry)
+        self._bytes = Counter("gateway_response_body_bytes", "Body bytes sent to clients", ["mount"], registry=registry)
         self._ttfb = Histogram(
             "gateway_time_to_first_byte_seconds",
             "From the request's head to the first byte of the answer's body",
-            ["route"],
+            ["mount", "route"],
             buckets=_TTFB_BUCKETS_SECONDS,
             registry=registry,
         )
         self._upstream_errors = Counter(
             "gateway_upstream_errors",
             "Error answers of the storage, retried ones included",
-            ["code"],
+            ["mount", "code"],
             registry=registry,
         )
         self._in_flight = Gauge(
@@ -74,7 +73,7 @@ class Metrics:
         self._cached = Counter(
             "gateway_cache_hits",
             "Answers from memory, from disk, or from a fetch shared with other clients",
-            ["source"],
+            ["mount", "source"],
             registry=registry,
         )
         self._log_lines_dropped = Counter(
@@ -83,19 +82,20 @@ class Metrics:
         self._beacon_failures = Counter(
             "gateway_beacon_failures",
             "Failed requests by which gateways tell each other what is published",
-            ["operation"],
+            ["mount", "operation"],
             registry=registry,
         )
         self._expiry = Gauge(
             "gateway_credentials_expiry_seconds",
             "Seconds until the credentials expire, negative once they have; +Inf if they don't",
+            ["mount"],
             multiprocess_mode="livemin",
             registry=registry,
         )
         self._circuits = Gauge(
             "gateway_circuits_open",
             "Servers that are known to be down: requests to them fail at once, except for a probe now and then",
-            ["upstream"],
+            ["mount", "upstream"],
             multiprocess_mode="livesum",
             registry=registry,
         )
@@ -105,61 +105,63 @@ class Metrics:
             ["method", "result"],
             registry=registry,
         )
-        for source in ("memory", "disk", "shared"):
-            self._cached.labels(source)
-        self._expiry.set(float("inf"))  # 0 would be the minimum of all workers until this one has settled
         # What `settle` has not yet added of the requests that have ended, and how many requests are in flight.
-        self._ended: Tally[tuple[str, str, int]] = Tally()
-        self._ended_cached: Tally[str] = Tally()
-        self._ended_bytes = 0
+        self._ended: Tally[tuple[str, str, str, int]] = Tally()
+        self._ended_cached: Tally[tuple[str, str]] = Tally()
+        self._ended_bytes: Tally[str] = Tally()
         self.in_flight = 0
         # What became of requests with access control, by authenticator and result.
         self.auth_outcomes: Tally[tuple[str, str]] = Tally()
-        self._ttfb_histograms: dict[str, Histogram] = {}
+        self._mounts: dict[str, MountMetrics] = {}
+        self._ttfb_histograms: dict[tuple[str, str], Histogram] = {}
         if MULTIPROCESS_DIR not in os.environ:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
 
+    def of(self, mount: str) -> "MountMetrics":
+        """Those that one mount counts itself."""
+        found = self._mounts.get(mount)
+        if found is None:
+            for source in ("memory", "disk", "shared"):
+                self._cached.labels(mount, source)
+            self._expiry.labels(mount).set(float("inf"))  # 0 would be the minimum of all until this one has settled
+            found = self._mounts[mount] = MountMetrics(
+                mount, self._upstream_errors, self._circuits, self._beacon_failures
+            )
+        return found
+
     def observe(self, record: RequestRecord) -> None:
         """Counts a finished request."""
         method = record.method if record.method in _METHODS else "other"
-        self._ended[method, record.route, record.status] += 1
-        self._ended_bytes += record.sent_bytes
+        mount, route = record.mount, record.route
+        self._ended[mount, method, route, record.status] += 1
+        self._ended_bytes[mount] += record.sent_bytes
         if record.cache:
-            self._ended_cached[record.cache] += 1
+            self._ended_cached[mount, record.cache] += 1
         if record.first_byte is not None:
-            histogram = self._ttfb_histograms.get(record.route)
+            histogram = self._ttfb_histograms.get((mount, route))
             if histogram is None:
-                histogram = self._ttfb_histograms[record.route] = self._ttfb.labels(record.route)
+                histogram = self._ttfb_histograms[mount, route] = self._ttfb.labels(mount, route)
             histogram.observe(record.first_byte - record.started)
 
     def settle(self) -> None:
         """Brings the metrics up to date; with several workers, the others then see them. `render` calls it."""
-        for (method, route, status), count in self._ended.items():
-            self._requests.labels(method, route, str(status)).inc(count)
-        for source, count in self._ended_cached.items():
-            self._cached.labels(source).inc(count)
-        self._bytes.inc(self._ended_bytes)
+        for (mount, method, route, status), count in self._ended.items():
+            self._requests.labels(mount, method, route, str(status)).inc(count)
+        for (mount, source), count in self._ended_cached.items():
+            self._cached.labels(mount, source).inc(count)
+        for mount, count in self._ended_bytes.items():
+            self._bytes.labels(mount).inc(count)
         self._in_flight.set(self.in_flight)
-        expires_at = self._credentials_expire_at()
-        self._expiry.set(float("inf") if expires_at is None else expires_at - time.time())
+        for name, found in self._mounts.items():
+            expires_at = found.credentials_expire_at()
+            self._expiry.labels(name).set(float("inf") if expires_at is None else expires_at - time.time())
         for (method, result), count in self.auth_outcomes.items():
             self._auth.labels(method, result).inc(count)
         self.auth_outcomes.clear()
         self._ended.clear()
         self._ended_cached.clear()
-        self._ended_bytes = 0
-
-    def circuits_open(self, upstream: str, count: int) -> None:
-        """Sets how many servers of `upstream`, which is `storage` or `index`, are known to be down."""
-        self._circuits.labels(upstream).set(count)
-
-    def upstream_fault(self, code: str) -> None:
-        self._upstream_errors.labels(code).inc()
-
-    def beacon_failed(self, operation: str) -> None:
-        """`operation` is `read` or `write`."""
-        self._beacon_failures.labels(operation).inc()
+        self._ended_bytes.clear()
 
     def log_lines_dropped(self, lines: int) -> None:
         self._log_lines_dropped.inc(lines)
@@ -172,3 +174,26 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class MountMetrics:
+    """What one mount counts. `credentials_expire_at` tells when the credentials of its storage expire, in seconds since
+    the epoch."""
+
+    def __init__(self, mount: str, upstream_errors: Counter, circuits: Gauge, beacon_failures: Counter) -> None:
+        self._mount = mount
+        self._upstream_errors = upstream_errors
+        self._circuits = circuits
+        self._beacon_failures = beacon_failures
+        self.credentials_expire_at: Callable[[], float | None] = lambda: None
+
+    def circuits_open(self, upstream: str, count: int) -> None:
+        """Sets how many servers of `upstream`, which is `storage` or `index`, are known to be down."""
+        self._circuits.labels(self._mount, upstream).set(count)
+
+    def upstream_fault(self, code: str) -> None:
+        self._upstream_errors.labels(self._mount, code).inc()
+
+    def beacon_failed(self, operation: str) -> None:
+        """`operation` is `read` or `write`."""
+        self._beacon_failures.labels(self._mount, operation).inc()

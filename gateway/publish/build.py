@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.access import Access
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.publish.settings import PublishSettings
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 from gateway.index.catalog.recognised import Catalog

@@ -12,7 +12,7 @@ from multidict import MultiMapping
 from gateway.access.access import Access
 from gateway.access.login.own_pages import demand_no_foreign_page, is_own_script
 from gateway.config.hints import owner_hints
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.publish.settings import PublishSettings
 from gateway.errors import (
     LengthRequiredError,
     RequestTimeoutError,

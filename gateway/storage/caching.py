@@ -5,9 +5,10 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.cache.disk.cache import DiskCache
+from gateway.cache.memory import ObjectLimits
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
-from gateway.config.settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend, Batch, Children, StoredObject
 from gateway.storage.decorator import StorageDecorator
@@ -17,13 +18,21 @@ from gateway.transfer.parallel import MemoryBudget
 class CachingStorage(StorageDecorator):
     """A StorageDecorator. The cache learns of changes from every listing and write that passes through."""
 
-    def __init__(self, inner: Backend, settings: CacheSettings, budget: MemoryBudget, patience: Patience) -> None:
-        """`budget` is the memory for bodies in transit; `patience` limits how long clients wait when a stale answer
-        could be served."""
+    def __init__(
+        self,
+        inner: Backend,
+        settings: CacheSettings,
+        budget: MemoryBudget,
+        patience: Patience,
+        limits: ObjectLimits | None = None,
+    ) -> None:
+        """`budget` is the memory for bodies in transit, `limits` that for what is cached; `patience` limits how long
+        clients wait when a stale answer could be served."""
         super().__init__(inner)
         self._settings = settings
         self._budget = budget
         self._patience = patience
+        self._limits = limits
         self._objects: ObjectCache
 
     async def start(self) -> None:
@@ -31,7 +40,7 @@ class CachingStorage(StorageDecorator):
         settings, disk = self._settings, None
         if settings.dir is not None:
             disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity)
-        self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience)
+        self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience, self._limits)
 
     async def close(self) -> None:
         if hasattr(self, "_objects"):

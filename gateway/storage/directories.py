@@ -7,13 +7,13 @@ from gateway.http.target import is_reserved
 from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
 
-_MEMORY_BYTES = 2 * 1024 * 1024
-
 
 class DirectoryMemory(StorageDecorator):
     """A StorageDecorator. Concurrent questions about one key share one answer, which is cached."""
 
-    def __init__(self, inner: Backend, seconds: float, stale_if_error: float, patience: Patience) -> None:
+    def __init__(
+        self, inner: Backend, seconds: float, stale_if_error: float, patience: Patience, memory: MemoryLimit
+    ) -> None:
         """An answer holds for `seconds`, and for `stale_if_error` more while the storage does not answer within
         `patience`. Cached absences hold as long (see ObjectCache), and a 404 needs both."""
         super().__init__(inner)
@@ -22,7 +22,7 @@ class DirectoryMemory(StorageDecorator):
             fresh_seconds=seconds,
             stale_if_error=stale_if_error,
             name="directories",
-            memory=MemoryLimit(_MEMORY_BYTES),
+            memory=memory,
             patience=patience,
         )
 

@@ -12,7 +12,6 @@ from gateway.single_flight import SingleFlight
 from gateway.storage.base import Backend, Link, ObjectLinks
 from gateway.storage.decorator import Passthrough
 
-_MAX_BYTES = 8 * 1024 * 1024  # some 5,000 URLs with session tokens
 # How long the first redirect waits for the storage's region and clock: botocore may have to resolve another endpoint.
 _PROOF_SECONDS = 4.0
 # A redirect is repeated for this long without checking that the object still exists.
@@ -44,6 +43,7 @@ class RedirectingStorage(Passthrough):
         min_size: int,
         stream_user_agents: list[str],
         check: bool,
+        memory: MemoryLimit,
     ) -> None:
         """With `auto`, only objects of `min_size` bytes or more are redirected, and not for `stream_user_agents`."""
         super().__init__(inner)
@@ -52,14 +52,13 @@ class RedirectingStorage(Passthrough):
         self._stream_user_agents = [agent.lower() for agent in stream_user_agents]
         self._check = check
         self._patience = Patience(_PROOF_SECONDS)
-        limit = MemoryLimit(_MAX_BYTES)
         self._ready = LruCache[Hashable, _Ready](
-            "links", limit, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
+            "links", memory, lambda slot, ready: weight_of(slot) + weight_of(ready.link.url)
         )
         # When `expire` was last called, and when each object was last forgotten, on the monotonic clock.
         self._expired = float("-inf")
-        self._forgotten = LruCache[str, float]("forgotten", limit, lambda key, _: weight_of(key))
-        self._large = LruCache[str, bool]("large", limit, lambda key, _: weight_of(key))
+        self._forgotten = LruCache[str, float]("forgotten", memory, lambda key, _: weight_of(key))
+        self._large = LruCache[str, bool]("large", memory, lambda key, _: weight_of(key))
         self._looking = SingleFlight[int]()
 
     async def fetch(self, request: ObjectRequest) -> Stream | Redirect:

@@ -17,26 +17,48 @@ _MAX_PART_BYTES = 8 * 1024 * 1024
 _LOOK_SECONDS = 1.0
 # A client is slow if it takes less than one part divided by this between two looks.
 _SLOW_SHARE = 8
+# A mount may hold so many times what it leaves free: alone two thirds of the whole, each of two mounts two fifths.
+_FAIR_SHARE = 2
 
 
 class MemoryBudget:
-    """The bytes of memory that all bodies of a process share for data ahead of its turn."""
+    """The bytes of memory that all bodies of a mount share for data ahead of its turn."""
 
-    def __init__(self, max_bytes: int, connections: int) -> None:
-        """`connections` is the maximum for one body, including its first."""
+    def __init__(self, max_bytes: int, connections: int, whole: "MemoryBudget | None" = None) -> None:
+        """`connections` is the maximum for one body, including its first. `whole` is what several mounts have
+        together."""
         self.connections = connections
         self.max_bytes = max_bytes
         self.part_bytes = min(_MAX_PART_BYTES, max_bytes // connections)
-        self.free = max_bytes
+        self._whole = whole or self
+        self._free = max_bytes
+        self._used = 0
+        self._shares = 0
+
+    @property
+    def free(self) -> int:
+        return self._whole._free
+
+    def share(self) -> "MemoryBudget":
+        """The part of a mount. While there is another one, a part of the whole always stays free for it."""
+        self._shares += 1
+        return MemoryBudget(self.max_bytes, self.connections, self)
+
+    def leave(self) -> None:
+        """There is no such mount any more. What its last bodies hold, they give back themselves."""
+        self._whole._shares -= 1
 
     def reserve(self, count: int) -> bool:
-        if count > self.free:
+        rest = self.free - count
+        if rest < 0 or (self._whole._shares > 1 and self._used + count > _FAIR_SHARE * rest):
             return False
-        self.free -= count
+        self._used += count
+        self._whole._free -= count
         return True
 
     def give_back(self, count: int) -> None:
-        self.free += count
+        self._used -= count
+        self._whole._free += count
 
 
 class ParallelBody:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.cache.memory import CachedObject, MemoryCache
+from gateway.cache.memory import CachedObject, MemoryCache, limits_of
 from gateway.errors import NotFoundError
 
 
@@ -18,7 +18,7 @@ FOUND = CachedObject({"ETag": '"e"'}, b"x" * 1000, 1000, '"e"', 0, 1000.0)
 
 
 def test_it_holds_no_more_than_it_may_and_the_last_used() -> None:
-    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     large = replace(FOUND, body=bytes(230_000))
     for number in range(10):
         cache.put(str(number), large)
@@ -30,7 +30,7 @@ def test_it_holds_no_more_than_it_may_and_the_last_used() -> None:
 
 def test_absence_is_believed_for_a_while() -> None:
     clock = Clock()
-    cache = MemoryCache(1_000_000, missing_seconds=5, clock=clock)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5, clock=clock)
     cache.put("k", FOUND)
     cache.put_missing("k", NotFoundError("gone", code="NoSuchKey", upstream_status=404))
     assert cache.get("k") is None
@@ -57,7 +57,7 @@ def test_absence_is_believed_for_a_while() -> None:
 
 def test_ages() -> None:
     clock = Clock()
-    cache = MemoryCache(1_000_000, missing_seconds=5, clock=clock)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5, clock=clock)
     cache.put("k", FOUND)
     clock.now += 7
     assert cache.age(FOUND) == 7
@@ -69,7 +69,7 @@ def test_ages() -> None:
 
 
 def test_a_note_of_another_etag_ends_an_entry() -> None:
-    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     cache.put("k", FOUND)
     assert not cache.note("k", '"e"')
     assert cache.get("k") is FOUND
@@ -79,7 +79,7 @@ def test_a_note_of_another_etag_ends_an_entry() -> None:
 
 
 def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:
-    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     cache.put("k", FOUND)
     for number in range(1000):
         cache.put_missing(f"{number}/" + "x" * 1000, NotFoundError("x" * 1000))
@@ -90,14 +90,14 @@ def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:
 
 @pytest.mark.parametrize(("key", "detail"), [("x" * 10_000, ""), ("x", "x" * 10_000)])
 def test_an_absence_weighs_what_its_key_and_its_reason_do(key: str, detail: str) -> None:
-    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     for number in range(10):
         cache.put_missing(f"{number}{key}", NotFoundError(detail))
     assert sum(cache.missing(f"{number}{key}") is not None for number in range(10)) == 1_000_000 // 16 // 11_000
 
 
 def test_a_sixteenth_of_the_memory_is_for_absences() -> None:
-    cache = MemoryCache(16_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(16_000_000), missing_seconds=5)
     for size, is_kept in ((14_990_000, True), (15_000_000, False)):
         cache.put("k", replace(FOUND, body=bytes(size)))
         assert (cache.get("k") is not None) is is_kept
@@ -107,13 +107,13 @@ def test_a_sixteenth_of_the_memory_is_for_absences() -> None:
 
 
 def test_the_key_of_an_object_counts() -> None:
-    cache = MemoryCache(16_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(16_000_000), missing_seconds=5)
     cache.put("x" * 15_000_000, FOUND)
     assert cache.get("x" * 15_000_000) is None
 
 
 def test_a_forgotten_object_is_not_known() -> None:
-    cache = MemoryCache(1_000_000, missing_seconds=5)
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     cache.put("k", FOUND)
     cache.forget("k")
     assert cache.get("k") is None

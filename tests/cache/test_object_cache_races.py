@@ -12,7 +12,7 @@ from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.memory import CachedObject
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
-from gateway.config.settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.errors import NotFoundError, UpstreamBusyError
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.parallel import MemoryBudget

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.config.hints import owner_hints, path_hints
 from gateway.config.load import load
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.publish.settings import PublishSettings
 from tests.access.test_reload import OPEN, file, replace, started
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually

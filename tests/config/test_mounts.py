@@ -116,6 +116,7 @@ def test_variables_and_the_command_line_reach_a_mount_by_its_name(tmp_path: Path
         ("- {name: b, path: /../c}", "mounts.b.path: must be a path like /team-b, of letters, digits, -, _, . and ~"),
         ("- {name: b, host: 'b:80'}", "must be a host name without a port"),
         ("- {name: b, path: /b, server: {port: 1}}", "mounts.b.server.port: is for all mounts"),
+        ("- {name: b, path: /b, index: {memory_bytes: 8MB}}", "mounts.b.index.memory_bytes: is for all mounts"),
         ("- {name: b, path: /b, bucket: x}", "mounts.b.bucket: is not a section; did you mean storage.bucket?"),
         ("- {name: b, path: /b, storage: {buckt: x}}", "mounts.b.storage.buckt: is not a setting"),
         ("- {name: b, path: /b, storage: {bucket: b/b}}", "mounts.b.storage.bucket: must be a bucket's name"),
@@ -132,7 +133,10 @@ def test_variables_and_the_command_line_reach_a_mount_by_its_name(tmp_path: Path
         ("- {name: b, path: /b, members: [c]}", "mounts.b.members: names c, which is no mount"),
         ("- {name: b, path: /b, members: [b]}", "mounts.b.members: names b, which has members itself"),
         ("- {name: b, path: /b, members: [default, default]}", "mounts.b.members: names a mount twice"),
-        ("- {name: b, path: /b, members: [default], index: {refresh: 3}}", "mounts.b.index: has no effect with members"),
+        (
+            "- {name: b, path: /b, members: [default], index: {refresh: 3}}",
+            "mounts.b.index: has no effect with members",
+        ),
         ("- {name: b, path: /b, members: [default], publish_to: c}", "publish_to: must be one of members"),
         ("- {name: b, path: /b, members: [default], publish_to: default}", "publish_to: names default, which takes no"),
         (

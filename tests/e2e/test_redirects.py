@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from gateway.cache.lru import MemoryLimit
 from gateway.config.load import load
 from gateway.messages import Caller, Credentials, ObjectRequest, Redirect
 from gateway.storage.redirecting import RedirectingStorage
@@ -124,9 +125,14 @@ async def test_no_url_outlives_the_credentials_that_signed_it(bucket: Bucket) ->
     server = bucket.server
     expiring = Credentials(server.access_key, server.secret_key, provider="test", expires_at=time.time() + 1000)
     backend = S3Storage(
-        load(settings, environ={}).storage, CredentialSource(lambda: expiring), index_document="index.html"
+        load(settings, environ={}).storage,
+        CredentialSource(lambda: expiring),
+        MemoryLimit(10**6),
+        index_document="index.html",
     )
-    storage = RedirectingStorage(backend, auto=False, min_size=0, stream_user_agents=[], check=True)
+    storage = RedirectingStorage(
+        backend, auto=False, min_size=0, stream_user_agents=[], check=True, memory=MemoryLimit(10**6)
+    )
     await storage.start()
     try:
         answer = await storage.fetch(ObjectRequest("GET", "k", redirect_for=Caller("127.0.0.1")))

@@ -79,7 +79,7 @@ def on_loan(gateway: Gateway) -> dict[str, object]:
     kept_for_others = ("connections_idle", "entries_open")
     return {
         **{name: count for name, count in gateway.storage.stats().items() if name not in kept_for_others},
-        "clients": gateway.mount.prefetch.clients,
+        "clients": gateway.metrics.in_flight,
         **gateway.mount.prefetch.stats(),
     }
 

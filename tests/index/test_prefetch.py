@@ -151,7 +151,7 @@ async def test_it_is_given_up_while_there_are_many_clients(
     go_on.set()
     # What the page of app tells of its files is found out in any case.
     assert not any(request.method == "GET" and request.key.startswith(("lib/", "deep/")) for request in faulty.requests)
-    assert gateway.mount.prefetch.clients == 0
+    assert gateway.metrics.in_flight == 0
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ async def test_what_a_stored_page_says_may_be_malformed(
         asked.append(request.key)
         return BufferedResponse(200, b"", {})
 
-    background = prefetch.Prefetch(stored, file, cast(Any, None), max_bytes=0)
+    background = prefetch.Prefetch(stored, file, cast(Any, None), max_bytes=0, clients=lambda: 0)
     background.after_page("p/", JSON)
     await eventually(lambda: not any(background.stats().values()))
     assert asked == [f"{key}.metadata" for key in followed]

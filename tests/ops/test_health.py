@@ -37,18 +37,21 @@ async def test_health_touches_nothing() -> None:
 
 
 async def test_ready_says_what_the_storage_found() -> None:
-    assert await ask(Readiness(Checked(), 5)) == (200, {"status": "ready", "backend": "file"})
+    assert await ask(Readiness({"default": Checked()}, 5)) == (200, {"status": "ready", "backend": "file"})
 
 
 async def test_ready_says_why_not() -> None:
     storage = Checked()
     storage.failure = UpstreamError("403 InvalidAccessKeyId")
-    assert await ask(Readiness(storage, 5)) == (503, {"status": "unavailable", "reason": "403 InvalidAccessKeyId"})
+    assert await ask(Readiness({"default": storage}, 5)) == (
+        503,
+        {"status": "unavailable", "reason": "403 InvalidAccessKeyId"},
+    )
 
 
 async def test_a_storage_that_is_lost_makes_the_gateway_degraded_and_no_less_ready() -> None:
     storage = Checked()
-    readiness = Readiness(storage, 0, lambda: {"circuit s3.example": "open"})
+    readiness = Readiness({"default": storage}, 0, lambda: {"circuit s3.example": "open"})
     await ask(readiness)
     storage.failure = UpstreamError("can't connect")
     found = {"status": "degraded", "reason": "can't connect", "circuit s3.example": "open"}
@@ -60,7 +63,7 @@ async def test_a_storage_that_is_lost_makes_the_gateway_degraded_and_no_less_rea
 async def test_a_storage_that_does_not_answer_does_not_hold_up_the_probe() -> None:
     """A kubelet that waits for longer than its timeout takes the gateway out of its Service."""
     storage = Checked()
-    readiness = Readiness(storage, 0, answer_seconds=0.01)
+    readiness = Readiness({"default": storage}, 0, answer_seconds=0.01)
     await ask(readiness)
     storage.open.clear()
     for _ in range(3):
@@ -79,13 +82,13 @@ async def test_a_bug_in_the_check_is_not_taken_for_an_answer() -> None:
     storage = Checked()
     storage.failure = ValueError("a bug")
     with pytest.raises(ValueError, match="a bug"):
-        await ask(Readiness(storage, 0))
+        await ask(Readiness({"default": storage}, 0))
 
 
 async def test_one_question_serves_all_and_is_reused_for_seconds() -> None:
     storage = Checked()
     storage.open.clear()
-    readiness = Readiness(storage, 60)
+    readiness = Readiness({"default": storage}, 60)
     waiters = [asyncio.ensure_future(ask(readiness)) for _ in range(10)]
     await asyncio.sleep(0)
     storage.open.set()
@@ -96,7 +99,7 @@ async def test_one_question_serves_all_and_is_reused_for_seconds() -> None:
 
 async def test_with_no_reuse_each_question_is_asked() -> None:
     storage = Checked()
-    readiness = Readiness(storage, 0)
+    readiness = Readiness({"default": storage}, 0)
     await ask(readiness)
     await ask(readiness)
     assert storage.checks == 2
@@ -104,7 +107,25 @@ async def test_with_no_reuse_each_question_is_asked() -> None:
 
 async def test_a_gateway_that_stops_is_not_ready() -> None:
     storage = Checked()
-    readiness = Readiness(storage, 60)
+    readiness = Readiness({"default": storage}, 60)
     readiness.draining = True
     assert await ask(readiness) == (503, {"status": "draining"})
     assert storage.checks == 0
+
+
+async def test_with_several_mounts_one_storage_is_enough_and_each_is_named() -> None:
+    storages = {name: Checked() for name in ("default", "team-b")}
+    readiness = Readiness(storages, 0)
+    for storage in storages.values():
+        storage.failure = UpstreamError("403 InvalidAccessKeyId")
+    reason = "403 InvalidAccessKeyId; 403 InvalidAccessKeyId"
+    assert await ask(readiness) == (503, {"status": "unavailable", "reason": reason})
+    storages["team-b"].failure = None
+    found = {"status": "degraded", "mount default": "403 InvalidAccessKeyId", "mount team-b": "ok"}
+    assert await ask(readiness) == (200, found)
+    storages["default"].failure = None
+    assert await ask(readiness) == (200, {"status": "ready", "mount default": "ok", "mount team-b": "ok"})
+    for storage in storages.values():
+        storage.failure = UpstreamError("can't connect")
+    found = {"status": "degraded", "mount default": "can't connect", "mount team-b": "can't connect"}
+    assert await ask(readiness) == (200, found), "it serves what it has cached"

@@ -55,6 +55,7 @@ def test_a_request_is_one_line_of_text() -> None:
         "path": "/arrow/",
         "status": "200",
         "bytes": "10",
+        "mount": "-",
         "route": "object",
         "upstream_status": "200",
         "cache": "-",

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,42 +21,49 @@ def values(metrics: Metrics) -> dict[str, float]:
 
 def exchange(method: str, status: int, sent_bytes: int = 0, first_byte: float | None = None) -> RequestRecord:
     return RequestRecord(
-        "id", method, "/", "c", "a", 100.0, status=status, sent_bytes=sent_bytes, first_byte=first_byte
+        "id", method, "/", "c", "a", 100.0, "m", status=status, sent_bytes=sent_bytes, first_byte=first_byte
     )
 
 
 def test_requests_are_counted_by_method_route_and_status() -> None:
-    metrics = Metrics(lambda: None)
+    metrics = Metrics()
     metrics.observe(exchange("GET", 200, sent_bytes=7, first_byte=100.02))
     metrics.observe(exchange("GET", 200, sent_bytes=5, first_byte=100.02))
     metrics.observe(exchange("HEAD", 404))
     found = values(metrics)
-    assert found["gateway_requests_total method=GET route=object status=200"] == 2
-    assert found["gateway_requests_total method=HEAD route=object status=404"] == 1
-    assert found["gateway_response_body_bytes_total"] == 12
-    assert found["gateway_time_to_first_byte_seconds_count route=object"] == 2
-    assert found["gateway_time_to_first_byte_seconds_bucket le=0.01 route=object"] == 0
-    assert found["gateway_time_to_first_byte_seconds_bucket le=0.025 route=object"] == 2
+    assert found["gateway_requests_total method=GET mount=m route=object status=200"] == 2
+    assert found["gateway_requests_total method=HEAD mount=m route=object status=404"] == 1
+    assert found["gateway_response_body_bytes_total mount=m"] == 12
+    assert found["gateway_time_to_first_byte_seconds_count mount=m route=object"] == 2
+    assert found["gateway_time_to_first_byte_seconds_bucket le=0.01 mount=m route=object"] == 0
+    assert found["gateway_time_to_first_byte_seconds_bucket le=0.025 mount=m route=object"] == 2
 
 
 def test_made_up_methods_make_one_series() -> None:
-    metrics = Metrics(lambda: None)
+    metrics = Metrics()
     for number in range(100):
         metrics.observe(exchange(f"X{number}", 405))
     found = values(metrics)
-    assert found["gateway_requests_total method=other route=object status=405"] == 100
+    assert found["gateway_requests_total method=other mount=m route=object status=405"] == 100
     assert sum(name.startswith("gateway_requests_total") for name in found) == 1
 
 
 def test_upstream_errors_are_counted_by_code() -> None:
-    metrics = Metrics(lambda: None)
-    metrics.upstream_fault("SlowDown")
-    assert values(metrics)["gateway_upstream_errors_total code=SlowDown"] == 1
+    metrics = Metrics()
+    metrics.of("m").upstream_fault("SlowDown")
+    assert values(metrics)["gateway_upstream_errors_total code=SlowDown mount=m"] == 1
+
+
+def expiring(expires_at: Callable[[], float | None]) -> Metrics:
+    metrics = Metrics()
+    metrics.of("m").credentials_expire_at = expires_at
+    return metrics
 
 
 def test_seconds_to_the_expiry_of_the_credentials() -> None:
-    assert values(Metrics(lambda: None))["gateway_credentials_expiry_seconds"] == float("inf")
-    assert 3590 < values(Metrics(lambda: time.time() + 3600))["gateway_credentials_expiry_seconds"] <= 3600
+    name = "gateway_credentials_expiry_seconds mount=m"
+    assert values(expiring(lambda: None))[name] == float("inf")
+    assert 3590 < values(expiring(lambda: time.time() + 3600))[name] <= 3600
 
 
 def test_workers_report_the_soonest_expiry_of_the_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,16 +74,16 @@ def test_workers_report_the_soonest_expiry_of_the_credentials(tmp_path: Path, mo
     workers = []
     for slot in range(3):
         count_as(slot)
-        workers.append(Metrics(lambda slot=slot: None if (left := expiries[slot]) is None else time.time() + left))  # type: ignore[misc]
-    assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds"] <= 7200
+        workers.append(expiring(lambda slot=slot: None if (left := expiries[slot]) is None else time.time() + left))  # type: ignore[misc]
+    assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 7200
     workers[2].settle()
-    assert 3590 < values(workers[1])["gateway_credentials_expiry_seconds"] <= 3600
+    assert 3590 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 3600
     expiries[2] = 9000.0  # refreshed
     workers[2].settle()
-    assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds"] <= 7200
+    assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 7200
 
 
 def test_requests_in_flight() -> None:
-    metrics = Metrics(lambda: None)
+    metrics = Metrics()
     metrics.in_flight += 1
     assert values(metrics)["gateway_requests_in_flight"] == 1

@@ -206,4 +206,4 @@ async def test_what_is_counted_is_what_was_sent(start_gateway: StartGateway) -> 
     writer.transport.abort()
     await eventually(lambda: b'route="object",status="499"' in gateway.metrics.render())
     assert b'status="200"' not in gateway.metrics.render()
-    assert b"gateway_response_body_bytes_total 0.0" in gateway.metrics.render()
+    assert b'gateway_response_body_bytes_total{mount="default"} 0.0' in gateway.metrics.render()

@@ -288,8 +288,8 @@ async def test_hits_are_logged_and_counted_like_any_request(
     assert lines[0] == lines[2]
     assert (lines[2]["client"], lines[2]["bytes"], lines[2]["path"]) == ("192.0.2.7", len(BODY), "/a.txt")
     metrics = gateway.metrics.render().decode()
-    assert 'gateway_requests_total{method="GET",route="object",status="200"} 3.0' in metrics
-    assert f"gateway_response_body_bytes_total {3 * len(BODY)}" in metrics.replace(".0", "")
+    assert 'gateway_requests_total{method="GET",mount="default",route="object",status="200"} 3.0' in metrics
+    assert f'gateway_response_body_bytes_total{{mount="default"}} {3 * len(BODY)}' in metrics.replace(".0", "")
 
 
 async def test_a_hit_is_logged_with_the_address_of_its_own_client(

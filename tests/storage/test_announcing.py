@@ -56,7 +56,7 @@ async def test_what_another_worker_has_written_is_asked_for_again(
     for content in (b"first", b"second"):
         faulty.objects[WHEEL] = content
         assert (await get(gateway))[1] != content, "it is kept, or its absence is"
-        in_another_process(name, marks)
+        in_another_process(name if name == EVERYTHING else f"default/{name}", marks)
         assert await get(gateway) == (200, content)
 
 
@@ -64,7 +64,7 @@ async def test_other_objects_stay_as_they_are_known(gateway: Gateway, marks: Mar
     faulty.objects = {WHEEL: b"x", "other.whl": b"x"}
     for key in faulty.objects:
         await get(gateway, key)
-    in_another_process(WHEEL, marks)
+    in_another_process(f"default/{WHEEL}", marks)
     before = len(faulty.requests)
     await get(gateway, "other.whl")
     assert len(faulty.requests) == before
@@ -79,13 +79,13 @@ async def test_what_is_written_and_removed_is_announced_also_if_that_fails(
         yield b"x"
 
     await gateway.storage.put(WHEEL, chunks())
-    assert marks.objects.changes() == [WHEEL]
+    assert marks.objects.changes() == [f"default/{WHEEL}"]
     await gateway.storage.delete(WHEEL)
-    assert marks.objects.changes() == [WHEEL]
+    assert marks.objects.changes() == [f"default/{WHEEL}"]
     faulty.then(*[faults.error(500, "InternalError")] * 9)
     with pytest.raises(GatewayError):
         await gateway.storage.put(WHEEL, chunks())
-    assert marks.objects.changes() == [WHEEL], "the storage may have taken it"
+    assert marks.objects.changes() == [f"default/{WHEEL}"], "the storage may have taken it"
     gateway.storage.forget(WHEEL)
     assert marks.objects.changes() == (), "who has been told tells nobody"
     assert marks.projects.changes() == ()

@@ -2,16 +2,24 @@
 
 import time
 from collections.abc import Hashable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from gateway.cache.lru import MemoryLimit
 from gateway.errors import NotFoundError
 from gateway.messages import Caller, ObjectRequest, Redirect, Stream, nothing_to_close
 from gateway.storage.base import Backend, Link
 from gateway.storage.redirecting import RedirectingStorage
 
 REQUEST = ObjectRequest("GET", "a.whl", {}, Caller("192.0.2.1"))
+OPTIONS: dict[str, Any] = {
+    "auto": False,
+    "min_size": 0,
+    "stream_user_agents": [],
+    "check": True,
+    "memory": MemoryLimit(10**6),
+}
 
 
 class Storage:
@@ -48,7 +56,7 @@ class Storage:
 @pytest.mark.parametrize("how", ["expire", "forget"])
 async def test_a_clock_that_is_set_back_keeps_no_redirect_alive(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     backend = Storage()
-    storage = RedirectingStorage(cast("Backend", backend), auto=False, min_size=0, stream_user_agents=[], check=True)
+    storage = RedirectingStorage(cast("Backend", backend), **OPTIONS)
     assert isinstance(await storage.fetch(REQUEST), Redirect)
     earlier = time.time() - 1800
     monkeypatch.setattr(time, "time", lambda: earlier)
@@ -63,7 +71,7 @@ async def test_a_clock_that_is_set_back_keeps_no_redirect_alive(monkeypatch: pyt
 
 async def test_a_clock_that_is_set_forward_ends_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = Storage()
-    storage = RedirectingStorage(cast("Backend", backend), auto=False, min_size=0, stream_user_agents=[], check=True)
+    storage = RedirectingStorage(cast("Backend", backend), **OPTIONS)
     assert isinstance(await storage.fetch(REQUEST), Redirect)
     later = time.time() + 3601
     monkeypatch.setattr(time, "time", lambda: later)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import pytest
 
+from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import ParallelSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import GatewayError, UpstreamError
@@ -63,6 +64,7 @@ async def storage_of(
     backend = S3Storage(
         settings,
         CredentialSource(chain(access_key="AK", secret_key="SK")),
+        MemoryLimit(10**6),
         index_document="index.html",
         circuits=circuits,
     )

@@ -20,7 +20,7 @@ from cachetools import Cache, LRUCache
 from gateway.cache.disk.blocks import BLOCK_BYTES, BlockHasher, Blocks, DamagedError
 from gateway.cache.disk.confirmation import confirm, confirmed_at
 from gateway.cache.disk.entry import EntryHeader, end_of_entry, read_end
-from gateway.cache.disk.quota import DiskQuota
+from gateway.cache.disk.quota import GROUP_DIGITS, DiskQuota
 from gateway.cache.disk.temp_entry import TempEntry
 from gateway.cache.memory import CachedObject
 from gateway.transfer.open_file import OpenFile
@@ -65,6 +65,7 @@ class DiskCache:
         self._directory = directory
         self._max_bytes = max_bytes
         self._scope = scope
+        self._group = hashlib.sha256(scope.encode("utf-8", "surrogatepass")).hexdigest()[:GROUP_DIGITS]
         self._clock = clock
         self._room = DiskQuota(directory, max_bytes)
         self._hot: LRUCache[str, DiskEntry] = LRUCache(_MAX_OPEN)
@@ -237,10 +238,12 @@ class DiskCache:
         return f"{self._scope}\n{key}"
 
     def _name(self, key: str) -> str:
-        return hashlib.sha256(self._id(key).encode("utf-8", "surrogatepass")).hexdigest()
+        """That of the file: entries of one scope begin alike, so that the quota can be fair to others."""
+        digest = hashlib.sha256(self._id(key).encode("utf-8", "surrogatepass")).hexdigest()
+        return self._group + digest[GROUP_DIGITS:]
 
     def _path(self, name: str) -> Path:
-        return self._directory / name[:2] / name
+        return self._directory / name[GROUP_DIGITS : GROUP_DIGITS + 2] / name
 
 
 def _identity(info: os.stat_result) -> _Identity:

@@ -1,11 +1,12 @@
 """The quota of a directory: counts the bytes used, and removes entries when the limit is reached."""
 
 import fcntl
+import heapq
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway.cache.disk.temp_entry import DIRECTORY, is_abandoned
@@ -15,6 +16,8 @@ _ABANDONED_SECONDS = 60.0
 _SLACK = 16
 # After adding the limit divided by this, a process scans the directory for what other processes have added.
 _RECOUNT = 64
+# So many characters of a name tell the scope of its entry.
+GROUP_DIGITS = 8
 _OURS = re.compile(f"[0-9a-f]{{2}}|{DIRECTORY}")
 _NAME = re.compile("[0-9a-f]{64}|[0-9a-f]{32}")
 
@@ -69,7 +72,7 @@ class DiskQuota:
                     continue
             if total + length > self._max_bytes:
                 goal = self._max_bytes - length - self._max_bytes // _SLACK
-                for _, size, path in sorted(entries):
+                for size, path in _fair_order(entries):
                     if total <= goal:
                         break
                     Path(path).unlink(missing_ok=True)
@@ -85,3 +88,23 @@ class DiskQuota:
         for path in ours:
             with os.scandir(path) as files:
                 yield from (file for file in files if _NAME.fullmatch(file.name))
+
+
+def _fair_order(entries: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, str]]:
+    """The size and path of entries in the order in which they are removed: always of the scope that has the most bytes
+    left, and of that the one that was used least recently. An entry is given as its time, size and path."""
+    groups: dict[str, list[tuple[int, int, str]]] = {}
+    for entry in entries:
+        groups.setdefault(os.path.basename(entry[2])[:GROUP_DIGITS], []).append(entry)
+    largest = [(-sum(size for _, size, _ in group), name) for name, group in groups.items()]
+    heapq.heapify(largest)
+    for group in groups.values():
+        group.sort(reverse=True)
+    while largest:
+        total, name = largest[0]
+        _, size, path = groups[name].pop()
+        if groups[name]:
+            heapq.heapreplace(largest, (total + size, name))
+        else:
+            heapq.heappop(largest)
+        yield size, path

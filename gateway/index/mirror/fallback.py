@@ -25,7 +25,6 @@ from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.messages import Redirect
 from gateway.single_flight import SingleFlight
 
-_COPIED_BYTES = 1024 * 1024  # some 2,000 projects
 _BLANK = "The directory behind this gateway is empty, perhaps by mistake, so no other index is asked"
 
 
@@ -39,7 +38,9 @@ class Fallback:
         catalog: Catalog,
         upstream: UpstreamIndex,
         metadata: FileMetadata,
+        memory: MemoryLimit,
     ) -> None:
+        """`memory` is for what is known of the projects that both indexes have."""
         self._mode = settings.mode
         # Whether the pages of our own projects show the other index's files too.
         self.always = settings.always_show_upstream
@@ -49,9 +50,7 @@ class Fallback:
         self._metadata = metadata
         self._is_disallowed = lru_cache(maxsize=1024)(self._match)
         self._comparing = SingleFlight[bool]()
-        self._copied = LruCache[str, Sourced[bool]](
-            "copied projects", MemoryLimit(_COPIED_BYTES), lambda project, _: weight_of(project)
-        )
+        self._copied = LruCache[str, Sourced[bool]]("copied projects", memory, lambda project, _: weight_of(project))
 
     def __str__(self) -> str:
         return f"{self.upstream.base_url} ({self._mode})"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from gateway.config.trusted_publishers import GITHUB, GITLAB
+from gateway.config.publish.trusted_publishers import GITHUB, GITLAB
 from gateway.errors import BadRequestError
 from gateway.publish.rules import invalid_upload
 from gateway.publish.trusted.sources import MAX_VALUE

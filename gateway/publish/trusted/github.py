@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.access.oidc.claims import matches
-from gateway.config.trusted_publishers import GITHUB, GitHubPublisher
+from gateway.config.publish.trusted_publishers import GITHUB, GitHubPublisher
 from gateway.publish.trusted.sources import service, source, subject, text_of
 
 # Told to a client whose token fits no publisher.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.access.oidc.claims import matches
-from gateway.config.trusted_publishers import GITLAB, GitLabPublisher
+from gateway.config.publish.trusted_publishers import GITLAB, GitLabPublisher
 from gateway.publish.trusted.github import same
 from gateway.publish.trusted.sources import service, source, subject, text_of
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.access.oidc.claims import matches
 from gateway.config.access.oidc import claim_text
-from gateway.config.trusted_publishers import GitHubPublisher, GitLabPublisher, OtherPublisher, TrustedPublisher
+from gateway.config.publish.trusted_publishers import GitHubPublisher, GitLabPublisher, OtherPublisher, TrustedPublisher
 from gateway.publish.trusted import github, gitlab
 from gateway.publish.trusted.sources import source, subject, text_of
 

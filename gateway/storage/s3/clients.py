@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from gateway import __version__
+from gateway.cache.lru import MemoryLimit
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import is_proxy
 from gateway.errors import ConfigError, Problem
@@ -49,6 +50,7 @@ def reach(
     endpoint: Endpoint,
     credentials: CredentialSource,
     signer: "CloudFrontSigner | None",
+    signed_queries: MemoryLimit,
     *,
     relocate: Relocate,
     on_fault: Callable[[str], None],
@@ -74,6 +76,7 @@ def reach(
         distribution = cloudfront.CloudFrontOrigin(
             reading,
             signer,
+            signed_queries,
             root="/" + encode_key(settings.prefix),
             ip_range=settings.cloud_front_ip_range,
             wildcard=settings.cloud_front_wildcard,
@@ -83,7 +86,7 @@ def reach(
         return S3Clients(client, bucket, reading, distribution, distribution.links)
     reading = signed(endpoint, None) if settings.public_url else bucket
     origin = BucketOrigin(reading)
-    links = PresignedUrls(origin, lifetime=settings.expire_after, buffer_time=settings.buffer_time)
+    links = PresignedUrls(origin, signed_queries, lifetime=settings.expire_after, buffer_time=settings.buffer_time)
     return S3Clients(client, bucket, reading, origin, links)
 
 

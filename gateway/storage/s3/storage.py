@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Mapping
 
+from gateway.cache.lru import MemoryLimit
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import (
     ACCESS_DENIED,
@@ -49,17 +50,20 @@ class S3Storage:
         self,
         settings: StorageSettings,
         credentials: CredentialSource,
+        signed: MemoryLimit,
         *,
         index_document: str,
         on_fault: Callable[[str], None] = lambda label: None,
         circuits: Circuits | None = None,
     ) -> None:
-        """`on_fault` is called with the S3 code of every error answer of the bucket, retried ones included.
+        """`signed` is the memory for signed queries. `on_fault` is called with the S3 code of every error answer of
+        the bucket, retried ones included.
 
         Raises ConfigError for a CloudFront key that can't be used.
         """
         self.credentials = credentials
         self._settings = settings
+        self._signed = signed
         self._index_document = index_document
         self._on_fault = on_fault
         self._circuits = circuits
@@ -110,6 +114,7 @@ class S3Storage:
             endpoint,
             self.credentials,
             self._signer,
+            self._signed,
             relocate=self._resolve,
             on_fault=self._on_fault,
             circuits=self._circuits,

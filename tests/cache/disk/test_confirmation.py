@@ -11,7 +11,7 @@ from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.confirmation import confirm, confirmed_at
 from gateway.cache.memory import CachedObject
 from gateway.cache.object_cache import ObjectCache
-from gateway.config.settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.errors import UpstreamBusyError
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.parallel import MemoryBudget

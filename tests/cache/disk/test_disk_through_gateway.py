@@ -393,8 +393,8 @@ async def test_the_log_and_the_metrics_say_where_an_answer_is_from(
         *("memory", "disk"),
     ]
     metrics = (await get(gateway, "/metrics")).body.decode()
-    assert 'gateway_cache_hits_total{source="memory"} 1.0' in metrics
-    assert 'gateway_cache_hits_total{source="disk"} 1.0' in metrics
+    assert 'gateway_cache_hits_total{mount="default",source="memory"} 1.0' in metrics
+    assert 'gateway_cache_hits_total{mount="default",source="disk"} 1.0' in metrics
 
 
 async def test_who_can_not_have_the_kernel_send_it_gets_the_same_bytes(

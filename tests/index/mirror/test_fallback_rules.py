@@ -41,7 +41,7 @@ def flat_catalog(storage: Files) -> FlatCatalog:
 
 def mirror(catalog: FlatCatalog) -> Fallback:
     remote, metadata = cast(UpstreamIndex, None), cast(FileMetadata, None)  # neither is asked
-    return Fallback(FallbackSettings(mode="mirror"), catalog, remote, metadata)
+    return Fallback(FallbackSettings(mode="mirror"), catalog, remote, metadata, MemoryLimit(10**6))
 
 
 async def test_no_name_is_another_index_s_by_a_listing_that_could_not_be_renewed() -> None:

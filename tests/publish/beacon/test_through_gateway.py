@@ -54,7 +54,7 @@ async def test_no_upload_and_no_page_fails_because_of_the_beacon(
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert FILE in (await get(gateway, "/simple/acme-web/"))[1]
     assert KEY not in faulty.objects
-    assert 'gateway_beacon_failures_total{operation="write"}' in gateway.metrics.render().decode()
+    assert 'gateway_beacon_failures_total{mount="default",operation="write"}' in gateway.metrics.render().decode()
 
 
 async def test_the_end_of_a_gateway_is_that_of_its_beacon(tmp_path: Path) -> None:

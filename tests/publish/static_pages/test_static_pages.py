@@ -128,7 +128,7 @@ async def test_a_page_that_never_stays_is_an_error_after_which_the_same_again_su
 
     faulty.then(on("PUT", refused), on("PUT", refused))
     shown = list[str]()
-    monkeypatch.setattr(gateway, "refresh_all", shown.append)
+    monkeypatch.setattr(gateway.mounts, "refresh_all", lambda project, mount: shown.append(project))
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 503
     assert listed(faulty) == (OLD,)
     assert shown == ["acme-web"]  # the file is there

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.access.oidc.issuers import Issuers
 from gateway.access.tokens.keys import parse_key
-from gateway.config.publish_settings import PublishSettings
+from gateway.config.publish.settings import PublishSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import AuthenticationBusyError
 from gateway.publish.condition.condition import Condition

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from gateway.config.trusted_publishers import AnyPublisher, TrustedPublisher
+from gateway.config.publish.trusted_publishers import AnyPublisher, TrustedPublisher
 from gateway.publish.trusted.publishers import Grant, NoPublisherError, Publishers
 from tests.support.jobs import REPOSITORY, SHA, WORKFLOW, github, gitlab
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.access.tokens.keys import parse_key
 from gateway.access.tokens.token import Claims, issue, verify
-from gateway.config.trusted_publishers import MOST_PROJECT_CHARACTERS
+from gateway.config.publish.trusted_publishers import MOST_PROJECT_CHARACTERS
 from gateway.principal import Right, Scope
 from gateway.publish.trusted.sources import source, subject, text_of
 from gateway.storage.base import ObjectMetadata

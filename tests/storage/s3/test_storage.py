@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from gateway import __version__
+from gateway.cache.lru import MemoryLimit
 from gateway.config.load import load
 from gateway.config.settings import ParallelSettings
 from gateway.errors import (
@@ -49,6 +50,7 @@ async def start(faulty: FaultyBucket, faulty_settings: dict[str, str], heard: Fa
         backend = S3Storage(
             load(settings, environ={}).storage,
             CredentialSource(provider),
+            MemoryLimit(10**6),
             index_document="index.html",
             on_fault=heard.append,
         )

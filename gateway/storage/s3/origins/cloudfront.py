@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gateway.cache.lru import MemoryLimit
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError, Problem
 from gateway.messages import Caller, Endpoint
@@ -58,6 +59,7 @@ class CloudFrontOrigin:
         self,
         client: SignedClient,
         signer: "CloudFrontSigner | None",
+        memory: MemoryLimit,
         *,
         root: str,
         ip_range: bool | IPv4Network,
@@ -72,7 +74,7 @@ class CloudFrontOrigin:
         self._root = root
         self._ip_range = ip_range
         self._wildcard = wildcard
-        self.links = PresignedUrls(self, lifetime=lifetime, buffer_time=buffer_time)
+        self.links = PresignedUrls(self, memory, lifetime=lifetime, buffer_time=buffer_time)
         self._one_at_a_time = asyncio.Lock()
 
     async def open(self, method: str, path: str, headers: dict[str, str]) -> Answer:

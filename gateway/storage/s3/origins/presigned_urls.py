@@ -10,22 +10,27 @@ from gateway.storage.base import Link
 from gateway.storage.s3.client import SignedClient, SignedQuery
 from gateway.storage.s3.origins.origin import Origin
 
-_MAX_BYTES = 4 * 1024 * 1024  # some 3,000 grants with session tokens
-
 
 class PresignedUrls:
     """Makes URLs of one origin, valid for `lifetime` seconds, and reuses each until `buffer_time` seconds before it
     expires."""
 
     def __init__(
-        self, origin: Origin, *, lifetime: int, buffer_time: int, clock: Callable[[], float] = time.time
+        self,
+        origin: Origin,
+        memory: MemoryLimit,
+        *,
+        lifetime: int,
+        buffer_time: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`memory` is that for the signed queries."""
         self._origin = origin
         self._lifetime = lifetime
         self._buffer_time = buffer_time
         self._clock = clock
         self._grants = LruCache[Hashable, SignedQuery](
-            "grants", MemoryLimit(_MAX_BYTES), lambda slot, grant: weight_of(slot) + weight_of(grant.query)
+            "grants", memory, lambda slot, grant: weight_of(slot) + weight_of(grant.query)
         )
         self._signing = SingleFlight[SignedQuery]()
 

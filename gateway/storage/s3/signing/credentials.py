@@ -81,7 +81,8 @@ class CredentialSource:
     """The current credentials, refreshed ahead of expiry in a thread. One load serves everyone who waits for it."""
 
     def __init__(self, load: Loader, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives seconds since the epoch."""
+        """`clock` gives seconds since the epoch. `users` are the storages that close it, each once."""
+        self.users = 0
         self._load = load
         self._clock = clock
         self._current: Credentials | None = None
@@ -129,8 +130,9 @@ class CredentialSource:
         return 0 < self._settled_until - self._clock() <= _RELOAD_PAUSE_SECONDS
 
     async def close(self) -> None:
-        """Stops waiting for a load; the thread itself ends with its own timeout."""
-        if self._loading is not None:
+        """Stops waiting for a load, unless others wait for it; the thread itself ends with its own timeout."""
+        self.users -= 1
+        if self.users <= 0 and self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
 

@@ -1,5 +1,6 @@
 """The bucket as an origin. CloudFront's is in test_cloudfront.py."""
 
+from gateway.cache.lru import MemoryLimit
 from gateway.config.load import load
 from gateway.messages import Caller, Credentials, Endpoint
 from gateway.storage.s3.clients import reach
@@ -20,6 +21,7 @@ def origin(faulty_settings: dict[str, str], key: str = "AKID", **changes: str) -
         resolve(settings),
         CredentialSource(lambda: Credentials(key, "secret")),
         None,
+        MemoryLimit(10**6),
         relocate=relocate,
         on_fault=lambda label: None,
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Hashable
 
+from gateway.cache.lru import MemoryLimit
 from gateway.messages import Caller
 from gateway.storage.s3.client import SignedQuery
 from gateway.storage.s3.origins.presigned_urls import PresignedUrls
@@ -47,7 +48,8 @@ class Origin:
 
 
 def links(origin: Origin, lifetime: int = 86400, buffer_time: int = 600) -> PresignedUrls:
-    return PresignedUrls(origin, lifetime=lifetime, buffer_time=buffer_time, clock=lambda: origin.now)  # type: ignore[arg-type]
+    memory = MemoryLimit(10**6)
+    return PresignedUrls(origin, memory, lifetime=lifetime, buffer_time=buffer_time, clock=lambda: origin.now)  # type: ignore[arg-type]
 
 
 async def test_a_url_is_reused_until_the_buffer_begins() -> None:

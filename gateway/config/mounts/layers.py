@@ -1,14 +1,19 @@
 """The layers of one mount, over those of the top level."""
 
+from typing import Any
+
 import yaml
 
 from gateway.config.layers import Layers, position
-from gateway.config.mount_settings import FACTS_OF_PLACES, NAME, NAMES_OF_PLACES, SECTIONS_OF_MOUNTS, MountSettings
+from gateway.config.mounts.settings import FACTS_OF_PLACES, NAME, NAMES_OF_PLACES, SECTIONS_OF_MOUNTS, MountSettings
 from gateway.config.settings import SECTIONS, Settings
 
 _OWN = "mount"  # the section of what a mount says of itself
 # They mean nothing without listings, even if the top level has them.
 _OF_LISTINGS = ("fallback", "publish")
+# Mounts share it.
+_OF_ALL = ("index.memory_bytes",)
+_FOR_ALL = "is for all mounts: give it at the top level"
 
 
 class MountLayers(Layers):
@@ -24,6 +29,11 @@ class MountLayers(Layers):
         self._title = f"mounts.{number}"
         self._inherited: set[str] = set()
         self._given: frozenset[str] = frozenset()
+
+    def add(self, name: str, value: Any, source: str) -> None:
+        if name in _OF_ALL:
+            return self.refuse(name, source, _FOR_ALL)
+        return super().add(name, value, source)
 
     def add_mount(self, file: str, node: yaml.MappingNode) -> None:
         """Adds an item of the list `mounts`."""
@@ -52,7 +62,7 @@ class MountLayers(Layers):
             super().refuse(f"{self._title}.{name}", self.sources.get(name, self.source), message)
 
     def unknown_section(self, name: str) -> str:
-        return "is for all mounts: give it at the top level" if name in SECTIONS else super().unknown_section(name)
+        return _FOR_ALL if name in SECTIONS else super().unknown_section(name)
 
     def over(self, top: Layers, common: Settings) -> Settings:
         """The settings of the mount; `common` are those of the top level. What is wrong is added to `problems`."""
@@ -69,7 +79,7 @@ class MountLayers(Layers):
         server = server.model_copy(update={"base_path": base_path, "public_url": public_url})
         rest = {name: getattr(common, name) for name in Settings.model_fields if name not in self.models}
         settings = self.build(rest | {"server": server})
-        settings.place(own)
+        settings.place(own, shares_access="access" not in self._given)
         return settings
 
     def _inherit(self, top: Layers) -> None:

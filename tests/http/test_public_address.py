@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.server.public_address import PublicAddress
+from gateway.http.public_address import PublicAddress
 
 
 @pytest.mark.parametrize(

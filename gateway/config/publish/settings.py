@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from gateway.config.access.settings import Subjects, from_yaml
+from gateway.config.publish.trusted_publishers import AnyPublisher, Audience
 from gateway.config.section import Section
-from gateway.config.trusted_publishers import AnyPublisher, Audience
 from gateway.config.types import COMMA_SEPARATED, ReadableFile, Seconds, Size
 
 RuleName = Literal["digest", "sdist-name", "one-sdist", "size-ratio", "layout", "framing", "duplicates", "metadata"]

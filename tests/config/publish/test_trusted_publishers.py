@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.config.load import load_text
+from gateway.config.publish.trusted_publishers import GITHUB, GITLAB
 from gateway.config.settings import Settings
-from gateway.config.trusted_publishers import GITHUB, GITLAB
 from gateway.errors import ConfigError
 
 _GITHUB = {"kind": "github", "repository": "acme/web", "workflow": "release.yml", "projects": ["Acme_Web", "b-*"]}

@@ -1,0 +1,40 @@
+"""What the mounts of a gateway share: memory, by its purpose, and credentials."""
+
+from collections.abc import Hashable
+
+from gateway.cache.lru import MemoryLimit, MemoryPool
+from gateway.config.settings import ParallelSettings
+from gateway.config.storage_settings import StorageSettings
+from gateway.storage.s3 import ahead
+from gateway.storage.s3.signing.credentials import CredentialSource
+from gateway.transfer.parallel import MemoryBudget
+
+
+class Budgets:
+    """Each mount gets a share of what all have together. However much one of them asks for, the others keep theirs."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, MemoryPool] = {}
+        self._transit: MemoryBudget | None = None
+        self._credentials: dict[Hashable, CredentialSource] = {}
+
+    def memory(self, purpose: str, max_bytes: int) -> MemoryLimit:
+        """A share of the memory for a purpose, of which all mounts have `max_bytes` together: the most that any of them
+        asks for."""
+        return self._pools.setdefault(purpose, MemoryPool(max_bytes)).share(max_bytes)
+
+    def transit(self, settings: ParallelSettings) -> MemoryBudget:
+        """A share of the memory for bytes in transit."""
+        if self._transit is None:
+            self._transit = MemoryBudget(settings.memory_bytes, settings.connections)
+        return self._transit.share()
+
+    def credentials(self, settings: StorageSettings) -> CredentialSource:
+        """Where credentials come from that are loaded in the same way: once for all mounts that have such."""
+        secret, token = settings.aws_secret_access_key, settings.aws_session_token
+        way = settings.profile_name, settings.aws_access_key_id, secret, token
+        source = self._credentials.get(way)
+        if source is None or not source.users:
+            source = self._credentials[way] = CredentialSource(ahead.loader(settings))
+        source.users += 1
+        return source
