@@ -158,7 +158,9 @@ class Index:
             answer = await self._named_like_directory(ObjectRequest(method, key, wanted, bypass=bypass))
         if isinstance(answer, Stream):
             # Without a Cache-Control, a client might guess a lifetime from Last-Modified (RFC 9111, 4.2.2).
-            answer.headers = with_default(as_html(answer.headers), REVALIDATE)
+            if answer.status != 304 or "Content-Type" in answer.headers:  # clients put a 304's in the place of theirs
+                answer.headers = as_html(answer.headers)
+            answer.headers = with_default(answer.headers, REVALIDATE)
             if self._mode != "off":
                 answer.headers = stored.negotiated(answer.headers)
         return answer
