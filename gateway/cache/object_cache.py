@@ -70,7 +70,7 @@ class ObjectCache:
             return stream or await self._beside(request, fill.found)
         found = self.memory.get(key)
         if found is None:
-            if not request.bypass and (absent := self.memory.missing(key)) is not None:
+            if not request.bypass and (absent := self.memory.missing(key, request.not_before)) is not None:
                 raise absent
             if self._kept.on_disk:
                 found = await self._kept.find(key)

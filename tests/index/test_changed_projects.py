@@ -87,6 +87,19 @@ async def test_nobody_is_redirected_to_it_because_it_is_cached_for_those_who_are
     assert (await get(gateway, KEY, "follows")).status == 404
 
 
+async def test_a_file_that_was_published_elsewhere_is_there(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """Also for those who ask for no page, as they have a lock file."""
+    del faulty.objects[KEY], faulty.objects[OTHER_KEY]
+    gateway = await start_gateway(settings | {"cache.negative_ttl": "9999"})
+    for key in (KEY, OTHER_KEY):
+        assert (await get(gateway, key)).status == 404
+        faulty.objects[key] = CONTENT
+    gateway.refresh("acme-web")
+    assert [(await get(gateway, key)).status for key in (KEY, OTHER_KEY)] == [200, 404]
+
+
 async def test_one_that_is_still_there_costs_a_304_once(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
