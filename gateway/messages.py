@@ -57,8 +57,9 @@ class ObjectRequest:
 
     The answer may be a redirect only if `redirect_for` names the client. With `bypass`, caches are not used without
     asking the storage first; they are if it can't be asked. With `uncached`, they never are: what the object says must
-    be known now. `fallback` tells whether the object may come from the other index. With `must_exist`, a redirect leads
-    only to an object that exists, whatever the settings: something else is served in place of others.
+    be known now. What caches learnt up to `not_before`, on the monotonic clock, is like with `bypass`. `fallback` tells
+    whether the object may come from the other index. With `must_exist`, a redirect leads only to an object that exists,
+    whatever the settings: something else is served in place of others.
     """
 
     method: str
@@ -69,6 +70,7 @@ class ObjectRequest:
     fallback: bool = True
     must_exist: bool = False
     uncached: bool = False
+    not_before: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gateway.index.browse.renderer import Renderer
 from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.build import build_catalog
 from gateway.index.catalog.flat import FlatCatalog
+from gateway.index.changed_projects import ChangedProjects
 from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
@@ -114,11 +115,13 @@ class Mount:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
             self._mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
         self.resources = resources_of(settings)
+        self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
         self.index = Index(
             self.storage,
             self._build_site(wheels),
             wheels=wheels,
+            changed=self._changed,
             mirrored=self._mirrored,
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
@@ -187,7 +190,8 @@ class Mount:
             self.fallback.upstream.expire()
 
     def forget(self, project: str) -> None:
-        """Like `expire`, for one project, by its normalised name. The new listing shows which objects have changed."""
+        """Like `expire`, for one project, by its normalised name."""
+        self._changed.note(project)
         if self.statuses is not None:
             self.statuses.forget(project)
         if self.catalog is None:

@@ -86,9 +86,11 @@ class MemoryCache:
         self._missing.pop(key)
         self._objects.put(key, found)
 
-    def missing(self, key: str) -> NotFoundError | None:
-        """Returns the error that reported the object absent, while that is remembered."""
-        return self.was_missing(key, 0.0)
+    def missing(self, key: str, not_before: float = float("-inf")) -> NotFoundError | None:
+        """Returns the error that reported the object absent after `not_before`, while that is remembered."""
+        known = self._missing.get(key)
+        new = known is not None and known.until - self._missing_seconds > not_before
+        return self.was_missing(key, 0.0) if new else None
 
     def was_missing(self, key: str, seconds: float) -> NotFoundError | None:
         """Like `missing`, but for `seconds` longer: used while the storage can't be asked."""

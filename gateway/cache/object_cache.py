@@ -71,13 +71,14 @@ class ObjectCache:
             return stream or await self._beside(request, fill.found)
         found = self.memory.get(key)
         if found is None:
-            if not request.bypass and (absent := self.memory.missing(key)) is not None:
+            if not request.bypass and (absent := self.memory.missing(key, request.not_before)) is not None:
                 raise absent
             if self._kept.on_disk:
                 found = await self._kept.find(key)
         if found is None:
             return await self._unknown(request)
-        age, ttl = math.inf if request.bypass else self.memory.age(found), self._ttl(key, found)
+        asks = request.bypass or found.checked <= request.not_before
+        age, ttl = math.inf if asks else self.memory.age(found), self._ttl(key, found)
         if age < ttl:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:

@@ -15,8 +15,10 @@ _URI_SAFE = "!#$%&'()*+,/:;=?@[]~"
 _URI = re.compile(rf"[A-Za-z0-9_.~{re.escape(_URI_SAFE)}-]*")
 _QUERY_SAFE = "!$%&'()*+,/:;=?@~"
 _MAX_NESTED_ESCAPES = 8
-# Directories of the storage that the gateway keeps for itself: clients can't read or write there.
-RESERVED = frozenset({".gateway", ".mirror"})
+# Directories of the storage that the gateway keeps for itself: clients can't read or write there. In one of them lie
+# copies of another index's files, which clients get by other paths.
+_OWN = ".gateway"
+RESERVED = frozenset({_OWN, ".mirror"})
 # A path without any of these has no dot segment, in any encoding.
 _SUSPECT = re.compile(r"[%\\]|/\.")
 _SEPARATORS = re.compile(r"[/\\]")
@@ -96,6 +98,11 @@ def key_of(path: str, *, base_path: str, strip: str, add: str) -> str | None:
 def is_reserved(key: str) -> bool:
     """Whether a key leads into a directory that the gateway keeps for itself, at any depth."""
     return "/." in f"/{key}" and not RESERVED.isdisjoint(key.split("/"))
+
+
+def is_own(key: str) -> bool:
+    """Whether a key leads to what only the gateway itself reads."""
+    return _OWN in key.split("/")
 
 
 def encode_key(key: str) -> str:

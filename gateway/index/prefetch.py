@@ -41,6 +41,8 @@ _MAX_WAITING = 256
 _MANY_CLIENTS = 32
 # What was prefetched is not prefetched again within this time.
 _MAX_RECENT, _RECENT_SECONDS = 8192, 60.0
+# S3's limit. A client may spell a project's name with any number of dashes; such a page is only a redirect.
+_MAX_KEY_CHARS = 1024
 
 log = logging.getLogger("gateway.index")
 
@@ -92,7 +94,7 @@ class Prefetch:
     def _add(self, what: str, work: _Work) -> None:
         if self._clients() > _MANY_CLIENTS:
             return self._give_up()
-        if what in self._recent or len(self._waiting) >= _MAX_WAITING:
+        if len(what) > _MAX_KEY_CHARS or what in self._recent or len(self._waiting) >= _MAX_WAITING:
             return None
         self._recent[what] = True
         self._waiting.append(work)

@@ -16,6 +16,7 @@ from gateway.errors import (
     without_frames,
 )
 from gateway.http.headers import as_html, is_package_file
+from gateway.index.changed_projects import ChangedProjects
 from gateway.index.etags import conditional, etag_of
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple import stored
@@ -46,6 +47,7 @@ class Index:
         site: Site | None,
         *,
         wheels: WheelMetadata,
+        changed: ChangedProjects,
         mirrored: MirroredFiles | None,
         mode: str,
         index_document: str,
@@ -62,6 +64,7 @@ class Index:
         self._index_document = index_document
         self._immutable_files = immutable_files
         self._wheels = wheels
+        self._changed = changed
         self._mirrored = mirrored
 
     async def page(self, request: PageRequest) -> Answer:
@@ -104,6 +107,8 @@ class Index:
         ProjectClosedError if its project offers no files."""
         if self._statuses is not None:
             await self._statuses.demand_offered(request.key)
+        if (since := self._changed.since(request.key)) > request.not_before:
+            request = replace(request, not_before=since)
         answer = await self._file(request)
         if isinstance(answer, Redirect):
             return answer
@@ -129,10 +134,7 @@ class Index:
                 absent = absent or without_frames(error)
         for attempt in reversed(requests):
             with suppress(NotFoundError):
-                if (
-                    self._site is not None
-                    and (page := await self._wheels.page(attempt.key, request.headers)) is not None
-                ):
+                if self._site is not None and (page := await self._wheels.page(attempt)) is not None:
                     return page
             with suppress(NotFoundError):
                 if mirrored is not None and (answer := await mirrored.answer(attempt)) is not None:
@@ -156,7 +158,9 @@ class Index:
             answer = await self._named_like_directory(ObjectRequest(method, key, wanted, bypass=bypass))
         if isinstance(answer, Stream):
             # Without a Cache-Control, a client might guess a lifetime from Last-Modified (RFC 9111, 4.2.2).
-            answer.headers = with_default(as_html(answer.headers), REVALIDATE)
+            if answer.status != 304 or "Content-Type" in answer.headers:  # clients put a 304's in the place of theirs
+                answer.headers = as_html(answer.headers)
+            answer.headers = with_default(answer.headers, REVALIDATE)
             if self._mode != "off":
                 answer.headers = stored.negotiated(answer.headers)
         return answer

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from gateway.http.target import is_reserved
+from gateway.http.target import is_own
 from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
 
@@ -20,5 +20,5 @@ class AnnouncingStorage(StorageDecorator):
         self.inner.forget(key)  # called for another process, which has made the announcement itself
 
     def _forget_own(self, key: str) -> None:
-        if not is_reserved(key):  # no client is answered with what the gateway keeps for itself
+        if not is_own(key):  # no client is answered with it, and the gateway writes some of it often
             self._announce(key)

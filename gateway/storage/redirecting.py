@@ -70,7 +70,7 @@ class RedirectingStorage(Passthrough):
         asked = time.monotonic()
         ready = self._ready.get(slot)
         known = ready is not None and asked < ready.until and time.time() < ready.link.reusable_until
-        if ready is None or not known or ready.made <= self._forgotten_at(request.key):
+        if ready is None or not known or ready.made <= self._outdated_at(request):
             stream = await self._look(request, links)
             if stream is not None:
                 return stream
@@ -91,9 +91,9 @@ class RedirectingStorage(Passthrough):
         self._expired = time.monotonic()
         self._large.clear()
 
-    def _forgotten_at(self, key: str) -> float:
+    def _outdated_at(self, request: ObjectRequest) -> float:
         """Returns the time before which findings about the object no longer count."""
-        return max(self._expired, self._forgotten.get(key) or float("-inf"))
+        return max(self._expired, self._forgotten.get(request.key) or float("-inf"), request.not_before)
 
     async def _look(self, request: ObjectRequest, links: ObjectLinks) -> Stream | None:
         """Checks the object. Raises NotFoundError if it is absent; returns its stream if that is the better answer."""
@@ -105,18 +105,19 @@ class RedirectingStorage(Passthrough):
             stream.close()
             self._large.put(key, True)
         elif self._check:
-            size = await self._looking.once((key, self._forgotten_at(key)), lambda: self._size(key))
+            size = await self._looking.once((key, self._outdated_at(request)), lambda: self._size(request))
             if self._auto and size < self._min_size:
                 self._large.pop(key)
                 return await self.inner.fetch(request)
         elif request.must_exist or not links.proven:
-            await self._ask(key)
+            await self._ask(request)
         return None
 
-    async def _ask(self, key: str) -> None:
+    async def _ask(self, request: ObjectRequest) -> None:
         """Waits until the storage has answered, or can't be reached from here: clients may have another route."""
         try:
-            await self._patience.fresh(self._looking.begin((key, self._forgotten_at(key)), lambda: self._size(key)))
+            flight = request.key, self._outdated_at(request)
+            await self._patience.fresh(self._looking.begin(flight, lambda: self._size(request)))
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
             if error.upstream_status is not None:
                 raise
@@ -129,8 +130,8 @@ class RedirectingStorage(Passthrough):
             return not any(listed in agent for listed in self._stream_user_agents)
         return True
 
-    async def _size(self, key: str) -> int:
-        stream = await self.inner.fetch(ObjectRequest("HEAD", key))
+    async def _size(self, request: ObjectRequest) -> int:
+        stream = await self.inner.fetch(ObjectRequest("HEAD", request.key, not_before=request.not_before))
         stream.close()
         return _total_size(stream)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from gateway.errors import BadRequestError
 from gateway.http.target import (
     encode_key,
+    is_own,
     is_reserved,
     key_of,
     location,
@@ -174,6 +175,7 @@ def test_a_directory_redirect_stays_where_it_is(path: str, query: str, location:
 )
 def test_keys_that_are_the_gateway_s_own(key: str, reserved: bool) -> None:
     assert is_reserved(key) is reserved
+    assert is_own(key) is (reserved and ".mirror" not in key)
 
 
 @pytest.mark.parametrize(

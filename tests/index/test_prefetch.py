@@ -120,6 +120,24 @@ async def test_the_root_page_leads_nowhere(
     assert "this is a bug" not in caplog.text
 
 
+async def test_keys_of_any_length_are_not_remembered() -> None:
+    """A client may ask for many spellings of one project."""
+    asked: list[str] = []
+
+    async def page(request: PageRequest) -> BufferedResponse:
+        asked.append(request.key)
+        return BufferedResponse(200, b"{}")
+
+    async def file(request: ObjectRequest) -> BufferedResponse:
+        return BufferedResponse(200, b"")
+
+    ahead = prefetch.Prefetch(page, file, file, max_bytes=1)
+    for dashes in (1100, 1000):
+        ahead.after_page(f"my{'-' * dashes}app/", JSON)
+    await eventually(lambda: not any(ahead.stats().values()), ahead.stats)
+    assert [len(key) for key in asked] == [1006]
+
+
 async def test_a_wheel_too_large_to_be_kept_is_not_fetched(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:

@@ -94,3 +94,9 @@ async def test_what_is_written_and_removed_is_announced_also_if_that_fails(
 async def test_what_the_gateway_keeps_for_itself_is_not_announced(gateway: Gateway, marks: Marks) -> None:
     await gateway.storage.put(".gateway/audit/1.jsonl", one_chunk(b"x"))
     assert marks.objects.changes() == ()
+
+
+async def test_copies_of_files_of_another_index_are_announced(gateway: Gateway, marks: Marks) -> None:
+    """Clients are answered with them, by other keys."""
+    await gateway.storage.put(f".mirror/{WHEEL}", one_chunk(b"x"))
+    assert marks.objects.changes() == [f".mirror/{WHEEL}"]

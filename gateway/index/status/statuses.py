@@ -4,7 +4,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import MemoryLimit
@@ -25,8 +24,6 @@ from gateway.index.status.stored import Found, StoredStatuses
 
 _ALL = ""
 _MEMORY_BYTES = 4096
-# Keys whose projects are remembered: finding them out takes some 13 µs. Clients choose how long a key is.
-_MOST_REMEMBERED, _MAX_REMEMBERED = 4096, 255
 _MOST_TOLD = 256
 _NOTHING = frozenset[str]()
 _UNKNOWN = "Which projects are quarantined can't be known now: try again"
@@ -50,7 +47,6 @@ class ProjectStatuses:
         """A document is used for `refresh` seconds; `patience` is how long clients wait for a newer one."""
         self._stored = stored
         self._resources = resources
-        self._remembered = lru_cache(_MOST_REMEMBERED)(lambda key: resources.of(key).projects)
         self._refresh = refresh
         # The projects that may have another status than the document that is known says; None: all of them.
         self._told: frozenset[str] | set[str] | None = _NOTHING
@@ -100,15 +96,16 @@ class ProjectStatuses:
     async def withheld(self, key: str) -> tuple[str, ProjectStatus] | None:
         """The project that offers no files and its status, if the key may stand for one. Raises as `of`."""
         try:
-            statuses = await self._now(lambda: self._projects(key))
+            statuses = await self._now(lambda: self._resources.projects_of(key))
         except UpstreamBusyError:
-            if self._projects(key):
+            if self._resources.projects_of(key):
                 raise
             return None  # the list of all projects is shown in any case
         if not statuses.withheld:
             return None
         return next(
-            ((name, statuses.projects[name]) for name in self._projects(key) if name in statuses.withheld), None
+            ((name, statuses.projects[name]) for name in self._resources.projects_of(key) if name in statuses.withheld),
+            None,
         )
 
     async def demand_offered(self, key: str) -> None:
@@ -138,10 +135,6 @@ class ProjectStatuses:
         if status is not None and not status.takes_files:
             said = status.of(project)
             raise ProjectClosedError(said, public=said)
-
-    def _projects(self, key: str) -> tuple[str, ...]:
-        """Those that the key may stand for."""
-        return self._remembered(key) if len(key) <= _MAX_REMEMBERED else self._resources.of(key).projects
 
     async def _now(self, projects: Callable[[], Iterable[str]]) -> Statuses:
         """All of them, as they are to be known for `projects`."""

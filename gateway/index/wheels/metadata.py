@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -33,20 +32,21 @@ class WheelMetadata:
         self._reading = SingleFlight[bytes]()
         self._large = asyncio.Semaphore(_MAX_LARGE)
 
-    async def page(self, key: str, wanted: Mapping[str, str]) -> BufferedResponse | None:
-        """The answer for `key` if it names the metadata of an existing wheel. Raises the errors of reading it."""
-        wheel = key.removesuffix(_SUFFIX)
-        if wheel == key or not wheel.endswith(".whl"):
+    async def page(self, request: ObjectRequest) -> BufferedResponse | None:
+        """The answer if the request's key names the metadata of an existing wheel. Raises the errors of reading it."""
+        wheel = request.key.removesuffix(_SUFFIX)
+        if wheel == request.key or not wheel.endswith(".whl"):
             return None
         try:
-            body = await self.metadata(wheel)
+            body = await self.metadata(wheel, request.not_before)
         except WheelError:
             return None
-        return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, wanted)
+        return conditional(body, etag_of(body), {"Content-Type": "text/plain; charset=utf-8"}, request.headers)
 
-    async def metadata(self, wheel: str) -> bytes:
-        """METADATA of the current wheel with this key. Raises WheelError, and the errors of reading it."""
-        head = await self._fetch("HEAD", wheel, {})
+    async def metadata(self, wheel: str, not_before: float = float("-inf")) -> bytes:
+        """METADATA of the current wheel with this key; `not_before` means the same as in an ObjectRequest. Raises
+        WheelError, and the errors of reading it."""
+        head = await self._fetch(ObjectRequest("HEAD", wheel, not_before=not_before))
         head.close()
         length = head.headers.get("Content-Length", "")
         return await self.of(wheel, head.headers.get("ETag", ""), int(length) if length.isdigit() else 0)
@@ -93,7 +93,8 @@ class WheelMetadata:
         """Bytes of exactly this version of the wheel."""
         condition = {"if-match": etag} if etag else {}
         try:
-            stream = await self._fetch("GET", wheel, {"range": f"bytes={start}-{stop - 1}", **condition})
+            headers = {"range": f"bytes={start}-{stop - 1}", **condition}
+            stream = await self._fetch(ObjectRequest("GET", wheel, headers))
         except (PreconditionFailedError, RangeNotSatisfiableError) as error:
             raise UpstreamError(f"{wheel!r} was replaced while it was read: {error}") from error
         try:
@@ -107,8 +108,8 @@ class WheelMetadata:
             raise WheelError("the storage answered with another range")
         return part
 
-    async def _fetch(self, method: str, key: str, headers: dict[str, str]) -> Stream:
-        answer = await self._storage.fetch(ObjectRequest(method, key, headers))
+    async def _fetch(self, request: ObjectRequest) -> Stream:
+        answer = await self._storage.fetch(request)
         assert isinstance(answer, Stream), "no redirect was allowed"
         return answer
 

@@ -107,6 +107,23 @@ async def test_package_files_may_be_kept_for_a_year_where_the_settings_say_so(
         assert (await get(careful, f"/ours/{WHEEL}.metadata")).headers["cache-control"] == "no-cache"
 
 
+@pytest.mark.parametrize("cached", ["0", "10000000"])
+async def test_a_304_does_not_say_that_a_stored_page_is_of_another_type(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], cached: str
+) -> None:
+    """pip updates the headers of what it has cached, and would read JSON as HTML."""
+    faulty.objects = {"p/index.html": b"{}", "q/index.html": b"<a>", "r/index.html": b"<a>"}
+    latin, untyped, html = "text/html; charset=iso-8859-1", "binary/octet-stream", "text/html; charset=utf-8"
+    for key, kind in zip(faulty.objects, (JSON, latin, untyped), strict=True):
+        faulty.headers[key] = [("Content-Type", kind)]
+    gateway = await start_gateway(faulty_settings | {"cache.memory_bytes": cached})
+    for path, shown in (("/p/", JSON), ("/q/", latin), ("/r/", html)):
+        page = await get(gateway, path)
+        again = await get(gateway, path, If_None_Match=page.headers["etag"])
+        assert (page.headers["content-type"], again.status) == (shown, 304)
+        assert again.headers.get("content-type", shown) == shown
+
+
 async def test_a_stored_page_and_its_json_are_told_apart_by_caches(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
