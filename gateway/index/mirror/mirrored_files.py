@@ -73,7 +73,7 @@ class MirroredFiles:
         # The other index provides releases and their metadata only: it has no say on pages, yanks or hashes.
         if not request.key.startswith(self._root) or not is_release_of(project, wanted):
             return None
-        if not await self._fallback.covers_file(project):
+        if not await self._fallback.covers_file(project, wanted):
             return None
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
         kept, replaces = None, None

@@ -286,6 +286,30 @@ async def test_always_show_upstream_shows_both_and_ours_win(
     assert files[EVIL]["url"] == public.url.replace("/simple/", f"/files/{EVIL}")
 
 
+@pytest.mark.parametrize("layout", ["project", "flat"])
+@pytest.mark.parametrize("mode", ["cache", "mirror"])
+async def test_no_file_of_theirs_has_the_name_of_one_of_ours(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    mode: str,
+    layout: str,
+) -> None:
+    """Ours lies elsewhere than a file of theirs is kept, so that its key alone does not show that it is there. Kept
+    beside ours, the page would have both."""
+    public.projects["acme-lib"][OURS] = b"not ours"
+    settings |= {"fallback.always_show_upstream": "true", "fallback.mode": mode, "index.layout": layout}
+    gateway = await start_gateway(settings)
+    for name in (OURS, f"{OURS}.metadata"):
+        for path in (f"/acme-lib/{name}", f"/simple/acme-lib/{name}"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+    assert (await get(gateway, f"/acme-lib/{EVIL}")).body == EVIL_CONTENT, "names that are not ours"
+    await gateway.stop()
+    assert public.asked(f"/files/{OURS}") == 0
+    assert [key for key in faulty.objects if key.endswith(OURS)] == [f"Acme.Lib/{OURS}"]
+
+
 async def test_a_page_given_out_before_still_leads_to_its_files(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
 ) -> None:
