@@ -110,6 +110,31 @@ async def test_in_place_of_what_is_hidden_no_page_has_a_file_of_another_index(
         assert (await page(gateway, f"/acme/{names[1]}", form, "bob"))[0] == 404
 
 
+@pytest.mark.parametrize("always", ["false", "true"])
+@pytest.mark.parametrize("mode", ["cache", "mirror"])
+async def test_a_folder_spelled_otherwise_leads_to_no_file_that_a_rule_refuses(
+    start_gateway: StartGateway, tmp_path: Path, mode: str, always: str
+) -> None:
+    """Neither to ours, which lie where fetched files are kept, nor to one of the other index."""
+    ours, (theirs, content) = put(tmp_path, "acme", "acme", "1.0"), wheel("other", "1.0")
+    async with PublicIndex().running() as public:
+        public.projects = {"acme": {"acme-2.0.tar.gz": b"theirs"}, "other": {theirs: content}}
+        more = {"fallback.mode": mode, "fallback.base_url": public.url, "fallback.always_show_upstream": always}
+        for rule, path in (("/acme/", ours), ("/other/", f"other/{theirs}")):
+            gateway = await start(start_gateway, tmp_path, "project", rule, more)
+            assert [await followed(gateway, f"/{path}", user) for user in ("alice", "bob")] == [200, 403]
+            for spelled in (f"/{path.capitalize()}", f"/simple/{path.capitalize()}", f"/{path.capitalize()}.metadata"):
+                assert await followed(gateway, spelled, "bob") in (403, 404), spelled
+        for spelled in (f"/Other/{theirs}", f"/simple/Other/{theirs}"):
+            assert await followed(gateway, spelled, "alice") == 200
+
+
+async def followed(gateway: Gateway, target: str, user: str) -> int:
+    """The status where redirects lead to."""
+    async with aiohttp.request("GET", gateway.url + target, headers={"Remote-User": user}) as answer:
+        return answer.status
+
+
 @pytest.mark.parametrize("redirect", ["false", "true", "unchecked"])
 async def test_below_pypiclouds_hash_nothing_is_found_that_a_rule_refuses(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], redirect: str

@@ -109,9 +109,13 @@ async def test_pages_lead_through_us_and_files_are_kept(
     assert (await get(gateway, f"/public-lib/{NAME}.metadata")).body == public.metadata[NAME]
     head = await get(gateway, f"/public-lib/{NAME}", "HEAD")
     assert (head.status, head.headers["content-length"], head.body) == (200, str(len(CONTENT)), b"")
-    for path in (f"/public-lib/{NAME}", f"/simple/public-lib/{NAME}", f"/Public_Lib/{NAME}"):
+    for path in (f"/public-lib/{NAME}", f"/simple/public-lib/{NAME}"):
         answer = await get(gateway, path)
         assert (answer.status, answer.body) == (200, CONTENT)
+    for path in (f"/Public_Lib/{NAME}", f"/simple/Public_Lib/{NAME}"):
+        answer = await get(gateway, path)
+        assert (answer.status, answer.headers["location"]) == (302, f"../public-lib/{NAME}")
+        assert answer.headers["cache-control"] == "no-store"
         assert await kept(faulty, f"{folder}public-lib/{NAME}") == CONTENT
     assert public.asked(f"/files/{NAME}") == 2, "its metadata, and itself, once each"
     assert all("authorization" not in headers for headers in public.headers)
