@@ -29,13 +29,15 @@ _NO_FILES = Files((), frozenset())
 @dataclass(frozen=True, slots=True)
 class Sources:
     """A project's releases in the storage (`ours`) and in the other index (`theirs`); at least one of them is set.
-    `view` is empty if all readers of the project see them. `status` is None if the project is active."""
+    `view` is empty if all readers of the project see them. `hidden` are the names of files of ours that some must not
+    see, and for which they get none of the other index. `status` is None if the project is active."""
 
     name: str
     ours: RefreshedValue[Files] | None
     theirs: RefreshedValue[Project] | None
     metadata: KnownMetadata  # of ours
     view: str = ""
+    hidden: frozenset[str] = frozenset()
     status: "ProjectStatus | None" = None
 
     @property
@@ -96,8 +98,8 @@ class Releases:
         """A value that changes when the page changes while its sources stay the same."""
         ours = sources.ours
         if ours is None:
-            return None
-        return sources.metadata.version, base_url if ours.value.attested else "", sources.status
+            return sources.hidden
+        return sources.metadata.version, base_url if ours.value.attested else "", sources.status, sources.hidden
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
         """The newest wheel in the storage; pre-releases come last, and yanked wheels after them."""
@@ -108,7 +110,7 @@ class Releases:
         ours, theirs, name = sources.ours, None, sources.name
         if sources.theirs is not None:
             assert self._fallback is not None
-            theirs = self._fallback.shown(sources.theirs.value, up)
+            theirs = self._fallback.shown(sources.theirs.value, up, sources.hidden)
             if ours is None:
                 return theirs
         assert ours is not None

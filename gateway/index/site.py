@@ -171,7 +171,10 @@ class Site:
             if sources.theirs is None:
                 raise
             ours = None
-        return sources if ours is sources.ours else replace(sources, ours=ours, view=principal.view)
+        if ours is sources.ours:
+            return sources
+        hidden = _names(sources.ours) - _names(ours) if sources.theirs is not None else frozenset[str]()
+        return replace(sources, ours=ours, view=principal.view, hidden=hidden)
 
     def _max_age_of(self, sources: Sources) -> int:
         """0 for pages with releases of our own: a page that a client keeps must never hide a new one."""
@@ -223,3 +226,7 @@ class Site:
             fresh_for = 0.0
             headers |= {"Age": str(int(age)), "Cache-Control": REVALIDATE}
         return conditional(page.body, page.etag, headers, request.wanted, fresh_for)
+
+
+def _names(files: RefreshedValue[Files] | None) -> frozenset[str]:
+    return frozenset(item.key.rpartition("/")[2] for item in files.value.objects) if files is not None else frozenset()

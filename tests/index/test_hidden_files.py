@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -10,6 +11,7 @@ import pytest
 from gateway.app import Gateway
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
+from tests.support.publicindex import PublicIndex
 from tests.support.wheels import wheel
 
 FORMS = {
@@ -25,8 +27,10 @@ async def page(gateway: Gateway, target: str, form: str, user: str) -> tuple[int
         return answer.status, await answer.text("utf-8", "replace")
 
 
-async def start(start_gateway: StartGateway, directory: Path, layout: str, rule: str) -> Gateway:
-    """`rule` is a path, or the name of a project."""
+async def start(
+    start_gateway: StartGateway, directory: Path, layout: str, rule: str, more: Mapping[str, str] | None = None
+) -> Gateway:
+    """`rule` is a path, or the name of a project; `more` are further settings."""
     rules = [{"paths" if "/" in rule else "projects": [rule], "read": ["user:alice"], "only": True}]
     return await start_gateway(
         {
@@ -36,6 +40,7 @@ async def start(start_gateway: StartGateway, directory: Path, layout: str, rule:
             "server.trusted_proxies": "127.0.0.0/8",
             "access.forward_auth": "{preset: authelia}",
             "access.rules": json.dumps(rules),
+            **(more or {}),
         }
     )
 
@@ -79,6 +84,55 @@ async def test_a_rule_for_a_folder_holds_for_the_page_of_its_project(
         assert statuses == ([200, 301, 301] if user == "alice" else [404, 404, 404])
         assert [hidden in text for _, text in found.values()] == [user == "alice", False, False]
         assert (await page(gateway, f"/{hidden}", form, user))[0] == (200 if user == "alice" else 403)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
+async def test_in_place_of_what_is_hidden_no_page_has_a_file_of_another_index(
+    start_gateway: StartGateway, tmp_path: Path, mode: str, form: str
+) -> None:
+    """Whoever may not read ours must not get another one for it. The second project has nothing else."""
+    shown, hidden = put(tmp_path, "public", "acme", "1.0"), put(tmp_path, "internal", "acme", "2.0")
+    alone, theirs = put(tmp_path, "internal", "alone", "2.0"), wheel("acme", "3.0")
+    names = [key.partition("/")[2] for key in (shown, hidden)]
+    async with PublicIndex().running() as public:
+        public.projects = {"acme": {**dict.fromkeys(names, b"theirs"), theirs[0]: theirs[1]}}
+        public.projects["alone"] = dict.fromkeys([alone.partition("/")[2], "alone-3.0.tar.gz"], b"theirs")
+        more = {"fallback.mode": mode, "fallback.base_url": public.url, "fallback.always_show_upstream": "true"}
+        gateway = await start(start_gateway, tmp_path, "flat", "/internal/", more)
+        for user in ("alice", "bob", "alice", "bob"):
+            status, text = await page(gateway, "/acme/", form, user)
+            assert (status, shown in text, theirs[0] in text) == (200, True, True)
+            assert [mark in text for mark in (hidden, names[1])] == [user == "alice"] * 2
+            status, text = await page(gateway, "/alone/", form, user)
+            assert (status, "alone-3.0.tar.gz" in text) == (200, True)
+            assert ("alone-2.0" in text) == (user == "alice")
+        assert (await page(gateway, f"/acme/{names[1]}", form, "bob"))[0] == 404
+
+
+@pytest.mark.parametrize("always", ["false", "true"])
+@pytest.mark.parametrize("mode", ["cache", "mirror"])
+async def test_a_folder_spelled_otherwise_leads_to_no_file_that_a_rule_refuses(
+    start_gateway: StartGateway, tmp_path: Path, mode: str, always: str
+) -> None:
+    """Neither to ours, which lie where fetched files are kept, nor to one of the other index."""
+    ours, (theirs, content) = put(tmp_path, "acme", "acme", "1.0"), wheel("other", "1.0")
+    async with PublicIndex().running() as public:
+        public.projects = {"acme": {"acme-2.0.tar.gz": b"theirs"}, "other": {theirs: content}}
+        more = {"fallback.mode": mode, "fallback.base_url": public.url, "fallback.always_show_upstream": always}
+        for rule, path in (("/acme/", ours), ("/other/", f"other/{theirs}")):
+            gateway = await start(start_gateway, tmp_path, "project", rule, more)
+            assert [await followed(gateway, f"/{path}", user) for user in ("alice", "bob")] == [200, 403]
+            for spelled in (f"/{path.capitalize()}", f"/simple/{path.capitalize()}", f"/{path.capitalize()}.metadata"):
+                assert await followed(gateway, spelled, "bob") in (403, 404), spelled
+        for spelled in (f"/Other/{theirs}", f"/simple/Other/{theirs}"):
+            assert await followed(gateway, spelled, "alice") == 200
+
+
+async def followed(gateway: Gateway, target: str, user: str) -> int:
+    """The status where redirects lead to."""
+    async with aiohttp.request("GET", gateway.url + target, headers={"Remote-User": user}) as answer:
+        return answer.status
 
 
 @pytest.mark.parametrize("redirect", ["false", "true", "unchecked"])

@@ -1,5 +1,6 @@
 """Which projects are looked up in the other index, and what of its pages is shown."""
 
+from collections.abc import Set
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -16,7 +17,7 @@ from gateway.errors import (
     without_frames,
 )
 from gateway.index.catalog.listing import BLANK, Files
-from gateway.index.catalog.recognised import Catalog
+from gateway.index.catalog.recognised import Catalog, known_files
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.rendered import Sourced, sourced
 from gateway.index.simple.names import is_project_name, normalize, parse
@@ -76,14 +77,14 @@ class Fallback:
         """Whether a project, by its normalised name, is looked up there. Raises if that can't be known."""
         return self._may_look(project) and (self.always or not await self._is_ours(project))
 
-    async def covers_file(self, project: str) -> bool:
-        """Like `covers`, but true also if all of the project's files in the bucket are copies of files there, by their
-        hashes.
+    async def covers_file(self, project: str, name: str) -> bool:
+        """Like `covers`, but false for the name of a file of our own that lies elsewhere than fetched files are kept.
+        True also if all of the project's files in the bucket are copies of files there, by their hashes.
 
         So a page that a client got before the first file was kept still leads to all the files that it lists.
         """
         if await self.covers(project):
-            return True
+            return not (self.always and await self._lies_elsewhere(project, name))
         if self._mode != "cache" or not self._may_look(project):
             return False
         try:
@@ -97,6 +98,11 @@ class Fallback:
             return known.value
         flight = project, id(ours), id(theirs)
         return await self._comparing.once(flight, lambda: self._compare(project, ours, theirs))
+
+    async def _lies_elsewhere(self, project: str, name: str) -> bool:
+        found = await known_files(self._catalog, project)
+        keys = [item.key for item in found.objects] if found is not None else []
+        return any(key.rpartition("/")[2] == name and key != f"{project}/{name}" for key in keys)
 
     async def _compare(self, project: str, ours: Files, theirs: Project) -> bool:
         """Whether all our files are copies of theirs, found out once: clients choose the names that they ask for, and
@@ -123,16 +129,16 @@ class Fallback:
                 return False
         return True
 
-    def shown(self, project: Project, up: str) -> Project:
+    def shown(self, project: Project, up: str, hidden: Set[str]) -> Project:
         """The project as we show it, with links to files below our root, unless the settings ask for redirects. `up` is
-        the path from the page to the root.
+        the path from the page to the root. The names `hidden` are those of files of our own.
 
         What the other index says about further indexes (PEP 708) is left out: only the gateway's settings may say it.
         """
-        project = replace(project, tracks=(), alternate_locations=())
-        if self.redirects:
-            return project
-        return replace(project, files=tuple(self._through_us(project.name, file, up) for file in project.files))
+        files = (file for file in project.files if file.name not in hidden)
+        if not self.redirects:
+            files = (self._through_us(project.name, file, up) for file in files)
+        return replace(project, files=tuple(files), tracks=(), alternate_locations=())
 
     def _through_us(self, project: str, file: File, up: str) -> File:
         return replace(file, url=f"{up}{project}/{quote(file.name, safe='')}")

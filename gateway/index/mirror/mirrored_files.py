@@ -5,6 +5,7 @@ import hashlib
 import time
 from contextlib import suppress
 from dataclasses import replace
+from urllib.parse import quote
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
@@ -73,8 +74,11 @@ class MirroredFiles:
         # The other index provides releases and their metadata only: it has no say on pages, yanks or hashes.
         if not request.key.startswith(self._root) or not is_release_of(project, wanted):
             return None
-        if not await self._fallback.covers_file(project):
+        if not await self._fallback.covers_file(project, wanted):
             return None
+        if folder != project:
+            # What is kept lies in that folder, and who may read there is another question.
+            return Redirect(f"../{project}/{quote(name, safe='')}", 302, {"Cache-Control": "no-store"})
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
         kept, replaces = None, None
         with suppress(NotFoundError):

@@ -104,7 +104,7 @@ class Listing:
         self.upstream = self
         self.open = index.open
 
-    async def covers_file(self, project: str) -> bool:
+    async def covers_file(self, project: str, name: str) -> bool:
         return True
 
     async def project(self, name: str) -> RefreshedValue[Project]:

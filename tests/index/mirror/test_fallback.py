@@ -109,9 +109,13 @@ async def test_pages_lead_through_us_and_files_are_kept(
     assert (await get(gateway, f"/public-lib/{NAME}.metadata")).body == public.metadata[NAME]
     head = await get(gateway, f"/public-lib/{NAME}", "HEAD")
     assert (head.status, head.headers["content-length"], head.body) == (200, str(len(CONTENT)), b"")
-    for path in (f"/public-lib/{NAME}", f"/simple/public-lib/{NAME}", f"/Public_Lib/{NAME}"):
+    for path in (f"/public-lib/{NAME}", f"/simple/public-lib/{NAME}"):
         answer = await get(gateway, path)
         assert (answer.status, answer.body) == (200, CONTENT)
+    for path in (f"/Public_Lib/{NAME}", f"/simple/Public_Lib/{NAME}"):
+        answer = await get(gateway, path)
+        assert (answer.status, answer.headers["location"]) == (302, f"../public-lib/{NAME}")
+        assert answer.headers["cache-control"] == "no-store"
         assert await kept(faulty, f"{folder}public-lib/{NAME}") == CONTENT
     assert public.asked(f"/files/{NAME}") == 2, "its metadata, and itself, once each"
     assert all("authorization" not in headers for headers in public.headers)
@@ -284,6 +288,30 @@ async def test_always_show_upstream_shows_both_and_ours_win(
     redirecting = await start_gateway(settings | {"fallback.mode": "redirect"})
     files = await page(redirecting, "/simple/acme-lib/")
     assert files[EVIL]["url"] == public.url.replace("/simple/", f"/files/{EVIL}")
+
+
+@pytest.mark.parametrize("layout", ["project", "flat"])
+@pytest.mark.parametrize("mode", ["cache", "mirror"])
+async def test_no_file_of_theirs_has_the_name_of_one_of_ours(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    mode: str,
+    layout: str,
+) -> None:
+    """Ours lies elsewhere than a file of theirs is kept, so that its key alone does not show that it is there. Kept
+    beside ours, the page would have both."""
+    public.projects["acme-lib"][OURS] = b"not ours"
+    settings |= {"fallback.always_show_upstream": "true", "fallback.mode": mode, "index.layout": layout}
+    gateway = await start_gateway(settings)
+    for name in (OURS, f"{OURS}.metadata"):
+        for path in (f"/acme-lib/{name}", f"/simple/acme-lib/{name}"):
+            assert (path, (await get(gateway, path)).status) == (path, 404)
+    assert (await get(gateway, f"/acme-lib/{EVIL}")).body == EVIL_CONTENT, "names that are not ours"
+    await gateway.stop()
+    assert public.asked(f"/files/{OURS}") == 0
+    assert [key for key in faulty.objects if key.endswith(OURS)] == [f"Acme.Lib/{OURS}"]
 
 
 async def test_a_page_given_out_before_still_leads_to_its_files(

@@ -58,7 +58,7 @@ async def test_no_name_is_another_index_s_by_a_listing_that_could_not_be_renewed
     with pytest.raises(UpstreamBusyError, match="can't be known now"):
         await fallback.covers("q")
     with pytest.raises(UpstreamBusyError, match="can't be known now"):
-        await fallback.covers_file("q")
+        await fallback.covers_file("q", "q-1.0.tar.gz")
     storage.is_down = False
     assert (await fallback.covers("q"), await fallback.covers("r")) == (False, True)
     await catalog.close()

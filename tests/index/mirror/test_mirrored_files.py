@@ -31,7 +31,7 @@ class Index:
         hashes = {"sha256": sha256}
         self.file = File(NAME, URL, hashes=hashes, has_metadata=True, metadata_sha256=metadata_sha256)
 
-    async def covers_file(self, project: str) -> bool:
+    async def covers_file(self, project: str, name: str) -> bool:
         return True
 
     async def project(self, name: str) -> RefreshedValue[Project]:
