@@ -275,6 +275,8 @@ class Pipeline:
         record.error = error.detail
         record.upstream_status = error.upstream_status
         record.code = error.code
+        if self._entrance is not None and (told := self._entrance.told(request, error, record)) is not None:
+            return told
         home = self._address.path if self._mount is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = self._entrance.logout_path(record) if self._entrance is not None else ""
