@@ -85,6 +85,7 @@ PULL = "pull requests may not publish"
         ({}, {"job_workflow_ref": f"{REPOSITORY}/.github/workflows/other.yml@refs/tags/v1.0"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"{REPOSITORY}/.github/workflows/Release.yml@refs/tags/v1.0"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"evil/shared/{WORKFLOW}@refs/tags/v1.0"}, WORKFLOW_DIFFERS),
+        ({}, {"job_workflow_ref": f"evil/web/{WORKFLOW}@refs/tags/v1.0"}, WORKFLOW_DIFFERS),  # as long as its own
         ({}, {"job_workflow_ref": f"{REPOSITORY}/{WORKFLOW}@refs/heads/old"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"{REPOSITORY}/{WORKFLOW}@refs/tags/v1.0@"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"{REPOSITORY}/{WORKFLOW}@"}, WORKFLOW_DIFFERS),
@@ -164,6 +165,7 @@ BRANCH = {
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/tools/web//other.yml@refs/tags/v1.0"}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/ci//.gitlab-ci.yml@refs/tags/v1.0"}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.evil/acme/tools/web//.gitlab-ci.yml@refs/tags/v1.0"}, PIPELINE),
+        ({}, {"ci_config_ref_uri": "gitlab.com/evil/tools/web//.gitlab-ci.yml@refs/tags/v1.0"}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/tools/web//.gitlab-ci.yml@refs/heads/main"}, PIPELINE),
     ],
 )  # fmt: skip
