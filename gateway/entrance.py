@@ -14,11 +14,10 @@ from gateway.errors import (
     NotFoundError,
     ReadOnlyError,
     UploadPathError,
-    without_frames,
 )
 from gateway.http.routing import RoutingTable
 from gateway.http.target import host_of, parse_target
-from gateway.messages import Answer, Redirect, RequestRecord
+from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
 from gateway.mount import Mount
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
@@ -35,6 +34,7 @@ Page = Callable[[Request, RequestRecord], Awaitable[Answer]]
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
 _UPLOAD = "multipart/form-data"
+_EXCHANGE = "trusted"
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -105,18 +105,22 @@ class Entrance:
         )
 
     async def _trade(self, exchange: "Exchange", page: str, request: Request, record: RequestRecord) -> Answer:
-        """What a client gets for the token of its job, or is told on the way. Errors are answers here: clients read no
-        others."""
+        """What a client gets for the token of its job, or is told on the way. Raises GatewayErrors, of which `told`
+        makes answers."""
         from gateway.publish.trusted.exchange import MAX_BODY_BYTES, ExchangeRequest
 
-        record.route = "trusted"
+        record.route = _EXCHANGE
         query, base_url = request.raw_path.partition("?")[2], self.base_url(request, record.peer)
         asked = ExchangeRequest(page, request.method, query, request.headers, base_url, self.address.path)
-        try:
-            body = await request.read_limited(MAX_BODY_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
-            return await exchange.answer(asked, body, record)
-        except GatewayError as error:
-            return exchange.refusal(page, without_frames(error), record)
+        body = await request.read_limited(MAX_BODY_BYTES, _FORM_SECONDS) if request.method == "POST" else b""
+        return await exchange.answer(asked, body, record)
+
+    def told(self, request: Request, error: GatewayError, record: RequestRecord) -> BufferedResponse | None:
+        """The answer to a request of the exchange that has failed, however it did: its clients read no others. None for
+        all other requests."""
+        if self._exchange is None or record.route != _EXCHANGE:
+            return None
+        return self._exchange.refusal(self._exchange_pages[request.raw_path.partition("?")[0]], error, record)
 
     async def take(self, request: Request, record: RequestRecord) -> Answer | None:
         """Takes what is uploaded; None if nothing is. Raises GatewayError."""

@@ -274,6 +274,8 @@ class Pipeline:
         record.upstream_status = error.upstream_status
         record.code = error.code
         entrance = self._entrances.of(record.mount) if self._entrances is not None else None
+        if entrance is not None and (told := entrance.told(request, error, record)) is not None:
+            return told
         home = entrance.address.path if entrance is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = entrance.logout_path(record) if entrance is not None else ""

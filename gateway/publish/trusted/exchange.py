@@ -92,7 +92,6 @@ class Exchange:
 
     def refusal(self, page: str, error: GatewayError, record: RequestRecord) -> BufferedResponse:
         """The answer to a request that failed. What is down is to be tried again, whatever it is."""
-        record.error = error.detail
         status = 503 if error.status >= 500 else error.status
         if page == MINT:
             self._note(record, Admission(method=_METHOD, allowed=False, why=error.detail), _result(error))

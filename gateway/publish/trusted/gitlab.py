@@ -14,6 +14,8 @@ from gateway.publish.trusted.sources import service, source, subject, text_of
 TELLING = ("project_path", "ci_config_ref_uri", "environment", "ref_path", "pipeline_source", "namespace_id")
 _MERGE_REFS = "refs/merge-requests/"
 _MERGE_SOURCES = frozenset({"", "merge_request_event", "external_pull_request_event"})
+_CHILD_SOURCE = "parent_pipeline"  # whatever has started the parent
+_TAGS = "refs/tags/"
 
 
 def is_repository(publisher: GitLabPublisher, claims: Mapping[str, Any]) -> bool:
@@ -28,14 +30,18 @@ def mismatch(publisher: GitLabPublisher, claims: Mapping[str, Any]) -> str:
     |---------------------------|--------------------------------------------------------------------------------|
     | namespace_id              | `owner_id`, if that is given                                                   |
     | pipeline_source, ref_path | not those of a merge request, which may be a fork's; `ref`, if that is given   |
+    | ref_protected             | true for a child pipeline of a branch: a merge request may have started that,  |
+    |                           | and then the branch is the fork's, which may be called like a protected one    |
     | ci_config_ref_uri         | the file of the pipeline, in the project itself, as it is at the job's own ref |
     | environment               | exactly `environment`, if that is given: GitLab tells cases apart              |
     """
-    ref = text_of(claims, "ref_path")
+    ref, started_by = text_of(claims, "ref_path"), text_of(claims, "pipeline_source")
     if publisher.owner_id is not None and text_of(claims, "namespace_id") != publisher.owner_id:
         return "the namespace of the project is not the configured one, by its id"
-    if text_of(claims, "pipeline_source") in _MERGE_SOURCES or ref.startswith(_MERGE_REFS):
+    if started_by in _MERGE_SOURCES or ref.startswith(_MERGE_REFS):
         return "merge requests may not publish"
+    if started_by == _CHILD_SOURCE and not ref.startswith(_TAGS) and text_of(claims, "ref_protected") != "true":
+        return "child pipelines may publish from protected branches and tags only: a merge request may have started it"
     if publisher.ref is not None and not matches(ref, publisher.ref):
         return f"the ref is not {publisher.ref}"
     if not _is_pipeline(publisher, text_of(claims, "ci_config_ref_uri"), {ref, text_of(claims, "sha")} - {""}):

@@ -221,6 +221,11 @@ async def test_discovery_knows_the_paths_where_files_are_uploaded(
         assert json.loads(text)["audience-endpoint"] == "https://acme.example/packages/_/oidc/audience"
 
 
+async def test_discovery_tells_nothing_to_who_names_no_host(gateway: Gateway) -> None:
+    assert (await get(f"{gateway.url}/.well-known/pytp?discover=%2F"))[0] == 200
+    assert (await get(f"{gateway.url}/.well-known/pytp?discover=%2F", Host="a@b"))[0] == 404
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [("POST", "/_/oidc/audience", "GET"), ("GET", "/_/oidc/mint-token", "POST"), ("PUT", "/.well-known/pytp", "GET")],

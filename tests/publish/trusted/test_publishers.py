@@ -85,6 +85,7 @@ PULL = "pull requests may not publish"
         ({}, {"job_workflow_ref": f"{REPOSITORY}/.github/workflows/other.yml@refs/tags/v1.0"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"{REPOSITORY}/.github/workflows/Release.yml@refs/tags/v1.0"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"evil/shared/{WORKFLOW}@refs/tags/v1.0"}, WORKFLOW_DIFFERS),
+        ({}, {"job_workflow_ref": f"evil/web/{WORKFLOW}@refs/tags/v1.0"}, WORKFLOW_DIFFERS),  # as long as its own
         ({}, {"job_workflow_ref": f"{REPOSITORY}/{WORKFLOW}@refs/heads/old"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"{REPOSITORY}/{WORKFLOW}@refs/tags/v1.0@"}, WORKFLOW_DIFFERS),
         ({}, {"job_workflow_ref": f"{REPOSITORY}/{WORKFLOW}@"}, WORKFLOW_DIFFERS),
@@ -127,6 +128,12 @@ def test_a_job_of_gitlab_may_publish_its_projects() -> None:
 
 
 MERGE, PIPELINE = "merge requests may not publish", "the pipeline is not"
+CHILD = "child pipelines may publish from protected branches and tags only"
+BRANCH = {
+    "ref_path": "refs/heads/main",
+    "ci_config_ref_uri": "gitlab.com/acme/tools/web//.gitlab-ci.yml@refs/heads/main",
+    "ref_protected": "false",
+}
 
 
 @pytest.mark.parametrize(
@@ -146,11 +153,19 @@ MERGE, PIPELINE = "merge requests may not publish", "the pipeline is not"
         ({}, {"pipeline_source": "external_pull_request_event"}, MERGE),
         ({}, {"pipeline_source": None}, MERGE),
         ({}, {"ref_path": "refs/merge-requests/1/head"}, MERGE),
+        # One that a merge request has started, whose branch is called like one of the project, maybe in a fork.
+        ({"ref": "refs/heads/main"}, BRANCH | {"pipeline_source": "parent_pipeline"}, CHILD),
+        ({}, BRANCH | {"pipeline_source": "parent_pipeline", "ref_protected": None}, CHILD),
+        ({}, BRANCH | {"pipeline_source": "parent_pipeline", "ref_protected": "true"}, ""),
+        ({}, BRANCH | {"pipeline_source": "pipeline"}, ""),
+        ({}, BRANCH, ""),
+        ({}, {"pipeline_source": "parent_pipeline", "ref_protected": "false"}, ""),  # of a tag
         ({}, {"ci_config_ref_uri": None}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/tools/web//.gitlab-ci.yml@", "ref_path": "", "sha": ""}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/tools/web//other.yml@refs/tags/v1.0"}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/ci//.gitlab-ci.yml@refs/tags/v1.0"}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.evil/acme/tools/web//.gitlab-ci.yml@refs/tags/v1.0"}, PIPELINE),
+        ({}, {"ci_config_ref_uri": "gitlab.com/evil/tools/web//.gitlab-ci.yml@refs/tags/v1.0"}, PIPELINE),
         ({}, {"ci_config_ref_uri": "gitlab.com/acme/tools/web//.gitlab-ci.yml@refs/heads/main"}, PIPELINE),
     ],
 )  # fmt: skip

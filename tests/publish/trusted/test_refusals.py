@@ -126,6 +126,28 @@ async def test_the_audit_has_who_got_a_token_and_what_was_published_with_it(
         assert secret not in everything
 
 
+@pytest.mark.parametrize("fault", ["late", "bug"])
+async def test_whatever_fails_the_answer_is_what_clients_read(
+    start_gateway: StartGateway,
+    faulty_settings: dict[str, str],
+    issuer: Issuer,
+    fault: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = faulty_settings | trusting(publisher(issuer)) | {"log.audit": "true"}
+    gateway = await start_gateway(settings | ({"server.answer_timeout": "0.2"} if fault == "late" else {}))
+    lines = Lines(gateway, monkeypatch)
+    if fault == "late":
+        issuer.hold()
+    else:
+        monkeypatch.setattr(exchange.Exchange, "_mint", None)
+    status, answer, headers = await post(gateway.url, json.dumps({"token": token(issuer, github())}).encode())
+    assert (status, answer["errors"][0]["code"]) == (503, "unavailable")
+    assert int(headers["Retry-After"]) > 0
+    await eventually(lambda: len(lines.of["audit"]) == 1)
+    assert [lines.of["audit"][0][name] for name in ("right", "allowed")] == ["mint", "no"]
+
+
 async def test_a_gateway_whose_keys_are_gone_makes_no_tokens(gateway: Gateway, issuer: Issuer) -> None:
     gate = gateway.mount.access.gate
     assert gate is not None
