@@ -32,6 +32,10 @@ class CopySource:
 class Upkeep(Protocol):
     """Changes are not seen by caches in front of the storage: whoever uses it has none."""
 
+    def now(self) -> float:
+        """The time by the clock that dates objects and uploads, in seconds since the epoch. It is known once the
+        storage has answered."""
+
     def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         """Lists the uploads that have begun and not ended. Raises GatewayErrors."""
 

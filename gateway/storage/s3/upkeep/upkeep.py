@@ -33,6 +33,9 @@ class S3Upkeep:
         settings = self._settings
         return settings.endpoint_url, settings.profile_name, settings.aws_access_key_id, settings.signature_version
 
+    def now(self) -> float:
+        return self._client.now()
+
     async def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         after, progress = None, Progress()
         while True:
