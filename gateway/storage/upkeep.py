@@ -36,6 +36,9 @@ class Upkeep(Protocol):
         """The time by the clock that dates objects and uploads, in seconds since the epoch. It is known once the
         storage has answered."""
 
+    async def is_taken(self, key: str) -> bool:
+        """Whether a link has this name that leads nowhere now: the volume with the file may be away."""
+
     def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         """Lists the uploads that have begun and not ended. Raises GatewayErrors."""
 

@@ -28,6 +28,9 @@ class LocalUpkeep:
     def now(self) -> float:
         return time.time()
 
+    async def is_taken(self, key: str) -> bool:
+        return await DISK.run(os.path.lexists, os.path.join(self._root, self._prefix + key))
+
     async def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         found = self._left()
         while batch := await DISK.run(lambda: [*islice(found, _BATCH)]):

@@ -36,6 +36,9 @@ class S3Upkeep:
     def now(self) -> float:
         return self._client.now()
 
+    async def is_taken(self, key: str) -> bool:
+        return False  # a bucket has no links
+
     async def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         after, progress = None, Progress()
         while True:
