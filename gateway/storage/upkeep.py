@@ -32,6 +32,13 @@ class CopySource:
 class Upkeep(Protocol):
     """Changes are not seen by caches in front of the storage: whoever uses it has none."""
 
+    def now(self) -> float:
+        """The time by the clock that dates objects and uploads, in seconds since the epoch. It is known once the
+        storage has answered."""
+
+    async def is_taken(self, key: str) -> bool:
+        """Whether a link has this name that leads nowhere now: the volume with the file may be away."""
+
     def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         """Lists the uploads that have begun and not ended. Raises GatewayErrors."""
 

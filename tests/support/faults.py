@@ -351,6 +351,16 @@ def on(method: str, behaviour: Behaviour) -> Behaviour:
     return behave
 
 
+def on_first(behaviour: Behaviour, others: Behaviour) -> Behaviour:
+    """The first request is answered otherwise."""
+    left = [behaviour]
+
+    async def behave(answer: Answer) -> None:
+        await (left.pop() if left else others)(answer)
+
+    return behave
+
+
 async def reset(answer: Answer) -> None:
     """No answer at all."""
     answer.reset()

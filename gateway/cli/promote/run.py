@@ -23,6 +23,7 @@ from gateway.publish.upkeep.side_by_side import each, side_by_side
 from gateway.storage.base import StoredObject
 
 _AT_ONCE = 4
+_THERE = ("promoted", "there already")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +82,31 @@ async def _promote(wish: Wish, promotion: Promotion, life_cycle: LifeCycle, repo
     await promotion.demand_ready(wish.project, items)
 
     async def promote(item: StoredObject) -> tuple[str, str, str]:
-        file = item.key.rpartition("/")[2]
+        file = _name(item)
         try:
             new = await promotion.promote(wish.project, item)
-            return file, "promoted" if new else "there already", ""
+            return file, _THERE[not new], ""
         except FileExistsConflictError as error:
             return file, "conflict", error.public
         except GatewayError as error:
             return file, "failed", error.detail or error.public
 
-    # Whoever installs in between would build from the sdist if that came first.
+    missing = 0
     for some in _wheels_first(items):
+        if missing:  # whoever installs the release would build from the sdist
+            for item in some:
+                report.say(_name(item), "not promoted", "not all wheels of the release are there")
+            return
         async with aclosing(side_by_side(each(some), promote, _AT_ONCE)) as outcomes:
             async for outcome in outcomes:
                 report.say(*outcome)
+                missing += outcome[1] not in _THERE
 
 
 def _wheels_first(items: Sequence[StoredObject]) -> tuple[list[StoredObject], list[StoredObject]]:
     wheels = [item for item in items if item.key.endswith(".whl")]
     return wheels, [item for item in items if not item.key.endswith(".whl")]
+
+
+def _name(item: StoredObject) -> str:
+    return item.key.rpartition("/")[2]

@@ -19,6 +19,8 @@ from gateway.publish.upkeep.finding import is_refused
 from gateway.publish.upkeep.reindexing import Reindexed, Reindexing
 
 _WHEELS_BYTES = 4 * 1024 * 1024
+# So many are enough to know that it is not about one of them.
+_MOST_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +37,36 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
     try:
         async with opened_index(settings, cached=False) as (mount, catalog):
             projects = [project async for project in _projects(catalog, wish.projects)]
-            if settings.index.share_metadata:
-                reindexing = _reindexing(mount, settings)
-                for project in projects:
-                    found = await _reindexed(reindexing, catalog, project)
-                    _say(project, found, wish, write)
-                    code = code or int(bool(found.failures))
-            else:
-                print("Nothing is stored of files, because index.share_metadata is off.", file=sys.stderr)
-            if projects:
-                print(await tell_gateways(settings, mount.storage, *projects), file=sys.stderr)
+            try:
+                if settings.index.share_metadata:
+                    code = await _store_anew(_reindexing(mount, settings), catalog, projects, wish, write)
+                else:
+                    print("Nothing is stored of files, because index.share_metadata is off.", file=sys.stderr)
+            finally:
+                if projects:
+                    print(await tell_gateways(settings, mount.storage, *projects), file=sys.stderr)
     except GatewayError as error:
         print(f"gateway reindex: {error.detail or error.public}", file=sys.stderr)
         return 1
+    return code
+
+
+async def _store_anew(
+    reindexing: Reindexing, catalog: Catalog, projects: list[str], wish: Wish, write: Callable[[str], None]
+) -> int:
+    """Returns the exit code. Raises GatewayError if too much fails."""
+    code = failed = 0
+    for project in projects:
+        try:
+            found = await _reindexed(reindexing, catalog, project)
+        except GatewayError as error:
+            print(f"gateway reindex: {project}: {error.detail or error.public}", file=sys.stderr)
+            code, failed = 1, failed + 1
+            if failed >= _MOST_FAILURES:
+                raise GatewayError(f"gave up after {failed} projects of which nothing could be stored") from error
+        else:
+            _say(project, found, wish, write)
+            code = code or int(bool(found.failures))
     return code
 
 

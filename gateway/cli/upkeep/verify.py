@@ -149,7 +149,7 @@ async def _unfinished(mount: Mount, projects: frozenset[str]) -> AsyncIterator[F
         return
     try:
         async for upload in upkeep.unfinished():
-            if upload.begun < time.time() - _UNFINISHED_SECONDS and is_of_index(upload.key, mount.root):
+            if upload.begun < upkeep.now() - _UNFINISHED_SECONDS and is_of_index(upload.key, mount.root):
                 begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(upload.begun))
                 what, advice = (
                     f"an upload has begun at {begun} and not ended",

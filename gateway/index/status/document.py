@@ -106,7 +106,7 @@ def _status(name: str, value: object) -> ProjectStatus:
     if not is_project_name(name) or normalize(name) != name:
         raise ValueError("a project's name is not normalised")
     match value:
-        case {"status": str(said), **more} if 0 < len(said) <= _MOST_STATUS_CHARS:
+        case {"status": str(said), **more} if 0 < len(said) <= _MOST_STATUS_CHARS and said.isprintable():
             reason = more.get("reason") or ""
             if isinstance(reason, str):
                 return ProjectStatus(said, in_a_line(reason))

@@ -1,7 +1,7 @@
 """What nobody needs any more: found, and removed if that is wished."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -66,8 +66,6 @@ class Collector:
         upkeep: Upkeep | None,
         life_cycle: LifeCycle | None,
         policy: Policy,
-        *,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         """Without a `life_cycle`, there are no listings by which pre-releases could be found."""
         self._storage = storage
@@ -75,7 +73,8 @@ class Collector:
         self._upkeep = upkeep
         self._life_cycle = life_cycle
         self._policy = policy
-        self._clock = clock
+        # Not the clock of this machine: if that is ahead, what has just come would count as old.
+        self._clock = upkeep.now if upkeep is not None else time.time
 
     async def uploads(self) -> AsyncIterator[Garbage]:
         """Raises GatewayErrors, as all of these."""

@@ -10,6 +10,7 @@ from gateway.http.target import is_reserved
 from gateway.index.catalog.layout import recognise
 from gateway.index.simple.names import COMPANIONS, is_hidden, normalize, parse
 from gateway.storage.base import Storage, StoredObject
+from gateway.storage.upkeep import upkeep_of
 
 
 @dataclass(slots=True)
@@ -102,12 +103,9 @@ class Inventory:
         return all(there.get(self._root + item.key) == item.etag for item in items)
 
     async def is_taken(self, key: str) -> bool:
-        """Whether a link has this name that leads nowhere now: the volume with the file may be away. Raises
-        GatewayErrors."""
-        if self._settings.storage.resolved_backend != "file":
-            return False
-        folder, slash, name = (self._root + key).rpartition("/")
-        return name in (await self._storage.children(folder + slash)).folders
+        """See Upkeep. Raises GatewayErrors."""
+        upkeep = upkeep_of(self._storage)
+        return upkeep is not None and await upkeep.is_taken(self._root + key)
 
     async def _objects(self, projects: frozenset[str]) -> AsyncIterator[StoredObject]:
         prefixes = [self._root]

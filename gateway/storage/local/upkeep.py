@@ -1,6 +1,7 @@
 """The Upkeep (see gateway/storage/upkeep.py) of a directory, where killed writers leave their temporary files."""
 
 import os
+import time
 from collections.abc import AsyncIterator, Hashable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,12 @@ class LocalUpkeep:
     def __init__(self, root: Path, prefix: str) -> None:
         self._root = root
         self._prefix = prefix
+
+    def now(self) -> float:
+        return time.time()
+
+    async def is_taken(self, key: str) -> bool:
+        return await DISK.run(os.path.lexists, os.path.join(self._root, self._prefix + key))
 
     async def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         found = self._left()

@@ -155,6 +155,10 @@ class SignedClient:
         credentials = self._credentials.usable() if self._scheme is not None else None
         return credentials.access_key if credentials is not None else ""
 
+    def now(self) -> float:
+        """The server's time, in seconds since the epoch: ours, unless the server has refused that."""
+        return time.time() + self._clock_offset
+
     async def _current(self) -> Credentials | None:
         if self._scheme is None:
             return None
@@ -170,7 +174,7 @@ class SignedClient:
                 target,
                 request.query,
                 credentials=credentials,
-                now=time.time() + self._clock_offset,
+                now=self.now(),
                 headers=request.signed_headers,
                 payload_hash=request.payload_hash,
             )

@@ -103,8 +103,13 @@ def test_other_bytes_are_a_conflict_and_what_describes_them_stays(folder: Path, 
     there.mkdir()
     (there / FILE).write_bytes(OTHER)
     assert promote() == 4
-    assert f"{FILE}: conflict: File already exists, with other content" in capsys.readouterr().out
+    assert capsys.readouterr().out == (
+        f"{FILE}: conflict: File already exists, with other content: {FILE}\n"
+        f"{SDIST}: not promoted: not all wheels of the release are there\n"
+    )
     assert (there / FILE).read_bytes() == OTHER
+    assert keys(there.parent) == [f"Acme_Web/{FILE}"]
+    assert promote("--file", SDIST) == 0
     assert keys(there.parent) == [f"Acme_Web/{FILE}", f"acme-web/{SDIST}"]
 
 

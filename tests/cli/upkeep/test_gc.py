@@ -3,6 +3,8 @@
 import json
 import os
 import time
+from datetime import UTC, datetime
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from gateway.config.load import load
 from gateway.publish.upkeep.garbage import Policy
 from gateway.storage.local.tree import TEMPORARY
 from tests.support.bucket import Bucket
-from tests.support.faults import Answer, FaultyBucket, error, healthy, on, serving
+from tests.support.faults import Answer, FaultyBucket, error, healthy, on, on_first, serving
 
 pytestmark = pytest.mark.usefixtures("logging_stays")
 
@@ -191,6 +193,29 @@ async def test_uploads_of_others_in_the_bucket_stay(bucket: Bucket, tmp_path: Pa
     assert (code, len(told)) == (0, 2)
     left = bucket.client.list_multipart_uploads(Bucket=bucket.name)["Uploads"]
     assert [item["Key"] for item in left] == ["backups/disk.img"]
+
+
+async def test_the_age_of_things_is_told_by_the_clock_of_the_bucket(
+    faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    """With one of this machine that is ahead, an upload that has just begun would be ended."""
+    theirs = time.time() - 2 * DAY
+    begun, left = (datetime.fromtimestamp(theirs - days * DAY, UTC).isoformat() for days in (0.5, 1.5))
+    upload = f"<Upload><Key>acme/acme-2.0.zip</Key><UploadId>1</UploadId><Initiated>{begun}</Initiated></Upload>"
+    body = UPLOADS.replace("</List", f"{upload}</List").encode()
+
+    async def bucket(answer: Answer) -> None:
+        await (serving(body, []) if "uploads" in answer.request.target else healthy)(answer)
+
+    faulty.of_key[""] = on_first(error(403, "RequestTimeTooSkewed", headers=[("Date", formatdate(theirs))]), bucket)
+    keys = ["acme/acme-1.0.tar.gz.yanked", ".gateway/jti/1"]
+    faulty.objects = dict.fromkeys([*keys, ".gateway/probe/1"], b"x")
+    faulty.modified = dict.fromkeys(keys, begun) | {".gateway/probe/1": left}
+    code, told = await run_on(faulty_settings, tmp_path, Policy(DAY))
+    assert (code, [line["kind"] for line in told]) == (0, ["probe"])
+    assert sorted(faulty.objects) == sorted(keys)
+    faulty.of_key[""] = bucket
+    assert len((await run_on(faulty_settings, tmp_path, Policy(DAY)))[1]) == 3
 
 
 async def test_what_fails_is_said_and_the_rest_is_done(

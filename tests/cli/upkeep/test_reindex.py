@@ -107,6 +107,28 @@ async def test_what_can_t_be_stored_is_a_failure(
     assert len([request for request in stocked.requests if request.key == DOCUMENT and request.method == "PUT"]) == 4
 
 
+async def test_a_project_that_fails_keeps_no_other_from_being_stored_nor_gateways_from_being_told(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, capsys: Captured
+) -> None:
+    stocked.of_key[DOCUMENT] = error(403, "AccessDenied")
+    code, told = await run_on(faulty_settings | SHARED, tmp_path)
+    assert (code, [line["project"] for line in told]) == (1, ["other"])
+    assert "gateway reindex: acme-web: " in capsys.readouterr().err
+    assert ".gateway/metadata/other.json" in stocked.objects
+    told_of = {change.project for change in decode(stocked.objects[".gateway/epoch"]).changes}
+    assert told_of == {"acme-web", "other"}
+
+
+async def test_it_gives_up_when_nothing_can_be_stored(
+    faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, capsys: Captured
+) -> None:
+    for number in range(40):
+        faulty.objects[f"p{number}/p{number}-1.0.tar.gz"] = b"x"
+        faulty.of_key[f".gateway/metadata/p{number}.json"] = error(403, "AccessDenied")
+    assert await run_on(faulty_settings | SHARED, tmp_path) == (1, [])
+    assert "gave up after 20 projects" in capsys.readouterr().err
+
+
 def test_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "packages" / "acme-web"

@@ -15,7 +15,7 @@ from gateway.index.wheels.known_metadata import Entry, to_document, version_of
 from gateway.publish.upkeep.finding import GC_ADVICE
 from gateway.storage.base import ObjectMetadata, StoredObject
 from gateway.storage.local.tree import TEMPORARY
-from tests.support.faults import Answer, Behaviour, FaultyBucket, error, etag_of, healthy, on, serving
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, etag_of, healthy, on, on_first, serving
 from tests.support.wheels import sdist, wheel
 
 pytestmark = pytest.mark.usefixtures("logging_stays")
@@ -178,6 +178,14 @@ async def test_unfinished_uploads_are_found_after_an_hour(
     found, told = await run_on(faulty_settings, tmp_path)
     assert found == code
     assert [line["problem"] for line in told[:-1]] == ["unfinished"] * code
+
+
+async def test_the_hour_is_told_by_the_clock_of_the_bucket(
+    stocked: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path
+) -> None:
+    skewed = error(403, "RequestTimeTooSkewed", headers=[("Date", "Thu, 01 Jan 2026 00:30:00 GMT")])
+    stocked.of_key[""] = on_first(skewed, uploads(UPLOAD.format("2026-01-01T00:00:00.000Z")))  # type: ignore[arg-type]
+    assert (await run_on(faulty_settings, tmp_path))[0] == 0
 
 
 async def test_uploads_of_others_are_none_of_its_business(

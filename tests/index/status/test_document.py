@@ -87,6 +87,7 @@ def test_the_reason_is_one_line_whoever_has_written_it() -> None:
         document({"a": "archived"}),
         document({"a": {"status": ""}}),
         document({"a": {"status": "x" * 65}}),
+        document({"a": {"status": "\ud800"}}),
         document({"a": {"status": 1}}),
         document({"a": {"reason": "x"}}),
         document({"a": {"status": "archived", "reason": 1}}),

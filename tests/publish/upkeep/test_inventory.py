@@ -110,3 +110,16 @@ async def test_behind_hashes_it_is_all_the_same(tmp_path: Path) -> None:
     inventory = Inventory(Hashed(), "", said)  # type: ignore[arg-type]
     found = [bundle async for bundle in inventory.bundles(frozenset(["acme-web"]))]
     assert shape(found) == {WHEEL: (True, [".metadata"])}
+
+
+async def test_whether_a_name_is_taken_is_asked_without_a_listing(tmp_path: Path) -> None:
+    """Of each leftover: a folder with many would be listed as often."""
+
+    class Unlisted(LocalStorage):
+        async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+            raise AssertionError(f"{prefix} is listed")
+
+    (tmp_path / "web-1.0.tar.gz").symlink_to("away")
+    inventory = Inventory(Unlisted(tmp_path), "", load({"storage.dir": str(tmp_path)}, environ={}, cwd=tmp_path))
+    assert await inventory.is_taken("web-1.0.tar.gz")
+    assert not await inventory.is_taken("web-2.0.tar.gz")

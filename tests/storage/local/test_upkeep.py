@@ -89,3 +89,11 @@ async def test_nothing_is_copied_by_the_file_system(tmp_path: Path) -> None:
         await upkeep.copy_source("a", '"e"')
     with pytest.raises(UpstreamError):
         await upkeep.copy(CopySource(None, "a", '"e"', 1, {}), "b", ObjectMetadata(), only_new=True, in_parts=False)
+
+
+async def test_a_link_that_leads_nowhere_has_its_name(tmp_path: Path) -> None:
+    (tmp_path / "pypi" / "web").mkdir(parents=True)
+    (tmp_path / "pypi" / "web" / "web-1.0.tar.gz").symlink_to("../pool/web-1.0.tar.gz")
+    upkeep = LocalStorage(tmp_path, "pypi/").upkeep
+    assert await upkeep.is_taken("web/web-1.0.tar.gz")
+    assert not await upkeep.is_taken("web/web-2.0.tar.gz")

@@ -33,6 +33,12 @@ class S3Upkeep:
         settings = self._settings
         return settings.endpoint_url, settings.profile_name, settings.aws_access_key_id, settings.signature_version
 
+    def now(self) -> float:
+        return self._client.now()
+
+    async def is_taken(self, key: str) -> bool:
+        return False  # a bucket has no links
+
     async def unfinished(self) -> AsyncIterator[UnfinishedUpload]:
         after, progress = None, Progress()
         while True:
