@@ -269,6 +269,17 @@ async def test_fields_that_take_long_keep_no_memory(gateway: Gateway, monkeypatc
     writer.close()
 
 
+async def test_a_refused_file_makes_no_project_of_its_name(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """Of its folder, a project that is empty, and that no other index is asked for."""
+    (tmp_path / "packages").mkdir()
+    gateway = await start_gateway({"storage.dir": str(tmp_path / "packages")} | OPEN)
+    filename, content = wheel("requests", "1.0")
+    assert (await upload(gateway.url, filename, content[:-1]))[0] == 400
+    assert [path.name for path in (tmp_path / "packages").iterdir()] == []
+    assert (await upload(gateway.url, filename, content))[0] == 200
+    assert (tmp_path / "packages/requests" / filename).read_bytes() == content
+
+
 async def test_a_flat_directory_stays_flat(start_gateway: StartGateway, tmp_path: Path) -> None:
     root = tmp_path / "files"
     root.mkdir()
