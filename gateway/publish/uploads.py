@@ -34,14 +34,17 @@ from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import retrieve_exception, to_its_end
+from gateway.storage.s3.upload import PART_BYTES
 
 if TYPE_CHECKING:  # without access control, trusted publishers, or attestations, nothing of them is imported
     from gateway.access.gate import Gate, Writer
     from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.trusted.exchange import Exchange
 
-# Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
+# Of all large uploads, and of one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
+# Of those of one part. They wait for no large ones, which slow clients take minutes for.
+_SMALL_MEMORY_BYTES = 16 * 1024 * 1024
 # The same for the fields, in front of the file: who may publish the project is known after them.
 _FIELDS_MEMORY_BYTES, _FIELDS_SECONDS = 32 * 1024 * 1024, 30.0
 # What a form may have besides its fields and the file: boundaries and headers.
@@ -82,6 +85,7 @@ class Uploads:
         self._tasks: set[asyncio.Task[Published]] = set()
         self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
+        self._small_memory = UploadMemory(_SMALL_MEMORY_BYTES, PART_BYTES, _WAIT_SECONDS)
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
@@ -153,7 +157,8 @@ class Uploads:
                 gate.admit_writer(record, writer, headers, [self._resources.of(key)])
             conditional = await self._condition.demand(length)
             overwrite = self._may_overwrite(principal)
-            async with self._memory.of(length):
+            memory = self._memory if length > PART_BYTES else self._small_memory
+            async with memory.of(length):
                 pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
                 content = Content(pieces, Inspection(file, self._rules), most, proof)
                 publish = self._published(key, file, content, principal, overwrite=overwrite, conditional=conditional)

@@ -269,6 +269,29 @@ async def test_fields_that_take_long_keep_no_memory(gateway: Gateway, monkeypatc
     writer.close()
 
 
+async def test_a_small_file_waits_for_no_large_ones(
+    start_gateway: StartGateway, faulty_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which one more would wait, for as long as slow clients take."""
+    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.2)
+    gateway = await start_gateway(faulty_settings | OPEN)
+    begun = form(FILE, CONTENT, fields(FILE, CONTENT)).partition(CONTENT)[0] + CONTENT[:10]
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: 90000000\r\n\r\n"
+    answers, writers = [], []
+    for _ in range(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+        writer.write(head.encode() + begun)
+        answers.append(asyncio.ensure_future(reader.readline()))
+        writers.append(writer)
+    done, held = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+    assert [answer.result()[:13] for answer in done] == [b"HTTP/1.1 503 "]
+    assert len(held) == 4
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    for writer in writers:
+        writer.close()
+    await asyncio.gather(*answers, return_exceptions=True)
+
+
 async def test_a_refused_file_makes_no_project_of_its_name(start_gateway: StartGateway, tmp_path: Path) -> None:
     """Of its folder, a project that is empty, and that no other index is asked for."""
     (tmp_path / "packages").mkdir()
