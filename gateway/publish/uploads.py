@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from multidict import MultiMapping
@@ -157,12 +157,13 @@ class Uploads:
                 gate.admit_writer(record, writer, headers, [self._resources.of(key)])
             conditional = await self._condition.demand(length)
             overwrite = self._may_overwrite(principal)
-            memory = self._memory if length > PART_BYTES else self._small_memory
-            async with memory.of(length):
-                pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
-                content = Content(pieces, Inspection(file, self._rules), most, proof)
-                publish = self._published(key, file, content, principal, overwrite=overwrite, conditional=conditional)
-                published = await self._to_its_end(content, publish)
+            pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
+            content = Content(pieces, Inspection(file, self._rules), most, proof)
+            memory = (self._memory if length > PART_BYTES else self._small_memory).of(length)
+            publish = self._published(
+                key, file, content, principal, memory, overwrite=overwrite, conditional=conditional
+            )
+            published = await self._to_its_end(content, publish)
         text = f"{file.filename} is {'published' if published.new else 'there already, with the same content'}\n"
         if proof is None and (sent or has_attestations(form.fields)):
             text += f"{IGNORED}\n"
@@ -199,16 +200,19 @@ class Uploads:
         file: ReleaseFile,
         content: Content,
         principal: Principal,
+        memory: AbstractAsyncContextManager[None],
         *,
         overwrite: bool,
         conditional: bool,
     ) -> Published:
-        """What is new of the file. It is seen then."""
+        """What is new of the file. It is seen then. The `memory` for it is taken until all is written, also when the
+        client has left."""
         source = principal.scope.source if principal.scope is not None else ""
         try:
-            published = await self._publisher.publish(
-                key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
-            )
+            async with memory:
+                published = await self._publisher.publish(
+                    key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
+                )
         except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError):
             if content.sha256:  # it may be there, and only what comes after that have failed
                 await self._visibility.show(file.project)
