@@ -20,6 +20,8 @@ _PAX = re.compile(rb"([0-9]{1,6}) ([^=\n]{1,300})=")
 # Of a size in octal digits: other programs stop where Python's int() reads on.
 _SIZE = re.compile(rb" *[0-7]*[ \0]*")
 _SIZE_FIELD = 124, 136
+# Only heads with this magic have a prefix of the name; Python's tarfile reads it in others too, GNU tar does not.
+_MAGIC_FIELD, _POSIX, _PREFIX = slice(257, 263), b"ustar\0", 345
 _BASE_256 = 0x80
 
 
@@ -31,6 +33,8 @@ def head_of(block: bytes) -> tarfile.TarInfo:
         raise refused("it is damaged") from error
     if block[_SIZE_FIELD[0]] != _BASE_256 and not _SIZE.fullmatch(block, *_SIZE_FIELD):
         raise refused("it is damaged")
+    if block[_PREFIX] and block[_MAGIC_FIELD] != _POSIX:
+        raise refused("a member has two names")
     if member.type not in (*FILES, *OTHERS, *EXTENSIONS):
         raise refused(f"it has a member of an unusual kind ({member.type!r})")
     if member.type in OTHERS and member.size:
@@ -42,7 +46,10 @@ def extended(kind: bytes, content: bytes) -> Mapping[str, str]:
     """What an extension says of the next member. Raises BadRequestError."""
     if kind in _GNU_NAMES:
         return {_GNU_NAMES[kind]: content.rstrip(b"\0").decode("utf-8", "surrogateescape")}
-    found = dict(_records(content))
+    records = _records(content)
+    found = dict(records)
+    if len(found) != len(records):
+        raise refused("it says one thing of a member twice")
     if any(name.startswith("GNU.sparse") for name in found):
         raise refused("it has a sparse file")
     if kind == tarfile.XHDTYPE:

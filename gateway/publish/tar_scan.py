@@ -132,7 +132,8 @@ class TarScan:
         """Symbolic links are relative to where they are, hard links to the root."""
         folder = name.removesuffix("/").rpartition("/")[0] if self._kind == tarfile.SYMTYPE else ""
         path = normpath(f"{folder}/{target}") if folder else normpath(target)
-        inside = f"{path}/".startswith(f"{self._stem}/") and not target.startswith("/")
+        plain = target[:1] not in ("", "/") and "\0" not in target and "\\" not in target
+        inside = plain and f"{path}/".startswith(f"{self._stem}/")
         self._rules.demand(Rule.LAYOUT, inside, f"a link leads out of the folder {self._stem}")
 
     def _know(self, content: bytes) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from multidict import MultiMapping
@@ -34,14 +34,17 @@ from gateway.publish.release_file import ReleaseFile, release_file
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Visibility
 from gateway.single_flight import retrieve_exception, to_its_end
+from gateway.storage.s3.upload import PART_BYTES
 
 if TYPE_CHECKING:  # without access control, trusted publishers, or attestations, nothing of them is imported
     from gateway.access.gate import Gate, Writer
     from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.trusted.exchange import Exchange
 
-# Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
+# Of all large uploads, and of one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
+# Of those of one part. They wait for no large ones, which slow clients take minutes for.
+_SMALL_MEMORY_BYTES = 16 * 1024 * 1024
 # The same for the fields, in front of the file: who may publish the project is known after them.
 _FIELDS_MEMORY_BYTES, _FIELDS_SECONDS = 32 * 1024 * 1024, 30.0
 # What a form may have besides its fields and the file: boundaries and headers.
@@ -82,6 +85,7 @@ class Uploads:
         self._tasks: set[asyncio.Task[Published]] = set()
         self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
+        self._small_memory = UploadMemory(_SMALL_MEMORY_BYTES, PART_BYTES, _WAIT_SECONDS)
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
@@ -153,11 +157,13 @@ class Uploads:
                 gate.admit_writer(record, writer, headers, [self._resources.of(key)])
             conditional = await self._condition.demand(length)
             overwrite = self._may_overwrite(principal)
-            async with self._memory.of(length):
-                pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
-                content = Content(pieces, Inspection(file, self._rules), most, proof)
-                publish = self._published(key, file, content, principal, overwrite=overwrite, conditional=conditional)
-                published = await self._to_its_end(content, publish)
+            pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
+            content = Content(pieces, Inspection(file, self._rules), most, proof)
+            memory = (self._memory if length > PART_BYTES else self._small_memory).of(length)
+            publish = self._published(
+                key, file, content, principal, memory, overwrite=overwrite, conditional=conditional
+            )
+            published = await self._to_its_end(content, publish)
         text = f"{file.filename} is {'published' if published.new else 'there already, with the same content'}\n"
         if proof is None and (sent or has_attestations(form.fields)):
             text += f"{IGNORED}\n"
@@ -194,16 +200,19 @@ class Uploads:
         file: ReleaseFile,
         content: Content,
         principal: Principal,
+        memory: AbstractAsyncContextManager[None],
         *,
         overwrite: bool,
         conditional: bool,
     ) -> Published:
-        """What is new of the file. It is seen then."""
+        """What is new of the file. It is seen then. The `memory` for it is taken until all is written, also when the
+        client has left."""
         source = principal.scope.source if principal.scope is not None else ""
         try:
-            published = await self._publisher.publish(
-                key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
-            )
+            async with memory:
+                published = await self._publisher.publish(
+                    key, file, content, principal.name, source=source, overwrite=overwrite, conditional=conditional
+                )
         except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError):
             if content.sha256:  # it may be there, and only what comes after that have failed
                 await self._visibility.show(file.project)

@@ -82,7 +82,23 @@ def test_records() -> None:
     found = extended(PAX, records(said))
     assert found == {**said, "ключ\udcff": "1"}
     assert extended(PAX, b"") == {}
-    assert extended(PAX, records({"path": "a"}) + records({"path": "b"})) == {"path": "b"}
+
+
+@pytest.mark.parametrize("name", ["path", "size", "comment"])
+def test_a_record_comes_once(name: str) -> None:
+    """Of two, some programs take the last one, some the first one; uv refuses them."""
+    with pytest.raises(BadRequestError, match=r"^the archive: it says one thing of a member twice$"):
+        extended(PAX, records({name: "1"}) + records({name: "2"}))
+
+
+@pytest.mark.parametrize("magic", [b"ustar  \0", bytes(8)])
+def test_only_posix_has_a_prefix(magic: bytes) -> None:
+    head = bytearray(tar_head("a"))
+    head[257:265], head[345:348] = magic, b"foo"
+    head[148:156] = b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    with pytest.raises(BadRequestError, match=r"^the archive: a member has two names$"):
+        head_of(bytes(head))
 
 
 def test_records_of_all_members_that_follow() -> None:

@@ -115,6 +115,7 @@ def test_long_names_that_lead_out(name: str, extension: str) -> None:
         (HARD_LINK, "docs/a", "b", False),
         (HARD_LINK, "docs/a", "foo-1.0/../b", False),
         (HARD_LINK, "a", "/foo-1.0/b", False),
+        (SYMLINK, "a", "b\\..\\c", False),
     ],
 )
 def test_links_stay_in_the_folder(kind: bytes, name: str, target: str, inside: bool) -> None:
@@ -127,6 +128,15 @@ def test_links_stay_in_the_folder(kind: bytes, name: str, target: str, inside: b
         else:
             refused(sdist_of(PKG_INFO, *members), f"a link leads out of the folder {STEM} (rule layout)")
     finish(sdist_of(short), rules=Rules.without(["layout"]))
+
+
+@pytest.mark.parametrize("target", ["", "../x\0/../foo-1.0/a"])
+def test_links_whose_target_is_not_the_same_to_all(target: str) -> None:
+    """Without one, programs take that of the head; others end it at the zero."""
+    member = tar_member(f"{STEM}/a", kind=SYMLINK, link="b")
+    refused(
+        sdist_of(PKG_INFO, pax({"linkpath": target}), member), f"a link leads out of the folder {STEM} (rule layout)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,71 @@ async def test_fields_that_take_long_keep_no_memory(gateway: Gateway, monkeypatc
     writer.close()
 
 
+async def test_a_small_file_waits_for_no_large_ones(
+    start_gateway: StartGateway, faulty_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which one more would wait, for as long as slow clients take."""
+    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.2)
+    gateway = await start_gateway(faulty_settings | OPEN)
+    begun = form(FILE, CONTENT, fields(FILE, CONTENT)).partition(CONTENT)[0] + CONTENT[:10]
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: 90000000\r\n\r\n"
+    answers, writers = [], []
+    for _ in range(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+        writer.write(head.encode() + begun)
+        answers.append(asyncio.ensure_future(reader.readline()))
+        writers.append(writer)
+    done, held = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+    assert [answer.result()[:13] for answer in done] == [b"HTTP/1.1 503 "]
+    assert len(held) == 4
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    for writer in writers:
+        writer.close()
+    await asyncio.gather(*answers, return_exceptions=True)
+
+
+async def test_a_file_keeps_its_memory_until_it_is_written_though_its_client_leaves(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or clients that leave and try again, while the bucket hangs, would have the gateway hold ever more."""
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    monkeypatch.setattr(uploads, "_SMALL_MEMORY_BYTES", len(body))
+    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.1)
+    gateway = await start_gateway(faulty_settings | OPEN)
+    go_on = asyncio.Event()
+
+    async def held(answer: Answer) -> None:
+        await go_on.wait()
+        await healthy(answer)
+
+    faulty.then(on("PUT", held))
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await faulty.until(lambda: any(request.method == "PUT" and request.key == KEY for request in faulty.requests))
+    writer.close()
+    await eventually(lambda: gateway.metrics.in_flight == 0)
+    other = wheel("acme_web", "1.1")
+    assert (await upload(gateway.url, *other))[0] == 503
+    go_on.set()
+    await faulty.until(lambda: KEY in faulty.objects)
+    async with asyncio.timeout(10):
+        while (status := (await upload(gateway.url, *other))[0]) == 503:
+            pass
+    assert status == 200
+
+
+async def test_a_refused_file_makes_no_project_of_its_name(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """Of its folder, a project that is empty, and that no other index is asked for."""
+    (tmp_path / "packages").mkdir()
+    gateway = await start_gateway({"storage.dir": str(tmp_path / "packages")} | OPEN)
+    filename, content = wheel("requests", "1.0")
+    assert (await upload(gateway.url, filename, content[:-1]))[0] == 400
+    assert [path.name for path in (tmp_path / "packages").iterdir()] == []
+    assert (await upload(gateway.url, filename, content))[0] == 200
+    assert (tmp_path / "packages/requests" / filename).read_bytes() == content
+
+
 async def test_a_flat_directory_stays_flat(start_gateway: StartGateway, tmp_path: Path) -> None:
     root = tmp_path / "files"
     root.mkdir()

@@ -93,9 +93,11 @@ class AtGateway:
             raise FileExistsConflictError(filename=prepared.path.name)
         if answer.status != 200:
             raise GatewayError(text.partition("\n")[0] or f"{answer.status} {answer.reason}")
+        if not text.startswith(f"{prepared.path.name} is "):  # a proxy's page, on which somebody has to log in
+            raise GatewayError("the answer is 200, but not that of a gateway: see --to")
         if prepared.attestations and IGNORED in text:
             print(f"{prepared.path.name}: the gateway has ignored its attestations", file=sys.stderr)
-        return "is published" in text
+        return text.startswith(f"{prepared.path.name} is published")
 
 
 class _FilePayload(aiohttp.Payload):

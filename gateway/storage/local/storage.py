@@ -62,7 +62,7 @@ class LocalStorage:
         self._prefix = prefix
         self.upkeep = LocalUpkeep(self._tree.root, prefix)
         # Directories from which this process has removed the files of killed writers.
-        self._swept = LruCache[str, bool]("swept", MemoryLimit(_SWEPT_BYTES), lambda folder, _: weight_of(folder))
+        self._swept = LruCache[str, bool]("swept", MemoryLimit(_SWEPT_BYTES), lambda directory, _: weight_of(directory))
 
     def __str__(self) -> str:
         return f"directory {self._tree.root}"
@@ -108,9 +108,9 @@ class LocalStorage:
         modified = metadata.uploaded if metadata is not None else None
         file = PendingFile(self._tree.root, self._names(key))
         try:
-            await to_its_end(DISK.run(file.open))
-            if (folder := key.rpartition("/")[0]) not in self._swept:
-                self._swept.put(folder, True)
+            directory = await to_its_end(DISK.run(file.open))
+            if directory not in self._swept:
+                self._swept.put(directory, True)
                 await to_its_end(DISK.run(file.sweep))
             async for chunk in chunks:
                 await to_its_end(DISK.run(partial(file.write, chunk)))

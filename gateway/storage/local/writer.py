@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from enum import Enum, auto
 from pathlib import Path
 
 from gateway.errors import BadRequestError, NotFoundError, PreconditionFailedError, UpstreamError
@@ -19,8 +20,18 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _ABANDONED_SECONDS = 60.0
 
 
+class _Missing(Enum):
+    """What becomes of a path whose directories are not all there."""
+
+    CREATE = auto()
+    FAIL = auto()  # with FileNotFoundError
+    STOP = auto()  # at the last one that is there
+
+
 class PendingFile:
-    """A file that is written under a temporary name in its final directory. Callers end with `discard`.
+    """A file that is written under a temporary name, in its final directory or, as long as that does not exist, in the
+    nearest one above it: a project that has a directory is looked up nowhere else, be it empty. Callers end with
+    `discard`.
 
     The file is locked while its writer lives, so that others recognise what a killed one has left.
     """
@@ -29,15 +40,16 @@ class PendingFile:
         self._root = root
         self._names = names
         self._temporary = TEMPORARY + secrets.token_hex(8)
-        self._directory = _NOT_OPEN
+        self._directory = _NOT_OPEN  # where it has its temporary name
         self._descriptor = _NOT_OPEN
 
-    def open(self) -> None:
-        """Raises BadRequestError for names that no file can have, UpstreamError if the system refuses."""
+    def open(self) -> str:
+        """Returns which directory it is written in. Raises BadRequestError for names that no file can have,
+        UpstreamError if the system refuses."""
         with _explained(self._names):
             for attempt in range(_ATTEMPTS):
                 try:
-                    self._directory = _directory(self._root, self._names[:-1])
+                    self._directory = _directory(self._root, self._names[:-1], missing=_Missing.STOP)
                     self._descriptor = os.open(self._temporary, _NEW, 0o644, dir_fd=self._directory)
                 except FileNotFoundError:
                     # A concurrent delete has just removed the empty directory.
@@ -48,6 +60,8 @@ class PendingFile:
                     break
             with suppress(OSError):  # not all file systems have locks
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            info = os.fstat(self._directory)
+            return f"{info.st_dev}-{info.st_ino}"
 
     def sweep(self) -> None:
         """Removes from the directory what writers that were killed have left there."""
@@ -80,31 +94,53 @@ class PendingFile:
                 os.utime(self._descriptor, (modified, modified))
             os.fsync(self._descriptor)
             info = os.fstat(self._descriptor)
-            if only_new:
-                self._link()
-            elif expected is not None:
-                self._replace_expected(expected)
-            else:
-                self._replace()
-            os.fsync(self._directory)
+            for attempt in range(_ATTEMPTS):
+                try:
+                    self._name(only_new=only_new, expected=expected)
+                except FileNotFoundError:
+                    # A concurrent delete has just removed the directory, in which nothing was yet.
+                    if attempt == _ATTEMPTS - 1:
+                        raise
+                else:
+                    break
         return info
 
-    def _replace_expected(self, expected: Callable[[os.stat_result], bool]) -> None:
+    def _name(self, *, only_new: bool, expected: Callable[[os.stat_result], bool] | None) -> None:
+        """Gives it its name in its final directory, which is created if none has to be there already."""
+        try:
+            missing = _Missing.CREATE if expected is None else _Missing.FAIL
+            directory = _directory(self._root, self._names[:-1], missing=missing)
+        except FileNotFoundError as error:
+            if expected is None:
+                raise
+            raise PreconditionFailedError(f"there is no {self._names[-1]} to replace") from error
+        try:
+            if only_new:
+                self._link(directory)
+            elif expected is not None:
+                self._replace_expected(directory, expected)
+            else:
+                self._replace(directory)
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _replace_expected(self, directory: int, expected: Callable[[os.stat_result], bool]) -> None:
         """Locks the directory meanwhile: other comparisons wait until this file has its name. They wait in threads, so
         the lock must not need another thread to be released."""
-        fcntl.flock(self._directory, fcntl.LOCK_EX)
+        fcntl.flock(directory, fcntl.LOCK_EX)
         try:
-            self._compare(expected)
-            self._replace()
+            self._compare(directory, expected)
+            self._replace(directory)
         finally:
-            fcntl.flock(self._directory, fcntl.LOCK_UN)
+            fcntl.flock(directory, fcntl.LOCK_UN)
 
-    def _replace(self) -> None:
-        os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=self._directory)
+    def _replace(self, directory: int) -> None:
+        os.replace(self._temporary, self._names[-1], src_dir_fd=self._directory, dst_dir_fd=directory)
 
-    def _compare(self, expected: Callable[[os.stat_result], bool]) -> None:
+    def _compare(self, directory: int, expected: Callable[[os.stat_result], bool]) -> None:
         try:
-            info = os.stat(self._names[-1], dir_fd=self._directory)
+            info = os.stat(self._names[-1], dir_fd=directory)
         except FileNotFoundError as error:
             raise PreconditionFailedError(f"there is no {self._names[-1]} to replace") from error
         if not expected(info):
@@ -120,13 +156,13 @@ class PendingFile:
             os.close(self._directory)
         self._directory = self._descriptor = _NOT_OPEN
 
-    def _link(self) -> None:
+    def _link(self, directory: int) -> None:
         try:
             os.link(
                 self._temporary,
                 self._names[-1],
                 src_dir_fd=self._directory,
-                dst_dir_fd=self._directory,
+                dst_dir_fd=directory,
                 follow_symlinks=False,
             )
         except FileExistsError as error:
@@ -137,7 +173,7 @@ def remove_abandoned(root: Path, names: Sequence[str]) -> None:
     """Removes a file that a killed writer has left. Raises UpstreamError if its writer lives, or may live."""
     with _explained(names[:-1]):
         try:
-            directory = _directory(root, names[:-1], create=False)
+            directory = _directory(root, names[:-1], missing=_Missing.FAIL)
         except FileNotFoundError:
             return
         try:
@@ -171,7 +207,7 @@ def remove(root: Path, names: Sequence[str]) -> None:
     """Removes a file and the directories that it leaves empty: as in a bucket, none exists without an object."""
     with _explained(names):
         try:
-            directory = _directory(root, names[:-1], create=False)
+            directory = _directory(root, names[:-1], missing=_Missing.FAIL)
         except FileNotFoundError:
             return
         try:
@@ -182,7 +218,7 @@ def remove(root: Path, names: Sequence[str]) -> None:
             os.close(directory)
         for depth in range(len(names) - 1, 0, -1):
             try:
-                parent = _directory(root, names[: depth - 1], create=False)
+                parent = _directory(root, names[: depth - 1], missing=_Missing.FAIL)
             except FileNotFoundError:
                 return  # another delete has removed it
             try:
@@ -193,18 +229,22 @@ def remove(root: Path, names: Sequence[str]) -> None:
                 os.close(parent)
 
 
-def _directory(root: Path, names: Sequence[str], *, create: bool = True) -> int:
-    """Opens a directory below the root, and creates missing ones if `create`. Follows links that stay below the root,
-    as reading does."""
+def _directory(root: Path, names: Sequence[str], *, missing: _Missing) -> int:
+    """Opens a directory below the root. Follows links that stay below the root, as reading does."""
     real_root = os.path.realpath(root)
     inner = Path(os.path.realpath(os.path.join(real_root, *names))).relative_to(real_root).parts
     current = os.open(real_root, _DIRECTORY)
     try:
         for name in inner:
-            if create:
+            if missing is _Missing.CREATE:
                 with suppress(FileExistsError):
                     os.mkdir(name, dir_fd=current)
-            deeper = os.open(name, _DIRECTORY, dir_fd=current)
+            try:
+                deeper = os.open(name, _DIRECTORY, dir_fd=current)
+            except FileNotFoundError:
+                if missing is _Missing.STOP:
+                    break
+                raise
             os.close(current)
             current = deeper
     except BaseException:

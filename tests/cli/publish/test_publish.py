@@ -135,6 +135,19 @@ async def test_it_publishes_to_a_gateway(
     assert await in_thread(lambda: run(*to, "--user", "bob")) == 4
 
 
+@pytest.mark.parametrize("page", ["<h1>Log in, before anything is published</h1>", ""])
+async def test_another_page_is_no_success(dist: Path, capsys: Captured, page: str) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(text=page)
+
+    application = web.Application()
+    application.router.add_post("/", answer)
+    async with TestServer(application) as server:
+        assert await asyncio.to_thread(main, ["publish", "--to", str(server.make_url("/")), f"dist/{FILE}"]) == 1
+    assert f"{FILE}: failed: the answer is 200, but not that of a gateway" in capsys.readouterr().out
+
+
 async def test_a_gateway_that_is_away(dist: Path, capsys: Captured) -> None:
     assert await in_thread(lambda: run("--to", "http://127.0.0.1:1/")) == 1
     assert f"{FILE}: failed: ClientConnectorError" in capsys.readouterr().out
@@ -226,8 +239,11 @@ async def test_attestations_go_along_to_a_gateway(dist: Path, capsys: Captured) 
     forms: list[dict[str, str]] = []
 
     async def take(request: web.Request) -> web.Response:
-        forms.append({name: value for name, value in (await request.post()).items() if isinstance(value, str)})
-        return web.Response(text=f"x is published\n{IGNORED}\n")
+        said = await request.post()
+        forms.append({name: value for name, value in said.items() if isinstance(value, str)})
+        file = said["content"]
+        assert isinstance(file, web.FileField)
+        return web.Response(text=f"{file.filename} is published\n{IGNORED}\n")
 
     app = web.Application()
     app.router.add_post("/", take)

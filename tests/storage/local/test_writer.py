@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ async def test_what_is_put_is_there_with_its_etag(storage: LocalStorage, root: P
 async def test_nobody_sees_a_file_before_it_is_whole(storage: LocalStorage, root: Path) -> None:
     async def looking() -> AsyncIterator[bytes]:
         yield b"half"
-        [name] = os.listdir(root / "arrow")
+        [name] = os.listdir(root)
         assert name.startswith(TEMPORARY)
         assert not await storage.is_directory("arrow/")
         assert [item async for item in storage.list()] == []
@@ -74,6 +75,43 @@ async def test_an_uploader_that_breaks_off_leaves_what_was_there(storage: LocalS
     with pytest.raises(ConnectionResetError):
         await storage.put("a.whl", breaking())
     assert (root / "a.whl").read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("there", [[], ["arrow"], ["arrow", "arrow/1.0"]])
+async def test_an_uploader_that_breaks_off_leaves_the_directories_as_they_were(
+    storage: LocalStorage, root: Path, there: list[str]
+) -> None:
+    """A project that has a directory is looked up nowhere else, be it empty."""
+    for name in there:
+        (root / name).mkdir()
+
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectionError
+
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            await storage.put("arrow/1.0/a.whl", breaking(), only_new=True)
+    with pytest.raises(PreconditionFailedError):
+        await storage.put("arrow/1.0/a.whl", chunks(b"x"), replaces='"1"')
+    assert [str(path.relative_to(root)) for path in sorted(root.rglob("*"))] == there
+
+
+async def test_a_directory_that_is_deleted_before_the_file_has_its_name_is_made_anew(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link, missed = os.link, list[str]()
+
+    def deleted_once(source: str, target: str, **options: Any) -> None:
+        if not missed:
+            missed.append(target)
+            (root / "arrow").rmdir()
+        link(source, target, **options)
+
+    monkeypatch.setattr("os.link", deleted_once)
+    await storage.put("arrow/a.whl", chunks(b"content"), only_new=True)
+    assert missed == ["a.whl"]
+    assert (root / "arrow/a.whl").read_bytes() == b"content"
 
 
 async def test_one_who_is_cancelled_while_writing_leaves_nothing(
