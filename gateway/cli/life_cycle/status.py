@@ -29,7 +29,7 @@ async def run(settings: Settings, project: str, status: ProjectStatus | None, wr
             try:
                 if await marking.files(project) is None and mount.catalog is not None:
                     print(f"There is no file of {project} here: is the name right?", file=sys.stderr)
-                await marking.show(project, status)
+                await marking.show(project)
             finally:
                 write(await tell_gateways(settings, storage, project))
             if not settings.publish.uses_status(settings.storage.resolved_backend):
