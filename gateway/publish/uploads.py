@@ -198,7 +198,7 @@ class Uploads:
         overwrite: bool,
         conditional: bool,
     ) -> Published:
-        """What is new of the file. It is seen then."""
+        """What is new of the file. All of it is seen then."""
         source = principal.scope.source if principal.scope is not None else ""
         try:
             published = await self._publisher.publish(
@@ -208,7 +208,7 @@ class Uploads:
             if content.sha256:  # it may be there, and only what comes after that have failed
                 await self._visibility.show(file.project)
             raise
-        if published.new or published.attested:
+        if published.to_show:
             await self._visibility.show(file.project)
         return published
 
