@@ -1,13 +1,13 @@
 """`gateway reindex`: has all gateways list the storage anew, and finds out anew what they share of its files."""
 
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from gateway.cache.lru import MemoryLimit
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFoundError
 from gateway.index.catalog.recognised import Catalog
@@ -42,11 +42,11 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
                     _say(project, found, wish, write)
                     code = code or int(bool(found.failures))
             else:
-                print("Nothing is stored of files, because index.share_metadata is off.", file=sys.stderr)
+                note("Nothing is stored of files, because index.share_metadata is off.")
             if projects:
-                print(await tell_gateways(settings, mount.storage, *projects), file=sys.stderr)
+                note(await tell_gateways(settings, mount.storage, *projects))
     except GatewayError as error:
-        print(f"gateway reindex: {error.detail or error.public}", file=sys.stderr)
+        note(f"gateway reindex: {error.detail or error.public}")
         return 1
     return code
 
