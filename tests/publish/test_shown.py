@@ -6,8 +6,24 @@ import pytest
 from gateway.app import Gateway
 from tests.conftest import StartGateway
 from tests.publish.test_uploads import CONTENT, FILE, KEY, OPEN
-from tests.support.faults import FaultyBucket
+from tests.support.faults import Answer, FaultyBucket, healthy, on
 from tests.support.uploads import upload
+
+
+async def test_a_file_that_is_deleted_while_it_is_sent_again_is_no_other_file(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Jobs pass over 409, as over a file that is there already."""
+
+    async def deleted(answer: Answer) -> None:
+        await healthy(answer)
+        faulty.objects.pop(KEY, None)
+
+    gateway = await start_gateway(faulty_settings | OPEN)
+    faulty.objects[KEY] = CONTENT
+    faulty.then(on("HEAD", deleted))
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 503
+    assert (await upload(gateway.url, FILE, CONTENT))[2].endswith("is published\n")
 
 
 async def is_listed(gateway: Gateway) -> bool:
