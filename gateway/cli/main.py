@@ -15,6 +15,7 @@ from gateway.cli.life_cycle import arguments as life_cycle
 from gateway.cli.promote import arguments as promote
 from gateway.cli.publish import arguments as publish
 from gateway.cli.pypicloud import arguments as pypicloud
+from gateway.cli.terminal import shown
 from gateway.cli.token import arguments as token
 from gateway.cli.upkeep import arguments as upkeep
 from gateway.config import load
@@ -24,8 +25,6 @@ from gateway.ops import uncaught
 from gateway.ops.output import keep_standard_descriptors
 
 _SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
-# Keys and pages of a bucket may have what a terminal obeys.
-_SHOWN = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -59,7 +58,7 @@ class _OutputError(Exception):
 
 def _write(line: str) -> None:
     try:
-        print(line.translate(_SHOWN), flush=True)
+        print(shown(line), flush=True)
     except OSError as error:
         _flush()
         raise _OutputError(error.strerror) from error

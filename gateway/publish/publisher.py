@@ -20,10 +20,12 @@ from gateway.index.catalog.recognised import Catalog, key_of_file, known_files
 from gateway.index.simple.names import PROVENANCE, SIMPLE, parse
 from gateway.index.simple.pages import File
 from gateway.index.status.statuses import ProjectStatuses
+from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
 from gateway.publish.life_cycle.tombstones import Tombstones
+from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.publish.release_file import ReleaseFile
 from gateway.publish.rules import Rule, Rules, invalid_upload
 from gateway.publish.static_pages.static_pages import StaticPages
@@ -37,10 +39,11 @@ log = logging.getLogger("gateway.publish")
 
 
 class Published(NamedTuple):
-    """`new` is False if the same bytes were there. Then, `attested` tells whether their provenance is new."""
+    """`new` is False if the same bytes were there. `to_show`: pages may lack the file, or its provenance. Whoever wrote
+    it may have been killed before telling anybody."""
 
     new: bool
-    attested: bool
+    to_show: bool
 
 
 class Publisher:
@@ -65,6 +68,7 @@ class Publisher:
         self._tombstones = Tombstones(storage, root)
         self._existing = Existing(storage)
         self._provenances = Provenances(storage)
+        self._marks = YankMarks(storage)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
@@ -97,8 +101,11 @@ class Publisher:
             uploader=uploader or None,
             publisher=source or None,
         )
-        if not overwrite and self._may_be_attested(key, known):
-            await self._provenances.remove_lost(key, file.digests.get("sha256"))  # others delete files without it
+        if not overwrite:  # others delete files without what is beside them, or are killed in between
+            if self._may_lie_beside(key, PROVENANCE, known):
+                await self._provenances.remove_lost(key, file.digests.get("sha256"))
+            if self._may_lie_beside(key, YANKED_FILE, known):
+                await self._marks.remove_lost(key)
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         attested = False
@@ -107,11 +114,10 @@ class Publisher:
         if attested or overwrite or not conditional:
             await self._remove_wrong_provenance(key, content)
         link = File(file.filename, "", hashes={"sha256": content.sha256}, requires_python=content.requires_python)
-        pages = await self._pages.add(file.project, key.removeprefix(self._root), known, link)
-        if pages and not await self._existing.is_there(key):
-            # Deleted meanwhile: whoever did so may have looked at the page before the link was there.
-            await self._pages.remove(pages, file.filename)
-        return Published(new, attested)
+        beside = key.removeprefix(self._root)
+        await self._pages.add(file.project, beside, known, link)
+        seen = known is not None and any(item.key == beside for item in known.objects)
+        return Published(new, to_show=new or attested or not seen)
 
     async def _written(
         self,
@@ -154,12 +160,10 @@ class Publisher:
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
         return True
 
-    def _may_be_attested(self, key: str, known: Files | None) -> bool:
-        """Whether a provenance may lie there. What lies there alone makes no project."""
-        if known is None:
-            return True
-        beside = key.removeprefix(self._root) + PROVENANCE
-        return known.attested and any(item.key == beside for item in known.objects)
+    def _may_lie_beside(self, key: str, suffix: str, known: Files | None) -> bool:
+        """What lies there alone makes no project."""
+        beside = key.removeprefix(self._root) + suffix
+        return known is None or any(item.key == beside for item in known.objects)
 
     async def _remove_wrong_provenance(self, key: str, content: Content) -> None:
         """Writers of several files may have been under way, and the file may be deleted meanwhile."""

@@ -205,8 +205,8 @@ class Uploads:
         overwrite: bool,
         conditional: bool,
     ) -> Published:
-        """What is new of the file. It is seen then. The `memory` for it is taken until all is written, also when the
-        client has left."""
+        """What is new of the file. All of it is seen then. The `memory` for it is taken until all is written, also when
+        the client has left."""
         source = principal.scope.source if principal.scope is not None else ""
         try:
             async with memory:
@@ -217,7 +217,7 @@ class Uploads:
             if content.sha256:  # it may be there, and only what comes after that have failed
                 await self._visibility.show(file.project)
             raise
-        if published.new or published.attested:
+        if published.to_show:
             await self._visibility.show(file.project)
         return published
 

@@ -131,7 +131,7 @@ async def test_keys_of_any_length_are_not_remembered() -> None:
     async def file(request: ObjectRequest) -> BufferedResponse:
         return BufferedResponse(200, b"")
 
-    ahead = prefetch.Prefetch(page, file, file, max_bytes=1)
+    ahead = prefetch.Prefetch(page, file, file, max_bytes=1, clients=lambda: 0)
     for dashes in (1100, 1000):
         ahead.after_page(f"my{'-' * dashes}app/", JSON)
     await eventually(lambda: not any(ahead.stats().values()), ahead.stats)

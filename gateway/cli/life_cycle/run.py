@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.publish.life_cycle.change import Change
@@ -36,14 +37,14 @@ async def run(settings: Settings, change: Change, write: Callable[[str], None], 
 def _asked(items: Sequence[StoredObject]) -> bool:
     """Whether a person says yes; where there is none, --yes has to."""
     for item in items:
-        print(f"  {item.key}", file=sys.stderr)
+        note(f"  {item.key}")
     if not sys.stdin.isatty():
-        print("Give --yes to delete them.", file=sys.stderr)
+        note("Give --yes to delete them.")
         return False
     print("Delete them for good? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _refused(change: Change, why: str) -> int:
-    print(f"gateway {change.action.value}: {why}", file=sys.stderr)
+    note(f"gateway {change.action.value}: {why}")
     return 1

@@ -1,11 +1,11 @@
 """Sets the status of a project in the storage of the settings, or tells it."""
 
-import sys
 from collections.abc import Callable
 
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_mount
 from gateway.cli.publish.destinations import why
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.index.status.document import ProjectStatus
@@ -28,13 +28,13 @@ async def run(settings: Settings, project: str, status: ProjectStatus | None, wr
             write(status.of(project))
             try:
                 if await marking.files(project) is None and mount.catalog is not None:
-                    print(f"There is no file of {project} here: is the name right?", file=sys.stderr)
-                await marking.show(project, status)
+                    note(f"There is no file of {project} here: is the name right?")
+                await marking.show(project)
             finally:
                 write(await tell_gateways(settings, storage, project))
             if not settings.publish.uses_status(settings.storage.resolved_backend):
                 write("Gateways obey it where publish.status is set, or publish.enabled or publish.beacon")
     except GatewayError as error:
-        print(f"gateway status: {why(error)}", file=sys.stderr)
+        note(f"gateway status: {why(error)}")
         return 1
     return 0

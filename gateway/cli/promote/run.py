@@ -1,6 +1,5 @@
 """Promotes a release, a few files side by side, and says what became of each."""
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
 from gateway.cli.promote.places import demand_different, settings_of
 from gateway.cli.publish.report import Report
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.index.catalog.recognised import Catalog
@@ -59,10 +59,10 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
             finally:
                 await condition.close()
                 if promotion.changed:
-                    note = await tell_gateways(destination, there[0].storage, wish.project)
-                    print(f"{wish.project}: {note}", file=sys.stderr)
+                    told = await tell_gateways(destination, there[0].storage, wish.project)
+                    note(f"{wish.project}: {told}")
     except GatewayError as error:
-        print(f"gateway promote: {error.detail or error.public}", file=sys.stderr)
+        note(f"gateway promote: {error.detail or error.public}")
         return 1
     return report.code
 

@@ -57,7 +57,7 @@ class InStorage:
                 if content.sha256:  # it may be there, and only what comes after that have failed
                     self.published.add(release.project)
                 raise
-        if published.new:
+        if published.to_show:
             self.published.add(release.project)
         return published.new
 

@@ -17,6 +17,7 @@ from gateway.cli.publish.destinations import AtGateway, Destination, InStorage, 
 from gateway.cli.publish.prepared import Prepared, prepare
 from gateway.cli.publish.progress import Progress, shown_progress
 from gateway.cli.publish.report import Report
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.index.status.build import statuses_in
@@ -59,7 +60,7 @@ async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) 
                     some = [prepared for prepared in good if prepared.release.is_wheel is wheels]
                     await _send(destination, some, report, progress)
     except GatewayError as error:
-        print(f"gateway publish: {why(error)}", file=sys.stderr)
+        note(f"gateway publish: {why(error)}")
         return 1
     return report.code
 
@@ -98,8 +99,8 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
             destination = InStorage(publisher, condition, rules, _name())
             yield destination
             for project in sorted(destination.published):
-                note = await tell_gateways(settings, mount.storage, project)
-                print(f"{project}: {note}", file=sys.stderr)
+                told = await tell_gateways(settings, mount.storage, project)
+                note(f"{project}: {told}")
         finally:
             await statuses.close()
             await condition.close()

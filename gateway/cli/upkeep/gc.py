@@ -1,13 +1,13 @@
 """`gateway gc`: says what nobody needs in the storage of the settings, and removes it if that is wished."""
 
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_mount
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.mount import Mount
@@ -41,8 +41,7 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
                 await _collect_all(mount, settings, wish, report)
             finally:
                 if report.projects:
-                    note = await tell_gateways(settings, mount.storage, *sorted(report.projects))
-                    print(note, file=sys.stderr)
+                    note(await tell_gateways(settings, mount.storage, *sorted(report.projects)))
     except GatewayError as error:
         report.failed(error.detail or error.public)
     return report.end()
@@ -77,7 +76,7 @@ class _Report:
 
     def failed(self, why: str) -> None:
         self._failed = True
-        print(f"gateway gc: {why}", file=sys.stderr)
+        note(f"gateway gc: {why}")
 
     def end(self) -> int:
         """Returns the exit code."""

@@ -1,13 +1,13 @@
 """`gateway reindex`: has all gateways list the storage anew, and finds out anew what they share of its files."""
 
 import json
-import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from gateway.cache.lru import MemoryLimit
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFoundError
 from gateway.index.catalog.recognised import Catalog
@@ -41,12 +41,12 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
                 if settings.index.share_metadata:
                     code = await _store_anew(_reindexing(mount, settings), catalog, projects, wish, write)
                 else:
-                    print("Nothing is stored of files, because index.share_metadata is off.", file=sys.stderr)
+                    note("Nothing is stored of files, because index.share_metadata is off.")
             finally:
                 if projects:
-                    print(await tell_gateways(settings, mount.storage, *projects), file=sys.stderr)
+                    note(await tell_gateways(settings, mount.storage, *projects))
     except GatewayError as error:
-        print(f"gateway reindex: {error.detail or error.public}", file=sys.stderr)
+        note(f"gateway reindex: {error.detail or error.public}")
         return 1
     return code
 
@@ -60,7 +60,7 @@ async def _store_anew(
         try:
             found = await _reindexed(reindexing, catalog, project)
         except GatewayError as error:
-            print(f"gateway reindex: {project}: {error.detail or error.public}", file=sys.stderr)
+            note(f"gateway reindex: {project}: {error.detail or error.public}")
             code, failed = 1, failed + 1
             if failed >= _MOST_FAILURES:
                 raise GatewayError(f"gave up after {failed} projects of which nothing could be stored") from error

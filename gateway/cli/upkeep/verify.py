@@ -1,7 +1,6 @@
 """`gateway verify`: says what is wrong in the storage of the settings."""
 
 import json
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 
 from gateway.cache.lru import MemoryLimit
 from gateway.cli.index import opened_mount
+from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
 from gateway.index.wheels.metadata import WheelMetadata
@@ -50,7 +50,7 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
         async with opened_mount(settings, cached=False) as mount:
             await _verify(mount, settings, wish, report)
     except GatewayError as error:
-        print(f"gateway verify: {error.detail or error.public}", file=sys.stderr)
+        note(f"gateway verify: {error.detail or error.public}")
         return UNKNOWN
     return report.end()
 

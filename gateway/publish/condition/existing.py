@@ -4,7 +4,7 @@ import hashlib
 from contextlib import suppress
 from typing import cast
 
-from gateway.errors import FileExistsConflictError, NotFoundError
+from gateway.errors import FileExistsConflictError, NotFoundError, UpstreamBusyError
 from gateway.executors import HASH
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Storage
@@ -32,8 +32,10 @@ class Existing:
             return False
 
     async def demand_same(self, key: str, size: int, sha256: str) -> None:
-        """Raises FileExistsConflictError for other bytes."""
+        """Raises FileExistsConflictError for other bytes, UpstreamBusyError if nothing is there any more."""
         if not await self.has(key, size, sha256):
+            if not await self.is_there(key):
+                raise UpstreamBusyError(f"{key} has been deleted meanwhile", code="Deleted")
             raise FileExistsConflictError(filename=key.rpartition("/")[2])
 
     async def demand_won(self, key: str, etag: str) -> None:

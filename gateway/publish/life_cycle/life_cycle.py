@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from gateway.errors import GatewayError, NotFoundError
-from gateway.index.catalog.listing import Files
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.simple.names import COMPANIONS, release_of
 from gateway.index.wheels.file_metadata import FileMetadata
-from gateway.index.wheels.known_metadata import MAX_YANK_CHARS, YANKED_FILE
+from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.life_cycle.change import Action, Change
 from gateway.publish.life_cycle.tombstones import Tombstones
+from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.publish.static_pages.static_pages import StaticPages
-from gateway.storage.base import Storage, StoredObject, one_chunk
-from gateway.storage.content import content_at
+from gateway.storage.base import Storage, StoredObject
 
 
 class LifeCycle:
@@ -35,6 +34,7 @@ class LifeCycle:
         self._root = root
         self._tombstones = Tombstones(storage, root)
         self._provenances = Provenances(storage)
+        self._marks = YankMarks(storage)
 
     async def files(
         self, project: str, version: Version | None = None, file: str | None = None
@@ -69,33 +69,16 @@ class LifeCycle:
             await self.yank(item, change.reason)
         else:
             await self.unyank(item)
-        if known.with_page:
-            await self._show_mark(known, item)
-
-    async def _show_mark(self, known: Files, item: StoredObject) -> None:
-        """Has the pages say of a file what its mark says, which others may change meanwhile: whoever comes last makes
-        both the same."""
-        mark = await self._mark(item)
-        while True:
-            await self._pages.yank(known, _name(item), mark)
-            if (now := await self._mark(item)) == mark:
-                return
-            mark = now
-
-    async def _mark(self, item: StoredObject) -> str | None:
-        """The reason beside a file, None if there is no mark."""
-        content = await content_at(self._storage, self._root + item.key + YANKED_FILE, MAX_YANK_CHARS)
-        return _in_a_line(content.decode("utf-8", "replace")) if content is not None else None
+        await self._pages.show_mark(known.with_page, item.key)
 
     async def yank(self, item: StoredObject, reason: str) -> None:
         """Marks a file: installers don't choose it unless they must. Marks it anew if it is yanked already."""
-        chunks = one_chunk(_in_a_line(reason).encode("utf-8", "replace"))
-        await self._storage.put(self._root + item.key + YANKED_FILE, chunks, content_type="text/plain; charset=utf-8")
+        await self._marks.put(self._root + item.key, reason)
 
     async def unyank(self, item: StoredObject) -> None:
         """Takes the mark away; does nothing if there is none beside the file. Raises GatewayError for a file whose
         own metadata says that it is yanked: that would have to be written anew."""
-        await self._storage.delete(self._root + item.key + YANKED_FILE)
+        await self._marks.remove(self._root + item.key)
         if (await self._storage.metadata(self._root + item.key)).yanked is not None:
             raise GatewayError(f"the metadata of {item.key} says that it is yanked, and can't be changed here")
 
@@ -114,14 +97,10 @@ class LifeCycle:
             if suffix != YANKED_FILE:
                 await self._storage.delete(key + suffix)
         await self._storage.delete(key)
-        await self._storage.delete(key + YANKED_FILE)
+        await self._marks.remove(key)
         # An upload of the same bytes may have been under way, which saw the file when it looked for the last time.
         await self._provenances.remove_lost(key)
 
 
 def _name(item: StoredObject) -> str:
     return item.key.rpartition("/")[2]
-
-
-def _in_a_line(reason: str) -> str:
-    return " ".join(reason.split())[:MAX_YANK_CHARS]

@@ -26,9 +26,15 @@ class Marking:
         """Without `may_lift`, a quarantine can't be ended. Raises ForbiddenError then, and other GatewayErrors."""
         await self._stored.change(project, status, may_lift=may_lift)
 
-    async def show(self, project: str, status: ProjectStatus) -> bool:
-        """Has the stored pages of the project say it. Whether that changed any. Raises GatewayErrors."""
-        return await self._pages.mark(project, await self.files(project), status)
+    async def show(self, project: str) -> bool:
+        """Has the stored pages of the project say what the storage says, which others may change meanwhile: whoever
+        comes last makes both the same. Whether that changed any. Raises GatewayErrors."""
+        known, status, changed = await self.files(project), await self.of(project), False
+        while True:
+            changed |= await self._pages.mark(project, known, status)
+            if (now := await self.of(project)) == status:
+                return changed
+            status = now
 
     async def files(self, project: str) -> Files | None:
         """None if the project has none, or that can't be listed. Raises GatewayErrors."""

@@ -29,6 +29,7 @@ from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.existing import Existing
 from gateway.publish.condition.probe import heeds_in_copies
 from gateway.publish.life_cycle.tombstones import Tombstones
+from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.publish.static_pages.static_pages import StaticPages
 from gateway.storage.base import ObjectMetadata, Storage, StoredObject, one_chunk
 from gateway.storage.content import content_of
@@ -70,6 +71,7 @@ class Promotion:
         self._existing = Existing(destination.storage)
         self._tombstones = Tombstones(destination.storage, destination.root)
         self._provenances = Provenances(destination.storage)
+        self._marks = YankMarks(destination.storage)
         self.changed = False  # whether anything has been written
         self._heeded: bool | None = None  # in copies that the server makes
         self._asking = asyncio.Lock()
@@ -101,6 +103,7 @@ class Promotion:
             if deleted not in (None, sha256):
                 raise NameDeletedError(f"{filename} was deleted there")
             await self._demand_open(project)  # what was copied before may have taken long
+            await self._marks.remove_lost(key)
             new = await self._copied(item, key, sha256, found)
             await self._provenances.remove_others(key, sha256)  # whose file was removed without it
         await self._carry(await self._present(project), item, key, sha256)

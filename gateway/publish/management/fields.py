@@ -28,10 +28,12 @@ def change_of(project: str, fields: Mapping[str, str]) -> Change:
     version = version_of(fields.get(VERSION, ""))
     if version is None:
         raise _refused(f"the field {VERSION} is a version (PEP 440)")
+    if fields.get(FILE) == "":  # as of a script whose variable is empty, which would be for all files
+        raise _refused(f"the field {FILE} is the name of a file; leave it out for all of the version")
     forget = fields.get(FORGET, "")
     if forget and (forget.lower() not in _YES or action is not Action.DELETE):
         raise _refused(f"the field {FORGET} is yes, where something is deleted")
-    return Change(action, normalize(project), version, fields.get(FILE) or None, fields.get(REASON, ""), bool(forget))
+    return Change(action, normalize(project), version, fields.get(FILE), fields.get(REASON, ""), bool(forget))
 
 
 def status_of(fields: Mapping[str, str]) -> ProjectStatus | None:

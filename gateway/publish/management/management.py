@@ -76,8 +76,9 @@ class Management:
         names = [item.key.rpartition("/")[2] for item in items]
         if visit.method != "POST":
             return pages.confirmation(visit, change, names, token_of(gate, visit, record))
-        # Once begun, a change is made to its end, though the client leaves.
-        await self._changing.once(change, lambda: self._make(change, items))
+        # Once begun, a change is made to its end, though the client leaves. Each is made for itself: since an equal one
+        # has begun, another may have come, or another file.
+        await self._changing.once(object(), lambda: self._make(change, items))
         if is_browser(visit.headers.get("Accept", "")):
             return pages.done(visit, change, names)
         text = "".join(f"{name} {change.action.done}\n" for name in names)

@@ -60,8 +60,9 @@ class StatusManagement:
         if not now.offers_files:
             gate.admit_writer(record, writer._replace(right=Right.DELETE), visit.headers, resources)
         may_lift = self._may_lift(gate, writer, resources)
-        # Once begun, a change is made to its end, though the client leaves.
-        await self._changing.once((project, status, may_lift), lambda: self._make(project, status, may_lift=may_lift))
+        # Once begun, a change is made to its end, though the client leaves. Each is made for itself: since an equal one
+        # has begun, another may have come.
+        await self._changing.once(object(), lambda: self._make(project, status, may_lift=may_lift))
         if is_browser(visit.headers.get("Accept", "")):
             return status_pages.done(visit, project, status)
         return BufferedResponse(200, f"{status.of(project)}\n".encode(), dict(_TEXT))
@@ -79,5 +80,5 @@ class StatusManagement:
     async def _make(self, project: str, status: ProjectStatus, *, may_lift: bool) -> None:
         await self._marking.set(project, status, may_lift=may_lift)
         await self._visibility.show(project)
-        if await self._marking.show(project, status):
+        if await self._marking.show(project):
             await self._visibility.show(project)

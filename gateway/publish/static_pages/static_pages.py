@@ -24,6 +24,8 @@ from gateway.index.simple.pages import File, Project, project_html
 from gateway.index.status.document import ACTIVE, ProjectStatus
 from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.messages import ObjectRequest
+from gateway.publish.condition.existing import Existing
+from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.storage.base import Storage, one_chunk
 from gateway.storage.content import content_of
 
@@ -60,6 +62,8 @@ class StaticPages:
         self._root = root
         self._index_document = index_document
         self._write = write
+        self._existing = Existing(storage)
+        self._marks = YankMarks(storage)
         # Those who change a page wait here for each other: together they would fail again and again.
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
 
@@ -74,10 +78,10 @@ class StaticPages:
             if found is not None:
                 await self._edited(found, partial(page_edit.without_file, name=""))
 
-    async def add(self, project: str, key: str, known: Files | None, file: File) -> Iterable[str]:
-        """Has the pages of a project, by its normalised name, link to a file; and that of the root to the project.
-        `key` is the file's, relative to the root, and `known` are the project's objects before that. Returns
-        the folders of the project's pages. Raises GatewayErrors."""
+    async def add(self, project: str, key: str, known: Files | None, file: File) -> None:
+        """Has the pages of a project, by its normalised name, link to a file, which is there; and that of the root to
+        the project. `key` is the file's, relative to the root, and `known` are the project's objects before that.
+        Raises GatewayErrors."""
         folder = key.rpartition("/")[0]
         pages = set(known.with_page) if known is not None else set[str]()
         new = folder not in pages and bool(folder) and self._write
@@ -90,17 +94,32 @@ class StaticPages:
             await self._change(f"{page}/", edit, blank)
         if pages:
             await self._change("", partial(page_edit.with_project, name=project))
-        return pages
+            await self._look_again(pages, key)
+
+    async def _look_again(self, folders: Iterable[str], key: str) -> None:
+        """Whoever has deleted or yanked the file meanwhile may have looked at the pages before the link was there."""
+        if not await self._existing.is_there(self._root + key):
+            await self.remove(folders, key.rpartition("/")[2])
+        elif await self._marks.of(self._root + key) is not None:
+            await self.show_mark(folders, key)
 
     async def remove(self, folders: Iterable[str], name: str) -> None:
         """Takes a file off its project's pages, which are in these folders. Raises GatewayErrors."""
         for page in sorted(folders):
             await self._change(f"{page}/", partial(page_edit.without_file, name=name))
 
-    async def yank(self, known: Files, name: str, reason: str | None) -> None:
-        """Marks a file on its project's pages, or, if `reason` is None, takes the mark away. Raises GatewayErrors."""
-        for page in sorted(known.with_page):
-            await self._change(f"{page}/", partial(page_edit.with_yank, name=name, reason=reason))
+    async def show_mark(self, folders: Iterable[str], key: str) -> None:
+        """Has its project's pages, which are in these folders, say of a file what its mark says, which others may
+        change meanwhile: whoever comes last makes both the same. Raises GatewayErrors."""
+        if not (pages := sorted(folders)):
+            return
+        name, mark = key.rpartition("/")[2], await self._marks.of(self._root + key)
+        while True:
+            for page in pages:
+                await self._change(f"{page}/", partial(page_edit.with_yank, name=name, reason=mark))
+            if (now := await self._marks.of(self._root + key)) == mark:
+                return
+            mark = now
 
     async def mark(self, project: str, known: Files | None, status: ProjectStatus) -> bool:
         """Has a project's pages say its status. Whether that changed any. Raises GatewayErrors."""

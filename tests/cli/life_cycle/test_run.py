@@ -100,3 +100,14 @@ def test_a_version_that_is_none(folder: Path, capsys: Captured) -> None:
         run("yank", "acme-web", "one")
     assert caught.value.code == 2
     assert "'one' is not a version (PEP 440)" in capsys.readouterr().err
+
+
+def test_a_terminal_obeys_no_name_of_a_file(folder: Path, capsys: Captured) -> None:
+    hostile = "acme_web-1.0-1\x1b[2Jx-py3-none-any.whl"
+    (folder / hostile).write_bytes(CONTENT)
+    assert run("delete", "acme-web", "1.0") == 1
+    (folder / f"{hostile}.yanked").mkdir()
+    assert run("yank", "acme-web", "1.0", "--file", hostile) == 1
+    said = capsys.readouterr().err
+    assert said.count("acme-web/acme_web-1.0-1\\x1b[2Jx-py3") == 2
+    assert "\x1b" not in said

@@ -85,7 +85,9 @@ def test_a_file_gets_none_of_other_bytes_that_lies_there(folder: Path) -> None:
     there.mkdir()
     (there / f"{FILE}.provenance").write_bytes(provenance(FILE, OTHER))
     (there / f"{SDIST}.provenance").write_bytes(provenance(SDIST, SOURCE))
+    (there / f"{FILE}.yanked").write_text("another")
     assert promote() == 0
+    assert not (there / f"{FILE}.yanked").exists()
     assert (there / f"{FILE}.provenance").read_bytes() == b"{}"
     assert (there / f"{SDIST}.provenance").read_bytes() == provenance(SDIST, SOURCE)
 

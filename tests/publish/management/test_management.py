@@ -16,7 +16,7 @@ from gateway.publish.life_cycle.life_cycle import LifeCycle
 from tests.conftest import StartGateway
 from tests.publish.test_uploads import basic
 from tests.support.eventually import eventually
-from tests.support.faults import FaultyBucket, error, on
+from tests.support.faults import Answer, FaultyBucket, error, healthy, on
 from tests.support.uploads import sdist, upload, wheel
 
 FILE, CONTENT = wheel("acme_web", "1.0")
@@ -211,6 +211,30 @@ async def test_a_change_goes_on_though_the_client_leaves(
     await asyncio.gather(client, return_exceptions=True)
     go_on.set()
     await eventually(lambda: f"{KEY}.yanked" in faulty.objects)
+
+
+async def test_a_file_that_comes_while_its_release_is_yanked_is_yanked_by_the_next_who_asks(
+    gateway: Gateway, faulty: FaultyBucket
+) -> None:
+    come, go_on = asyncio.Event(), asyncio.Event()
+
+    async def held(answer: Answer) -> None:
+        come.set()
+        await go_on.wait()
+        await healthy(answer)
+
+    late = SDIST, faulty.objects.pop(f"acme-web/{SDIST}")
+    gateway.refresh_all()
+    fields = {"action": "yank", "version": "1.0"}
+    faulty.then(on("PUT", held))
+    first = asyncio.create_task(ask(gateway, "POST", "acme-web", fields, basic("alice")))
+    await come.wait()
+    assert (await upload(gateway.url, *late, headers=basic("alice")))[0] == 200
+    again = asyncio.create_task(ask(gateway, "POST", "acme-web", fields, basic("alice")))
+    await eventually(lambda: f"acme-web/{late[0]}.yanked" in faulty.objects)
+    go_on.set()
+    assert [answer[0] for answer in await asyncio.gather(first, again)] == [200, 200]
+    assert await yanked(gateway) == [FILE, SDIST]
 
 
 async def test_the_audit_tells_the_right_and_the_project(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway
+from gateway.index.simple.static_page import project_of
 from tests.conftest import StartGateway
 from tests.index.status.test_obeyed import JSON, KEY, REASON, get, say
 from tests.publish.management.test_management import BROWSER, CONTENT, FILE, SDIST, SETTINGS, ask, cookie
+from tests.publish.static_pages.test_static_pages import PAGE, STORED
 from tests.publish.test_uploads import basic
 from tests.support.eventually import eventually
-from tests.support.faults import Answer, FaultyBucket, error, healthy
+from tests.support.faults import Answer, FaultyBucket, error, healthy, on
 from tests.support.uploads import upload
 
 RULES = '[{projects: "acme-*", write: [group:data, user:bob], delete: [user:bob]}]'
@@ -183,6 +185,51 @@ async def test_it_is_said_to_its_end_though_the_client_leaves(gateway: Gateway, 
     await asyncio.gather(client, return_exceptions=True)
     go_on.set()
     await eventually(lambda: "acme-web" in said(faulty))
+
+
+def holding_back(faulty: FaultyBucket, key: str) -> tuple[asyncio.Event, asyncio.Event]:
+    """The first write to a key happens when the second event is set; the first tells that it has come."""
+    come, go_on = asyncio.Event(), asyncio.Event()
+
+    async def held(answer: Answer) -> None:
+        if answer.request.key != key:
+            faulty.script.insert(0, on("PUT", held))
+        else:
+            come.set()
+            await go_on.wait()
+        await healthy(answer)
+
+    faulty.then(on("PUT", held))
+    return come, go_on
+
+
+async def test_stored_pages_say_what_holds_in_the_end_though_two_gateways_change_it(
+    start_gateway: StartGateway, gateway: Gateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    other = await start_gateway(faulty_settings | ON)
+    faulty.objects[PAGE] = STORED
+    come, go_on = holding_back(faulty, PAGE)
+    slow = asyncio.create_task(mark(gateway, "archived", basic("bob")))
+    await come.wait()
+    assert (await mark(other, "deprecated", basic("bob")))[0] == 200
+    go_on.set()
+    assert (await slow)[0] == 200
+    assert said(faulty)["acme-web"]["status"] == "deprecated"
+    assert project_of("acme-web", faulty.objects[PAGE].decode()).status == "deprecated"
+
+
+async def test_a_quarantine_after_its_end_is_none_that_began_before(gateway: Gateway, faulty: FaultyBucket) -> None:
+    faulty.objects[PAGE] = STORED
+    come, go_on = holding_back(faulty, PAGE)
+    first = asyncio.create_task(mark(gateway, "quarantined", basic("bob")))
+    await come.wait()
+    ended = asyncio.create_task(mark(gateway, "active", basic("bob")))
+    await eventually(lambda: "acme-web" not in said(faulty))
+    again = asyncio.create_task(mark(gateway, "quarantined", basic("bob")))
+    await eventually(lambda: "acme-web" in said(faulty))
+    go_on.set()
+    assert {status for status, _ in await asyncio.gather(first, ended, again)} == {200}
+    assert said(faulty)["acme-web"]["status"] == "quarantined"
 
 
 async def test_an_outage_is_no_change(gateway: Gateway, faulty: FaultyBucket) -> None:

@@ -257,6 +257,15 @@ async def test_the_page_says_what_the_mark_says_that_others_change_meanwhile(
     assert [file.yanked for file in listed(faulty)] == [None if action == "yank" else "theirs"]
 
 
+async def test_a_file_that_is_yanked_while_its_link_is_written_is_yanked_on_the_page(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None
+) -> None:
+    gateway = await start_gateway(faulty_settings | MANAGED)
+    just_before(faulty, "PUT", PAGE, lambda: faulty.objects.update({f"acme-web/{FILE}.yanked": b"theirs"}))
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    assert [(file.name, file.yanked) for file in listed(faulty)] == [(OLD.name, None), (FILE, "theirs")]
+
+
 async def test_no_link_leads_to_a_file_that_is_published_and_deleted_at_once(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None
 ) -> None:
