@@ -15,7 +15,7 @@ from gateway.cache.fill import Claim, Fill, Head, Opened
 from gateway.cache.fills import Fills, may_fill
 from gateway.cache.kept_objects import KeptObjects
 from gateway.cache.limited_log import LimitedLog
-from gateway.cache.memory import INDEX_BYTES, CachedObject, ObjectLimits, limits_of
+from gateway.cache.memory import CachedObject, ObjectLimits
 from gateway.cache.patience import Patience
 from gateway.config.cache_settings import CacheSettings
 from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
@@ -48,14 +48,12 @@ class ObjectCache:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`budget` is the memory for bodies in transit. `patience` limits how long clients wait when a stale answer
-        could be served."""
+        """`budget` and `limits` are the memory for bodies in transit and for what is cached. See Patience."""
         self._patience = patience or Patience()
-        self._kept = KeptObjects(settings, disk, limits or limits_of(settings.objects_bytes or INDEX_BYTES), clock)
+        self._kept = KeptObjects(settings, disk, limits, clock)
         self.memory = self._kept.memory
         self._source = source
-        self._budget = budget
-        self._settings = settings
+        self._settings, self._budget = settings, budget
         self._news = SingleFlight[Head]()
         self._fills = Fills(source, budget, disk, self.memory.put)
         self._log = LimitedLog(log)

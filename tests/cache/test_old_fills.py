@@ -9,7 +9,7 @@ import pytest
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
-from gateway.config.settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.parallel import MemoryBudget
