@@ -199,6 +199,8 @@ class Pipeline:
         if not reads:
             raise entrance.refusal(request)
         mount = entrance.mount
+        if path == mount.base_path:
+            return Redirect(relative_directory(path, query))  # its pages have relative links
         record.key = key = mount.key(path)
         if key.endswith("/") or not key:
             record.route = "index"

@@ -1,0 +1,112 @@
+"""What mounts share, and that none of them takes it all."""
+
+import asyncio
+from pathlib import Path
+
+from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
+from gateway.config.load import load
+from gateway.config.settings import ParallelSettings
+from gateway.storage.budgets import Budgets
+
+
+def cache(limit: MemoryLimit) -> LruCache[str, bytes]:
+    return LruCache("objects", limit, lambda key, value: len(value))
+
+
+def test_a_mount_that_is_asked_for_much_leaves_the_others_what_they_use() -> None:
+    budgets = Budgets()
+    quiet, busy = (cache(budgets.memory("objects", 10 * (ENTRY_BYTES + 100))) for _ in range(2))
+    for number in range(4):
+        quiet.put(f"{number}", bytes(100))
+    for number in range(1000):
+        busy.put(f"{number}", bytes(100))
+    assert [f"{number}" in quiet for number in range(4)] == [True] * 4
+    assert len(busy) == 6
+    assert all(f"{number}" in busy for number in range(994, 1000)), "its own oldest make room"
+
+
+def test_a_mount_may_have_all_that_no_other_needs_and_gives_it_up() -> None:
+    budgets = Budgets()
+    first, second = (cache(budgets.memory("objects", 10 * ENTRY_BYTES)) for _ in range(2))
+    for number in range(10):
+        first.put(f"{number}", b"")
+    assert len(first) == 10
+    for number in range(10):
+        second.put(f"{number}", b"")
+    assert (len(first), len(second)) == (5, 5)
+
+
+def test_purposes_are_apart() -> None:
+    budgets = Budgets()
+    objects, pages = (cache(budgets.memory(purpose, 2 * ENTRY_BYTES)) for purpose in ("objects", "pages"))
+    for kept in (objects, pages):
+        for number in range(2):
+            kept.put(f"{number}", b"")
+    assert (len(objects), len(pages)) == (2, 2)
+
+
+def test_a_mount_that_has_no_part_keeps_nothing_whatever_others_have() -> None:
+    budgets = Budgets()
+    without, with_part = (cache(budgets.memory("people", most)) for most in (0, 2 * ENTRY_BYTES))
+    assert not without.put("a", b"")
+    assert with_part.put("a", b"")
+
+
+def test_what_a_mount_had_is_free_when_it_leaves() -> None:
+    budgets = Budgets()
+    limits = [budgets.memory("objects", 4 * ENTRY_BYTES) for _ in range(2)]
+    first, second = (cache(limit) for limit in limits)
+    for number in range(2):
+        first.put(f"{number}", b"")
+    limits[0].leave()
+    for number in range(4):
+        second.put(f"{number}", b"")
+    assert (len(first), len(second)) == (0, 4)
+
+
+def test_bodies_in_transit_of_one_mount_leave_room_for_those_of_another() -> None:
+    budgets = Budgets()
+    settings = ParallelSettings.model_validate({"memory_bytes": 9_000_000})
+    alone = budgets.transit(settings)
+    assert alone.reserve(9_000_000), "there is no other"
+    alone.give_back(9_000_000)
+    other = budgets.transit(settings)
+    taken = sum(alone.reserve(1_000_000) for _ in range(9))
+    assert taken == 6
+    assert sum(other.reserve(1_000_000) for _ in range(9)) == 2, "twice what is left"
+    assert alone.free == other.free == 1_000_000
+    alone.give_back(6_000_000)
+    assert other.reserve(1_000_000)
+    alone.leave()
+    assert other.reserve(6_000_000)
+
+
+async def test_mounts_with_the_same_way_to_credentials_load_them_once(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "storage: {bucket: a-a, aws_access_key_id: AKID, aws_secret_access_key: s}\n"
+        "mounts:\n- {name: b, path: /b, storage: {bucket: b-b}}\n"
+        "- {name: c, path: /c, storage: {aws_secret_access_key: another}}\n"
+    )
+    settings = load(config_file=tmp_path / "c.yaml", environ={})
+    budgets = Budgets()
+    first, second, other = (budgets.credentials(one.storage) for one in settings.all_mounts)
+    assert first is second
+    assert (await first.get()).secret_key == "s"
+    assert (await other.get()).secret_key == "another"
+
+
+async def test_credentials_are_loaded_until_the_last_mount_is_closed(tmp_path: Path) -> None:
+    budgets = Budgets()
+    settings = load({"storage.profile_name": "p"}, environ={}, cwd=tmp_path).storage
+    first, second = budgets.credentials(settings), budgets.credentials(settings)
+    go_on = asyncio.Event()
+
+    async def loading() -> None:
+        await go_on.wait()
+
+    first._loading = asyncio.get_running_loop().create_task(loading())  # type: ignore[assignment]
+    await first.close()
+    assert not first._loading.cancelling()  # type: ignore[union-attr]
+    await second.close()
+    assert first._loading.cancelled()  # type: ignore[union-attr]
+    assert budgets.credentials(settings) is not first, "a later mount begins anew"
