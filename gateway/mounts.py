@@ -1,5 +1,6 @@
 """All mounts of a gateway."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -44,8 +45,10 @@ class Mounts:
 
     async def start(self) -> None:
         """Raises ConfigError if a storage can't be used at all."""
-        for mount in self.all:
-            await mount.start()
+        # One that waits for its credentials holds up no other.
+        results = await asyncio.gather(*(mount.start() for mount in self.all), return_exceptions=True)
+        for failure in filter(None, results):
+            raise failure
         for beacon in self._beacons.values():
             await beacon.start()
 

@@ -1,6 +1,7 @@
 """What mounts share, and that none of them takes it all."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
@@ -99,14 +100,15 @@ async def test_credentials_are_loaded_until_the_last_mount_is_closed(tmp_path: P
     budgets = Budgets()
     settings = load({"storage.profile_name": "p"}, environ={}, cwd=tmp_path).storage
     first, second = budgets.credentials(settings), budgets.credentials(settings)
-    go_on = asyncio.Event()
-
-    async def loading() -> None:
-        await go_on.wait()
-
-    first._loading = asyncio.get_running_loop().create_task(loading())  # type: ignore[assignment]
+    may_end = threading.Event()
+    first._load = may_end.wait  # type: ignore[assignment]
+    waiting = asyncio.create_task(first.get())
+    await asyncio.sleep(0)
     await first.close()
-    assert not first._loading.cancelling()  # type: ignore[union-attr]
+    await asyncio.sleep(0)
+    assert not waiting.done(), "the other storage needs them"
     await second.close()
-    assert first._loading.cancelled()  # type: ignore[union-attr]
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    may_end.set()
     assert budgets.credentials(settings) is not first, "a later mount begins anew"
