@@ -20,7 +20,7 @@ from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.build import build_catalog
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.changed_projects import ChangedProjects
-from gateway.index.generated import GeneratedIndex
+from gateway.index.generated.index import GeneratedIndex
 from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback

@@ -18,7 +18,7 @@ from gateway.errors import (
 from gateway.http.headers import as_html, is_package_file
 from gateway.index.changed_projects import ChangedProjects
 from gateway.index.etags import conditional, etag_of
-from gateway.index.generated import GeneratedIndex
+from gateway.index.generated.index import GeneratedIndex
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple import stored
 from gateway.index.simple.cache_control import IMMUTABLE, REVALIDATE, with_default
