@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from gateway.config.settings import Settings
 from gateway.entrance import Entrance, Entrances
 from gateway.messages import BufferedResponse
-from gateway.mount import Mount
-from gateway.mounts import Mounts
+from gateway.mounting.mount import Mount
+from gateway.mounting.mounts import Mounts
+from gateway.mounting.virtual import VirtualMount
 from gateway.ops.admin import Admin
 from gateway.ops.audit_objects import AuditObjects
 from gateway.ops.bearer import BearerToken
@@ -24,6 +25,7 @@ from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.limits import Limits
 from gateway.server.listener import bind, bind_tcp, connections_within, raise_descriptor_limit, tls_context, url_of
+from gateway.server.request_records import RequestRecords
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
 from gateway.storage.base import Storage
@@ -56,12 +58,13 @@ class Gateway:
         if logged.audit_objects and any(mount.access.gate is not None for mount in self.mounts.all):
             dropped = self.metrics.log_lines_dropped
             self._audit = AuditObjects(self.storage, seconds=logged.audit_interval, dropped=dropped)
-        self._log = RequestLog(
+        self.request_log = RequestLog(
             access=logged.access,
             audit=logged.audit,
             as_json=logged.format == "json",
             keep_audit=self._audit.write if self._audit is not None else None,
         )
+        self._records = RequestRecords(self._caller, self.request_log, self.metrics)
         self._most_connections = server.max_connections
         self._main: Listener | None = None
         self._ops: Listener | None = None
@@ -145,16 +148,15 @@ class Gateway:
             ops_routes,
             admin_routes,
             allow_bypass=self.settings.cache.allow_bypass,
-            caller=self._caller,
-            request_log=self._log,
+            records=self._records,
             response_cache=self.response_cache if entrances is not None else None,
-            metrics=self.metrics,
             answer_timeout=server.answer_timeout,
             before=self.mounts.refresh_if_told if self._marks is not None else None,
         )
 
     def _entrances(self) -> Entrances:
-        return Entrances(Entrance(mount, self._caller) for mount in self.mounts.all)
+        mounts: list[Mount | VirtualMount] = [*self.mounts.all, *self.mounts.virtual]
+        return Entrances(Entrance(mount, self._caller) for mount in mounts)
 
     def refresh(self, project: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated. With the normalised name of a

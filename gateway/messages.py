@@ -77,7 +77,8 @@ class ObjectRequest:
 class PageRequest:
     """A request to the index: `key` is empty or ends in a slash; `wanted` holds the headers that the storage may see.
     `base_url` is the URL of the gateway's root as the client knows it, with a trailing slash, or empty. `bypass` and
-    `fallback` mean the same as in an ObjectRequest. The root's page shows what the principal may read."""
+    `fallback` mean the same as in an ObjectRequest. The root's page shows what the principal may read. With
+    `actions`, pages for people offer to change what the principal may change."""
 
     method: str
     key: str
@@ -89,6 +90,7 @@ class PageRequest:
     bypass: bool = False
     fallback: bool = True
     principal: Principal = ANONYMOUS
+    actions: bool = True
 
 
 def nothing_to_close() -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import HttpVersion11
-from multidict import CIMultiDict, MultiMapping
+from multidict import CIMultiDict
 
 from gateway import usage
 from gateway.access.private_answers import private
@@ -31,17 +31,15 @@ from gateway.messages import (
     Redirect,
     RequestRecord,
 )
-from gateway.mount import Mount
-from gateway.ops.log import RequestLog
-from gateway.ops.metrics import Metrics
+from gateway.mounting.mount import Mount
+from gateway.mounting.virtual import Place, VirtualMount
 from gateway.principal import Principal, Right
 from gateway.server import response
-from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
 from gateway.server.error_page import error_page
 from gateway.server.protocol import Request, check_version
 from gateway.server.reply import Reply
-from gateway.server.request_id import given_or_new
+from gateway.server.request_records import RequestRecords
 from gateway.server.response_cache import ResponseCache
 from gateway.usage import UpstreamUsage
 
@@ -63,10 +61,8 @@ class Pipeline:
         admin_routes: dict[str, AdminRoute],
         *,
         allow_bypass: bool,
-        caller: ClientAddress,
-        request_log: RequestLog,
+        records: RequestRecords,
         response_cache: ResponseCache | None,
-        metrics: Metrics,
         answer_timeout: float,
         before: Callable[[], None] | None = None,
     ) -> None:
@@ -75,17 +71,16 @@ class Pipeline:
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
         self._allow_bypass = allow_bypass
-        self._caller = caller
-        self._log = request_log
+        self._records = records
+        self._mount = entrances.only_mount if entrances is not None else ""
         self._response_cache = response_cache
-        self._metrics = metrics
         self._before = before
         self._deadline = Deadline(answer_timeout)
 
     async def __call__(self, request: Request) -> Reply:
         if self._before is not None:
             self._before()
-        record = self._begin(request, request.headers)
+        record = self._records.begin(request, request.headers, self._mount)
         record.usage = cost = UpstreamUsage()
         usage.current.set(cost)
         try:
@@ -110,7 +105,7 @@ class Pipeline:
             record.error = record.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
-            self._end(record)
+            self._records.end(record)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
         """The cached reply to the same bytes (`head`), if this peer may get it; None if a new one must be made."""
@@ -119,30 +114,8 @@ class Pipeline:
         cached = self._response_cache.get(head) if self._response_cache is not None else None
         if cached is None:
             return None
-        first, now = cached.first, time.monotonic()
-        if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
-            return None  # the X-Forwarded-* headers are trusted from only one of the two peers
-        record = RequestRecord(
-            request_id=given_or_new(),
-            method=first.method,
-            target=first.target,
-            client=first.client if peer == first.peer else self._caller.of(peer, first.forwarded_for),
-            agent=first.agent,
-            started=now,
-            mount=first.mount,
-            route=first.route,
-            status=first.status,
-            sent_bytes=len(cached.body),
-            first_byte=now,
-            cache="memory" if first.route == "object" and first.status != 302 else "",
-            admission=first.admission,
-            error=first.error,
-        )
-        self._metrics.observe(record)
-        if (admission := first.admission).method:
-            self._metrics.auth_outcomes[admission.method, admission.result] += 1
-        self._log.write(record)
-        return cached.wire(record.request_id)
+        request_id = self._records.repeated(cached.first, peer, len(cached.body))
+        return cached.wire(request_id) if request_id is not None else None
 
     def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
         """Keeps the reply for identical requests, if this one has no body, its bytes alone decide the reply, and the
@@ -154,11 +127,12 @@ class Pipeline:
 
     def refuse(self, request: Request, error: GatewayError) -> Reply:
         """Answers bytes that are not a valid HTTP request."""
-        record = self._begin(request, CIMultiDict())  # the headers that aiohttp gives can't be trusted
+        # The headers that aiohttp gives can't be trusted.
+        record = self._records.begin(request, CIMultiDict(), self._mount)
         record.route = "invalid"
         reply = response.whole(self._refusal(request, record, error), record, close=True)
         response.note(reply, record, time.monotonic())
-        self._end(record)
+        self._records.end(record)
         return reply
 
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
@@ -201,6 +175,8 @@ class Pipeline:
         mount = entrance.mount
         if path == mount.base_path:
             return Redirect(relative_directory(path, query))  # its pages have relative links
+        if isinstance(mount, VirtualMount):
+            return await self._of_members(request, record, mount, entrance, path, query)
         record.key = key = mount.key(path)
         if key.endswith("/") or not key:
             record.route = "index"
@@ -211,6 +187,21 @@ class Pipeline:
             return elsewhere
         return private(await self._admitted(request, record, mount, entrance, path, query))
 
+    async def _of_members(
+        self, request: Request, record: RequestRecord, virtual: VirtualMount, entrance: Entrance, path: str, query: str
+    ) -> Answer:
+        if path.endswith("/"):
+            record.route = "index"
+        found = await entrance.among_members(virtual, request, record, path, query)
+        if isinstance(found, Redirect):
+            return found
+        if isinstance(found, Place):
+            answer = await self._admitted(request, record, found.mount, entrance, found.path, query)
+        else:
+            record.key = virtual.root(path) or ""
+            answer = await virtual.root_page(self._page_request(request, record, entrance, query, found))
+        return private(answer) if record.admission.method else answer
+
     async def _admitted(
         self, request: Request, record: RequestRecord, mount: Mount, entrance: Entrance, path: str, query: str
     ) -> Answer:
@@ -220,14 +211,10 @@ class Pipeline:
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
         if record.route == "index":
-            accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
-            base_url = entrance.base_url(request, record.peer)
-            fallback, who = admission.fallback, admission.principal
-            page = await mount.index.page(
-                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, fallback, who)
-            )
+            asked_page = self._page_request(request, record, entrance, query, admission.principal)
+            page = await mount.index.page(asked_page)
             if prefetch is not None:
-                prefetch.after_page(key, accept)
+                prefetch.after_page(key, asked_page.accept)
             return page
         caller = Caller(record.client, record.agent)
         asked = ObjectRequest(request.method, key, wanted, caller, bypass, admission.fallback)
@@ -235,6 +222,24 @@ class Pipeline:
         if prefetch is not None:
             prefetch.after_file(key)
         return answer
+
+    def _page_request(
+        self, request: Request, record: RequestRecord, entrance: Entrance, query: str, principal: Principal
+    ) -> PageRequest:
+        accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
+        return PageRequest(
+            method=request.method,
+            key=record.key,
+            query=query,
+            accept=accept,
+            accept_encoding=encodings,
+            wanted=to_storage(request.method, request.headers.items()),
+            base_url=entrance.base_url(request, record.peer),
+            bypass=self._bypasses(request),
+            fallback=record.admission.fallback,
+            principal=principal,
+            actions=isinstance(entrance.mount, Mount),
+        )
 
     @staticmethod
     async def _object(mount: Mount, request: ObjectRequest, principal: Principal, path: str, query: str) -> Answer:
@@ -255,21 +260,6 @@ class Pipeline:
     def _bypasses(self, request: Request) -> bool:
         """Whether the client asks for an answer from the storage rather than from a cache."""
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
-
-    def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
-        self._metrics.in_flight += 1
-        peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
-        return RequestRecord(
-            request_id=given_or_new(headers.get("X-Request-ID", "")),
-            method=request.method,
-            target=request.raw_path,
-            client=self._caller.of(peer, forwarded_for),
-            peer=peer,
-            forwarded_for=forwarded_for,
-            agent=headers.get("User-Agent", ""),
-            started=time.monotonic(),
-            mount=self._entrances.only_mount if self._entrances is not None else "",
-        )
 
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
         record.error = error.detail
@@ -292,8 +282,3 @@ class Pipeline:
         if request.writer.output_size:
             raise ConnectionAbortedError("unexpected exception, see the log above") from error
         return self._refusal(request, record, GatewayError("unexpected exception, see the log above"))
-
-    def _end(self, record: RequestRecord) -> None:
-        self._metrics.in_flight -= 1
-        self._metrics.observe(record)
-        self._log.write(record)

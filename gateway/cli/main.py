@@ -177,7 +177,7 @@ def _url(settings: Settings, arguments: argparse.Namespace) -> int:
     import logging
 
     from gateway.cli import url
-    from gateway.storage_stack import build_storage
+    from gateway.storage.stack import build_storage
 
     logging.disable()
     run = url.run(

@@ -10,7 +10,7 @@ from gateway.config.load import load
 from gateway.errors import NotFoundError, PreconditionFailedError, RangeNotSatisfiableError
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Batch, ObjectMetadata, Storage
-from gateway.storage_stack import build_backend, build_storage
+from gateway.storage.stack import build_backend, build_storage
 from tests.support import memorystorage
 from tests.support.bucket import Bucket
 

@@ -9,7 +9,7 @@ from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, Ups
 from gateway.http.target import query_part
 from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
-from gateway.index.catalog.listing import Files
+from gateway.index.catalog.listing import Files, Projects
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.generated.answer import answer, is_for_people
 from gateway.index.generated.root_page import CatalogProjects, RootPage
@@ -43,7 +43,7 @@ class GeneratedIndex:
         """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds. Clients may
         keep a page that is only from the other index for `max_age` seconds."""
         self._refresh = refresh
-        self._people = people
+        self.people = people
         self._readable = readable
         self._catalog = catalog
         self._releases = releases
@@ -80,6 +80,14 @@ class GeneratedIndex:
                 raise
             return None
         return f"{self._root}{project}/" if project in with_page else None
+
+    async def projects(self) -> RefreshedValue[Projects]:
+        """All of them, whoever may read them. Raises as Catalog.projects."""
+        return await self._catalog.projects()
+
+    async def readable(self, principal: Principal, projects: RefreshedValue[Projects]) -> RefreshedValue[Projects]:
+        """Those of the projects that the principal may read."""
+        return await self._readable.by(principal, projects)
 
     async def has(self, project: str) -> bool:
         """Whether there is a project of this normalised name, whoever may read it. See Releases.has."""
@@ -172,7 +180,7 @@ class GeneratedIndex:
         return (names[0] if names else None), up
 
     def _for_people(self, request: PageRequest, form: Form) -> RenderedProjectPages | None:
-        return self._people if is_for_people(request, form, self._root) else None
+        return self.people if is_for_people(request, form, self._root) else None
 
 
 def _names(files: RefreshedValue[Files] | None) -> frozenset[str]:

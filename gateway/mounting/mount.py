@@ -39,7 +39,7 @@ from gateway.ops.metrics import Metrics
 from gateway.principal import Principal, Right
 from gateway.storage.budgets import Budgets
 from gateway.storage.s3.clients import client_for
-from gateway.storage_stack import build_storage
+from gateway.storage.stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
 
@@ -117,9 +117,10 @@ class Mount:
         self.resources = resources_of(settings)
         self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
+        self.generated = self._build_generated(wheels)
         self.index = Index(
             self.storage,
-            self._build_generated(wheels),
+            self.generated,
             wheels=wheels,
             changed=self._changed,
             mirrored=self._mirrored,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
 from gateway.config.settings import Settings
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
+from gateway.mounting.virtual import VirtualMount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
 from gateway.ops.turn import Turn
@@ -38,9 +39,11 @@ class Mounts:
         self._changed = changed
         self._budgets = Budgets()
         self._access: Access | None = None  # that of the top level
-        self.all = [self._build(one) for one in settings.all_mounts]
+        real = [one for one in settings.all_mounts if not one.mount.members]
+        self.all = [self._build(one) for one in real]
         self._by_name = {mount.name: mount for mount in self.all}
-        built = ((one.mount.name, self._beacon(one)) for one in settings.all_mounts)
+        self.virtual = [self._build_virtual(one) for one in settings.mounts if one.mount.members]
+        built = ((one.mount.name, self._beacon(one)) for one in real)
         self._beacons = {name: beacon for name, beacon in built if beacon is not None}
 
     async def start(self) -> None:
@@ -70,6 +73,9 @@ class Mounts:
                 log.info("Access is controlled: %s.", mount.access.gate)
             if mount.fallback is not None:
                 log.info("Projects that the storage does not have come from %s.", mount.fallback)
+        for virtual in self.virtual:
+            names = ", ".join(member.name for member in virtual.members)
+            log.info("Mount %s at %s/: %s", virtual.name, virtual.host + virtual.base_path, names)
 
     def refresh(self, project: str = EVERYTHING, mount: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated; with the normalised name of a
@@ -130,6 +136,12 @@ class Mounts:
         if settings.shares_access:
             self._access = mount.access
         return mount
+
+    def _build_virtual(self, settings: Settings) -> VirtualMount:
+        mount = settings.mount
+        members = [self._by_name[name] for name in mount.members]
+        publish_to = self._by_name[mount.publish_to] if mount.publish_to is not None else None
+        return VirtualMount(settings, members, publish_to, self._budgets)
 
     def _announce(self, mount: str, key: str) -> None:
         assert self._marks is not None
