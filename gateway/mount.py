@@ -20,6 +20,7 @@ from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.folders import FolderCatalog
 from gateway.index.catalog.recognised import Catalog, RecognisedCatalog
+from gateway.index.generated import GeneratedIndex
 from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
@@ -29,7 +30,6 @@ from gateway.index.prefetch import prefetch_for
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases
 from gateway.index.service import Index
-from gateway.index.site import Site
 from gateway.index.status.build import project_statuses
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.metadata import WheelMetadata
@@ -119,7 +119,7 @@ class Mount:
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
         self.index = Index(
             self.storage,
-            self._build_site(wheels),
+            self._build_generated(wheels),
             wheels=wheels,
             mirrored=self._mirrored,
             mode=settings.index.mode,
@@ -248,7 +248,7 @@ class Mount:
         lines = upload_lines(settings.storage.resolved_backend, by_folder=by_folder, has_prefix=has_prefix)
         return Filling(lines, by_folder, settings.index.refresh)
 
-    def _build_site(self, wheels: WheelMetadata) -> Site | None:
+    def _build_generated(self, wheels: WheelMetadata) -> GeneratedIndex | None:
         if self.catalog is None:
             return None
         settings = self._settings
@@ -274,7 +274,7 @@ class Mount:
             actions = PermittedActions(self.access, self.resources, self.root, marks=marks)
             permitted = actions if takes_files else None
             people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)
-        return Site(
+        return GeneratedIndex(
             self.catalog,
             releases,
             people,

@@ -28,7 +28,7 @@ from gateway.messages import BufferedResponse, PageRequest, Redirect
 from gateway.principal import Principal
 
 
-class Site:
+class GeneratedIndex:
     """Generates pages from the catalogue, and from another index if the settings say so."""
 
     def __init__(
