@@ -44,8 +44,8 @@ class CachingStorage(StorageDecorator):
     def _forget_own(self, key: str) -> None:
         self._objects.forget(key)
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        children = await self.inner.children(prefix, limit=limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        children = await self.inner.children(prefix, limit=limit, after=after)
         for item in children.objects:
             self._objects.note(item.key, item.etag)
         return children

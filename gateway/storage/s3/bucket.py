@@ -53,25 +53,28 @@ class Bucket:
             if token is None:
                 return
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
         """See base.py."""
         before = self._layout.object_name(prefix)
+        start = before + after if after else ""
         objects: list[StoredObject] = []
         folders: list[str] = []
         token: str | None = None
         progress = listing.Progress()
         while True:
             left = None if limit is None else limit - len(objects) - len(folders)
-            page = await self._page(prefix, limit=left, token=token, delimiter="/")
-            names = (*(item.key for item in page.objects), *page.folders)
-            progress.note(names, page.next_token)
-            if not all(name.startswith(before) for name in names):
+            page = await self._page(prefix, limit=left, token=token, delimiter="/", after=start)
+            found = (*(item.key for item in page.objects), *page.folders)
+            progress.note(found, page.next_token)
+            if not all(name.startswith(before) for name in found):
                 raise UpstreamError("the listing is of another directory than the one requested")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
-            folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
+            # What lies in a directory follows its name, so that S3 tells the directory once more.
+            names = [name for folder in page.folders if (name := folder.removeprefix(before)) != after]
+            folders += [name.removesuffix("/") for name in names]
             token = page.next_token
             if token is None or (limit is not None and len(objects) + len(folders) >= limit):
-                return Children(tuple(objects), tuple(folders))
+                return Children(tuple(objects), tuple(folders), more=token is not None)
 
     def batches(self, prefix: str, known: Container[bytes]) -> AsyncGenerator[Batch, None]:
         """See base.py."""
@@ -112,11 +115,12 @@ class Bucket:
         return "" if self._client.endpoint.base_path else "/"
 
     async def _page(
-        self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = ""
+        self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = "", after: str = ""
     ) -> listing.ListingPage:
         most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
         try:
-            body = await self._body(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
+            names, start = self._layout.listing_prefix(prefix), after if token is None else ""
+            body = await self._body(names, limit=most, token=token, delimiter=delimiter, after=start)
         except NotFoundError as error:
             if prefix and error.code in IMPOSSIBLE_KEY:
                 return listing.ListingPage([], [], None)

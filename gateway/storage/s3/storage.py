@@ -207,8 +207,8 @@ class S3Storage:
                 pass
         return False
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        return await self._bucket.children(prefix, limit=limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        return await self._bucket.children(prefix, limit=limit, after=after)
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         return await self._bucket.metadata(self._path(key), etag)
