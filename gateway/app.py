@@ -200,7 +200,7 @@ class Gateway:
 
     def _build_beacon(self) -> "Beacon | None":
         settings = self.settings
-        if not settings.publish.uses_beacon(settings.storage.resolved_backend):
+        if settings.index.mode == "site" or not settings.publish.uses_beacon(settings.storage.resolved_backend):
             return None
         from gateway.publish.beacon.beacon import Beacon
 

@@ -1,6 +1,6 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,8 @@ from gateway.errors import (
     UploadPathError,
     without_frames,
 )
-from gateway.messages import Answer, Redirect, RequestRecord
+from gateway.http.target import strip_prefix
+from gateway.messages import Answer, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mount import Mount
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
@@ -135,6 +136,14 @@ class Entrance:
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
         )
+
+    def to_site(
+        self, request: Request, record: RequestRecord, path: str, query: str, wanted: Mapping[str, str], *, bypass: bool
+    ) -> SiteRequest:
+        """What a site is asked for. `path` is canonical."""
+        seen, caller = strip_prefix(path, self._base_path) or "/", Caller(record.client, record.agent)
+        who = record.admission.principal
+        return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
 
     def refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""

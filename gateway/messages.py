@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from multidict import MultiMapping
+
 from gateway.principal import ANONYMOUS, EVERYBODY, Admission, Principal
 from gateway.usage import UpstreamUsage
 
@@ -58,7 +60,8 @@ class ObjectRequest:
     The answer may be a redirect only if `redirect_for` names the client. With `bypass`, caches are not used without
     asking the storage first; they are if it can't be asked. With `uncached`, they never are: what the object says must
     be known now. `fallback` tells whether the object may come from the other index. With `must_exist`, a redirect leads
-    only to an object that exists, whatever the settings: something else is served in place of others.
+    only to an object that exists, whatever the settings: something else is served in place of others. `version` is the
+    id of one version; empty for the current one. No cache keeps others.
     """
 
     method: str
@@ -69,6 +72,7 @@ class ObjectRequest:
     fallback: bool = True
     must_exist: bool = False
     uncached: bool = False
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,23 @@ class PageRequest:
     base_url: str = ""
     bypass: bool = False
     fallback: bool = True
+    principal: Principal = ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRequest:
+    """A request to a web site. `path` is what clients ask for, decoded, below the site's root, with a slash in front;
+    `key` is what it means to the storage. `headers` are the client's, and `wanted` those that the storage may see.
+    `bypass` means the same as in an ObjectRequest."""
+
+    method: str
+    key: str
+    path: str
+    query: str
+    headers: MultiMapping[str]
+    wanted: Mapping[str, str]
+    caller: Caller
+    bypass: bool = False
     principal: Principal = ANONYMOUS
 
 

@@ -218,6 +218,8 @@ class Pipeline:
         prefetch = self._prefetch if admission.fallback else None
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
+        if mount.site is not None:
+            return await mount.site.answer(entrance.to_site(request, record, path, query, wanted, bypass=bypass))
         if record.route == "index":
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = entrance.base_url(request, record.peer)
@@ -278,9 +280,9 @@ class Pipeline:
         home = self._address.path if self._mount is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = self._entrance.logout_path(record) if self._entrance is not None else ""
-        accept = request.headers.get("Accept", "")
-        upload = record.route == "upload"
-        return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout, upload=upload)
+        asked = {"accept": request.headers.get("Accept", ""), "request_id": record.request_id}
+        upload, site = record.route == "upload", self._mount is not None and self._mount.site is not None
+        return error_page(error, **asked, home=home, logout=logout, upload=upload, site=site)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: a second answer would be read as the rest

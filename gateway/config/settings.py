@@ -11,6 +11,7 @@ from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState
 from gateway.config.publish_settings import PublishSettings
 from gateway.config.section import Section
+from gateway.config.site_settings import SiteSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
     EndpointUrl,
@@ -80,10 +81,11 @@ class RewriteSettings(Section):
 class IndexSettings(Section):
     """Pages of projects and their files."""
 
-    mode: Literal["auto", "static", "generated", "off"] = Field(
+    mode: Literal["auto", "static", "generated", "off", "site"] = Field(
         "auto",
         description="static: pages stored in the bucket; generated: pages made from its listing; "
-        "auto: the stored page, else a generated one; off: as static, never converted to JSON",
+        "auto: the stored page, else a generated one; off: as static, never converted to JSON; "
+        "site: no package index, but a web site",
     )
     layout: Literal["auto", "project", "flat"] = Field(
         "auto",
@@ -237,6 +239,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     rewrite: RewriteSettings = RewriteSettings()
     index: IndexSettings = IndexSettings()
+    site: SiteSettings = SiteSettings()
     fallback: FallbackSettings = FallbackSettings()
     cache: CacheSettings = CacheSettings()
     parallel: ParallelSettings = ParallelSettings()

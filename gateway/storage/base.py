@@ -23,13 +23,14 @@ class Children:
 
     `blank` means that the directory is empty, and may be so by accident: a volume that is not mounted leaves an empty
     directory. An empty listing of a bucket is certain, so it is never `blank`. `more` means that others follow, which a
-    limit has left out.
+    limit has left out; `absent`, that it is known that there is no such directory.
     """
 
     objects: tuple[StoredObject, ...]
     folders: tuple[str, ...]
     blank: bool = False
     more: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class CachingStorage(StorageDecorator):
         await self.inner.close()
 
     def fetch(self, request: ObjectRequest) -> Coroutine[Any, Any, Stream]:
-        return self.inner.fetch(request) if request.uncached else self._objects.fetch(request)
+        return self.inner.fetch(request) if request.uncached or request.version else self._objects.fetch(request)
 
     def _forget_own(self, key: str) -> None:
         self._objects.forget(key)

@@ -177,7 +177,7 @@ class LocalStorage:
     def _children(self, prefix: str, limit: int | None, after: str) -> Children:
         found = self._tree.children(self._names(prefix)[:-1], limit, after)
         files = tuple(_stored(prefix + name, info) for name, info in found.files)
-        return Children(files, tuple(found.folders), found.blank, found.more)
+        return Children(files, tuple(found.folders), found.blank, found.more, found.absent)
 
     def _names(self, key: str) -> Sequence[str]:
         return (self._prefix + key).split("/")

@@ -74,13 +74,12 @@ class Tree:
         """The files and the directories right below what the names lead to, the first `limit` in S3's order that come
         `after` a name in it.
 
-        A link that leads to nothing that is served counts as an empty directory: its name is taken. Raises
-        UpstreamError if it can't be read.
+        A link that leads to nothing served counts as an empty directory: its name is taken. Raises UpstreamError.
         """
         try:
             descriptor = self.open(names, directory=True)
         except NotFoundError:
-            return Entries([], [], True)
+            return Entries([], [], True, absent=True)
         files, folders = [], []
         try:
             entries, blank = self._entries(descriptor, names)
@@ -212,13 +211,14 @@ class Tree:
 
 
 class Entries(NamedTuple):
-    """The files and the directories of one directory. It is blank if it is not there, or without any entry but the
-    gateway's own, as the place of a volume that is not mounted. `more`: others follow."""
+    """The files and directories of a directory, and whether others follow. It is blank if it is absent, or without any
+    entry but the gateway's own, as the place of a volume that is not mounted."""
 
     files: list[tuple[str, os.stat_result]]
     folders: list[str]
     blank: bool
     more: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

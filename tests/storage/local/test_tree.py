@@ -34,21 +34,22 @@ def test_files_come_in_the_order_of_s3(tree: Tree) -> None:
 
 
 def test_the_children_of_a_directory(tree: Tree) -> None:
-    files, folders, blank, _ = tree.children([])
+    files, folders, blank, *_ = tree.children([])
     assert ([name for name, _ in files], folders, blank) == (["b.d", "ключ"], ["b-c", "b", "out"], False)
-    files, folders, blank, _ = tree.children(["b"])
+    files, folders, blank, *_ = tree.children(["b"])
     assert ([(name, info.st_size) for name, info in files], folders, blank) == ([("x", 3)], ["deep"], False)
 
 
 def test_a_directory_is_blank_if_not_even_a_hidden_file_is_in_it(tree: Tree) -> None:
     (tree.root / "new").mkdir()
-    assert tree.children(["new"]) == tree.children(["nope"]) == ([], [], True, False)
+    assert tree.children(["new"]) == ([], [], True, False, False)
+    assert tree.children(["nope"]) == ([], [], True, False, True)
     (tree.root / "new" / TEMPORARY).touch()
     for reserved in RESERVED:  # what the gateway has put there itself, when the volume had just gone
         (tree.root / "new" / reserved).mkdir()
-    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], True, False)
+    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], True, False, False)
     (tree.root / "new" / ".keep").touch()
-    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], False, False)
+    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], False, False, False)
 
 
 @pytest.fixture
