@@ -79,14 +79,16 @@ class Website:
 
     async def _found(self, request: SiteRequest) -> Answer:
         """What the key stands for; if nothing is there, what it stands for with single slashes, as for nginx."""
-        key = request.key
         try:
-            return await (self._directory if _is_directory(key) else self._file)(request, key)
+            return await self._at(request, request.key)
         except NotFoundError:
-            if "//" not in key:
+            single = self._root + _SLASHES.sub("/", request.key.removeprefix(self._root)).removeprefix("/")
+            if single == request.key:
                 raise
-        key = _SLASHES.sub("/", key)
-        return await (self._directory if _is_directory(key) else self._file)(request, key)
+        return await self._at(request, single)
+
+    async def _at(self, request: SiteRequest, key: str) -> Answer:
+        return await (self._directory if not key or key.endswith("/") else self._file)(request, key)
 
     async def _file(self, request: SiteRequest, key: str) -> Answer:
         """An object; for a directory without its slash, a redirect to it."""
@@ -197,7 +199,3 @@ class Website:
         if len(found) > 1 or any(len(one) > _MOST_VERSION_CHARACTERS for one in found):
             raise BadRequestError("no version", public="The query must not have more than one versionId")
         return found[0] if found and self._rights.permits(request.principal, Right.WRITE, key) else ""
-
-
-def _is_directory(key: str) -> bool:
-    return not key or key.endswith("/")

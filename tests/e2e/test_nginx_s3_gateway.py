@@ -1,5 +1,5 @@
 """What nginx-s3-gateway's own integration tests expect of its set-ups, asked of a site on SeaweedFS and in a
-directory. Where the gateway differs on purpose, the row has what nginx-s3-gateway answers, and why it is not so here."""
+directory. Where the gateway differs on purpose, the row has what nginx-s3-gateway answers, and why."""
 
 from collections.abc import Mapping
 from pathlib import Path
