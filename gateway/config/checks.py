@@ -64,6 +64,9 @@ def _site_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if storage.prepend_hash:
         message = "can't be true with index.mode site: only packages have such keys"
         found.append(("storage.prepend_hash", message, "index.mode"))
+    if settings.access is not None and any(rule.projects for rule in settings.access.rules):
+        message = "speak of projects, which a site does not have: give paths instead"
+        found.append(("access.rules", message, "index.mode"))
     if settings.cache.prefetch:
         message = "can't be true with index.mode site: what a package needs is fetched ahead"
         found.append(("cache.prefetch", message, "index.mode"))

@@ -17,8 +17,8 @@ VARY = "Accept, Sec-Fetch-Mode"
 def is_its_page(key: str, headers: MultiMapping[str]) -> bool:
     """Whether somebody goes to a page of the application, rather than that a page or a script fetches something: its
     error would be hidden by an answer that is HTML."""
-    name, dot, extension = key.rpartition("/")[2].rpartition(".")
-    if dot and name and extension.lower() in _ASSETS:
+    _, dot, extension = key.rpartition("/")[2].rpartition(".")
+    if dot and extension.lower() in _ASSETS:
         return False
     if any(name in headers for name in _FETCH_METADATA):
         return headers.get("Sec-Fetch-Mode") == "navigate"

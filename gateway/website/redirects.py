@@ -78,9 +78,7 @@ class RedirectTable:
 
 
 def _filled(to: str, matched: str) -> str:
-    """The target. One in the site keeps its single slash in front: two would mean another host."""
-    target = to.replace("*", quote(matched, safe=_SAFE))
-    return f"/{target.lstrip('/')}" if to.startswith("/") else target
+    return to.replace("*", quote(matched, safe=_SAFE))
 
 
 def _with_query(target: str, query: str) -> str:

@@ -16,7 +16,8 @@ _UNSAFE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
 def relative(path: str, target: str) -> str:
     """A reference (RFC 3986, 4.2) from the page at `path` to `target`, a path in the site that starts with a slash, and
-    may have a query and a fragment. It begins with a dot, so that no name can be read as a scheme or a host."""
+    may have a query and a fragment. It begins with a dot, so that no name can be read as a scheme or a host, also if
+    the target has two slashes in front."""
     up = path.count("/") - 1
     return ("../" * up or "./") + target.lstrip("/")
 

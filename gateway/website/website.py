@@ -104,10 +104,7 @@ class Website:
         try:
             return await self._objects.fetch(asked, request)
         except NotFoundError:
-            directory = f"{key}/"
-            if self._rights.permits(request.principal, Right.READ, directory) and await self._has_page(
-                request, directory
-            ):
+            if await self._has_page(request, f"{key}/"):  # rules are the same for both
                 return Redirect(relative_directory(f"/{key}", request.query))
             raise
 

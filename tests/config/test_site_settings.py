@@ -78,6 +78,10 @@ def test_an_error_document_that_is_no_key(key: str) -> None:
         ({"site.versions": "true"}, "site.versions"),
         (BUCKET | {"storage.prepend_hash": "true"}, "storage.prepend_hash"),
         ({"cache.prefetch": "true"}, "cache.prefetch"),
+        (
+            {"access.default_read": "everyone", "access.rules": "[{projects: [a], paths: [/a/], read: [everyone]}]"},
+            "access.rules",
+        ),
         (BUCKET | {"site.website_redirects": "true", "storage.redirect_urls": "true"}, "storage.redirect_urls"),
         ({"fallback.mode": "redirect"}, "fallback.mode"),
         ({"publish.enabled": "true", "publish.allow_anonymous": "true"}, "publish.enabled"),

@@ -229,6 +229,16 @@ async def test_what_is_served_instead_is_for_those_who_may_read_it(
     assert page.headers["cache-control"] == "private, no-cache"
 
 
+async def test_a_rule_for_one_path_leaves_the_home_page_alone(
+    start_gateway: StartGateway, settings: dict[str, str]
+) -> None:
+    """That of an index lists all projects."""
+    rules = json.dumps([{"paths": ["/docs"], "read": ["user:bob"], "only": True}])
+    site = Site((await start_gateway(settings | PEOPLE | {"access.rules": rules})).url)
+    answers = [await site.get(path, basic("alice")) for path in ("/index.html", "/", "/simple/docs/", "/docs/")]
+    assert [answer.status for answer in answers] == [200, 200, 404, 403]
+
+
 async def test_a_directory_is_served_as_a_bucket_is(start_gateway: StartGateway, tmp_path: Path) -> None:
     root = tmp_path / "www"
     (root / "docs").mkdir(parents=True)
