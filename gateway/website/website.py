@@ -3,9 +3,10 @@
 import asyncio
 import re
 from dataclasses import replace
+from enum import Enum, auto
 from urllib.parse import parse_qs
 
-from gateway.errors import BadRequestError, GatewayError, NotFoundError, without_frames
+from gateway.errors import BadRequestError, GatewayError, NotFoundError, RangeNotSatisfiableError, without_frames
 from gateway.http.headers import as_html
 from gateway.http.target import relative_directory
 from gateway.messages import Answer, ObjectRequest, Redirect, SiteRequest, Stream, nothing_to_close
@@ -23,6 +24,14 @@ _DOCUMENT_SECONDS = 2.0
 _OF_ANOTHER_URL = ("ETag", "Last-Modified", "Accept-Ranges", "Expires", "Age")
 _MOST_VERSION_CHARACTERS = 1024
 _SLASHES = re.compile("//+")
+
+
+class _Size(Enum):
+    """What is known of an object."""
+
+    ABSENT = auto()
+    EMPTY = auto()
+    SOME = auto()
 
 
 class Website:
@@ -104,7 +113,7 @@ class Website:
         try:
             return await self._objects.fetch(asked, request)
         except NotFoundError:
-            if await self._has_page(request, f"{key}/"):  # rules are the same for both
+            if await self._has_page(f"{key}/"):  # rules are the same for both
                 return Redirect(relative_directory(f"/{key}", request.query))
             raise
 
@@ -130,32 +139,31 @@ class Website:
     async def _named_like(self, request: SiteRequest, key: str) -> Answer:
         """The object that is named like the directory. Raises NotFoundError for one that is empty: consoles and sync
         tools make these, and an empty page would say that nothing is here."""
-        if not key or not await self._has_content(request, key):
+        if not key or await self._size(key) is not _Size.SOME:
             raise NotFoundError("no page for a directory")
         asked = ObjectRequest(request.method, key, request.wanted, bypass=request.bypass)
         return await self._objects.fetch(asked, request, page=True)
 
-    async def _has_content(self, request: SiteRequest, key: str) -> bool:
-        answer = await self._storage.fetch(ObjectRequest("HEAD", key, bypass=request.bypass))
-        assert isinstance(answer, Stream), "only GET is redirected"
-        answer.close()
-        return answer.headers.get("Content-Length") != "0"
-
-    async def _has_page(self, request: SiteRequest, directory: str) -> bool:
+    async def _has_page(self, directory: str) -> bool:
         """Whether a request for the directory would be answered with a page."""
-        if self._listings is not None:
-            return await self._storage.is_directory(directory)
-        try:
-            answer = await self._storage.fetch(ObjectRequest("HEAD", directory + self._index_document))
-            assert isinstance(answer, Stream), "only GET is redirected"
-            answer.close()
-            return True
-        except NotFoundError:
-            pass
-        try:
-            return await self._has_content(request, directory)
-        except NotFoundError:
+        if not await self._storage.is_directory(directory):
             return False
+        if self._listings is not None or await self._size(directory + self._index_document) is not _Size.ABSENT:
+            return True
+        return await self._size(directory) is _Size.SOME
+
+    async def _size(self, key: str) -> "_Size":
+        # Not HEAD: if the object is absent, a second request would be needed to learn why.
+        try:
+            answer = await self._storage.fetch(ObjectRequest("GET", key, {"range": "bytes=0-0"}))
+        except NotFoundError:
+            return _Size.ABSENT
+        except RangeNotSatisfiableError:
+            return _Size.EMPTY
+        if isinstance(answer, Stream):
+            answer.close()
+        # SeaweedFS ignores the range of an empty object.
+        return _Size.EMPTY if answer.headers.get("Content-Length") == "0" else _Size.SOME
 
     async def _application(self, request: SiteRequest) -> Answer | None:
         """The index document of the root, for a page that an application makes in the browser."""

@@ -85,6 +85,24 @@ async def test_what_a_path_means(
         assert (b'<a href="/">Home</a>' in page.body) == (path != "/")
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/docs/a.txt", 1),
+        ("/docs/", 1),
+        ("/docs", 3),  # the object, what lies below it, its index document
+        ("/nope", 2),
+        ("/nope/", 2),  # the index document, and what is named like the directory
+    ],
+)
+async def test_the_bucket_is_not_asked_for_more_than_it_takes(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, path: str, asked: int
+) -> None:
+    site = Site((await start_gateway(settings)).url)
+    await site.get(path)
+    assert len(faulty.requests) == asked
+
+
 async def test_a_file_comes_as_it_is(start_gateway: StartGateway, settings: dict[str, str]) -> None:
     site = Site((await start_gateway(settings)).url)
     whole, part = await site.get("/docs/a.txt"), await site.get("/docs/a.txt", {"Range": "bytes=2-4"})
