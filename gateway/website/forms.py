@@ -29,24 +29,27 @@ _BY_NAME = {"html": Form.HTML, "json": Form.JSON, "text": Form.TEXT, "txt": Form
 
 
 class Wanted(NamedTuple):
-    """`named` is the form if the query says so, as links to the next page then have to; `after` is the name after which
-    the page begins, empty for the first page."""
+    """`named` is the form if the query says so, as links to the next page then have to."""
 
     form: Form
     named: str
-    after: str
+
+
+def begins_after(query: str) -> str:
+    """The name after which a page begins, empty for the first page. Raises BadRequestError."""
+    after = _single(query, "after")
+    if _CONTROL.search(after) or len(after) > _MOST_CHARACTERS:
+        raise BadRequestError("a name that none can have", public="The query's after is no name")
+    return after
 
 
 def wanted(accept: str, query: str) -> Wanted:
     """Raises BadRequestError and NotAcceptableError."""
-    fields = parse_qs(query, keep_blank_values=True) if query else {}
-    named, after = _single(fields, "format"), _single(fields, "after")
-    if _CONTROL.search(after) or len(after) > _MOST_CHARACTERS:
-        raise BadRequestError("a name that none can have", public="The query's after is no name")
+    named = _single(query, "format")
     form = _BY_NAME.get(named.lower()) if named else _accepted(accept)
     if form is None:
         raise NotAcceptableError(f"format {named!r}, Accept: {accept}", public=_PUBLIC)
-    return Wanted(form, named, after)
+    return Wanted(form, named)
 
 
 @lru_cache(_KINDS_OF_CLIENTS)
@@ -60,8 +63,10 @@ def _accepted(accept: str) -> Form | None:
     return best
 
 
-def _single(fields: dict[str, list[str]], name: str) -> str:
-    values = fields.get(name, [""])
+def _single(query: str, name: str) -> str:
+    if name not in query:
+        return ""
+    values = parse_qs(query, keep_blank_values=True).get(name, [""])
     if len(values) > 1:
         raise BadRequestError(f"several {name}", public=f"The query must not have more than one {name}")
     return values[0]

@@ -16,7 +16,7 @@ from gateway.index.simple.negotiation import encoding_for
 from gateway.messages import BufferedResponse, SiteRequest
 from gateway.principal import Right
 from gateway.storage.base import Storage
-from gateway.website.forms import Form, Wanted, wanted
+from gateway.website.forms import Form, Wanted, begins_after, wanted
 from gateway.website.listing import Listing, listing_of, readable
 from gateway.website.listing_forms import PAGE_HEADERS, next_page, render
 from gateway.website.rights import SiteRights
@@ -67,23 +67,24 @@ class Listings:
     def expire(self) -> None:
         """Has everything listed again before it is shown."""
         self._listings.expire()
+        log.info("Dropped all listings.")
 
-    async def of(self, prefix: str) -> Listing:
-        """The first page of a directory, which is empty if there is none. Raises the errors of the storage; and
-        NotFoundError if it may not be listed, and never could be."""
-        return (await self._listings.get((prefix, ""))).value
-
-    async def page(self, request: SiteRequest, prefix: str) -> BufferedResponse:
-        """A page of a directory. Raises NotFoundError if there is no such directory, BadRequestError and
-        NotAcceptableError for a query or an Accept that can't be met, and the errors of the storage."""
-        asked = wanted(", ".join(request.headers.getall("Accept", ())), request.query)
-        found = await self._listings.get((prefix, asked.after))
+    async def page(self, request: SiteRequest, prefix: str) -> BufferedResponse | None:
+        """A page of a directory; None if an object with content has the directory's name. Raises NotFoundError if there
+        is no such directory, or it may not be listed, and never could be; BadRequestError and NotAcceptableError for a
+        query or an Accept that can't be met; and the errors of the storage."""
+        accept = ", ".join(request.headers.getall("Accept", ()))
+        after = begins_after(request.query)
+        found = await self._listings.get((prefix, after))
         listing = found.value
-        if listing.absent and not asked.after and prefix != self._root:
+        if listing.is_object:
+            return None
+        asked = wanted(accept, request.query)
+        if listing.absent and not after and prefix != self._root:
             raise NotFoundError("no object lies there")
         path = f"/{prefix.removeprefix(self._root)}"
         page = await self._pages.get(
-            (prefix, asked, request.principal.view),
+            (prefix, after, asked, request.principal.view),
             encoding_for(", ".join(request.headers.getall("Accept-Encoding", ()))),
             [listing],
             None,

@@ -124,9 +124,7 @@ class Website:
         except NotFoundError:
             if self._listings is None:
                 return await self._named_like(request, key)
-        if (await self._listings.of(key)).is_object:
-            return await self._named_like(request, key)
-        return await self._listings.page(request, key)
+        return await self._listings.page(request, key) or await self._named_like(request, key)
 
     async def _index_of(self, request: SiteRequest, key: str) -> Answer:
         """Raises NotFoundError for one that the reader may not read, too."""

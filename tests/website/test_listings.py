@@ -35,7 +35,7 @@ async def test_a_directory_without_an_index_document_is_listed(
     assert await names(site, "/c/") == ["d/", "2"]
     assert (await site.get("/c", JSON)).headers["location"] == "./c/"
     assert (await site.get("/nope/", JSON)).status == 404
-    assert (await site.get("/n/", JSON)).body == b"a page"
+    assert (await site.get("/n/", {"Accept": "image/png"})).body == b"a page"
     faulty.objects["c/index.html"] = b"page"
     assert (await site.get("/c/", JSON)).body == b"page"
 
@@ -58,6 +58,16 @@ async def test_it_is_negotiated_and_revalidated(start_gateway: StartGateway, set
     assert (await site.get("/c/?format=json", {"Accept": "text/html"})).headers["content-type"] == "application/json"
     assert (await site.get("/c/?format=xml")).status == 406
     assert (await site.get("/c/?after=a&after=b")).status == 400
+
+
+async def test_each_page_takes_one_listing(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    site = Site((await start_gateway(settings)).url)
+    for path in ("/c/?after=2", "/c/"):
+        faulty.requests.clear()
+        assert (await site.get(path)).status == 200
+        assert ["list-type" in request.target for request in faulty.requests] == [False, True]
 
 
 async def test_without_the_setting_there_is_none(start_gateway: StartGateway, settings: dict[str, str]) -> None:

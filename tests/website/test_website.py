@@ -116,6 +116,17 @@ async def test_a_file_comes_as_it_is(start_gateway: StartGateway, settings: dict
     assert (await site.get("/legacy/", {"Content-Type": "multipart/form-data; boundary=x"}, "POST")).status == 405
 
 
+@pytest.mark.parametrize("check", ["true", "false"])
+async def test_clients_are_redirected_to_the_bucket_for_files_that_are_there(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, check: str
+) -> None:
+    changes = {"storage.redirect_urls": "true", "storage.redirect_check": check, "site.error_document": "404.html"}
+    site = Site((await start_gateway(settings | changes)).url)
+    answer = await site.get("/docs/a.txt")
+    assert (answer.status, answer.headers["location"][: len(faulty.url)]) == (302, faulty.url)
+    assert ((await site.get("/docs/")).body, (await site.get("/nope")).body) == (b"docs", b"nothing here")
+
+
 async def test_nothing_of_a_package_index_is_left(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
