@@ -133,12 +133,15 @@ async def test_nothing_of_a_package_index_is_left(
     """A wheel is a file; the bucket is asked for it, and for nothing else."""
     name, content = wheel("Arrow", "1.0")
     faulty.objects = {f"arrow/{name}": content}
-    gateway = await start_gateway(settings | {"site.listing": "true", "cache.immutable_files": "true"})
+    changes = {"site.listing": "true", "cache.immutable_files": "true"}
+    changes |= {"publish.beacon": "true", "publish.status": "true"}
+    gateway = await start_gateway(settings | changes)
     site = Site(gateway.url)
     assert (await site.get("/arrow/", {"Accept": "application/vnd.pypi.simple.v1+json"})).status == 406
     assert b"Index of /arrow/" in (await site.get("/arrow/")).body
     for path in ("/simple/", "/simple/arrow/", "/Arrow/", f"/arrow/{name}.metadata", f"/simple/arrow/{name}"):
         assert (await site.get(path)).status == 404
+    assert not any(request.key.startswith(".gateway/") for request in faulty.requests)
     faulty.requests.clear()
     answer = await site.get(f"/arrow/{name}")
     assert answer.body == content
