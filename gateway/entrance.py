@@ -18,6 +18,7 @@ from gateway.errors import (
     UploadPathError,
     without_frames,
 )
+from gateway.executors import current_mount
 from gateway.http.routing import RoutingTable
 from gateway.http.target import host_of, parse_target, relative_directory, strip_prefix
 from gateway.index.virtual import Visitor, visitor
@@ -274,6 +275,7 @@ class Entrances:
         if found is None:
             raise NotFoundError("no mount has this host and path")
         record.mount = found.mount.name
+        current_mount.set(record.mount)
         return found
 
     def of(self, mount: str) -> Entrance | None:

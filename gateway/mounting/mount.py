@@ -9,6 +9,7 @@ from gateway.access.access import Access
 from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
+from gateway.executors import current_mount
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
@@ -140,6 +141,7 @@ class Mount:
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
+        current_mount.set(self.name)  # for what it begins, too
         await self.storage.start()
         if self._has_own_access:
             await self.access.start()
