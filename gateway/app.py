@@ -156,7 +156,7 @@ class Gateway:
 
     def _entrances(self) -> Entrances:
         mounts: list[Mount | VirtualMount] = [*self.mounts.all, *self.mounts.virtual]
-        return Entrances(Entrance(mount, self._caller) for mount in mounts)
+        return Entrances([Entrance(mount, self._caller) for mount in mounts], self._most_connections)
 
     def refresh(self, project: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated. With the normalised name of a

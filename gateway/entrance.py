@@ -13,6 +13,7 @@ from gateway.errors import (
     ForbiddenError,
     GatewayError,
     MethodNotAllowedError,
+    MountBusyError,
     NotFoundError,
     ReadOnlyError,
     UploadPathError,
@@ -40,6 +41,8 @@ Page = Callable[[Request, RequestRecord], Awaitable[Answer]]
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
+# Of the connections of all mounts, as a fraction.
+_LARGEST_SHARE = 3, 4
 _UPLOAD = "multipart/form-data"
 _EXCHANGE = "trusted"
 # A client that uploads is given up if nothing arrives for so long.
@@ -51,6 +54,7 @@ class Entrance:
 
     def __init__(self, mount: Mount | VirtualMount, caller: ClientAddress) -> None:
         self.mount = mount
+        self.in_flight = 0
         self.address = mount.address
         self._uploads = mount.uploads
         self._management = mount.management
@@ -255,8 +259,10 @@ class Entrance:
 class Entrances:
     """Those of all mounts."""
 
-    def __init__(self, entrances: Iterable[Entrance]) -> None:
+    def __init__(self, entrances: Iterable[Entrance], max_connections: int) -> None:
+        """`max_connections` of clients are held at once. Most of them, but not all, may be those of one mount."""
         found = [*entrances]
+        self._most_in_flight = max(1, max_connections * _LARGEST_SHARE[0] // _LARGEST_SHARE[1])
         self._by_mount = {entrance.mount.name: entrance for entrance in found}
         self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
         # One that answers everywhere need not be looked for.
@@ -267,7 +273,7 @@ class Entrances:
 
     def enter(self, request: Request, record: RequestRecord) -> Entrance:
         """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
-        target without a meaning."""
+        target without a meaning, and MountBusyError. `leave` ends what this begins."""
         if self._only is not None:
             return self._only
         path, _ = parse_target(request.raw_path)
@@ -275,8 +281,18 @@ class Entrances:
         if found is None:
             raise NotFoundError("no mount has this host and path")
         record.mount = found.mount.name
+        if found.in_flight >= self._most_in_flight:
+            raise MountBusyError(f"{found.in_flight} requests are in flight at the mount {record.mount}")
+        record.entered = True
+        found.in_flight += 1
         current_mount.set(record.mount)
         return found
+
+    def leave(self, record: RequestRecord) -> None:
+        """The request has ended."""
+        if record.entered:
+            record.entered = False
+            self._by_mount[record.mount].in_flight -= 1
 
     def of(self, mount: str) -> Entrance | None:
         """That of a mount, by its name."""

@@ -105,6 +105,8 @@ class Pipeline:
             record.error = record.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
+            if record.entered and self._entrances is not None:
+                self._entrances.leave(record)
             self._records.end(record)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
