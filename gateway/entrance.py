@@ -15,6 +15,7 @@ from gateway.errors import (
     ReadOnlyError,
     UploadPathError,
 )
+from gateway.http.cors import is_preflight
 from gateway.http.routing import RoutingTable
 from gateway.http.target import host_of, parse_target
 from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
@@ -35,6 +36,9 @@ _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
 _UPLOAD = "multipart/form-data"
 _EXCHANGE = "trusted"
+_LOGIN, _MANAGE = "login", "manage"
+# Routes whose answers are for browsers' own pages, or for no browser: no page of another origin reads them.
+_UNSHARED = frozenset({_LOGIN, _MANAGE, _EXCHANGE})
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -74,14 +78,14 @@ class Entrance:
         return None
 
     async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "login"
+        record.route = _LOGIN
         methods = login.methods(page)
         if not methods:
             raise NotFoundError("people log in without an issuer")
         return await login.answer(await self._visit(page, methods, request, record), record)
 
     async def _manage(self, management: "Management", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "manage"
+        record.route = _MANAGE
         visit = await self._visit(page, ("GET", "HEAD", "POST"), request, record)
         try:
             return await management.answer(visit, record, trusted=self._caller.believes(record.peer))
@@ -133,6 +137,7 @@ class Entrance:
             return None
         check_version(request)
         record.route = "upload"
+        cors = self.mount.cors
         return await uploads.answer(
             request.headers,
             request.content_length,
@@ -140,9 +145,24 @@ class Entrance:
             record,
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
+            from_permitted_page=cors is not None and cors.may_publish(request.headers),
         )
 
-    def refusal(self, request: Request) -> MethodNotAllowedError:
+    def preflight(self, request: Request, record: RequestRecord) -> Answer:
+        """What a page of another origin may send: browsers ask that first, without credentials. Raises ForbiddenError;
+        and MethodNotAllowedError for all other requests with a method that a page or a file does not have."""
+        cors = self.mount.cors
+        if cors is None or request.method != "OPTIONS" or not is_preflight(request.headers):
+            raise self._refusal(request)
+        record.route = "preflight"
+        return cors.preflight(request.headers)
+
+    def share(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
+        """The answer, for the page of another origin that may read it."""
+        cors = self.mount.cors
+        return answer if cors is None or record.route in _UNSHARED else cors.share(answer, request.headers)
+
+    def _refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""
         if self._takes_files(request):
             return MethodNotAllowedError(request.method, "GET, HEAD, POST")
@@ -199,6 +219,8 @@ class Entrances:
         self._only = only if only is not None and not only.mount.host else None
         self.only_mount = self._only.mount.name if self._only is not None else ""
         """The name of the mount that all requests are for; empty if their targets tell."""
+        self.shares = any(one.mount.cors is not None for one in found)
+        """Whether pages of other origins may read something."""
 
     def enter(self, request: Request, record: RequestRecord) -> Entrance:
         """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
@@ -215,3 +237,8 @@ class Entrances:
     def of(self, mount: str) -> Entrance | None:
         """That of a mount, by its name."""
         return self._by_mount.get(mount)
+
+    def share(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
+        """The answer, for the page of another origin that may read it, if the mount is known."""
+        entrance = self.of(record.mount)
+        return entrance.share(request, answer, record) if entrance is not None else answer
