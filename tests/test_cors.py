@@ -15,6 +15,7 @@ from tests.publish.test_uploads import basic
 from tests.support import oddstorage
 from tests.support.faults import FaultyBucket, error, etag_of
 from tests.support.http import RawAnswer, fetch
+from tests.support.jobs import trusting
 from tests.support.wheels import wheel
 
 HOME, BELOW, EVIL = "https://app.example.org", "https://a.b.example.net", "https://evil-example.net"
@@ -251,6 +252,18 @@ async def test_the_pages_that_are_for_a_browser_s_own_user_are_shared_with_nobod
         assert "origin" not in answer.headers.get("vary", "").lower()
         answer = await ask(gateway, target, HOME, method="OPTIONS", headers=asking("POST"))
         assert (answer.status, about_origins(answer)) == (405, {})
+
+
+async def test_nor_is_the_exchange_of_tokens(start_gateway: StartGateway, faulty_settings: dict[str, str]) -> None:
+    job = {"kind": "github", "repository": "acme/web", "workflow": "release.yml", "projects": ["acme-*"]}
+    gateway = await start_gateway(faulty_settings | trusting(job) | CORS | {"cors.methods": "GET,POST"})
+    for method, target, status in (
+        ("GET", "/_/oidc/audience", 200),
+        ("POST", "/_/oidc/mint-token", 422),
+        ("OPTIONS", "/_/oidc/mint-token", 405),
+    ):
+        answer = await ask(gateway, target, HOME, method=method, headers=asking("POST"))
+        assert (target, answer.status, about_origins(answer)) == (target, status, {})
 
 
 async def test_operations_have_nothing_of_it(start_gateway: StartGateway, guarded: dict[str, str]) -> None:
