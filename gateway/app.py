@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import SecretStr
 
 from gateway.config.settings import Settings
-from gateway.entrance import Entrance, Entrances
+from gateway.entrance import Entrance
+from gateway.entrances import Entrances
 from gateway.messages import BufferedResponse
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts

@@ -1,6 +1,6 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,13 @@ from gateway.errors import (
     ForbiddenError,
     GatewayError,
     MethodNotAllowedError,
-    MountBusyError,
     NotFoundError,
     ReadOnlyError,
     UploadPathError,
     without_frames,
 )
-from gateway.executors import current_mount
-from gateway.http.routing import RoutingTable
-from gateway.http.target import host_of, parse_target, relative_directory, strip_prefix
+from gateway.http.cors import is_preflight
+from gateway.http.target import relative_directory, strip_prefix
 from gateway.index.virtual import Visitor, visitor
 from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
@@ -41,10 +39,11 @@ Page = Callable[[Request, RequestRecord], Awaitable[Answer]]
 
 _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
-# Of the connections of all mounts, as a fraction.
-_LARGEST_SHARE = 3, 4
 _UPLOAD = "multipart/form-data"
 _EXCHANGE = "trusted"
+_LOGIN, _MANAGE = "login", "manage"
+# Routes whose answers are for browsers' own pages, or for no browser: no page of another origin reads them.
+_UNSHARED = frozenset({_LOGIN, _MANAGE, _EXCHANGE})
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -85,14 +84,14 @@ class Entrance:
         return None
 
     async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "login"
+        record.route = _LOGIN
         methods = login.methods(page)
         if not methods:
             raise NotFoundError("people log in without an issuer")
         return await login.answer(await self._visit(page, methods, request, record), record)
 
     async def _manage(self, management: "Management", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "manage"
+        record.route = _MANAGE
         visit = await self._visit(page, ("GET", "HEAD", "POST"), request, record)
         try:
             return await management.answer(visit, record, trusted=self._caller.believes(record.peer))
@@ -144,6 +143,7 @@ class Entrance:
             return None
         check_version(request)
         record.route = "upload"
+        cors = self.mount.cors
         return await uploads.answer(
             request.headers,
             request.content_length,
@@ -151,6 +151,7 @@ class Entrance:
             record,
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
+            from_permitted_page=cors is not None and cors.may_publish(request.headers),
         )
 
     @property
@@ -165,7 +166,21 @@ class Entrance:
         who = record.admission.principal
         return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
 
-    def refusal(self, request: Request) -> MethodNotAllowedError:
+    def preflight(self, request: Request, record: RequestRecord) -> Answer:
+        """What a page of another origin may send: browsers ask that first, without credentials. Raises ForbiddenError;
+        and MethodNotAllowedError for all other requests with a method that a page or a file does not have."""
+        cors = self.mount.cors
+        if cors is None or request.method != "OPTIONS" or not is_preflight(request.headers):
+            raise self._refusal(request)
+        record.route = "preflight"
+        return cors.preflight(request.headers)
+
+    def share(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
+        """The answer, for the page of another origin that may read it."""
+        cors = self.mount.cors
+        return answer if cors is None or record.route in _UNSHARED else cors.share(answer, request.headers)
+
+    def _refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""
         if self._takes_files(request):
             return MethodNotAllowedError(request.method, "GET, HEAD, POST")
@@ -254,46 +269,3 @@ class Entrance:
     def _seen(self, target: str) -> str:
         """A target as clients see it, whatever path a proxy has removed from it."""
         return self.address.path + target.removeprefix(f"{self._base_path}/")
-
-
-class Entrances:
-    """Those of all mounts."""
-
-    def __init__(self, entrances: Iterable[Entrance], max_connections: int) -> None:
-        """`max_connections` of clients are held at once. Most of them, but not all, may be those of one mount."""
-        found = [*entrances]
-        self._most_in_flight = max(1, max_connections * _LARGEST_SHARE[0] // _LARGEST_SHARE[1])
-        self._by_mount = {entrance.mount.name: entrance for entrance in found}
-        self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
-        # One that answers everywhere need not be looked for.
-        only = found[0] if len(found) == 1 else None
-        self._only = only if only is not None and not only.mount.host else None
-        self.only_mount = self._only.mount.name if self._only is not None else ""
-        """The name of the mount that all requests are for; empty if their targets tell."""
-
-    def enter(self, request: Request, record: RequestRecord) -> Entrance:
-        """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
-        target without a meaning, and MountBusyError. `leave` ends what this begins."""
-        if self._only is not None:
-            return self._only
-        path, _ = parse_target(request.raw_path)
-        found = self._table.find(host_of(request.raw_path) or request.headers.get("Host", ""), path)
-        if found is None:
-            raise NotFoundError("no mount has this host and path")
-        record.mount = found.mount.name
-        if found.in_flight >= self._most_in_flight:
-            raise MountBusyError(f"{found.in_flight} requests are in flight at the mount {record.mount}")
-        record.entered = True
-        found.in_flight += 1
-        current_mount.set(record.mount)
-        return found
-
-    def leave(self, record: RequestRecord) -> None:
-        """The request has ended."""
-        if record.entered:
-            record.entered = False
-            self._by_mount[record.mount].in_flight -= 1
-
-    def of(self, mount: str) -> Entrance | None:
-        """That of a mount, by its name."""
-        return self._by_mount.get(mount)

@@ -241,12 +241,6 @@ class UpstreamBusyError(GatewayError):
     default_headers = MappingProxyType({"Retry-After": "2"})
 
 
-class MountBusyError(UpstreamBusyError):
-    """The requests in flight at one mount are as many as it may have: others have the rest of the connections."""
-
-    public = "Too many requests are in flight here; try again"
-
-
 class AuthenticationBusyError(UpstreamBusyError):
     """What may know the credentials can't be asked now. `refused`: others did not know them."""
 

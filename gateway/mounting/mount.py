@@ -10,6 +10,7 @@ from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
 from gateway.executors import current_mount
+from gateway.http.cors import cors_of
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
@@ -83,6 +84,7 @@ class Mount:
         self.base_path = settings.server.base_path
         self.host = settings.mount.host
         self.address = PublicAddress(settings.server.public_url, self.base_path)
+        self.cors = cors_of(settings.cors)
         self.asked = 0  # how often a client has asked for a page or an object
         self.patience = Patience()
         self._circuits = {name: Circuits(partial(counts.circuits_open, name)) for name in ("storage", "index")}

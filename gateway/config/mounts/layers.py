@@ -5,7 +5,14 @@ from typing import Any
 import yaml
 
 from gateway.config.layers import Layers, position
-from gateway.config.mounts.settings import FACTS_OF_PLACES, NAME, NAMES_OF_PLACES, SECTIONS_OF_MOUNTS, MountSettings
+from gateway.config.mounts.settings import (
+    FACTS_OF_PLACES,
+    NAME,
+    NAMES_OF_PLACES,
+    SECTIONS_OF_MEMBERED,
+    SECTIONS_OF_MOUNTS,
+    MountSettings,
+)
 from gateway.config.settings import SECTIONS, Settings
 
 _OWN = "mount"  # the section of what a mount says of itself
@@ -70,7 +77,7 @@ class MountLayers(Layers):
         own = self._section(_OWN, MountSettings)
         assert isinstance(own, MountSettings)
         if own.members:
-            for section in sorted(self._given - {_OWN}):
+            for section in sorted(self._given - SECTIONS_OF_MEMBERED - {_OWN}):
                 self.refuse(section, self.source, "has no effect with members, which have their own")
         self._inherit(top)
         server = common.server
