@@ -25,6 +25,9 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         found.append((key_id, f"is needed with {secret}", secret))
     if storage.aws_session_token and not storage.aws_access_key_id:
         found.append((key_id, "is needed with storage.aws_session_token", "storage.aws_session_token"))
+    if storage.assume_role_external_id and not storage.assume_role_arn:
+        message = "is needed with storage.assume_role_external_id"
+        found.append(("storage.assume_role_arn", message, "storage.assume_role_external_id"))
     if storage.backend in ("s3", "cloudfront") and not storage.bucket:
         message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
         found.append(("storage.bucket", message, "storage.backend"))

@@ -57,6 +57,10 @@ class MountSettings(Section):
     host: Annotated[str, AfterValidator(_host)] = Field(
         "", description="Host name by which clients reach it, like pypi.example.org or *.example.org; unset: any"
     )
+    buckets: Words = Field(
+        [],
+        description="Makes a mount of each of these buckets, whose name stands for {bucket} in path or host; no others",
+    )
     members: Words = Field(
         [], description="Makes it a virtual index: names of mounts; the first that has a project serves all of it"
     )
