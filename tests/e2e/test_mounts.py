@@ -1,7 +1,6 @@
 """Two S3 servers and a directory behind one gateway, and real clients at an index over all of them."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +9,9 @@ from moto.server import ThreadedMotoServer
 
 from tests.conftest import StartProcess
 from tests.e2e.test_clients import python, uv
+from tests.e2e.test_status import installed
 from tests.support.bucket import Bucket
 from tests.support.moto import Moto
-from tests.support.process import clean_environment
 from tests.support.wheels import wheel
 
 __all__ = ["python"]
@@ -59,10 +58,7 @@ def test_a_release_and_what_it_requires_come_from_several_buckets(
         "pip": [python, "-m", "pip", "install", "--no-input", "--index-url", f"{url}/all/simple/"],
         "uv": [uv(), "pip", "install", "--no-cache", "--python", python, "--default-index", f"{url}/all/simple/"],
     }[client]
-    environment = clean_environment(tmp_path) | {"PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": "/dev/null"}
-    done = subprocess.run(
-        [*command, "--target", str(target), "teamapp"], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    installed = {path.name.partition(".dist-info")[0] for path in target.glob("*.dist-info")}
-    assert installed == {"teamapp-1.0", "teamlib-1.5", "shared-1.0"}, "the first that has a project serves all of it"
+    code, output = installed(tmp_path, *command, "--target", str(target), "teamapp")
+    assert code == 0, output
+    found = {path.name.partition(".dist-info")[0] for path in target.glob("*.dist-info")}
+    assert found == {"teamapp-1.0", "teamlib-1.5", "shared-1.0"}, "the first that has a project serves all of it"
