@@ -37,7 +37,7 @@ class Mounts:
         self._metrics = metrics
         self._marks = marks
         self._changed = changed
-        self._budgets = Budgets()
+        self._budgets = Budgets(len(settings.all_mounts))
         self._access: Access | None = None  # that of the top level
         real = [one for one in settings.all_mounts if not one.mount.members]
         self.all = [self._build(one) for one in real]

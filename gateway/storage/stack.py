@@ -48,7 +48,7 @@ def build_storage(
     backend = ResumingStorage(backend, parallel, budget)
     if cache.memory_bytes or cache.dir:
         limits = limits_of(cache.objects_bytes or INDEX_BYTES, budgets.memory)
-        backend = CachingStorage(backend, cache, budget, patience, limits)
+        backend = CachingStorage(backend, cache, budget, patience, limits, budgets.open_entries)
     if not storage.redirect_urls:
         return backend
     return RedirectingStorage(

@@ -2,9 +2,13 @@
 
 import asyncio
 import threading
+from collections import Counter
 from pathlib import Path
 
+from gateway.cache.disk.cache import DiskCache
+from gateway.cache.disk.quota import GROUP_DIGITS
 from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
+from gateway.cache.memory import CachedObject
 from gateway.config.load import load
 from gateway.config.settings import ParallelSettings
 from gateway.storage.budgets import Budgets
@@ -112,3 +116,23 @@ async def test_credentials_are_loaded_until_the_last_mount_is_closed(tmp_path: P
     assert waiting.cancelled()
     may_end.set()
     assert budgets.credentials(settings) is not first, "a later mount begins anew"
+
+
+def test_descriptors_for_entries_on_disk_are_shared_too(tmp_path: Path) -> None:
+    assert [Budgets(mounts).open_entries for mounts in (1, 2, 16, 100)] == [64, 32, 4, 4]
+    disk = DiskCache(tmp_path, 10**6, "a", max_open=2)
+    for number in range(5):
+        found = CachedObject({}, None, 1, '"e"', 7, 0.0)
+        disk.put(f"{number}", found, b"x")
+    assert disk.open_entries == 2
+
+
+def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> None:
+    """Their quota tells by that whose they are."""
+    for scope in ("a", "b"):
+        disk = DiskCache(tmp_path, 10**6, scope)
+        for number in range(3):
+            disk.put(f"{number}", CachedObject({}, None, 1, '"e"', 7, 0.0), b"x")
+    names = [path.name for path in tmp_path.rglob("*") if len(path.name) == 64]
+    assert len(names) == 6
+    assert sorted(Counter(name[:GROUP_DIGITS] for name in names).values()) == [3, 3]
