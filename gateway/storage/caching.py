@@ -27,8 +27,8 @@ class CachingStorage(StorageDecorator):
         limits: ObjectLimits | None = None,
         open_entries: int = MAX_OPEN,
     ) -> None:
-        """`budget` is the memory for bodies in transit, `limits` that for what is cached; `open_entries` of the disk stay open; `patience` limits how long
-        clients wait when a stale answer could be served."""
+        """`budget` is the memory for bodies in transit, `limits` that for what is cached; so many `open_entries` of the
+        disk stay open. `patience` limits how long clients wait when a stale answer could be served."""
         super().__init__(inner)
         self._settings = settings
         self._budget = budget
