@@ -32,12 +32,12 @@ class Entrances:
         self.shares = any(one.mount.cors is not None for one in found)
         """Whether pages of other origins may read something."""
 
-    def enter(self, request: Request, record: RequestRecord) -> Entrance:
-        """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
+    def enter(self, request: Request, record: RequestRecord, path: str = "") -> Entrance:
+        """The one that a request is for, whose canonical `path` may be known; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
         target without a meaning, and UpstreamBusyError. `leave` ends what this begins."""
         if self._only is not None:
             return self._only
-        path, _ = parse_target(request.raw_path)
+        path = path or parse_target(request.raw_path)[0]
         found = self._table.find(host_of(request.raw_path) or request.headers.get("Host", ""), path)
         if found is None:
             raise NotFoundError("no mount has this host and path")

@@ -170,7 +170,7 @@ class Pipeline:
                 return await ops_route(request.headers.get("Authorization", ""))
         if self._entrances is None:
             raise NotFoundError("no such operations endpoint") if reads else MethodNotAllowedError(request.method)
-        entrance = self._entrances.enter(request, record)
+        entrance = self._entrances.enter(request, record, path)
         if (page := entrance.page(request.raw_path)) is not None:
             return await page(request, record)
         if not reads:
