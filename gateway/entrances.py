@@ -33,8 +33,9 @@ class Entrances:
         """Whether pages of other origins may read something."""
 
     def enter(self, request: Request, record: RequestRecord, path: str = "") -> Entrance:
-        """The one that a request is for, whose canonical `path` may be known; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
-        target without a meaning, and UpstreamBusyError. `leave` ends what this begins."""
+        """The one that a request is for, whose canonical `path` may be known; notes its mount. `leave` ends what this
+        begins. Raises NotFoundError if there is none, BadRequestError for a target without a meaning, and
+        UpstreamBusyError."""
         if self._only is not None:
             return self._only
         path = path or parse_target(request.raw_path)[0]
