@@ -144,8 +144,9 @@ CACHES: dict[str, dict[str, str]] = {
 
 def section(given_rules: Sequence[GivenRule], default: Sequence[str]) -> dict[str, str]:
     listed = [
-        {"projects": list(globs), "only": only} | {right.value: list(who) for right, who in grants.items()}
-        for globs, _, grants, only in given_rules
+        {"projects": list(globs), "paths": list(paths), "only": only}
+        | {right.value: list(who) for right, who in grants.items()}
+        for globs, paths, grants, only in given_rules
     ]
     groups: dict[str, list[str]] = {}
     for name, its in GROUPS.items():
