@@ -43,6 +43,8 @@ class Resources:
         ways = [_path(segments[simple - kept :], end) for kept in sorted(levels, reverse=True)]
         segments = segments[simple:]
         known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
+        if inner.endswith(COMPANIONS):  # what is said of a file needs the right to that, too
+            known_as = tuple(dict.fromkeys([*known_as, *map(_described, known_as)]))
         if inner in ("", SIMPLE, f"{SIMPLE}/"):
             return Resource((), known_as, self._root_page)
         if not segments or segments == [self._index_document] or (not end and self._is_list(segments)):
@@ -72,8 +74,7 @@ class Resources:
             if (release := parse(name)) is not None:
                 yield release.project  # a file with a slash after its name, to a storage that does not mind
             return
-        for suffix in COMPANIONS:
-            name = name.removesuffix(suffix)
+        name = _described(name)
         release = parse(name)
         if release is None or (self.by_folder and len(segments) > 1):
             yield normalize(folder)  # a name without a slash may lead to the folder of that name
@@ -81,6 +82,13 @@ class Resources:
             yield release.project
         elif (beginning := _BEGINNING.match(name)) is not None:
             yield normalize(beginning[1])
+
+
+def _described(path: str) -> str:
+    """The path of the file that one of COMPANIONS describes; any other path as it is."""
+    for suffix in COMPANIONS:
+        path = path.removesuffix(suffix)
+    return path
 
 
 def _path(segments: list[str], end: str) -> str:

@@ -133,7 +133,10 @@ class World:
             "redirects": {"cache.memory_bytes": "8MB", "storage.redirect_urls": "true"},
             "unchecked": {"storage.redirect_urls": "true", "storage.redirect_check": "false"},
         }
-        always = {"fallback.always_show_upstream": str(self.always).lower(), "fallback.mode": self.mode}
+        always = {
+            "fallback.always_show_upstream": str(self.always and self.mode != "none").lower(),
+            "fallback.mode": self.mode,
+        }
         return {"index.layout": "auto"} | layout | caches[self.cache] | always
 
     def key(self, file: File) -> str:

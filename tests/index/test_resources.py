@@ -58,6 +58,9 @@ def test_every_project_that_a_key_may_belong_to_is_named(key: str, in_folders: l
         ("//docs//a", ["///docs//a", "/docs/a"]),
         ("", ["/"]),
         ("simple/", ["/simple/", "/"]),
+        ("docs/a.yanked", ["/docs/a.yanked", "/docs/a"]),
+        ("simple/a.metadata", ["/simple/a.metadata", "/a.metadata", "/simple/a", "/a"]),
+        ("docs/a.metadata/", ["/docs/a.metadata/"]),
     ],
 )
 def test_every_path_that_leads_to_the_same_file_is_named(key: str, paths: list[str]) -> None:
