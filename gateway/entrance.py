@@ -1,6 +1,6 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ from gateway.errors import (
     without_frames,
 )
 from gateway.http.routing import RoutingTable
-from gateway.http.target import host_of, parse_target, relative_directory
+from gateway.http.target import host_of, parse_target, relative_directory, strip_prefix
 from gateway.index.virtual import Visitor, visitor
-from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
+from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import Place, VirtualMount
 from gateway.principal import EVERYBODY, Admission
@@ -147,6 +147,18 @@ class Entrance:
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
         )
+
+    @property
+    def is_site(self) -> bool:
+        return isinstance(self.mount, Mount) and self.mount.site is not None
+
+    def to_site(
+        self, request: Request, record: RequestRecord, path: str, query: str, wanted: Mapping[str, str], *, bypass: bool
+    ) -> SiteRequest:
+        """What a site is asked for. `path` is canonical."""
+        seen, caller = strip_prefix(path, self._base_path) or "/", Caller(record.client, record.agent)
+        who = record.admission.principal
+        return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
 
     def refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""

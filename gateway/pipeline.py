@@ -210,6 +210,8 @@ class Pipeline:
         prefetch = mount.prefetch if admission.fallback else None
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
+        if mount.site is not None:
+            return await mount.site.answer(entrance.to_site(request, record, path, query, wanted, bypass=bypass))
         if record.route == "index":
             asked_page = self._page_request(request, record, entrance, query, admission.principal)
             page = await mount.index.page(asked_page)
@@ -271,9 +273,9 @@ class Pipeline:
         home = entrance.address.path if entrance is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = entrance.logout_path(record) if entrance is not None else ""
-        accept = request.headers.get("Accept", "")
-        upload = record.route == "upload"
-        return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout, upload=upload)
+        asked = {"accept": request.headers.get("Accept", ""), "request_id": record.request_id}
+        upload, site = record.route == "upload", entrance is not None and entrance.is_site
+        return error_page(error, **asked, home=home, logout=logout, upload=upload, site=site)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: a second answer would be read as the rest

@@ -53,8 +53,28 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
     found += _access_checks(settings)
     found += _publish_checks(settings)
+    found += _site_checks(settings) if settings.index.mode == "site" else []
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is the same as server.port; choose another or leave it unset", "server.port"))
+    return found
+
+
+def _site_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    site, storage, found = settings.site, settings.storage, []
+    if storage.prepend_hash:
+        message = "can't be true with index.mode site: only packages have such keys"
+        found.append(("storage.prepend_hash", message, "index.mode"))
+    if settings.access is not None and any(rule.projects for rule in settings.access.rules):
+        message = "speak of projects, which a site does not have: give paths instead"
+        found.append(("access.rules", message, "index.mode"))
+    if settings.cache.prefetch:
+        message = "can't be true with index.mode site: what a package needs is fetched ahead"
+        found.append(("cache.prefetch", message, "index.mode"))
+    if site.versions and storage.resolved_backend != "s3":
+        found.append(("site.versions", "needs the s3 backend: no other knows versions", "storage.backend"))
+    if site.website_redirects and storage.redirect_urls is True:
+        message = "can't be true with site.website_redirects: set auto, so that objects are looked at first"
+        found.append(("storage.redirect_urls", message, "site.website_redirects"))
     return found
 
 

@@ -13,6 +13,7 @@ from gateway.config.file_state import FileState
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
+from gateway.config.site_settings import SiteSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
     EndpointUrl,
@@ -82,10 +83,11 @@ class RewriteSettings(Section):
 class IndexSettings(Section):
     """Pages of projects and their files."""
 
-    mode: Literal["auto", "static", "generated", "off"] = Field(
+    mode: Literal["auto", "static", "generated", "off", "site"] = Field(
         "auto",
         description="static: pages stored in the bucket; generated: pages made from its listing; "
-        "auto: the stored page, else a generated one; off: as static, never converted to JSON",
+        "auto: the stored page, else a generated one; off: as static, never converted to JSON; "
+        "site: no package index, but a web site",
     )
     layout: Literal["auto", "project", "flat"] = Field(
         "auto",
@@ -195,6 +197,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     rewrite: RewriteSettings = RewriteSettings()
     index: IndexSettings = IndexSettings()
+    site: SiteSettings = SiteSettings()
     fallback: FallbackSettings = FallbackSettings()
     cache: CacheSettings = CacheSettings()
     parallel: ParallelSettings = ParallelSettings()
@@ -227,6 +230,11 @@ class Settings(Section):
     def mounts(self) -> "tuple[Settings, ...]":
         """The settings of all mounts besides the one that these describe."""
         return self._mounts
+
+    @property
+    def uses_beacon(self) -> bool:
+        """Whether gateways tell each other what is published here."""
+        return self.index.mode != "site" and self.publish.uses_beacon(self.storage.resolved_backend)
 
     @property
     def shares_access(self) -> bool:

@@ -42,6 +42,7 @@ from gateway.storage.s3.clients import client_for
 from gateway.storage.stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
+from gateway.website.build import website_of
 
 if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
     from gateway.publish.build import Publishing
@@ -131,6 +132,8 @@ class Mount:
             statuses=self.statuses,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage, lambda: metrics.in_flight)
+        rights = self.access, self.resources
+        self.site = website_of(settings, self.storage, *rights, self._memory, self.patience)
         publishing = self._build_publishing(audience)
         self.uploads = publishing.uploads if publishing is not None else None
         self.management = publishing.management if publishing is not None else None
@@ -150,7 +153,7 @@ class Mount:
     async def close(self) -> None:
         access = self.access if self._has_own_access else None
         users = self.uploads, self.management, access, self.prefetch, self._mirrored, self._renderer, self.fallback
-        for part in (*users, self.metadata, self.catalog, self.statuses, self.storage):
+        for part in (*users, self.site, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
 
@@ -182,8 +185,9 @@ class Mount:
     def expire(self) -> None:
         """Has the next pages made from new listings, and cached objects revalidated."""
         self.storage.expire()
-        if self.statuses is not None:
-            self.statuses.expire()
+        for part in (self.site, self.statuses):
+            if part is not None:
+                part.expire()
         if self.catalog is not None:
             self.catalog.expire()
             log.info("Dropped all listings; pages will be regenerated.")

@@ -148,7 +148,7 @@ class Mounts:
         self._marks.objects.change(f"{mount}/{key}")
 
     def _beacon(self, settings: Settings) -> "Beacon | None":
-        if not settings.publish.uses_beacon(settings.storage.resolved_backend):
+        if not settings.uses_beacon:
             return None
         from gateway.publish.beacon.beacon import Beacon
 

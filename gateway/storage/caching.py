@@ -48,13 +48,13 @@ class CachingStorage(StorageDecorator):
         await self.inner.close()
 
     def fetch(self, request: ObjectRequest) -> Coroutine[Any, Any, Stream]:
-        return self.inner.fetch(request) if request.uncached else self._objects.fetch(request)
+        return self.inner.fetch(request) if request.uncached or request.version else self._objects.fetch(request)
 
     def _forget_own(self, key: str) -> None:
         self._objects.forget(key)
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        children = await self.inner.children(prefix, limit=limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        children = await self.inner.children(prefix, limit=limit, after=after)
         for item in children.objects:
             self._objects.note(item.key, item.etag)
         return children
