@@ -5,7 +5,7 @@ one that its own name parses to: whoever reads it has to be permitted both.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gateway.index.simple.names import COMPANIONS, SIMPLE, normalize, parse
@@ -42,9 +42,7 @@ class Resources:
         levels = {simple, simple - 1, *range(min(simple, _MOST_SIMPLE) + 1)} - {-1}
         ways = [_path(segments[simple - kept :], end) for kept in sorted(levels, reverse=True)]
         segments = segments[simple:]
-        known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
-        if inner.endswith(COMPANIONS):  # what is said of a file needs the right to that, too
-            known_as = tuple(dict.fromkeys([*known_as, *map(_described, known_as)]))
+        known_as = self._told([f"/{inner}", *ways])
         if inner in ("", SIMPLE, f"{SIMPLE}/"):
             return Resource((), known_as, self._root_page)
         if not segments or segments == [self._index_document] or (not end and self._is_list(segments)):
@@ -61,6 +59,13 @@ class Resources:
         while segments[:1] == [SIMPLE]:
             del segments[0]
         return len(segments) == 1 and normalize(segments[0]) == project
+
+    def _told(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """These paths, and those of the files of which the answer tells: a directory shows its document, and a
+        companion describes a file."""
+        found = dict.fromkeys(paths)
+        documents = [path + self._index_document for path in found if path.endswith("/")]
+        return tuple(dict.fromkeys([*found, *documents, *map(_described, found)]))
 
     def _is_list(self, segments: list[str]) -> bool:
         """Whether a file may be another form of the root's stored page, such as bandersnatch's index.v1_json."""
