@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import SecretStr
 
 from gateway.config.settings import Settings
-from gateway.entrance import Entrance, Entrances
+from gateway.entrance import Entrance
+from gateway.entrances import Entrances
 from gateway.messages import BufferedResponse
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts
@@ -156,7 +157,7 @@ class Gateway:
 
     def _entrances(self) -> Entrances:
         mounts: list[Mount | VirtualMount] = [*self.mounts.all, *self.mounts.virtual]
-        return Entrances(Entrance(mount, self._caller) for mount in mounts)
+        return Entrances([Entrance(mount, self._caller) for mount in mounts], self._most_connections)
 
     def refresh(self, project: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated. With the normalised name of a

@@ -1,6 +1,6 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ from gateway.errors import (
     ReadOnlyError,
     UploadPathError,
 )
-from gateway.http.routing import RoutingTable
-from gateway.http.target import host_of, parse_target, strip_prefix
+from gateway.http.cors import is_preflight
+from gateway.http.target import strip_prefix
 from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
@@ -36,6 +36,9 @@ _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
 _UPLOAD = "multipart/form-data"
 _EXCHANGE = "trusted"
+_LOGIN, _MANAGE = "login", "manage"
+# Routes whose answers are for browsers' own pages, or for no browser: no page of another origin reads them.
+_UNSHARED = frozenset({_LOGIN, _MANAGE, _EXCHANGE})
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -45,6 +48,7 @@ class Entrance:
 
     def __init__(self, mount: Mount | VirtualMount, caller: ClientAddress) -> None:
         self.mount = mount
+        self.in_flight = 0
         self.address = mount.address
         self._uploads = mount.uploads
         self._management = mount.management
@@ -75,14 +79,14 @@ class Entrance:
         return None
 
     async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "login"
+        record.route = _LOGIN
         methods = login.methods(page)
         if not methods:
             raise NotFoundError("people log in without an issuer")
         return await login.answer(await self._visit(page, methods, request, record), record)
 
     async def _manage(self, management: "Management", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "manage"
+        record.route = _MANAGE
         visit = await self._visit(page, ("GET", "HEAD", "POST"), request, record)
         try:
             return await management.answer(visit, record, trusted=self._caller.believes(record.peer))
@@ -134,6 +138,7 @@ class Entrance:
             return None
         check_version(request)
         record.route = "upload"
+        cors = self.mount.cors
         return await uploads.answer(
             request.headers,
             request.content_length,
@@ -141,6 +146,7 @@ class Entrance:
             record,
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
+            from_permitted_page=cors is not None and cors.may_publish(request.headers),
         )
 
     @property
@@ -155,7 +161,21 @@ class Entrance:
         who = record.admission.principal
         return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
 
-    def refusal(self, request: Request) -> MethodNotAllowedError:
+    def preflight(self, request: Request, record: RequestRecord) -> Answer:
+        """What a page of another origin may send: browsers ask that first, without credentials. Raises ForbiddenError;
+        and MethodNotAllowedError for all other requests with a method that a page or a file does not have."""
+        cors = self.mount.cors
+        if cors is None or request.method != "OPTIONS" or not is_preflight(request.headers):
+            raise self._refusal(request)
+        record.route = "preflight"
+        return cors.preflight(request.headers)
+
+    def share(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
+        """The answer, for the page of another origin that may read it."""
+        cors = self.mount.cors
+        return answer if cors is None or record.route in _UNSHARED else cors.share(answer, request.headers)
+
+    def _refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""
         if self._takes_files(request):
             return MethodNotAllowedError(request.method, "GET, HEAD, POST")
@@ -199,33 +219,3 @@ class Entrance:
     def _seen(self, target: str) -> str:
         """A target as clients see it, whatever path a proxy has removed from it."""
         return self.address.path + target.removeprefix(f"{self._base_path}/")
-
-
-class Entrances:
-    """Those of all mounts."""
-
-    def __init__(self, entrances: Iterable[Entrance]) -> None:
-        found = [*entrances]
-        self._by_mount = {entrance.mount.name: entrance for entrance in found}
-        self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
-        # One that answers everywhere need not be looked for.
-        only = found[0] if len(found) == 1 else None
-        self._only = only if only is not None and not only.mount.host else None
-        self.only_mount = self._only.mount.name if self._only is not None else ""
-        """The name of the mount that all requests are for; empty if their targets tell."""
-
-    def enter(self, request: Request, record: RequestRecord) -> Entrance:
-        """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
-        target without a meaning."""
-        if self._only is not None:
-            return self._only
-        path, _ = parse_target(request.raw_path)
-        found = self._table.find(host_of(request.raw_path) or request.headers.get("Host", ""), path)
-        if found is None:
-            raise NotFoundError("no mount has this host and path")
-        record.mount = found.mount.name
-        return found
-
-    def of(self, mount: str) -> Entrance | None:
-        """That of a mount, by its name."""
-        return self._by_mount.get(mount)

@@ -215,3 +215,4 @@ class RequestRecord:
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()
     admission: Admission = EVERYBODY
+    entered: bool = False  # it counts as one of those in flight at its mount

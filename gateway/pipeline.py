@@ -10,7 +10,8 @@ from multidict import CIMultiDict
 
 from gateway import usage
 from gateway.access.private_answers import private
-from gateway.entrance import Entrance, Entrances
+from gateway.entrance import Entrance
+from gateway.entrances import Entrances
 from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
@@ -89,16 +90,16 @@ class Pipeline:
                 answer = await self._in_time(request, record)
                 if isinstance(answer, BufferedResponse) and answer.status == TooManyAttemptsError.status:
                     await request.pause(TooManyAttemptsError.pause)  # at the login's form
-                reply = await response.send(request, answer, record)
+                reply = await self._send(request, answer, record)
             except GatewayError as error:
                 if error.pause:
                     await request.pause(error.pause)
                 refusal = self._refusal(request, record, without_frames(error))
-                reply = await response.send(request, refusal, record)
+                reply = await self._send(request, refusal, record)
             except ConnectionError:
                 raise
             except Exception as error:
-                reply = await response.send(request, self._bug(request, record, error), record)
+                reply = await self._send(request, self._bug(request, record, error), record)
             if reply.fresh_for > 0 and self._response_cache is not None:
                 self._keep(self._response_cache, request, reply, record)
             return reply
@@ -106,6 +107,8 @@ class Pipeline:
             record.error = record.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
+            if record.entered and self._entrances is not None:
+                self._entrances.leave(record)
             self._records.end(record)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
@@ -172,7 +175,7 @@ class Pipeline:
         if (page := entrance.page(request.raw_path)) is not None:
             return await page(request, record)
         if not reads:
-            raise entrance.refusal(request)
+            return entrance.preflight(request, record)
         mount = entrance.mount
         if path == mount.base_path:
             return Redirect(relative_directory(path, query))  # its pages have relative links
@@ -268,10 +271,13 @@ class Pipeline:
         """Whether the client asks for an answer from the storage rather than from a cache."""
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
+    async def _send(self, request: Request, answer: Answer, record: RequestRecord) -> Reply:
+        if self._entrances is not None and self._entrances.shares:
+            answer = self._entrances.share(request, answer, record)
+        return await response.send(request, answer, record)
+
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
-        record.error = error.detail
-        record.upstream_status = error.upstream_status
-        record.code = error.code
+        record.error, record.upstream_status, record.code = error.detail, error.upstream_status, error.code
         entrance = self._entrances.of(record.mount) if self._entrances is not None else None
         if entrance is not None and (told := entrance.told(request, error, record)) is not None:
             return told

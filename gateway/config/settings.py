@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
 from gateway.config.cache_settings import CacheSettings
+from gateway.config.cors.settings import CorsSettings
 from gateway.config.file_state import FileState
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
@@ -204,6 +205,7 @@ class Settings(Section):
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
     publish: PublishSettings = PublishSettings()
+    cors: CorsSettings = CorsSettings()
     access: AccessSettings | None = None
     _file: "SettingsFile | None" = PrivateAttr(None)
     _mount: MountSettings = PrivateAttr(MountSettings())

@@ -9,6 +9,8 @@ from gateway.access.access import Access
 from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
+from gateway.executors import current_mount
+from gateway.http.cors import cors_of
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
@@ -82,6 +84,7 @@ class Mount:
         self.base_path = settings.server.base_path
         self.host = settings.mount.host
         self.address = PublicAddress(settings.server.public_url, self.base_path)
+        self.cors = cors_of(settings.cors)
         self.asked = 0  # how often a client has asked for a page or an object
         self.patience = Patience()
         self._circuits = {name: Circuits(partial(counts.circuits_open, name)) for name in ("storage", "index")}
@@ -140,6 +143,7 @@ class Mount:
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
+        current_mount.set(self.name)  # for what it begins, too
         await self.storage.start()
         if self._has_own_access:
             await self.access.start()

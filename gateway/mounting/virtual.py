@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.http.cors import cors_of
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import strip_prefix
 from gateway.index.generated.root_page import RootPage
@@ -52,6 +53,7 @@ class VirtualMount:
         self.host = settings.mount.host
         self.base_path = settings.server.base_path
         self.address = PublicAddress(settings.server.public_url, self.base_path)
+        self.cors = cors_of(settings.cors)
         self.members = members
         self.access = members[0].access
         self.uploads = publish_to.uploads if publish_to is not None else None

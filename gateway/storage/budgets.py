@@ -31,8 +31,7 @@ class Budgets:
 
     def credentials(self, settings: StorageSettings) -> CredentialSource:
         """Where credentials come from that are loaded in the same way: once for all mounts that have such."""
-        secret, token = settings.aws_secret_access_key, settings.aws_session_token
-        way = settings.profile_name, settings.aws_access_key_id, secret, token
+        way = ahead.way_to_credentials(settings)
         source = self._credentials.get(way)
         if source is None or not source.users:
             source = self._credentials[way] = CredentialSource(ahead.loader(settings))

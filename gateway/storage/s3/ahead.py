@@ -5,7 +5,7 @@ never expire does not import it at all.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from gateway.errors import CredentialsError
 from gateway.forked import Forked
 from gateway.messages import Credentials, Endpoint
 from gateway.storage.s3.endpoint import Resolver, resolve
+from gateway.storage.s3.signing.assumed_role import Role
 from gateway.storage.s3.signing.credentials import Loader, chain
 
 # A worker that takes a dead one's place later loads credentials itself: these may have been replaced.
@@ -87,14 +88,15 @@ def _nth(question: _Question, number: int) -> _Found:
 
 
 def _find_out(asked: Iterable[StorageSettings]) -> list[_Found]:
-    resolver, loaded = Resolver(), dict[str | None, Credentials | CredentialsError]()
+    resolver, loaded = Resolver(), dict[Hashable, Credentials | CredentialsError]()
     found = []
     for settings in asked:
         endpoint, credentials = resolver.resolve(settings), None
-        if settings.aws_access_key_id is None and settings.signature_version != "unsigned":
-            if settings.profile_name not in loaded:
-                loaded[settings.profile_name] = _loaded(settings)
-            credentials = loaded[settings.profile_name]
+        given = settings.aws_access_key_id is not None and settings.assume_role_arn is None
+        if not given and settings.signature_version != "unsigned":
+            if (way := way_to_credentials(settings)) not in loaded:
+                loaded[way] = _loaded(settings)
+            credentials = loaded[way]
         found.append(_Found(endpoint, credentials, time.monotonic()))
     return found
 
@@ -106,6 +108,13 @@ def _loaded(settings: StorageSettings) -> Credentials | CredentialsError:
         return error
 
 
+def way_to_credentials(settings: StorageSettings) -> Hashable:
+    """The same for all settings that lead to the same credentials."""
+    role = settings.assume_role_arn, settings.assume_role_external_id
+    given = settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token
+    return settings.profile_name, *given, *role, settings.region_name if settings.assume_role_arn else None
+
+
 def _chain(settings: StorageSettings) -> Loader:
     secret, token = settings.aws_secret_access_key, settings.aws_session_token
     return chain(
@@ -113,4 +122,7 @@ def _chain(settings: StorageSettings) -> Loader:
         access_key=settings.aws_access_key_id,
         secret_key=secret.get_secret_value() if secret else None,
         token=token.get_secret_value() if token else None,
+        role=Role(settings.assume_role_arn, settings.assume_role_external_id, settings.region_name)
+        if settings.assume_role_arn is not None
+        else None,
     )
