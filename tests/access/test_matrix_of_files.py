@@ -4,6 +4,7 @@ spelled, nobody gets a byte, a hash or a name of a file that the rules refuse.""
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from urllib.parse import urljoin
 
 import aiohttp
@@ -95,9 +96,19 @@ questions = st.lists(
         st.sampled_from(["GET", "GET", "GET", "HEAD"]),
         st.sampled_from(HEADERS) | st.just(()),
     ),
-    min_size=12,
-    max_size=20,
+    min_size=6,
+    max_size=12,
 )
+
+
+def aimed(given_rules: list[GivenRule], files: list[File], random: Random) -> list[Question]:
+    """Some of the ways to what rules for paths speak of."""
+    paths = tuple(path for rule in given_rules for path in rule[1] if path != "/")
+    named = [file for file in files if paths and f"{file.path}/".startswith(paths)]
+    found = [spelled for file in named for spelled in random.sample([*spellings(file.path)], 8)]
+    return [Question(target) for target in random.sample(found, min(len(found), 16))]
+
+
 grants = st.dictionaries(
     st.sampled_from([Right.READ, Right.FALLBACK]), st.lists(st.sampled_from(SUBJECTS), max_size=2), max_size=2
 )
@@ -176,6 +187,7 @@ async def check_file(http: aiohttp.ClientSession, gateway: Gateway, oracle: Orac
     st.lists(st.sampled_from(SUBJECTS), max_size=2),
     questions,
     st.permutations(ASKING).map(lambda o: o[:5]),
+    st.randoms(),
 )
 async def test_no_spelling_leads_to_a_file_that_rules_refuse(
     http: aiohttp.ClientSession,
@@ -185,6 +197,7 @@ async def test_no_spelling_leads_to_a_file_that_rules_refuse(
     default: list[str],
     asked: list[Question],
     order: list[str],
+    random: Random,
 ) -> None:
     oracle, directory = Oracle(world, given_rules, default), tmp_path_factory.mktemp("gateway")
     async with FaultyBucket().running() as faulty, PublicIndex().running() as public:
@@ -196,7 +209,7 @@ async def test_no_spelling_leads_to_a_file_that_rules_refuse(
         gateway = Gateway(load(configured, environ={}, cwd=directory))
         await gateway.start()
         try:
-            for question in asked:
+            for question in [*asked, *aimed(given_rules, [*world.ours, *THEIRS], random)]:
                 for user in order:
                     await check(http, gateway, oracle, question, user, [*world.ours, *THEIRS])
             for file in [*world.ours, *THEIRS]:
