@@ -178,7 +178,7 @@ async def check_file(http: aiohttp.ClientSession, gateway: Gateway, oracle: Orac
 
 @settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes
-    max_examples=400 if NIGHTLY else 8,
+    max_examples=400 if NIGHTLY else 6,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
