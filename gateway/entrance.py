@@ -4,27 +4,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.access.access import Access
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import (
     CredentialsRequiredError,
-    ForbiddenError,
     GatewayError,
     MethodNotAllowedError,
     NotFoundError,
     ReadOnlyError,
     UploadPathError,
-    without_frames,
 )
 from gateway.http.cors import is_preflight
-from gateway.http.target import relative_directory, strip_prefix
-from gateway.index.virtual import Visitor, visitor
+from gateway.http.target import strip_prefix
 from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
-from gateway.mounting.virtual import Place, VirtualMount
-from gateway.principal import EVERYBODY, Admission
+from gateway.mounting.virtual import VirtualMount
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request, check_version
@@ -202,51 +197,6 @@ class Entrance:
                 raise
             return elsewhere
         return None
-
-    async def among_members(
-        self, virtual: VirtualMount, request: Request, record: RequestRecord, path: str, query: str
-    ) -> Visitor | Place | Redirect:
-        """Who asks for the root's page of a virtual index, or the member that answers. Raises what `admit` raises of
-        the member that has the project; of all members if none has it, and then NotFoundError."""
-        if virtual.root(path) is not None:
-            return await self._visitor(virtual, request, record)
-        if virtual.root(f"{path}/") is not None:
-            return Redirect(relative_directory(path, query))
-        found = await virtual.places(path)
-        for place in found.places:
-            record.key = key = place.key
-            gate = place.mount.access.gate
-            if gate is not None:
-                elsewhere = await self.admit(gate, request, record, place.mount.resources.of(key))
-                if elsewhere is not None:
-                    return elsewhere
-        if found.failure is not None:
-            raise found.failure
-        return found.places[0]
-
-    async def _visitor(self, virtual: VirtualMount, request: Request, record: RequestRecord) -> Visitor | Redirect:
-        """Raises what `admit` raises of the first member if nothing may be read at any of them."""
-        results: dict[Access, Admission | Redirect | GatewayError] = {}
-        for member in virtual.members:
-            if (access := member.access) in results:
-                continue
-            results[access] = EVERYBODY
-            if access.gate is not None:
-                try:
-                    elsewhere = await self.admit(access.gate, request, record, member.resources.of(member.root))
-                    results[access] = elsewhere or record.admission
-                except (CredentialsRequiredError, ForbiddenError) as error:
-                    results[access] = without_frames(error)
-        admitted = {access: result for access, result in results.items() if isinstance(result, Admission)}
-        if not admitted:
-            first = next(iter(results.values()))
-            if isinstance(first, GatewayError):
-                raise first
-            assert isinstance(first, Redirect)
-            return first
-        record.admission = next(iter(admitted.values()))
-        found = (admitted.get(member.access) for member in virtual.members)
-        return visitor([one.principal if one is not None else None for one in found])
 
     def _to_login(self, request: Request) -> Redirect | None:
         """Where a person logs in who asks for a page without credentials; None for all others."""

@@ -23,6 +23,7 @@ from gateway.errors import (
 )
 from gateway.http.headers import to_storage
 from gateway.http.target import parse_target, relative_directory
+from gateway.members import among_members
 from gateway.messages import (
     Answer,
     BufferedResponse,
@@ -195,15 +196,19 @@ class Pipeline:
     ) -> Answer:
         if path.endswith("/"):
             record.route = "index"
-        found = await entrance.among_members(virtual, request, record, path, query)
+        found = await among_members(entrance, virtual, request, record, path, query)
         if isinstance(found, Redirect):
             return found
         if isinstance(found, Place):
-            answer = await self._admitted(request, record, found.mount, entrance, found.path, query)
+            answer, members = (
+                await self._admitted(request, record, found.mount, entrance, found.path, query),
+                [found.mount],
+            )
         else:
             record.key = virtual.root(path) or ""
             answer = await virtual.root_page(self._page_request(request, record, entrance, query, found))
-        return private(answer) if record.admission.method else answer
+            members = [*virtual.members]
+        return private(answer) if any(member.access.gate is not None for member in members) else answer
 
     async def _admitted(
         self, request: Request, record: RequestRecord, mount: Mount, entrance: Entrance, path: str, query: str

@@ -16,6 +16,8 @@ def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
         "server.base_path": settings.server.base_path,
         "rewrite.strip_prefix": settings.rewrite.strip_prefix,
     }
+    sharing = [one for one in settings.mounts if one.shares_access]
+    prefixes |= {f"the path of mount {one.mount.name}": one.server.base_path for one in sharing}
     return [
         f"{rule.name} names the path {path}, which begins with {name}: it does not hold for {path} as clients ask for "
         f"it. Rules name paths without {name}"
@@ -24,6 +26,31 @@ def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
         for name, prefix in prefixes.items()
         if prefix and path.startswith(f"{prefix}/")
     ]
+
+
+def place_hints(settings: Settings) -> list[str]:
+    """What to say about mounts with an access control of their own whose objects another mount serves as well, by its
+    rules."""
+    real = [mount for mount in settings.all_mounts if not mount.mount.members]
+    return [
+        f"mount {outer.mount.name} serves what mount {inner.mount.name} has, too, by its own rules and not by those of "
+        f"mount {inner.mount.name}: give it a prefix or a directory beside the other's, or a rule for that path"
+        for outer in real
+        for inner in real
+        if not (outer.shares_access and inner.shares_access) and _is_inside(_place(inner), _place(outer))
+    ]
+
+
+def _is_inside(inner: tuple[str, ...], outer: tuple[str, ...]) -> bool:
+    return len(inner) > len(outer) and inner[: len(outer)] == outer
+
+
+def _place(settings: Settings) -> tuple[str, ...]:
+    """Where the objects of a mount are, from the whole to the part."""
+    storage, add = settings.storage, settings.rewrite.add_prefix
+    backend = storage.resolved_backend
+    whole = storage.dir.absolute().parts if backend == "file" else (storage.endpoint_url or "", storage.bucket or "")
+    return (backend, *whole, *(part for part in f"{storage.prefix}{add}".split("/") if part))
 
 
 def owner_hints(publish: PublishSettings) -> list[str]:

@@ -1,7 +1,7 @@
 """Where settings come from: flags beat the environment, which beats the file, which beats the defaults."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
 from pathlib import Path
 
@@ -70,12 +70,20 @@ def load_with_sources(
         again = partial(load, flags, config_file=file, environ=environ, cwd=cwd)
         for mount in (settings, *settings.mounts):
             if mount.access is not None:
-                mount.remember(SettingsFile(file, state, partial(_mount_of, again, mount.mount.name, file)))
+                # One that shares the section of the top level follows that, whatever it gives itself by then.
+                name = settings.mount.name if mount.shares_access else mount.mount.name
+                sharing = frozenset(one.mount.name for one in settings.mounts if one.shares_access)
+                mount.remember(SettingsFile(file, state, partial(_mount_of, again, name, sharing, file)))
     return settings, layers.sources
 
 
-def _mount_of(read: Callable[[], Settings], name: str, file: Path) -> Settings:
+def _mount_of(read: Callable[[], Settings], name: str, sharing: Set[str], file: Path) -> Settings:
+    """The settings of a mount. Raises ConfigError if one of those that share the section `access` has its own now."""
     settings = read()
+    for mount in settings.mounts:
+        if mount.mount.name in sharing and not mount.shares_access:
+            message = "is new: restart, without which the mount has the one of the top level"
+            raise ConfigError([Problem(f"mounts.{mount.mount.name}.access", str(file), message)])
     if settings.mount.name == name:
         return settings
     if (found := settings.named(name)) is None:

@@ -254,6 +254,14 @@ class Settings(Section):
     def all_mounts(self) -> "tuple[Settings, ...]":
         return (self, *self._mounts) if self.has_default else self._mounts
 
+    @property
+    def with_access(self) -> "tuple[Settings, ...]":
+        """The mounts whose storages have what access control keeps: those that have their own, and of those that share
+        that of the top level the first."""
+        real = [mount for mount in self.all_mounts if not mount.mount.members]
+        first = next((mount for mount in real if mount.shares_access), None)
+        return tuple(mount for mount in real if mount is first or not mount.shares_access)
+
     def named(self, name: str) -> "Settings | None":
         """The settings of a mount."""
         return next((mount for mount in self.all_mounts if mount.mount.name == name), None)

@@ -5,7 +5,7 @@ one that its own name parses to: whoever reads it has to be permitted both.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from gateway.index.simple.names import COMPANIONS, SIMPLE, normalize, parse
@@ -42,7 +42,7 @@ class Resources:
         levels = {simple, simple - 1, *range(min(simple, _MOST_SIMPLE) + 1)} - {-1}
         ways = [_path(segments[simple - kept :], end) for kept in sorted(levels, reverse=True)]
         segments = segments[simple:]
-        known_as = tuple(dict.fromkeys([f"/{inner}", *ways]))
+        known_as = self._told([f"/{inner}", *ways])
         if inner in ("", SIMPLE, f"{SIMPLE}/"):
             return Resource((), known_as, self._root_page)
         if not segments or segments == [self._index_document] or (not end and self._is_list(segments)):
@@ -60,6 +60,13 @@ class Resources:
             del segments[0]
         return len(segments) == 1 and normalize(segments[0]) == project
 
+    def _told(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """These paths, and those of the files of which the answer tells: a directory shows its document, and a
+        companion describes a file."""
+        found = dict.fromkeys(paths)
+        documents = [path + self._index_document for path in found if path.endswith("/")]
+        return tuple(dict.fromkeys([*found, *documents, *map(_described, found)]))
+
     def _is_list(self, segments: list[str]) -> bool:
         """Whether a file may be another form of the root's stored page, such as bandersnatch's index.v1_json."""
         beginning = self._index_document.partition(".")[0] + "."
@@ -72,8 +79,7 @@ class Resources:
             if (release := parse(name)) is not None:
                 yield release.project  # a file with a slash after its name, to a storage that does not mind
             return
-        for suffix in COMPANIONS:
-            name = name.removesuffix(suffix)
+        name = _described(name)
         release = parse(name)
         if release is None or (self.by_folder and len(segments) > 1):
             yield normalize(folder)  # a name without a slash may lead to the folder of that name
@@ -99,6 +105,13 @@ class Paths(Resources):
     def leads_to(self, key: str, project: str) -> bool:
         """No key does."""
         return False
+
+
+def _described(path: str) -> str:
+    """The path of the file that one of COMPANIONS describes; any other path as it is."""
+    for suffix in COMPANIONS:
+        path = path.removesuffix(suffix)
+    return path
 
 
 def _path(segments: list[str], end: str) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
+from gateway.config.hints import place_hints
 from gateway.config.settings import Settings
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
@@ -38,6 +39,7 @@ class Mounts:
         self._marks = marks
         self._changed = changed
         self._budgets = Budgets(len(settings.all_mounts))
+        self._hints = place_hints(settings)
         self._access: Access | None = None  # that of the top level
         real = [one for one in settings.all_mounts if not one.mount.members]
         self.all = [self._build(one) for one in real]
@@ -73,6 +75,8 @@ class Mounts:
                 log.info("Access is controlled: %s.", mount.access.gate)
             if mount.fallback is not None:
                 log.info("Projects that the storage does not have come from %s.", mount.fallback)
+        for hint in self._hints:
+            log.warning("%s", hint)
         for virtual in self.virtual:
             names = ", ".join(member.name for member in virtual.members)
             log.info("Mount %s at %s/: %s", virtual.name, virtual.host + virtual.base_path, names)

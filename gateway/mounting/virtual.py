@@ -83,12 +83,15 @@ class VirtualMount:
         except (UpstreamError, UpstreamTimeoutError) as error:
             raise unavailable(error) from error
 
-    async def places(self, path: str) -> Places:
-        """Raises NotFoundError for a path that is none of any index, whoever asks."""
+    def everywhere(self, path: str) -> Sequence[Place]:
+        """The path at each member. Raises NotFoundError for a path that is none of any index, whoever asks."""
         inner = strip_prefix(path, self.base_path)
         if inner is None:
             raise NotFoundError(f"outside {self.base_path}")
-        places = [Place(member, member.base_path + inner) for member in self.members]
+        return [Place(member, member.base_path + inner) for member in self.members]
+
+    async def places(self, places: Sequence[Place]) -> Places:
+        """Of the places at all members, those to which it leads."""
         for place in places:
             try:
                 if await _has(place):

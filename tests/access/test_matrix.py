@@ -137,15 +137,16 @@ rules = st.lists(
 CACHES: dict[str, dict[str, str]] = {
     "none": {},
     "memory": {"cache.memory_bytes": "8MB"},
-    "disk": {"cache.memory_bytes": "8MB"},
+    "disk": {"cache.memory_bytes": "8MB", "cache.dir": "DIRECTORY", "cache.disk_bytes": "100MB"},
     "redirects": {"cache.memory_bytes": "8MB", "storage.redirect_urls": "true"},
 }
 
 
 def section(given_rules: Sequence[GivenRule], default: Sequence[str]) -> dict[str, str]:
     listed = [
-        {"projects": list(globs), "only": only} | {right.value: list(who) for right, who in grants.items()}
-        for globs, _, grants, only in given_rules
+        {"projects": list(globs), "paths": list(paths), "only": only}
+        | {right.value: list(who) for right, who in grants.items()}
+        for globs, paths, grants, only in given_rules
     ]
     groups: dict[str, list[str]] = {}
     for name, its in GROUPS.items():
@@ -253,6 +254,7 @@ async def test_nothing_leaks(
     """Random policies; all principals ask for a route one after the other, so that what is cached for those who may is
     there when those who may not ask."""
     oracle, directory = Oracle(given_rules, default), tmp_path_factory.mktemp("gateway")
+    caches = {name: value.replace("DIRECTORY", f"{directory}/cache") for name, value in CACHES[cache].items()}
     async with FaultyBucket().running() as faulty, PublicIndex().running() as public:
         for name in OURS:
             file, content = FILES[name]
@@ -262,7 +264,7 @@ async def test_nothing_leaks(
         public.projects = {THEIRS: dict([FILES[THEIRS]])}
         gateway = Gateway(
             load(
-                bucket_settings(faulty, public) | CACHES[cache] | section(given_rules, default),
+                bucket_settings(faulty, public) | caches | section(given_rules, default),
                 environ={},
                 cwd=directory,
             )

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gateway.config.hints import owner_hints, path_hints
-from gateway.config.load import load
+from gateway.config.hints import owner_hints, path_hints, place_hints
+from gateway.config.load import load, load_text
 from gateway.config.publish.settings import PublishSettings
 from tests.access.test_reload import OPEN, file, replace, started
 from tests.conftest import StartGateway
@@ -35,6 +35,38 @@ def test_rules_for_paths_that_begin_with_what_is_removed(
     assert len(found) == len(hinted)
     for said, path in zip(found, hinted, strict=True):
         assert said.startswith(f"access.rules[2] names the path {path}, which begins with {next(iter(prefixes))}: it")
+
+
+def test_rules_for_paths_that_begin_with_that_of_a_mount() -> None:
+    access = "access: {authenticators: ['a.b:C'], rules: [{paths: [/b/docs/, /c/docs/], read: everyone}]}\n"
+    mounts = "mounts: [{name: b, path: /b}, {name: c, path: /c, access: {rules: []}}]\n"
+    settings = load_text(access + "storage: {dir: x}\n" + mounts, "c.yaml")
+    assert settings.access is not None
+    (said,) = path_hints(settings, settings.access)
+    assert said.startswith("access.rules[1] names the path /b/docs/, which begins with the path of mount b: it")
+
+
+ACCESS = "access: {authenticators: ['a.b:C']}"
+
+
+@pytest.mark.parametrize(
+    ("top", "mount", "hinted"),
+    [
+        ("dir: x", f"storage: {{prefix: b/}}, {ACCESS}", True),
+        ("dir: x", f"storage: {{dir: x/b}}, {ACCESS}", True),
+        ("bucket: xyz", f"storage: {{prefix: b/}}, {ACCESS}", True),
+        ("bucket: xyz, prefix: a/", f"storage: {{prefix: a/b/}}, {ACCESS}", True),
+        ("dir: x", f"rewrite: {{add_prefix: /b}}, {ACCESS}", True),
+        ("bucket: xyz, prefix: a/", f"storage: {{prefix: ab/}}, {ACCESS}", False),
+        ("bucket: xyz", f"storage: {{bucket: other, prefix: b/}}, {ACCESS}", False),
+        ("dir: x", "storage: {prefix: b/}", False),
+        ("dir: x", ACCESS, False),
+    ],
+)
+def test_mounts_with_rules_of_their_own_of_which_one_lies_within_another(top: str, mount: str, hinted: bool) -> None:
+    settings = load_text(f"storage: {{{top}}}\nmounts: [{{name: b, path: /b, {mount}}}]\n", "c.yaml")
+    found = place_hints(settings)
+    assert [said.partition(", too")[0] for said in found] == ["mount default serves what mount b has"] * hinted
 
 
 async def test_rules_that_hold_for_no_request_are_told(file: Path, caplog: pytest.LogCaptureFixture) -> None:

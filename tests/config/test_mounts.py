@@ -77,6 +77,55 @@ def test_the_section_access_is_inherited_setting_by_setting() -> None:
     assert found["default"].access.default_read != access.default_read
 
 
+KEYS = f"tokens: {{keys: [{'k' * 40}]}}"
+LOGIN = f"login: {{cookie_keys: [{'c' * 40}]}}"
+JOBS = "trusted: [{kind: github, repository: acme/web, workflow: release.yml, projects: [web]}], audience: acme"
+
+
+@pytest.mark.parametrize(
+    ("own", "refused"),
+    [
+        ("users: {alice: x}", True),
+        ("authenticators: ['a.b:C']", True),
+        ("default_read: [everyone], admins: []", False),
+        (f"users: {{alice: x}}, login: {{cookie_keys: [{'o' * 40}]}}", False),
+    ],
+)
+def test_who_knows_other_people_has_sessions_of_its_own(own: str, refused: bool) -> None:
+    top = f"{TOP}access: {{users: {{carol: x}}, {LOGIN}}}\n"
+    text = f"- {{name: b, path: /b, access: {{{own}}}}}"
+    if refused:
+        (said,) = problems(text, top)
+        assert "needs access.login with cookie_keys of the mount's own" in said
+    else:
+        assert [*mounts(text, top)] == ["default", "b"]
+    at_issuer = top.replace("]}}", "], oidc: {issuer: 'https://sso.example.com', client_id: x}}}")
+    assert [*mounts(text, at_issuer)] == ["default", "b"], "the same people log in at both"
+
+
+@pytest.mark.parametrize(
+    ("own", "refused"),
+    [
+        ("publish: {trusted: []}", True),
+        ("publish: {trusted: [{kind: github, repository: b/b, workflow: r.yml, projects: [b]}]}", True),
+        ("publish: {trusted: [], audience: of-b}", False),
+        ("publish: {trusted: [], enabled: false}", False),
+        (f"publish: {{trusted: []}}, access: {{tokens: {{keys: [{'o' * 40}]}}}}", False),
+        ("index: {refresh: 3}", False),
+    ],
+)
+def test_who_trusts_other_jobs_has_an_audience_of_its_own(own: str, refused: bool) -> None:
+    top = f"{TOP}access: {{{KEYS}}}\npublish: {{enabled: true, {JOBS}}}\n"
+    text = f"- {{name: b, path: /b, {own}}}"
+    if refused:
+        assert problems(text, top) == [
+            "mounts.b.publish: needs an audience of its own: default has the same one and trusts other jobs, whose "
+            "tokens would be good at both"
+        ]
+    else:
+        assert [*mounts(text, top)] == ["default", "b"]
+
+
 @pytest.mark.parametrize(
     ("mount", "url"),
     [

@@ -52,12 +52,15 @@ def test_every_project_that_a_key_may_belong_to_is_named(key: str, in_folders: l
     ("key", "paths"),
     [
         ("docs/a", ["/docs/a"]),
-        ("docs/", ["/docs/"]),
+        ("docs/", ["/docs/", "/docs/index.html"]),
         ("simple/docs/a", ["/simple/docs/a", "/docs/a"]),
         ("simple/simple/docs/a", ["/simple/simple/docs/a", "/simple/docs/a", "/docs/a"]),
         ("//docs//a", ["///docs//a", "/docs/a"]),
-        ("", ["/"]),
-        ("simple/", ["/simple/", "/"]),
+        ("", ["/", "/index.html"]),
+        ("simple/", ["/simple/", "/", "/simple/index.html", "/index.html"]),
+        ("docs/a.yanked", ["/docs/a.yanked", "/docs/a"]),
+        ("simple/a.metadata", ["/simple/a.metadata", "/a.metadata", "/simple/a", "/a"]),
+        ("docs/a.metadata/", ["/docs/a.metadata/", "/docs/a.metadata/index.html"]),
     ],
 )
 def test_every_path_that_leads_to_the_same_file_is_named(key: str, paths: list[str]) -> None:

@@ -77,7 +77,10 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
 
     logging.disable()  # the command reports everything itself
     given = arguments.tokens or sys.stdin.read().split()
-    return asyncio.run(revoke(settings, build_backend(settings), given, write))
+    mounts = [one for one in settings.with_access if one.access is not None and one.access.tokens.keys]
+    mounts = mounts or [*settings.with_access]
+    lists = [(one.mount.name if len(mounts) > 1 else "", build_backend(one)) for one in mounts]
+    return asyncio.run(revoke(settings, lists, given, write))
 
 
 def _days(text: str) -> int:

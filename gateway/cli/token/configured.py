@@ -7,13 +7,14 @@ from gateway.errors import ConfigError, Problem
 
 
 def configured_keys(settings: Settings) -> list[TokenKey]:
-    """All of them; none if there is no section `access`. Raises ConfigError for one that can't be read."""
-    return token_keys(settings.access.tokens) if settings.access is not None else []
+    """Those of all mounts; none if there is no section `access`. Raises ConfigError for one that can't be read."""
+    sections = [one.access.tokens for one in settings.with_access if one.access is not None]
+    return [key for section in sections for key in token_keys(section)]
 
 
 def signing_key(settings: Settings) -> TokenKey:
-    """The first that may sign. Raises ConfigError if there is none."""
-    keys = configured_keys(settings)
+    """The first of the top level that may sign. Raises ConfigError if there is none."""
+    keys = token_keys(settings.access.tokens) if settings.access is not None else []
     key = next((key for key in keys if key.may_sign), None)
     if key is not None:
         return key

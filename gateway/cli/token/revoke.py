@@ -1,4 +1,4 @@
-"""`gateway token revoke`: puts tokens on the list in the storage."""
+"""`gateway token revoke`: puts tokens on the lists in the storages."""
 
 import os
 import sys
@@ -16,31 +16,45 @@ from gateway.storage.base import Storage
 _READING = 0o055  # of files, and of the directories on the way to them
 
 
-async def revoke(settings: Settings, storage: Storage, given: Sequence[str], write: Callable[[str], None]) -> int:
-    """Revokes all that are given, or none. `storage` is not started yet. Raises ConfigError for keys that can't be
-    read."""
+async def revoke(
+    settings: Settings, lists: Sequence[tuple[str, Storage]], given: Sequence[str], write: Callable[[str], None]
+) -> int:
+    """Revokes all that are given, or none. `lists` are the storages that have one, not started yet, each with the name
+    of its mount if there are several mounts. Raises ConfigError for keys that can't be read."""
     try:
         if not given:
             raise ValueError("give ids of tokens, or tokens")
         keys = configured_keys(settings)
         ids = list(dict.fromkeys(_id(text, keys, number) for number, text in enumerate(given, 1)))
-        await storage.start()
-        revocations = Revocations(storage)
-        await revocations.read()
-        before = await revocations.revoked() or frozenset()
-        with _readable_by_all():
-            await revocations.add(ids)
     except ValueError as error:
         return _refused(f"{error}; nothing was revoked")
-    except GatewayError as error:
-        return _refused(f"{KEY} can't be changed: {error.detail or error.public}")
-    finally:
-        await storage.close()
+    before, failed = frozenset(ids), False
+    for mount, storage in lists:
+        try:
+            before &= await _added(storage, ids)
+        except GatewayError as error:
+            where = f"{KEY} of mount {mount}" if mount else KEY
+            failed = bool(_refused(f"{where} can't be changed: {error.detail or error.public}"))
+        finally:
+            await storage.close()
+    if failed:
+        return 1
     for identity in ids:
         write(f"{identity} had been revoked before" if identity in before else f"{identity} is revoked")
-    if settings.access is None or not settings.access.tokens.keys:
+    if not keys:
         print("gateway token revoke: note: this configuration has no access.tokens", file=sys.stderr)
     return 0
+
+
+async def _added(storage: Storage, ids: Sequence[str]) -> frozenset[str]:
+    """The ids that were on the list before. Raises GatewayError."""
+    await storage.start()
+    revocations = Revocations(storage)
+    await revocations.read()
+    before = await revocations.revoked() or frozenset()
+    with _readable_by_all():
+        await revocations.add(ids)
+    return before
 
 
 @contextmanager

@@ -23,6 +23,8 @@ from gateway.rights.subjects import Subject, is_name
 
 T = TypeVar("T")
 
+# Settings that say whose passwords are believed.
+TELLERS_OF_PASSWORDS = frozenset({"users", "htpasswd", "remote", "sql", "ldap", "secrets_manager", "authenticators"})
 FILE = "file:"  # in front of the path of what has a key
 
 
@@ -177,8 +179,7 @@ class AccessSettings(Section):
     @property
     def has_passwords(self) -> bool:
         """Whether anybody can log in with a password."""
-        asked = (self.htpasswd, self.remote, self.sql, self.ldap, self.secrets_manager)
-        return bool(self.users or self.authenticators) or any(one is not None for one in asked)
+        return any(getattr(self, name) for name in TELLERS_OF_PASSWORDS)
 
     @property
     def authenticates(self) -> bool:

@@ -6,6 +6,9 @@ from gateway.config.settings import Settings
 
 # What the gateway itself serves, at the root or below a mount.
 _OWN_PATHS = ("/health", "/ready", "/metrics", "/-")
+_SAME_AUDIENCE = (
+    "needs an audience of its own: {} has the same one and trusts other jobs, whose tokens would be good at both"
+)
 
 
 def beside_each_other(settings: Settings) -> Iterator[tuple[int, str, str]]:
@@ -23,7 +26,7 @@ def beside_each_other(settings: Settings) -> Iterator[tuple[int, str, str]]:
         paths = [*_OWN_PATHS, *(settings.ops.path_prefix + path for path in _OWN_PATHS)]
         if any(f"{path}/".startswith(f"{own}/") for path in (mount.path, other.server.base_path) for own in paths):
             yield number, "path", "is a path of the gateway's own: choose another"
-        for name, message in _members(settings, other):
+        for name, message in (*_members(settings, other), *_audience(settings, other)):
             yield number, name, message
 
 
@@ -46,3 +49,19 @@ def _members(settings: Settings, virtual: Settings) -> Iterator[tuple[str, str]]
         yield "publish_to", "must be one of members"
     elif target is not None and not target.publish.enabled:
         yield "publish_to", f"names {mount.publish_to}, which takes no files: it needs publish.enabled"
+
+
+def _audience(settings: Settings, later: Settings) -> Iterator[tuple[str, str]]:
+    """A token that a job gets grants what it does at every mount with its audience and its key."""
+    for other in settings.all_mounts:
+        if other is later:
+            return
+        one, two = other.publish, later.publish
+        jobs = one.enabled and two.enabled and one.trusted != two.trusted and not other.mount.members
+        if jobs and one.audience == two.audience is not None and not _keys(other).isdisjoint(_keys(later)):
+            yield "publish", _SAME_AUDIENCE.format(other.mount.name)
+
+
+def _keys(settings: Settings) -> frozenset[str]:
+    keys = settings.access.tokens.keys if settings.access is not None else []
+    return frozenset(key.get_secret_value() for key in keys)

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from gateway.config.access.settings import TELLERS_OF_PASSWORDS
 from gateway.config.layers import Layers, position
 from gateway.config.mounts.settings import (
     FACTS_OF_PLACES,
@@ -24,6 +25,10 @@ _OWN = "mount"  # the section of what a mount says of itself
 _OF_LISTINGS = ("fallback", "publish")
 # Mounts share it.
 _OF_ALL = ("index.memory_bytes",)
+_SESSIONS_OF_OTHERS = (
+    "needs access.login with cookie_keys of the mount's own: by those of the top level, whoever logs in here with a "
+    "password is believed there"
+)
 _FOR_ALL = "is for all mounts: give it at the top level"
 
 
@@ -111,6 +116,7 @@ class MountLayers(Layers):
         if own.members:
             for section in sorted(self._given - SECTIONS_OF_MEMBERED - {_OWN}):
                 self.refuse(section, self.source, "has no effect with members, which have their own")
+        tellers = sorted(TELLERS_OF_PASSWORDS & self.values.get("access", {}).keys())
         self._inherit(top)
         server = common.server
         base_path = server.base_path + own.path
@@ -119,6 +125,9 @@ class MountLayers(Layers):
         rest = {name: getattr(common, name) for name in Settings.model_fields if name not in self.models}
         settings = self.build(rest | {"server": server})
         settings.place(own, shares_access="access" not in self._given)
+        login = settings.access.login if settings.access is not None else None
+        if tellers and "access.login" in self._inherited and login is not None and login.oidc is None:
+            self.refuse(f"access.{tellers[0]}", self.sources[f"access.{tellers[0]}"], _SESSIONS_OF_OTHERS)
         return settings
 
     def _inherit(self, top: Layers) -> None:
