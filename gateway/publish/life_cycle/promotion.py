@@ -72,7 +72,6 @@ class Promotion:
         self._tombstones = Tombstones(destination.storage, destination.root)
         self._provenances = Provenances(destination.storage)
         self._marks = YankMarks(destination.storage)
-        self.changed = False  # whether anything has been written
         self._heeded: bool | None = None  # in copies that the server makes
         self._asking = asyncio.Lock()
 
@@ -143,7 +142,6 @@ class Promotion:
                     raise FileExistsConflictError(filename=key.rpartition("/")[2]) from error
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
-        self.changed = True
         return True
 
     async def _write(self, item: StoredObject, key: str, metadata: ObjectMetadata) -> None:
@@ -207,7 +205,6 @@ class Promotion:
                 await self._destination.storage.put(
                     key + suffix, one_chunk(content), content_type=kind, only_new=only_new
                 )
-                self.changed = True
             except PreconditionFailedError:
                 log.info("%s has just come there", key + suffix)
 
