@@ -93,8 +93,12 @@ def test_a_file_gets_none_of_other_bytes_that_lies_there(folder: Path) -> None:
     (there / f"{FILE}.provenance").write_bytes(provenance(FILE, OTHER))
     (there / f"{SDIST}.provenance").write_bytes(provenance(SDIST, SOURCE))
     (there / f"{FILE}.yanked").write_text("another")
+    (there / f"{FILE}.sha256").write_text("ab" * 32)
+    (there / f"{FILE}.metadata").write_bytes(b"Name: another\n")
     assert promote() == 0
     assert not (there / f"{FILE}.yanked").exists()
+    assert not (there / f"{FILE}.sha256").exists()
+    assert (there / f"{FILE}.metadata").read_bytes() == b"Name: acme-web\n"
     assert (there / f"{FILE}.provenance").read_bytes() == b"{}"
     assert (there / f"{SDIST}.provenance").read_bytes() == provenance(SDIST, SOURCE)
 
