@@ -61,6 +61,7 @@ async def to_its_end(task: "asyncio.Future[T]") -> T:
         while not task.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([task])
+        retrieve_exception(task)  # the caller is told of its cancellation instead
         raise
 
 

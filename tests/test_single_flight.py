@@ -3,7 +3,7 @@ import gc
 
 import pytest
 
-from gateway.single_flight import SingleFlight
+from gateway.single_flight import SingleFlight, to_its_end
 from tests.support.eventually import eventually
 
 
@@ -127,3 +127,25 @@ async def test_one_who_goes_away_takes_it_from_nobody() -> None:
         await first
     go.set()
     assert await second == "done"
+
+
+async def test_the_failure_of_a_task_whose_caller_was_cancelled_is_not_logged() -> None:
+    logged = list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context["message"]))
+    go = asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+        raise ValueError("a reason")
+
+    waiting = asyncio.ensure_future(to_its_end(asyncio.ensure_future(work())))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    go.set()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    del waiting
+    gc.collect()
+    assert logged == []

@@ -24,6 +24,7 @@ from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.publish.attestations.provenances import Provenances
 from gateway.publish.condition.existing import Existing
 from gateway.publish.content import Content
+from gateway.publish.life_cycle.companions import OF_BYTES, Companions
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.publish.release_file import ReleaseFile
@@ -69,6 +70,7 @@ class Publisher:
         self._existing = Existing(storage)
         self._provenances = Provenances(storage)
         self._marks = YankMarks(storage)
+        self._companions = Companions(storage)
 
     async def key(self, file: ReleaseFile) -> str:
         """Where the file is, or belongs: folders of a project may be spelled otherwise."""
@@ -106,6 +108,8 @@ class Publisher:
                 await self._provenances.remove_lost(key, file.digests.get("sha256"))
             if self._may_lie_beside(key, YANKED_FILE, known):
                 await self._marks.remove_lost(key)
+            if any(self._may_lie_beside(key, suffix, known) for suffix in OF_BYTES):
+                await self._companions.remove_lost(key, file.digests.get("sha256"))
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         attested = False
@@ -191,7 +195,8 @@ class Publisher:
         self, content: Content, project: str, *, absent: str | None, replaced: str | None
     ) -> AsyncIterator[bytes]:
         """The bytes. Instead of the last of them, raises ProjectClosedError if the project takes no files by then, and
-        PreconditionFailedError if there is an object `absent`. The provenance of `replaced` is gone before the last."""
+        PreconditionFailedError if there is an object `absent`. What says something of the bytes of `replaced` is gone
+        before the last."""
         held = b""
         async for chunk in content.chunks():
             if held:
@@ -202,6 +207,7 @@ class Publisher:
             raise PreconditionFailedError(f"{absent} has been written meanwhile")
         if replaced is not None:
             await self._provenances.remove_others(replaced, content.sha256)
+            await self._companions.remove_others(replaced, content.sha256)
         yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:

@@ -41,9 +41,9 @@ if TYPE_CHECKING:  # without access control, trusted publishers, or attestations
     from gateway.publish.attestations.attestations import Attestations
     from gateway.publish.trusted.exchange import Exchange
 
-# Of all large uploads, and of one, which holds two parts of its file; how long others wait for theirs.
-_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 96 * 1024 * 1024, 24 * 1024 * 1024, 30.0
-# Of those of one part. They wait for no large ones, which slow clients take minutes for.
+# Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
+_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 112 * 1024 * 1024, 24 * 1024 * 1024, 30.0
+# Of that, what large ones leave to those of one part.
 _SMALL_MEMORY_BYTES = 16 * 1024 * 1024
 # The same for the fields, in front of the file: who may publish the project is known after them.
 _FIELDS_MEMORY_BYTES, _FIELDS_SECONDS = 32 * 1024 * 1024, 30.0
@@ -84,8 +84,9 @@ class Uploads:
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
         self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
-        self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
-        self._small_memory = UploadMemory(_SMALL_MEMORY_BYTES, PART_BYTES, _WAIT_SECONDS)
+        self._memory = UploadMemory(
+            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
+        )
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
@@ -162,7 +163,7 @@ class Uploads:
             overwrite = self._may_overwrite(principal)
             pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
             content = Content(pieces, Inspection(file, self._rules), most, proof)
-            memory = (self._memory if length > PART_BYTES else self._small_memory).of(length)
+            memory = self._memory.of(length)
             publish = self._published(
                 key, file, content, principal, memory, overwrite=overwrite, conditional=conditional
             )

@@ -63,3 +63,51 @@ async def test_who_leaves_while_waiting_takes_nothing() -> None:
     await holder
     async with memory.of(60), memory.of(40):
         pass
+
+
+async def held(memory: UploadMemory, *lengths: int) -> tuple[list[int], asyncio.Event, list["asyncio.Task[None]"]]:
+    """Those of the uploads that have memory now; what ends them all; and all of them."""
+    order, end = list[int](), asyncio.Event()
+    tasks = [asyncio.create_task(take(memory, length, end, order)) for length in lengths]
+    await turns()
+    return order, end, tasks
+
+
+async def test_large_ones_leave_some_to_small_ones() -> None:
+    memory = UploadMemory(100, 60, 20.0, kept=20, small=10)
+    large, end_large, _ = await held(memory, 60, 30)
+    assert large == [60]  # of 80
+    small, end_small, tasks = await held(memory, 10, 9, 8)
+    assert small == [10, 9]  # the large one that waits comes before the third
+    end_large.set()
+    await turns()
+    assert (large, small) == ([60, 30], [10, 9, 8])
+    end_small.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_small_ones_take_what_large_ones_leave_free() -> None:
+    memory = UploadMemory(100, 60, 20.0, kept=20, small=10)
+    small, end_small, many = await held(memory, *[10] * 12)
+    assert small == [10] * 10
+    large, end_large, few = await held(memory, 60)
+    assert large == []
+    end_small.set()
+    end_large.set()
+    await asyncio.gather(*many, *few)
+    assert large == [60]
+    async with memory.of(60), memory.of(20), memory.of(10), memory.of(10):
+        pass
+
+
+async def test_a_large_one_that_waits_in_vain_holds_up_no_small_one_any_more() -> None:
+    memory = UploadMemory(100, 60, 20.0, kept=10, small=10)
+    _, end, tasks = await held(memory, 60, 60)
+    small, end_small, others = await held(memory, 10, 5)
+    assert small == [10]
+    tasks[1].cancel()
+    await turns()
+    assert small == [10, 5]
+    end.set()
+    end_small.set()
+    await asyncio.gather(*others, tasks[0])

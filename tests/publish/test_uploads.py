@@ -297,7 +297,7 @@ async def test_a_file_keeps_its_memory_until_it_is_written_though_its_client_lea
 ) -> None:
     """Or clients that leave and try again, while the bucket hangs, would have the gateway hold ever more."""
     body = form(FILE, CONTENT, fields(FILE, CONTENT))
-    monkeypatch.setattr(uploads, "_SMALL_MEMORY_BYTES", len(body))
+    monkeypatch.setattr(uploads, "_MEMORY_BYTES", len(body))
     monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.1)
     gateway = await start_gateway(faulty_settings | OPEN)
     go_on = asyncio.Event()

@@ -54,13 +54,17 @@ async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> i
             condition = Condition(there[0].storage, unsafe=destination.publish.unsafe)
             pages = static_pages_of(destination, there[0].storage, there[0].root)
             promotion = Promotion(_end(*here), _end(*there), condition, pages)
+            life_cycle = _life_cycle(source, *here)
             try:
-                await _promote(wish, promotion, _life_cycle(source, *here), report)
-            finally:
-                await condition.close()
-                if promotion.changed:
+                items = await life_cycle.files(wish.project, wish.version, wish.file)
+                await promotion.demand_ready(wish.project, items)
+                try:
+                    await _promote(wish, promotion, items, report)
+                finally:  # also of what was there: whoever wrote it may have been killed before telling anybody
                     told = await tell_gateways(destination, there[0].storage, wish.project)
                     note(f"{wish.project}: {told}")
+            finally:
+                await condition.close()
     except GatewayError as error:
         note(f"gateway promote: {error.detail or error.public}")
         return 1
@@ -76,10 +80,7 @@ def _life_cycle(settings: Settings, mount: Mount, catalog: Catalog) -> LifeCycle
     return LifeCycle(mount.storage, catalog, mount.metadata, mount.root, pages)
 
 
-async def _promote(wish: Wish, promotion: Promotion, life_cycle: LifeCycle, report: Report) -> None:
-    """`life_cycle` is that of the source."""
-    items = await life_cycle.files(wish.project, wish.version, wish.file)
-    await promotion.demand_ready(wish.project, items)
+async def _promote(wish: Wish, promotion: Promotion, items: Sequence[StoredObject], report: Report) -> None:
 
     async def promote(item: StoredObject) -> tuple[str, str, str]:
         file = _name(item)

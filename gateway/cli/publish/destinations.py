@@ -41,7 +41,7 @@ class InStorage:
         self._condition = condition
         self._rules = rules
         self._uploader = uploader
-        self.published = set[str]()  # projects that have new files, or may have
+        self.published = set[str]()  # projects that have files of which gateways may not know
 
     async def send(self, prepared: Prepared, progress: Progress) -> bool:
         release = prepared.release
@@ -53,12 +53,11 @@ class InStorage:
                 published = await self._publisher.publish(
                     key, release, content, self._uploader, overwrite=False, conditional=conditional
                 )
-            except GatewayError:
-                if content.sha256:  # it may be there, and only what comes after that have failed
+            finally:
+                # It may be there, though what comes after that has failed, or was ended. If it was there before,
+                # whoever wrote it may have been killed before telling anybody.
+                if content.sha256:
                     self.published.add(release.project)
-                raise
-        if published.to_show:
-            self.published.add(release.project)
         return published.new
 
 
@@ -81,7 +80,9 @@ class AtGateway:
         for name, value in _fields(prepared).items():
             form.append(value).set_content_disposition("form-data", name=name)
         file = form.append_payload(_FilePayload(content, prepared.size))
-        file.set_content_disposition("form-data", name="content", filename=prepared.path.name)
+        # As it is: quoted, it would have %2B in place of the + of a local version. No character of it means anything.
+        name = prepared.path.name
+        file.set_content_disposition("form-data", quote_fields=False, name="content", filename=name)
         try:
             async with self._session.post(
                 self._url, data=form, headers=self._headers, allow_redirects=False, timeout=_TIMEOUT

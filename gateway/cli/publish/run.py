@@ -97,10 +97,12 @@ async def _destination(settings: Settings, wish: Wish, rules: Rules) -> AsyncIte
             pages = static_pages_of(settings, mount.storage, mount.root)
             publisher = Publisher(mount.storage, catalog, mount.root, rules, pages, statuses)
             destination = InStorage(publisher, condition, rules, _name())
-            yield destination
-            for project in sorted(destination.published):
-                told = await tell_gateways(settings, mount.storage, project)
-                note(f"{project}: {told}")
+            try:
+                yield destination
+            finally:  # also if the command is ended
+                for project in sorted(destination.published):
+                    told = await tell_gateways(settings, mount.storage, project)
+                    note(f"{project}: {told}")
         finally:
             await statuses.close()
             await condition.close()

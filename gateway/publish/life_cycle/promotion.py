@@ -28,6 +28,7 @@ from gateway.publish.attestations.provenances import Provenances, sha256_in
 from gateway.publish.condition.condition import Condition
 from gateway.publish.condition.existing import Existing
 from gateway.publish.condition.probe import heeds_in_copies
+from gateway.publish.life_cycle.companions import Companions
 from gateway.publish.life_cycle.tombstones import Tombstones
 from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.publish.static_pages.static_pages import StaticPages
@@ -72,7 +73,7 @@ class Promotion:
         self._tombstones = Tombstones(destination.storage, destination.root)
         self._provenances = Provenances(destination.storage)
         self._marks = YankMarks(destination.storage)
-        self.changed = False  # whether anything has been written
+        self._companions = Companions(destination.storage)
         self._heeded: bool | None = None  # in copies that the server makes
         self._asking = asyncio.Lock()
 
@@ -104,6 +105,7 @@ class Promotion:
                 raise NameDeletedError(f"{filename} was deleted there")
             await self._demand_open(project)  # what was copied before may have taken long
             await self._marks.remove_lost(key)
+            await self._companions.remove_lost(key, sha256)
             new = await self._copied(item, key, sha256, found)
             await self._provenances.remove_others(key, sha256)  # whose file was removed without it
         await self._carry(await self._present(project), item, key, sha256)
@@ -143,7 +145,6 @@ class Promotion:
                     raise FileExistsConflictError(filename=key.rpartition("/")[2]) from error
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)
-        self.changed = True
         return True
 
     async def _write(self, item: StoredObject, key: str, metadata: ObjectMetadata) -> None:
@@ -207,7 +208,6 @@ class Promotion:
                 await self._destination.storage.put(
                     key + suffix, one_chunk(content), content_type=kind, only_new=only_new
                 )
-                self.changed = True
             except PreconditionFailedError:
                 log.info("%s has just come there", key + suffix)
 

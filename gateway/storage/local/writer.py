@@ -1,5 +1,6 @@
 """Writes into a directory tree: files appear complete or not at all, and never outside the tree. Blocking."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -66,11 +67,7 @@ class PendingFile:
     def sweep(self) -> None:
         """Removes from the directory what writers that were killed have left there."""
         with suppress(OSError):
-            with os.scandir(self._directory) as entries:
-                left = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
-            for name in left:
-                if name != self._temporary and _is_abandoned(name, self._directory):
-                    os.unlink(name, dir_fd=self._directory)
+            _sweep(self._directory)
 
     def write(self, chunk: bytes) -> None:
         with _explained(self._names):
@@ -187,6 +184,15 @@ def remove_abandoned(root: Path, names: Sequence[str]) -> None:
             os.close(directory)
 
 
+def _sweep(directory: int) -> None:
+    """Removes what writers that were killed have left in a directory. Raises OSError."""
+    with os.scandir(directory) as entries:
+        left = [entry.name for entry in entries if entry.name.startswith(TEMPORARY)]
+    for name in left:
+        if _is_abandoned(name, directory):
+            os.unlink(name, dir_fd=directory)
+
+
 def _is_abandoned(name: str, directory: int) -> bool:
     try:
         descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
@@ -222,11 +228,29 @@ def remove(root: Path, names: Sequence[str]) -> None:
             except FileNotFoundError:
                 return  # another delete has removed it
             try:
-                os.rmdir(names[depth - 1], dir_fd=parent)
+                _remove_empty(names[depth - 1], parent)
             except OSError:
                 return  # not empty, gone already, or a link
             finally:
                 os.close(parent)
+
+
+def _remove_empty(name: str, parent: int) -> None:
+    """Removes a directory in which there is nothing, or only what killed writers have left. Raises OSError."""
+    try:
+        os.rmdir(name, dir_fd=parent)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        directory = os.open(name, _DIRECTORY, dir_fd=parent)
+        try:
+            with os.scandir(directory) as entries:
+                if not all(entry.name.startswith(TEMPORARY) for entry in entries):
+                    raise
+            _sweep(directory)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=parent)
 
 
 def _directory(root: Path, names: Sequence[str], *, missing: _Missing) -> int:

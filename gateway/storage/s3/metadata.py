@@ -53,7 +53,7 @@ def metadata_of(headers: Mapping[str, str]) -> ObjectMetadata:
         requires_python=_printable(said.get("requires-python")),
         yanked=None if yanked.lower() in _NO else "" if yanked.lower() in _YES else yanked[:_MAX_YANK_CHARS],
         uploaded=seconds_of(said.get("upload-time")),
-        uploader=_printable(unquote(said.get("uploader", ""))),
+        uploader=_name(unquote(said.get("uploader", ""))),
         publisher=_publisher(said.get("publisher")),
     )
 
@@ -84,6 +84,12 @@ def seconds_of(time: str | None) -> float | None:
 
 def _publisher(value: str | None) -> str | None:
     return value if value is not None and _PUBLISHER.fullmatch(value) else None
+
+
+def _name(value: str) -> str | None:
+    """Names of people are in any script."""
+    value = value.strip()
+    return value if value.isprintable() and 0 < len(value) <= _MAX_UPLOADER else None
 
 
 def _printable(value: str | None) -> str | None:

@@ -13,6 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from gateway.app import Gateway
 from gateway.cli.main import main
+from gateway.cli.publish.run import Wish, publish
+from gateway.config.load import load
 from gateway.publish.attestations.field import IGNORED
 from gateway.publish.static_pages import static_pages
 from tests.conftest import StartGateway
@@ -53,14 +55,33 @@ def test_wheels_come_before_sdists_and_twice_is_no_error(dist: Path, tmp_path: P
     assert capsys.readouterr().out == f"{FILE}: there already\n{SDIST}: there already\n"
 
 
-def test_gateways_are_told_of_what_is_new(dist: Path, tmp_path: Path, capsys: Captured) -> None:
-    assert run("--set", "publish.beacon=true") == 0
-    assert capsys.readouterr().err == "acme-web: Gateways see it now\n"
-    beacon = tmp_path / "packages" / ".gateway" / "epoch"
-    before = beacon.read_bytes()
-    assert b'"acme-web"' in before
-    assert run("--set", "publish.beacon=true") == 0
-    assert (capsys.readouterr().err, beacon.read_bytes()) == ("", before)
+def test_gateways_are_told_of_what_is_there_and_was(dist: Path, tmp_path: Path, capsys: Captured) -> None:
+    """Of what was there too: whoever wrote it may have been killed before telling them."""
+    beacon, before = tmp_path / "packages" / ".gateway" / "epoch", b""
+    for outcome in ("published", "there already"):
+        assert run("--set", "publish.beacon=true") == 0
+        said = capsys.readouterr()
+        assert (said.out, said.err) == (f"{FILE}: {outcome}\n{SDIST}: {outcome}\n", "acme-web: Gateways see it now\n")
+        assert before != beacon.read_bytes()
+        before = beacon.read_bytes()
+        assert b'"acme-web"' in before
+
+
+async def test_gateways_are_told_of_what_was_published_before_the_command_was_ended(dist: Path, tmp_path: Path) -> None:
+    """As by Ctrl-C."""
+    settings = load({"storage.dir": str(tmp_path / "packages"), "publish.beacon": "true"}, environ={})
+    written = list[str]()
+
+    def write(line: str) -> None:
+        written.append(line)
+        command.cancel()
+
+    command = asyncio.ensure_future(publish(settings, Wish([dist / FILE, dist / SDIST]), write))
+    with pytest.raises(asyncio.CancelledError):
+        await command
+    assert written == [f"{FILE}: published"]
+    assert there(tmp_path) == {FILE: CONTENT}
+    assert b'"acme-web"' in (tmp_path / "packages" / ".gateway" / "epoch").read_bytes()
 
 
 def test_gateways_are_told_of_a_file_that_is_there_though_its_page_is_not(
@@ -133,6 +154,21 @@ async def test_it_publishes_to_a_gateway(
     assert f"{FILE}: there already\n" in capsys.readouterr().out
     (dist / FILE).write_bytes(wheel("acme_web", "1.0", summary="another")[1])
     assert await in_thread(lambda: run(*to, "--user", "bob")) == 4
+
+
+@pytest.mark.parametrize("version", ["1.0+cu124", "1!2.0"])
+async def test_a_gateway_gets_names_as_they_are(
+    start_gateway: StartGateway, dist: Path, tmp_path: Path, version: str
+) -> None:
+    (tmp_path / "served").mkdir()
+    gateway: Gateway = await start_gateway(
+        {"storage.dir": str(tmp_path / "served"), "publish.enabled": "true", "publish.allow_anonymous": "true"}
+    )
+    name, content = wheel("acme_web", version)
+    (dist / name).write_bytes(content)
+    command = ["publish", "--to", f"{gateway.url}/legacy/", f"dist/{name}"]
+    assert await in_thread(lambda: main(command)) == 0
+    assert (tmp_path / "served" / "acme-web" / name).read_bytes() == content
 
 
 @pytest.mark.parametrize("page", ["<h1>Log in, before anything is published</h1>", ""])
@@ -279,4 +315,4 @@ def test_a_terminal_shows_how_far_the_files_have_got(
     assert f"{len(CONTENT)}/{len(CONTENT)} bytes" in shown.err
     assert shown.out == f"{FILE}: published\n{SDIST}: published\n"
     assert run("--json") == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.startswith("acme-web: Gateways see it")  # and nothing else

@@ -1,6 +1,7 @@
 """Writing into a directory: whole or not at all, and never outside."""
 
 import asyncio
+import fcntl
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -160,6 +161,27 @@ async def test_a_delete_takes_empty_directories_with_it(storage: LocalStorage, r
     assert list(root.iterdir()) == []
     for absent in ("a/other", "nope", "nope/nope"):
         await storage.delete(absent)
+
+
+async def test_a_delete_takes_directories_with_it_in_which_only_killed_writers_have_left_something(
+    storage: LocalStorage, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A project that has a directory is looked up nowhere else."""
+    monkeypatch.setattr("gateway.storage.local.writer._ABANDONED_SECONDS", 0.0)
+    for name in ("one", "another", "kept", "busy"):
+        await storage.put(f"{name}/k", chunks(b"x"))
+        (root / name / f"{TEMPORARY}left").write_bytes(b"left")
+    (root / "another" / f"{TEMPORARY}more").write_bytes(b"left")
+    (root / "kept" / ".keep").touch()
+    with (root / "busy" / f"{TEMPORARY}left").open("rb") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)
+        for name in ("one", "another", "kept", "busy"):
+            await storage.delete(f"{name}/k")
+    left = [f"busy/{TEMPORARY}left", "kept/.keep", f"kept/{TEMPORARY}left"]
+    assert sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()) == sorted(left)
+    assert sorted(path.name for path in root.iterdir()) == ["busy", "kept"]
+    for name in left:
+        (root / name).unlink()
 
 
 async def test_puts_and_deletes_side_by_side_lose_nothing(storage: LocalStorage, root: Path) -> None:

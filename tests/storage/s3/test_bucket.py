@@ -169,6 +169,9 @@ async def test_the_hash_that_the_bucket_knows(
         ([("x-amz-meta-requires-python", ">=3.11"), ("x-amz-meta-yanked", "true")], ObjectMetadata(None, ">=3.11", "")),
         ([("x-amz-meta-requires-python", ""), ("x-amz-meta-yanked", "False")], ObjectMetadata()),
         ([("requires-python", ">=3.11"), ("yanked", "true")], ObjectMetadata()),
+        ([("x-amz-meta-uploader", "J%C3%BCrgen%20%E6%9D%8E")], ObjectMetadata(uploader="Jürgen 李")),
+        ([("x-amz-meta-uploader", "bob%20%40%20x")], ObjectMetadata(uploader="bob @ x")),
+        *[([("x-amz-meta-uploader", name)], ObjectMetadata()) for name in ("%20", "a%0Ab", "a%E2%80%AEb", "a" * 257)],
     ],
 )
 async def test_what_an_uploader_has_said(
