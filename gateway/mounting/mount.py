@@ -277,4 +277,6 @@ class Mount:
         from gateway.publish.build import build_publishing
 
         index = self.storage, self.catalog, self.metadata, self.root
-        return build_publishing(self._settings, *index, self.access, self.resources, audience, self.statuses)
+        return build_publishing(
+            self._settings, *index, self.access, self.resources, audience, self.statuses, self._budgets
+        )

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.config.settings import Settings
-from gateway.errors import GatewayError, NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import (
+    GatewayError,
+    NotAcceptableError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from gateway.http.cors import cors_of
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import strip_prefix
+from gateway.index.catalog.listing import BLANK
 from gateway.index.generated.root_page import RootPage
 from gateway.index.rendered import RenderedPages
 from gateway.index.simple.names import SIMPLE
@@ -96,6 +104,10 @@ class VirtualMount:
             try:
                 if await _has(place):
                     return Places([place])
+            except NotFoundError as error:
+                # A directory that is empty may be a volume that is not mounted.
+                unknown = UpstreamBusyError(f"{place.mount.name}: {error.detail}") if error.code == BLANK else error
+                return Places([place], unknown)
             except GatewayError as error:
                 return Places([place], unavailable(error) if isinstance(error, _UNKNOWN) else error)
         return Places(places, NotFoundError("no member has the project"))

@@ -13,6 +13,7 @@ from gateway.publish.condition.condition import Condition
 from gateway.publish.rules import Rules
 from gateway.publish.visibility import Audience, Visibility
 from gateway.storage.base import Storage
+from gateway.storage.budgets import Budgets
 
 if TYPE_CHECKING:
     from gateway.index.status.statuses import ProjectStatuses
@@ -39,6 +40,7 @@ def build_publishing(
     resources: Resources,
     audience: Audience,
     statuses: "ProjectStatuses | None",
+    budgets: Budgets,
 ) -> Publishing:
     """Below the key `root`. Without `statuses`, all projects are active. Raises ConfigError if the extra, or a key, is
     missing."""
@@ -50,7 +52,7 @@ def build_publishing(
         from gateway.publish.management.status import StatusManagement
         from gateway.publish.publisher import Publisher
         from gateway.publish.static_pages.static_pages import static_pages_of
-        from gateway.publish.uploads import Uploads
+        from gateway.publish.uploads import UploadBudget, Uploads
     except ImportError as missing:
         message = "uploads need a library: pip install 's3-package-gateway[publish]'"
         raise ConfigError([Problem("publish.enabled", "settings", message)]) from missing
@@ -66,8 +68,9 @@ def build_publishing(
         marks = StatusManagement(Marking(stored, catalog, pages), resources, root, visibility)
     exchange = _exchange(publish, storage, access, condition)
     attestations = _attestations(publish)
+    budget = budgets.one(UploadBudget)
     return Publishing(
-        Uploads(publish, rules, publisher, condition, access, resources, visibility, exchange, attestations),
+        Uploads(publish, rules, publisher, condition, access, resources, visibility, budget, exchange, attestations),
         Management(life_cycle, marks, access, resources, root, visibility),
     )
 

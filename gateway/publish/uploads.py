@@ -56,6 +56,16 @@ _PAGE = re.compile(r"(?:/simple|/legacy|/pypi)?/\+simple/")
 log = logging.getLogger("gateway.publish")
 
 
+class UploadBudget:
+    """The memory for uploads at all mounts: for the fields of forms, and for files."""
+
+    def __init__(self) -> None:
+        self.fields = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
+        self.files = UploadMemory(
+            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
+        )
+
+
 class Uploads:
     """Takes files, one a request."""
 
@@ -68,6 +78,7 @@ class Uploads:
         access: Access,
         resources: Resources,
         visibility: Visibility,
+        budget: UploadBudget,
         exchange: "Exchange | None" = None,
         attestations: "Attestations | None" = None,
     ) -> None:
@@ -83,10 +94,8 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
-        self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
-        self._memory = UploadMemory(
-            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
-        )
+        self._fields_memory = budget.fields
+        self._memory = budget.files
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""

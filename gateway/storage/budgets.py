@@ -1,6 +1,7 @@
 """What the mounts of a gateway share: memory, by its purpose, and credentials."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from gateway.cache.disk.cache import MAX_OPEN
 from gateway.cache.lru import MemoryLimit, MemoryPool
@@ -9,6 +10,8 @@ from gateway.config.storage_settings import StorageSettings
 from gateway.storage.s3 import ahead
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.transfer.parallel import MemoryBudget
+
+S = TypeVar("S")
 
 _FEW_OPEN = 4
 
@@ -21,6 +24,7 @@ class Budgets:
         self.open_entries = max(_FEW_OPEN, MAX_OPEN // mounts)
         """So many entries of the disk cache stay open for one mount, each with a descriptor."""
         self._pools: dict[str, MemoryPool] = {}
+        self._one: dict[Callable[[], Any], Any] = {}
         self._transit: MemoryBudget | None = None
         self._credentials: dict[Hashable, CredentialSource] = {}
 
@@ -28,6 +32,13 @@ class Budgets:
         """A share of the memory for a purpose, of which all mounts have `max_bytes` together: the most that any of them
         asks for."""
         return self._pools.setdefault(purpose, MemoryPool(max_bytes)).share(max_bytes)
+
+    def one(self, kind: Callable[[], S]) -> S:
+        """The object of a kind that all mounts share; made when it is asked for first."""
+        if kind not in self._one:
+            self._one[kind] = kind()
+        found: S = self._one[kind]
+        return found
 
     def transit(self, settings: ParallelSettings) -> MemoryBudget:
         """A share of the memory for bytes in transit."""

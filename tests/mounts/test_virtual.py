@@ -105,6 +105,18 @@ async def test_an_empty_folder_keeps_its_name(
     assert await status(gateway, "/all/simple/of-b/") == 404
 
 
+async def test_an_empty_directory_may_be_a_volume_that_is_not_mounted(
+    start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]
+) -> None:
+    configure(tmp_path, ALL.replace("DIR/main", "DIR/blank"))
+    (tmp_path / "blank").mkdir()
+    gateway = await start_gateway({})
+    assert await status(gateway, "/all/simple/of-b/") == 503
+    put(tmp_path / "blank", "first", "1.0")
+    gateway.refresh()
+    assert await status(gateway, "/all/simple/of-b/") == 200
+
+
 async def test_while_a_member_can_t_tell_no_other_takes_its_place(
     start_gateway: StartGateway,
     tmp_path: Path,

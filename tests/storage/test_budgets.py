@@ -136,3 +136,12 @@ def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> N
     names = [path.name for path in tmp_path.rglob("*") if len(path.name) == 64]
     assert len(names) == 6
     assert sorted(Counter(name[:GROUP_DIGITS] for name in names).values()) == [3, 3]
+
+
+def test_what_all_mounts_share_is_made_once() -> None:
+    class Kind:
+        pass
+
+    budgets = Budgets()
+    assert budgets.one(Kind) is budgets.one(Kind)
+    assert Budgets().one(Kind) is not budgets.one(Kind)
