@@ -19,6 +19,7 @@ class Executor:
     """A bounded number of threads, started as they are needed and kept until the process ends."""
 
     def __init__(self, name: str, threads: int) -> None:
+        self.name = name
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads, f"gateway-{name}")
 
@@ -26,6 +27,10 @@ class Executor:
         """Starts `work` as soon as a thread is free, whether or not the result is awaited. Cancelling the result takes
         `work` out of the queue; once it runs, it runs to its end."""
         return asyncio.get_running_loop().run_in_executor(self._pool, partial(work, *args, **kwargs))
+
+    def stats(self) -> dict[str, int]:
+        """How many threads there are, and how much work waits for one."""
+        return {"threads": len(self._pool._threads), "waiting": self._pool._work_queue.qsize()}
 
 
 # Reads and writes of files: short, unless the disk is slow.
@@ -52,6 +57,10 @@ AWS = Executor("aws", 4)
 PASSWORDS = Executor("passwords", 2)
 # Asks an LDAP directory, which may be slow.
 LDAP = Executor("ldap", 8)
+# Puts the metrics together, which tell how the others are doing.
+METRICS = Executor("metrics", 1)
+
+ALL = tuple(one for one in [*globals().values()] if isinstance(one, Executor))
 
 
 def name_resolvers() -> None:

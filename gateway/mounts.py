@@ -35,7 +35,7 @@ class Mounts:
         self._metrics = metrics
         self._marks = marks
         self._changed = changed
-        self._budgets = Budgets()
+        self.budgets = Budgets()
         self._access: Access | None = None  # that of the top level
         self.all = [self._build(one) for one in settings.all_mounts]
         self._by_name = {mount.name: mount for mount in self.all}
@@ -121,7 +121,7 @@ class Mounts:
         announce = partial(self._announce, name) if self._marks is not None else None
         audience = _Audience(self, name)
         shared = self._access if settings.shares_access else None
-        mount = Mount(settings, self._metrics, announce, audience, self._budgets, shared)
+        mount = Mount(settings, self._metrics, announce, audience, self.budgets, shared)
         if shared is None:
             mount.access.on_change(self._changed)
         if settings.shares_access:

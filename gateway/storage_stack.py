@@ -46,7 +46,7 @@ def build_storage(
     backend = ResumingStorage(backend, parallel, budget)
     if cache.memory_bytes or cache.dir:
         limits = limits_of(cache.objects_bytes or INDEX_BYTES, budgets.memory)
-        backend = CachingStorage(backend, cache, budget, patience, limits)
+        backend = CachingStorage(backend, cache, budget, patience, limits, budgets.disk(cache))
     if not storage.redirect_urls:
         return backend
     return RedirectingStorage(

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from urllib.parse import quote
 
 from gateway.cache.lru import MemoryLimit
+from gateway.cache.recent_peak import RecentPeak
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.http.cache_status import hit
@@ -43,9 +44,11 @@ class Site:
         refresh: float,
         memory: MemoryLimit,
         backlog: Backlog,
+        ages: RecentPeak | None = None,
     ) -> None:
         """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds. Clients may
-        keep a page that is only from the other index for `max_age` seconds."""
+        keep a page that is only from the other index for `max_age` seconds. `ages` notes how old the listings are that
+        pages are made from."""
         self._refresh = refresh
         self._people = people
         self._readable = readable
@@ -53,6 +56,7 @@ class Site:
         self._releases = releases
         self._root = root
         self._max_age = max_age
+        self._ages = ages or RecentPeak()
         self._rendered = RenderedPages("pages", memory, backlog)
 
     def alias(self, key: str) -> str | None:
@@ -218,6 +222,7 @@ class Site:
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
         age = max(source.age for source in sources)
+        self._ages.note(age)
         fresh_for = self._refresh - age
         stale = any(source.stale for source in sources)
         if age >= 1 or stale:  # a younger listing may have been made for this request

@@ -12,16 +12,25 @@ class UploadMemory:
 
     def __init__(self, most: int, most_each: int, seconds: float) -> None:
         """Uploads wait for up to `seconds`."""
+        self._most = most
         self._most_each = most_each
         self._seconds = seconds
         self._left = most
+        self._running = 0
+        self._asking = 0
         self._waiting = asyncio.Lock()  # whose turn it is, in the order of arrival
         self._freed = asyncio.Event()
+
+    def stats(self) -> dict[str, int]:
+        """Uploads that have memory, and that wait for it; bytes in use, and how many there are."""
+        used = self._most - self._left
+        return {"running": self._running, "waiting": self._asking, "used": used, "max": self._most}
 
     @asynccontextmanager
     async def of(self, length: int) -> AsyncIterator[None]:
         """Memory for an upload of `length` bytes. Raises UpstreamBusyError if there is none in time."""
         need = min(length, self._most_each)
+        self._asking += 1
         try:
             async with asyncio.timeout(self._seconds), self._waiting:
                 while self._left < need:
@@ -30,8 +39,12 @@ class UploadMemory:
                 self._left -= need
         except TimeoutError as error:
             raise UpstreamBusyError("other uploads have all the memory for them", code="TooManyUploads") from error
+        finally:
+            self._asking -= 1
+        self._running += 1
         try:
             yield
         finally:
+            self._running -= 1
             self._left += need
             self._freed.set()

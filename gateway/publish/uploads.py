@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -83,6 +83,7 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
+        # The memory for the fields in front of files, for large files, and for small ones.
         self._fields_memory = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self._memory = UploadMemory(_MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS)
         self._small_memory = UploadMemory(_SMALL_MEMORY_BYTES, PART_BYTES, _WAIT_SECONDS)
@@ -106,6 +107,11 @@ class Uploads:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def memory(self) -> Mapping[str, UploadMemory]:
+        """By what it is for."""
+        return {"fields": self._fields_memory, "large": self._memory, "small": self._small_memory}
 
     @staticmethod
     def takes(path: str, base_path: str) -> bool:

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.cache.disk.cache import DiskCache
+from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.memory import ObjectLimits
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
@@ -25,21 +26,23 @@ class CachingStorage(StorageDecorator):
         budget: MemoryBudget,
         patience: Patience,
         limits: ObjectLimits | None = None,
+        quota: DiskQuota | None = None,
     ) -> None:
-        """`budget` is the memory for bodies in transit, `limits` that for what is cached; `patience` limits how long
-        clients wait when a stale answer could be served."""
+        """`budget` is the memory for bodies in transit, `limits` that for what is cached, `quota` the room on disk;
+        `patience` limits how long clients wait when a stale answer could be served."""
         super().__init__(inner)
         self._settings = settings
         self._budget = budget
         self._patience = patience
         self._limits = limits
+        self._quota = quota
         self._objects: ObjectCache
 
     async def start(self) -> None:
         await self.inner.start()
         settings, disk = self._settings, None
         if settings.dir is not None:
-            disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity)
+            disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity, self._quota)
         self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience, self._limits)
 
     async def close(self) -> None:

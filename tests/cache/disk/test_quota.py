@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cache.disk.quota import DiskQuota
+from gateway.cache.lru import CacheSize
 
 MAX = 16_000
 
@@ -127,3 +128,20 @@ def test_a_link_counts_as_itself(tmp_path: Path) -> None:
     entry.symlink_to(target)
     assert DiskQuota(tmp_path, MAX).reserve(MAX - 200)
     assert entry.is_symlink()
+
+
+def test_it_tells_what_it_has_counted_and_reserved_since(tmp_path: Path) -> None:
+    for number in range(3):
+        keep(tmp_path, number, 5000, number)
+    write_incoming(tmp_path, 100)
+    quota = DiskQuota(tmp_path, MAX)
+    assert (quota.stats(), quota.max_bytes) == (None, MAX)
+    assert quota.reserve(200)
+    assert quota.stats() == CacheSize(15_300, 4)
+    quota.give_back(200)
+    assert quota.stats() == CacheSize(15_100, 3)
+    assert quota.reserve(2000)
+    assert quota.stats() == CacheSize(12_100, 3), "one has made room"
+    for _ in range(5):
+        quota.give_back(5000)
+    assert quota.stats() == CacheSize(0, 0)
