@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import SecretStr
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 from gateway.config.settings import Settings
 from gateway.entrance import Entrance
 from gateway.entrances import Entrances
+from gateway.executors import METRICS
 from gateway.messages import BufferedResponse
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts
@@ -21,6 +23,9 @@ from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
+from gateway.ops.readings.loop_lag import LoopLag
+from gateway.ops.readings.read_metrics import Reading
+from gateway.ops.standing import Standing
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
@@ -29,6 +34,8 @@ from gateway.server.listener import bind, bind_tcp, connections_within, raise_de
 from gateway.server.request_records import RequestRecords
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
+from gateway.stats.mount import mount_readings, upload_readings
+from gateway.stats.worker import budget_readings, client_readings, memory_readings, process_readings
 from gateway.storage.base import Storage
 
 log = logging.getLogger("gateway")
@@ -51,7 +58,8 @@ class Gateway:
         self.response_cache = ResponseCache(cache.replies_bytes) if cache.memory_bytes else None
         self.mounts = Mounts(settings, self.metrics, marks, self._drop_replies)
         storages = {mount.name: mount.storage for mount in self.mounts.all}
-        self.readiness = Readiness(storages, settings.ops.ready_ttl, self.mounts.down)
+        self._standing = marks.standing if marks is not None else Standing(shared=False)
+        self.readiness = Readiness(storages, settings.ops.ready_ttl, self.mounts.down, standing=self._standing)
         self.url = ""
         self._caller = ClientAddress(server.trusted_proxies)
         logged = settings.log
@@ -67,6 +75,7 @@ class Gateway:
         )
         self._records = RequestRecords(self._caller, self.request_log, self.metrics)
         self._most_connections = server.max_connections
+        self._lag = LoopLag()
         self._main: Listener | None = None
         self._ops: Listener | None = None
 
@@ -89,7 +98,9 @@ class Gateway:
         shared = listener is not None
         listener = listener or bind(server)
         try:
+            self._lag.start()
             await self.mounts.start()
+            self.metrics.read_from(self._readings)
             if self._audit is not None:
                 self._audit.start()
             routes, admin = self._ops_routes(), self._admin_routes()
@@ -110,7 +121,8 @@ class Gateway:
     async def stop(self) -> None:
         """Stops accepting connections, gives requests in flight `server.shutdown_grace` seconds to finish, and ends
         the rest."""
-        self.readiness.draining = True
+        if self._marks is None:  # else the other workers may go on
+            self._standing.stop()
         if self._main is not None:
             await self._main.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
@@ -119,6 +131,7 @@ class Gateway:
         if self._audit is not None:
             await self._audit.close()
         await self.mounts.close()
+        self._lag.close()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)
@@ -172,6 +185,18 @@ class Gateway:
         if self.response_cache is not None:
             self.response_cache.clear()
 
+    def _readings(self) -> Iterator[Reading]:
+        """What the parts hold, for the metrics."""
+        yield from process_readings(self._lag.seconds)
+        for mount in self.mounts.all:
+            yield from mount_readings(mount)
+        yield from upload_readings(self.mounts.all)
+        yield from budget_readings(self.mounts.budgets)
+        if self.response_cache is not None:
+            yield from memory_readings(self.response_cache.pools)
+        if self._main is not None:
+            yield from client_readings(self._main.admission)
+
     def _ops_routes(self) -> dict[str, OpsRoute]:
         """What they tell may be for those only who have the token. /health tells nothing."""
         prefix, token = self.settings.ops.path_prefix, self._token("token")
@@ -188,7 +213,8 @@ class Gateway:
             if token is not None:
                 token.check(authorization)
             headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store"}
-            return BufferedResponse(200, self.metrics.render(), headers)
+            self.metrics.settle()
+            return BufferedResponse(200, await METRICS.run(self.metrics.text), headers)
 
         return {f"{prefix}/health": alive, f"{prefix}/ready": ready, f"{prefix}/metrics": metrics}
 

@@ -31,6 +31,7 @@ class Executor:
 
     def __init__(self, name: str, threads: int, *, each: bool = False) -> None:
         """With `each`, every mount has so many threads: for work that may hang, which would keep them."""
+        self.name = name
         self.threads = threads
         self._each = each
         self._pool = ThreadPoolExecutor(_MOST_THREADS if each else threads, f"gateway-{name}")
@@ -55,9 +56,10 @@ class Executor:
         return asyncio.wrap_future(result)
 
     def stats(self) -> dict[str, int]:
-        """How much work waits, and how much runs."""
+        """How much work waits, how much runs, and how many threads there are."""
         with self._lock:
-            return {"waiting": sum(map(len, self._waiting.values())), "running": self._total}
+            waiting = sum(map(len, self._waiting.values()))
+            return {"waiting": waiting, "running": self._total, "threads": len(self._pool._threads)}
 
     def _has_thread(self, mount: str) -> bool:
         return (self._running.get(mount, 0) if self._each else self._total) < self.threads
@@ -121,6 +123,10 @@ AWS = Executor("aws", 4, each=True)
 PASSWORDS = Executor("passwords", 2)
 # Asks an LDAP directory, which may be slow.
 LDAP = Executor("ldap", 8, each=True)
+# Puts the metrics together, which tell how the others are doing.
+METRICS = Executor("metrics", 1)
+
+ALL = tuple(one for one in [*globals().values()] if isinstance(one, Executor))
 
 
 def name_resolvers() -> None:

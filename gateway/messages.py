@@ -193,7 +193,9 @@ Answer: TypeAlias = Stream | Redirect | BufferedResponse
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What the log and the metrics record about one request. Times are of a monotonic clock, in seconds."""
+    """What the log and the metrics record about one request. Times are of a monotonic clock, in seconds. `fetched`
+    tells what the storage was asked for: an object that no cache had (`miss`), or whether a copy is the newest
+    (`revalidated`)."""
 
     request_id: str
     method: str
@@ -210,6 +212,7 @@ class RequestRecord:
     code: str | None = None
     error: str = ""
     cache: str = ""
+    fetched: str = ""
     key: str = ""
     usage: UpstreamUsage | None = None
     peer: str = ""

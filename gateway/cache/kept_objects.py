@@ -91,6 +91,7 @@ class KeptObjects:
             "writes_to_disk": self._writes,
             "background_tasks": len(self._tasks),
             "entries_open": self._disk.open_entries if self._disk is not None else 0,
+            "disk_off": 0 if self._disk is None or self._disk.on else 1,
         }
 
     async def close(self) -> None:

@@ -3,13 +3,20 @@
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 # The memory of an entry besides its key and its value: the entry object and its slots in two tables.
 ENTRY_BYTES = 256
+
+
+class CacheSize(NamedTuple):
+    """What a cache holds."""
+
+    bytes: int
+    entries: int
 
 
 class MemoryPool:
@@ -28,6 +35,14 @@ class MemoryPool:
         (`max_bytes` is 0) caches nothing."""
         self.max_bytes = max(self.max_bytes, max_bytes)
         return MemoryLimit(max_bytes, self)
+
+    def stats(self) -> dict[str, CacheSize]:
+        """What the caches of all mounts hold, by their name."""
+        sizes: dict[str, CacheSize] = {}
+        for cache in (cache for share in self._shares for cache in share._caches):
+            held, entries = sizes.get(cache.name, (0, 0))
+            sizes[cache.name] = CacheSize(held + cache.used, entries + len(cache))
+        return sizes
 
     def _change(self, weight: int) -> None:
         self._used += weight

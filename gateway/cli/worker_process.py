@@ -82,7 +82,10 @@ class WorkerProcess(Worker):  # type: ignore[misc]
                     await stopping.wait()
         if first_try is not None:
             first_try.cancel()
+        if os.getppid() != self.ppid:
+            marks.standing.stop()  # the others end too
         await gateway.stop()  # gunicorn ends a worker that takes too long
+        gateway.metrics.settle()  # the others go on to tell what has been counted here
         ending.end_soon(0)
         return 0
 

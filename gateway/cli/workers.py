@@ -42,11 +42,18 @@ def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], obj
 
         def signal(self, number: int, frame: FrameType | None) -> None:
             """Called at once, while gunicorn waits for the workers too: a second SIGTERM or SIGINT ends them."""
+            if number in STOPPING:
+                marks.standing.stop()
             if number in (signal.SIGTERM, signal.SIGINT):
                 if self.told_to_stop:
                     self.kill_workers(signal.SIGKILL)
                 self.told_to_stop = True
             super().signal(number, frame)
+
+        def stop(self, graceful: bool = True) -> None:
+            """Whatever the reason is: the workers say so before they stop."""
+            marks.standing.stop()
+            super().stop(graceful)
 
         def spawn_worker(self) -> int:
             """Forks with the signals that stop a worker held back until it heeds them (WorkerProcess): before that, the

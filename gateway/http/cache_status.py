@@ -10,6 +10,14 @@ REVALIDATED = "gateway; fwd=stale"
 # The client asked for an answer from the storage (Cache-Control: no-cache).
 BYPASSED = "gateway; fwd=request"
 
+_FETCHED = {MISS: "miss", BYPASSED: "miss", REVALIDATED: "revalidated"}
+
+
+def fetched(status: str) -> str:
+    """What the storage was asked for, by an answer's Cache-Status: the object (`miss`), or whether a copy is still the
+    newest (`revalidated`). Empty if it was not asked for this request, or there is no cache."""
+    return _FETCHED.get(status, "")
+
 
 def hit(fresh_for: float, *, stale: bool = False) -> str:
     """`fresh_for` is in seconds, and negative for a copy that is no longer fresh. `stale`: such a copy was used because

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
 from gateway.cache.patience import Patience
+from gateway.cache.recent_peak import RecentPeak
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
 from gateway.executors import current_mount
@@ -87,11 +87,11 @@ class Mount:
         self.cors = cors_of(settings.cors)
         self.asked = 0  # how often a client has asked for a page or an object
         self.patience = Patience()
-        self._circuits = {name: Circuits(partial(counts.circuits_open, name)) for name in ("storage", "index")}
+        self.circuits = {"storage": Circuits(), "index": Circuits()}  # the latter is the other index
+        self.listing_ages = RecentPeak()
         self.storage = build_storage(
-            settings, counts.upstream_fault, self._circuits["storage"], self.patience, announce, budgets
+            settings, counts.upstream_fault, self.circuits["storage"], self.patience, announce, budgets
         )
-        counts.credentials_expire_at = self.storage.credentials_expire_at
         self.access = access or Access(settings, self.storage, metrics.auth_outcomes)
         self._has_own_access = access is None
         self.root = root_of(settings)
@@ -108,16 +108,16 @@ class Mount:
         self.metadata = FileMetadata(
             finder,
             self._memory,
-            metadata_stores(settings, self.storage, self.root),
+            metadata_stores(settings, self.storage, self.root, budgets.disk(settings.cache)),
             retry_seconds=settings.index.refresh,
         )
         self._renderer = Renderer(remote_images=settings.index.remote_images)
         self.catalog = build_catalog(settings, self.storage, self.root, self._memory, self.patience)
         self.fallback = self._build_fallback()
-        self._mirrored: MirroredFiles | None = None
+        self.mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
-            self._mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
+            self.mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
         self.resources = resources_of(settings)
         self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
@@ -127,7 +127,7 @@ class Mount:
             self.generated,
             wheels=wheels,
             changed=self._changed,
-            mirrored=self._mirrored,
+            mirrored=self.mirrored,
             mode=settings.index.mode,
             index_document=settings.rewrite.index_document,
             immutable_files=settings.cache.immutable_files,
@@ -156,7 +156,7 @@ class Mount:
 
     async def close(self) -> None:
         access = self.access if self._has_own_access else None
-        users = self.uploads, self.management, access, self.prefetch, self._mirrored, self._renderer, self.fallback
+        users = self.uploads, self.management, access, self.prefetch, self.mirrored, self._renderer, self.fallback
         for part in (*users, self.site, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
@@ -182,7 +182,7 @@ class Mount:
     def down(self) -> dict[str, str]:
         """The servers that are known to be down, each with the state of its circuit breaker; and the authenticators."""
         circuits = {
-            f"circuit {host}": state for circuits in self._circuits.values() for host, state in circuits.down().items()
+            f"circuit {host}": state for circuits in self.circuits.values() for host, state in circuits.down().items()
         }
         return circuits | self.access.down()
 
@@ -216,7 +216,7 @@ class Mount:
             return None
         base_url = settings.fallback.base_url
         upstream = UpstreamIndex(
-            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self._circuits["index"]),
+            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self.circuits["index"]),
             base_url,
             refresh=settings.index.refresh,
             stale_if_error=settings.cache.stale_if_error,
@@ -269,6 +269,7 @@ class Mount:
             refresh=settings.index.refresh,
             memory=self._memory,
             backlog=self._backlog,
+            ages=self.listing_ages,
         )
 
     def _build_publishing(self, audience: "Audience | None") -> "Publishing | None":

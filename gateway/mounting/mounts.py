@@ -38,7 +38,7 @@ class Mounts:
         self._metrics = metrics
         self._marks = marks
         self._changed = changed
-        self._budgets = Budgets(len(settings.all_mounts))
+        self.budgets = Budgets(len(settings.all_mounts))
         self._hints = place_hints(settings)
         self._access: Access | None = None  # that of the top level
         real = [one for one in settings.all_mounts if not one.mount.members]
@@ -134,7 +134,7 @@ class Mounts:
         announce = partial(self._announce, name) if self._marks is not None else None
         audience = _Audience(self, name)
         shared = self._access if settings.shares_access else None
-        mount = Mount(settings, self._metrics, announce, audience, self._budgets, shared)
+        mount = Mount(settings, self._metrics, announce, audience, self.budgets, shared)
         if shared is None:
             mount.access.on_change(self._changed)
         if settings.shares_access:
@@ -145,7 +145,7 @@ class Mounts:
         mount = settings.mount
         members = [self._by_name[name] for name in mount.members]
         publish_to = self._by_name[mount.publish_to] if mount.publish_to is not None else None
-        return VirtualMount(settings, members, publish_to, self._budgets)
+        return VirtualMount(settings, members, publish_to, self.budgets)
 
     def _announce(self, mount: str, key: str) -> None:
         assert self._marks is not None

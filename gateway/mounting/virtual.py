@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.cache.recent_peak import RecentPeak
 from gateway.config.settings import Settings
 from gateway.errors import (
     GatewayError,
@@ -74,7 +75,7 @@ class VirtualMount:
         assert pages is not None
         rendered = RenderedPages("pages of virtual indexes", memory)
         projects = VirtualProjects(indexes, memory)
-        self._root_page = RootPage(projects, pages.people, rendered, "", settings.index.refresh)
+        self._root_page = RootPage(projects, pages.people, rendered, "", settings.index.refresh, RecentPeak())
         self._roots = {f"/{SIMPLE}/": f"{SIMPLE}/", "/": ""}
 
     def root(self, path: str) -> str | None:

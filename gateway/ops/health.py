@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import GatewayError
 from gateway.messages import BufferedResponse
+from gateway.ops.standing import Findings, Standing
 from gateway.storage.base import Storage
 
 _CHECK_TIMEOUT_SECONDS = 10.0
@@ -30,6 +31,10 @@ class Readiness:
 
     A gateway that has never reached any of its storages, or is stopping, is not ready. One that has lost a storage is
     degraded, but ready: it serves what it has cached, and if all replicas were unready, clients would get nothing.
+
+    A probe reaches any of several workers, so that they answer as one: what one of them has found is the answer of all,
+    until it is too old. A worker that can't reach a storage that another has reached is degraded, like all of them; one
+    that ends alone makes no difference, because the others take what comes.
     """
 
     def __init__(
@@ -38,48 +43,56 @@ class Readiness:
         reuse_seconds: float,
         down: Callable[[], Mapping[str, str]] = dict,
         answer_seconds: float = _ANSWER_SECONDS,
+        standing: Standing | None = None,
     ) -> None:
         """`storages` are by the names of their mounts. `down` returns what is down: circuit breakers that are not
         closed, and authenticators. A gateway that has been ready answers after `answer_seconds`, even if a storage has
-        not answered."""
+        not answered. `standing` is what several workers know together."""
         self._storages = storages
         self._reuse_seconds = reuse_seconds
         self._down = down
         self._answer_seconds = answer_seconds
         self._at_once = asyncio.Semaphore(_CHECKS_AT_ONCE)
         self._asking: asyncio.Task[None] | None = None
-        self._page: BufferedResponse | None = None
-        self._asked = 0.0
-        self._was_ready = False
-        self.draining = False
+        self._standing = standing or Standing(shared=False)
+        self._own: Findings | None = None  # what this worker has found, which may be too long for the others
 
     async def ready(self) -> BufferedResponse:
-        if self.draining:
+        came = time.monotonic()
+        if self._standing.stopping:
             return report(503, status="draining")
-        if self._asking is None and time.monotonic() - self._asked < self._reuse_seconds and self._page is not None:
-            return self._page
+        if (findings := self._findings(came - self._reuse_seconds)) is not None:
+            return self._summary(findings)
         if self._asking is None:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
         asking = self._asking
-        await asyncio.wait([asking], timeout=self._answer_seconds if self._was_ready else None)
-        if not asking.done():
-            return self._failed("the storage has not answered yet")
-        asking.result()
-        assert self._page is not None
-        return self._page
+        await asyncio.wait([asking], timeout=self._answer_seconds if self._standing.was_ready else None)
+        if asking.done():
+            asking.result()
+        if (findings := self._findings(came - self._reuse_seconds)) is not None:  # perhaps another worker's
+            return self._summary(findings)
+        return self._failed("the storage has not answered yet", self._down())
 
     async def close(self) -> None:
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
 
+    def _findings(self, since: float) -> Findings | None:
+        """Those for which a worker has asked last, of those that were there after `since`."""
+        found = (one for one in (self._own, self._standing.findings) if one is not None and one.known > since)
+        return max(found, default=None, key=lambda one: one.asked)
+
     async def _ask(self) -> None:
         try:
+            asked = time.monotonic()
             checks = (self._check(name, storage) for name, storage in self._storages.items())
             found = dict(zip(self._storages, await asyncio.gather(*checks), strict=True))
-            self._page = self._summary(found)
+            if any(not isinstance(result, str) for result in found.values()):
+                self._standing.note_ready()
+            self._own = Findings(asked, time.monotonic(), json.dumps([found, dict(self._down())]).encode())
+            self._standing.tell(self._own)
         finally:
-            self._asked = time.monotonic()
             self._asking = None
 
     async def _check(self, mount: str, storage: Storage) -> Mapping[str, str] | str:
@@ -92,23 +105,18 @@ class Readiness:
         except GatewayError as error:
             return error.detail or error.public
 
-    def _summary(self, found: Mapping[str, Mapping[str, str] | str]) -> BufferedResponse:
+    def _summary(self, findings: Findings) -> BufferedResponse:
         """One storage that can be reached is enough: what others are asked for does not depend on the rest."""
+        found, down = json.loads(findings.text)
         failures = {mount: result for mount, result in found.items() if isinstance(result, str)}
-        self._was_ready = self._was_ready or len(failures) < len(found)
-        if len(found) > 1 and self._was_ready:
+        if len(found) > 1 and self._standing.was_ready:
             states = {f"mount {mount}": failures.get(mount, "ok") for mount in found}
-            return self._report(200, "degraded" if failures else "ready", **states)
+            return report(200, status="degraded" if failures else "ready", **states, **down)
         if failures:
-            return self._failed("; ".join(failures.values()))
+            return self._failed("; ".join(failures.values()), down)
         (only,) = found.values()
-        assert not isinstance(only, str)
-        return self._report(200, "ready", **only)
+        return report(200, status="ready", **only, **down)
 
-    def _failed(self, reason: str) -> BufferedResponse:
-        if self._was_ready:
-            return self._report(200, "degraded", reason=reason)
-        return self._report(503, "unavailable", reason=reason)
-
-    def _report(self, code: int, status: str, **fields: str) -> BufferedResponse:
-        return report(code, status=status, **fields, **self._down())
+    def _failed(self, reason: str, down: Mapping[str, str]) -> BufferedResponse:
+        code, status = (200, "degraded") if self._standing.was_ready else (503, "unavailable")
+        return report(code, status=status, reason=reason, **down)

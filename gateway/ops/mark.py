@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.ops.standing import Standing
 from gateway.ops.turn import Turn
 
 EVERYTHING = "*"  # no project and no object that is kept has this name
@@ -82,8 +83,9 @@ def _count(head: bytes) -> int:
 class Marks:
     """What workers tell each other: which projects to list anew, and which objects were written or removed. Each has a
     mark of its own: many objects at once must not have every project listed anew. `beacons` are the turns to read them,
-    by mount."""
+    by mount. `standing` is what they know together of the gateway's readiness."""
 
     projects: SharedMark = field(default_factory=SharedMark)
     objects: SharedMark = field(default_factory=SharedMark)
     beacons: Mapping[str, Turn] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)

@@ -1,9 +1,8 @@
 """Prometheus metrics."""
 
 import os
-import time
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +18,8 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from gateway.messages import RequestRecord
+from gateway.ops.readings import process
+from gateway.ops.readings.read_metrics import METRICS, Reading, ReadMetrics
 
 # Set before the workers are started: the directory of the files in which they share their metrics.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,7 +39,7 @@ class Metrics:
     """The gateway's metrics. With several workers, each of them reports the sum of all.
 
     Requests are counted in plain numbers, which `settle` adds to prometheus_client's counters: each of those takes a
-    lock, and with several workers writes to a file.
+    lock, and with several workers writes to a file. What the parts hold is read by `settle` too (see read_metrics.py).
     """
 
     def __init__(self) -> None:
@@ -76,6 +77,26 @@ class Metrics:
             ["mount", "source"],
             registry=registry,
         )
+        self._fetched = {
+            "miss": Counter(
+                "gateway_cache_misses",
+                "Answers with an object that no cache had, so that the storage was asked for it",
+                ["mount"],
+                registry=registry,
+            ),
+            "revalidated": Counter(
+                "gateway_cache_revalidations",
+                "Answers with a cached object for which the storage was asked whether it is still the newest",
+                ["mount"],
+                registry=registry,
+            ),
+        }
+        self._stale = Counter(
+            "gateway_stale_answers",
+            "Answers with something older than it should be, because the storage or the other index can't be asked",
+            ["mount"],
+            registry=registry,
+        )
         self._log_lines_dropped = Counter(
             "gateway_log_lines_dropped", "Lines of the logs that could not be written", registry=registry
         )
@@ -83,20 +104,6 @@ class Metrics:
             "gateway_beacon_failures",
             "Failed requests by which gateways tell each other what is published",
             ["mount", "operation"],
-            registry=registry,
-        )
-        self._expiry = Gauge(
-            "gateway_credentials_expiry_seconds",
-            "Seconds until the credentials expire, negative once they have; +Inf if they don't",
-            ["mount"],
-            multiprocess_mode="livemin",
-            registry=registry,
-        )
-        self._circuits = Gauge(
-            "gateway_circuits_open",
-            "Servers that are known to be down: requests to them fail at once, except for a probe now and then",
-            ["mount", "upstream"],
-            multiprocess_mode="livesum",
             registry=registry,
         )
         self._auth = Counter(
@@ -109,14 +116,24 @@ class Metrics:
         self._ended: Tally[tuple[str, str, str, int]] = Tally()
         self._ended_cached: Tally[tuple[str, str]] = Tally()
         self._ended_bytes: Tally[str] = Tally()
+        self._ended_fetched: Tally[tuple[str, str]] = Tally()
+        self._ended_stale: Tally[str] = Tally()
         self.in_flight = 0
         # What became of requests with access control, by authenticator and result.
         self.auth_outcomes: Tally[tuple[str, str]] = Tally()
         self._mounts: dict[str, MountMetrics] = {}
         self._ttfb_histograms: dict[tuple[str, str], Histogram] = {}
-        if MULTIPROCESS_DIR not in os.environ:
+        several = MULTIPROCESS_DIR in os.environ
+        self._read = ReadMetrics(registry, METRICS | process.METRICS if several else METRICS)
+        if several:
+            self.read_from(process.process_readings)
+        else:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
+
+    def read_from(self, source: Callable[[], Iterable[Reading]]) -> None:
+        """Has `settle` read the series of `source`, of metrics that are in METRICS."""
+        self._read.sources.append(source)
 
     def of(self, mount: str) -> "MountMetrics":
         """Those that one mount counts itself."""
@@ -124,11 +141,17 @@ class Metrics:
         if found is None:
             for source in ("memory", "disk", "shared"):
                 self._cached.labels(mount, source)
-            self._expiry.labels(mount).set(float("inf"))  # 0 would be the minimum of all until this one has settled
-            found = self._mounts[mount] = MountMetrics(
-                mount, self._upstream_errors, self._circuits, self._beacon_failures
-            )
+            for counter in (*self._fetched.values(), self._stale):
+                counter.labels(mount)
+            found = self._mounts[mount] = MountMetrics(mount, self._upstream_errors, self._beacon_failures)
         return found
+
+    def observe_fetched(self, record: RequestRecord) -> None:
+        """Counts what a finished request took, unless it has been answered with a cached reply. `observe` comes too."""
+        if record.fetched:
+            self._ended_fetched[record.mount, record.fetched] += 1
+        if record.usage is not None and record.usage.stale:
+            self._ended_stale[record.mount] += 1
 
     def observe(self, record: RequestRecord) -> None:
         """Counts a finished request."""
@@ -152,23 +175,31 @@ class Metrics:
             self._cached.labels(mount, source).inc(count)
         for mount, count in self._ended_bytes.items():
             self._bytes.labels(mount).inc(count)
+        for (mount, fetched), count in self._ended_fetched.items():
+            self._fetched[fetched].labels(mount).inc(count)
+        for mount, count in self._ended_stale.items():
+            self._stale.labels(mount).inc(count)
         self._in_flight.set(self.in_flight)
-        for name, found in self._mounts.items():
-            expires_at = found.credentials_expire_at()
-            self._expiry.labels(name).set(float("inf") if expires_at is None else expires_at - time.time())
+        self._read.settle()
         for (method, result), count in self.auth_outcomes.items():
             self._auth.labels(method, result).inc(count)
         self.auth_outcomes.clear()
         self._ended.clear()
         self._ended_cached.clear()
         self._ended_bytes.clear()
+        self._ended_fetched.clear()
+        self._ended_stale.clear()
 
     def log_lines_dropped(self, lines: int) -> None:
         self._log_lines_dropped.inc(lines)
 
     def render(self) -> bytes:
-        """The text exposition format."""
+        """The text exposition format, up to date."""
         self.settle()
+        return self.text()
+
+    def text(self) -> bytes:
+        """The same as of the last `settle`. For a thread: many mounts and workers have thousands of series."""
         registry = self._registry
         if MULTIPROCESS_DIR in os.environ:
             registry = CollectorRegistry()
@@ -177,19 +208,12 @@ class Metrics:
 
 
 class MountMetrics:
-    """What one mount counts. `credentials_expire_at` tells when the credentials of its storage expire, in seconds since
-    the epoch."""
+    """What one mount counts."""
 
-    def __init__(self, mount: str, upstream_errors: Counter, circuits: Gauge, beacon_failures: Counter) -> None:
+    def __init__(self, mount: str, upstream_errors: Counter, beacon_failures: Counter) -> None:
         self._mount = mount
         self._upstream_errors = upstream_errors
-        self._circuits = circuits
         self._beacon_failures = beacon_failures
-        self.credentials_expire_at: Callable[[], float | None] = lambda: None
-
-    def circuits_open(self, upstream: str, count: int) -> None:
-        """Sets how many servers of `upstream`, which is `storage` or `index`, are known to be down."""
-        self._circuits.labels(self._mount, upstream).set(count)
 
     def upstream_fault(self, code: str) -> None:
         self._upstream_errors.labels(self._mount, code).inc()

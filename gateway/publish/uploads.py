@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,11 @@ class Uploads:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def memory(self) -> Mapping[str, UploadMemory]:
+        """By what it is for."""
+        return {"fields": self._fields_memory, "files": self._memory}
 
     @staticmethod
     def takes(path: str, base_path: str) -> bool:

@@ -37,6 +37,7 @@ class RequestRecords:
 
     def end(self, record: RequestRecord) -> None:
         self._metrics.in_flight -= 1
+        self._metrics.observe_fetched(record)
         self._metrics.observe(record)
         self._log.write(record)
 

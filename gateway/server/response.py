@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.http import StreamWriter
 
 from gateway.errors import GatewayError
+from gateway.http.cache_status import fetched
 from gateway.http.target import location
 from gateway.messages import Answer, BufferedResponse, FilePart, Redirect, RequestRecord, Stream
 from gateway.server.connections.sendfile import FileSender
@@ -48,6 +49,7 @@ async def send(request: web.BaseRequest, answer: Answer, record: RequestRecord) 
         return await _send_whole(request, answer, record)
     record.upstream_status = answer.upstream_status
     record.cache = answer.cache
+    record.fetched = fetched(answer.headers.get("Cache-Status", ""))
     if answer.content is not None:
         answer.close()
         page = BufferedResponse(answer.status, answer.content, answer.headers, fresh_for=answer.fresh_for)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.lru import LruCache, MemoryPool, weight_of
 from gateway.messages import RequestRecord
 from gateway.server.reply import Reply, date_header
 
@@ -46,9 +46,11 @@ class ResponseCache:
         self._clock = clock
         self._cleared = float("-inf")
         refusals_bytes = max_bytes // _REFUSALS_SHARE
-        self._replies = LruCache[bytes, CachedReply]("replies", MemoryLimit(max_bytes - refusals_bytes), _weight)
+        replies, refusals = MemoryPool(max_bytes - refusals_bytes), MemoryPool(refusals_bytes)
+        self.pools = {"replies": replies, "refused replies": refusals}
+        self._replies = LruCache[bytes, CachedReply]("replies", replies.share(replies.max_bytes), _weight)
         # Apart, so that clients without credentials, who may ask for anything, evict no replies to the others.
-        self._refusals = LruCache[bytes, CachedReply]("refusals", MemoryLimit(refusals_bytes), _weight)
+        self._refusals = LruCache[bytes, CachedReply]("refusals", refusals.share(refusals.max_bytes), _weight)
 
     def get(self, request: bytes) -> CachedReply | None:
         cached = self._replies.get(request) or self._refusals.get(request)

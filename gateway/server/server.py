@@ -87,6 +87,11 @@ class Listener:
         listener.listen(_BACKLOG)  # asyncio has one number for both
         return cls(server, acceptor, unix_path)
 
+    @property
+    def admission(self) -> Admission:
+        """The connections that are open."""
+        return self._server.admission
+
     async def drain(self, grace: float) -> None:
         """Stops accepting, closes idle connections, waits up to `grace` seconds for the others, then ends them."""
         loop = asyncio.get_running_loop()

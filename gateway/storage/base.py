@@ -161,7 +161,8 @@ class Storage(Protocol):
         continues the one before."""
 
     def stats(self) -> Mapping[str, int]:
-        """The resources held now (connections, fills, bytes), by name."""
+        """The resources held now (connections, fills, bytes), by name; and counts since the start, whose names end with
+        `_total`."""
 
     def expire(self) -> None:
         """Makes all caches revalidate what they hold."""

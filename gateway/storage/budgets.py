@@ -1,10 +1,12 @@
-"""What the mounts of a gateway share: memory, by its purpose, and credentials."""
+"""What the mounts of a gateway share: memory, by its purpose, the disk, and credentials."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
 from gateway.cache.disk.cache import MAX_OPEN
+from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit, MemoryPool
+from gateway.config.cache_settings import CacheSettings
 from gateway.config.settings import ParallelSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.storage.s3 import ahead
@@ -25,7 +27,8 @@ class Budgets:
         """So many entries of the disk cache stay open for one mount, each with a descriptor."""
         self._pools: dict[str, MemoryPool] = {}
         self._one: dict[Callable[[], Any], Any] = {}
-        self._transit: MemoryBudget | None = None
+        self.transfer: MemoryBudget | None = None
+        self.quota: DiskQuota | None = None
         self._credentials: dict[Hashable, CredentialSource] = {}
 
     def memory(self, purpose: str, max_bytes: int) -> MemoryLimit:
@@ -40,11 +43,22 @@ class Budgets:
         found: S = self._one[kind]
         return found
 
+    @property
+    def pools(self) -> Mapping[str, MemoryPool]:
+        """The memory of all mounts, by its purpose."""
+        return self._pools
+
     def transit(self, settings: ParallelSettings) -> MemoryBudget:
         """A share of the memory for bytes in transit."""
-        if self._transit is None:
-            self._transit = MemoryBudget(settings.memory_bytes, settings.connections)
-        return self._transit.share()
+        if self.transfer is None:
+            self.transfer = MemoryBudget(settings.memory_bytes, settings.connections)
+        return self.transfer.share()
+
+    def disk(self, settings: CacheSettings) -> DiskQuota | None:
+        """The room on disk, which all mounts count together; None without a disk cache."""
+        if self.quota is None and settings.dir is not None:
+            self.quota = DiskQuota(settings.dir, settings.disk_bytes)
+        return self.quota
 
     def credentials(self, settings: StorageSettings) -> CredentialSource:
         """Where credentials come from that are loaded in the same way: once for all mounts that have such."""

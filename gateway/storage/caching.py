@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from gateway.cache.disk.cache import MAX_OPEN, DiskCache
+from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.memory import ObjectLimits
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
@@ -25,15 +26,18 @@ class CachingStorage(StorageDecorator):
         budget: MemoryBudget,
         patience: Patience,
         limits: ObjectLimits | None = None,
+        quota: DiskQuota | None = None,
         open_entries: int = MAX_OPEN,
     ) -> None:
-        """`budget` is the memory for bodies in transit, `limits` that for what is cached; so many `open_entries` of the
-        disk stay open. `patience` limits how long clients wait when a stale answer could be served."""
+        """`budget` is the memory for bodies in transit, `limits` that for what is cached, `quota` the room on disk,
+        where so many `open_entries` stay open. `patience` limits how long clients wait when a stale answer could be
+        served."""
         super().__init__(inner)
         self._settings = settings
         self._budget = budget
         self._patience = patience
         self._limits = limits
+        self._quota = quota
         self._open_entries = open_entries
         self._objects: ObjectCache
 
@@ -41,7 +45,8 @@ class CachingStorage(StorageDecorator):
         await self.inner.start()
         settings, disk = self._settings, None
         if settings.dir is not None:
-            disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity, max_open=self._open_entries)
+            scope, most = self.inner.identity, self._open_entries
+            disk = DiskCache(settings.dir, settings.disk_bytes, scope, self._quota, max_open=most)
         self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience, self._limits)
 
     async def close(self) -> None:

@@ -48,7 +48,8 @@ def build_storage(
     backend = ResumingStorage(backend, parallel, budget)
     if cache.memory_bytes or cache.dir:
         limits = limits_of(cache.objects_bytes or INDEX_BYTES, budgets.memory)
-        backend = CachingStorage(backend, cache, budget, patience, limits, budgets.open_entries)
+        room = budgets.disk(cache), budgets.open_entries
+        backend = CachingStorage(backend, cache, budget, patience, limits, *room)
     if not storage.redirect_urls:
         return backend
     return RedirectingStorage(

@@ -20,11 +20,7 @@ log = logging.getLogger("gateway.storage")
 class Circuits:
     """The breakers of one Client (see client.py), by host."""
 
-    def __init__(
-        self, on_change: Callable[[int], None] = lambda down: None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """`on_change` is called with the number of servers that are down, whenever it changes."""
-        self._on_change = on_change
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         # With the time of the last fault. The one that failed last comes last.
         self._breakers: dict[str, tuple[CircuitBreaker, float]] = {}
@@ -51,7 +47,6 @@ class Circuits:
         breaker, _ = self._breakers.pop(host, (None, 0.0))
         if breaker is not None and breaker.state is not State.CLOSED:
             log.warning("%s answers again: its circuit breaker is closed", host)
-            self._on_change(self._count())
 
     def failed(self, host: str, why: str, about: str | None = None) -> None:
         """`about` means the same as in CircuitBreaker.failed."""
@@ -67,7 +62,6 @@ class Circuits:
         breaker.failed(now, about)
         if was_closed and breaker.state is State.OPEN:
             log.error("%s is down: its circuit breaker is open, after faults in a row (the last: %s)", host, why)
-            self._on_change(self._count())
 
     def down(self) -> dict[str, str]:
         """The servers whose breakers are not closed, each with its breaker's state."""
@@ -77,9 +71,6 @@ class Circuits:
             for host, (breaker, _) in self._breakers.items()
             if breaker.state is not State.CLOSED
         }
-
-    def _count(self) -> int:
-        return sum(breaker.state is not State.CLOSED for breaker, _ in self._breakers.values())
 
     def _forget_old(self, now: float) -> None:
         for host, (_, failed_at) in [*self._breakers.items()]:
@@ -91,4 +82,3 @@ class Circuits:
         breaker, _ = self._breakers.pop(host)
         if breaker.state is not State.CLOSED:
             log.info("whether %s is still down is not known: it has not been asked for long", host)
-            self._on_change(self._count())

@@ -105,6 +105,7 @@ class Client:
         self._user_agent = user_agent
         self._free = asyncio.Semaphore(max_connections)
         self._taken = 0
+        self._waiting = 0
         self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
         self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
         self._closing: asyncio.TimerHandle | None = None
@@ -155,8 +156,12 @@ class Client:
     async def _permit(self) -> None:
         try:
             if self._free.locked():
-                async with asyncio.timeout(self._connector.connect_timeout):
-                    await self._free.acquire()
+                self._waiting += 1
+                try:
+                    async with asyncio.timeout(self._connector.connect_timeout):
+                        await self._free.acquire()
+                finally:
+                    self._waiting -= 1
             else:
                 await self._free.acquire()
             self._taken += 1
@@ -227,6 +232,9 @@ class Client:
             "connections_busy": len(self._busy),
             "connections_idle": sum(len(idle) for idle in self._idle.values()),
             "connections_free": self._max_connections - self._taken,
+            "connections_max": self._max_connections,
+            "requests_waiting": self._waiting,
+            "retries_total": self.retries.taken,
         }
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ class RetryBudget:
 
     def __init__(self) -> None:
         self._tokens = _RESERVE
+        self.taken = 0  # how many requests have been sent again
 
     def answered(self) -> None:
         self._tokens = min(self._tokens + _PER_ANSWER, _RESERVE)
@@ -28,4 +29,5 @@ class RetryBudget:
         if self._tokens < 1:
             return False
         self._tokens -= 1
+        self.taken += 1
         return True

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit, weight_of
+from gateway.cache.lru import ENTRY_BYTES, CacheSize, LruCache, MemoryLimit, MemoryPool, weight_of
 
 
 def cache(name: str, limit: MemoryLimit) -> LruCache[str, bytes]:
@@ -94,3 +94,17 @@ def test_the_weight_of_a_container_counts_what_is_in_it() -> None:
     assert weight_of(text) >= 1000
     assert weight_of((text, [text], {"k": text})) >= 3000
     assert weight_of({text: ""}) >= 1000
+
+
+def test_a_pool_tells_what_the_caches_of_all_mounts_hold_together() -> None:
+    pool = MemoryPool(10_000)
+    first, second = pool.share(10_000), pool.share(10_000)
+    cache("pages", first).put("a", bytes(100))
+    cache("listings", first)
+    pages = cache("pages", second)
+    pages.put("a", bytes(200))
+    pages.put("b", bytes(300))
+    found = {"pages": CacheSize(600 + 3 * ENTRY_BYTES, 3), "listings": CacheSize(0, 0)}
+    assert pool.stats() == found
+    second.leave()
+    assert pool.stats()["pages"] == CacheSize(100 + ENTRY_BYTES, 1)

@@ -72,7 +72,7 @@ def test_a_worker_that_replaces_another_has_the_rules_of_now(
     assert process.stop() == 0
 
 
-def connections_by_worker(url: str, master: int) -> dict[int, http.client.HTTPConnection]:
+def connections_by_worker(url: str, master: int, path: str = "/health") -> dict[int, http.client.HTTPConnection]:
     """A connection to each worker, by the worker's process id."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     found: dict[int, http.client.HTTPConnection] = {}
@@ -80,7 +80,7 @@ def connections_by_worker(url: str, master: int) -> dict[int, http.client.HTTPCo
     while len(found) < 2:
         assert time.monotonic() < deadline, "one worker takes all connections"
         connection = http.client.HTTPConnection(host, int(port), timeout=20)
-        assert ask(connection, "/health")
+        assert ask(connection, path)
         owner = next(worker for worker in children(master) if accepted(connection.sock) in sockets(worker))
         if owner in found:
             connection.close()
@@ -167,8 +167,8 @@ def test_workers_outlive_hangups_and_gunicorn_s_word_to_reopen_logs(
 def test_counts_go_on_and_their_files_stay_few_when_workers_are_replaced(
     start_process: StartProcess, settings: dict[str, str]
 ) -> None:
-    process = start_process(settings)
-    url, master = started(process), process.process.pid
+    process = start_process(settings | {"server.workers": "4"})
+    url, master = started(process, 4), process.process.pid
     pattern = r'gateway_requests_total\{method="GET",mount="default",route="index",status="200"\} (\S+)'
     [directory] = {
         line.split(maxsplit=5)[5].rpartition("/")[0]
@@ -180,21 +180,31 @@ def test_counts_go_on_and_their_files_stay_few_when_workers_are_replaced(
         found = re.search(pattern, get(f"{url}/metrics").decode())
         return float(found[1]) if found is not None else 0
 
-    for replaced in range(1, 5):
+    asking = http.client.HTTPConnection(url.removeprefix("http://"), timeout=20)  # one of them, or each would be busy
+
+    def of_all(metric: str) -> bool:
+        return f"\n{metric}\n".encode() in ask(asking, "/metrics")
+
+    eventually(lambda: of_all("gateway_workers 4.0"), "not all tell", process)
+    asking.close()
+    for replaced in range(1, 4):
         for _ in range(5):
             assert get(url) == b"root page"
         eventually(lambda: served() == 5 * replaced, "not all are counted", process)  # noqa: B023
         os.kill(children(master)[0], signal.SIGKILL)
         eventually(
-            lambda: process.log.read_text().count(", listening on ") == 2 + replaced,  # noqa: B023
+            lambda: process.log.read_text().count(", listening on ") == 4 + replaced,  # noqa: B023
             "it is not replaced",
             process,
         )
         assert served() == 5 * replaced
-    eventually(
-        lambda: b"\ngateway_requests_in_flight 1.0\n" in get(f"{url}/metrics"), "requests of the dead count", process
-    )
-    assert {path.stem.rpartition("_")[2] for path in Path(directory).iterdir()} == {"0", "1"}
+    eventually(lambda: of_all("gateway_requests_in_flight 1.0"), "requests of the dead count", process)
+    eventually(lambda: of_all("gateway_workers 4.0"), "the dead count", process)
+    asking.close()
+    kinds = "counter", "histogram", "gauge_livesum", "gauge_livemin", "gauge_livemax", "gauge_livemostrecent"
+    files = {path.stem for path in Path(directory).iterdir()}
+    assert {f"gauge_livesum_{slot}" for slot in range(4)} <= files
+    assert files <= {f"{kind}_{slot}" for kind in kinds for slot in range(4)}
     assert process.stop() == 0
     assert not Path(directory).exists()
 

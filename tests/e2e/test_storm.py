@@ -76,7 +76,7 @@ def descriptors() -> int:
 def on_loan(gateway: Gateway) -> dict[str, object]:
     """What must be as it was."""
     assert gateway.mount.prefetch is not None
-    kept_for_others = ("connections_idle", "entries_open")
+    kept_for_others = ("connections_idle", "entries_open", "retries_total")
     return {
         **{name: count for name, count in gateway.storage.stats().items() if name not in kept_for_others},
         "clients": gateway.metrics.in_flight,

@@ -1,6 +1,7 @@
 import pytest
 
-from gateway.http.cache_status import hit
+from gateway.http import cache_status
+from gateway.http.cache_status import fetched, hit
 
 
 @pytest.mark.parametrize(
@@ -19,3 +20,19 @@ def test_a_hit_tells_how_fresh_it_is(fresh_for: float, stale: bool, told: str) -
 
 def test_a_hit_is_not_stale_unless_it_is_said() -> None:
     assert hit(376.5) == "gateway; hit; ttl=376"
+
+
+@pytest.mark.parametrize(
+    ("status", "what"),
+    [
+        (cache_status.MISS, "miss"),
+        (cache_status.BYPASSED, "miss"),
+        (cache_status.REVALIDATED, "revalidated"),
+        (cache_status.COLLAPSED, ""),
+        (hit(3.0), ""),
+        (hit(-3.0, stale=True), ""),
+        ("", ""),
+    ],
+)
+def test_it_tells_what_the_storage_was_asked_for(status: str, what: str) -> None:
+    assert fetched(status) == what

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.ops.health import Readiness, health
+from gateway.ops.standing import Standing
 from gateway.storage.local.storage import LocalStorage
 
 
@@ -107,8 +108,9 @@ async def test_with_no_reuse_each_question_is_asked() -> None:
 
 async def test_a_gateway_that_stops_is_not_ready() -> None:
     storage = Checked()
-    readiness = Readiness({"default": storage}, 60)
-    readiness.draining = True
+    standing = Standing(shared=False)
+    readiness = Readiness({"default": storage}, 60, standing=standing)
+    standing.stop()
     assert await ask(readiness) == (503, {"status": "draining"})
     assert storage.checks == 0
 

@@ -1,5 +1,5 @@
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.messages import RequestRecord
 from gateway.ops.metrics import MULTIPROCESS_DIR, Metrics, count_as
+from gateway.ops.readings.read_metrics import Reading
 
 
 def values(metrics: Metrics) -> dict[str, float]:
@@ -55,8 +56,12 @@ def test_upstream_errors_are_counted_by_code() -> None:
 
 
 def expiring(expires_at: Callable[[], float | None]) -> Metrics:
+    def readings() -> Iterator[Reading]:
+        at = expires_at()
+        yield Reading("gateway_credentials_expiry_seconds", ("m",), float("inf") if at is None else at - time.time())
+
     metrics = Metrics()
-    metrics.of("m").credentials_expire_at = expires_at
+    metrics.read_from(readings)
     return metrics
 
 
@@ -75,6 +80,8 @@ def test_workers_report_the_soonest_expiry_of_the_credentials(tmp_path: Path, mo
     for slot in range(3):
         count_as(slot)
         workers.append(expiring(lambda slot=slot: None if (left := expiries[slot]) is None else time.time() + left))  # type: ignore[misc]
+        if slot != 2:  # that one has only just begun
+            workers[slot].settle()
     assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 7200
     workers[2].settle()
     assert 3590 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 3600

@@ -28,6 +28,7 @@ async def test_who_needs_more_than_is_left_waits_and_nobody_overtakes() -> None:
     ]
     await turns()
     assert order == [500, 40]
+    assert memory.stats() == {"running": 2, "waiting": 2, "used": 100, "max": 100}
     ends[1].set()
     await turns()
     assert order == [500, 40]
@@ -37,6 +38,7 @@ async def test_who_needs_more_than_is_left_waits_and_nobody_overtakes() -> None:
     for end in ends:
         end.set()
     await asyncio.gather(*tasks)
+    assert memory.stats() == {"running": 0, "waiting": 0, "used": 0, "max": 100}
 
 
 async def test_who_waits_in_vain_is_told_and_leaves_what_there_is() -> None:

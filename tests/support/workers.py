@@ -41,7 +41,7 @@ def get(url: str) -> bytes:
         return bytes(answer.read())
 
 
-def started(process: GatewayProcess) -> str:
+def started(process: GatewayProcess, workers: int = 2) -> str:
     url = process.wait_until_it_listens()
-    eventually(lambda: process.log.read_text().count(", listening on ") == 2, "two workers do not listen", process)
+    eventually(lambda: process.log.read_text().count(", listening on ") == workers, "not all listen", process)
     return url

@@ -115,7 +115,14 @@ async def test_a_kept_connection_that_breaks_within_an_answer_is_an_error(client
     with pytest.raises(UpstreamError, match="ended early"):
         await send(client, faulty)
     assert [request.connection for request in faulty.requests] == [1, 1]
-    assert client.stats() == {"connections_busy": 0, "connections_idle": 0, "connections_free": 10}
+    assert client.stats() == {
+        "connections_busy": 0,
+        "connections_idle": 0,
+        "connections_free": 10,
+        "connections_max": 10,
+        "requests_waiting": 0,
+        "retries_total": 0,
+    }
 
 
 async def test_a_request_that_asks_for_a_new_connection_has_one(client: Client, faulty: FaultyBucket) -> None:

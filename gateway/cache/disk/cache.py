@@ -63,18 +63,20 @@ class DiskCache:
         directory: Path,
         max_bytes: int,
         scope: str,
+        quota: DiskQuota | None = None,
         *,
         max_open: int = MAX_OPEN,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`scope` names the storage of the objects. Entries of another scope in the same directory are ignored. Up to
-        `max_open` entries stay open, each with a descriptor."""
+        """`scope` names the storage of the objects. Entries of another scope in the same directory are ignored. `quota`
+        is given if other caches of this process have the same directory. Up to `max_open` entries stay open, each with
+        a descriptor."""
         self._directory = directory
         self._max_bytes = max_bytes
         self._scope = scope
         self._group = hashlib.sha256(scope.encode("utf-8", "surrogatepass")).hexdigest()[:GROUP_DIGITS]
         self._clock = clock
-        self._room = DiskQuota(directory, max_bytes)
+        self._room = quota or DiskQuota(directory, max_bytes)
         self._hot: LRUCache[str, DiskEntry] = LRUCache(max_open)
         self._pending: LRUCache[str, tuple[_Identity, set[int]]] = LRUCache(_MAX_VERIFIED)
         self._lock = threading.Lock()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from gateway.cache.disk.temp_entry import DIRECTORY, is_abandoned
+from gateway.cache.lru import CacheSize
 
 _ABANDONED_SECONDS = 60.0
 # Frees the limit divided by this beyond need, so that not every new object causes a scan of the directory.
@@ -29,6 +30,7 @@ class DiskQuota:
         self._directory = directory
         self._max_bytes = max_bytes
         self._used: int | None = None
+        self._entries = 0
         self._added = 0
         self._lock = threading.Lock()
 
@@ -37,28 +39,39 @@ class DiskQuota:
         enough. Raises OSError."""
         with self._lock:
             if self._used is None or self._added > self._max_bytes // _RECOUNT or self._is_short(length):
-                self._used, self._added = self._make_room(length), 0
+                (self._used, self._entries), self._added = self._make_room(length), 0
             if self._is_short(length):
                 return False
             self._used += length
             self._added += length
+            self._entries += 1
             return True
 
     def give_back(self, length: int) -> None:
         """Returns a reservation that was not used."""
         with self._lock:
             self._used = max((self._used or 0) - length, 0)
+            self._entries = max(self._entries - 1, 0)
+
+    @property
+    def max_bytes(self) -> int:
+        return self._max_bytes
+
+    def stats(self) -> CacheSize | None:
+        """What the directory holds, by the last count and what has been reserved since; None before the first count.
+        Never waits."""
+        return CacheSize(self._used, self._entries) if self._used is not None else None
 
     def _is_short(self, length: int) -> bool:
         return self._used is not None and self._used + length > self._max_bytes
 
-    def _make_room(self, length: int) -> int:
-        """Removes abandoned files, and entries if room is short. Returns the bytes left in the directory."""
+    def _make_room(self, length: int) -> CacheSize:
+        """Removes abandoned files, and entries if room is short. Returns what is left in the directory."""
         self._directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # one process at a time: two would remove twice as much as needed
-            total, entries = 0, []
+            total, entries, removed = 0, [], 0
             for entry in self._files():
                 try:
                     info = entry.stat(follow_symlinks=False)
@@ -77,7 +90,8 @@ class DiskQuota:
                         break
                     Path(path).unlink(missing_ok=True)
                     total -= size
-            return total
+                    removed += 1
+            return CacheSize(total, len(entries) - removed)
         finally:
             os.close(descriptor)
 

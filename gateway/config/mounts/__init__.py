@@ -1,1 +1,1 @@
-"""The settings of the section `access`."""
+"""The settings of mounts."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from gateway.cache.recent_peak import RecentPeak
 from gateway.cache.refreshing import RefreshedValue
 from gateway.http.cache_status import hit
 from gateway.index.catalog.listing import Files, Projects
@@ -24,6 +25,7 @@ def is_for_people(request: PageRequest, form: Form, root: str) -> bool:
 
 def answer(
     refresh: float,
+    ages: RecentPeak,
     request: PageRequest,
     form: Form,
     page: Rendered,
@@ -32,7 +34,8 @@ def answer(
     *,
     max_age: int = 0,
 ) -> BufferedResponse:
-    """What `sources` say is used for `refresh` seconds; clients may keep the page for `max_age` seconds."""
+    """What `sources` say is used for `refresh` seconds; clients may keep the page for `max_age` seconds. `ages` notes
+    how old the sources are."""
     headers = {
         "Content-Type": form.value,
         "Vary": "Accept, Accept-Encoding",
@@ -42,6 +45,7 @@ def answer(
     if page.encoding is not None:
         headers["Content-Encoding"] = page.encoding
     age = max(source.age for source in sources)
+    ages.note(age)
     fresh_for = refresh - age
     stale = any(source.stale for source in sources)
     if age >= 1 or stale:  # a younger listing may have been made for this request

@@ -4,6 +4,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from gateway.cache.lru import MemoryLimit
+from gateway.cache.recent_peak import RecentPeak
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.http.target import query_part
@@ -39,9 +40,11 @@ class GeneratedIndex:
         refresh: float,
         memory: MemoryLimit,
         backlog: Backlog,
+        ages: RecentPeak | None = None,
     ) -> None:
         """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds. Clients may
-        keep a page that is only from the other index for `max_age` seconds."""
+        keep a page that is only from the other index for `max_age` seconds. `ages` notes how old the listings are that
+        pages are made from."""
         self._refresh = refresh
         self.people = people
         self._readable = readable
@@ -49,8 +52,11 @@ class GeneratedIndex:
         self._releases = releases
         self._root = root
         self._max_age = max_age
+        self._ages = ages or RecentPeak()
         self._rendered = RenderedPages("pages", memory, backlog)
-        self._root_page = RootPage(CatalogProjects(catalog, readable), people, self._rendered, root, refresh)
+        self._root_page = RootPage(
+            CatalogProjects(catalog, readable), people, self._rendered, root, refresh, self._ages
+        )
 
     def alias(self, key: str) -> str | None:
         """The key without `simple/`, if it is below `simple/`: the relative links of a stored page that is served below
@@ -137,7 +143,7 @@ class GeneratedIndex:
         max_age = self._max_age_of(sources)
         if (people := self._for_people(request, form)) is not None:
             page = await people.project(request, sources)
-            return answer(self._refresh, request, form, page, sources.all, people.headers, max_age=max_age)
+            return answer(self._refresh, self._ages, request, form, page, sources.all, people.headers, max_age=max_age)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
         page = await self._rendered.get(
             (name, form, up, request.fallback, sources.view),
@@ -146,7 +152,7 @@ class GeneratedIndex:
             self._releases.version(sources, request.base_url),
             lambda: render(self._releases.project(sources, up, request.base_url)),
         )
-        return answer(self._refresh, request, form, page, sources.all, max_age=max_age)
+        return answer(self._refresh, self._ages, request, form, page, sources.all, max_age=max_age)
 
     async def _shown(self, sources: Sources, principal: Principal) -> Sources:
         """What the principal may see of them. Raises NotFoundError if that is nothing."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from gateway.cache.recent_peak import RecentPeak
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotFoundError
 from gateway.index.browse.rendered_pages import RenderedProjectPages
@@ -44,8 +45,11 @@ class RootPage:
         rendered: RenderedPages,
         root: str,
         refresh: float,
+        ages: RecentPeak,
     ) -> None:
-        """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds."""
+        """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds. `ages` notes
+        how old they are."""
+        self._ages = ages
         self._listed = listed
         self._people = people
         self._rendered = rendered
@@ -65,7 +69,7 @@ class RootPage:
             return BufferedResponse(200, people.empty(request.principal, blank=error.code == BLANK), headers)
         if people is not None:
             page = await people.root(request, projects)
-            return answer(self._refresh, request, form, page, [projects], people.headers)
+            return answer(self._refresh, self._ages, request, form, page, [projects], people.headers)
         render = pages.root_json if form is Form.JSON_V1 else pages.root_html
         page = await self._rendered.get(
             (form, request.principal.view),
@@ -74,4 +78,4 @@ class RootPage:
             None,
             lambda: render(projects.value.folders),
         )
-        return answer(self._refresh, request, form, page, [projects])
+        return answer(self._refresh, self._ages, request, form, page, [projects])

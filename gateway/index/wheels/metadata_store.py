@@ -8,6 +8,7 @@ from typing import Protocol
 
 from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache
+from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.memory import CachedObject
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
@@ -104,14 +105,16 @@ class SharedMetadataStore:
         return f"{self._folder}{project}.json"
 
 
-def metadata_stores(settings: Settings, storage: Storage, root: str) -> list[MetadataStore]:
-    """Those that the settings name, for an index below the key `root`."""
+def metadata_stores(
+    settings: Settings, storage: Storage, root: str, quota: DiskQuota | None = None
+) -> list[MetadataStore]:
+    """Those that the settings name, for an index below the key `root`. `quota` is the room on disk."""
     backend, stores = settings.storage, list[MetadataStore]()
     if settings.cache.dir is not None:
         in_bucket = backend.bucket and backend.resolved_backend != "file"
         where = (backend.endpoint_url, backend.bucket) if in_bucket else (str(backend.dir.absolute()),)
         scope = json.dumps(["metadata", backend.resolved_backend, *where, backend.prefix, root])
-        stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope)))
+        stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota)))
     if settings.index.share_metadata:
         stores.append(SharedMetadataStore(storage, root))
     return stores

@@ -38,6 +38,7 @@ class Admission:
     def __init__(self, most: int, most_per_peer: int, exempt: Callable[[str], bool]) -> None:
         """`exempt` is True for peers without a limit of their own: trusted proxies, which stand for many clients."""
         self._most = most
+        self._refused = 0
         self._most_per_peer = most_per_peer
         self._exempt = exempt
         self._groups: dict[ClientConnection, str] = {}
@@ -63,10 +64,15 @@ class Admission:
         else:
             return self._enter(connection, group)
         if longest is None:
+            self._refused += 1
             return False
         self.left(longest)
         longest.give_up()
         return self._enter(connection, group)
+
+    def stats(self) -> dict[str, int]:
+        """The connections that are open, and how many may be; and, since the start, those that were refused."""
+        return {"open": len(self), "max": self._most, "refused_total": self._refused}
 
     def _enter(self, connection: ClientConnection, group: str) -> bool:
         self._groups[connection] = group

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cache.disk.quota import DiskQuota
+from gateway.cache.lru import CacheSize
 
 MAX = 16_000
 
@@ -144,3 +145,20 @@ def test_the_storage_with_the_most_bytes_makes_room(tmp_path: Path) -> None:
     assert DiskQuota(tmp_path, MAX).reserve(2000)
     assert all(path.exists() for path in quiet)
     assert [number for number, path in enumerate(busy) if not path.exists()] == [0, 1, 2]
+
+
+def test_it_tells_what_it_has_counted_and_reserved_since(tmp_path: Path) -> None:
+    for number in range(3):
+        keep(tmp_path, number, 5000, number)
+    write_incoming(tmp_path, 100)
+    quota = DiskQuota(tmp_path, MAX)
+    assert (quota.stats(), quota.max_bytes) == (None, MAX)
+    assert quota.reserve(200)
+    assert quota.stats() == CacheSize(15_300, 4)
+    quota.give_back(200)
+    assert quota.stats() == CacheSize(15_100, 3)
+    assert quota.reserve(2000)
+    assert quota.stats() == CacheSize(12_100, 3), "one has made room"
+    for _ in range(5):
+        quota.give_back(5000)
+    assert quota.stats() == CacheSize(0, 0)

@@ -557,7 +557,7 @@ async def test_a_fetch_ends_with_the_last_client_that_wants_it(
     public.hold = asyncio.Event()
     public.hold_head = after == "request"
     gateway = await start_gateway(settings | {"fallback.mode": "cache"})
-    fetched = gateway.mount._mirrored
+    fetched = gateway.mount.mirrored
     assert fetched is not None
     clients = []
     for _ in range(2):

@@ -43,7 +43,9 @@ async def test_nobody_makes_room_while_all_are_busy() -> None:
         assert door.admit(client)
         door.busy(client)
     late = Client()
+    assert door.stats() == {"open": 3, "max": 3, "refused_total": 0}
     assert not door.admit(late)
+    assert door.stats() == {"open": 3, "max": 3, "refused_total": 1}
     assert [client.ended for client in clients] == [[], [], []]
     door.left(late)
     assert len(door) == 3, "one that was refused does not count when it leaves"

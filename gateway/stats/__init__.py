@@ -1,0 +1,1 @@
+"""Reads what the parts of a gateway hold, for its metrics."""
