@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from gateway.cli.options.mount import chosen, with_access_of
 from gateway.config.settings import Settings
 from gateway.principal import Right
 
@@ -59,16 +60,18 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
+    """`settings` are those of the top level."""
+    mount = chosen(settings, arguments.mount)
     # Each command imports what it needs: `gateway health` runs every few seconds in a container.
     if arguments.part == "create":
         from gateway.cli.token.create import create
 
         rights = frozenset(arguments.rights or (Right.READ, Right.FALLBACK))
-        return create(settings, arguments.subject, arguments.project, rights, arguments.days, write)
+        return create(mount, arguments.subject, arguments.project, rights, arguments.days, write)
     if arguments.part == "inspect":
         from gateway.cli.token.inspect import inspect
 
-        return inspect(settings, arguments.token or sys.stdin.readline().strip(), write)
+        return inspect(mount, arguments.token or sys.stdin.readline().strip(), write)
     import asyncio
     import logging
 
@@ -77,7 +80,8 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
 
     logging.disable()  # the command reports everything itself
     given = arguments.tokens or sys.stdin.read().split()
-    return asyncio.run(revoke(settings, build_backend(settings), given, write))
+    owner = with_access_of(settings, mount)
+    return asyncio.run(revoke(owner, build_backend(owner), given, write))
 
 
 def _days(text: str) -> int:

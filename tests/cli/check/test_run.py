@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.check import run
+from gateway.cli.check.run import run
 from gateway.cli.demo.seaweed import Seaweed
 from gateway.config.load import load
 from gateway.errors import ConfigError
