@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from gateway.config.load import load, load_text
 from gateway.config.mounts.settings import MountSettings
+from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
 from gateway.errors import ConfigError
 from tests.support import settings_doc
@@ -32,7 +33,8 @@ def test_config_yaml_lists_every_setting_at_its_default() -> None:
 
 
 def test_every_setting_has_a_line_of_help() -> None:
-    for model in (*SECTIONS.values(), MountSettings):
+    models: list[type[Section]] = [*SECTIONS.values(), MountSettings]
+    for model in models:
         for field in model.model_fields.values():
             assert field.description
             assert "\n" not in field.description

@@ -87,3 +87,11 @@ def test_access_control_that_several_share_is_that_of_the_first(top: str, mount:
     found = settings(top)
     assert with_access_of(found, chosen(found, mount)).mount.name == owner
     assert with_access_of(found, chosen(found, "inner")).mount.name == "inner"
+
+
+def test_access_control_of_its_own_is_not_shared_by_the_next() -> None:
+    place = "storage: {bucket: b-b}"
+    mounts = f"- {{name: own, path: /own, {place}, access: {{admins: [bob]}}}}\n- {{name: b, path: /b, {place}}}\n"
+    virtual = "- {name: all, path: /all, members: [b]}\n"
+    top = load_text(f"access: {{authenticators: ['package:Class']}}\nmounts:\n{virtual}{mounts}", "c.yaml")
+    assert with_access_of(top, chosen(top, "b")).mount.name == "b"
