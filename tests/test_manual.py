@@ -1,11 +1,13 @@
 """What the README and the manual say is so, and what they link to exists."""
 
+import argparse
 import configparser
 import json
 import re
 import shlex
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import yaml
 
 from gateway.cli.main import parser
 from gateway.config.load import load
+from gateway.config.mounts.settings import SECTIONS_OF_MOUNTS
 from gateway.config.settings import SECTIONS
 from gateway.ops.metrics import Metrics
 from tests.bench import __main__ as bench
@@ -85,6 +88,26 @@ def test_every_command_is_one(command: str) -> None:
     assert parser().parse_args(shlex.split(command, comments=True)[1:]).command
 
 
+def test_the_commands_that_have_to_do_with_one_mount_are_named() -> None:
+    listed = re.search(r"take `--mount NAME`: (.*?)\.\s", TEXTS[DOCS / "pages/mounts.md"], re.DOTALL)
+    assert listed is not None
+    named = set(re.findall(r"`([a-z ]+)`", listed[1]))
+    also = {"check", "config"}  # they have to do with all mounts, if none is named
+    assert {path for path, one in _parsers(parser()) if "--mount" in one.format_usage()} == {
+        *(named - {"token"} | also),
+        *(f"token {part}" for part in ("create", "inspect", "revoke")),
+    }
+
+
+def _parsers(one: argparse.ArgumentParser, path: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Those of all commands, by their names."""
+    yield path, one
+    for action in one._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                yield from _parsers(inner, f"{path} {name}".strip())
+
+
 def test_there_are_commands_to_test() -> None:
     assert {"gateway serve", "gateway check", "gateway health", "gateway demo", "gateway url"} <= {
         " ".join(c.split()[:2]) for c in commands()
@@ -107,7 +130,20 @@ def test_every_setting_that_it_names_exists() -> None:
 
 def test_every_variable_that_it_names_exists() -> None:
     variables = {f"GATEWAY_{setting.replace('.', '__')}".upper() for setting in SETTINGS}
-    assert set(re.findall(r"GATEWAY_\w+__\w+", TEXT)) == variables
+    named = set(re.findall(r"GATEWAY_\w+__\w+", TEXT))
+    of_mounts = {variable for variable in named if variable.startswith("GATEWAY_MOUNTS__")}
+    assert named - of_mounts == variables
+    for variable in of_mounts:
+        _, _, section, key = variable.lower().split("__")
+        assert section in SECTIONS_OF_MOUNTS
+        assert f"{section}.{key}" in SETTINGS
+    assert of_mounts
+
+
+def test_every_setting_of_a_mount_that_it_names_exists() -> None:
+    named = set(re.findall(r"\bmounts\.[a-z-]+\.(\w+\.\w+)", TEXT))
+    assert named
+    assert named <= {setting for setting in SETTINGS if setting.partition(".")[0] in SECTIONS_OF_MOUNTS}
 
 
 def test_its_metrics_are_those_that_there_are() -> None:
@@ -186,7 +222,9 @@ def test_settings_in_yaml_are_accepted(text: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(text.replace("/run/secrets/cloudfront.pem", str(key)))
     settings = load(config_file=file, environ={}, cwd=tmp_path)
-    for section, values in yaml.safe_load(file.read_text()).items():
+    given = yaml.safe_load(file.read_text())
+    assert [mount["name"] for mount in given.pop("mounts", [])] == [mount.mount.name for mount in settings.mounts]
+    for section, values in given.items():
         assert values.keys() <= getattr(settings, section).model_fields_set
 
 

@@ -49,6 +49,7 @@ class Access:
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
         self._running = settings
+        self._mounts = [settings]
         self._settings, known = _by_now(settings)
         self._keys = _states_of_keys(self._settings)
         self.gate = self._build(self._settings) if self._settings is not None else None
@@ -61,6 +62,10 @@ class Access:
     def policy(self) -> Policy | None:
         return self.gate.policy if self.gate is not None else None
 
+    def also_at(self, settings: Settings) -> None:
+        """Another mount has the same access control: hints are given for that one too."""
+        self._mounts.append(settings)
+
     def on_change(self, listener: Callable[[], None]) -> None:
         """`listener` is called when answers given so far may no longer be permitted."""
         self._listeners.append(listener)
@@ -72,13 +77,13 @@ class Access:
 
     def hints(self) -> list[str]:
         """What is no mistake in the section, but hardly meant so."""
-        return path_hints(self._running, self._settings) if self._settings is not None else []
+        if self._settings is None:
+            return []
+        return list(dict.fromkeys(hint for mount in self._mounts for hint in path_hints(mount, self._settings)))
 
     async def start(self) -> None:
         if self.gate is not None:
             await self.gate.start()
-        for hint in self.hints():
-            log.warning("%s", hint)
         if self._watch is not None:
             self._watch.start()
 

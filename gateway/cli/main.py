@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from gateway import __version__
 from gateway.cli.access import arguments as access
 from gateway.cli.life_cycle import arguments as life_cycle
+from gateway.cli.options import common
+from gateway.cli.options.mount import chosen, led_to, named, with_storage
 from gateway.cli.promote import arguments as promote
 from gateway.cli.publish import arguments as publish
 from gateway.cli.pypicloud import arguments as pypicloud
@@ -19,12 +21,10 @@ from gateway.cli.terminal import shown
 from gateway.cli.token import arguments as token
 from gateway.cli.upkeep import arguments as upkeep
 from gateway.config import load
-from gateway.config.settings import SECTIONS, Settings
-from gateway.errors import ConfigError, Problem
+from gateway.config.settings import Settings
+from gateway.errors import ConfigError
 from gateway.ops import uncaught
 from gateway.ops.output import keep_standard_descriptors
-
-_SHORTCUTS = {"host": "server.host", "port": "server.port", "bucket": "storage.bucket", "dir": "storage.dir"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,11 +113,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "init":
         from gateway.cli import init
 
-        return init.run(arguments.file, _overrides(arguments))
+        return init.run(arguments.file, common.overrides(arguments))
     if arguments.command == "config":
         from gateway.config import text
 
-        _write(text.in_force(*load.load_with_sources(_overrides(arguments), config_file=arguments.config)))
+        found, sources = load.load_with_sources(common.overrides(arguments), config_file=arguments.config)
+        for_all = arguments.mount is None
+        _write(text.in_force(found, sources) if for_all else text.of_mount(named(found, arguments.mount), sources))
         return 0
     settings = _settings(arguments)
     if arguments.command == "token":
@@ -125,24 +127,24 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "publish":
         return publish.run(arguments, settings, _write)
     if arguments.command in life_cycle.COMMANDS:
-        return life_cycle.run(arguments, settings, _write)
+        return life_cycle.run(arguments, chosen(settings, arguments.mount), _write)
     if arguments.command == "promote":
         return promote.run(arguments, settings, _write)
     if arguments.command in upkeep.COMMANDS:
-        return upkeep.run(arguments, settings, _write)
+        return upkeep.run(arguments, chosen(settings, arguments.mount), _write)
     hints = load.near_misses(os.environ)
     if arguments.command == "check":
         import asyncio
         import logging
 
-        from gateway.cli import check
+        from gateway.cli.check.run import run as run_check
 
         logging.disable()  # the check reports everything itself
         for hint in hints:
             _write(f"note  {hint}")
-        return asyncio.run(check.run(settings, _write, writing=arguments.write))
+        return asyncio.run(run_check(settings, _write, writing=arguments.write, mount=arguments.mount))
     if arguments.command == "url":
-        return _url(settings, arguments)
+        return _url(with_storage(led_to(settings, arguments.mount, arguments.path)), arguments)
     _take_signals()
     uncaught.send_to_log()
     wait = _ask_ahead(settings)
@@ -193,21 +195,7 @@ def _url(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
-    return load.load(_overrides(arguments), config_file=arguments.config)
-
-
-def _overrides(arguments: argparse.Namespace) -> dict[str, str]:
-    """What the command line sets, by `section.key`."""
-    overrides = dict(getattr(arguments, "set", []))
-    for flag, key in _SHORTCUTS.items():
-        if (value := getattr(arguments, flag)) is not None:
-            overrides[key] = value
-    if arguments.dir is not None:
-        for key in ("storage.backend", "storage.bucket"):
-            if key in overrides:
-                raise ConfigError([Problem(key, "command line", "can't be set together with --dir; leave one out")])
-        overrides["storage.backend"] = "file"  # whatever bucket the environment or the file names
-    return overrides
+    return load.load(common.overrides(arguments), config_file=arguments.config)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -218,32 +206,15 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"gateway {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    given = argparse.ArgumentParser(add_help=False)
-    for flag in ("host", "port"):
-        given.add_argument(f"--{flag}", metavar=flag.upper(), help=f"sets {_SHORTCUTS[flag]}")
-    storage = given.add_mutually_exclusive_group()
-    storage.add_argument("--bucket", metavar="BUCKET", help="sets storage.bucket")
-    storage.add_argument("--dir", metavar="DIR", help="serve this directory, whatever bucket is configured")
-    settings = argparse.ArgumentParser(add_help=False, parents=[given])
-    settings.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings")
-    assignment: Any = settings.add_argument(
-        "--set",
-        type=_assignment,
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting; repeatable",
-    )
-    assignment.completer = _setting_names
-
+    settings, mount = common.of_all(), common.of_one_mount()
     commands.add_parser("serve", parents=[settings], help="serve the bucket or the directory")
     check = commands.add_parser(
-        "check", parents=[settings], help="try the configuration against the storage, and say what is wrong"
+        "check", parents=[mount], help="try the configuration against the storage, and say what is wrong"
     )
     check.add_argument(
         "--write", action="store_true", help="also write below .gateway/probe/: whether one of several writers wins"
     )
-    init = commands.add_parser("init", parents=[given], help="write a configuration file to start with")
+    init = commands.add_parser("init", parents=[common.shortcuts()], help="write a configuration file to start with")
     init.add_argument(
         "file",
         nargs="?",
@@ -253,38 +224,27 @@ def parser() -> argparse.ArgumentParser:
         help="file to write (default: config.yaml)",
     )
     commands.add_parser(
-        "config", parents=[settings], help="print the settings in force, without secrets, and the source of each"
+        "config", parents=[mount], help="print the settings in force, without secrets, and the source of each"
     )
-    url = commands.add_parser("url", parents=[settings], help="print the URL that a client would be redirected to")
+    url = commands.add_parser("url", parents=[mount], help="print the URL that a client would be redirected to")
     url.add_argument("path", metavar="PATH", help="path as in a request: /arrow/arrow-0.12.1.tar.gz")
     url.add_argument("--method", choices=["GET", "HEAD"], default="GET", help="method that the URL is signed for")
     url.add_argument("--expires", type=_seconds, metavar="SECONDS", help="lifetime; default: storage.expire_after")
     health = commands.add_parser("health", parents=[settings], help="exit 0 if the gateway answers /health")
     health.add_argument("url", nargs="?", metavar="URL", help="URL to ask; default: the address in the settings")
-    access.add(commands, settings)
-    token.add(commands, settings)
-    publish.add(commands, settings)
-    life_cycle.add(commands, settings)
-    promote.add(commands, settings)
-    upkeep.add(commands, settings)
+    access.add(commands, mount)
+    token.add(commands, mount)
+    publish.add(commands, mount)
+    life_cycle.add(commands, mount)
+    promote.add(commands, mount)
+    upkeep.add(commands, mount)
     pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")
     demo.add_argument("--port", type=int, default=8080, metavar="PORT", help="port to listen on (default: 8080)")
     return top
 
 
-def _setting_names(**_: Any) -> list[str]:
-    return [f"{section}.{key}=" for section, model in SECTIONS.items() for key in model.model_fields]
-
-
 def _seconds(text: str) -> int:
     if not text.isdigit() or not 1 <= int(text) <= 604800:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 604800 (7 days)")
     return int(text)
-
-
-def _assignment(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise argparse.ArgumentTypeError("must be SECTION.KEY=VALUE")
-    return key, value

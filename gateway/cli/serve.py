@@ -46,7 +46,7 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None], *, ends
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
     heap.freeze()
     started(gateway)
-    first_try = asyncio.create_task(try_storage(gateway.storage))
+    first_try = asyncio.create_task(try_storages(gateway))
     await stopping.wait()
     first_try.cancel()
     log.info("stopping: waiting up to %g s for requests in flight", settings.server.shutdown_grace)
@@ -56,15 +56,22 @@ async def _serve(settings: Settings, started: Callable[[Gateway], None], *, ends
     return 0
 
 
-async def try_storage(storage: Storage) -> None:
-    """Asks the storage once, and logs in one line what is wrong with it, before the first client finds out. Problems
-    with a directory or with credentials were logged when the storage was started."""
+async def try_storages(gateway: Gateway) -> None:
+    """Asks the storage of each mount once, and logs in one line what is wrong with it, before the first client finds
+    out. Problems with a directory or with credentials were logged when the storage was started."""
+    mounts = gateway.mounts.all
+    names = {mount: f" of the mount {mount.name}" if len(mounts) > 1 else "" for mount in mounts}
+    await asyncio.gather(*(_try_storage(mount.storage, name) for mount, name in names.items()))
+
+
+async def _try_storage(storage: Storage, name: str) -> None:
     try:
         await storage.check()
     except GatewayError as error:
         if not isinstance(error, CredentialsError) and error.code != "FileSystem":
             what, hint = error.detail or error.public, advice.for_storage(error)
-            log.error("the storage can't be used: %s; `gateway check` tells more", f"{what}. {hint}" if hint else what)
+            why = f"{what}. {hint}" if hint else what
+            log.error("the storage%s can't be used: %s; `gateway check` tells more", name, why)
 
 
 def stop_on_signals() -> asyncio.Event:

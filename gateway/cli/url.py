@@ -24,7 +24,7 @@ async def run(
         decoded, _ = parse_target(path if path.startswith("/") else "/" + path)
         key = key_of(decoded, base_path=settings.server.base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
         if key is None:
-            note(f"gateway url: {path} is outside server.base_path, {settings.server.base_path}")
+            note(f"gateway url: {path} is outside {settings.base_path_name}, {settings.server.base_path}")
             return 1
         if not key or key.endswith("/"):
             key += rewrite.index_document

@@ -14,7 +14,7 @@ from gunicorn.workers.base import Worker
 from gateway import executors
 from gateway.app import Gateway
 from gateway.cli import ending, heap
-from gateway.cli.serve import try_storage
+from gateway.cli.serve import try_storages
 from gateway.cli.workers import STOPPING
 from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
@@ -73,7 +73,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         heap.freeze()
         self.booted = True
         # One worker logs the storage's problems for all.
-        first_try = loop.create_task(try_storage(gateway.storage)) if self.slot == 0 else None
+        first_try = loop.create_task(try_storages(gateway)) if self.slot == 0 else None
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()
             gateway.metrics.settle()

@@ -34,6 +34,14 @@ class Configuration(Layers):
             return self.refuse(_MOUNTS, source, "names a mount that the configuration file does not have")
         return found.add(key, value, source)
 
+    @property
+    def named_sources(self) -> dict[str, str]:
+        """The source of each setting, by the name under which it can be added."""
+        found = dict(self.sources)
+        for layers in self._mounts:
+            found |= layers.named_sources
+        return found
+
     def add_file(self, file: Path) -> None:
         try:
             text = file.read_text("utf-8")

@@ -11,19 +11,18 @@ _IDS = frozenset({"repository_owner_id", "repository_id", "namespace_id", "proje
 
 def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
     """What to say about rules for paths that begin with a prefix that is removed before rules are asked: they hold only
-    where a request has it twice. `access` may be newer than `settings`."""
-    prefixes = {
-        "server.base_path": settings.server.base_path,
-        "rewrite.strip_prefix": settings.rewrite.strip_prefix,
-    }
-    sharing = [one for one in settings.mounts if one.shares_access]
-    prefixes |= {f"the path of mount {one.mount.name}": one.server.base_path for one in sharing}
+    where a request has it twice. `settings` are those of a mount; `access` may be newer."""
+    mount, base_path = settings.mount, settings.server.base_path
+    prefixes = [(settings.base_path_name, base_path), ("rewrite.strip_prefix", settings.rewrite.strip_prefix)]
+    if mount.path not in ("", base_path):  # whoever writes a rule may not think of server.base_path
+        prefixes.append((settings.base_path_name, mount.path))
+    own = "" if settings.shares_access else f"mounts.{mount.name}."
     return [
-        f"{rule.name} names the path {path}, which begins with {name}: it does not hold for {path} as clients ask for "
-        f"it. Rules name paths without {name}"
+        f"{own}{rule.name} names the path {path}, which begins with {name}: it does not hold for {path} as clients ask "
+        f"for it. Rules name paths without {name}"
         for rule in access.policy.rules
         for path in rule.paths
-        for name, prefix in prefixes.items()
+        for name, prefix in prefixes
         if prefix and path.startswith(f"{prefix}/")
     ]
 

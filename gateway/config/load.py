@@ -39,8 +39,8 @@ def load_with_sources(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> tuple[Settings, Mapping[str, str]]:
-    """The settings of this process, and the source of each that is not at its default, by `section.key`. `flags` maps
-    `section.key` to text; an empty variable counts as unset.
+    """The settings of this process, and the source of each that is not at its default, by `section.key`, or
+    `mounts.name.section.key`. `flags` maps such names to text; an empty variable counts as unset.
 
     The file is `config_file`, else $GATEWAY_CONFIG, else ./config.yaml, else /etc/gateway/config.yaml, else none.
     Raises ConfigError with every mistake found, each with its key and the place it came from.
@@ -74,7 +74,7 @@ def load_with_sources(
                 name = settings.mount.name if mount.shares_access else mount.mount.name
                 sharing = frozenset(one.mount.name for one in settings.mounts if one.shares_access)
                 mount.remember(SettingsFile(file, state, partial(_mount_of, again, name, sharing, file)))
-    return settings, layers.sources
+    return settings, layers.named_sources
 
 
 def _mount_of(read: Callable[[], Settings], name: str, sharing: Set[str], file: Path) -> Settings:

@@ -229,6 +229,11 @@ class Settings(Section):
         return self._mount
 
     @property
+    def base_path_name(self) -> str:
+        """What people know as the path at which clients ask for this mount."""
+        return f"the path of the mount {self._mount.name}" if self._mount.path else "server.base_path"
+
+    @property
     def mounts(self) -> "tuple[Settings, ...]":
         """The settings of all mounts besides the one that these describe."""
         return self._mounts

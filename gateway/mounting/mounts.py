@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
 from gateway.config.hints import place_hints
+from gateway.config.mounts.settings import DEFAULT
 from gateway.config.settings import Settings
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
@@ -54,6 +55,8 @@ class Mounts:
         results = await asyncio.gather(*(mount.start() for mount in self.all), return_exceptions=True)
         for failure in filter(None, results):
             raise failure
+        for hint in self.hints():
+            log.warning("%s", hint)
         for beacon in self._beacons.values():
             await beacon.start()
 
@@ -80,6 +83,17 @@ class Mounts:
         for virtual in self.virtual:
             names = ", ".join(member.name for member in virtual.members)
             log.info("Mount %s at %s/: %s", virtual.name, virtual.host + virtual.base_path, names)
+
+    def hints(self) -> list[str]:
+        """What is no mistake in the settings, but hardly meant so. What several mounts have from the top level is told
+        of the first."""
+        owners: dict[str, str] = {}
+        for mount in self.all:
+            for hint in mount.owner_hints():
+                owners.setdefault(hint, mount.name)
+        names = {name: f"mount {name}: " if name != DEFAULT else "" for name in owners.values()}
+        access = dict.fromkeys(hint for mount in self.all for hint in mount.access.hints())
+        return [*access, *(names[name] + hint for hint, name in owners.items())]
 
     def refresh(self, project: str = EVERYTHING, mount: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated; with the normalised name of a
@@ -137,6 +151,8 @@ class Mounts:
         mount = Mount(settings, self._metrics, announce, audience, self.budgets, shared)
         if shared is None:
             mount.access.on_change(self._changed)
+        else:
+            shared.also_at(settings)
         if settings.shares_access:
             self._access = mount.access
         return mount
@@ -144,6 +160,8 @@ class Mounts:
     def _build_virtual(self, settings: Settings) -> VirtualMount:
         mount = settings.mount
         members = [self._by_name[name] for name in mount.members]
+        for access in {member.access: None for member in members}:
+            access.also_at(settings)
         publish_to = self._by_name[mount.publish_to] if mount.publish_to is not None else None
         return VirtualMount(settings, members, publish_to, self.budgets)
 

@@ -11,7 +11,6 @@ from multidict import MultiMapping
 
 from gateway.access.access import Access
 from gateway.access.login.own_pages import demand_no_foreign_page, is_own_script
-from gateway.config.hints import owner_hints
 from gateway.config.publish.settings import PublishSettings
 from gateway.errors import (
     LengthRequiredError,
@@ -101,8 +100,6 @@ class Uploads:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""
         if self.exchange is not None:
             self.exchange.start()
-            for hint in owner_hints(self._settings):
-                log.warning("%s", hint)
         self._condition.start()
 
     async def probed(self) -> None:

@@ -171,9 +171,16 @@ def test_init_writes_a_file_and_config_tells_where_settings_are_from(tmp_path: P
         ("gateway serve --b", {"--bucket "}),
         ("gateway serve --set storage.buc", {"storage.bucket="}),
         ("gateway url / --method ", {"GET", "HEAD"}),
+        ("gateway verify --mount ", {"default", "team-b"}),
+        ("gateway verify --config other.yaml --mount ", {"c "}),
+        ("gateway verify --config no.yaml --mount ", {""}),
+        ("gateway verify --set mounts.team-b.storage.buc", {"mounts.team-b.storage.bucket="}),
     ],
 )
 def test_the_shell_is_told_how_a_line_may_go_on(tmp_path: Path, line: str, offered: set[str]) -> None:
+    for file, name in (("config.yaml", "team-b"), ("other.yaml", "c")):
+        top = "storage: {bucket: my-pypi}\n" if name == "team-b" else ""
+        (tmp_path / file).write_text(f"{top}mounts: [{{name: {name}, path: /b, storage: {{bucket: b-b}}}}]")
     answer = tmp_path / "answer"
     asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": "|"}
     found = gateway(cwd=tmp_path, _ARGCOMPLETE_STDOUT_FILENAME=str(answer), **asked)

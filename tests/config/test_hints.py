@@ -1,5 +1,6 @@
 """Settings that hardly do what they look like."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,12 @@ def test_rules_for_paths_that_begin_with_that_of_a_mount() -> None:
     access = "access: {authenticators: ['a.b:C'], rules: [{paths: [/b/docs/, /c/docs/], read: everyone}]}\n"
     mounts = "mounts: [{name: b, path: /b}, {name: c, path: /c, access: {rules: []}}]\n"
     settings = load_text(access + "storage: {dir: x}\n" + mounts, "c.yaml")
+    b, c = settings.mounts
     assert settings.access is not None
-    (said,) = path_hints(settings, settings.access)
-    assert said.startswith("access.rules[1] names the path /b/docs/, which begins with the path of mount b: it")
+    assert c.access is not None
+    assert path_hints(settings, settings.access) == path_hints(c, c.access) == []
+    (said,) = path_hints(b, settings.access)
+    assert said.startswith("access.rules[1] names the path /b/docs/, which begins with the path of the mount b: it")
 
 
 ACCESS = "access: {authenticators: ['a.b:C']}"
@@ -107,3 +111,52 @@ def test_publishers_that_are_known_by_a_name_that_anybody_may_take(publisher: di
 async def test_they_are_told_at_the_start(start_gateway: StartGateway, caplog: pytest.LogCaptureFixture) -> None:
     await start_gateway(trusting(GITHUB))
     assert "publish.trusted number 1 (acme/web) has no owner_id" in caplog.text
+
+
+MOUNTS = """
+server: {base_path: /x, port: 0}
+storage: {dir: DIR}
+access:
+  authenticators: ['tests.support.people:People']
+  rules: [{paths: [/docs, /team-b/docs, /x/team-b/docs, /all/docs], read: everyone}]
+publish: {enabled: true, audience: acme-packages, trusted: [TRUSTED]}
+mounts:
+- {name: team-b, path: /team-b, storage: {dir: DIR}, rewrite: {strip_prefix: /docs}}
+- {name: own, path: /own, storage: {dir: DIR}, access: {rules: [{paths: /own/docs, read: everyone}]}}
+- {name: all, path: /all, members: [default, own]}
+"""
+
+
+async def test_each_mount_has_its_hints_and_none_is_told_twice(
+    start_gateway: StartGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = MOUNTS.replace("DIR", str(tmp_path)).replace("TRUSTED", json.dumps(GITHUB))
+    (tmp_path / "key").write_bytes(b"k" * 40)
+    (tmp_path / "config.yaml").write_text(
+        text.replace("access:\n", f"access:\n  tokens: {{keys: ['file:{tmp_path}/key']}}\n", 1)
+    )
+    await start_gateway({"storage.dir": str(tmp_path)})
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    begins = [line.partition(": it does")[0] for line in said if "which begins with" in line]
+    assert sorted(begins) == [
+        "access.rules[1] names the path /all/docs/, which begins with the path of the mount all",
+        "access.rules[1] names the path /docs/, which begins with rewrite.strip_prefix",
+        "access.rules[1] names the path /team-b/docs/, which begins with the path of the mount team-b",
+        "access.rules[1] names the path /x/team-b/docs/, which begins with server.base_path",
+        "access.rules[1] names the path /x/team-b/docs/, which begins with the path of the mount team-b",
+        "mounts.own.access.rules[1] names the path /own/docs/, which begins with the path of the mount own",
+    ]
+    assert len([line for line in said if "has no owner_id" in line]) == 1
+
+
+async def test_a_hint_about_publishers_of_a_mount_names_it(
+    start_gateway: StartGateway, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "key").write_bytes(b"k" * 40)
+    trusted = json.dumps({"enabled": True, "audience": "acme-packages", "trusted": [GITHUB]})
+    access = f"access: {{tokens: {{keys: ['file:{tmp_path}/key']}}}}"
+    (tmp_path / "config.yaml").write_text(
+        f"{access}\nmounts: [{{name: b, path: /b, storage: {{dir: {tmp_path}}}, publish: {trusted}}}]"
+    )
+    await start_gateway({"storage.dir": str(tmp_path)})
+    assert "mount b: publish.trusted number 1 (acme/web) has no owner_id" in caplog.text

@@ -5,7 +5,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from gateway.config.load import load
+from gateway.config.load import load, load_text
+from gateway.config.mounts.settings import MountSettings
+from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
 from gateway.errors import ConfigError
 from tests.support import settings_doc
@@ -19,7 +21,11 @@ def test_config_yaml_lists_every_setting_at_its_default() -> None:
     assert set(yaml.safe_load(text)) == SECTIONS.keys() - OPTIONAL_SECTIONS.keys()
     for section in OPTIONAL_SECTIONS:  # which are comments
         text = text.replace(f"\n# {section}:", f"\n{section}:").replace("\n#   ", "\n  ")
+    text = text.replace("\n# mounts:", "\nmounts:")
     listed = yaml.safe_load(text)
+    [mount] = listed.pop("mounts")
+    assert mount.keys() == {*MountSettings.model_fields, "storage"}
+    assert load_text(text[text.index("mounts:") :], "c.yaml").mounts[0].storage.bucket == "team-b-pypi"
     assert {section: set(keys) for section, keys in listed.items()} == {
         section: set(model.model_fields) for section, model in SECTIONS.items()
     }
@@ -27,7 +33,8 @@ def test_config_yaml_lists_every_setting_at_its_default() -> None:
 
 
 def test_every_setting_has_a_line_of_help() -> None:
-    for model in SECTIONS.values():
+    models: list[type[Section]] = [*SECTIONS.values(), MountSettings]
+    for model in models:
         for field in model.model_fields.values():
             assert field.description
             assert "\n" not in field.description

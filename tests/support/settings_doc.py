@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from gateway.config.mounts.settings import SECTIONS_OF_MOUNTS, MountSettings
 from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS
 from gateway.config.text import value_text
@@ -15,6 +16,8 @@ from gateway.config.text import value_text
 _ROOT = Path(__file__).parents[2]
 PAGE = _ROOT / "docs" / "pages" / "settings.md"
 MARK, END_MARK = "<!-- settings -->\n", "<!-- /settings -->"
+_EXAMPLE = {"name": "team-b", "path": "/team-b"}
+_GIVES = "Sections that it may give; what it does not give is as at the top level"
 _HEAD = """\
 # Every setting of the gateway, at its default. Times are in seconds, sizes
 # in bytes or like 64MB (64,000,000 bytes), 512KiB (524,288).
@@ -33,7 +36,16 @@ def yaml_text() -> str:
             lines.append(f"{start}  # {field.description}")
             lines.append(f"{start}  {name}: {value_text(field, field.default)}")
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_mount_in_yaml(), ""])
+
+
+def _mount_in_yaml() -> list[str]:
+    """The list `mounts`, as a comment, with one mount that is an example."""
+    lines = ["# mounts:  # Further indexes and sites, each at a path or a host name of its own. An example:"]
+    for number, (name, field) in enumerate(MountSettings.model_fields.items()):
+        value = value_text(field, _EXAMPLE.get(name, field.default))
+        lines += [f"#   {'-' if number == 0 else ' '} {name}: {value}  # {field.description}"]
+    return [*lines, f"#     storage: {{bucket: team-b-pypi}}  # Or {', '.join(SECTIONS_OF_MOUNTS[1:])}"]
 
 
 def reference() -> str:
@@ -47,7 +59,14 @@ def reference() -> str:
             lines.append(f"| `{section}.{name}`<br>`{variable}` | {default} | {field.description} |")
         lines.append("")
         lines += _of_parts(section, model)
-    return "\n".join(lines)
+    return "\n".join([*lines, *_mounts(), ""])
+
+
+def _mounts() -> list[str]:
+    head = ["## mounts", "", "A list of further indexes and sites: see [Mounts](mounts.md). Each needs a name.", ""]
+    rows = [f"| `{key}` |  | {field.description} |" for key, field in MountSettings.model_fields.items()]
+    sections = ", ".join(f"`{section}`" for section in SECTIONS_OF_MOUNTS)
+    return [*head, "| key | default | what it does |", "|---|---|---|", *rows, f"| {sections} |  | {_GIVES} |"]
 
 
 def _of_parts(name: str, model: type[Section]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.cli.options.mount import chosen, led_to, named
 from gateway.config.settings import Settings
 
 
@@ -58,7 +59,9 @@ def run(arguments: argparse.Namespace, settings: Callable[[], Settings], write: 
     if arguments.part == "test":
         from gateway.cli.access import test
 
-        return test.run(settings(), arguments.file, write)
-    from gateway.cli.access.explain import explain
+        return test.run(chosen(settings(), arguments.mount), arguments.file, write)
+    from gateway.cli.access.explain import explain_at
 
-    return explain(settings(), arguments.who, arguments.what, arguments.groups, write)
+    top, what = settings(), arguments.what
+    mount = led_to(top, arguments.mount, what) if what.startswith("/") else named(top, arguments.mount)
+    return explain_at(top, mount, arguments.who, what, arguments.groups, write)

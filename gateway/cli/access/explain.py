@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from gateway.cli.access.question import People, parse_groups, parse_path, parse_project, parse_who, verdicts
+from gateway.cli.options.mount import members_of
 from gateway.config.settings import Settings
+from gateway.http.target import strip_prefix
 from gateway.index.keys import resources_of
 from gateway.index.simple.names import normalize
 from gateway.principal import Principal
@@ -13,6 +15,27 @@ from gateway.rights.policy import Listing, Policy, Resource
 from gateway.rights.subjects import Subject
 
 _WIDTH = 9
+
+
+def explain_at(
+    top: Settings, mount: Settings, who: str, what: str, groups: Sequence[str], write: Callable[[str], None]
+) -> int:
+    """As `explain`; says which mount it is about if there are several. That of a virtual index is about each of its
+    members: which has the project, only their storages know."""
+    if not mount.mount.members:
+        if top.mounts:
+            write(f"{'mount':{_WIDTH}} {mount.mount.name}")
+        return explain(mount, who, what, groups, write)
+    inner = strip_prefix(what, mount.server.base_path) if what.startswith("/") else ""
+    if inner is None:
+        return _refused(f"path {what!r} is outside {mount.base_path_name}, {mount.server.base_path}")
+    for number, member in enumerate(members_of(top, mount)):
+        if number:
+            write("")
+        write(f"{'mount':{_WIDTH}} {member.mount.name}, if it has the project first")
+        if code := explain(member, who, member.server.base_path + inner if inner else what, groups, write):
+            return code
+    return 0
 
 
 def explain(settings: Settings, who: str, what: str, groups: Sequence[str], write: Callable[[str], None]) -> int:

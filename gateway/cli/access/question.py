@@ -57,7 +57,7 @@ def parse_path(settings: Settings, text: str) -> Resource:
         raise ValueError(f"is no path of a request: {error.detail}") from None
     key = key_of(path, base_path=base_path, strip=rewrite.strip_prefix, add=rewrite.add_prefix)
     if key is None:
-        raise ValueError(f"is outside server.base_path, {base_path}")
+        raise ValueError(f"is outside {settings.base_path_name}, {base_path}")
     if is_reserved(key):
         raise ValueError("is reserved for the gateway, which serves it to nobody")
     return resources_of(settings).of(key)

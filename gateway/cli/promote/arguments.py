@@ -8,7 +8,7 @@ from gateway.cli.life_cycle.arguments import version
 from gateway.config.settings import Settings
 from gateway.index.simple.names import normalize
 
-_PLACE = "s3://BUCKET/PREFIX, a directory, or a file of settings"
+_PLACE = "s3://BUCKET/PREFIX, the name of a mount, a directory, or a file of settings"
 
 
 def add(commands: Any, settings: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
     promote = commands.add_parser(
         "promote",
         parents=[settings],
-        help="copy a release to another prefix, bucket, or directory",
+        help="copy a release to another mount, prefix, bucket, or directory",
         description="Copies all files of a release, or one, and what describes them; within one server without their "
         "bytes passing through here. A file that is there already, with the same bytes, is no error. Exit code 0: all "
         "are there; 4: another file has one of the names; 1: something else failed; 2: the configuration can't be "
@@ -27,12 +27,13 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
     promote.add_argument("--file", metavar="NAME", help="only this file of the release")
     promote.add_argument("--to", required=True, metavar="PLACE", help=f"where to: {_PLACE}")
     promote.add_argument(
-        "--from", dest="source", metavar="PLACE", help="where from, in the same forms; default: the configuration"
+        "--from", dest="source", metavar="PLACE", help="where from, in the same forms; default: the mount that is meant"
     )
     promote.add_argument("--json", action="store_true", help="print the outcome of each file as a line of JSON")
 
 
 def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
+    """`settings` are those of the top level."""
     import asyncio
     import logging
 
@@ -47,5 +48,6 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
         source=arguments.source,
         file=arguments.file,
         as_json=arguments.json,
+        mount=arguments.mount,
     )
     return asyncio.run(run_wish(settings, wish, write))

@@ -8,6 +8,7 @@ from packaging.version import Version
 
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
+from gateway.cli.options.mount import chosen
 from gateway.cli.promote.places import demand_different, settings_of
 from gateway.cli.publish.report import Report
 from gateway.cli.terminal import note
@@ -28,7 +29,8 @@ _THERE = ("promoted", "there already")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`to` and `source` are places (see places.py); without `source`, it is the storage of the settings."""
+    """`to` and `source` are places (see places.py); without `source`, it is that of `mount`, whose settings places have
+    that have none of their own."""
 
     project: str
     version: Version
@@ -36,12 +38,16 @@ class Wish:
     source: str | None = None
     file: str | None = None
     as_json: bool = False
+    mount: str | None = None
 
 
 async def run(settings: Settings, wish: Wish, write: Callable[[str], None]) -> int:
-    """Returns the exit code: 0, 1, or CONFLICT. Raises ConfigError for settings that can't be used."""
-    source = settings_of(wish.source, settings, "--from") if wish.source is not None else settings
-    destination = settings_of(wish.to, settings, "--to")
+    """`settings` are those of the top level. Returns the exit code: 0, 1, or CONFLICT. Raises ConfigError for settings
+    that can't be used."""
+    # Between two other places, no mount need be meant.
+    base = settings if wish.source is not None and wish.mount is None else chosen(settings, wish.mount)
+    source = settings_of(wish.source, base, settings, "--from") if wish.source is not None else base
+    destination = settings_of(wish.to, base, settings, "--to")
     demand_different(source, destination)
     # The hash tells whether the file is there already: it is computed if it is stored nowhere.
     source = source.model_copy(update={"index": source.index.model_copy(update={"compute_hashes": True})})

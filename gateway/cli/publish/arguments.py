@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.cli.options.mount import chosen
 from gateway.config.settings import Settings
 
 
@@ -44,6 +45,7 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
+    """`settings` are those of the top level."""
     import asyncio
     import logging
 
@@ -56,6 +58,8 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     if arguments.attestations and arguments.to is None:
         print("gateway publish: --attestations needs --to: only a gateway knows whose they have to be", file=sys.stderr)
         return 2
+    if arguments.to is None or arguments.mount is not None:
+        settings = chosen(settings, arguments.mount)
     logging.disable()  # the command reports everything itself
     try:
         with built(arguments.build) as files:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from gateway.cli.options.mount import chosen, with_access_of
 from gateway.config.settings import Settings
 from gateway.principal import Right
 
@@ -59,16 +60,19 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str], None]) -> int:
+    """`settings` are those of the top level."""
+    everywhere = arguments.part == "revoke" and arguments.mount is None
+    mount = settings if everywhere else chosen(settings, arguments.mount)
     # Each command imports what it needs: `gateway health` runs every few seconds in a container.
     if arguments.part == "create":
         from gateway.cli.token.create import create
 
         rights = frozenset(arguments.rights or (Right.READ, Right.FALLBACK))
-        return create(settings, arguments.subject, arguments.project, rights, arguments.days, write)
+        return create(mount, arguments.subject, arguments.project, rights, arguments.days, write)
     if arguments.part == "inspect":
         from gateway.cli.token.inspect import inspect
 
-        return inspect(settings, arguments.token or sys.stdin.readline().strip(), write)
+        return inspect(mount, arguments.token or sys.stdin.readline().strip(), write)
     import asyncio
     import logging
 
@@ -77,10 +81,10 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
 
     logging.disable()  # the command reports everything itself
     given = arguments.tokens or sys.stdin.read().split()
-    mounts = [one for one in settings.with_access if one.access is not None and one.access.tokens.keys]
-    mounts = mounts or [*settings.with_access]
-    lists = [(one.mount.name if len(mounts) > 1 else "", build_backend(one)) for one in mounts]
-    return asyncio.run(revoke(settings, lists, given, write))
+    owners = [one for one in settings.with_access if one.access is not None and one.access.tokens.keys]
+    owners = [with_access_of(settings, mount)] if not everywhere else owners or [*settings.with_access]
+    lists = [(one.mount.name if len(owners) > 1 else "", build_backend(one)) for one in owners]
+    return asyncio.run(revoke(settings if everywhere else owners[0], lists, given, write))
 
 
 def _days(text: str) -> int:

@@ -92,6 +92,11 @@ class MountLayers(Layers):
         layers.invalid, layers._inherited, layers._title = set(), set(), f"mounts.{name}"
         return layers
 
+    @property
+    def named_sources(self) -> dict[str, str]:
+        """The source of each setting, by `mounts.name.section.key`."""
+        return {f"{self._title}.{name.removeprefix(f'{_OWN}.')}": source for name, source in self.sources.items()}
+
     def answers_to(self, name: str) -> bool:
         """Whether a name means this mount. In those of variables, underscores stand for hyphens."""
         return name.replace("-", "_") == self._title.removeprefix("mounts.").replace("-", "_")

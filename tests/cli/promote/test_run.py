@@ -376,3 +376,35 @@ async def test_a_status_that_comes_meanwhile_holds_for_the_files_that_are_left(
     assert (code, told[0]) == (1, f"{FILE}: promoted")
     assert told[1].startswith(f"{SDIST}: failed: Project acme-web is {status}: stolen")
     assert f"prod/acme-web/{SDIST}" not in stocked.objects
+
+
+def test_a_mount_is_a_place_before_a_path_of_its_name(folder: Path, capsys: Captured) -> None:
+    root = folder.parent.parent
+    mounts = "".join(f"- {{name: {name}, path: /{name}, storage: {{dir: m-{name}}}}}\n" for name in ("prod", "dev"))
+    (root / "config.yaml").write_text(f"mounts:\n{mounts}- {{name: all, path: /all, members: [prod]}}\n")
+    (root / "dev").rename(root / "m-dev")
+    (root / "m-prod").mkdir()
+    release = ["promote", "acme-web", "1.0", "--file", FILE]
+    assert main([*release, "--from", "dev", "--to", "prod"]) == 0
+    assert f"acme-web/{FILE}" in keys(root / "m-prod")
+    assert keys(root / "prod") == []
+    assert main([*release, "--mount", "dev", "--to", "./prod"]) == 0
+    assert f"acme-web/{FILE}" in keys(root / "prod")
+    capsys.readouterr()
+    for arguments, said in (
+        (["--to", "prod"], "which of them is meant?"),
+        (["--mount", "prod", "--to", "prod"], "--to (command line): is where the release is already"),
+        (["--mount", "dev", "--to", "all"], "--to (command line): all is a virtual index and has no storage"),
+        (
+            ["--mount", "dev", "--to", "config.yaml"],
+            "the top level of config.yaml names no bucket",
+        ),
+    ):
+        assert main([*release, *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_without_mounts_default_is_a_path_like_others(folder: Path) -> None:
+    (folder.parent.parent / "default").mkdir()
+    assert promote("--file", FILE, to="default") == 0
+    assert f"acme-web/{FILE}" in keys(folder.parent.parent / "default")

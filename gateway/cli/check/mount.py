@@ -1,37 +1,42 @@
-"""`gateway check`: tries the configuration step by step, and says what to do where a step fails."""
+"""Tries what one mount has: who tells users, the storage, and the index in it."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from gateway.access.gate import Gate
-from gateway.app import Gateway
-from gateway.cli import advice, workers
+from gateway.cli import advice
 from gateway.config.hints import owner_hints
 from gateway.config.settings import Settings
 from gateway.errors import ACCESS_DENIED, GatewayError
-from gateway.executors import DISK
 from gateway.index.catalog.census import count
 from gateway.index.catalog.layout import Layout, recognise
 from gateway.messages import ObjectRequest, Stream
+from gateway.mounting.mount import Mount
 from gateway.publish.condition.probe import Way, findings
-from gateway.server.listener import bind, bind_tcp, url_of
 from gateway.storage.base import Storage
 
 Write = Callable[[str], None]
 
 
-async def run(settings: Settings, write: Write, *, writing: bool = False) -> int:
-    """Writes lines for a person. `writing` tries whether files can be published safely. Returns 0 if all is well,
-    else 1. Raises ConfigError for settings that `gateway serve` would refuse."""
-    gateway = Gateway(settings)
-    storage, gate = gateway.storage, gateway.mount.access.gate
-    if settings.server.workers > 1:
-        workers.check_installed()
-    well = await _check_listening(settings, write)
+@dataclass
+class Told:
+    """What several mounts may have in common, and is told of the first."""
+
+    gates: list[Gate] = field(default_factory=list)
+    hints: set[str] = field(default_factory=set)
+
+
+async def check_mount(settings: Settings, mount: Mount, told: Told, write: Write, *, writing: bool) -> bool:
+    """Whether all is well. Raises ConfigError."""
+    storage, gate, well = mount.storage, mount.access.gate, True
+    if gate is not None and gate not in told.gates:
+        told.gates.append(gate)
+        well = await _check_access(gate, write)
     if gate is not None:
-        well = await _check_access(gate, write) and well
-        for said in [*gateway.mount.access.hints(), *owner_hints(settings.publish)]:
-            write(f"      {said}")
+        hints = dict.fromkeys([*mount.access.hints(), *owner_hints(settings.publish)])
+        for hint in [hint for hint in hints if hint not in told.hints]:
+            write(f"      {hint}")
+        told.hints |= hints.keys()
     try:
         await storage.start()
         write(f"ok    storage      {storage}")
@@ -45,34 +50,12 @@ async def run(settings: Settings, write: Write, *, writing: bool = False) -> int
             write("      Uploads are taken: gateway check --write tries whether only one of several writers wins.")
     except GatewayError as error:
         write(f"FAIL  {error.detail or error.public}")
-        if hint := advice.for_storage(error):
-            write(f"      {hint}")
-        return 1
+        if (advised := advice.for_storage(error)) is not None:
+            write(f"      {advised}")
+        return False
     finally:
         await storage.close()
-    if not well:
-        return 1
-    write("ok    all is well")
-    return 0
-
-
-async def _check_listening(settings: Settings, write: Write) -> bool:
-    """Whether the addresses at which `gateway serve` would listen can be bound; releases them again."""
-    server, ops = settings.server, settings.ops
-    try:
-        with bind(server) as listener:
-            if server.unix_socket is not None:
-                await DISK.run(Path(server.unix_socket).unlink)
-            address = url_of(listener, tls=server.tls_cert is not None)
-            if ops.port is not None:
-                bind_tcp(server.host, ops.port).close()
-    except OSError as error:
-        write(f"FAIL  can't listen: {error}")
-        hint = advice.for_listening(error)
-        write(f"      {hint[0].upper()}{hint[1:]}.")
-        return False
-    write(f"ok    listening    {address}")
-    return True
+    return well
 
 
 async def _check_access(gate: Gate, write: Write) -> bool:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.check import run
+from gateway.cli.check.run import run
 from gateway.cli.demo.seaweed import Seaweed
 from gateway.config.load import load
 from gateway.errors import ConfigError
@@ -242,3 +242,72 @@ async def test_writing_is_for_who_asks_for_it(faulty: FaultyBucket, faulty_setti
     code, text = await check(faulty_settings | uploads, writing=True)
     assert code == 1
     assert "writing is not permitted (s3:PutObject" in text
+
+
+MOUNTS = """
+storage: {dir: DIR/main}
+access:
+  authenticators: ['tests.support.people:People']
+  rules: [{paths: [/team-b/docs], read: everyone}]
+mounts:
+- {name: gone, host: gone.example.org, storage: {dir: DIR/gone}}
+- {name: team-b, path: /team-b, storage: {dir: DIR/b}}
+- {name: own, path: /own, storage: {dir: DIR/b}, access: {htpasswd: DIR/users}}
+- {name: all, path: /all, members: [default, team-b]}
+"""
+PEOPLE = "rules: 1; who somebody is tell: people"
+HINT = "      access.rules[1] names the path /team-b/docs/, which begins with the path of the mount team-b: it does not"
+
+
+async def check_mounts(tmp_path: Path, mount: str | None = None) -> tuple[int, list[str]]:
+    for name in ("main", "b"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    (tmp_path / "config.yaml").write_text(MOUNTS.replace("DIR", str(tmp_path)))
+    lines: list[str] = []
+    code = await run(load({"server.port": "0"}, environ={}, cwd=tmp_path), lines.append, mount=mount)
+    return code, [line.partition(" hold for")[0] for line in lines]
+
+
+def of_mount(tmp_path: Path, title: str, directory: str, *access: str) -> list[str]:
+    place = f"ok    storage      directory {tmp_path}/{directory}"
+    return ["", f"mount {title}", *access, place, "ok    listing      no object yet: upload one"]
+
+
+async def test_each_mount_is_checked_though_one_fails(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("")
+    code, lines = await check_mounts(tmp_path)
+    gone = lines.index("mount gone at gone.example.org/")
+    assert (code, lines[gone + 2].startswith(f"FAIL  directory {tmp_path}/gone can't be opened")) == (1, True)
+    assert [*lines[1 : gone - 1], *lines[gone + 4 :]] == [
+        *of_mount(tmp_path, "default at /", "main", f"ok    access       {PEOPLE}", HINT),
+        *of_mount(tmp_path, "team-b at /team-b/", "b"),
+        *of_mount(tmp_path, "own at /own/", "b", "ok    access       rules: 1; who somebody is tell: htpasswd, people"),
+        "",
+        "mount all at /all/: default, team-b",
+        "",
+        "FAIL  mounts       gone",
+    ]
+
+
+@pytest.mark.parametrize(("name", "checked"), [("team-b", ["team-b"]), ("all", ["all", "default", "team-b"])])
+async def test_one_mount_is_checked_with_its_members(tmp_path: Path, name: str, checked: list[str]) -> None:
+    (tmp_path / "users").write_text("")
+    code, lines = await check_mounts(tmp_path, name)
+    assert (code, [line.split()[1] for line in lines if line.startswith("mount ")]) == (0, checked)
+    assert f"ok    access       {PEOPLE}" in lines, "of the top level, whose access control it has"
+    assert lines[-1] == "ok    all is well"
+    with pytest.raises(ConfigError, match="there is no mount 'x'"):
+        await check_mounts(tmp_path, "x")
+
+
+async def test_what_can_t_be_used_at_one_mount_is_told_after_the_others(tmp_path: Path) -> None:
+    """The file of passwords is read when the mount starts."""
+    (tmp_path / "users").write_text("")
+    lines: list[str] = []
+    await check_mounts(tmp_path)
+    settings = load({"server.port": "0"}, environ={}, cwd=tmp_path)
+    (tmp_path / "users").unlink()
+    with pytest.raises(ConfigError, match="can't be read"):
+        await run(settings, lines.append)
+    assert "mount all at /all/: default, team-b" in lines
+    assert lines[-1] == "FAIL  mounts       gone, own"
