@@ -9,6 +9,7 @@ from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import (
+    BadRequestError,
     CredentialsRequiredError,
     ForbiddenError,
     GatewayError,
@@ -59,6 +60,8 @@ class Entrance:
         self._caller = caller
         self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
+        site = mount.site if isinstance(mount, Mount) else None
+        self._headers = site.headers if site is not None and site.headers.given else None
         self._exchange_pages = exchange.pages(base_path) if exchange is not None else {}
 
     def base_url(self, request: Request, peer: str) -> str:
@@ -159,6 +162,16 @@ class Entrance:
         seen, caller = strip_prefix(path, self._base_path) or "/", Caller(record.client, record.agent)
         who = record.admission.principal
         return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
+
+    def dressed(self, request: Request, answer: Answer) -> Answer:
+        """The answer with the headers that all answers of its site have."""
+        if self._headers is None:
+            return answer
+        try:
+            path = strip_prefix(parse_target(request.raw_path)[0], self._base_path) or "/"
+        except BadRequestError:
+            path = "/"
+        return self._headers.added(path, answer)
 
     def refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""

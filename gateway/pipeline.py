@@ -88,16 +88,17 @@ class Pipeline:
                 answer = await self._in_time(request, record)
                 if isinstance(answer, BufferedResponse) and answer.status == TooManyAttemptsError.status:
                     await request.pause(TooManyAttemptsError.pause)  # at the login's form
-                reply = await response.send(request, answer, record)
+                reply = await response.send(request, self._dressed(request, record, answer), record)
             except GatewayError as error:
                 if error.pause:
                     await request.pause(error.pause)
                 refusal = self._refusal(request, record, without_frames(error))
-                reply = await response.send(request, refusal, record)
+                reply = await response.send(request, self._dressed(request, record, refusal), record)
             except ConnectionError:
                 raise
             except Exception as error:
-                reply = await response.send(request, self._bug(request, record, error), record)
+                bug = self._bug(request, record, error)
+                reply = await response.send(request, self._dressed(request, record, bug), record)
             if reply.fresh_for > 0 and self._response_cache is not None:
                 self._keep(self._response_cache, request, reply, record)
             return reply
@@ -262,6 +263,11 @@ class Pipeline:
     def _bypasses(self, request: Request) -> bool:
         """Whether the client asks for an answer from the storage rather than from a cache."""
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
+
+    def _dressed(self, request: Request, record: RequestRecord, answer: Answer) -> Answer:
+        """The answer with the headers that all answers of its mount have."""
+        entrance = self._entrances.of(record.mount) if self._entrances is not None else None
+        return entrance.dressed(request, answer) if entrance is not None else answer
 
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
         record.error = error.detail
