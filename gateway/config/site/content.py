@@ -17,7 +17,7 @@ _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _DIRECTIVE = rf'{_WORD}(?:=(?:{_WORD}|"[ !#-\[\]-~]*"))?'
 _DIRECTIVES = re.compile(rf"{_DIRECTIVE}(?: ?, ?{_DIRECTIVE})*")
 _TYPE = re.compile(rf'{_WORD}/{_WORD}(?:; ?{_WORD}=(?:{_WORD}|"[ !#-\[\]-~]*"))*')
-_MEDIA = re.compile(rf"{_WORD}/{_WORD}|[a-z]+/\*")
+_MEDIA = re.compile(r"[\w.+-]+/(?:[\w.+-]+|\*)", re.ASCII)
 _SUFFIX = re.compile(r"\.?[A-Za-z0-9_+-]{1,32}")
 # Headers that say how a message is framed, what its content is or who is asked for credentials. They are the gateway's.
 _OURS = re.compile(

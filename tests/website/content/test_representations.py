@@ -112,7 +112,7 @@ def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, str], int | None]:
 
 async def representations(port: int, key: str) -> dict[str, bytes]:
     """The bytes of each, by its ETag."""
-    found = {}
+    found: dict[str, bytes] = {}
     for encoding in ("identity", "br", "zstd", "gzip"):
         answer = await fetch(port, f"/{key}", headers={"Accept-Encoding": encoding})
         assert answer.status == 200
