@@ -105,9 +105,9 @@ class Compression:
             "ETag": packed.etag,
             "Accept-Ranges": "bytes",
         }
-        found = CachedObject(
-            headers, packed.body, len(packed.body), packed.etag, seconds(headers.get("Last-Modified")), 0.0
-        )
+        # It takes as long as all the rest to read a date.
+        modified = seconds(headers.get("Last-Modified")) if asked.headers else None
+        found = CachedObject(headers, packed.body, len(packed.body), packed.etag, modified, 0.0)
         status = headers.get("Cache-Status", cache_status.MISS)
         answer = answer_from(asked, found, None, cache_status=status, fresh_for=plain.fresh_for, cache=plain.cache)
         if "Cache-Status" not in plain.headers:
