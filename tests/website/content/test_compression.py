@@ -125,6 +125,14 @@ async def test_a_conditional_request_for_what_is_not_compressed_is_one_for_the_b
     ]
 
 
+async def test_what_is_encoded_already_is_not(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    faulty.headers["a.txt"] = [("Content-Type", "text/plain"), ("Content-Encoding", "br")]
+    answer = await Site((await start_gateway(settings)).url).get("/a.txt", GZIP)
+    assert (answer.body, answer.headers["content-encoding"]) == (TEXT, "br")
+
+
 async def test_a_version_comes_as_it_is(start_gateway: StartGateway, settings: dict[str, str]) -> None:
     site = Site((await start_gateway(settings | {"site.versions": "true"})).url)
     answer = await site.get("/a.txt?versionId=1", GZIP)

@@ -130,7 +130,9 @@ async def test_siblings_come_and_go(
     assert (await site.get("/app.js", BROWSER)).headers["content-encoding"] == "br"
     del faulty.objects["app.js.br"]
     assert (await site.get("/app.js", BROWSER)).headers.get("content-encoding") == "gzip"
+    assert "content-encoding" not in (await site.get("/bare.js", GZIP)).headers
     faulty.objects["bare.js.gz"] = gzip.compress(SCRIPT)
+    assert "content-encoding" not in (await site.get("/bare.js", GZIP)).headers  # that there is none is remembered
     gateway.mount.expire()
     assert (await site.get("/bare.js", GZIP)).headers["content-encoding"] == "gzip"
 
