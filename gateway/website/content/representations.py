@@ -66,17 +66,17 @@ class Representations:
         return answer
 
     async def _best(self, asked: ObjectRequest, request: SiteRequest, liked: Welcome) -> Stream | Redirect:
+        if_range = asked.headers.get("if-range") if "range" in asked.headers else None
+        if if_range is not None and not _TAG.match(if_range):
+            kept = {name: value for name, value in asked.headers.items() if name not in ("range", "if-range")}
+            asked = replace(asked, headers=kept)
         if not liked.encodings:
             return await self._objects.fetch(asked)
         if "range" in asked.headers:
-            if_range = asked.headers.get("if-range")
-            if if_range is None and liked.plain:
-                return await self._objects.fetch(asked)
-            if if_range is not None and _TAG.match(if_range):
-                return await self._part(asked, request, liked)
             if if_range is not None:
-                kept = {name: value for name, value in asked.headers.items() if name not in ("range", "if-range")}
-                asked = replace(asked, headers=kept)
+                return await self._part(asked, request, liked)
+            if liked.plain:
+                return await self._objects.fetch(asked)
         return await self._encoded(asked, request, liked) or await self._objects.fetch(asked)
 
     async def _part(self, asked: ObjectRequest, request: SiteRequest, liked: Welcome) -> Stream | Redirect:

@@ -57,6 +57,10 @@ async def test_a_hot_object_is_compressed_once(
     for headers in ({}, {"If-None-Match": "x"}, {"Range": "bytes=0-5", "If-Range": first.headers["etag"]}):
         assert (await site.get("/a.txt", GZIP | headers)).headers["etag"] == first.headers["etag"]
     assert (await site.get("/a.txt", GZIP | {"If-None-Match": first.headers["etag"]})).status == 304
+    for condition, status in (("If-Modified-Since", 304), ("If-Unmodified-Since", 200)):
+        assert (await site.get("/a.txt", GZIP | {condition: first.headers["last-modified"]})).status == status
+    early = {"If-Unmodified-Since": "Sat, 01 Jan 2000 00:00:00 GMT"}
+    assert (await site.get("/a.txt", GZIP | early)).status == 412
     assert gateway.mount._memory.stats()["compressed objects"] == held
     assert [request.key for request in faulty.requests] == ["a.txt"]
 
