@@ -89,7 +89,7 @@ def _representations(
     site, cache = settings.site, settings.cache
     objects, siblings, compression = TypedObjects(storage, site.types), None, None
     if site.precompressed:
-        local = settings.storage.resolved_backend == "file"
+        local = getattr(storage, "local", False)  # of a Backend, as directories are
         siblings = Siblings(
             objects,
             rights,

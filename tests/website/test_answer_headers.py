@@ -1,8 +1,11 @@
 """Headers that all answers of a site have."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket, error
@@ -96,3 +99,29 @@ async def test_repeated_requests_get_them(start_gateway: StartGateway, settings:
     site = Site((await start_gateway(settings | {"cache.memory_bytes": "8MB"})).url)
     answers = [await site.get("/a.txt") for _ in range(3)]
     assert all(OF_ALL.items() <= answer.headers.items() for answer in answers)
+
+
+async def test_each_mount_has_its_own(start_gateway: StartGateway, tmp_path: Path) -> None:
+    """Here an index with two sites below it."""
+    for name in ("main", "docs", "blog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("text, " * 1000)
+    mounts: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "path": f"/{name}",
+            "storage": {"dir": str(tmp_path / name)},
+            "index": {"mode": "site"},
+            "site": {"headers": [{"path": "/*", "headers": {"X-Site": name}}]},
+        }
+        for name in ("docs", "blog")
+    ]
+    mounts[0]["site"]["compress"] = {}
+    settings = {"storage": {"dir": str(tmp_path / "main")}, "mounts": mounts}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    site = Site((await start_gateway({})).url)
+    for path, name, encoding in (("/docs", "docs", "gzip"), ("/blog", "blog", None), ("", None, None)):
+        for target, status in (("/a.txt", 200), ("/nope", 404)):
+            answer = await site.get(path + target, {"Accept-Encoding": "gzip"})
+            assert (answer.status, answer.headers.get("x-site")) == (status, name)
+            assert answer.headers.get("content-encoding") == (encoding if status == 200 else None)

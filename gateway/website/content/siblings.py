@@ -26,7 +26,7 @@ _SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 _OF_CONTENT = ("Content-Type", "Content-Language", "Content-Disposition", "Cache-Control", "Expires", WEBSITE_REDIRECT)
 _OF_BYTES = frozenset(
     {"ETag", "Last-Modified", "Content-Length", "Content-Range", "Accept-Ranges", "Age", "Cache-Status"}
-    | {"Cache-Control", "Expires"}
+    | {"Cache-Control", "Expires", "Vary"}
 )
 _OVERHEAD_BYTES = 300
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import StartGateway
 from tests.support import brotli
+from tests.support.bucket import Bucket
 from tests.support.faults import FaultyBucket, error
 from tests.website.test_website import PEOPLE, Site, basic
 
@@ -173,6 +174,25 @@ async def test_siblings_are_not_redirected_to(
     assert (await site.get("/app.js", BROWSER)).headers["content-encoding"] == "br"
     elsewhere = await site.get("/app.js")
     assert (elsewhere.status, elsewhere.headers["vary"]) == (302, "Accept-Encoding")
+
+
+@pytest.mark.parametrize("memory", ["0", "8MB"])
+async def test_a_real_server(start_gateway: StartGateway, bucket: Bucket, memory: str) -> None:
+    bucket.put("app.js", SCRIPT)
+    bucket.put("app.js.br", brotli.stored(SCRIPT))
+    bucket.put("app.js.gz", b"")  # which is no sibling
+    bucket.put("empty.txt", b"")
+    bucket.put("empty.txt.gz", gzip.compress(b""))
+    changes = {"index.mode": "site", "site.precompressed": "br,gzip", "site.compress": "{}"}
+    site = Site((await start_gateway(bucket.settings() | changes | {"cache.memory_bytes": memory})).url)
+    for headers, encoding in ((BROWSER, "br"), (GZIP, "gzip"), ({}, None)):
+        first, second = [await site.get("/app.js", headers) for _ in range(2)]
+        assert (first.body, first.headers["etag"]) == (second.body, second.headers["etag"])
+        assert first.headers.get("content-encoding") == encoding
+        known = await site.get("/app.js", headers | {"If-None-Match": first.headers["etag"]})
+        assert (known.status, known.headers["vary"]) == (304, "Origin, Accept-Encoding")  # it says Origin itself
+    empty = await site.get("/empty.txt", GZIP)
+    assert (empty.status, empty.body, "content-encoding" in empty.headers) == (200, b"", False)
 
 
 async def test_a_directory_shows_a_new_sibling_within_a_second(start_gateway: StartGateway, tmp_path: Path) -> None:
