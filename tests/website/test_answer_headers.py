@@ -120,8 +120,9 @@ async def test_each_mount_has_its_own(start_gateway: StartGateway, tmp_path: Pat
     settings = {"storage": {"dir": str(tmp_path / "main")}, "mounts": mounts}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
     site = Site((await start_gateway({})).url)
-    for path, name, encoding in (("/docs", "docs", "gzip"), ("/blog", "blog", None), ("", None, None)):
+    expected = {"/docs": ("docs", "gzip"), "/blog": ("blog", None), "": (None, None)}
+    for path, (its_name, encoding) in expected.items():
         for target, status in (("/a.txt", 200), ("/nope", 404)):
             answer = await site.get(path + target, {"Accept-Encoding": "gzip"})
-            assert (answer.status, answer.headers.get("x-site")) == (status, name)
+            assert (answer.status, answer.headers.get("x-site")) == (status, its_name)
             assert answer.headers.get("content-encoding") == (encoding if status == 200 else None)

@@ -31,6 +31,8 @@ class TypedObjects:
         return answer
 
     def _type(self, key: str, given: str) -> str:
+        if given not in UNTYPED and not self._types:
+            return given
         known = type_of(key)
         if given in UNTYPED or given == known:  # a directory has no other types than those that are known
             return self._types.get(suffix_of(key), known or given or "application/octet-stream")

@@ -74,4 +74,4 @@ async def test_a_directory_has_the_same_types(start_gateway: StartGateway, tmp_p
     changes = {"storage.dir": str(root), "index.mode": "site", "site.types": json.dumps(TYPES)}
     site = Site((await start_gateway(changes)).url)
     for name in names:
-        assert (await site.get(f"/{name}")).headers["content-type"] == EXPECTED[name] or "application/octet-stream"
+        assert (await site.get(f"/{name}")).headers["content-type"] == (EXPECTED[name] or "application/octet-stream")
