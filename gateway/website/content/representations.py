@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
+from gateway.errors import GatewayError
 from gateway.http.content_types import is_compressed
 from gateway.http.headers import is_package_file
 from gateway.messages import ObjectRequest, Redirect, SiteRequest, Stream
@@ -86,6 +87,8 @@ class Representations:
             return encoded or await self._objects.fetch(asked)
         try:
             plain = await self._objects.fetch(replace(asked, redirect_for=None))
+        except GatewayError:
+            return encoded  # for which the conditions hold
         except BaseException:
             encoded.close()
             raise
