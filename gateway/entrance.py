@@ -8,6 +8,7 @@ from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import (
+    BadRequestError,
     CredentialsRequiredError,
     GatewayError,
     MethodNotAllowedError,
@@ -16,7 +17,7 @@ from gateway.errors import (
     UploadPathError,
 )
 from gateway.http.cors import is_preflight
-from gateway.http.target import strip_prefix
+from gateway.http.target import parse_target, strip_prefix
 from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
@@ -58,6 +59,8 @@ class Entrance:
         self._caller = caller
         self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
+        site = mount.site if isinstance(mount, Mount) else None
+        self._headers = site.headers if site is not None and site.headers.given else None
         self._exchange_pages = exchange.pages(base_path) if exchange is not None else {}
 
     def base_url(self, request: Request, peer: str) -> str:
@@ -160,6 +163,21 @@ class Entrance:
         seen, caller = strip_prefix(path, self._base_path) or "/", Caller(record.client, record.agent)
         who = record.admission.principal
         return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
+
+    @property
+    def adds_headers(self) -> bool:
+        """Whether answers here have headers that depend on the mount."""
+        return self._headers is not None or self.mount.cors is not None
+
+    def dressed(self, request: Request, answer: Answer) -> Answer:
+        """The answer with the headers that all answers of its site have."""
+        if self._headers is None:
+            return answer
+        try:
+            path = strip_prefix(parse_target(request.raw_path)[0], self._base_path) or "/"
+        except BadRequestError:
+            path = "/"
+        return self._headers.added(path, answer)
 
     def preflight(self, request: Request, record: RequestRecord) -> Answer:
         """What a page of another origin may send: browsers ask that first, without credentials. Raises ForbiddenError;

@@ -29,8 +29,8 @@ class Entrances:
         self._only = only if only is not None and not only.mount.host else None
         self.only_mount = self._only.mount.name if self._only is not None else ""
         """The name of the mount that all requests are for; empty if their targets tell."""
-        self.shares = any(one.mount.cors is not None for one in found)
-        """Whether pages of other origins may read something."""
+        self.add_headers = any(one.adds_headers for one in found)
+        """Whether answers have headers that depend on the mount."""
 
     def enter(self, request: Request, record: RequestRecord, path: str = "") -> Entrance:
         """The one that a request is for, whose canonical `path` may be known; notes its mount. `leave` ends what this
@@ -60,7 +60,8 @@ class Entrances:
         """That of a mount, by its name."""
         return self._by_mount.get(mount)
 
-    def share(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
-        """The answer, for the page of another origin that may read it, if the mount is known."""
+    def dressed(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
+        """The answer with the headers of its site, and for the page of another origin that may read it, if the mount is
+        known."""
         entrance = self.of(record.mount)
-        return entrance.share(request, answer, record) if entrance is not None else answer
+        return entrance.share(request, entrance.dressed(request, answer), record) if entrance is not None else answer

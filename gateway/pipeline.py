@@ -272,8 +272,8 @@ class Pipeline:
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
     async def _send(self, request: Request, answer: Answer, record: RequestRecord) -> Reply:
-        if self._entrances is not None and self._entrances.shares:
-            answer = self._entrances.share(request, answer, record)
+        if self._entrances is not None and self._entrances.add_headers:
+            answer = self._entrances.dressed(request, answer, record)
         return await response.send(request, answer, record)
 
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:

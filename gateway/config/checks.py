@@ -80,6 +80,9 @@ def _site_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if site.website_redirects and storage.redirect_urls is True:
         message = "can't be true with site.website_redirects: set auto, so that objects are looked at first"
         found.append(("storage.redirect_urls", message, "site.website_redirects"))
+    if site.compress is not None and site.compress.max_bytes > settings.index.memory_bytes // 4:
+        message = "has a max_bytes that is more than a quarter of index.memory_bytes, which keeps what is compressed"
+        found.append(("site.compress", message, "index.memory_bytes"))
     return found
 
 

@@ -14,7 +14,7 @@ from gateway.config.file_state import FileState
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
-from gateway.config.site_settings import SiteSettings
+from gateway.config.site.settings import SiteSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.config.types import (
     EndpointUrl,

@@ -15,17 +15,17 @@ _OF_304 = ("Age", "Cache-Control", "Expires", "Last-Modified", "Vary")
 
 def may_be_kept(headers: Mapping[str, str]) -> bool:
     """False with `no-store` or `private` (5.2.2.5, 5.2.2.7), and also if `private` names single fields."""
-    return not {"no-store", "private"} & _directives(headers).keys()
+    return not {"no-store", "private"} & directives(headers.get("Cache-Control", "")).keys()
 
 
 def lifetime(headers: Mapping[str, str]) -> float:
     """How many seconds after its arrival an object may be used without revalidation; infinite if it does not say, and 0
     if its value is invalid (4.2.1)."""
-    directives = _directives(headers)
-    if "no-cache" in directives:
+    said = directives(headers.get("Cache-Control", ""))
+    if "no-cache" in said:
         return 0.0
     for name in ("s-maxage", "max-age"):
-        if (value := directives.get(name)) is not None:
+        if (value := said.get(name)) is not None:
             return max(float(value) - age(headers), 0.0) if _SECONDS.fullmatch(value) else 0.0
     return math.inf
 
@@ -42,9 +42,9 @@ def updated(headers: Mapping[str, str], of_304: Mapping[str, str]) -> dict[str, 
     return kept | {name: of_304[name] for name in _OF_304 if name in of_304}
 
 
-def _directives(headers: Mapping[str, str]) -> dict[str, str]:
+def directives(cache_control: str) -> dict[str, str]:
     """The directives by their lower-case names; the first of two with one name counts (4.2.1)."""
     found: dict[str, str] = {}
-    for name, quoted, token in _DIRECTIVE.findall(headers.get("Cache-Control", "")):
+    for name, quoted, token in _DIRECTIVE.findall(cache_control):
         found.setdefault(name.lower(), quoted or token)
     return found

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 
 from gateway.http.conditions import seconds
+from gateway.http.content_types import UNTYPED
 
 # The only headers of a client that reach the bucket (RFC 9110, 13.1 and 14.2).
 TO_STORAGE = frozenset({"range", "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"})
@@ -47,8 +48,6 @@ _PACKAGE_SUFFIXES = (
     ".exe",
     ".metadata",
 )
-# The types of objects that were uploaded without one.
-_UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 
 
 def to_storage(method: str, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -92,6 +91,6 @@ def is_package_file(key: str) -> bool:
 
 def as_html(headers: dict[str, str]) -> dict[str, str]:
     """Headers of an index page: one uploaded without a type is HTML, or pip would refuse it."""
-    if headers.get("Content-Type", "") in _UNTYPED:
+    if headers.get("Content-Type", "") in UNTYPED:
         return {**headers, "Content-Type": "text/html; charset=utf-8"}
     return headers

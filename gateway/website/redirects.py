@@ -1,8 +1,4 @@
-"""The table of redirects: which path is found elsewhere. Pure.
-
-The first entry whose pattern fits the whole path applies. A pattern has one `*` at most, so that neither long paths nor
-many entries take long: an entry without one costs nothing, one with it a comparison.
-"""
+"""The table of redirects: which path is found elsewhere. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,6 +6,7 @@ from urllib.parse import quote, unquote
 
 from gateway.http.target import query_part
 from gateway.messages import Redirect
+from gateway.website.patterns import PathPatterns
 from gateway.website.references import relative
 
 _SAFE = "/~!$&'()+,;=:@"
@@ -31,18 +28,11 @@ class RedirectTable:
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
-        self._exact: dict[str, int] = {}
-        self._patterns: list[tuple[int, str, str]] = []
-        for number, entry in enumerate(entries):
-            before, star, behind = entry.path.partition("*")
-            if star:
-                self._patterns.append((number, before, behind))
-            else:
-                self._exact.setdefault(entry.path, number)
+        self._paths = PathPatterns(entry.path for entry in entries)
 
     def find(self, path: str, query: str) -> Redirect | None:
         """Where a request for `path` is sent. Its query is kept."""
-        found = self._match(path)
+        found = self._paths.find(path)
         if found is None:
             return None
         number, matched = found
@@ -55,7 +45,7 @@ class RedirectTable:
         for entry in self._entries:
             path = entry.path.replace("*", _SAMPLE)
             for _ in range(_MOST_STEPS):
-                found = self._match(path)
+                found = self._paths.find(path)
                 if found is None:
                     break
                 target = _filled(self._entries[found[0]].to, found[1])
@@ -65,16 +55,6 @@ class RedirectTable:
             else:
                 return entry.path
         return None
-
-    def _match(self, path: str) -> tuple[int, str] | None:
-        """The number of the entry that applies, and what its `*` stands for."""
-        exact = self._exact.get(path)
-        for number, before, behind in self._patterns:
-            if exact is not None and exact < number:
-                break
-            if len(path) >= len(before) + len(behind) and path.startswith(before) and path.endswith(behind):
-                return number, path[len(before) : len(path) - len(behind)]
-        return (exact, "") if exact is not None else None
 
 
 def _filled(to: str, matched: str) -> str:

@@ -13,6 +13,7 @@ from gateway.messages import Answer, ObjectRequest, Redirect, SiteRequest, Strea
 from gateway.principal import Right
 from gateway.storage.base import Storage
 from gateway.website import application
+from gateway.website.answer_headers import AnswerHeaders
 from gateway.website.listings import Listings
 from gateway.website.objects import SiteObjects
 from gateway.website.redirects import RedirectTable
@@ -45,6 +46,7 @@ class Website:
         listings: Listings | None,
         redirects: RedirectTable,
         rights: SiteRights,
+        headers: AnswerHeaders,
         root: str,
         *,
         index_document: str,
@@ -52,7 +54,9 @@ class Website:
         error_document: str | None,
         versions: bool,
     ) -> None:
-        """`root` is the key of the site's root. Without `listings`, directories have pages only if these are stored."""
+        """`headers` are for all its answers. `root` is the key of the site's root. Without `listings`, directories have
+        pages only if these are stored."""
+        self.headers = headers
         self._storage = storage
         self._objects = objects
         self._listings = listings
@@ -65,11 +69,13 @@ class Website:
         self._versions = versions
 
     async def close(self) -> None:
+        await self._objects.close()
         if self._listings is not None:
             await self._listings.close()
 
     def expire(self) -> None:
-        """Has the next listings made anew."""
+        """Has the next listings made anew, and siblings of objects looked for."""
+        self._objects.expire()
         if self._listings is not None:
             self._listings.expire()
 

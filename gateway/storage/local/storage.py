@@ -1,7 +1,6 @@
 """Objects in a directory, with S3's semantics."""
 
 import logging
-import mimetypes
 import os
 import stat
 from collections.abc import (
@@ -24,6 +23,7 @@ from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import DISK
 from gateway.http.conditions import not_modified, requested_part
+from gateway.http.content_types import type_of
 from gateway.messages import ObjectRequest, Stream, nothing_to_close
 from gateway.single_flight import to_its_end
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
@@ -38,15 +38,6 @@ _CONTENT_BYTES = 64 * 1024
 _LISTING_BATCH = 1000
 _SWEPT_BYTES = 64 * 1024
 _MAX_SECONDS = 253402300799.0  # the year 9999
-# By the last suffix: mimetypes takes a .tar.gz for a gzip-encoded tar, which clients would unpack under its hash.
-_TYPES = {
-    ".gz": "application/gzip",
-    ".tgz": "application/gzip",
-    ".bz2": "application/x-bzip2",
-    ".xz": "application/x-xz",
-    ".provenance": "application/vnd.pypi.integrity.v1+json",
-}
-
 
 log = logging.getLogger("gateway.storage")
 
@@ -204,7 +195,7 @@ class LocalStorage:
             return Stream(304, headers, None, nothing_to_close)
         part = requested_part(request.headers, etag=etag, modified=modified, size=info.st_size)
         start, stop = (part.start, part.stop) if part else (0, info.st_size)
-        headers["Content-Type"] = _content_type(request.key)
+        headers["Content-Type"] = type_of(request.key) or "application/octet-stream"
         headers["Content-Length"] = str(stop - start)
         if part:
             headers["Content-Range"] = part.content_range
@@ -252,10 +243,3 @@ def _modified(info: os.stat_result) -> float:
 def _etag(info: os.stat_result) -> str:
     """Strong: replacing a file changes its inode, and writing to it changes its time in nanoseconds."""
     return f'"{info.st_mtime_ns:x}-{info.st_ino:x}-{info.st_size:x}"'
-
-
-def _content_type(key: str) -> str:
-    name = key.lower()
-    special = _TYPES.get(os.path.splitext(name)[1])
-    guessed = special or mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
-    return f"{guessed}; charset=utf-8" if guessed.startswith("text/") else guessed

@@ -8,10 +8,19 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.access.settings import from_yaml
 from gateway.config.section import Section
+from gateway.config.site.content import (
+    CacheControlSettings,
+    CompressSettings,
+    Encodings,
+    HeaderSettings,
+    PathPattern,
+    Types,
+)
 from gateway.config.types import Hosts, Refused
 
 # Patterns with a `*` are tried one after the other, some 0.1 µs each, before anything is looked up.
 _MOST_REDIRECTS = 1000
+_MOST_PATTERNS = 100
 _MOST_CHARACTERS = 2000
 _UNUSABLE = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 
@@ -22,14 +31,6 @@ def _document(text: str) -> str:
     if not key or key.endswith("/") or any(name == "" or name.startswith(".") for name in key.split("/")):
         raise Refused("must be a key in the site, like 404.html or errors/404.html")
     return key
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/") or "//" in text or re.search(r"[\x00-\x1f\x7f-\x9f?#\\]", text):
-        raise Refused("must be a path like /old/* or /old.html, as text, without percent-escapes and without a query")
-    if text.count("*") > 1 or len(text) > _MOST_CHARACTERS:
-        raise Refused(f"must have one * at most, and {_MOST_CHARACTERS} characters")
-    return text
 
 
 def _target(text: str) -> str:
@@ -53,7 +54,7 @@ def _split(text: str) -> Any:
 class RedirectSettings(Section):
     """A path, or a pattern with one `*` for any text, and where its clients are sent instead."""
 
-    path: Annotated[str, AfterValidator(_path)] = Field(description="Path in the site, like /old.html or /old/*")
+    path: PathPattern = Field(description="Path in the site, like /old.html or /old/*")
     to: Annotated[str, AfterValidator(_target)] = Field(
         description="Path in the site, or an address; a * stands for what that of path has matched"
     )
@@ -85,4 +86,23 @@ class SiteSettings(Section):
     redirect_hosts: Hosts = Field([], description="Hosts to which these may lead; all others are ignored")
     versions: bool = Field(
         False, description="Serve ?versionId=… to readers who may write; without access, to everyone; needs S3"
+    )
+    precompressed: Encodings = Field(
+        [],
+        description="Serve x.br, x.zst or x.gz in place of x to who accepts it; of equals, the first: [br, zstd, gzip]",
+    )
+    compress: Annotated[CompressSettings | None, BeforeValidator(from_yaml)] = Field(
+        None, description="Compress small texts on the fly: {} for the defaults; unset: never"
+    )
+    cache_control: Annotated[
+        list[CacheControlSettings], BeforeValidator(from_yaml), Field(max_length=_MOST_PATTERNS)
+    ] = Field(
+        [],
+        description="Of objects without one; the first that fits: [{path: /assets/*, value: max-age=3600}]",
+    )
+    types: Annotated[Types, BeforeValidator(from_yaml)] = Field(
+        {}, description="Content types of objects without one, by extension: {.geojson: application/geo+json}"
+    )
+    headers: Annotated[list[HeaderSettings], BeforeValidator(from_yaml), Field(max_length=_MOST_PATTERNS)] = Field(
+        [], description="Of all answers; the first that fits: [{path: /*, headers: {X-Frame-Options: DENY}}]"
     )
