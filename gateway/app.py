@@ -19,6 +19,7 @@ from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
+from gateway.ops.records import Records
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
@@ -27,6 +28,7 @@ from gateway.server.listener import bind, bind_tcp, connections_within, raise_de
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
 from gateway.storage.base import Storage
+from gateway.tracing.build import tracer_of
 
 log = logging.getLogger("gateway")
 
@@ -62,6 +64,14 @@ class Gateway:
             as_json=logged.format == "json",
             keep_audit=self._audit.write if self._audit is not None else None,
         )
+        self._tracer = tracer_of(**dict(settings.tracing))
+        self._records = Records(
+            self.metrics,
+            self._log,
+            self._tracer,
+            scheme="https" if self.tls is not None else "http",
+            untraced=self._ops_routes().keys(),
+        )
         self._most_connections = server.max_connections
         self._main: Listener | None = None
         self._ops: Listener | None = None
@@ -84,6 +94,7 @@ class Gateway:
         self._limit_connections(raise_descriptor_limit())
         shared = listener is not None
         listener = listener or bind(server)
+        self._tracer.start()
         try:
             await self.mounts.start()
             if self._audit is not None:
@@ -115,6 +126,7 @@ class Gateway:
         if self._audit is not None:
             await self._audit.close()
         await self.mounts.close()
+        await self._tracer.close()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)
@@ -146,9 +158,8 @@ class Gateway:
             admin_routes,
             allow_bypass=self.settings.cache.allow_bypass,
             caller=self._caller,
-            request_log=self._log,
+            records=self._records,
             response_cache=self.response_cache if entrances is not None else None,
-            metrics=self.metrics,
             answer_timeout=server.answer_timeout,
             before=self.mounts.refresh_if_told if self._marks is not None else None,
         )

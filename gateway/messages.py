@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from gateway.principal import ANONYMOUS, EVERYBODY, Admission, Principal
+from gateway.tracing.span import NOTHING, Span
 from gateway.usage import UpstreamUsage
 
 
@@ -192,3 +193,4 @@ class RequestRecord:
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()
     admission: Admission = EVERYBODY
+    span: Span = NOTHING

@@ -32,8 +32,7 @@ from gateway.messages import (
     RequestRecord,
 )
 from gateway.mount import Mount
-from gateway.ops.log import RequestLog
-from gateway.ops.metrics import Metrics
+from gateway.ops.records import Records
 from gateway.principal import Principal, Right
 from gateway.server import response
 from gateway.server.client_address import ClientAddress
@@ -43,9 +42,11 @@ from gateway.server.protocol import Request, check_version
 from gateway.server.reply import Reply
 from gateway.server.request_id import given_or_new
 from gateway.server.response_cache import ResponseCache
+from gateway.tracing import span
+from gateway.tracing.span import traced
 from gateway.usage import UpstreamUsage
 
-_SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
+_SINGLE_USE = ("X-Request-ID", "Expect", "traceparent")
 
 log = logging.getLogger("gateway")
 
@@ -64,9 +65,8 @@ class Pipeline:
         *,
         allow_bypass: bool,
         caller: ClientAddress,
-        request_log: RequestLog,
+        records: Records,
         response_cache: ResponseCache | None,
-        metrics: Metrics,
         answer_timeout: float,
         before: Callable[[], None] | None = None,
     ) -> None:
@@ -76,9 +76,8 @@ class Pipeline:
         self._admin_routes = admin_routes
         self._allow_bypass = allow_bypass
         self._caller = caller
-        self._log = request_log
+        self._records = records
         self._response_cache = response_cache
-        self._metrics = metrics
         self._before = before
         self._deadline = Deadline(answer_timeout)
 
@@ -88,6 +87,7 @@ class Pipeline:
         record = self._begin(request, request.headers)
         record.usage = cost = UpstreamUsage()
         usage.current.set(cost)
+        span.current.set(record.span)
         try:
             try:
                 answer = await self._in_time(request, record)
@@ -110,7 +110,7 @@ class Pipeline:
             record.error = record.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
-            self._end(record)
+            self._records.ended(record)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
         """The cached reply to the same bytes (`head`), if this peer may get it; None if a new one must be made."""
@@ -138,17 +138,14 @@ class Pipeline:
             admission=first.admission,
             error=first.error,
         )
-        self._metrics.observe(record)
-        if (admission := first.admission).method:
-            self._metrics.auth_outcomes[admission.method, admission.result] += 1
-        self._log.write(record)
+        self._records.repeated(record)
         return cached.wire(record.request_id)
 
     def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
         """Keeps the reply for identical requests, if this one has no body, its bytes alone decide the reply, and the
         client does not ask for a reply of its own."""
         plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
-        own = self._bypasses(request) or _SINGLE_USE.intersection(request.headers)
+        own = self._bypasses(request) or any(name in request.headers for name in _SINGLE_USE)
         if request.head is not None and plain and not own:
             cache.keep(request.head, reply, record)
 
@@ -158,7 +155,7 @@ class Pipeline:
         record.route = "invalid"
         reply = response.whole(self._refusal(request, record, error), record, close=True)
         response.note(reply, record, time.monotonic())
-        self._end(record)
+        self._records.ended(record)
         return reply
 
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
@@ -221,8 +218,10 @@ class Pipeline:
             accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
             base_url = entrance.base_url(request, record.peer)
             fallback, who = admission.fallback, admission.principal
-            page = await mount.index.page(
-                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, fallback, who)
+            page = await traced(
+                "index",
+                mount.index.page,
+                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, fallback, who),
             )
             if prefetch is not None:
                 prefetch.after_page(key, accept)
@@ -238,7 +237,7 @@ class Pipeline:
     async def _object(mount: Mount, request: ObjectRequest, principal: Principal, path: str, query: str) -> Answer:
         """The object, or what the index serves in its place; for a directory without its slash, a redirect to it."""
         try:
-            return await mount.index.file(request)
+            return await traced("index", mount.index.file, request)
         except NotFoundError:
             folder = request.key + "/"
             # As a folder, the name of a release is that of another project.
@@ -255,9 +254,8 @@ class Pipeline:
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
     def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
-        self._metrics.in_flight += 1
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
-        return RequestRecord(
+        record = RequestRecord(
             request_id=given_or_new(headers.get("X-Request-ID", "")),
             method=request.method,
             target=request.raw_path,
@@ -268,6 +266,8 @@ class Pipeline:
             started=time.monotonic(),
             mount=self._entrances.only_mount if self._entrances is not None else "",
         )
+        self._records.begun(record, headers)
+        return record
 
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
         record.error = error.detail
@@ -290,8 +290,3 @@ class Pipeline:
         if request.writer.output_size:
             raise ConnectionAbortedError("unexpected exception, see the log above") from error
         return self._refusal(request, record, GatewayError("unexpected exception, see the log above"))
-
-    def _end(self, record: RequestRecord) -> None:
-        self._metrics.in_flight -= 1
-        self._metrics.observe(record)
-        self._log.write(record)

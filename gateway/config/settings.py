@@ -14,6 +14,7 @@ from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
 from gateway.config.storage_settings import StorageSettings
+from gateway.config.tracing_settings import TracingSettings
 from gateway.config.types import (
     EndpointUrl,
     Hosts,
@@ -200,6 +201,7 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     publish: PublishSettings = PublishSettings()
     access: AccessSettings | None = None
     _file: "SettingsFile | None" = PrivateAttr(None)
