@@ -14,6 +14,7 @@ from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops.output import STDERR, STDOUT, Output
 from gateway.principal import Admission, Right
+from gateway.tracing.span import NOTHING
 
 _MAX_AGENT_LENGTH = 40
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
@@ -102,8 +103,9 @@ def path_of(target: str) -> str:
 
 def _trace(record: RequestRecord) -> dict[str, str]:
     """The id of the trace that the request is part of, if it is."""
-    context = record.span.context
-    return {"trace_id": context.trace_id} if context is not None else {}
+    if record.span is NOTHING or (context := record.span.context) is None:
+        return {}
+    return {"trace_id": context.trace_id}
 
 
 def _upstream_status(record: RequestRecord) -> int | None:

@@ -29,12 +29,12 @@ class Records:
 
     def begun(self, record: RequestRecord, headers: MultiMapping[str]) -> None:
         self._metrics.in_flight += 1
-        given = headers.getall("traceparent", ())
+        if "traceparent" not in headers and not self._tracer.records:
+            return
         if self._tracer.records and record.target.partition("?")[0] in self._untraced:
             return
-        if given or self._tracer.records:
-            before = parse(given, headers.getall("tracestate", ())) if given else None
-            record.span = self._tracer.begin(record.method, before)
+        before = parse(headers.getall("traceparent", ()), headers.getall("tracestate", ()))
+        record.span = self._tracer.begin(record.method, before)
 
     def ended(self, record: RequestRecord) -> None:
         self._metrics.in_flight -= 1
@@ -52,7 +52,8 @@ class Records:
 
     def _write(self, record: RequestRecord) -> None:
         self._log.write(record)
-        if record.span.recorded:
-            describe(record, self._scheme)
-            record.span.end()
-        record.span = NOTHING
+        if record.span is not NOTHING:
+            if record.span.recorded:
+                describe(record, self._scheme)
+                record.span.end()
+            record.span = NOTHING  # records are kept with replies

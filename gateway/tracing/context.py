@@ -7,7 +7,6 @@ nothing. A later version is read as far as version 00 goes, and passed on as 00 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 _PARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL
@@ -21,7 +20,7 @@ _MAX_STATE_LENGTH = 512
 _SAMPLED = 0x01
 _KNOWN_FLAGS = _SAMPLED | 0x02  # the trace id is random (level 2)
 
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

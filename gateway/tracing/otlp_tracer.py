@@ -26,7 +26,7 @@ from gateway.tracing.tracer import Tracer
 _PATH = "/v1/traces"
 _UNNAMED = "unknown_service"
 # What has not been exported so long after the last request is lost.
-_CLOSE_SECONDS = 3.0
+_CLOSE_SECONDS = 2.0
 
 log = logging.getLogger("gateway")
 

@@ -30,6 +30,8 @@ def request_span(method: str, scheme: str, host: str, target: str) -> Span:
 
 def note_answer(span: Span, status: int) -> None:
     """What the server has answered. That something is not there is an ordinary answer here."""
+    if not span.recorded:
+        return
     span.note({"http.response.status_code": status})
     if status >= 400 and status not in (404, 412, 416):
         span.fail(str(status))
