@@ -44,6 +44,7 @@ class OtlpTracer(Tracer):
         self._provider = TracerProvider(sampler, _resource(service_name), shutdown_on_exit=False)
         self._tracer = self._provider.get_tracer("gateway", __version__)
         self._exporter = OTLPSpanExporter(self._endpoint)
+        self.close_seconds = _CLOSE_SECONDS
         self._started = False
 
     def begin(self, name: str, before: TraceContext | None) -> Span:
@@ -60,10 +61,10 @@ class OtlpTracer(Tracer):
         loop, done = asyncio.get_running_loop(), asyncio.Event()
         threading.Thread(target=self._shut_down, args=(loop, done), name="gateway-traces", daemon=True).start()
         try:
-            async with asyncio.timeout(_CLOSE_SECONDS):
+            async with asyncio.timeout(self.close_seconds):
                 await done.wait()
         except TimeoutError:
-            log.warning("the last traces could not be exported within %g s", _CLOSE_SECONDS)
+            log.warning("the last traces could not be exported within %g s", self.close_seconds)
             self._exporter.shutdown()  # type: ignore[no-untyped-call]  # ends its thread's retries
 
     def _shut_down(self, loop: asyncio.AbstractEventLoop, done: asyncio.Event) -> None:
