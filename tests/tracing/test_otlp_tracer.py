@@ -126,7 +126,7 @@ def test_a_span_has_only_so_many_links() -> None:
     tracer = OtlpTracer(None, None, None)
     span = tracer.begin("GET", None)
     others = [tracer.begin("GET", None) for _ in range(40)]
-    for other in [*others, *others, span, span.child("fill")]:
+    for other in [others[0], *others, *others, span, span.child("fill")]:
         span.link(other)
     assert len(span._span.links) == 32  # type: ignore[attr-defined]
 

@@ -160,22 +160,22 @@ async def test_two_requests_share_a_fill_and_the_second_is_linked_to_it(
 async def test_two_pages_share_a_listing_and_the_second_is_linked_to_the_first(
     start_gateway: StartGateway, traced: dict[str, str], collector: Collector, faulty: FaultyBucket
 ) -> None:
-    faulty.objects["arrow/arrow-1.0.tar.gz"] = CONTENT
+    faulty.objects |= {"arrow/arrow-1.0.tar.gz": CONTENT, "bow/bow-1.0.tar.gz": CONTENT}
     go_on = asyncio.Event()
-    faulty.then(held(go_on), times=2)
+    faulty.then(held(go_on), times=3)
     gateway = await start_gateway(traced | {"index.compute_hashes": "false"})
-    asking = [asyncio.create_task(get(gateway, "/arrow/")) for _ in range(2)]
+    first = asyncio.create_task(get(gateway, "/arrow/"))
     await faulty.until(lambda: len(faulty.requests) == 2)  # the listings of the folder and of the root
-    await eventually(lambda: gateway.metrics.in_flight == 2)
+    second = asyncio.create_task(get(gateway, "/bow/"))
+    await faulty.until(lambda: len(faulty.requests) == 3)  # only that of the folder
     go_on.set()
-    assert [(await task).status for task in asking] == [200, 200]
-    await collector.until(lambda: len(collector.named("GET index")) == 2)
-    await collector.until(lambda: len(collector.named("refresh listings")) == 1)
-    listing = collector.one("refresh listings")
-    pages = {span.trace_id == listing.trace_id: span for span in collector.named("index")}
-    assert listing.parent_id == pages[True].span_id
-    assert (pages[True].trace_id, pages[True].span_id) in pages[False].links
-    assert pages[True].links == set()
+    assert [(await task).status for task in (first, second)] == [200, 200]
+    pages = [await server_span(collector, path) for path in ("/arrow/", "/bow/")]
+    listings = {span.trace_id: span for span in collector.named("refresh listings")}
+    of_first, of_second = [listings[page.trace_id] for page in pages]
+    assert collector.one("refresh the root's listing").parent_id == of_first.span_id
+    assert of_second.links == {(of_first.trace_id, of_first.span_id)}
+    assert of_first.links == set()
 
 
 async def test_an_upload(
