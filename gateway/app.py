@@ -94,8 +94,8 @@ class Gateway:
         self._limit_connections(raise_descriptor_limit())
         shared = listener is not None
         listener = listener or bind(server)
-        self._tracer.start()
         try:
+            self._tracer.start()
             await self.mounts.start()
             if self._audit is not None:
                 self._audit.start()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 
 from gateway.errors import ConfigError, Problem
-from gateway.tracing.tracer import Tracer
+from gateway.tracing.tracer import Tracer, unusable
 
 
 def tracer_of(
@@ -26,9 +26,8 @@ def tracer_of(
         raise ConfigError([Problem("tracing.enabled", "settings", message)]) from missing
     try:
         return OtlpTracer(endpoint, sample_ratio, service_name)
-    except Exception as error:  # whatever the library makes of OTEL_*; its text may have a header's value
-        message = f"can't be used with the variables OTEL_* that are set ({type(error).__name__})"
-        raise ConfigError([Problem("tracing.enabled", "environment", message)]) from error
+    except Exception as error:
+        raise unusable(error) from error
 
 
 def _off(environ: Mapping[str, str], name: str, value: str) -> bool:

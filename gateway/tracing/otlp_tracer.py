@@ -21,7 +21,7 @@ from gateway.tracing import sdk_log
 from gateway.tracing.context import TraceContext
 from gateway.tracing.recorded import root
 from gateway.tracing.span import Span
-from gateway.tracing.tracer import Tracer
+from gateway.tracing.tracer import Tracer, unusable
 
 _PATH = "/v1/traces"
 _UNNAMED = "unknown_service"
@@ -51,7 +51,10 @@ class OtlpTracer(Tracer):
         return root(self._tracer, name, before)
 
     def start(self) -> None:
-        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        try:
+            self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        except ValueError as error:
+            raise unusable(error) from error
         self._started = True
 
     async def close(self) -> None:

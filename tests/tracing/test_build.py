@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,6 +7,9 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.tracing.build import tracer_of
+from tests.conftest import StartGateway
+
+UNUSABLE = "tracing.enabled (environment): can't be used with the variables OTEL_* that are set"
 
 
 @pytest.mark.parametrize(
@@ -29,12 +33,16 @@ def test_traces_are_recorded_if_the_settings_say_so_and_the_environment_does_not
 
 def test_an_environment_that_can_t_be_used_is_a_mistake_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_PYTHON_EXPORTER_OTLP_HTTP_TRACES_CREDENTIAL_PROVIDER", "key-of-somebody")
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError, match=f"^{re.escape(UNUSABLE)} .RuntimeError.$"):
         tracer_of(enabled=True, endpoint=None, sample_ratio=None, service_name=None, environ={})
-    [problem] = caught.value.problems
-    assert str(problem) == (
-        "tracing.enabled (environment): can't be used with the variables OTEL_* that are set (RuntimeError)"
-    )
+
+
+async def test_so_is_one_that_has_no_room_for_spans(
+    start_gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "-1")
+    with pytest.raises(ConfigError, match=f"^{re.escape(UNUSABLE)} .ValueError.$"):
+        await start_gateway({"storage.dir": str(tmp_path), "tracing.enabled": "true"})
 
 
 def test_without_the_extra_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
