@@ -7,10 +7,12 @@ from typing import Literal
 from pydantic import SecretStr
 
 from gateway.config.settings import Settings
-from gateway.entrance import Entrance, Entrances
+from gateway.entrance import Entrance
+from gateway.entrances import Entrances
 from gateway.messages import BufferedResponse
-from gateway.mount import Mount
-from gateway.mounts import Mounts
+from gateway.mounting.mount import Mount
+from gateway.mounting.mounts import Mounts
+from gateway.mounting.virtual import VirtualMount
 from gateway.ops.admin import Admin
 from gateway.ops.audit_objects import AuditObjects
 from gateway.ops.bearer import BearerToken
@@ -19,12 +21,13 @@ from gateway.ops.log import RequestLog
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
-from gateway.ops.records import Records
+from gateway.ops.request_spans import RequestSpans
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.limits import Limits
 from gateway.server.listener import bind, bind_tcp, connections_within, raise_descriptor_limit, tls_context, url_of
+from gateway.server.request_records import RequestRecords
 from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
 from gateway.storage.base import Storage
@@ -58,20 +61,16 @@ class Gateway:
         if logged.audit_objects and any(mount.access.gate is not None for mount in self.mounts.all):
             dropped = self.metrics.log_lines_dropped
             self._audit = AuditObjects(self.storage, seconds=logged.audit_interval, dropped=dropped)
-        self._log = RequestLog(
+        self.request_log = RequestLog(
             access=logged.access,
             audit=logged.audit,
             as_json=logged.format == "json",
             keep_audit=self._audit.write if self._audit is not None else None,
         )
         self._tracer = tracer_of(**dict(settings.tracing))
-        self._records = Records(
-            self.metrics,
-            self._log,
-            self._tracer,
-            scheme="https" if self.tls is not None else "http",
-            untraced=self._ops_routes().keys(),
-        )
+        scheme = "https" if self.tls is not None else "http"
+        spans = RequestSpans(self._tracer, scheme=scheme, untraced=self._ops_routes().keys())
+        self._records = RequestRecords(self._caller, self.request_log, self.metrics, spans)
         self._most_connections = server.max_connections
         self._main: Listener | None = None
         self._ops: Listener | None = None
@@ -157,7 +156,6 @@ class Gateway:
             ops_routes,
             admin_routes,
             allow_bypass=self.settings.cache.allow_bypass,
-            caller=self._caller,
             records=self._records,
             response_cache=self.response_cache if entrances is not None else None,
             answer_timeout=server.answer_timeout,
@@ -165,7 +163,8 @@ class Gateway:
         )
 
     def _entrances(self) -> Entrances:
-        return Entrances(Entrance(mount, self._caller) for mount in self.mounts.all)
+        mounts: list[Mount | VirtualMount] = [*self.mounts.all, *self.mounts.virtual]
+        return Entrances([Entrance(mount, self._caller) for mount in mounts], self._most_connections)
 
     def refresh(self, project: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated. With the normalised name of a

@@ -1,24 +1,30 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.access.access import Access
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
 from gateway.errors import (
     CredentialsRequiredError,
+    ForbiddenError,
     GatewayError,
     MethodNotAllowedError,
     NotFoundError,
     ReadOnlyError,
     UploadPathError,
+    without_frames,
 )
-from gateway.http.routing import RoutingTable
-from gateway.http.target import host_of, parse_target
-from gateway.messages import Answer, BufferedResponse, Redirect, RequestRecord
-from gateway.mount import Mount
+from gateway.http.cors import is_preflight
+from gateway.http.target import relative_directory, strip_prefix
+from gateway.index.virtual import Visitor, visitor
+from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
+from gateway.mounting.mount import Mount
+from gateway.mounting.virtual import Place, VirtualMount
+from gateway.principal import EVERYBODY, Admission
 from gateway.rights.policy import Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request, check_version
@@ -35,6 +41,9 @@ _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
 _UPLOAD = "multipart/form-data"
 _EXCHANGE = "trusted"
+_LOGIN, _MANAGE = "login", "manage"
+# Routes whose answers are for browsers' own pages, or for no browser: no page of another origin reads them.
+_UNSHARED = frozenset({_LOGIN, _MANAGE, _EXCHANGE})
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -42,8 +51,9 @@ _PIECE_SECONDS = 30.0
 class Entrance:
     """Nothing is answered without the gate but the login's pages, and those of the exchange of tokens."""
 
-    def __init__(self, mount: Mount, caller: ClientAddress) -> None:
+    def __init__(self, mount: Mount | VirtualMount, caller: ClientAddress) -> None:
         self.mount = mount
+        self.in_flight = 0
         self.address = mount.address
         self._uploads = mount.uploads
         self._management = mount.management
@@ -74,14 +84,14 @@ class Entrance:
         return None
 
     async def _log_in(self, login: "Login", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "login"
+        record.route = _LOGIN
         methods = login.methods(page)
         if not methods:
             raise NotFoundError("people log in without an issuer")
         return await login.answer(await self._visit(page, methods, request, record), record)
 
     async def _manage(self, management: "Management", page: str, request: Request, record: RequestRecord) -> Answer:
-        record.route = "manage"
+        record.route = _MANAGE
         visit = await self._visit(page, ("GET", "HEAD", "POST"), request, record)
         try:
             return await management.answer(visit, record, trusted=self._caller.believes(record.peer))
@@ -133,6 +143,7 @@ class Entrance:
             return None
         check_version(request)
         record.route = "upload"
+        cors = self.mount.cors
         return await uploads.answer(
             request.headers,
             request.content_length,
@@ -140,9 +151,36 @@ class Entrance:
             record,
             base_url=self.base_url(request, record.peer),
             trusted=self._caller.believes(record.peer),
+            from_permitted_page=cors is not None and cors.may_publish(request.headers),
         )
 
-    def refusal(self, request: Request) -> MethodNotAllowedError:
+    @property
+    def is_site(self) -> bool:
+        return isinstance(self.mount, Mount) and self.mount.site is not None
+
+    def to_site(
+        self, request: Request, record: RequestRecord, path: str, query: str, wanted: Mapping[str, str], *, bypass: bool
+    ) -> SiteRequest:
+        """What a site is asked for. `path` is canonical."""
+        seen, caller = strip_prefix(path, self._base_path) or "/", Caller(record.client, record.agent)
+        who = record.admission.principal
+        return SiteRequest(request.method, record.key, seen, query, request.headers, wanted, caller, bypass, who)
+
+    def preflight(self, request: Request, record: RequestRecord) -> Answer:
+        """What a page of another origin may send: browsers ask that first, without credentials. Raises ForbiddenError;
+        and MethodNotAllowedError for all other requests with a method that a page or a file does not have."""
+        cors = self.mount.cors
+        if cors is None or request.method != "OPTIONS" or not is_preflight(request.headers):
+            raise self._refusal(request)
+        record.route = "preflight"
+        return cors.preflight(request.headers)
+
+    def share(self, request: Request, answer: Answer, record: RequestRecord) -> Answer:
+        """The answer, for the page of another origin that may read it."""
+        cors = self.mount.cors
+        return answer if cors is None or record.route in _UNSHARED else cors.share(answer, request.headers)
+
+    def _refusal(self, request: Request) -> MethodNotAllowedError:
         """What is said of a method that a page or a file does not have."""
         if self._takes_files(request):
             return MethodNotAllowedError(request.method, "GET, HEAD, POST")
@@ -159,10 +197,56 @@ class Entrance:
         try:
             await gate.admit(record, request.headers, resource, trusted=self._caller.believes(record.peer))
         except CredentialsRequiredError:
-            if (elsewhere := self._to_login(request)) is None:
+            at_own = gate is self._access.gate  # a member of a virtual index may have another, with people of its own
+            if not at_own or (elsewhere := self._to_login(request)) is None:
                 raise
             return elsewhere
         return None
+
+    async def among_members(
+        self, virtual: VirtualMount, request: Request, record: RequestRecord, path: str, query: str
+    ) -> Visitor | Place | Redirect:
+        """Who asks for the root's page of a virtual index, or the member that answers. Raises what `admit` raises of
+        the member that has the project; of all members if none has it, and then NotFoundError."""
+        if virtual.root(path) is not None:
+            return await self._visitor(virtual, request, record)
+        if virtual.root(f"{path}/") is not None:
+            return Redirect(relative_directory(path, query))
+        found = await virtual.places(path)
+        for place in found.places:
+            record.key = key = place.key
+            gate = place.mount.access.gate
+            if gate is not None:
+                elsewhere = await self.admit(gate, request, record, place.mount.resources.of(key))
+                if elsewhere is not None:
+                    return elsewhere
+        if found.failure is not None:
+            raise found.failure
+        return found.places[0]
+
+    async def _visitor(self, virtual: VirtualMount, request: Request, record: RequestRecord) -> Visitor | Redirect:
+        """Raises what `admit` raises of the first member if nothing may be read at any of them."""
+        results: dict[Access, Admission | Redirect | GatewayError] = {}
+        for member in virtual.members:
+            if (access := member.access) in results:
+                continue
+            results[access] = EVERYBODY
+            if access.gate is not None:
+                try:
+                    elsewhere = await self.admit(access.gate, request, record, member.resources.of(member.root))
+                    results[access] = elsewhere or record.admission
+                except (CredentialsRequiredError, ForbiddenError) as error:
+                    results[access] = without_frames(error)
+        admitted = {access: result for access, result in results.items() if isinstance(result, Admission)}
+        if not admitted:
+            first = next(iter(results.values()))
+            if isinstance(first, GatewayError):
+                raise first
+            assert isinstance(first, Redirect)
+            return first
+        record.admission = next(iter(admitted.values()))
+        found = (admitted.get(member.access) for member in virtual.members)
+        return visitor([one.principal if one is not None else None for one in found])
 
     def _to_login(self, request: Request) -> Redirect | None:
         """Where a person logs in who asks for a page without credentials; None for all others."""
@@ -185,33 +269,3 @@ class Entrance:
     def _seen(self, target: str) -> str:
         """A target as clients see it, whatever path a proxy has removed from it."""
         return self.address.path + target.removeprefix(f"{self._base_path}/")
-
-
-class Entrances:
-    """Those of all mounts."""
-
-    def __init__(self, entrances: Iterable[Entrance]) -> None:
-        found = [*entrances]
-        self._by_mount = {entrance.mount.name: entrance for entrance in found}
-        self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
-        # One that answers everywhere need not be looked for.
-        only = found[0] if len(found) == 1 else None
-        self._only = only if only is not None and not only.mount.host else None
-        self.only_mount = self._only.mount.name if self._only is not None else ""
-        """The name of the mount that all requests are for; empty if their targets tell."""
-
-    def enter(self, request: Request, record: RequestRecord) -> Entrance:
-        """The one that a request is for; notes its mount. Raises NotFoundError if there is none, BadRequestError for a
-        target without a meaning."""
-        if self._only is not None:
-            return self._only
-        path, _ = parse_target(request.raw_path)
-        found = self._table.find(host_of(request.raw_path) or request.headers.get("Host", ""), path)
-        if found is None:
-            raise NotFoundError("no mount has this host and path")
-        record.mount = found.mount.name
-        return found
-
-    def of(self, mount: str) -> Entrance | None:
-        """That of a mount, by its name."""
-        return self._by_mount.get(mount)

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from multidict import MultiMapping
+
 from gateway.principal import ANONYMOUS, EVERYBODY, Admission, Principal
 from gateway.tracing.span import NOTHING, Span
 from gateway.usage import UpstreamUsage
@@ -60,7 +62,8 @@ class ObjectRequest:
     asking the storage first; they are if it can't be asked. With `uncached`, they never are: what the object says must
     be known now. What caches learnt up to `not_before`, on the monotonic clock, is like with `bypass`. `fallback` tells
     whether the object may come from the other index. With `must_exist`, a redirect leads only to an object that exists,
-    whatever the settings: something else is served in place of others.
+    whatever the settings: something else is served in place of others. `version` is the id of one version; empty for
+    the current one. No cache keeps others.
     """
 
     method: str
@@ -72,13 +75,15 @@ class ObjectRequest:
     must_exist: bool = False
     uncached: bool = False
     not_before: float = float("-inf")
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """A request to the index: `key` is empty or ends in a slash; `wanted` holds the headers that the storage may see.
     `base_url` is the URL of the gateway's root as the client knows it, with a trailing slash, or empty. `bypass` and
-    `fallback` mean the same as in an ObjectRequest. The root's page shows what the principal may read."""
+    `fallback` mean the same as in an ObjectRequest. The root's page shows what the principal may read. With
+    `actions`, pages for people offer to change what the principal may change."""
 
     method: str
     key: str
@@ -89,6 +94,24 @@ class PageRequest:
     base_url: str = ""
     bypass: bool = False
     fallback: bool = True
+    principal: Principal = ANONYMOUS
+    actions: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRequest:
+    """A request to a web site. `path` is what clients ask for, decoded, below the site's root, with a slash in front;
+    `key` is what it means to the storage. `headers` are the client's, and `wanted` those that the storage may see.
+    `bypass` means the same as in an ObjectRequest."""
+
+    method: str
+    key: str
+    path: str
+    query: str
+    headers: MultiMapping[str]
+    wanted: Mapping[str, str]
+    caller: Caller
+    bypass: bool = False
     principal: Principal = ANONYMOUS
 
 
@@ -194,3 +217,4 @@ class RequestRecord:
     forwarded_for: tuple[str, ...] = ()
     admission: Admission = EVERYBODY
     span: Span = NOTHING
+    entered: bool = False  # it counts as one of those in flight at its mount

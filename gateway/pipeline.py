@@ -6,11 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import HttpVersion11
-from multidict import CIMultiDict, MultiMapping
+from multidict import CIMultiDict
 
 from gateway import usage
 from gateway.access.private_answers import private
-from gateway.entrance import Entrance, Entrances
+from gateway.entrance import Entrance
+from gateway.entrances import Entrances
 from gateway.errors import (
     GatewayError,
     MethodNotAllowedError,
@@ -31,16 +32,15 @@ from gateway.messages import (
     Redirect,
     RequestRecord,
 )
-from gateway.mount import Mount
-from gateway.ops.records import Records
+from gateway.mounting.mount import Mount
+from gateway.mounting.virtual import Place, VirtualMount
 from gateway.principal import Principal, Right
 from gateway.server import response
-from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
 from gateway.server.error_page import error_page
 from gateway.server.protocol import Request, check_version
 from gateway.server.reply import Reply
-from gateway.server.request_id import given_or_new
+from gateway.server.request_records import RequestRecords
 from gateway.server.response_cache import ResponseCache
 from gateway.tracing import span
 from gateway.tracing.span import traced
@@ -64,8 +64,7 @@ class Pipeline:
         admin_routes: dict[str, AdminRoute],
         *,
         allow_bypass: bool,
-        caller: ClientAddress,
-        records: Records,
+        records: RequestRecords,
         response_cache: ResponseCache | None,
         answer_timeout: float,
         before: Callable[[], None] | None = None,
@@ -75,8 +74,8 @@ class Pipeline:
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
         self._allow_bypass = allow_bypass
-        self._caller = caller
         self._records = records
+        self._mount = entrances.only_mount if entrances is not None else ""
         self._response_cache = response_cache
         self._before = before
         self._deadline = Deadline(answer_timeout)
@@ -84,7 +83,7 @@ class Pipeline:
     async def __call__(self, request: Request) -> Reply:
         if self._before is not None:
             self._before()
-        record = self._begin(request, request.headers)
+        record = self._records.begin(request, request.headers, self._mount)
         record.usage = cost = UpstreamUsage()
         usage.current.set(cost)
         span.current.set(record.span)
@@ -93,16 +92,16 @@ class Pipeline:
                 answer = await self._in_time(request, record)
                 if isinstance(answer, BufferedResponse) and answer.status == TooManyAttemptsError.status:
                     await request.pause(TooManyAttemptsError.pause)  # at the login's form
-                reply = await response.send(request, answer, record)
+                reply = await self._send(request, answer, record)
             except GatewayError as error:
                 if error.pause:
                     await request.pause(error.pause)
                 refusal = self._refusal(request, record, without_frames(error))
-                reply = await response.send(request, refusal, record)
+                reply = await self._send(request, refusal, record)
             except ConnectionError:
                 raise
             except Exception as error:
-                reply = await response.send(request, self._bug(request, record, error), record)
+                reply = await self._send(request, self._bug(request, record, error), record)
             if reply.fresh_for > 0 and self._response_cache is not None:
                 self._keep(self._response_cache, request, reply, record)
             return reply
@@ -110,7 +109,9 @@ class Pipeline:
             record.error = record.error or f"client gone: {error}".rstrip(": ")
             raise
         finally:
-            self._records.ended(record)
+            if record.entered and self._entrances is not None:
+                self._entrances.leave(record)
+            self._records.end(record)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
         """The cached reply to the same bytes (`head`), if this peer may get it; None if a new one must be made."""
@@ -119,27 +120,8 @@ class Pipeline:
         cached = self._response_cache.get(head) if self._response_cache is not None else None
         if cached is None:
             return None
-        first, now = cached.first, time.monotonic()
-        if peer != first.peer and self._caller.believes(peer) != self._caller.believes(first.peer):
-            return None  # the X-Forwarded-* headers are trusted from only one of the two peers
-        record = RequestRecord(
-            request_id=given_or_new(),
-            method=first.method,
-            target=first.target,
-            client=first.client if peer == first.peer else self._caller.of(peer, first.forwarded_for),
-            agent=first.agent,
-            started=now,
-            mount=first.mount,
-            route=first.route,
-            status=first.status,
-            sent_bytes=len(cached.body),
-            first_byte=now,
-            cache="memory" if first.route == "object" and first.status != 302 else "",
-            admission=first.admission,
-            error=first.error,
-        )
-        self._records.repeated(record)
-        return cached.wire(record.request_id)
+        request_id = self._records.repeated(cached.first, peer, len(cached.body))
+        return cached.wire(request_id) if request_id is not None else None
 
     def _keep(self, cache: ResponseCache, request: Request, reply: Reply, record: RequestRecord) -> None:
         """Keeps the reply for identical requests, if this one has no body, its bytes alone decide the reply, and the
@@ -151,11 +133,12 @@ class Pipeline:
 
     def refuse(self, request: Request, error: GatewayError) -> Reply:
         """Answers bytes that are not a valid HTTP request."""
-        record = self._begin(request, CIMultiDict())  # the headers that aiohttp gives can't be trusted
+        # The headers that aiohttp gives can't be trusted.
+        record = self._records.begin(request, CIMultiDict(), self._mount)
         record.route = "invalid"
         reply = response.whole(self._refusal(request, record, error), record, close=True)
         response.note(reply, record, time.monotonic())
-        self._records.ended(record)
+        self._records.end(record)
         return reply
 
     async def _in_time(self, request: Request, record: RequestRecord) -> Answer:
@@ -194,8 +177,12 @@ class Pipeline:
         if (page := entrance.page(request.raw_path)) is not None:
             return await page(request, record)
         if not reads:
-            raise entrance.refusal(request)
+            return entrance.preflight(request, record)
         mount = entrance.mount
+        if path == mount.base_path:
+            return Redirect(relative_directory(path, query))  # its pages have relative links
+        if isinstance(mount, VirtualMount):
+            return await self._of_members(request, record, mount, entrance, path, query)
         record.key = key = mount.key(path)
         if key.endswith("/") or not key:
             record.route = "index"
@@ -206,6 +193,22 @@ class Pipeline:
             return elsewhere
         return private(await self._admitted(request, record, mount, entrance, path, query))
 
+    async def _of_members(
+        self, request: Request, record: RequestRecord, virtual: VirtualMount, entrance: Entrance, path: str, query: str
+    ) -> Answer:
+        if path.endswith("/"):
+            record.route = "index"
+        found = await entrance.among_members(virtual, request, record, path, query)
+        if isinstance(found, Redirect):
+            return found
+        if isinstance(found, Place):
+            answer = await self._admitted(request, record, found.mount, entrance, found.path, query)
+        else:
+            record.key = virtual.root(path) or ""
+            asked = self._page_request(request, record, entrance, query, found)
+            answer = await traced("index", virtual.root_page, asked)
+        return private(answer) if record.admission.method else answer
+
     async def _admitted(
         self, request: Request, record: RequestRecord, mount: Mount, entrance: Entrance, path: str, query: str
     ) -> Answer:
@@ -214,17 +217,14 @@ class Pipeline:
         prefetch = mount.prefetch if admission.fallback else None
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
+        if mount.site is not None:
+            asked_site = entrance.to_site(request, record, path, query, wanted, bypass=bypass)
+            return await traced("index", mount.site.answer, asked_site)
         if record.route == "index":
-            accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
-            base_url = entrance.base_url(request, record.peer)
-            fallback, who = admission.fallback, admission.principal
-            page = await traced(
-                "index",
-                mount.index.page,
-                PageRequest(request.method, key, query, accept, encodings, wanted, base_url, bypass, fallback, who),
-            )
+            asked_page = self._page_request(request, record, entrance, query, admission.principal)
+            page = await traced("index", mount.index.page, asked_page)
             if prefetch is not None:
-                prefetch.after_page(key, accept)
+                prefetch.after_page(key, asked_page.accept)
             return page
         caller = Caller(record.client, record.agent)
         asked = ObjectRequest(request.method, key, wanted, caller, bypass, admission.fallback)
@@ -232,6 +232,24 @@ class Pipeline:
         if prefetch is not None:
             prefetch.after_file(key)
         return answer
+
+    def _page_request(
+        self, request: Request, record: RequestRecord, entrance: Entrance, query: str, principal: Principal
+    ) -> PageRequest:
+        accept, encodings = (", ".join(request.headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
+        return PageRequest(
+            method=request.method,
+            key=record.key,
+            query=query,
+            accept=accept,
+            accept_encoding=encodings,
+            wanted=to_storage(request.method, request.headers.items()),
+            base_url=entrance.base_url(request, record.peer),
+            bypass=self._bypasses(request),
+            fallback=record.admission.fallback,
+            principal=principal,
+            actions=isinstance(entrance.mount, Mount),
+        )
 
     @staticmethod
     async def _object(mount: Mount, request: ObjectRequest, principal: Principal, path: str, query: str) -> Answer:
@@ -253,35 +271,22 @@ class Pipeline:
         """Whether the client asks for an answer from the storage rather than from a cache."""
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
-    def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
-        peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
-        record = RequestRecord(
-            request_id=given_or_new(headers.get("X-Request-ID", "")),
-            method=request.method,
-            target=request.raw_path,
-            client=self._caller.of(peer, forwarded_for),
-            peer=peer,
-            forwarded_for=forwarded_for,
-            agent=headers.get("User-Agent", ""),
-            started=time.monotonic(),
-            mount=self._entrances.only_mount if self._entrances is not None else "",
-        )
-        self._records.begun(record, headers)
-        return record
+    async def _send(self, request: Request, answer: Answer, record: RequestRecord) -> Reply:
+        if self._entrances is not None and self._entrances.shares:
+            answer = self._entrances.share(request, answer, record)
+        return await response.send(request, answer, record)
 
     def _refusal(self, request: Request, record: RequestRecord, error: GatewayError) -> BufferedResponse:
-        record.error = error.detail
-        record.upstream_status = error.upstream_status
-        record.code = error.code
+        record.error, record.upstream_status, record.code = error.detail, error.upstream_status, error.code
         entrance = self._entrances.of(record.mount) if self._entrances is not None else None
         if entrance is not None and (told := entrance.told(request, error, record)) is not None:
             return told
         home = entrance.address.path if entrance is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = entrance.logout_path(record) if entrance is not None else ""
-        accept = request.headers.get("Accept", "")
-        upload = record.route == "upload"
-        return error_page(error, accept=accept, request_id=record.request_id, home=home, logout=logout, upload=upload)
+        asked = {"accept": request.headers.get("Accept", ""), "request_id": record.request_id}
+        upload, site = record.route == "upload", entrance is not None and entrance.is_site
+        return error_page(error, **asked, home=home, logout=logout, upload=upload, site=site)
 
     def _bug(self, request: Request, record: RequestRecord, error: Exception) -> BufferedResponse:
         """Raises ConnectionAbortedError if part of an answer has been sent: a second answer would be read as the rest

@@ -14,7 +14,7 @@ from gateway.messages import ObjectRequest, Stream
 from gateway.storage.budgets import Budgets
 from gateway.storage.local.storage import LocalStorage
 from gateway.storage.s3.storage import S3Storage
-from gateway.storage_stack import build_backend, build_storage
+from gateway.storage.stack import build_backend, build_storage
 from tests.conftest import StartGateway
 from tests.support.http import fetch
 from tests.support.layers import layer

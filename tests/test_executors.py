@@ -2,10 +2,13 @@
 
 import ast
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +16,7 @@ from gateway import executors
 from gateway.executors import AWS, CACHE, DISK, FOREIGN, HASH, LISTINGS, PAGES, Executor
 from gateway.messages import ObjectRequest
 from gateway.storage.local.storage import LocalStorage
+from tests.support.eventually import eventually
 
 KINDS = [DISK, CACHE, HASH, PAGES, LISTINGS, FOREIGN, AWS]
 PATIENCE_SECONDS = 20
@@ -72,4 +76,76 @@ def test_nothing_runs_in_the_threads_that_resolve_names() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and node.attr in ("to_thread", "run_in_executor"):
                 found.append(path.name)
-    assert found == ["executors.py"]
+    assert found == []
+
+
+@asynccontextmanager
+async def of(mount: str) -> AsyncIterator[None]:
+    token = executors.current_mount.set(mount)
+    yield
+    executors.current_mount.reset(token)
+
+
+async def test_mounts_take_turns() -> None:
+    shared, done = Executor("shared", 1), list[str]()
+    release = threading.Event()
+    tasks: list[asyncio.Future[Any]] = [shared.run(release.wait, PATIENCE_SECONDS)]
+    for mount, count in (("busy", 50), ("quiet", 2)):
+        async with of(mount):
+            tasks += [shared.run(done.append, mount) for _ in range(count)]
+    assert shared.stats() == {"waiting": 52, "running": 1}
+    release.set()
+    await asyncio.gather(*tasks)
+    assert done[:4] == ["busy", "quiet", "busy", "quiet"]
+    assert len(done) == 52
+    await eventually(lambda: shared.stats() == {"waiting": 0, "running": 0})
+
+
+async def test_work_that_hangs_keeps_the_threads_of_its_mount_alone() -> None:
+    disk = Executor("hanging", 2, each=True)
+    release = threading.Event()
+    async with of("hangs"):
+        hanging = [disk.run(release.wait, PATIENCE_SECONDS) for _ in range(9)]
+    for mount in ("b", "c"):
+        async with of(mount):
+            assert await asyncio.wait_for(disk.run(int, "7"), PATIENCE_SECONDS) == 7
+    await eventually(lambda: disk.stats() == {"waiting": 7, "running": 2})
+    release.set()
+    assert all(await asyncio.gather(*hanging))
+
+
+async def test_cancelled_work_is_not_done_and_an_error_is_raised() -> None:
+    own, done = Executor("cancelled", 1), list[int]()
+    release = threading.Event()
+    first = own.run(release.wait, PATIENCE_SECONDS)
+    second, third = own.run(done.append, 2), own.run(done.append, 3)
+    second.cancel()
+    await asyncio.wait([second])
+    await asyncio.sleep(0)  # the loop tells the thread's side
+    release.set()
+    await asyncio.gather(first, third)
+    assert done == [3]
+    with pytest.raises(ValueError, match="invalid literal"):
+        await own.run(int, "x")
+
+
+async def test_an_error_keeps_nothing_until_a_collection() -> None:
+    """What was given to the work would be kept as long: files, and pieces of objects."""
+
+    class Given:
+        pass
+
+    def fail(given: Given) -> None:
+        raise ValueError
+
+    own, given = Executor("failing", 1), Given()
+    kept = weakref.ref(given)
+    gc.disable()
+    try:
+        with suppress(ValueError):
+            await own.run(fail, given)
+        del given
+        await own.run(int)  # the thread has let go of the work before
+        assert kept() is None
+    finally:
+        gc.enable()

@@ -57,8 +57,9 @@ def documented(title: str) -> list[str]:
         ("A page", 8, {}, PAGE, PAGE),
         ("A redirect", 6, {"storage.redirect_urls": "true", "storage.redirect_check": "false"}, OTHER, WHEEL),
         ("A wheel on disk", 6, {"cache.dir": "cache"}, WHEEL, WHEEL),
+        ("A file of a site on disk", 6, {"cache.dir": "cache", "index.mode": "site"}, WHEEL, WHEEL),
     ],
-    ids=["wheel", "page", "redirect", "disk"],
+    ids=["wheel", "page", "redirect", "disk", "site"],
 )
 async def test_a_request_passes_the_files_that_the_manual_lists(
     title: str,

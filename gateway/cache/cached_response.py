@@ -6,6 +6,7 @@ from typing import Protocol
 from gateway.cache.memory import CachedObject
 from gateway.http import freshness
 from gateway.http.conditions import not_modified, requested_part
+from gateway.http.headers import WEBSITE_REDIRECT
 from gateway.messages import FilePart, ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.open_file import read_parts
 
@@ -14,8 +15,10 @@ _CONTENT_BYTES = 64 * 1024
 # Sending 1 MB takes some 240 µs in pieces of 256 KB, 350 µs in pieces of 64 KB, and 210 µs in one piece. A slow client
 # keeps a copy of one piece in memory.
 _PIECE_BYTES = 256 * 1024
-# The headers that a 304 repeats (RFC 9110, 15.4.5), and those that describe this answer only.
-_OF_304 = frozenset({"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary", "Age", "Cache-Status"})
+# The headers that a 304 repeats (RFC 9110, 15.4.5), those that describe this answer only, and what is for a site alone.
+_OF_304 = frozenset(
+    {"ETag", "Last-Modified", "Cache-Control", "Expires", "Vary", "Age", "Cache-Status", WEBSITE_REDIRECT}
+)
 
 Parts = AsyncIterator[bytes | FilePart]
 

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 from gateway.cache.channel import Channel, DiskChannel, MemoryChannel
 from gateway.cache.disk.cache import DiskCache
@@ -11,8 +13,11 @@ from gateway.cache.fill import Ask, Claim, Fill
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.memory import CachedObject
 from gateway.cache.patience import Patience
-from gateway.errors import UpstreamTimeoutError
+from gateway.errors import NotFoundError, UpstreamTimeoutError
 from gateway.executors import CACHE
+from gateway.http.headers import is_package_file
+from gateway.messages import ObjectRequest
+from gateway.single_flight import SingleFlight
 from gateway.transfer.parallel import MemoryBudget
 from gateway.transfer.source import ObjectSource
 
@@ -37,6 +42,7 @@ class Fills:
         self._disk = disk
         self._on_kept = on_kept
         self._patience = Patience()  # with the disk: to count what is there may take long, and so may other processes
+        self._confirming = SingleFlight[None]()
         self._log = LimitedLog(log)
         self._newest: dict[str, Fill] = {}
         self._running: defaultdict[str, set[Fill]] = defaultdict(set)
@@ -50,6 +56,11 @@ class Fills:
         """Whether a request would join a fill."""
         fill = self._newest.get(key)
         return fill is not None and fill.joinable
+
+    def confirm(self, fill: Fill, now: float) -> "asyncio.Future[None]":
+        """Asks the storage, once for all who wait, whether the object is still the one that `fill` fetches; outdates
+        the fill if not. `now` is on the cache's clock. Raises the storage's errors."""
+        return self._confirming.begin(fill, lambda: self._confirm(fill, now))
 
     def claim(self, key: str, ask: Ask) -> Claim:
         """Takes a claim on the fill that may be joined, or on a new one, which starts with `ask`."""
@@ -77,11 +88,24 @@ class Fills:
             fill.retire()
 
     async def close(self) -> None:
+        await self._confirming.close()
         await asyncio.gather(*(fill.close() for fill in self._all()))
 
     def stats(self) -> dict[str, int]:
         fills = [*self._all()]
         return {"fills": len(fills), "fill_readers": sum(fill.claims for fill in fills)}
+
+    async def _confirm(self, fill: Fill, now: float) -> None:
+        assert fill.found is not None
+        etag = ""
+        with suppress(NotFoundError):
+            stream = await self._source.fetch(ObjectRequest("HEAD", fill.key))
+            stream.close()
+            etag = stream.headers.get("ETag", "")
+        if etag == fill.found.etag:
+            fill.found = replace(fill.found, checked=now)
+        else:
+            fill.outdate()
 
     def _all(self) -> Iterator[Fill]:
         return (fill for fills in self._running.values() for fill in fills)
@@ -113,3 +137,10 @@ class Fills:
             del self._running[fill.key]
         if self._newest.get(fill.key) is fill:
             del self._newest[fill.key]
+
+
+def may_fill(request: ObjectRequest) -> bool:
+    """Range requests bypass the cache. So do conditional requests for package files: the files may be large, and the
+    answer may be a 304."""
+    headers = request.headers
+    return request.method == "GET" and "range" not in headers and not (headers and is_package_file(request.key))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.limited_log import LimitedLog
-from gateway.cache.memory import CachedObject, MemoryCache, ObjectLimits
+from gateway.cache.memory import INDEX_BYTES, CachedObject, MemoryCache, ObjectLimits, limits_of
 from gateway.config.cache_settings import CacheSettings
 from gateway.errors import UpstreamError
 from gateway.executors import CACHE, DISK
@@ -26,8 +26,9 @@ class KeptObjects:
     of the small ones for when memory has evicted them or the process has restarted. It is written in the background."""
 
     def __init__(
-        self, settings: CacheSettings, disk: DiskCache | None, limits: ObjectLimits, clock: Callable[[], float]
+        self, settings: CacheSettings, disk: DiskCache | None, limits: ObjectLimits | None, clock: Callable[[], float]
     ) -> None:
+        limits = limits or limits_of(settings.objects_bytes or INDEX_BYTES)
         self.memory = MemoryCache(limits, missing_seconds=settings.negative_ttl, clock=clock)
         self.max_small = settings.object_max_bytes if settings.memory_bytes else -1
         """The size in bytes up to which the body of an object is kept in memory."""

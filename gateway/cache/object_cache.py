@@ -5,16 +5,17 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from gateway.cache.cached_response import NotHereError, answer
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.source import OnDisk
 from gateway.cache.fill import Claim, Fill, Head, Opened
-from gateway.cache.fills import Fills
+from gateway.cache.fills import Fills, may_fill
 from gateway.cache.kept_objects import KeptObjects
 from gateway.cache.limited_log import LimitedLog
-from gateway.cache.memory import INDEX_BYTES, CachedObject, ObjectLimits, limits_of
+from gateway.cache.memory import CachedObject, ObjectLimits
 from gateway.cache.patience import Patience
 from gateway.config.cache_settings import CacheSettings
 from gateway.errors import ACCESS_DENIED, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
@@ -47,14 +48,12 @@ class ObjectCache:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`budget` is the memory for bodies in transit. `patience` limits how long clients wait when a stale answer
-        could be served."""
+        """`budget` and `limits` are the memory for bodies in transit and for what is cached. See Patience."""
         self._patience = patience or Patience()
-        self._kept = KeptObjects(settings, disk, limits or limits_of(settings.objects_bytes or INDEX_BYTES), clock)
+        self._kept = KeptObjects(settings, disk, limits, clock)
         self.memory = self._kept.memory
         self._source = source
-        self._budget = budget
-        self._settings = settings
+        self._settings, self._budget = settings, budget
         self._news = SingleFlight[Head]()
         self._fills = Fills(source, budget, disk, self.memory.put)
         self._log = LimitedLog(log)
@@ -65,7 +64,7 @@ class ObjectCache:
         key = request.key
         if request.bypass:
             self._fills.forget(key)  # the cached object stays: other requests need it while the storage can't be asked
-        elif (fill := self._fills.flowing(key)) is not None:
+        elif (fill := await self._flowing(key)) is not None:
             with fill.claim() as claim:
                 stream = self._shared(request, claim, cache_status.COLLAPSED, cache="shared")
             return stream or await self._beside(request, fill.found)
@@ -95,12 +94,22 @@ class ObjectCache:
             self._log.write(logging.WARNING, "serving %r as it was %d s ago: %s", key, since, error)
             return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
 
+    async def _flowing(self, key: str) -> Fill | None:
+        """Returns a fill to join. A large body may take minutes: a fill that is older than a copy may be must be
+        confirmed. While the storage can't be asked, it counts as current."""
+        fill = self._fills.flowing(key)
+        if fill is None or fill.found is None or self.memory.age(fill.found) < self._ttl(key, fill.found):
+            return fill
+        with suppress(UpstreamError, UpstreamTimeoutError, UpstreamBusyError):
+            await self._patience.fresh(self._fills.confirm(fill, self.memory.clock()))
+        return fill if fill.joinable else None
+
     async def _unknown(self, request: ObjectRequest) -> Stream:
         """While the storage can't be asked, an object that was absent still counts as absent: installers ask for files
         that may not exist, such as `<wheel>.metadata`, before those that do."""
         absent = self.memory.was_missing(request.key, self._settings.stale_if_error)
         try:
-            if not _may_fill(request):
+            if not may_fill(request):
                 return await self._beside(request)
             return await self._fetched(request, None, may_fail_soon=absent is not None)
         except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
@@ -289,10 +298,3 @@ def _told(stream: Stream, status: str) -> Stream:
 async def _outcome(claim: Claim) -> Head:
     with claim:
         return await claim.head()
-
-
-def _may_fill(request: ObjectRequest) -> bool:
-    """Range requests bypass the cache. So do conditional requests for package files: the files may be large, and the
-    answer may be a 304."""
-    headers = request.headers
-    return request.method == "GET" and "range" not in headers and not (headers and is_package_file(request.key))

@@ -12,7 +12,7 @@ from gateway.storage.base import Storage
 async def tell_gateways(settings: Settings, storage: Storage, *projects: str) -> str:
     """What a person has to know: whether gateways look at the beacon, which is then written, or when they will see the
     change. `projects` are normalised names."""
-    if not settings.publish.uses_beacon(settings.storage.resolved_backend):
+    if not settings.uses_beacon:
         only = f"?project={projects[0]}" if len(projects) == 1 else ""
         return f"Gateways see it within index.refresh, or at once after POST /-/refresh{only}"
     announcer = Announcer(StoredBeacon(storage), lambda: None)

@@ -90,7 +90,7 @@ async def _check_access(gate: Gate, write: Write) -> bool:
 
 async def _check_index(settings: Settings, storage: Storage, write: Write) -> None:
     """Writes what the index would show, if the storage may be listed."""
-    if settings.index.mode == "off":
+    if settings.index.mode in ("off", "site"):
         return
     root = f"{settings.rewrite.add_prefix[1:]}/" if settings.rewrite.add_prefix else ""
     by_hash, named = settings.storage.prepend_hash, settings.index.layout

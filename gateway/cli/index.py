@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.index.catalog.recognised import Catalog
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
 from gateway.ops.metrics import Metrics
 
 

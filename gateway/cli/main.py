@@ -155,11 +155,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _ask_ahead(settings: Settings) -> Callable[[], object]:
     """Has another process find out what the storage needs; returns a function that waits for it."""
-    if settings.storage.resolved_backend not in ("s3", "cloudfront"):
+    storages = [one.storage for one in settings.all_mounts if one.storage.resolved_backend in ("s3", "cloudfront")]
+    if not storages:
         return lambda: None
     from gateway.storage.s3 import ahead
 
-    return ahead.ask(settings.storage)
+    return ahead.ask(*storages)
 
 
 def _take_signals() -> None:
@@ -176,7 +177,7 @@ def _url(settings: Settings, arguments: argparse.Namespace) -> int:
     import logging
 
     from gateway.cli import url
-    from gateway.storage_stack import build_storage
+    from gateway.storage.stack import build_storage
 
     logging.disable()
     run = url.run(

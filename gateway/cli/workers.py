@@ -34,7 +34,7 @@ def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], obj
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
 
-    beacons = [one for one in settings.all_mounts if one.publish.uses_beacon(one.storage.resolved_backend)]
+    beacons = [one for one in settings.all_mounts if one.uses_beacon]
     marks = Marks(beacons={one.mount.name: Turn() for one in beacons})
 
     class Master(Arbiter):  # type: ignore[misc]

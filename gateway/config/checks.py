@@ -1,6 +1,7 @@
 """Checks that settings go together."""
 
 from gateway.config.access.secure_url import is_secure_url
+from gateway.config.cors.settings import ANY
 from gateway.config.settings import Settings
 from gateway.config.storage_settings import StorageSettings
 from gateway.principal import Right
@@ -24,6 +25,9 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         found.append((key_id, f"is needed with {secret}", secret))
     if storage.aws_session_token and not storage.aws_access_key_id:
         found.append((key_id, "is needed with storage.aws_session_token", "storage.aws_session_token"))
+    if storage.assume_role_external_id and not storage.assume_role_arn:
+        message = "is needed with storage.assume_role_external_id"
+        found.append(("storage.assume_role_arn", message, "storage.assume_role_external_id"))
     if storage.backend in ("s3", "cloudfront") and not storage.bucket:
         message = f"is needed by the {storage.backend} backend; set it in the file, or GATEWAY_STORAGE__BUCKET"
         found.append(("storage.bucket", message, "storage.backend"))
@@ -53,8 +57,29 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
         found.append(("storage.addressing_style", message, "storage.use_accelerate_endpoint"))
     found += _access_checks(settings)
     found += _publish_checks(settings)
+    found += _site_checks(settings) if settings.index.mode == "site" else []
+    found += _cors_checks(settings)
     if settings.ops.port and settings.ops.port == server.port and not server.unix_socket:
         found.append(("ops.port", "is the same as server.port; choose another or leave it unset", "server.port"))
+    return found
+
+
+def _site_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    site, storage, found = settings.site, settings.storage, []
+    if storage.prepend_hash:
+        message = "can't be true with index.mode site: only packages have such keys"
+        found.append(("storage.prepend_hash", message, "index.mode"))
+    if settings.access is not None and any(rule.projects for rule in settings.access.rules):
+        message = "speak of projects, which a site does not have: give paths instead"
+        found.append(("access.rules", message, "index.mode"))
+    if settings.cache.prefetch:
+        message = "can't be true with index.mode site: what a package needs is fetched ahead"
+        found.append(("cache.prefetch", message, "index.mode"))
+    if site.versions and storage.resolved_backend != "s3":
+        found.append(("site.versions", "needs the s3 backend: no other knows versions", "storage.backend"))
+    if site.website_redirects and storage.redirect_urls is True:
+        message = "can't be true with site.website_redirects: set auto, so that objects are looked at first"
+        found.append(("storage.redirect_urls", message, "site.website_redirects"))
     return found
 
 
@@ -115,6 +140,20 @@ def _publish_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if settings.index.mode not in ("auto", "generated"):
         message = "needs index.mode auto or generated: pages that are stored would not show what is published"
         found.append(("publish.enabled", message, "index.mode"))
+    return found
+
+
+def _cors_checks(settings: Settings) -> list[tuple[str, str, str]]:
+    cors, found = settings.cors, []
+    if ANY in cors.origins and len(cors.origins) > 1:
+        found.append(("cors.origins", "has '*', which is all of them, beside others: keep one", "cors.origins"))
+    if cors.credentials:
+        for key in ("origins", "headers", "exposed_headers"):
+            if ANY in getattr(cors, key):
+                found.append((f"cors.{key}", "can't be '*' with cors.credentials: name them", "cors.credentials"))
+    if "POST" in cors.methods and ANY in cors.origins:
+        message = "can't have POST with the origin '*': any page could have its visitors' browsers publish"
+        found.append(("cors.methods", message, "cors.origins"))
     return found
 
 

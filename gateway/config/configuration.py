@@ -75,6 +75,7 @@ class Configuration(Layers):
     def settings(self) -> Settings:
         """Raises ConfigError with every mistake, each with its key and its source."""
         top = self.build({})
+        self._mounts = [each for layers in self._mounts for each in layers.each()]
         mounts = tuple(layers.over(self, top) for layers in self._mounts)
         top.place(top.mount, mounts)
         for number, name, message in beside_each_other(top):

@@ -12,7 +12,6 @@ from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings, with_short_links
 from gateway.errors import Problem
 
-_LATER = frozenset({"cors"})
 # What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
 _YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
 
@@ -99,8 +98,6 @@ class Layers:
 
     def unknown_section(self, name: str) -> str:
         """What is said of a section that there is not."""
-        if name in _LATER:
-            return "is not available in this version"
         for section, model in self.models.items():
             if name in model.model_fields:
                 return f"is not a section; did you mean {section}.{name}?"

@@ -9,12 +9,14 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
 from gateway.config.cache_settings import CacheSettings
+from gateway.config.cors.settings import CorsSettings
 from gateway.config.file_state import FileState
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
+from gateway.config.site_settings import SiteSettings
 from gateway.config.storage_settings import StorageSettings
-from gateway.config.tracing_settings import TracingSettings
+from gateway.config.tracing.settings import TracingSettings
 from gateway.config.types import (
     EndpointUrl,
     Hosts,
@@ -83,10 +85,11 @@ class RewriteSettings(Section):
 class IndexSettings(Section):
     """Pages of projects and their files."""
 
-    mode: Literal["auto", "static", "generated", "off"] = Field(
+    mode: Literal["auto", "static", "generated", "off", "site"] = Field(
         "auto",
         description="static: pages stored in the bucket; generated: pages made from its listing; "
-        "auto: the stored page, else a generated one; off: as static, never converted to JSON",
+        "auto: the stored page, else a generated one; off: as static, never converted to JSON; "
+        "site: no package index, but a web site",
     )
     layout: Literal["auto", "project", "flat"] = Field(
         "auto",
@@ -196,6 +199,7 @@ class Settings(Section):
     storage: StorageSettings = StorageSettings()
     rewrite: RewriteSettings = RewriteSettings()
     index: IndexSettings = IndexSettings()
+    site: SiteSettings = SiteSettings()
     fallback: FallbackSettings = FallbackSettings()
     cache: CacheSettings = CacheSettings()
     parallel: ParallelSettings = ParallelSettings()
@@ -203,6 +207,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
     publish: PublishSettings = PublishSettings()
+    cors: CorsSettings = CorsSettings()
     access: AccessSettings | None = None
     _file: "SettingsFile | None" = PrivateAttr(None)
     _mount: MountSettings = PrivateAttr(MountSettings())
@@ -229,6 +234,11 @@ class Settings(Section):
     def mounts(self) -> "tuple[Settings, ...]":
         """The settings of all mounts besides the one that these describe."""
         return self._mounts
+
+    @property
+    def uses_beacon(self) -> bool:
+        """Whether gateways tell each other what is published here."""
+        return self.index.mode != "site" and self.publish.uses_beacon(self.storage.resolved_backend)
 
     @property
     def shares_access(self) -> bool:

@@ -45,6 +45,16 @@ class StorageSettings(Section):
     aws_access_key_id: str | None = Field(None, description="Static credentials; unset: botocore's whole chain")
     aws_secret_access_key: SecretStr | None = Field(None, description="Secret of aws_access_key_id")
     aws_session_token: SecretStr | None = Field(None, description="Session token, for temporary static credentials")
+    assume_role_arn: str | None = Field(
+        None,
+        description="Role to assume with these credentials, like arn:aws:iam::123456789012:role/packages",
+        pattern=r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]+$",
+    )
+    assume_role_external_id: str | None = Field(
+        None,
+        description="External id that the role asks for",
+        pattern=r"^[A-Za-z0-9_+=,.@:/-]+$",
+    )
     signature_version: Literal["s3v4", "s3", "unsigned"] = Field(
         "s3v4", description="s3v4; s3 for old servers that know SigV2 only; unsigned for a public bucket"
     )

@@ -29,6 +29,10 @@ TO_CLIENT = {
     )
 }
 
+# Where a website of S3 sends clients instead. Only if a site asks for it, it is among the headers of an object; and the
+# site removes it from what clients get.
+WEBSITE_REDIRECT = "x-amz-website-redirect-location"
+
 _PACKAGE_SUFFIXES = (
     ".whl",
     ".tar.gz",

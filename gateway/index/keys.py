@@ -1,7 +1,7 @@
 """What keys mean in an index with certain settings."""
 
 from gateway.config.settings import Settings
-from gateway.index.resources import Resources
+from gateway.index.resources import Paths, Resources
 from gateway.rights.policy import Listing
 
 
@@ -12,6 +12,8 @@ def root_of(settings: Settings) -> str:
 
 def resources_of(settings: Settings) -> Resources:
     """What keys stand for."""
+    if settings.index.mode == "site":
+        return Paths(root_of(settings))
     listed, flat = settings.index.mode in ("auto", "generated"), settings.index.layout == "flat"
     root_page = Listing.STORED if settings.index.mode == "off" else Listing.FILTERED
     return Resources(

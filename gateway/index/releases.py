@@ -1,6 +1,7 @@
 """Collects a project's releases, from the storage and from the other index."""
 
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,24 @@ class Releases:
             raise absent
         metadata = await self._metadata.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN
         return Sources(name, ours, theirs, metadata, status=status)
+
+    async def has(self, name: str) -> bool:
+        """Whether the project is here, or comes from the other index, whoever may read it. Raises GatewayErrors if that
+        can't be known: it may be here then."""
+        status = await self._statuses.of(name) if self._statuses is not None else None
+        if status is not None and not status.offers_files:
+            return True
+        with suppress(NotFoundError):
+            await self._catalog.files(name)
+            return True
+        other = self._fallback
+        if other is not None and await other.covers(name):
+            if other.redirects:
+                return True
+            with suppress(NotFoundError):
+                await other.upstream.project(name)
+                return True
+        return (await self._catalog.has_project(name)).value
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
         """A value that changes when the page changes while its sources stay the same."""

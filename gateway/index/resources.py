@@ -83,5 +83,23 @@ class Resources:
             yield normalize(beginning[1])
 
 
+class Paths(Resources):
+    """Maps the keys of a site, which has no projects: a key stands for its path alone."""
+
+    def __init__(self, root: str) -> None:
+        """`root` is the key of the site's root, with its slash."""
+        super().__init__(root, index_document="", by_folder=False, root_page=Listing.NO)
+
+    def of(self, key: str) -> Resource:
+        """A path with empty segments may lead to the one without them."""
+        inner = key.removeprefix(self._root)
+        segments = [segment for segment in inner.split("/") if segment]
+        return Resource((), tuple(dict.fromkeys([f"/{inner}", _path(segments, "/" * inner.endswith("/"))])))
+
+    def leads_to(self, key: str, project: str) -> bool:
+        """No key does."""
+        return False
+
+
 def _path(segments: list[str], end: str) -> str:
     return f"/{'/'.join(segments)}{end}" if segments else "/"

@@ -18,13 +18,13 @@ from gateway.errors import (
 from gateway.http.headers import as_html, is_package_file
 from gateway.index.changed_projects import ChangedProjects
 from gateway.index.etags import conditional, etag_of
+from gateway.index.generated.index import GeneratedIndex
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple import stored
 from gateway.index.simple.cache_control import IMMUTABLE, REVALIDATE, with_default
 from gateway.index.simple.names import METADATA
 from gateway.index.simple.negotiation import Form, choose
 from gateway.index.simple.pages import Project, project_html, project_json
-from gateway.index.site import Site
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
 from gateway.principal import Principal
@@ -39,12 +39,12 @@ _UNREACHABLE = frozenset({"ConnectionBroken", "ConnectionFailed"})
 
 
 class Index:
-    """Answers requests for pages and files. Without a `site`, no page is generated."""
+    """Answers requests for pages and files. Without `generated`, no page is generated."""
 
     def __init__(
         self,
         storage: Storage,
-        site: Site | None,
+        generated: GeneratedIndex | None,
         *,
         wheels: WheelMetadata,
         changed: ChangedProjects,
@@ -59,7 +59,7 @@ class Index:
         self._statuses = statuses
         self._storage = storage
         self._stored_pages = stored.StoredPages(memory)
-        self._site = site
+        self._generated = generated
         self._mode = mode
         self._index_document = index_document
         self._immutable_files = immutable_files
@@ -77,15 +77,15 @@ class Index:
             raise stored.unavailable(error) from error
 
     async def _page(self, request: PageRequest) -> Answer:
-        site = self._site
+        generated = self._generated
         if self._statuses is not None and (found := await self._statuses.withheld(request.key)) is not None:
-            return await site.page(request) if site is not None else _without_files(request, *found)
-        if site is None:
+            return await generated.page(request) if generated is not None else _without_files(request, *found)
+        if generated is None:
             return await self._stored(request, request.key)
         unknown: GatewayError | None = None
-        if self._mode == "auto" and site.may_be_stored(request.key, request.principal):
+        if self._mode == "auto" and generated.may_be_stored(request.key, request.principal):
             try:
-                key = await site.stored_key(request.key)
+                key = await generated.stored_key(request.key)
             except NotFoundError:
                 key = request.key  # no project, but a directory may have a page
             except (UpstreamError, UpstreamTimeoutError, UpstreamBusyError) as error:
@@ -96,11 +96,11 @@ class Index:
                     return await self._stored(request, key)
         if unknown is not None:
             raise stored.unavailable(unknown)
-        return await site.page(request)
+        return await generated.page(request)
 
     async def is_page(self, key: str, principal: Principal, *, fallback: bool) -> bool:
         """Whether a page would be generated for `key`, which ends in a slash, if the principal asked."""
-        return self._site is not None and await self._site.exists(key, principal, fallback=fallback)
+        return self._generated is not None and await self._generated.exists(key, principal, fallback=fallback)
 
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither, and
@@ -119,7 +119,7 @@ class Index:
         return answer
 
     async def _file(self, request: ObjectRequest) -> Answer:
-        alias = self._site.alias(request.key) if self._site is not None else None
+        alias = self._generated.alias(request.key) if self._generated is not None else None
         mirrored = self._mirrored if request.fallback else None
         key = request.key
         if alias is not None or mirrored is not None or key.endswith(METADATA) or not is_package_file(key):
@@ -134,7 +134,7 @@ class Index:
                 absent = absent or without_frames(error)
         for attempt in reversed(requests):
             with suppress(NotFoundError):
-                if self._site is not None and (page := await self._wheels.page(attempt)) is not None:
+                if self._generated is not None and (page := await self._wheels.page(attempt)) is not None:
                     return page
             with suppress(NotFoundError):
                 if mirrored is not None and (answer := await mirrored.answer(attempt)) is not None:

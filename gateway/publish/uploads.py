@@ -127,11 +127,14 @@ class Uploads:
         *,
         base_url: str,
         trusted: bool,
+        from_permitted_page: bool = False,
     ) -> BufferedResponse:
         """The answer to a POST. `length` is None if the client does not tell it. `base_url` is that of the gateway's
-        root, as the client knows it. `trusted`: `headers` come from a proxy that is believed. Raises GatewayErrors, and
-        ConnectionError if the client leaves; nothing is visible then."""
-        demand_no_foreign_page(headers, base_url)
+        root, as the client knows it. `trusted`: `headers` come from a proxy that is believed. `from_permitted_page`: a
+        page of another origin sends it, and may. Raises GatewayErrors, and ConnectionError if the client leaves;
+        nothing is visible then."""
+        if not from_permitted_page:
+            demand_no_foreign_page(headers, base_url)
         if length is None:
             raise LengthRequiredError("a body without Content-Length")
         most = self._settings.max_bytes

@@ -22,12 +22,15 @@ class Children:
     """The direct children of a directory: objects, and names of directories, each in order.
 
     `blank` means that the directory is empty, and may be so by accident: a volume that is not mounted leaves an empty
-    directory. An empty listing of a bucket is certain, so it is never `blank`.
+    directory. An empty listing of a bucket is certain, so it is never `blank`. `more` means that others follow, which a
+    limit has left out; `absent`, that it is known that there is no such directory.
     """
 
     objects: tuple[StoredObject, ...]
     folders: tuple[str, ...]
     blank: bool = False
+    more: bool = False
+    absent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,10 @@ class Storage(Protocol):
     async def is_directory(self, key: str) -> bool:
         """True if any object lies below `key`, which ends with a slash."""
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> "Children":
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> "Children":
         """Lists the direct children of `prefix`, which is empty or ends with a slash: all, or the first `limit` in key
-        order."""
+        order. With `after`, lists those that follow this name, which ends with a slash if it is a directory's; whether
+        it still exists does not matter."""
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         """Returns the metadata that was stored with an object; computes none.

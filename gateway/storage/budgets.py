@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 
+from gateway.cache.disk.cache import MAX_OPEN
 from gateway.cache.lru import MemoryLimit, MemoryPool
 from gateway.config.settings import ParallelSettings
 from gateway.config.storage_settings import StorageSettings
@@ -9,11 +10,16 @@ from gateway.storage.s3 import ahead
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.transfer.parallel import MemoryBudget
 
+_FEW_OPEN = 4
+
 
 class Budgets:
     """Each mount gets a share of what all have together. However much one of them asks for, the others keep theirs."""
 
-    def __init__(self) -> None:
+    def __init__(self, mounts: int = 1) -> None:
+        """`mounts` is how many there are."""
+        self.open_entries = max(_FEW_OPEN, MAX_OPEN // mounts)
+        """So many entries of the disk cache stay open for one mount, each with a descriptor."""
         self._pools: dict[str, MemoryPool] = {}
         self._transit: MemoryBudget | None = None
         self._credentials: dict[Hashable, CredentialSource] = {}
@@ -31,8 +37,7 @@ class Budgets:
 
     def credentials(self, settings: StorageSettings) -> CredentialSource:
         """Where credentials come from that are loaded in the same way: once for all mounts that have such."""
-        secret, token = settings.aws_secret_access_key, settings.aws_session_token
-        way = settings.profile_name, settings.aws_access_key_id, secret, token
+        way = ahead.way_to_credentials(settings)
         source = self._credentials.get(way)
         if source is None or not source.users:
             source = self._credentials[way] = CredentialSource(ahead.loader(settings))

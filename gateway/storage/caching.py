@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Container, Coroutine,
 from contextlib import aclosing
 from typing import Any
 
-from gateway.cache.disk.cache import DiskCache
+from gateway.cache.disk.cache import MAX_OPEN, DiskCache
 from gateway.cache.memory import ObjectLimits
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
@@ -26,21 +26,23 @@ class CachingStorage(StorageDecorator):
         budget: MemoryBudget,
         patience: Patience,
         limits: ObjectLimits | None = None,
+        open_entries: int = MAX_OPEN,
     ) -> None:
-        """`budget` is the memory for bodies in transit, `limits` that for what is cached; `patience` limits how long
-        clients wait when a stale answer could be served."""
+        """`budget` is the memory for bodies in transit, `limits` that for what is cached; so many `open_entries` of the
+        disk stay open. `patience` limits how long clients wait when a stale answer could be served."""
         super().__init__(inner)
         self._settings = settings
         self._budget = budget
         self._patience = patience
         self._limits = limits
+        self._open_entries = open_entries
         self._objects: ObjectCache
 
     async def start(self) -> None:
         await self.inner.start()
         settings, disk = self._settings, None
         if settings.dir is not None:
-            disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity)
+            disk = DiskCache(settings.dir, settings.disk_bytes, self.inner.identity, max_open=self._open_entries)
         self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience, self._limits)
 
     async def close(self) -> None:
@@ -49,13 +51,15 @@ class CachingStorage(StorageDecorator):
         await self.inner.close()
 
     def fetch(self, request: ObjectRequest) -> Coroutine[Any, Any, Stream]:
-        return self.inner.fetch(request) if request.uncached else traced("cache", self._objects.fetch, request, _told)
+        if request.uncached or request.version:
+            return self.inner.fetch(request)
+        return traced("cache", self._objects.fetch, request, _told)
 
     def _forget_own(self, key: str) -> None:
         self._objects.forget(key)
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        children = await self.inner.children(prefix, limit=limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        children = await self.inner.children(prefix, limit=limit, after=after)
         for item in children.objects:
             self._objects.note(item.key, item.etag)
         return children

@@ -82,8 +82,8 @@ class Passthrough:
     async def is_directory(self, key: str) -> bool:
         return await self.inner.is_directory(key)
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        return await self.inner.children(prefix, limit=limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        return await self.inner.children(prefix, limit=limit, after=after)
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         return await self.inner.metadata(key, etag)

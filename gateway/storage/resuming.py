@@ -36,7 +36,8 @@ class ResumingStorage(StorageDecorator):
         if stream.status != 200 and (lie := _unasked(request.headers, stream)):
             stream.close()
             raise UpstreamError(f"the storage answered {stream.status}{lie}", code="UnaskedAnswer")
-        if stream.body is not None and stream.content is None:
+        # Bodies are resumed from the current version.
+        if stream.body is not None and stream.content is None and not request.version:
             body = Body(self.inner, request.key, stream)
             if body.resumable and body.stop is not None and body.stop - body.position >= self._parallel_from:
                 parallel = ParallelBody(body, self._budget)

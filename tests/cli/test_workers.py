@@ -26,7 +26,7 @@ def test_two_workers_serve_and_count_as_one(start_process: StartProcess, setting
     url = started(process)
     for _ in range(20):
         assert get(url) == b"root page"
-    pattern = r'gateway_requests_total\{method="GET",route="index",status="200"\} (\S+)'
+    pattern = r'gateway_requests_total\{method="GET",mount="default",route="index",status="200"\} (\S+)'
 
     def served() -> float:
         found = re.search(pattern, get(f"{url}/metrics").decode())
@@ -169,7 +169,7 @@ def test_counts_go_on_and_their_files_stay_few_when_workers_are_replaced(
 ) -> None:
     process = start_process(settings)
     url, master = started(process), process.process.pid
-    pattern = r'gateway_requests_total\{method="GET",route="index",status="200"\} (\S+)'
+    pattern = r'gateway_requests_total\{method="GET",mount="default",route="index",status="200"\} (\S+)'
     [directory] = {
         line.split(maxsplit=5)[5].rpartition("/")[0]
         for line in Path(f"/proc/{children(master)[0]}/maps").read_text().splitlines()

@@ -130,6 +130,15 @@ def test_variables_and_the_command_line_reach_a_mount_by_its_name(tmp_path: Path
         ("- {name: b, host: B.org.}\n- {name: c, host: b.org}", "mounts.c.path: leads to b already"),
         ("- {name: b, path: /health}", "mounts.b.path: is a path of the gateway's own"),
         ("- {name: b, path: /-/x}", "mounts.b.path: is a path of the gateway's own"),
+        ("- {name: b, path: '/{bucket}'}", "mounts.b.path: has {bucket}: list those that it may stand for in buckets"),
+        ("- {name: b, path: /b, buckets: [b-b]}", "mounts.b.buckets: needs {bucket} in path or host"),
+        (
+            "- {name: b, path: '/{bucket}', buckets: [b-b], storage: {bucket: c-c}}",
+            "mounts.b.storage.bucket: is given",
+        ),
+        ("- {name: b, path: '/{bucket}', buckets: [b-b, b/c]}", "mounts.b-b-c.storage.bucket: must be a bucket's name"),
+        ("- {name: b, path: '/{bucket}', buckets: [b-b, b.b]}", "mounts.b-b-b.name: is the name of another mount"),
+        ("- {name: b, path: '/{bucket}', buckets: [b-b], index: {refresh: x}}", "index.refresh: Input should be"),
         ("- {name: b, path: /b, members: [c]}", "mounts.b.members: names c, which is no mount"),
         ("- {name: b, path: /b, members: [b]}", "mounts.b.members: names b, which has members itself"),
         ("- {name: b, path: /b, members: [default, default]}", "mounts.b.members: names a mount twice"),
@@ -148,6 +157,19 @@ def test_variables_and_the_command_line_reach_a_mount_by_its_name(tmp_path: Path
 def test_what_is_wrong_with_a_mount_is_said_once(text: str, said: str) -> None:
     found = problems(text)
     assert len([one for one in found if said in one]) == 1, found
+
+
+def test_buckets_are_mounts_and_no_others_are() -> None:
+    text = "- {name: team, path: '/teams/{bucket}', buckets: [team-a, Team.B], storage: {prefix: x/}}"
+    found = mounts(text)
+    assert [*found] == ["default", "team-team-a", "team-team-b"]
+    a, b = found["team-team-a"], found["team-team-b"]
+    assert [(one.mount.path, one.storage.bucket, one.storage.prefix) for one in (a, b)] == [
+        ("/teams/team-a", "team-a", "x/"),
+        ("/teams/Team.B", "Team.B", "x/"),
+    ]
+    by_host = mounts("- {name: t, host: '{bucket}.example.org', buckets: [t-x]}")["t-t-x"]
+    assert (by_host.mount.host, by_host.storage.bucket) == ("t-x.example.org", "t-x")
 
 
 def test_what_is_wrong_at_the_top_is_said_of_the_top_alone() -> None:

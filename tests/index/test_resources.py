@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.index.resources import Resources
-from gateway.rights.policy import Listing
+from gateway.index.resources import Paths, Resources
+from gateway.rights.policy import Listing, Resource
 
 FOLDERS = Resources("", index_document="index.html", by_folder=True, root_page=Listing.FILTERED)
 FLAT = Resources("", index_document="index.html", by_folder=False, root_page=Listing.FILTERED)
@@ -115,3 +115,18 @@ def test_more_ways_to_a_file_never_ask_for_less(names: list[str], way: str) -> N
         else:  # only the plain ways are filtered
             assert roundabout.listing in (plain.listing, Listing.COMPLETE)
         assert {path for path in plain.paths if "//" not in path} <= set(roundabout.paths)
+
+
+@pytest.mark.parametrize(
+    ("key", "paths"),
+    [
+        ("www/", ("/",)),
+        ("www/docs/a-1.0.tar.gz", ("/docs/a-1.0.tar.gz",)),
+        ("www/simple/docs/", ("/simple/docs/",)),
+        ("www//docs//a/", ("//docs//a/", "/docs/a/")),
+        ("www/index.html", ("/index.html",)),
+    ],
+)
+def test_a_key_of_a_site_stands_for_its_path_alone(key: str, paths: tuple[str, ...]) -> None:
+    assert Paths("www/").of(key) == Resource((), paths)
+    assert not Paths("www/").leads_to("www/a/", "a")

@@ -99,4 +99,4 @@ async def test_what_the_gateway_keeps_for_itself_is_not_announced(gateway: Gatew
 async def test_copies_of_files_of_another_index_are_announced(gateway: Gateway, marks: Marks) -> None:
     """Clients are answered with them, by other keys."""
     await gateway.storage.put(f".mirror/{WHEEL}", one_chunk(b"x"))
-    assert marks.objects.changes() == [f".mirror/{WHEEL}"]
+    assert marks.objects.changes() == [f"default/.mirror/{WHEEL}"]

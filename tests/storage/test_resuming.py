@@ -241,6 +241,20 @@ async def test_a_body_that_breaks_off_is_gone_on_with(faulty: FaultyBucket, how:
     await storage.close()
 
 
+async def test_a_version_that_breaks_off_is_not_gone_on_with_from_another(faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = content(1_000_000)
+    storage = await storage_of(faulty)
+    faulty.then(cut(300_000, "close"))
+    stream = await storage.fetch(ObjectRequest("GET", "k", version="v1"))
+    assert isinstance(stream, Stream)
+    assert stream.body is not None
+    with pytest.raises(GatewayError):
+        assert not [chunk async for chunk in stream.body]
+    assert [request.target for request in faulty.requests] == [f"/{BUCKET}/k?versionId=v1"]
+    stream.close()
+    await storage.close()
+
+
 async def test_a_body_waits_for_a_server_that_is_known_to_be_down(faulty: FaultyBucket) -> None:
     body = faulty.objects["k"] = content(1_000_000)
     circuits = Circuits()

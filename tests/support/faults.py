@@ -297,7 +297,8 @@ async def _copy(answer: Answer, source: str) -> None:
 
 async def _list(answer: Answer) -> None:
     query = {name: values[0] for name, values in parse_qs(answer.request.target.partition("?")[2]).items()}
-    after, limit = query.get("continuation-token", ""), int(query.get("max-keys", "1000"))
+    after = query.get("continuation-token", query.get("start-after", ""))
+    limit = int(query.get("max-keys", "1000"))
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     keys = sorted(key for key in answer.bucket.objects if key.startswith(prefix) and key > after)
     folders = set()

@@ -79,14 +79,17 @@ class MemoryStorage:
     async def is_directory(self, key: str) -> bool:
         return any(self._below(key))
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
         below = self._below(prefix)
         folders = {name for name, slash, _ in (item.key.removeprefix(prefix).partition("/") for item in below) if slash}
         objects = {item.key: item for item in below if "/" not in item.key.removeprefix(prefix)}
-        first = sorted([*objects, *(f"{prefix}{folder}/" for folder in folders)], key=str.encode)[:limit]
+        found = sorted([*objects, *(f"{prefix}{folder}/" for folder in folders)], key=str.encode)
+        found = [key for key in found if not after or key > prefix + after]
+        first = found[:limit]
         return Children(
             tuple(objects[key] for key in first if key in objects),
             tuple(key.removeprefix(prefix)[:-1] for key in first if key not in objects),
+            more=len(first) < len(found),
         )
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:

@@ -25,5 +25,7 @@ def demand_no_foreign_page(headers: MultiMapping[str], base_url: str) -> None:
 
 
 def is_own_script(headers: MultiMapping[str]) -> bool:
-    """Whether the script of our own page sends it, of what `demand_no_foreign_page` lets pass."""
-    return headers.get(HEADER) == VALUE
+    """Whether the script of our own page sends it. That of a page of another origin may never send the header, even if
+    the page may publish (see http/cors.py)."""
+    own = headers.get("Sec-Fetch-Site", "same-origin") in ("none", "same-origin")
+    return own and headers.get(HEADER) == VALUE

@@ -25,7 +25,7 @@ from gateway.cache.disk.temp_entry import TempEntry
 from gateway.cache.memory import CachedObject
 from gateway.transfer.open_file import OpenFile
 
-_MAX_OPEN = 64
+MAX_OPEN = 64
 _MAX_VERIFIED = 16384  # each some 400 bytes
 MAX_SHARE = 4  # no object may take more than the cache's size divided by this
 _TOUCH_SECONDS = 60.0
@@ -59,16 +59,23 @@ class DiskCache:
     threads."""
 
     def __init__(
-        self, directory: Path, max_bytes: int, scope: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        directory: Path,
+        max_bytes: int,
+        scope: str,
+        *,
+        max_open: int = MAX_OPEN,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`scope` names the storage of the objects. Entries of another scope in the same directory are ignored."""
+        """`scope` names the storage of the objects. Entries of another scope in the same directory are ignored. Up to
+        `max_open` entries stay open, each with a descriptor."""
         self._directory = directory
         self._max_bytes = max_bytes
         self._scope = scope
         self._group = hashlib.sha256(scope.encode("utf-8", "surrogatepass")).hexdigest()[:GROUP_DIGITS]
         self._clock = clock
         self._room = DiskQuota(directory, max_bytes)
-        self._hot: LRUCache[str, DiskEntry] = LRUCache(_MAX_OPEN)
+        self._hot: LRUCache[str, DiskEntry] = LRUCache(max_open)
         self._pending: LRUCache[str, tuple[_Identity, set[int]]] = LRUCache(_MAX_VERIFIED)
         self._lock = threading.Lock()
         self._off_until = float("-inf")

@@ -14,7 +14,7 @@ from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import FileExistsConflictError, GatewayError
 from gateway.index.catalog.recognised import Catalog
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
 from gateway.publish.condition.condition import Condition
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.life_cycle.promotion import End, Promotion

@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     import logging
 
     from gateway.cli.token.revoke import revoke
-    from gateway.storage_stack import build_backend
+    from gateway.storage.stack import build_backend
 
     logging.disable()  # the command reports everything itself
     given = arguments.tokens or sys.stdin.read().split()

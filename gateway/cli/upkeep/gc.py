@@ -10,7 +10,7 @@ from gateway.cli.index import opened_mount
 from gateway.cli.terminal import note
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
 from gateway.publish.life_cycle.life_cycle import LifeCycle
 from gateway.publish.static_pages.static_pages import static_pages_of
 from gateway.publish.upkeep.garbage import Collector, Garbage, Kind, Policy

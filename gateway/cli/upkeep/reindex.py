@@ -14,7 +14,7 @@ from gateway.index.catalog.recognised import Catalog
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import SharedMetadataStore
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
 from gateway.publish.upkeep.finding import is_refused
 from gateway.publish.upkeep.reindexing import Reindexed, Reindexing
 

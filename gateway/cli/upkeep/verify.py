@@ -14,7 +14,7 @@ from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import SharedMetadataStore
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
 from gateway.publish.upkeep.finding import Finding, Problem, is_refused, unchecked
 from gateway.publish.upkeep.inventory import Bundle, Inventory, is_of_index
 from gateway.publish.upkeep.shared_facts import SharedFacts

@@ -1,13 +1,24 @@
 """The layers of one mount, over those of the top level."""
 
+import copy
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
 from gateway.config.layers import Layers, position
-from gateway.config.mounts.settings import FACTS_OF_PLACES, NAME, NAMES_OF_PLACES, SECTIONS_OF_MOUNTS, MountSettings
+from gateway.config.mounts.settings import (
+    FACTS_OF_PLACES,
+    NAME,
+    NAMES_OF_PLACES,
+    SECTIONS_OF_MEMBERED,
+    SECTIONS_OF_MOUNTS,
+    MountSettings,
+)
 from gateway.config.settings import SECTIONS, Settings
 
+_BUCKET = "{bucket}"
 _OWN = "mount"  # the section of what a mount says of itself
 # They mean nothing without listings, even if the top level has them.
 _OF_LISTINGS = ("fallback", "publish")
@@ -48,6 +59,34 @@ class MountLayers(Layers):
             else:
                 self.add_section(key, file, value)
 
+    def each(self) -> "Sequence[MountLayers]":
+        """The mount itself; or one for each of its `buckets`, whose name takes the place of {bucket}."""
+        own = self.values.get(_OWN, {})
+        buckets = MountSettings.model_validate({"buckets": own.pop("buckets", None) or []}).buckets
+        places = [name for name in ("path", "host") if _BUCKET in str(own.get(name, ""))]
+        if not buckets:
+            if places:
+                self.refuse(places[0], self.source, "has {bucket}: list those that it may stand for in buckets")
+                own.pop(places[0])
+            return [self]
+        if not places:
+            self.refuse("buckets", self.source, "needs {bucket} in path or host, where their names are to stand")
+        if "bucket" in self.values.get("storage", {}):
+            self.refuse("storage.bucket", self.sources["storage.bucket"], "is given by buckets: leave it out")
+        return [self._of_bucket(bucket, own, places, first=not number) for number, bucket in enumerate(buckets)]
+
+    def _of_bucket(self, bucket: str, own: Mapping[str, Any], places: Sequence[str], *, first: bool) -> "MountLayers":
+        """A copy for one of the buckets; the `first` has the mistakes of all."""
+        layers = copy.copy(self)
+        name = f"{own.get('name', '')}-{re.sub('[^a-z0-9]+', '-', bucket.lower()).strip('-')}"
+        layers.values = {section: dict(values) for section, values in self.values.items()}
+        layers.values[_OWN] |= {"name": name} | {place: str(own[place]).replace(_BUCKET, bucket) for place in places}
+        layers.values.setdefault("storage", {})["bucket"] = bucket
+        layers.sources = self.sources | {"storage.bucket": self.source}
+        layers.problems = [*self.problems] if first else []
+        layers.invalid, layers._inherited, layers._title = set(), set(), f"mounts.{name}"
+        return layers
+
     def answers_to(self, name: str) -> bool:
         """Whether a name means this mount. In those of variables, underscores stand for hyphens."""
         return name.replace("-", "_") == self._title.removeprefix("mounts.").replace("-", "_")
@@ -70,7 +109,7 @@ class MountLayers(Layers):
         own = self._section(_OWN, MountSettings)
         assert isinstance(own, MountSettings)
         if own.members:
-            for section in sorted(self._given - {_OWN}):
+            for section in sorted(self._given - SECTIONS_OF_MEMBERED - {_OWN}):
                 self.refuse(section, self.source, "has no effect with members, which have their own")
         self._inherit(top)
         server = common.server

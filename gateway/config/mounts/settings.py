@@ -15,7 +15,9 @@ _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\]")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 # Sections that a mount may give. What it does not give is as at the top level.
-SECTIONS_OF_MOUNTS = ("storage", "rewrite", "index", "fallback", "publish", "access")
+SECTIONS_OF_MOUNTS = ("storage", "rewrite", "index", "fallback", "publish", "access", "site", "cors")
+# Those that mean something for a mount that has no objects of its own, but members.
+SECTIONS_OF_MEMBERED = frozenset({"cors"})
 # A mount that names one of these is another place,
 NAMES_OF_PLACES = ("backend", "bucket", "dir")
 # for which these of the top level mean nothing: they tell what is there.
@@ -54,6 +56,10 @@ class MountSettings(Section):
     )
     host: Annotated[str, AfterValidator(_host)] = Field(
         "", description="Host name by which clients reach it, like pypi.example.org or *.example.org; unset: any"
+    )
+    buckets: Words = Field(
+        [],
+        description="Makes a mount of each of these buckets, whose name stands for {bucket} in path or host; no others",
     )
     members: Words = Field(
         [], description="Makes it a virtual index: names of mounts; the first that has a project serves all of it"

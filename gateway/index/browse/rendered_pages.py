@@ -47,7 +47,8 @@ class RenderedProjectPages:
     async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
         """The projects that the request's query searches for."""
         names, query = projects.value.folders, request.query
-        actions = self._permitted.at_root(request.principal) if self._permitted is not None else NO_ACTIONS
+        permitted = self._permitted if request.actions else None
+        actions = permitted.at_root(request.principal) if permitted is not None else NO_ACTIONS
         slot = "root", query, request.principal.view, actions
         made = await self._made.get(
             slot, None, [projects.value], None, lambda: self._browse.projects([*names], query, actions)
@@ -69,7 +70,8 @@ class RenderedProjectPages:
             newest = sourced(found, made_of, version)
             self._newest.put((name, sources.view), newest)
         about = await self._browse.about(name, newest.value)
-        actions = self._permitted.at(request.principal, name) if self._permitted is not None else NO_ACTIONS
+        permitted = self._permitted if request.actions else None
+        actions = permitted.at(request.principal, name) if permitted is not None else NO_ACTIONS
         closed = sources.status is not None and not sources.status.takes_files
         actions = replace(
             actions, upload=actions.upload and not closed, status=actions.status and sources.ours is not None

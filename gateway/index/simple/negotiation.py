@@ -36,10 +36,10 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
     if wanted is not None:
         name = wanted.replace(" ", "+").lower()  # an unescaped `+` in a query means a space
         return _OFFERED.get(name, _SHORT.get(name))
-    ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
+    welcome = ranges(accept) if accept.strip() else {"*/*": 1.0}
     best, best_quality = None, 0.0
     for name, form in _OFFERED.items():
-        quality = ranges.get(name, ranges.get(name.partition("/")[0] + "/*", ranges.get("*/*", 0.0)))
+        quality = welcome.get(name, welcome.get(name.partition("/")[0] + "/*", welcome.get("*/*", 0.0)))
         if quality > best_quality:
             best, best_quality = form, quality
     return best
@@ -48,26 +48,26 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
 @lru_cache(_KINDS_OF_CLIENTS)
 def takes_html(accept: str) -> bool:
     """Whether the client accepts a page that is stored as HTML."""
-    ranges = _parse(accept) if accept.strip() else {"*/*": 1.0}
+    welcome = ranges(accept) if accept.strip() else {"*/*": 1.0}
     html = [name for name, form in _OFFERED.items() if form is not Form.JSON_V1]
-    return any(ranges.get(name, 0.0) > 0 for name in (*html, "text/*", "*/*"))
+    return any(welcome.get(name, 0.0) > 0 for name in (*html, "text/*", "*/*"))
 
 
 @lru_cache(_KINDS_OF_CLIENTS)
 def is_browser(accept: str) -> bool:
     """Browsers accept XHTML, and no installer does."""
-    return "application/xhtml+xml" in _parse(accept)
+    return "application/xhtml+xml" in ranges(accept)
 
 
 @lru_cache(_KINDS_OF_CLIENTS)
 def encoding_for(accept_encoding: str) -> str | None:
     """How a large page is compressed for a client: zstd (RFC 8878) or gzip, or not at all."""
-    weights = _parse(accept_encoding)
+    weights = ranges(accept_encoding)
     zstd, gzip = (weights.get(name, weights.get("*", 0.0)) for name in ("zstd", "gzip"))
     return "zstd" if zstd > 0 and zstd >= gzip else "gzip" if gzip > 0 else None
 
 
-def _parse(header: str) -> dict[str, float]:
+def ranges(header: str) -> dict[str, float]:
     """The ranges of the header with their weights; a malformed weight counts as 0."""
     ranges = {}
     for item in header.split(","):

@@ -16,7 +16,7 @@ def project_statuses(
     settings: Settings, storage: Storage, resources: Resources, patience: Patience
 ) -> "ProjectStatuses | None":
     """None if the settings say that all projects are active: then nothing of it is imported."""
-    if not settings.publish.uses_status(settings.storage.resolved_backend):
+    if settings.index.mode == "site" or not settings.publish.uses_status(settings.storage.resolved_backend):
         return None
     return statuses_in(settings, storage, resources, patience)
 

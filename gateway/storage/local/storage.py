@@ -142,8 +142,8 @@ class LocalStorage:
     def identity(self) -> str:
         return str(self._tree.root)
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        return await DISK.run(self._children, prefix, limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        return await DISK.run(self._children, prefix, limit, after)
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         """A file system stores none."""
@@ -174,9 +174,10 @@ class LocalStorage:
         digest = _digest(objects)
         return Batch(("", number), digest, None if digest in known else objects) if objects else None
 
-    def _children(self, prefix: str, limit: int | None) -> Children:
-        files, folders, blank = self._tree.children(self._names(prefix)[:-1], limit)
-        return Children(tuple(_stored(prefix + name, info) for name, info in files), tuple(folders), blank)
+    def _children(self, prefix: str, limit: int | None, after: str) -> Children:
+        found = self._tree.children(self._names(prefix)[:-1], limit, after)
+        files = tuple(_stored(prefix + name, info) for name, info in found.files)
+        return Children(files, tuple(found.folders), found.blank, found.more, found.absent)
 
     def _names(self, key: str) -> Sequence[str]:
         return (self._prefix + key).split("/")

@@ -6,6 +6,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from gateway.errors import UNREADABLE, NotFoundError, UpstreamError
 from gateway.http.target import RESERVED
@@ -69,23 +70,20 @@ class Tree:
         finally:
             os.close(root)
 
-    def children(
-        self, names: Sequence[str], limit: int | None = None
-    ) -> tuple[list[tuple[str, os.stat_result]], list[str], bool]:
-        """The files and the directories right below what the names lead to, the first `limit` in S3's order; and
-        whether it is blank: not there, or without any entry but the gateway's own, as the place of a volume that is not
-        mounted.
+    def children(self, names: Sequence[str], limit: int | None = None, after: str = "") -> "Entries":
+        """The files and the directories right below what the names lead to, the first `limit` in S3's order that come
+        `after` a name in it.
 
-        A link that leads to nothing that is served counts as a directory, which is empty: its name is taken.
-        Raises UpstreamError if it can't be read.
+        A link that leads to nothing served counts as an empty directory: its name is taken. Raises UpstreamError.
         """
         try:
             descriptor = self.open(names, directory=True)
         except NotFoundError:
-            return [], [], True
+            return Entries([], [], True, absent=True)
         files, folders = [], []
         try:
             entries, blank = self._entries(descriptor, names)
+            entries = [entry for entry in entries if entry.order > os.fsencode(after)] if after else entries
             for entry in entries[:limit]:
                 if entry.is_directory:
                     folders.append(entry.name)
@@ -93,7 +91,7 @@ class Tree:
                     files.append((entry.name, info))
         finally:
             os.close(descriptor)
-        return files, folders, blank
+        return Entries(files, folders, blank, more=limit is not None and len(entries) > limit)
 
     def walk(self, prefix: str = "", missed: list[str] | None = None) -> Iterator[tuple[str, os.stat_result]]:
         """Files whose paths start with `prefix`, in the order of their UTF-8 bytes, which is S3's.
@@ -184,7 +182,7 @@ class Tree:
                         found.append(_Entry(entry.name, False, target))
         except OSError as error:
             raise UpstreamError(f"a directory can't be read: {error.strerror}", code="FileSystem") from error
-        return sorted(found, key=lambda entry: os.fsencode(entry.name) + b"/" * entry.is_directory), blank
+        return sorted(found, key=lambda entry: entry.order), blank
 
     def _target(self, names: Sequence[str]) -> os.stat_result | None:
         """The target of a symbolic link, if it is served."""
@@ -212,6 +210,17 @@ class Tree:
             raise UpstreamError(what, code="FileSystem") from error
 
 
+class Entries(NamedTuple):
+    """The files and directories of a directory, and whether others follow. It is blank if it is absent, or without any
+    entry but the gateway's own, as the place of a volume that is not mounted."""
+
+    files: list[tuple[str, os.stat_result]]
+    folders: list[str]
+    blank: bool
+    more: bool = False
+    absent: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """An entry of a directory; `target` describes the target of a link."""
@@ -219,6 +228,11 @@ class _Entry:
     name: str
     is_directory: bool
     target: os.stat_result | None
+
+    @property
+    def order(self) -> bytes:
+        """Sorts entries as S3 does."""
+        return os.fsencode(self.name) + b"/" * self.is_directory
 
     def stat(self, directory: int) -> os.stat_result | None:
         """Calls stat in the open `directory`. Returns None if the entry has vanished or can't be read; raises

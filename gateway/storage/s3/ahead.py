@@ -5,14 +5,16 @@ never expire does not import it at all.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import CredentialsError
 from gateway.forked import Forked
 from gateway.messages import Credentials, Endpoint
-from gateway.storage.s3.endpoint import resolve
+from gateway.storage.s3.endpoint import Resolver, resolve
+from gateway.storage.s3.signing.assumed_role import Role
 from gateway.storage.s3.signing.credentials import Loader, chain
 
 # A worker that takes a dead one's place later loads credentials itself: these may have been replaced.
@@ -30,15 +32,15 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    settings: StorageSettings
-    answer: Forked[_Found]
+    settings: tuple[StorageSettings, ...]
+    answer: Forked[list[_Found]]
 
 
 _asked: list[_Question] = []
 
 
-def ask(settings: StorageSettings) -> Callable[[], object]:
-    """Begins. The endpoint and the first credentials of these `settings` then come from that process. Returns a
+def ask(*settings: StorageSettings) -> Callable[[], object]:
+    """Begins. The endpoints and the first credentials of these `settings` then come from that process. Returns a
     function that waits for it: call it before this process forks others, which would all wait."""
     question = _Question(settings, Forked(lambda: _find_out(settings)))
     _asked.append(question)
@@ -47,8 +49,8 @@ def ask(settings: StorageSettings) -> Callable[[], object]:
 
 def endpoint(settings: StorageSettings, region: str | None = None) -> Endpoint:
     """See `resolve`. Blocks: run it in a thread."""
-    if region is None and (question := _question(settings)) is not None:
-        return question.answer.result().endpoint
+    if region is None and (asked := _question(settings)) is not None:
+        return asked().endpoint
     return resolve(settings, region)
 
 
@@ -62,7 +64,7 @@ def loader(settings: StorageSettings) -> Loader:
         asked, question = question, None
         if asked is None:
             return load()
-        found = asked.answer.result()
+        found = asked()
         if found.credentials is None or time.monotonic() - found.at > _FRESH_SECONDS:
             return load()
         if isinstance(found.credentials, CredentialsError):
@@ -72,19 +74,45 @@ def loader(settings: StorageSettings) -> Loader:
     return load_first
 
 
-def _question(settings: StorageSettings) -> _Question | None:
-    return next((one for one in _asked if one.settings is settings), None)
+def _question(settings: StorageSettings) -> Callable[[], _Found] | None:
+    """What waits for what is found for these settings."""
+    for question in _asked:
+        for number, asked in enumerate(question.settings):
+            if asked is settings:
+                return partial(_nth, question, number)
+    return None
 
 
-def _find_out(settings: StorageSettings) -> _Found:
-    endpoint = resolve(settings)
-    if settings.aws_access_key_id is not None or settings.signature_version == "unsigned":
-        return _Found(endpoint, None, time.monotonic())
+def _nth(question: _Question, number: int) -> _Found:
+    return question.answer.result()[number]
+
+
+def _find_out(asked: Iterable[StorageSettings]) -> list[_Found]:
+    resolver, loaded = Resolver(), dict[Hashable, Credentials | CredentialsError]()
+    found = []
+    for settings in asked:
+        endpoint, credentials = resolver.resolve(settings), None
+        given = settings.aws_access_key_id is not None and settings.assume_role_arn is None
+        if not given and settings.signature_version != "unsigned":
+            if (way := way_to_credentials(settings)) not in loaded:
+                loaded[way] = _loaded(settings)
+            credentials = loaded[way]
+        found.append(_Found(endpoint, credentials, time.monotonic()))
+    return found
+
+
+def _loaded(settings: StorageSettings) -> Credentials | CredentialsError:
     try:
-        credentials: Credentials | CredentialsError = _chain(settings)()
+        return _chain(settings)()
     except CredentialsError as error:
-        credentials = error
-    return _Found(endpoint, credentials, time.monotonic())
+        return error
+
+
+def way_to_credentials(settings: StorageSettings) -> Hashable:
+    """The same for all settings that lead to the same credentials."""
+    role = settings.assume_role_arn, settings.assume_role_external_id
+    given = settings.aws_access_key_id, settings.aws_secret_access_key, settings.aws_session_token
+    return settings.profile_name, *given, *role, settings.region_name if settings.assume_role_arn else None
 
 
 def _chain(settings: StorageSettings) -> Loader:
@@ -94,4 +122,7 @@ def _chain(settings: StorageSettings) -> Loader:
         access_key=settings.aws_access_key_id,
         secret_key=secret.get_secret_value() if secret else None,
         token=token.get_secret_value() if token else None,
+        role=Role(settings.assume_role_arn, settings.assume_role_external_id, settings.region_name)
+        if settings.assume_role_arn is not None
+        else None,
     )

@@ -1,4 +1,4 @@
-"""Operations on the bucket itself: listing it, and creating it if it is missing."""
+"""Operations on the bucket itself: listing it, and creating it if it is missing; and versions of its objects."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Container
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, UpstreamError
 from gateway.executors import LISTINGS
-from gateway.messages import Endpoint
+from gateway.messages import Endpoint, ObjectRequest, Stream
 from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.s3 import listing
 from gateway.storage.s3.absence import Absence
@@ -15,11 +15,14 @@ from gateway.storage.s3.errors import IMPOSSIBLE_KEY
 from gateway.storage.s3.layout import Layout
 from gateway.storage.s3.metadata import metadata_of
 from gateway.storage.s3.signing.sigv4 import canonical_query
+from gateway.storage.s3.stream import stream_of
 from gateway.storage.s3.sweep import Sweep
 
 _CREATE = '<CreateBucketConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>'
 # Longer listings are parsed in a thread: a thousand objects take some 10 ms.
 _LONG_BYTES = 32 * 1024
+# An id that is none, one that is unknown, and that of a mark that says that the object was deleted.
+_NO_VERSION = frozenset({400, 404, 405})
 # The one region that must not be sent as a LocationConstraint.
 _FIRST_REGION = "us-east-1"
 
@@ -53,29 +56,44 @@ class Bucket:
             if token is None:
                 return
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
         """See base.py."""
         before = self._layout.object_name(prefix)
+        start = before + after if after else ""
         objects: list[StoredObject] = []
         folders: list[str] = []
         token: str | None = None
         progress = listing.Progress()
         while True:
             left = None if limit is None else limit - len(objects) - len(folders)
-            page = await self._page(prefix, limit=left, token=token, delimiter="/")
-            names = (*(item.key for item in page.objects), *page.folders)
-            progress.note(names, page.next_token)
-            if not all(name.startswith(before) for name in names):
+            page = await self._page(prefix, limit=left, token=token, delimiter="/", after=start)
+            found = (*(item.key for item in page.objects), *page.folders)
+            progress.note(found, page.next_token)
+            if not all(name.startswith(before) for name in found):
                 raise UpstreamError("the listing is of another directory than the one requested")
             objects += [replace(item, key=prefix + item.key.removeprefix(before)) for item in page.objects]
-            folders += [folder.removeprefix(before).removesuffix("/") for folder in page.folders]
+            # What lies in a directory follows its name, so that S3 tells the directory once more.
+            names = [name for folder in page.folders if (name := folder.removeprefix(before)) != after]
+            folders += [name.removesuffix("/") for name in names]
             token = page.next_token
             if token is None or (limit is not None and len(objects) + len(folders) >= limit):
-                return Children(tuple(objects), tuple(folders))
+                return Children(tuple(objects), tuple(folders), more=token is not None)
 
     def batches(self, prefix: str, known: Container[bytes]) -> AsyncGenerator[Batch, None]:
         """See base.py."""
         return Sweep(self._body, self._layout, prefix, known).batches()
+
+    async def version(self, request: ObjectRequest, path: str) -> Stream:
+        """One version of an object. A refusal is no sign of an outage: this takes a permission of its own
+        (s3:GetObjectVersion)."""
+        query = canonical_query({"versionId": request.version})
+        try:
+            answer = await self._client.send(request.method, path, query=query, headers=request.headers)
+        except UpstreamError as error:
+            if error.upstream_status not in _NO_VERSION:
+                raise
+            raise NotFoundError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+        return stream_of(request, answer)
 
     async def metadata(self, path: str, etag: str) -> ObjectMetadata:
         """See base.py."""
@@ -112,11 +130,12 @@ class Bucket:
         return "" if self._client.endpoint.base_path else "/"
 
     async def _page(
-        self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = ""
+        self, prefix: str, *, limit: int | None, token: str | None = None, delimiter: str = "", after: str = ""
     ) -> listing.ListingPage:
         most = listing.MAX_KEYS if limit is None or self._layout.prepend_hash else limit
         try:
-            body = await self._body(self._layout.listing_prefix(prefix), limit=most, token=token, delimiter=delimiter)
+            names, start = self._layout.listing_prefix(prefix), after if token is None else ""
+            body = await self._body(names, limit=most, token=token, delimiter=delimiter, after=start)
         except NotFoundError as error:
             if prefix and error.code in IMPOSSIBLE_KEY:
                 return listing.ListingPage([], [], None)

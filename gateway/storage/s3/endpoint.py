@@ -1,6 +1,7 @@
 """Resolves a bucket's endpoint with botocore: regions, partitions, dots, accelerate, dual-stack, access points."""
 
 import re
+from collections.abc import Hashable
 from typing import Any, NoReturn
 
 from gateway.config.storage_settings import StorageSettings
@@ -21,55 +22,86 @@ class _Resolved(Exception):  # noqa: N818  not an error: stops the request befor
         self.signature_version = signature_version
 
 
-def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
-    """Asks a botocore client where it would send a request, which is never sent. Blocks: run it in a thread.
+class Resolver:
+    """Asks a botocore client where it would send a request, which is never sent. To build a client takes up to 150 ms
+    and some megabytes: one serves all buckets that are reached in the same way."""
 
-    `region` comes from an answer of the storage and overrides the setting. Raises ConfigError, naming the setting,
-    if no endpoint fits.
-    """
+    def __init__(self) -> None:
+        self._clients: dict[Hashable, Any] = {}
+
+    def resolve(self, settings: StorageSettings, region: str | None = None) -> Endpoint:
+        """Blocks: run it in a thread. `region` comes from an answer of the storage and overrides the setting. Raises
+        ConfigError, naming the setting, if no endpoint fits."""
+        from botocore.exceptions import BotoCoreError, ProfileNotFound
+
+        try:
+            self._client(settings, region).get_object(Bucket=settings.bucket, Key=_SAMPLE_KEY)
+        except _Resolved as resolved:
+            return _endpoint(resolved, settings)
+        except ProfileNotFound as error:
+            name = f"profile {settings.profile_name!r}" if settings.profile_name else "such profile"
+            message = f"AWS's shared configuration (~/.aws/config, ~/.aws/credentials) has no {name}"
+            source = ("storage.profile_name", "settings") if settings.profile_name else ("AWS_PROFILE", "environment")
+            raise ConfigError([Problem(*source, message)]) from error
+        except (BotoCoreError, ValueError) as error:
+            raise _unusable(settings, f"{type(error).__name__}: {error}") from error
+        raise AssertionError("the request was sent")
+
+    def _client(self, settings: StorageSettings, region: str | None) -> Any:
+        way = (
+            settings.profile_name,
+            region or settings.region_name,
+            settings.endpoint_url,
+            settings.addressing_style,
+            settings.use_accelerate_endpoint,
+            settings.use_dualstack_endpoint,
+            settings.use_fips_endpoint,
+        )
+        if way not in self._clients:
+            self._clients[way] = _build_client(*way)
+        return self._clients[way]
+
+
+def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
+    """See Resolver. Keeps no client."""
+    return Resolver().resolve(settings, region)
+
+
+def _build_client(
+    profile: str | None,
+    region: str | None,
+    endpoint_url: str | None,
+    addressing_style: str,
+    accelerate: bool,
+    dualstack: bool | None,
+    fips: bool | None,
+) -> Any:
     # Imported here: takes 200 ms, which a process that asked ahead need not spend.
     import botocore.session
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ProfileNotFound
 
-    def abort(request: Any, signing_name: str, region_name: str, signature_version: str, **others: Any) -> NoReturn:
-        # An access point's ARN has its own region and service, which botocore keeps here.
-        own = request.context.get("signing", {})
-        raise _Resolved(
-            request.url,
-            own.get("region") or region_name,
-            own.get("signing_name") or signing_name,
-            signature_version,
-        )
+    client = botocore.session.Session(profile=profile).create_client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint_url,
+        aws_access_key_id="unused",
+        aws_secret_access_key="unused",  # noqa: S106
+        config=Config(
+            s3={"addressing_style": addressing_style, "use_accelerate_endpoint": accelerate},
+            use_dualstack_endpoint=dualstack,
+            use_fips_endpoint=fips,
+        ),
+    )
+    client.meta.events.register("before-sign.s3", _abort)
+    return client
 
-    try:
-        client = botocore.session.Session(profile=settings.profile_name).create_client(
-            "s3",
-            region_name=region or settings.region_name,
-            endpoint_url=settings.endpoint_url,
-            aws_access_key_id="unused",
-            aws_secret_access_key="unused",  # noqa: S106
-            config=Config(
-                s3={
-                    "addressing_style": settings.addressing_style,
-                    "use_accelerate_endpoint": settings.use_accelerate_endpoint,
-                },
-                use_dualstack_endpoint=settings.use_dualstack_endpoint,
-                use_fips_endpoint=settings.use_fips_endpoint,
-            ),
-        )
-        client.meta.events.register("before-sign.s3", abort)
-        client.get_object(Bucket=settings.bucket, Key=_SAMPLE_KEY)
-    except _Resolved as resolved:
-        return _endpoint(resolved, settings)
-    except ProfileNotFound as error:
-        name = f"profile {settings.profile_name!r}" if settings.profile_name else "such profile"
-        message = f"AWS's shared configuration (~/.aws/config, ~/.aws/credentials) has no {name}"
-        source = ("storage.profile_name", "settings") if settings.profile_name else ("AWS_PROFILE", "environment")
-        raise ConfigError([Problem(*source, message)]) from error
-    except (BotoCoreError, ValueError) as error:
-        raise _unusable(settings, f"{type(error).__name__}: {error}") from error
-    raise AssertionError("the request was sent")
+
+def _abort(request: Any, signing_name: str, region_name: str, signature_version: str, **others: Any) -> NoReturn:
+    # An access point's ARN has its own region and service, which botocore keeps here.
+    own = request.context.get("signing", {})
+    raise _Resolved(
+        request.url, own.get("region") or region_name, own.get("signing_name") or signing_name, signature_version
+    )
 
 
 def _endpoint(resolved: _Resolved, settings: StorageSettings) -> Endpoint:

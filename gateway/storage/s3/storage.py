@@ -55,9 +55,10 @@ class S3Storage:
         index_document: str,
         on_fault: Callable[[str], None] = lambda label: None,
         circuits: Circuits | None = None,
+        website_redirects: bool = False,
     ) -> None:
         """`signed` is the memory for signed queries. `on_fault` is called with the S3 code of every error answer of
-        the bucket, retried ones included.
+        the bucket, retried ones included. With `website_redirects`, streams tell where an object redirects to.
 
         Raises ConfigError for a CloudFront key that can't be used.
         """
@@ -67,6 +68,7 @@ class S3Storage:
         self._index_document = index_document
         self._on_fault = on_fault
         self._circuits = circuits
+        self._website_redirects = website_redirects
         self._layout = Layout(settings.prefix, prepend_hash=settings.prepend_hash, index_document=index_document)
         self._signer = cloudfront.signer(settings) if settings.backend == "cloudfront" else None
         self._absence = Absence()
@@ -134,11 +136,15 @@ class S3Storage:
     @property
     def identity(self) -> str:
         endpoint = self.endpoint
-        return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}"
+        # Objects that were cached without their redirects are others.
+        redirects = " website" if self._website_redirects else ""
+        return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}{redirects}"
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises the error that remains after all remedies."""
         path = self._path(request.key)
+        if request.version:
+            return await self._bucket.version(request, path)
         try:
             answer = await self._reached.origin.open(request.method, path, dict(request.headers))
         except NotFoundError as error:
@@ -147,7 +153,7 @@ class S3Storage:
                 raise outage from error
             raise
         self._absence.given_out()
-        return stream_of(request, answer)
+        return stream_of(request, answer, website_redirects=self._website_redirects)
 
     async def _is_unlisted(self, key: str) -> bool:
         """Whether a listing shows that the object does not exist. Credentials that may list the whole bucket but read
@@ -212,8 +218,8 @@ class S3Storage:
                 pass
         return False
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
-        return await self._bucket.children(prefix, limit=limit)
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
+        return await self._bucket.children(prefix, limit=limit, after=after)
 
     async def metadata(self, key: str, etag: str = "") -> ObjectMetadata:
         return await self._bucket.metadata(self._path(key), etag)

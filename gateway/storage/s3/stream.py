@@ -1,15 +1,18 @@
 """Streams for clients, made from the bucket's answers."""
 
-from gateway.http.headers import to_client
+from gateway.http.headers import WEBSITE_REDIRECT, to_client
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.s3.client import Answer
 from gateway.storage.s3.metadata import sha256_of
 
 
-def stream_of(request: ObjectRequest, answer: Answer) -> Stream:
-    """Makes a Stream with the part of the bucket's answer that a client may see."""
+def stream_of(request: ObjectRequest, answer: Answer, *, website_redirects: bool = False) -> Stream:
+    """Makes a Stream with the part of the bucket's answer that a client may see; and where the object redirects to, if
+    `website_redirects`."""
     upstream = answer.upstream
     headers = to_client(upstream.headers, request.key)
+    if website_redirects and (location := upstream.headers.get(WEBSITE_REDIRECT)) is not None:
+        headers[WEBSITE_REDIRECT] = location
     if upstream.status == 304:
         headers.pop("Content-Length", None)
     if request.method == "HEAD" or upstream.status == 304:

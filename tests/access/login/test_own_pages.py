@@ -57,5 +57,7 @@ def test_a_second_value_counts_as_well(values: tuple[str, str]) -> None:
 
 def test_a_script_of_our_own_says_so() -> None:
     assert is_own_script(CIMultiDict({"x-requested-with": "gateway"}))
+    assert is_own_script(CIMultiDict({"x-requested-with": "gateway", "Sec-Fetch-Site": "same-origin"}))
+    assert not is_own_script(CIMultiDict({"x-requested-with": "gateway", "Sec-Fetch-Site": "same-site"}))
     assert not is_own_script(CIMultiDict({"X-Requested-With": "XMLHttpRequest"}))
     assert not is_own_script(CIMultiDict())

@@ -127,3 +127,20 @@ def test_a_link_counts_as_itself(tmp_path: Path) -> None:
     entry.symlink_to(target)
     assert DiskQuota(tmp_path, MAX).reserve(MAX - 200)
     assert entry.is_symlink()
+
+
+def test_the_storage_with_the_most_bytes_makes_room(tmp_path: Path) -> None:
+    """Names of entries of one storage begin alike. Its least recently used go first, however old those of others."""
+
+    def keep_of(group: str, number: int, used: int) -> Path:
+        path = tmp_path / f"{number:02x}" / f"{group * 8}{number:056x}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(1000))
+        os.utime(path, (used, 1))
+        return path
+
+    quiet = [keep_of("a", number, number) for number in range(3)]
+    busy = [keep_of("b", number, 100 + number) for number in range(13)]
+    assert DiskQuota(tmp_path, MAX).reserve(2000)
+    assert all(path.exists() for path in quiet)
+    assert [number for number, path in enumerate(busy) if not path.exists()] == [0, 1, 2]

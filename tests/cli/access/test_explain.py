@@ -14,7 +14,7 @@ from gateway.config.load import load
 from gateway.errors import GatewayError
 from gateway.messages import RequestRecord
 from gateway.principal import Right
-from gateway.storage_stack import build_storage
+from gateway.storage.stack import build_storage
 
 Captured = pytest.CaptureFixture[str]
 SECTION = """\

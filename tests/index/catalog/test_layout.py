@@ -16,7 +16,7 @@ class Top:
     def __init__(self, files: tuple[str, ...], folders: tuple[str, ...], prefix: str = "") -> None:
         self.files, self.folders, self.prefix = files, folders, prefix
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
         assert (prefix, limit) == (self.prefix, 1000)
         return Children(tuple(StoredObject(prefix + name, 1, '"e"', 0) for name in self.files), self.folders)
 

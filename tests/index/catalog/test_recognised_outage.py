@@ -19,7 +19,7 @@ class Flat:
     def __init__(self) -> None:
         self.refuses = False
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
         if self.refuses:
             raise NotFoundError("denied", code="AccessDenied")
         return Children((StoredObject("p-1.0.tar.gz", 1, '"e"', 0.0),) if not prefix else (), ())

@@ -28,7 +28,7 @@ class Files:
         for number, key in enumerate(self.keys):
             yield Batch(("", number), key.encode(), (StoredObject(key, 1, '"e"', 0.0),))
 
-    async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+    async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
         return Children((), ())
 
 

@@ -116,7 +116,7 @@ async def test_whether_a_name_is_taken_is_asked_without_a_listing(tmp_path: Path
     """Of each leftover: a folder with many would be listed as often."""
 
     class Unlisted(LocalStorage):
-        async def children(self, prefix: str = "", *, limit: int | None = None) -> Children:
+        async def children(self, prefix: str = "", *, limit: int | None = None, after: str = "") -> Children:
             raise AssertionError(f"{prefix} is listed")
 
     (tmp_path / "web-1.0.tar.gz").symlink_to("away")

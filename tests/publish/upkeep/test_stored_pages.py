@@ -9,7 +9,7 @@ from gateway.publish.upkeep import stored_pages
 from gateway.publish.upkeep.stored_pages import StoredPages
 from gateway.storage.base import StoredObject
 from gateway.storage.local.storage import LocalStorage
-from gateway.storage_stack import build_storage
+from gateway.storage.stack import build_storage
 from tests.support.faults import FaultyBucket
 
 FILE = "acme_web-1.0+cu1.tar.gz"

@@ -39,6 +39,20 @@ def test_however_it_comes_a_head_ends_at_its_empty_line(behind: bytes, cuts: lis
     assert head.cut(HEAD) == (HEAD, b"")
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_request_line_is_made_ascii(size: int) -> None:
+    """The headers stay as they are, and so do the bytes by which replies are kept."""
+    given = "GET /é%C3%A9/ж?q=ü HTTP/1.1\r\nHost: x\r\nA: é\r\n\r\n".encode()
+    passed = "GET /%C3%A9%C3%A9/%D0%B6?q=%C3%BC HTTP/1.1\r\nHost: x\r\nA: é\r\n\r\n".encode()
+    head = Head(LIMITS)
+    pieces = [given[start : start + size] for start in range(0, len(given), size)]
+    assert feed(head, pieces) == (passed, b"")
+    assert head.whole == (given if len(pieces) == 1 else None)
+    assert head.claim(2)
+    head.begin()
+    assert head.cut(HEAD) == (HEAD, b"")
+
+
 def test_each_line_is_one_of_the_request_s() -> None:
     for headers in (1, 3):
         head = Head(LIMITS)

@@ -34,21 +34,22 @@ def test_files_come_in_the_order_of_s3(tree: Tree) -> None:
 
 
 def test_the_children_of_a_directory(tree: Tree) -> None:
-    files, folders, blank = tree.children([])
+    files, folders, blank, *_ = tree.children([])
     assert ([name for name, _ in files], folders, blank) == (["b.d", "ключ"], ["b-c", "b", "out"], False)
-    files, folders, blank = tree.children(["b"])
+    files, folders, blank, *_ = tree.children(["b"])
     assert ([(name, info.st_size) for name, info in files], folders, blank) == ([("x", 3)], ["deep"], False)
 
 
 def test_a_directory_is_blank_if_not_even_a_hidden_file_is_in_it(tree: Tree) -> None:
     (tree.root / "new").mkdir()
-    assert tree.children(["new"]) == tree.children(["nope"]) == ([], [], True)
+    assert tree.children(["new"]) == ([], [], True, False, False)
+    assert tree.children(["nope"]) == ([], [], True, False, True)
     (tree.root / "new" / TEMPORARY).touch()
     for reserved in RESERVED:  # what the gateway has put there itself, when the volume had just gone
         (tree.root / "new" / reserved).mkdir()
-    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], True)
+    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], True, False, False)
     (tree.root / "new" / ".keep").touch()
-    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], False)
+    assert tree.children(["new"]) == ([], [*sorted(RESERVED)], False, False, False)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def linked(tree: Tree) -> Tree:
 
 
 def test_links_that_stay_inside_are_listed(linked: Tree) -> None:
-    files, folders, _ = linked.children([])
+    files, folders, *_ = linked.children([])
     inner, taken = ["alias", "b-c", "b", "current"], ["gone", "loop", "out", "outside-file"]
     assert ([name for name, _ in files], folders) == (["b.d", "copy", "ключ"], inner + taken)
     assert dict(files)["copy"].st_size == 3
@@ -103,7 +104,7 @@ def test_a_chain_of_links_ends_where_the_system_says(tree: Tree) -> None:
     for number in (40, 1199):
         with pytest.raises(NotFoundError):
             tree.open(["b", str(number)])
-    files, folders, _ = tree.children(["b"])
+    files, folders, *_ = tree.children(["b"])
     assert len(files) == 41
     assert len(folders) == 1161
     assert len([*tree.walk()]) == 5 + 40
@@ -184,7 +185,7 @@ def test_what_may_not_be_looked_at_is_not_listed_but_said(
 ) -> None:
     """As for a user who may not read a directory, or list one only; root may do all."""
     refuse(monkeypatch, name, REFUSED)
-    files, folders, _ = tree.children(["b"])
+    files, folders, *_ = tree.children(["b"])
     assert ([name for name, _ in files], folders) == ([], [] if name == "b" else ["deep"])
     missed: list[str] = []
     walked = [path for path, _ in tree.walk(missed=missed)]

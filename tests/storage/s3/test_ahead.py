@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import CredentialsError
-from gateway.storage.s3 import ahead
+from gateway.storage.s3 import ahead, endpoint
 from tests.support.process import gateway_environment
 
 
@@ -67,7 +67,7 @@ def test_credentials_that_took_long_are_not_loaded_again(monkeypatch: pytest.Mon
     credentials_of(monkeypatch, "AKIDFIRST")
     clock = [time.monotonic()]
     monkeypatch.setattr(time, "monotonic", lambda: clock[-1])
-    monkeypatch.setattr(ahead, "resolve", lambda settings: clock.append(clock[0] + 61))
+    monkeypatch.setattr(endpoint.Resolver, "resolve", lambda self, settings: clock.append(clock[0] + 61))
     ours = settings()
     ahead.ask(ours)()
     clock.append(clock[0] + 61)  # that of this process
@@ -101,14 +101,14 @@ def test_credentials_that_are_given_or_not_needed_are_not_looked_for(
         return lambda: pytest.fail("looked for")
 
     monkeypatch.setattr(ahead, "chain", chain)
-    assert ahead._find_out(settings(**more)).credentials is None
+    assert ahead._find_out([settings(**more)])[0].credentials is None
 
 
 def test_a_gateway_whose_credentials_do_not_expire_never_imports_botocore(tmp_path: Path) -> None:
     script = """
 import asyncio, sys
 from gateway.config.load import load
-from gateway.storage.s3 import ahead
+from gateway.storage.s3 import ahead, endpoint
 
 settings = load({"storage.bucket": "packages", "storage.region_name": "eu-west-1", "server.port": "0"}, cwd="/")
 ahead.ask(settings.storage)

@@ -31,6 +31,13 @@ async def test_children_are_what_lies_right_below(faulty: FaultyBucket, storage:
     assert (nothing.objects, nothing.folders) == ((), ())
 
 
+async def test_children_after_a_directory_do_not_have_it_again(faulty: FaultyBucket, storage: Storage) -> None:
+    faulty.objects = {f"pypi/{key}": b"x" for key in ("a", "p/1", "p/2", "q")}
+    found = await storage.children(after="p/")
+    assert ([item.key for item in found.objects], found.folders, found.more) == (["q"], (), False)
+    assert "start-after=pypi%2Fp%2F" in faulty.requests[-1].target
+
+
 async def test_children_come_in_as_many_answers_as_it_takes(faulty: FaultyBucket, storage: Storage) -> None:
     faulty.objects = {f"pypi/{number:05}": b"x" for number in range(2500)}
     assert len((await storage.children()).objects) == 2500

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from gateway.errors import CredentialsError
 from gateway.executors import AWS
 from gateway.messages import Credentials
+from gateway.storage.s3.signing.assumed_role import Role, assumed
 from gateway.storage.s3.signing.programs import programs_within
 
 Loader: TypeAlias = Callable[[], Credentials]
@@ -32,17 +33,21 @@ def chain(
     access_key: str | None = None,
     secret_key: str | None = None,
     token: str | None = None,
+    role: Role | None = None,
 ) -> Loader:
     """A loader of the given credentials, or else of what botocore's whole chain finds: environment, shared files,
-    SSO, assumed roles, web identity, container and EKS Pod Identity, process, instance metadata.
+    SSO, assumed roles, web identity, container and EKS Pod Identity, process, instance metadata. With a `role`, of what
+    these assume it with.
 
     It blocks, so run it in a thread. Each call starts afresh, so that a rotated file or role is seen.
     Raises CredentialsError, whose detail says what to do.
     """
     if access_key is not None and secret_key is not None:
         given = Credentials(access_key, secret_key, token, provider="settings")
-        return lambda: given
-    return lambda: _load_from_chain(profile_name)
+        return (lambda: given) if role is None else lambda: assumed(role, given)
+    if role is None:
+        return lambda: _load_from_chain(profile_name)
+    return lambda: assumed(role, _load_from_chain(profile_name))
 
 
 def _load_from_chain(profile_name: str | None) -> Credentials:

@@ -1,34 +1,30 @@
 """The generated pages: which page a path means, in which form the client gets it, and what it is made of."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from urllib.parse import quote
 
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
-from gateway.http.cache_status import hit
 from gateway.http.target import query_part
 from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
-from gateway.index.catalog.listing import BLANK, Files, Projects
+from gateway.index.catalog.listing import Files, Projects
 from gateway.index.catalog.recognised import Catalog
-from gateway.index.etags import conditional
+from gateway.index.generated.answer import answer, is_for_people
+from gateway.index.generated.root_page import CatalogProjects, RootPage
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases, Sources
-from gateway.index.rendered import Rendered, RenderedPages
+from gateway.index.rendered import RenderedPages
 from gateway.index.simple import pages
-from gateway.index.simple.cache_control import REVALIDATE, for_seconds
 from gateway.index.simple.names import SIMPLE, normalize
-from gateway.index.simple.negotiation import Form, choose, encoding_for, is_browser
-from gateway.index.simple.pages import Project
+from gateway.index.simple.negotiation import Form, choose, encoding_for
 from gateway.index.simple.stored import format_of, unavailable
 from gateway.messages import BufferedResponse, PageRequest, Redirect
 from gateway.principal import Principal
 
 
-class Site:
+class GeneratedIndex:
     """Generates pages from the catalogue, and from another index if the settings say so."""
 
     def __init__(
@@ -47,13 +43,14 @@ class Site:
         """`root` is the key above all projects, with its slash; listings are used for `refresh` seconds. Clients may
         keep a page that is only from the other index for `max_age` seconds."""
         self._refresh = refresh
-        self._people = people
+        self.people = people
         self._readable = readable
         self._catalog = catalog
         self._releases = releases
         self._root = root
         self._max_age = max_age
         self._rendered = RenderedPages("pages", memory, backlog)
+        self._root_page = RootPage(CatalogProjects(catalog, readable), people, self._rendered, root, refresh)
 
     def alias(self, key: str) -> str | None:
         """The key without `simple/`, if it is below `simple/`: the relative links of a stored page that is served below
@@ -84,6 +81,18 @@ class Site:
             return None
         return f"{self._root}{project}/" if project in with_page else None
 
+    async def projects(self) -> RefreshedValue[Projects]:
+        """All of them, whoever may read them. Raises as Catalog.projects."""
+        return await self._catalog.projects()
+
+    async def readable(self, principal: Principal, projects: RefreshedValue[Projects]) -> RefreshedValue[Projects]:
+        """Those of the projects that the principal may read."""
+        return await self._readable.by(principal, projects)
+
+    async def has(self, project: str) -> bool:
+        """Whether there is a project of this normalised name, whoever may read it. See Releases.has."""
+        return await self._releases.has(project)
+
     async def exists(self, key: str, principal: Principal, *, fallback: bool) -> bool:
         """Whether `key`, which ends in a slash, is a page for the principal. Another index is asked only for what is
         below `simple/`, and if `fallback` permits it."""
@@ -110,32 +119,10 @@ class Site:
             raise NotAcceptableError(f"Accept: {request.accept}")
         try:
             if project is None:
-                return await self._root_page(request, form)
+                return await self._root_page.page(request, form)
             return await self._project_page(request, form, project, up)
         except (UpstreamError, UpstreamTimeoutError) as error:
             raise unavailable(error) from error
-
-    async def _root_page(self, request: PageRequest, form: Form) -> BufferedResponse:
-        people = self._for_people(request, form)
-        try:
-            projects = await self._readable.by(request.principal, await self._catalog.projects())
-        except NotFoundError as error:
-            if people is None or error.code not in (None, BLANK):
-                raise
-            # Clients must not keep it: there may be a project the next minute.
-            headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": "no-store", **people.headers}
-            return BufferedResponse(200, people.empty(request.principal, blank=error.code == BLANK), headers)
-        if people is not None:
-            return self._answer(request, form, await people.root(request, projects), [projects], people.headers)
-        render = pages.root_json if form is Form.JSON_V1 else pages.root_html
-        page = await self._rendered.get(
-            (form, request.principal.view),
-            encoding_for(request.accept_encoding),
-            [projects.value],
-            None,
-            lambda: render(projects.value.folders),
-        )
-        return self._answer(request, form, page, [projects])
 
     async def _project_page(
         self, request: PageRequest, form: Form, project: str, up: str
@@ -150,7 +137,7 @@ class Site:
         max_age = self._max_age_of(sources)
         if (people := self._for_people(request, form)) is not None:
             page = await people.project(request, sources)
-            return self._answer(request, form, page, sources.all, people.headers, max_age=max_age)
+            return answer(self._refresh, request, form, page, sources.all, people.headers, max_age=max_age)
         render = pages.project_json if form is Form.JSON_V1 else pages.project_html
         page = await self._rendered.get(
             (name, form, up, request.fallback, sources.view),
@@ -159,7 +146,7 @@ class Site:
             self._releases.version(sources, request.base_url),
             lambda: render(self._releases.project(sources, up, request.base_url)),
         )
-        return self._answer(request, form, page, sources.all, max_age=max_age)
+        return answer(self._refresh, request, form, page, sources.all, max_age=max_age)
 
     async def _shown(self, sources: Sources, principal: Principal) -> Sources:
         """What the principal may see of them. Raises NotFoundError if that is nothing."""
@@ -193,39 +180,7 @@ class Site:
         return (names[0] if names else None), up
 
     def _for_people(self, request: PageRequest, form: Form) -> RenderedProjectPages | None:
-        """The pages for people, if a browser asks: installers never accept XHTML."""
-        plain = request.key.removeprefix(self._root).startswith(f"{SIMPLE}/")
-        if form is not Form.HTML or plain or not is_browser(request.accept) or format_of(request.query):
-            return None
-        return self._people
-
-    def _answer(
-        self,
-        request: PageRequest,
-        form: Form,
-        page: Rendered,
-        sources: Sequence[RefreshedValue[Files] | RefreshedValue[Project] | RefreshedValue[Projects]],
-        more_headers: Mapping[str, str] = MappingProxyType({}),
-        *,
-        max_age: int = 0,
-    ) -> BufferedResponse:
-        headers = {
-            "Content-Type": form.value,
-            "Vary": "Accept, Accept-Encoding",
-            "Cache-Control": for_seconds(max_age),
-            **more_headers,
-        }
-        if page.encoding is not None:
-            headers["Content-Encoding"] = page.encoding
-        age = max(source.age for source in sources)
-        fresh_for = self._refresh - age
-        stale = any(source.stale for source in sources)
-        if age >= 1 or stale:  # a younger listing may have been made for this request
-            headers["Cache-Status"] = hit(fresh_for, stale=stale)
-        if stale:
-            fresh_for = 0.0
-            headers |= {"Age": str(int(age)), "Cache-Control": REVALIDATE}
-        return conditional(page.body, page.etag, headers, request.wanted, fresh_for)
+        return self.people if is_for_people(request, form, self._root) else None
 
 
 def _names(files: RefreshedValue[Files] | None) -> frozenset[str]:

@@ -9,6 +9,8 @@ from gateway.access.access import Access
 from gateway.cache.patience import Patience
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
+from gateway.executors import current_mount
+from gateway.http.cors import cors_of
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
@@ -20,6 +22,7 @@ from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.build import build_catalog
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.changed_projects import ChangedProjects
+from gateway.index.generated.index import GeneratedIndex
 from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
@@ -29,7 +32,6 @@ from gateway.index.prefetch import prefetch_for
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases
 from gateway.index.service import Index
-from gateway.index.site import Site
 from gateway.index.status.build import project_statuses
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.metadata import WheelMetadata
@@ -39,9 +41,10 @@ from gateway.ops.metrics import Metrics
 from gateway.principal import Principal, Right
 from gateway.storage.budgets import Budgets
 from gateway.storage.s3.clients import client_for
-from gateway.storage_stack import build_storage
+from gateway.storage.stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
+from gateway.website.build import website_of
 
 if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
     from gateway.publish.build import Publishing
@@ -81,6 +84,7 @@ class Mount:
         self.base_path = settings.server.base_path
         self.host = settings.mount.host
         self.address = PublicAddress(settings.server.public_url, self.base_path)
+        self.cors = cors_of(settings.cors)
         self.asked = 0  # how often a client has asked for a page or an object
         self.patience = Patience()
         self._circuits = {name: Circuits(partial(counts.circuits_open, name)) for name in ("storage", "index")}
@@ -117,9 +121,10 @@ class Mount:
         self.resources = resources_of(settings)
         self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
+        self.generated = self._build_generated(wheels)
         self.index = Index(
             self.storage,
-            self._build_site(wheels),
+            self.generated,
             wheels=wheels,
             changed=self._changed,
             mirrored=self._mirrored,
@@ -130,12 +135,15 @@ class Mount:
             statuses=self.statuses,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage, lambda: metrics.in_flight)
+        rights = self.access, self.resources
+        self.site = website_of(settings, self.storage, *rights, self._memory, self.patience)
         publishing = self._build_publishing(audience)
         self.uploads = publishing.uploads if publishing is not None else None
         self.management = publishing.management if publishing is not None else None
 
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
+        current_mount.set(self.name)  # for what it begins, too
         await self.storage.start()
         if self._has_own_access:
             await self.access.start()
@@ -149,7 +157,7 @@ class Mount:
     async def close(self) -> None:
         access = self.access if self._has_own_access else None
         users = self.uploads, self.management, access, self.prefetch, self._mirrored, self._renderer, self.fallback
-        for part in (*users, self.metadata, self.catalog, self.statuses, self.storage):
+        for part in (*users, self.site, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
 
@@ -181,8 +189,9 @@ class Mount:
     def expire(self) -> None:
         """Has the next pages made from new listings, and cached objects revalidated."""
         self.storage.expire()
-        if self.statuses is not None:
-            self.statuses.expire()
+        for part in (self.site, self.statuses):
+            if part is not None:
+                part.expire()
         if self.catalog is not None:
             self.catalog.expire()
             log.info("Dropped all listings; pages will be regenerated.")
@@ -225,7 +234,7 @@ class Mount:
         lines = upload_lines(settings.storage.resolved_backend, by_folder=by_folder, has_prefix=has_prefix)
         return Filling(lines, by_folder, settings.index.refresh)
 
-    def _build_site(self, wheels: WheelMetadata) -> Site | None:
+    def _build_generated(self, wheels: WheelMetadata) -> GeneratedIndex | None:
         if self.catalog is None:
             return None
         settings = self._settings
@@ -251,7 +260,7 @@ class Mount:
             actions = PermittedActions(self.access, self.resources, self.root, marks=marks)
             permitted = actions if takes_files else None
             people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)
-        return Site(
+        return GeneratedIndex(
             self.catalog,
             releases,
             people,

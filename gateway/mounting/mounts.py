@@ -1,5 +1,6 @@
 """All mounts of a gateway."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
 from gateway.config.settings import Settings
-from gateway.mount import Mount
+from gateway.mounting.mount import Mount
+from gateway.mounting.virtual import VirtualMount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
 from gateway.ops.turn import Turn
@@ -35,17 +37,21 @@ class Mounts:
         self._metrics = metrics
         self._marks = marks
         self._changed = changed
-        self._budgets = Budgets()
+        self._budgets = Budgets(len(settings.all_mounts))
         self._access: Access | None = None  # that of the top level
-        self.all = [self._build(one) for one in settings.all_mounts]
+        real = [one for one in settings.all_mounts if not one.mount.members]
+        self.all = [self._build(one) for one in real]
         self._by_name = {mount.name: mount for mount in self.all}
-        built = ((one.mount.name, self._beacon(one)) for one in settings.all_mounts)
+        self.virtual = [self._build_virtual(one) for one in settings.mounts if one.mount.members]
+        built = ((one.mount.name, self._beacon(one)) for one in real)
         self._beacons = {name: beacon for name, beacon in built if beacon is not None}
 
     async def start(self) -> None:
         """Raises ConfigError if a storage can't be used at all."""
-        for mount in self.all:
-            await mount.start()
+        # One that waits for its credentials holds up no other.
+        results = await asyncio.gather(*(mount.start() for mount in self.all), return_exceptions=True)
+        for failure in filter(None, results):
+            raise failure
         for beacon in self._beacons.values():
             await beacon.start()
 
@@ -67,6 +73,9 @@ class Mounts:
                 log.info("Access is controlled: %s.", mount.access.gate)
             if mount.fallback is not None:
                 log.info("Projects that the storage does not have come from %s.", mount.fallback)
+        for virtual in self.virtual:
+            names = ", ".join(member.name for member in virtual.members)
+            log.info("Mount %s at %s/: %s", virtual.name, virtual.host + virtual.base_path, names)
 
     def refresh(self, project: str = EVERYTHING, mount: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated; with the normalised name of a
@@ -128,12 +137,18 @@ class Mounts:
             self._access = mount.access
         return mount
 
+    def _build_virtual(self, settings: Settings) -> VirtualMount:
+        mount = settings.mount
+        members = [self._by_name[name] for name in mount.members]
+        publish_to = self._by_name[mount.publish_to] if mount.publish_to is not None else None
+        return VirtualMount(settings, members, publish_to, self._budgets)
+
     def _announce(self, mount: str, key: str) -> None:
         assert self._marks is not None
         self._marks.objects.change(f"{mount}/{key}")
 
     def _beacon(self, settings: Settings) -> "Beacon | None":
-        if not settings.publish.uses_beacon(settings.storage.resolved_backend):
+        if not settings.uses_beacon:
             return None
         from gateway.publish.beacon.beacon import Beacon
 

@@ -33,6 +33,8 @@ def build_storage(
 ) -> Storage:
     """The storage that the settings name, not started. Raises ConfigError for a backend that can't be loaded."""
     storage, parallel, cache = settings.storage, settings.parallel, settings.cache
+    if settings.index.mode == "site":  # where a .zip is a file like all others
+        cache = cache.model_copy(update={"file_ttl": cache.index_ttl})
     budgets = budgets or Budgets()
     backend = build_backend(settings, on_fault, circuits, budgets)
     if backend.local:
@@ -46,7 +48,7 @@ def build_storage(
     backend = ResumingStorage(backend, parallel, budget)
     if cache.memory_bytes or cache.dir:
         limits = limits_of(cache.objects_bytes or INDEX_BYTES, budgets.memory)
-        backend = CachingStorage(backend, cache, budget, patience, limits)
+        backend = CachingStorage(backend, cache, budget, patience, limits, budgets.open_entries)
     if not storage.redirect_urls:
         return backend
     return RedirectingStorage(
@@ -78,6 +80,7 @@ def build_backend(
             index_document=settings.rewrite.index_document,
             on_fault=on_fault,
             circuits=circuits,
+            website_redirects=settings.index.mode == "site" and settings.site.website_redirects,
         )
     module, _, attribute = name.partition(":")
     try:

@@ -1,0 +1,1 @@
+"""The mounts of a gateway: each an index and its storage, or several of them as one."""

@@ -1,0 +1,111 @@
+"""A mount that has no storage of its own, but members: the first that has a project serves all of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.config.settings import Settings
+from gateway.errors import GatewayError, NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.http.cors import cors_of
+from gateway.http.public_address import PublicAddress
+from gateway.http.target import strip_prefix
+from gateway.index.generated.root_page import RootPage
+from gateway.index.rendered import RenderedPages
+from gateway.index.simple.names import SIMPLE
+from gateway.index.simple.negotiation import choose
+from gateway.index.simple.stored import format_of, unavailable
+from gateway.index.virtual import VirtualProjects
+from gateway.messages import BufferedResponse, PageRequest
+from gateway.mounting.mount import Mount
+from gateway.storage.budgets import Budgets
+
+_MEMORY_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A path at a member."""
+
+    mount: Mount
+    path: str
+
+    @property
+    def key(self) -> str:
+        return self.mount.key(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a path of a virtual index leads. With a `failure` it leads nowhere; whoever asks must be let in at all the
+    places before he is told."""
+
+    places: Sequence[Place]
+    failure: GatewayError | None = None
+
+
+class VirtualMount:
+    """Has the attributes of a Mount by which one is entered. Pages and files are those of its members."""
+
+    def __init__(
+        self, settings: Settings, members: Sequence[Mount], publish_to: Mount | None, budgets: Budgets
+    ) -> None:
+        """`publish_to` takes what is uploaded; nothing is taken without it. Members list their projects."""
+        self.name = settings.mount.name
+        self.host = settings.mount.host
+        self.base_path = settings.server.base_path
+        self.address = PublicAddress(settings.server.public_url, self.base_path)
+        self.cors = cors_of(settings.cors)
+        self.members = members
+        self.access = members[0].access
+        self.uploads = publish_to.uploads if publish_to is not None else None
+        self.management = None
+        indexes = [member.generated for member in members if member.generated is not None]
+        assert len(indexes) == len(members)
+        memory = budgets.memory("virtual indexes", _MEMORY_BYTES)
+        # What this page says of another index is true of the member that asks one.
+        pages = next((member.generated for member in members if member.fallback is not None), indexes[0])
+        assert pages is not None
+        rendered = RenderedPages("pages of virtual indexes", memory)
+        projects = VirtualProjects(indexes, memory)
+        self._root_page = RootPage(projects, pages.people, rendered, "", settings.index.refresh)
+        self._roots = {f"/{SIMPLE}/": f"{SIMPLE}/", "/": ""}
+
+    def root(self, path: str) -> str | None:
+        """The key of the root's page, if the path leads there."""
+        return self._roots.get(strip_prefix(path, self.base_path) or "")
+
+    async def root_page(self, request: PageRequest) -> BufferedResponse:
+        """`request` is that of a Visitor (see index/virtual.py). Raises as the page of a member would."""
+        form = choose(request.accept, format_of(request.query))
+        if form is None:
+            raise NotAcceptableError(f"Accept: {request.accept}")
+        try:
+            return await self._root_page.page(request, form)
+        except (UpstreamError, UpstreamTimeoutError) as error:
+            raise unavailable(error) from error
+
+    async def places(self, path: str) -> Places:
+        """Raises NotFoundError for a path that is none of any index, whoever asks."""
+        inner = strip_prefix(path, self.base_path)
+        if inner is None:
+            raise NotFoundError(f"outside {self.base_path}")
+        places = [Place(member, member.base_path + inner) for member in self.members]
+        for place in places:
+            try:
+                if await _has(place):
+                    return Places([place])
+            except GatewayError as error:
+                return Places([place], unavailable(error) if isinstance(error, _UNKNOWN) else error)
+        return Places(places, NotFoundError("no member has the project"))
+
+
+_UNKNOWN = (UpstreamError, UpstreamTimeoutError)
+
+
+async def _has(place: Place) -> bool:
+    """Whether the member has a project that the path may be of."""
+    index = place.mount.generated
+    assert index is not None
+    for project in place.mount.resources.projects_of(place.key):
+        if await index.has(project):
+            return True
+    return False
