@@ -72,7 +72,7 @@ mutants: .venv/installed
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'
 lock: .venv/installed
-	$(LOCK) --extra workers --extra access --extra publish --extra ldap --extra sql --output-file deploy/image.lock pyproject.toml
+	$(LOCK) --extra workers --extra access --extra publish --extra ldap --extra otel --extra sql --output-file deploy/image.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(LOCK) --output-file deploy/build.lock -
 

@@ -25,6 +25,7 @@ from gateway.ops.metrics import CONTENT_TYPE, Metrics
 from gateway.ops.output import STDERR, STDOUT
 from gateway.ops.readings.loop_lag import LoopLag
 from gateway.ops.readings.read_metrics import Reading
+from gateway.ops.request_spans import RequestSpans
 from gateway.ops.standing import Standing
 from gateway.pipeline import AdminRoute, OpsRoute, Pipeline
 from gateway.server.client_address import ClientAddress
@@ -37,6 +38,7 @@ from gateway.server.server import Listener, Server
 from gateway.stats.mount import mount_readings, upload_readings
 from gateway.stats.worker import budget_readings, client_readings, memory_readings, process_readings
 from gateway.storage.base import Storage
+from gateway.tracing.build import tracer_of
 
 log = logging.getLogger("gateway")
 
@@ -73,7 +75,10 @@ class Gateway:
             as_json=logged.format == "json",
             keep_audit=self._audit.write if self._audit is not None else None,
         )
-        self._records = RequestRecords(self._caller, self.request_log, self.metrics)
+        self._tracer = tracer_of(**dict(settings.tracing))
+        scheme = "https" if self.tls is not None else "http"
+        spans = RequestSpans(self._tracer, scheme=scheme, untraced=self._ops_routes().keys())
+        self._records = RequestRecords(self._caller, self.request_log, self.metrics, spans)
         self._most_connections = server.max_connections
         self._lag = LoopLag()
         self._main: Listener | None = None
@@ -99,6 +104,7 @@ class Gateway:
         listener = listener or bind(server)
         try:
             self._lag.start()
+            self._tracer.start()
             await self.mounts.start()
             self.metrics.read_from(self._readings)
             if self._audit is not None:
@@ -132,6 +138,7 @@ class Gateway:
             await self._audit.close()
         await self.mounts.close()
         self._lag.close()
+        await self._tracer.close()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)

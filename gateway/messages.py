@@ -7,6 +7,7 @@ from typing import TypeAlias
 from multidict import MultiMapping
 
 from gateway.principal import ANONYMOUS, EVERYBODY, Admission, Principal
+from gateway.tracing.span import NOTHING, Span
 from gateway.usage import UpstreamUsage
 
 
@@ -218,4 +219,5 @@ class RequestRecord:
     peer: str = ""
     forwarded_for: tuple[str, ...] = ()
     admission: Admission = EVERYBODY
+    span: Span = NOTHING
     entered: bool = False  # it counts as one of those in flight at its mount

@@ -43,9 +43,11 @@ from gateway.server.protocol import Request, check_version
 from gateway.server.reply import Reply
 from gateway.server.request_records import RequestRecords
 from gateway.server.response_cache import ResponseCache
+from gateway.tracing import span
+from gateway.tracing.span import traced
 from gateway.usage import UpstreamUsage
 
-_SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
+_SINGLE_USE = ("X-Request-ID", "Expect", "traceparent")
 
 log = logging.getLogger("gateway")
 
@@ -85,6 +87,7 @@ class Pipeline:
         record = self._records.begin(request, request.headers, self._mount)
         record.usage = cost = UpstreamUsage()
         usage.current.set(cost)
+        span.current.set(record.span)
         try:
             try:
                 answer = await self._in_time(request, record)
@@ -125,7 +128,7 @@ class Pipeline:
         """Keeps the reply for identical requests, if this one has no body, its bytes alone decide the reply, and the
         client does not ask for a reply of its own."""
         plain = request.method == "GET" and request.version == HttpVersion11 and request.keep_alive
-        own = self._bypasses(request) or _SINGLE_USE.intersection(request.headers)
+        own = self._bypasses(request) or any(name in request.headers for name in _SINGLE_USE)
         if request.head is not None and plain and not own:
             cache.keep(request.head, reply, record)
 
@@ -200,13 +203,12 @@ class Pipeline:
         if isinstance(found, Redirect):
             return found
         if isinstance(found, Place):
-            answer, members = (
-                await self._admitted(request, record, found.mount, entrance, found.path, query),
-                [found.mount],
-            )
+            answer = await self._admitted(request, record, found.mount, entrance, found.path, query)
+            members = [found.mount]
         else:
             record.key = virtual.root(path) or ""
-            answer = await virtual.root_page(self._page_request(request, record, entrance, query, found))
+            asked = self._page_request(request, record, entrance, query, found)
+            answer = await traced("index", virtual.root_page, asked)
             members = [*virtual.members]
         return private(answer) if any(member.access.gate is not None for member in members) else answer
 
@@ -219,10 +221,11 @@ class Pipeline:
         wanted = to_storage(request.method, request.headers.items())
         bypass = self._bypasses(request)
         if mount.site is not None:
-            return await mount.site.answer(entrance.to_site(request, record, path, query, wanted, bypass=bypass))
+            asked_site = entrance.to_site(request, record, path, query, wanted, bypass=bypass)
+            return await traced("index", mount.site.answer, asked_site)
         if record.route == "index":
             asked_page = self._page_request(request, record, entrance, query, admission.principal)
-            page = await mount.index.page(asked_page)
+            page = await traced("index", mount.index.page, asked_page)
             if prefetch is not None:
                 prefetch.after_page(key, asked_page.accept)
             return page
@@ -255,7 +258,7 @@ class Pipeline:
     async def _object(mount: Mount, request: ObjectRequest, principal: Principal, path: str, query: str) -> Answer:
         """The object, or what the index serves in its place; for a directory without its slash, a redirect to it."""
         try:
-            return await mount.index.file(request)
+            return await traced("index", mount.index.file, request)
         except NotFoundError:
             folder = request.key + "/"
             # As a folder, the name of a release is that of another project.

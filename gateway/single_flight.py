@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from gateway.tracing.span import Span, current
+
 T = TypeVar("T")
 
 
@@ -16,7 +18,7 @@ class SingleFlight(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[Hashable, asyncio.Future[T]] = {}
+        self._under_way: dict[Hashable, tuple[asyncio.Future[T], Span]] = {}
         self._asking: Counter[Hashable] = Counter()
 
     async def once(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
@@ -25,11 +27,14 @@ class SingleFlight(Generic[T]):
 
     def begin(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> "asyncio.Future[T]":
         """Like `once`, without waiting. Callers must not cancel the future that it returns: others share it."""
-        task = self._under_way.get(key)
-        if task is None:
-            task = asyncio.ensure_future(work())
-            self._under_way[key] = task
+        found = self._under_way.get(key)
+        if found is None:
+            task: asyncio.Future[T] = asyncio.ensure_future(work())
+            self._under_way[key] = task, current.get()
             task.add_done_callback(lambda done: self._landed(key, done))
+        else:
+            task, first = found
+            current.get().link(first)
         self._asking[key] += 1
         return task
 
@@ -42,7 +47,7 @@ class SingleFlight(Generic[T]):
 
     async def close(self) -> None:
         """Cancels the running tasks and waits for their end."""
-        tasks = [*self._under_way.values()]
+        tasks = [task for task, _ in self._under_way.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -184,8 +184,9 @@ def locked(name: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("lock", ["image.lock", "build.lock"])
 def test_the_locks_have_all_that_is_needed_with_its_hashes(lock: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
     needed = {
-        "image.lock": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["workers"],
+        "image.lock": project["project"]["dependencies"] + extras["workers"] + extras["otel"],
         "build.lock": project["build-system"]["requires"],
     }[lock]
     entries = locked(lock)

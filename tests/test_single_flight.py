@@ -5,6 +5,7 @@ import pytest
 
 from gateway.single_flight import SingleFlight, to_its_end
 from tests.support.eventually import eventually
+from tests.support.spans import within
 
 
 async def test_who_asks_meanwhile_gets_the_same_result() -> None:
@@ -149,3 +150,24 @@ async def test_the_failure_of_a_task_whose_caller_was_cancelled_is_not_logged() 
     del waiting
     gc.collect()
     assert logged == []
+
+
+async def test_who_shares_a_task_is_linked_to_the_span_of_the_first() -> None:
+    flight, go = SingleFlight[str](), asyncio.Event()
+
+    async def work() -> str:
+        await go.wait()
+        return "done"
+
+    with within() as first:
+        task = flight.begin("k", work)
+    with within() as second:
+        flight.begin("k", work)
+        flight.begin("other", work)
+    assert (first.links, second.links) == ([], [first])
+    go.set()
+    await task
+    with within() as third:
+        await flight.once("k", work)
+    assert third.links == []
+    await flight.close()

@@ -37,6 +37,7 @@ from gateway.cache.memory import CachedObject
 from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import Stream
 from gateway.single_flight import retrieve_exception
+from gateway.tracing.span import current
 from gateway.transfer.source import ObjectSource
 
 log = logging.getLogger("gateway.cache")
@@ -94,6 +95,7 @@ class Fill:
         self._retired = False
         self._noted: str | None = None
         self._stream: Stream | None = None
+        self._span = current.get().child("fill")
         loop = asyncio.get_running_loop()
         self._head: asyncio.Future[Head] = loop.create_future()
         self._head.add_done_callback(retrieve_exception)  # every request may have left
@@ -108,6 +110,7 @@ class Fill:
     def claim(self) -> "Claim":
         assert self.joinable
         self.claims += 1
+        current.get().link(self._span)
         return Claim(self, self._source)
 
     def give_back(self) -> None:
@@ -158,24 +161,26 @@ class Fill:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        try:
-            head = await self._ask(self)
-            if isinstance(head, Opened):
-                self._stream, self.found = head.stream, head.found
-                if head.found is not None:
-                    self._compare(head.found)
-                    self.channel = await self._route(self, head.found)
-        except Exception as error:
-            self.retire()
-            self._head.set_exception(error)
-            return
-        if self.channel is None:
-            self.retire()
-            self._head.set_result(head)
-        else:
-            self._state = _State.FLOWING
-            self._head.set_result(head)
-            await self._flow(self.channel, head)
+        with self._span:
+            try:
+                head = await self._ask(self)
+                if isinstance(head, Opened):
+                    self._stream, self.found = head.stream, head.found
+                    if head.found is not None:
+                        self._compare(head.found)
+                        self.channel = await self._route(self, head.found)
+            except Exception as error:
+                self._span.raised(error)
+                self.retire()
+                self._head.set_exception(error)
+                return
+            if self.channel is None:
+                self.retire()
+                self._head.set_result(head)
+            else:
+                self._state = _State.FLOWING
+                self._head.set_result(head)
+                await self._flow(self.channel, head)
 
     async def _flow(self, channel: Channel, head: Head) -> None:
         assert isinstance(head, Opened)
@@ -189,6 +194,7 @@ class Fill:
             if self.current and await channel.keep(self.key, head.found):
                 self._on_kept(self)  # the fill may have been outdated meanwhile
         except GatewayError as error:
+            self._span.raised(error)
             channel.fail(error)
         except asyncio.CancelledError:
             channel.fail(UpstreamError("the gateway stops"))
@@ -200,6 +206,7 @@ class Fill:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         """Called even if the task was cancelled before it started."""
         self._state = _State.ENDED
+        self._span.end()
         if not self._head.done():
             self._head.set_exception(UpstreamError("the gateway stops"))
         if self.channel is not None:

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.cache.renewals import Renewals
 from gateway.errors import GatewayError, NotFoundError
+from gateway.tracing.span import traced
 from gateway.usage import note_stale
 
 K = TypeVar("K", bound=Hashable)
@@ -43,7 +44,7 @@ class RefreshingCache(Generic[K, T]):
 
     def __init__(
         self,
-        fetch: Callable[[K], Awaitable[T]],
+        fetch: Callable[[K], Coroutine[Any, Any, T]],
         *,
         fresh_seconds: float | Callable[[T], float],
         stale_if_error: float,
@@ -57,6 +58,7 @@ class RefreshingCache(Generic[K, T]):
         used for `stale_if_error` seconds more. `weigh` returns a value's bytes; `name` is the cache's."""
         self._patience = patience or Patience()
         self._fetch = fetch
+        self._name = f"refresh {name}"
         self._fresh_seconds = fresh_seconds if callable(fresh_seconds) else lambda _: fresh_seconds
         self._stale_seconds = stale_if_error
         self._clock = clock
@@ -137,7 +139,7 @@ class RefreshingCache(Generic[K, T]):
     async def _fetch_and_keep(self, key: K) -> T:
         asked = self._clock()
         try:
-            value = await self._fetch(key)
+            value = await traced(self._name, self._fetch, key)
         except NotFoundError:
             if self._is_newest(key, asked):
                 self._entries.pop(key)

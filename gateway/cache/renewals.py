@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from gateway.single_flight import retrieve_exception
+from gateway.tracing.span import Span, current
 
 T = TypeVar("T")
 
@@ -16,10 +17,12 @@ _AT_ONCE = 2
 
 @dataclass(eq=False, slots=True)
 class _Renewal(Generic[T]):
-    """`since` is the change that the task takes into account, and all before it; one that has not `begun` takes all."""
+    """`since` is the change that the task takes into account, and all before it; one that has not `begun` takes all.
+    `span` is that of the first caller."""
 
     since: float
     begun: bool
+    span: Span
     task: "asyncio.Future[T]" = field(init=False)
 
 
@@ -37,10 +40,12 @@ class Renewals(Generic[T]):
         running = self._running.setdefault(key, [])
         newest = running[-1] if running else None
         if newest is None or (newest.begun and newest.since < since):
-            newest = _Renewal(since, begun=len(running) < _AT_ONCE)
+            newest = _Renewal(since, begun=len(running) < _AT_ONCE, span=current.get())
             newest.task = asyncio.ensure_future(self._run(newest, [older.task for older in running], work))
             newest.task.add_done_callback(lambda _, ended=newest: self._ended(key, ended))  # type: ignore[misc]
             running.append(newest)
+        else:
+            current.get().link(newest.span)
         return newest.task
 
     def running(self, key: Hashable, since: float) -> bool:

@@ -1,4 +1,4 @@
-"""The settings of the caches."""
+"""The settings of the caches, and of how large objects get there and through."""
 
 from pathlib import Path
 from typing import Annotated
@@ -51,3 +51,15 @@ class CacheSettings(Section):
     def objects_bytes(self) -> int:
         """The part of `memory_bytes` for objects and absent keys."""
         return self.memory_bytes - self.replies_bytes
+
+
+class ParallelSettings(Section):
+    """Large objects are fetched in parallel parts if one connection to the storage is slower than the client."""
+
+    min_bytes: Size = Field(32 * 1024 * 1024, ge=0, description="Size from which an object counts as large")
+    connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
+    memory_bytes: Size = Field(
+        32 * 1024 * 1024,
+        ge=1024 * 1024,
+        description="Memory for bytes in transit: parts that arrive ahead of their turn, small objects; per worker",
+    )

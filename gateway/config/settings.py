@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
-from gateway.config.cache_settings import CacheSettings
+from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.config.cors.settings import CorsSettings
 from gateway.config.file_state import FileState
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
@@ -16,6 +16,7 @@ from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
 from gateway.config.site.settings import SiteSettings
 from gateway.config.storage_settings import StorageSettings
+from gateway.config.tracing.settings import TracingSettings
 from gateway.config.types import (
     EndpointUrl,
     Hosts,
@@ -148,18 +149,6 @@ class FallbackSettings(Section):
     )
 
 
-class ParallelSettings(Section):
-    """Large objects are fetched in parallel parts if one connection to the storage is slower than the client."""
-
-    min_bytes: Size = Field(32 * 1024 * 1024, ge=0, description="Size from which an object counts as large")
-    connections: int = Field(8, ge=1, le=64, description="Connections for one object at once; 1: never in parts")
-    memory_bytes: Size = Field(
-        32 * 1024 * 1024,
-        ge=1024 * 1024,
-        description="Memory for bytes in transit: parts that arrive ahead of their turn, small objects; per worker",
-    )
-
-
 class OpsSettings(Section):
     """Health and metrics."""
 
@@ -204,6 +193,7 @@ class Settings(Section):
     parallel: ParallelSettings = ParallelSettings()
     ops: OpsSettings = OpsSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     publish: PublishSettings = PublishSettings()
     cors: CorsSettings = CorsSettings()
     access: AccessSettings | None = None

@@ -221,8 +221,9 @@ class Mount:
         if settings.fallback.mode == "none" or self.catalog is None:
             return None
         base_url = settings.fallback.base_url
+        policy = AddressPolicy(base_url, settings.fallback.allow_hosts)
         upstream = UpstreamIndex(
-            client_for(base_url, AddressPolicy(base_url, settings.fallback.allow_hosts), self.circuits["index"]),
+            client_for(base_url, policy, self.circuits["index"], tells_trace=True),
             base_url,
             refresh=settings.index.refresh,
             stale_if_error=settings.cache.stale_if_error,

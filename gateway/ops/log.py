@@ -14,6 +14,7 @@ from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops.output import STDERR, STDOUT, Output
 from gateway.principal import Admission, Right
+from gateway.tracing.span import NOTHING
 
 _MAX_AGENT_LENGTH = 40
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
@@ -75,7 +76,7 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
         "time": timestamp(time.time()),
         "client": record.client,
         "method": record.method,
-        "path": _path(record.target),
+        "path": path_of(record.target),
         "status": record.status,
         "bytes": record.sent_bytes,
         "duration_ms": round((ended - record.started) * 1000, 1),
@@ -86,6 +87,7 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
         "cache": record.cache,
         "s3_code": record.code,
         "request_id": record.request_id,
+        **_trace(record),
         "user_agent": record.agent[:_MAX_AGENT_LENGTH],  # pip's is very long
         "error": record.error,
         **({"user": record.admission.principal.name} if record.admission.method else {}),
@@ -93,10 +95,17 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
     }
 
 
-def _path(target: str) -> str:
+def path_of(target: str) -> str:
     """The request target without what may be secret: its query, and the user and password before a host."""
     path = target.partition("?")[0]
     return path if path.startswith("/") else _USERINFO.sub(r"\1", path)
+
+
+def _trace(record: RequestRecord) -> dict[str, str]:
+    """The id of the trace that the request is part of, if it is."""
+    if record.span is NOTHING or (context := record.span.context) is None:
+        return {}
+    return {"trace_id": context.trace_id}
 
 
 def _upstream_status(record: RequestRecord) -> int | None:
@@ -134,12 +143,13 @@ def _decision(record: RequestRecord) -> dict[str, Any] | None:
         "token": principal.token,
         "right": "mint" if record.route == "trusted" else _right(admission),
         "mount": record.mount,
-        "path": _path(record.target),
+        "path": path_of(record.target),
         **({"key": record.key} if admission.right is not Right.READ and record.key else {}),
         "allowed": "yes" if admission.allowed else "no",
         "why": admission.why,
         "status": record.status,
         "request_id": record.request_id,
+        **_trace(record),
     }
 
 

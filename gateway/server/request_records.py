@@ -1,4 +1,4 @@
-"""What is recorded of each request, for the log and the metrics."""
+"""What is recorded of each request, for the log, the metrics and traces."""
 
 import time
 
@@ -7,6 +7,7 @@ from multidict import MultiMapping
 from gateway.messages import RequestRecord
 from gateway.ops.log import RequestLog
 from gateway.ops.metrics import Metrics
+from gateway.ops.request_spans import RequestSpans
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request
 from gateway.server.request_id import given_or_new
@@ -15,15 +16,16 @@ from gateway.server.request_id import given_or_new
 class RequestRecords:
     """Begins a record with each request, and writes it when that ends."""
 
-    def __init__(self, caller: ClientAddress, log: RequestLog, metrics: Metrics) -> None:
+    def __init__(self, caller: ClientAddress, log: RequestLog, metrics: Metrics, spans: RequestSpans) -> None:
         self._caller = caller
         self._log = log
         self._metrics = metrics
+        self._spans = spans
 
     def begin(self, request: Request, headers: MultiMapping[str], mount: str) -> RequestRecord:
         self._metrics.in_flight += 1
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
-        return RequestRecord(
+        record = RequestRecord(
             request_id=given_or_new(headers.get("X-Request-ID", "")),
             method=request.method,
             target=request.raw_path,
@@ -34,12 +36,15 @@ class RequestRecords:
             started=time.monotonic(),
             mount=mount,
         )
+        self._spans.begin(record, headers)
+        return record
 
     def end(self, record: RequestRecord) -> None:
         self._metrics.in_flight -= 1
         self._metrics.observe_fetched(record)
         self._metrics.observe(record)
         self._log.write(record)
+        self._spans.end(record)
 
     def repeated(self, first: RequestRecord, peer: str, sent_bytes: int) -> str | None:
         """Records a request that has the same bytes as the first one, and gets the same reply; returns its id. None if
@@ -63,8 +68,10 @@ class RequestRecords:
             admission=first.admission,
             error=first.error,
         )
+        self._spans.begin_repeated(record)
         self._metrics.observe(record)
         if (admission := first.admission).method:
             self._metrics.auth_outcomes[admission.method, admission.result] += 1
         self._log.write(record)
+        self._spans.end(record)
         return record.request_id

@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 from gateway.cache.disk.cache import MAX_OPEN
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit, MemoryPool
-from gateway.config.cache_settings import CacheSettings
-from gateway.config.settings import ParallelSettings
+from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.storage.s3 import ahead
 from gateway.storage.s3.signing.credentials import CredentialSource

@@ -13,6 +13,7 @@ from gateway.config.cache_settings import CacheSettings
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend, Batch, Children, StoredObject
 from gateway.storage.decorator import StorageDecorator
+from gateway.tracing.span import traced
 from gateway.transfer.parallel import MemoryBudget
 
 
@@ -55,7 +56,9 @@ class CachingStorage(StorageDecorator):
         await self.inner.close()
 
     def fetch(self, request: ObjectRequest) -> Coroutine[Any, Any, Stream]:
-        return self.inner.fetch(request) if request.uncached or request.version else self._objects.fetch(request)
+        if request.uncached or request.version:
+            return self.inner.fetch(request)
+        return traced("cache", self._objects.fetch, request, _told)
 
     def _forget_own(self, key: str) -> None:
         self._objects.forget(key)
@@ -84,3 +87,8 @@ class CachingStorage(StorageDecorator):
 
     def stats(self) -> Mapping[str, int]:
         return {**self.inner.stats(), **self._objects.stats()}
+
+
+def _told(stream: Stream) -> dict[str, str]:
+    """What a trace has of an answer: where its bytes come from."""
+    return {"gateway.cache": stream.cache or "none"}

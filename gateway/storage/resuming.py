@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.config.settings import ParallelSettings
+from gateway.config.cache_settings import ParallelSettings
 from gateway.errors import RangeNotSatisfiableError, UpstreamError
 from gateway.http.conditions import requested_part
 from gateway.messages import ObjectRequest, Stream

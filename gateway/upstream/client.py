@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator, Mapping
 
 from gateway import usage
 from gateway.errors import UpstreamError, UpstreamTimeoutError, UpstreamUnavailableError
+from gateway.tracing.context import NO_HEADERS
+from gateway.tracing.span import headers as trace_headers
 from gateway.upstream.circuits import Circuits
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.connector import REFUSED, Connector
 from gateway.upstream.limited import read_limited
+from gateway.upstream.request_span import note_answer, request_span
 from gateway.upstream.retry_budget import RetryBudget
 
 # S3 closes an idle connection after some 20 s. A request on one that it has just closed must be sent again.
@@ -96,13 +99,16 @@ class Client:
         max_connections: int,
         user_agent: str = "gateway",
         circuits: Circuits | None = None,
+        tells_trace: bool = False,
     ) -> None:
-        """At most `max_connections` requests are under way at once; others wait for up to the connect timeout."""
+        """At most `max_connections` requests are under way at once; others wait for up to the connect timeout. With
+        `tells_trace`, servers learn which trace a request is part of."""
         self.retries = RetryBudget()
         self._circuits = circuits or Circuits()
         self._max_connections = max_connections
         self._connector = connector
         self._user_agent = user_agent
+        self._tells_trace = tells_trace
         self._free = asyncio.Semaphore(max_connections)
         self._taken = 0
         self._waiting = 0
@@ -129,29 +135,31 @@ class Client:
         longer than others. Raises UpstreamError, UpstreamTimeoutError; and UpstreamUnavailableError if the request was
         not sent.
         """
-        head = self._head(method, scheme, host, target, headers, body)
-        self._circuits.admit(host)
-        await self._permit()
-        cost = usage.current.get()
-        if cost is not None:
-            cost.began(time.monotonic())
-        try:
-            upstream = await self._exchange(method, scheme, host, head, body, anew, answer_seconds)
-        except (UpstreamError, UpstreamTimeoutError) as error:
-            if error.code != REFUSED:  # our address policy refused, not the server
-                self._circuits.failed(host, str(error))
-            raise
-        finally:
+        with request_span(method, scheme, host, target) as span:
+            head = self._head(method, scheme, host, target, headers, body)
+            self._circuits.admit(host)
+            await self._permit()
+            cost = usage.current.get()
             if cost is not None:
-                cost.ended(time.monotonic())
-        if cost is not None:
-            cost.status = upstream.status
-        if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
-            self._circuits.failed(host, f"it answers {upstream.status}", target.partition("?")[0])
-        else:
-            self._circuits.answered(host)
-            self.retries.answered()
-        return upstream
+                cost.began(time.monotonic())
+            try:
+                upstream = await self._exchange(method, scheme, host, head, body, anew, answer_seconds)
+            except (UpstreamError, UpstreamTimeoutError) as error:
+                if error.code != REFUSED:  # our address policy refused, not the server
+                    self._circuits.failed(host, str(error))
+                raise
+            finally:
+                if cost is not None:
+                    cost.ended(time.monotonic())
+            if cost is not None:
+                cost.status = upstream.status
+            if upstream.status == 429 or (upstream.status >= 500 and upstream.status != 501):
+                self._circuits.failed(host, f"it answers {upstream.status}", target.partition("?")[0])
+            else:
+                self._circuits.answered(host)
+                self.retries.answered()
+            note_answer(span, upstream.status)
+            return upstream
 
     async def _permit(self) -> None:
         try:
@@ -273,7 +281,9 @@ class Client:
         headers: Mapping[str, str],
         body: bytes | memoryview,
     ) -> bytes:
-        headers = {"User-Agent": self._user_agent, **headers}
+        # Not signed: proxies may change these two, as they do where they are traced themselves.
+        trace = trace_headers() if self._tells_trace else NO_HEADERS
+        headers = {"User-Agent": self._user_agent, **trace, **headers}
         if body or method in ("PUT", "POST"):
             headers["Content-Length"] = str(len(body))
         if scheme == "http" and (proxy := self._connector.proxies.get(scheme)) is not None:

@@ -74,14 +74,17 @@ class Rig:
 
     def index(self, name: str, settings: Mapping[str, str]) -> Server:
         """A gateway that makes the index of a directory, with a page of some 100 KB at `/big/`."""
+        process = GatewayProcess(self.run / name, self.directory() | dict(settings))
+        self._stack.callback(process.stop)
+        return Server(name, process.process.pid, process.wait_until_it_listens())
+
+    def directory(self) -> dict[str, str]:
+        """The settings of a gateway of packages in a directory, which are made here."""
         folder = self.run / "packages" / "big"
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(_FILES_OF_100_KB):
             (folder / f"big-1.{number}-py3-none-any.whl").touch()
-        own = {"storage.dir": str(folder.parent), "log.access": "false", "index.compute_hashes": "false"}
-        process = GatewayProcess(self.run / name, own | dict(settings))
-        self._stack.callback(process.stop)
-        return Server(name, process.process.pid, process.wait_until_it_listens())
+        return {"storage.dir": str(folder.parent), "log.access": "false", "index.compute_hashes": "false"}
 
     def start_seconds(self) -> float:
         """From the start of a process to its first answer, the best of three."""
@@ -100,9 +103,10 @@ class Rig:
         os.truncate(log, 0)
         return total
 
-    def _start(self, name: str, settings: Mapping[str, str], upstream: str) -> GatewayProcess:
+    def settings(self, upstream: str) -> dict[str, str]:
+        """Of a gateway in front of one of the stubs."""
         scheme = "https" if upstream == "stub_tls" else "http"
-        defaults = {
+        return {
             "storage.bucket": BUCKET,
             "storage.endpoint_url": f"{scheme}://127.0.0.1:{self._ports[upstream]}",
             "storage.addressing_style": "path",
@@ -113,7 +117,9 @@ class Rig:
             "log.access": "false",  # as the others
             "server.shutdown_grace": "1",
         }
-        return GatewayProcess(self.run / name, defaults | dict(settings))
+
+    def _start(self, name: str, settings: Mapping[str, str], upstream: str) -> GatewayProcess:
+        return GatewayProcess(self.run / name, self.settings(upstream) | dict(settings))
 
 
 @contextmanager

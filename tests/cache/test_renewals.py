@@ -5,6 +5,7 @@ import pytest
 
 from gateway.cache.renewals import Renewals
 from tests.support.eventually import eventually
+from tests.support.spans import within
 
 
 class Work:
@@ -107,3 +108,18 @@ async def test_close_ends_what_runs_and_what_waits() -> None:
     await renewals.close()
     assert [task.cancelled() for task in tasks] == [True] * 3
     assert (work.begun, work.running, renewals.running("k", 0.0)) == (2, 0, False)
+
+
+async def test_who_shares_a_task_is_linked_to_the_span_of_the_first() -> None:
+    renewals, work = Renewals[int](), Work()
+    with within() as first:
+        renewals.begin("k", 0.0, work)
+    with within() as second:
+        renewals.begin("k", 0.0, work)
+    await work.until(1)
+    with within() as third:
+        renewals.begin("k", 1.0, work)  # one that takes a change into account
+    with within() as fourth:
+        renewals.begin("k", 1.0, work)
+    assert [span.links for span in (first, second, third, fourth)] == [[], [first], [], [third]]
+    await renewals.close()

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import StartGateway
 from tests.support.bucket import Bucket
 from tests.support.http import fetch
+from tests.support.uploads import sdist, upload
 
 ODD_KEYS = [
     "plain/file-1.0.tar.gz",
@@ -191,3 +192,19 @@ async def test_a_large_object_arrives_byte_for_byte(
         return digest.hexdigest()
 
     assert set(await asyncio.gather(*(download() for _ in range(8)))) == {hashlib.sha256(content).hexdigest()}
+
+
+async def test_signatures_hold_with_the_headers_of_a_trace(either_bucket: Bucket, start_gateway: StartGateway) -> None:
+    """Neither server minds headers that are not signed."""
+    settings = {"publish.enabled": "true", "publish.allow_anonymous": "true"}
+    gateway = await start_gateway(either_bucket.settings() | settings)
+    trace = {
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": "congo=t61rcWkgMzE",
+    }
+    name, content = sdist("acme", "1.0")
+    assert (await upload(gateway.url, name, content, headers=trace))[0] == 200
+    port = port_of(gateway.url)
+    assert (await fetch(port, f"/acme/{name}", headers=trace)).body == content
+    assert (await fetch(port, f"/acme/{name}", headers=trace | {"Range": "bytes=0-9"})).status == 206
+    assert name.encode() in (await fetch(port, "/acme/", headers=trace)).body

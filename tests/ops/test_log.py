@@ -11,6 +11,9 @@ from gateway.messages import RequestRecord
 from gateway.ops import log as logs
 from gateway.ops.log import RequestLog
 from gateway.ops.output import STDERR, Output
+from gateway.principal import Admission
+from gateway.tracing.context import TraceContext
+from gateway.tracing.span import Span
 from gateway.usage import UpstreamUsage
 
 
@@ -64,6 +67,16 @@ def test_a_request_is_one_line_of_text() -> None:
         "user_agent": "pip/25",
         "error": "-",
     }
+
+
+def test_the_trace_of_a_request_is_named() -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    traced = exchange(span=Span(TraceContext(trace_id, "b7ad6b7169203331", 0)))
+    assert f" request_id=r1 trace_id={trace_id} user_agent=" in written(traced, as_json=False)
+    assert json.loads(written(traced, as_json=True))["trace_id"] == trace_id
+    traced.admission = Admission(method="users", allowed=False, why="no right")
+    access, audit = written(traced, as_json=True).splitlines()
+    assert json.loads(access)["trace_id"] == json.loads(audit)["trace_id"] == trace_id
 
 
 def test_a_request_is_one_object_of_json() -> None:

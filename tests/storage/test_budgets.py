@@ -9,8 +9,8 @@ from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.quota import GROUP_DIGITS
 from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
 from gateway.cache.memory import CachedObject
+from gateway.config.cache_settings import ParallelSettings
 from gateway.config.load import load
-from gateway.config.settings import ParallelSettings
 from gateway.storage.budgets import Budgets
 
 

@@ -20,8 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.object_cache import ObjectCache
-from gateway.config.cache_settings import CacheSettings
-from gateway.config.settings import ParallelSettings
+from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, RangeNotSatisfiableError
 from gateway.messages import FilePart, ObjectRequest, Stream
 from gateway.storage.base import Backend

@@ -7,7 +7,7 @@ from functools import lru_cache
 import pytest
 
 from gateway.cache.lru import MemoryLimit
-from gateway.config.settings import ParallelSettings
+from gateway.config.cache_settings import ParallelSettings
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import GatewayError, UpstreamError
 from gateway.messages import ObjectRequest, Stream

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.config.settings import ParallelSettings
+from gateway.config.cache_settings import ParallelSettings
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.resuming import ResumingStorage
 from gateway.transfer import concurrency, parallel

@@ -21,6 +21,7 @@ from gateway.index.catalog.listing import Files, Projects, no_projects, not_perm
 from gateway.index.catalog.packed import PackedBatch, PackedListing
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
+from gateway.tracing.span import apart
 from gateway.usage import note_stale
 
 T = TypeVar("T")
@@ -195,7 +196,7 @@ class FlatCatalog:
 
     def _keep_going(self) -> None:
         if self._loop is None:
-            self._loop = asyncio.get_running_loop().create_task(self._keep_fresh())
+            self._loop = asyncio.get_running_loop().create_task(self._keep_fresh(), context=apart())
 
     async def _keep_fresh(self) -> None:
         while True:

@@ -109,7 +109,9 @@ def _client(settings: StorageSettings, endpoint: Endpoint, circuits: Circuits | 
         key = "storage.client_cert" if settings.client_cert else "storage.verify"
         raise ConfigError([Problem(key, "set", f"can't be used: {error}")]) from error
     agent = f"gateway/{__version__} {settings.user_agent_extra or ''}".rstrip()
-    return Client(connector, max_connections=settings.max_pool_connections, user_agent=agent, circuits=circuits)
+    return Client(
+        connector, max_connections=settings.max_pool_connections, user_agent=agent, circuits=circuits, tells_trace=True
+    )
 
 
 def client_for(
@@ -119,13 +121,16 @@ def client_for(
     *,
     connect_timeout: float = _OTHER_CONNECT_SECONDS,
     read_timeout: float = _OTHER_READ_SECONDS,
+    tells_trace: bool = False,
 ) -> Client:
     """A client for a server other than the bucket, and for its redirects. It trusts the system's certificates
-    (SSL_CERT_FILE)."""
+    (SSL_CERT_FILE). `tells_trace` is a Client's."""
     proxies = {scheme: Proxy.parse(url) for scheme, url in _environment_proxies(address).items()}
     connector = Connector(connect_timeout=connect_timeout, read_timeout=read_timeout, proxies=proxies, policy=policy)
     agent = f"gateway/{__version__}"
-    return Client(connector, max_connections=_OTHER_CONNECTIONS, user_agent=agent, circuits=circuits)
+    return Client(
+        connector, max_connections=_OTHER_CONNECTIONS, user_agent=agent, circuits=circuits, tells_trace=tells_trace
+    )
 
 
 def _proxies(settings: StorageSettings, endpoint: Endpoint) -> Mapping[str, str]:

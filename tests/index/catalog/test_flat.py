@@ -21,10 +21,12 @@ from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.listing import Files
 from gateway.index.catalog.packed import PackedListing
 from gateway.storage.base import Batch, Storage, StoredObject
+from gateway.tracing.span import NOTHING, Span, current
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
+from tests.support.spans import within
 from tests.support.wheels import wheel
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -190,9 +192,11 @@ class Batches:
         self.hold: asyncio.Event | None = None
         self.is_down = False
         self.bug: Exception | None = None
+        self.spans: list[Span] = []
 
     async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
         self.passes += 1
+        self.spans.append(current.get())
         keys = list(self.keys)
         if self.hold is not None:
             await self.hold.wait()
@@ -470,3 +474,18 @@ async def fail(catalog: FlatCatalog) -> UpstreamError:
             except UpstreamError as error:
                 return error
             await asyncio.sleep(0)
+
+
+async def test_the_listing_in_the_background_is_no_part_of_the_trace_of_the_first_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flat, "_MIN_PAUSE_SECONDS", 0.0)
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog(refresh=0.001)
+    with within() as first:
+        async with asyncio.timeout(20):
+            while NOTHING not in storage.spans:
+                await catalog.files("p")  # or nobody would need another
+                await asyncio.sleep(0)
+    assert storage.spans[0] is first
+    await catalog.close()

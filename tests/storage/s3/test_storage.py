@@ -8,8 +8,8 @@ import pytest
 
 from gateway import __version__
 from gateway.cache.lru import MemoryLimit
+from gateway.config.cache_settings import ParallelSettings
 from gateway.config.load import load
-from gateway.config.settings import ParallelSettings
 from gateway.errors import (
     GatewayError,
     NotFoundError,
