@@ -207,7 +207,7 @@ class Publisher:
             raise PreconditionFailedError(f"{absent} has been written meanwhile")
         if replaced is not None:
             await self._provenances.remove_others(replaced, content.sha256)
-            await self._companions.remove_others(replaced, content.sha256)
+            await self._companions.remove_others(replaced, content.size, content.sha256)
         yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:
