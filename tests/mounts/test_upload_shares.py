@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from gateway.publish import uploads
 from tests.conftest import StartGateway
 from tests.mounts.test_mounts import TWO, configure
 from tests.support.eventually import eventually
@@ -37,7 +38,7 @@ async def begun(url: str, sent: bytes) -> AsyncIterator[None]:
 async def test_slow_uploads_at_one_mount_hold_up_none_at_another(
     start_gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields_only: bool
 ) -> None:
-    monkeypatch.setattr("gateway.publish.uploads._WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(uploads, "_WAIT_SECONDS", 1.0)
     configure(tmp_path, TWO)
     (tmp_path / "main").mkdir()
     (tmp_path / "b").mkdir()
