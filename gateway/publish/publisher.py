@@ -106,10 +106,10 @@ class Publisher:
         if not overwrite:  # others delete files without what is beside them, or are killed in between
             if self._may_lie_beside(key, PROVENANCE, known):
                 await self._provenances.remove_lost(key, file.digests.get("sha256"))
-            if self._may_lie_beside(key, YANKED_FILE, known):
-                await self._marks.remove_lost(key)
             if any(self._may_lie_beside(key, suffix, known) for suffix in OF_BYTES):
                 await self._companions.remove_lost(key, file.digests.get("sha256"))
+        if self._may_lie_beside(key, YANKED_FILE, known):
+            await self._marks.remove_lost(key)  # that of a file which is replaced stays
         new = await self._written(key, file, content, metadata, overwrite=overwrite, conditional=conditional)
         # Also if it was there: whoever wrote it may have come no further.
         attested = False
@@ -207,7 +207,7 @@ class Publisher:
             raise PreconditionFailedError(f"{absent} has been written meanwhile")
         if replaced is not None:
             await self._provenances.remove_others(replaced, content.sha256)
-            await self._companions.remove_others(replaced, content.sha256)
+            await self._companions.remove_others(replaced, content.size, content.sha256)
         yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:

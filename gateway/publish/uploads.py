@@ -93,8 +93,8 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
-        self._fields_memory = budget.fields
-        self._memory = budget.files
+        self._fields_memory = budget.fields.share()
+        self._memory = budget.files.share()
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""

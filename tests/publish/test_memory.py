@@ -113,3 +113,39 @@ async def test_a_large_one_that_waits_in_vain_holds_up_no_small_one_any_more() -
     end.set()
     end_small.set()
     await asyncio.gather(*others, tasks[0])
+
+
+async def test_no_mount_takes_all() -> None:
+    """Slow clients of one keep theirs for minutes."""
+    whole = UploadMemory(100, 20, 20.0, kept=10, small=10)
+    one, another, third = whole.share(), whole.share(), whole.share()
+    large, end, tasks = await held(one, *[20] * 9)
+    small, end_small, others = await held(one, *[10] * 9)
+    assert (large, small) == ([20, 20, 20], [10])
+    for memory in (another, third):
+        async with memory.of(20):
+            pass
+        async with memory.of(10):
+            pass
+    end.set()
+    end_small.set()
+    await asyncio.gather(*tasks, *others)
+    async with one.of(20), another.of(20), third.of(20), another.of(10):
+        pass
+
+
+async def test_the_only_mount_takes_all() -> None:
+    memory = UploadMemory(100, 50, 20.0).share()
+    async with memory.of(50), memory.of(50):
+        pass
+
+
+async def test_who_waits_at_one_mount_holds_up_nobody_at_another() -> None:
+    whole = UploadMemory(100, 60, 20.0)
+    one, another = whole.share(), whole.share()
+    order, end, tasks = await held(one, 60, 60)
+    assert order == [60]
+    async with another.of(40):
+        pass
+    end.set()
+    await asyncio.gather(*tasks)

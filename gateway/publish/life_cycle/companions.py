@@ -26,10 +26,12 @@ class Companions:
             if not await self._existing.is_there(key):
                 await self._storage.delete(beside)
 
-    async def remove_others(self, key: str, sha256: str) -> None:
-        """Removes those of other bytes than these, by which a file is replaced."""
+    async def remove_others(self, key: str, size: int, sha256: str) -> None:
+        """Removes those of other bytes than these, by which a file is replaced. If it has these already, its metadata
+        stay: stored pages may name them."""
         for beside in await self._of_others(key, sha256):
-            await self._storage.delete(beside)
+            if beside == key + SHA256_FILE or not await self._existing.has(key, size, sha256):
+                await self._storage.delete(beside)
 
     async def _of_others(self, key: str, sha256: str | None) -> list[str]:
         """Their keys. Metadata count as those of others: the gateway finds those of a wheel in it."""

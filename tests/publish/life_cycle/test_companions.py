@@ -38,6 +38,16 @@ async def test_a_file_that_replaces_another_has_none_of_it(
     assert faulty.objects == {KEY: CONTENT}
 
 
+async def test_a_file_that_replaces_the_same_keeps_its_metadata(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """A stored page goes on to name them."""
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.overwrite": "everyone"})
+    faulty.objects = {KEY: CONTENT} | OF_OTHERS
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert faulty.objects == {KEY: CONTENT, METADATA: OF_OTHERS[METADATA]}
+
+
 async def test_a_file_that_is_refused_leaves_those_of_another(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
@@ -53,7 +63,7 @@ async def test_a_hash_of_the_same_bytes_stays(
     companions = Companions((await start_gateway(faulty_settings | OPEN)).mount.storage)
     faulty.objects = {HASH: f"{SHA256.upper()}  {FILE}\n".encode()}
     await companions.remove_lost(KEY, SHA256)
-    await companions.remove_others(KEY, SHA256)
+    await companions.remove_others(KEY, len(CONTENT), SHA256)
     assert HASH in faulty.objects
     await companions.remove_lost(KEY, None)
     assert faulty.objects == {}

@@ -46,3 +46,16 @@ async def test_a_new_file_has_no_mark_of_one_that_was_deleted_in_part(
     assert faulty.objects == others | {KEY: CONTENT}
     async with aiohttp.request("GET", f"{gateway.url}/simple/acme-web/") as answer:
         assert "data-yanked" not in await answer.text()
+
+
+async def test_a_new_file_is_not_yanked_if_its_uploader_may_replace_files(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Only the mark of a file that is replaced is that file's."""
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.overwrite": "everyone"})
+    faulty.objects = {MARK: b"broken"}
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert faulty.objects == {KEY: CONTENT}
+    faulty.objects = {KEY: b"old", MARK: b"broken"}
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert faulty.objects == {KEY: CONTENT, MARK: b"broken"}
