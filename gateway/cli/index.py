@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from gateway.config.settings import Settings
-from gateway.errors import ConfigError, GatewayError, Problem
+from gateway.errors import GatewayError
 from gateway.index.catalog.recognised import Catalog
 from gateway.mounting.mount import Mount
 from gateway.ops.metrics import Metrics
@@ -13,10 +13,7 @@ from gateway.ops.metrics import Metrics
 @asynccontextmanager
 async def opened_mount(settings: Settings, *, cached: bool = True) -> AsyncIterator[Mount]:
     """Without caches (`cached`), all is read from the storage itself. Raises ConfigError for settings that can't be
-    used, or that name no place of their own, but only those of mounts."""
-    if not settings.has_default:  # no gateway serves what lies where it would be by default
-        message = "only mounts have one here: name that of the mount, with --dir or --bucket"
-        raise ConfigError([Problem("storage", "settings", message)])
+    used."""
     mount = Mount(settings if cached else _without_caches(settings), Metrics())
     try:
         await mount.storage.start()

@@ -32,7 +32,7 @@ def test_no_command_takes_the_default_for_a_mount(
 ) -> None:
     """No gateway serves that, or obeys a status there."""
     assert main([*command]) == 2
-    assert "--dir or --bucket" in capsys.readouterr().err
+    assert "Mounts: a, b" in capsys.readouterr().err
     assert not [*(mounts / "packages").iterdir()]
 
 
