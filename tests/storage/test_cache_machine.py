@@ -22,12 +22,14 @@ from gateway.cache.disk.cache import DiskCache
 from gateway.cache.object_cache import ObjectCache
 from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError, RangeNotSatisfiableError
+from gateway.executors import Executor
 from gateway.messages import FilePart, ObjectRequest, Stream
 from gateway.storage.base import Backend
 from gateway.storage.resuming import ResumingStorage
 from gateway.transfer import file_broadcast, memory_broadcast, parallel
 from gateway.transfer.parallel import MemoryBudget
 from tests.storage.test_resuming import Eager
+from tests.support import stepped
 from tests.support.nightly import NIGHTLY
 from tests.support.scriptedorigin import ScriptedOrigin, Versions, busy, denied
 from tests.support.stepped import SteppedLoop
@@ -110,6 +112,7 @@ class CacheMachine(RuleBasedStateMachine):
             mock.patch.object(file_broadcast, "_MAX_PENDING_BYTES", 1500),
             mock.patch.object(parallel, "AdaptiveConcurrency", Eager),
             mock.patch("tests.storage.test_resuming.STEP", 1000),
+            mock.patch.object(Executor, "run", stepped.run),
         ]
         for patch in self.patches:
             patch.start()

@@ -1,14 +1,16 @@
 """The keys of tokens that the settings name."""
 
+from collections.abc import Iterable
+
 from gateway.access.build import token_keys
 from gateway.access.tokens.keys import TokenKey
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError, Problem
 
 
-def configured_keys(settings: Settings) -> list[TokenKey]:
-    """Those of all mounts; none if there is no section `access`. Raises ConfigError for one that can't be read."""
-    sections = [one.access.tokens for one in settings.with_access if one.access is not None]
+def configured_keys(mounts: Iterable[Settings]) -> list[TokenKey]:
+    """Those of the mounts; none where there is no section `access`. Raises ConfigError for one that can't be read."""
+    sections = [one.access.tokens for one in mounts if one.access is not None]
     return [key for section in sections for key in token_keys(section)]
 
 

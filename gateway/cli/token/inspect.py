@@ -19,7 +19,7 @@ def inspect(settings: Settings, token: str, write: Callable[[str], None]) -> int
         print(f"gateway token inspect: {error}", file=sys.stderr)
         return 1
     try:
-        verify(token, configured_keys(settings), now=claims.expires - 1)
+        verify(token, configured_keys([settings]), now=claims.expires - 1)
         signature = "verified by a key of access.tokens"
     except TokenError as error:
         signature = f"NOT verified: {error}"

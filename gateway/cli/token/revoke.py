@@ -24,7 +24,7 @@ async def revoke(
     try:
         if not given:
             raise ValueError("give ids of tokens, or tokens")
-        keys = configured_keys(settings)
+        keys = configured_keys(settings.with_access)
         ids = list(dict.fromkeys(_id(text, keys, number) for number, text in enumerate(given, 1)))
     except ValueError as error:
         return _refused(f"{error}; nothing was revoked")
