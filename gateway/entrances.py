@@ -34,10 +34,12 @@ class Entrances:
 
     def enter(self, request: Request, record: RequestRecord, path: str = "") -> Entrance:
         """The one that a request is for, whose canonical `path` may be known; notes its mount. `leave` ends what this
-        begins. Raises NotFoundError if there is none, BadRequestError for a target without a meaning, and
-        UpstreamBusyError."""
+        begins, and what calls after the first do not begin again. Raises NotFoundError if there is none,
+        BadRequestError for a target without a meaning, and UpstreamBusyError."""
         if self._only is not None:
             return self._only
+        if record.entered:
+            return self._by_mount[record.mount]
         path = path or parse_target(request.raw_path)[0]
         found = self._table.find(host_of(request.raw_path) or request.headers.get("Host", ""), path)
         if found is None:

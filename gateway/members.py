@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 from gateway.access.access import Access
 from gateway.entrance import Entrance
-from gateway.errors import CredentialsRequiredError, ForbiddenError, GatewayError, without_frames
+from gateway.errors import (
+    CredentialsRequiredError,
+    ForbiddenError,
+    GatewayError,
+    TooManyAttemptsError,
+    without_frames,
+)
 from gateway.http.target import relative_directory
 from gateway.index.virtual import Visitor, visitor
 from gateway.messages import Redirect, RequestRecord
@@ -78,7 +84,7 @@ async def _visitor(
             try:
                 elsewhere = await entrance.admit(access.gate, request, record, member.resources.of(member.root))
                 results[access] = elsewhere or record.admission
-            except (CredentialsRequiredError, ForbiddenError) as error:
+            except (CredentialsRequiredError, ForbiddenError, TooManyAttemptsError) as error:
                 results[access] = without_frames(error)
     admitted = {access: result for access, result in results.items() if isinstance(result, Admission)}
     if not admitted:

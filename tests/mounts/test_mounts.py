@@ -261,34 +261,3 @@ async def test_what_one_worker_hears_of_a_mount_the_others_do(tmp_path: Path, fi
     finally:
         for worker in workers:
             await worker.stop()
-
-
-async def test_a_mount_that_hangs_leaves_connections_to_the_others(
-    start_gateway: StartGateway,
-    tmp_path: Path,
-    files: dict[str, str],
-    faulty: FaultyBucket,
-    faulty_settings: dict[str, str],
-) -> None:
-    storage = {name.removeprefix("storage."): value for name, value in faulty_settings.items()}
-    configure(tmp_path, TWO.replace("{dir: DIR/b}", json.dumps(storage | {"read_timeout": 60})))
-    gateway = await start_gateway({"server.max_connections": "8", "server.max_connections_per_peer": "8"})
-    hang = asyncio.Event()
-
-    async def hanging(answer: faults.Answer) -> None:
-        await hang.wait()
-
-    faulty.then(*[hanging] * 20)
-    waiting = [asyncio.create_task(status(gateway, f"/team-b/x{number}.whl")) for number in range(6)]
-    await eventually(lambda: gateway.metrics.in_flight == 6)
-    async with aiohttp.request("GET", gateway.url + "/team-b/y.whl") as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
-        assert "too many requests" in (await answer.text()).lower()
-    assert await status(gateway, f"/{files['main']}") == 200
-    for task in waiting:
-        task.cancel()
-    await asyncio.gather(*waiting, return_exceptions=True)
-    hang.set()
-    await eventually(lambda: gateway.metrics.in_flight == 0)
-    faulty.script.clear()
-    assert await status(gateway, "/team-b/z.whl") == 404, "it may have requests again"

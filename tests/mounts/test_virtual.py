@@ -243,3 +243,17 @@ async def test_the_logs_name_the_virtual_mount_and_the_key_of_the_member(
     await get(gateway, f"/all/{files['b']}")
     line = 'gateway_requests_total{method="GET",mount="all",route="object",status="200"} 1.0'
     assert line in gateway.metrics.render().decode()
+
+
+async def test_whom_one_member_makes_wait_sees_the_others(
+    start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]
+) -> None:
+    """Each of those who are known only at the second counts as a wrong attempt at the first."""
+    access = "access: {authenticators: ['tests.support.people:%s'], default_read: [authenticated]}"
+    text = ALL.replace("mounts:", f"{access % 'Nobody'}\nmounts:").replace("DIR/b}}", f"DIR/b}}, {access % 'People'}}}")
+    configure(tmp_path, text)
+    gateway = await start_gateway({})
+    for number in range(10):
+        assert await status(gateway, "/simple/", basic(f"guess-{number}")) == 401
+    assert await listed(gateway, headers=basic("bob")) == ["of-b"]
+    assert await status(gateway, "/all/simple/of-b/", basic("bob")) == 200

@@ -24,3 +24,10 @@ class People:
         return Identity(credential.user, frozenset(GROUPS[credential.user]))
 
     async def close(self) -> None: ...
+
+
+class Nobody(People):
+    """Knows none of them."""
+
+    async def authenticate(self, credential: Credential) -> Identity | None:
+        return None

@@ -135,10 +135,11 @@ class S3Storage:
 
     @property
     def identity(self) -> str:
-        endpoint = self.endpoint
+        endpoint, settings = self.endpoint, self._settings
         # Objects that were cached without their redirects are others.
         redirects = " website" if self._website_redirects else ""
-        return f"{endpoint.origin}{endpoint.base_path} {self._settings.bucket} {self._settings.prefix}{redirects}"
+        hashed = f" hash {self._index_document}" if settings.prepend_hash else ""  # keys stand for others, too
+        return f"{endpoint.origin}{endpoint.base_path} {settings.bucket} {settings.prefix}{redirects}{hashed}"
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises the error that remains after all remedies."""
