@@ -35,9 +35,9 @@ from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import metadata_stores
-from gateway.ops.metrics import Metrics
+from gateway.ops.metrics import Metrics, MountMetrics
 from gateway.principal import Principal, Right
-from gateway.storage.budgets import Budgets
+from gateway.storage.budgets import Budgets, MountBudgets
 from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
@@ -68,15 +68,16 @@ class Mount:
         metrics: Metrics,
         announce: Callable[[str], None] | None = None,
         audience: "Audience | None" = None,
-        budgets: Budgets | None = None,
+        budgets: MountBudgets | None = None,
         access: Access | None = None,
     ) -> None:
         """`announce` is called with the key of each object that is written or removed; `audience` is told which
         projects get files by uploads. `budgets` are what all mounts share; `access` is given if another mount has the
-        same access control, and starts and ends it. Raises ConfigError for settings that can't be used."""
+        same access control, and starts and ends it. Raises ConfigError for settings that can't be used; what has been
+        taken of `budgets` is then for the caller to give back."""
         self._settings = settings
         self.name = settings.mount.name
-        self._budgets = budgets = budgets or Budgets()
+        self._budgets = budgets = budgets or MountBudgets(Budgets())
         counts = metrics.of(self.name)
         self.base_path = settings.server.base_path
         self.host = settings.mount.host
@@ -87,9 +88,8 @@ class Mount:
         self.storage = build_storage(
             settings, counts.upstream_fault, self._circuits["storage"], self.patience, announce, budgets
         )
-        counts.credentials_expire_at = self.storage.credentials_expire_at
         self.access = access or Access(settings, self.storage, metrics.auth_outcomes)
-        self._has_own_access = access is None
+        self.has_own_access = access is None
         self.root = root_of(settings)
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
@@ -134,10 +134,20 @@ class Mount:
         self.uploads = publishing.uploads if publishing is not None else None
         self.management = publishing.management if publishing is not None else None
 
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    def take_metrics(self, counts: MountMetrics) -> None:
+        """Shows this mount's state in the metrics of its name, which another one may have had."""
+        counts.credentials_expire_at = self.storage.credentials_expire_at
+        for circuits in self._circuits.values():
+            circuits.tell()
+
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
         await self.storage.start()
-        if self._has_own_access:
+        if self.has_own_access:
             await self.access.start()
         if self.statuses is not None:
             self.statuses.start()
@@ -147,11 +157,16 @@ class Mount:
             self.uploads.start()
 
     async def close(self) -> None:
-        access = self.access if self._has_own_access else None
+        access = self.access if self.has_own_access else None
         users = self.uploads, self.management, access, self.prefetch, self._mirrored, self._renderer, self.fallback
         for part in (*users, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
+        self._budgets.leave()
+
+    def discard(self) -> None:
+        """In place of `close`, for one that has not been started."""
+        self._budgets.abandon()
 
     def key(self, path: str) -> str:
         """The key that a canonical path names. Raises NotFoundError outside `base_path` and for reserved keys."""

@@ -11,7 +11,7 @@ from gateway.mount import Mount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
 from gateway.ops.turn import Turn
-from gateway.storage.budgets import Budgets
+from gateway.storage.budgets import Budgets, MountBudgets
 
 if TYPE_CHECKING:
     from gateway.publish.beacon.beacon import Beacon
@@ -36,24 +36,70 @@ class Mounts:
         self._marks = marks
         self._changed = changed
         self._budgets = Budgets()
-        self._access: Access | None = None  # that of the top level
-        self.all = [self._build(one) for one in settings.all_mounts]
-        self._by_name = {mount.name: mount for mount in self.all}
-        built = ((one.mount.name, self._beacon(one)) for one in settings.all_mounts)
-        self._beacons = {name: beacon for name, beacon in built if beacon is not None}
+        self._beacons: dict[Mount, Beacon] = {}
+        self.all: Sequence[Mount] = []
+        access: Access | None = None  # that of the top level
+        built = []
+        for one in settings.all_mounts:
+            built.append(self.build(one, access if one.shares_access else None))
+            access = access or (built[-1].access if one.shares_access else None)
+        self.put_in_force(built)
 
     async def start(self) -> None:
         """Raises ConfigError if a storage can't be used at all."""
         for mount in self.all:
             await mount.start()
-        for beacon in self._beacons.values():
-            await beacon.start()
+        for mount in self.all:
+            await self.start_beacon(mount)
 
     async def close(self) -> None:
-        for beacon in self._beacons.values():
-            await beacon.close()
         for mount in reversed(self.all):  # the first has what others share
-            await mount.close()
+            await self.end(mount)
+
+    def build(self, settings: Settings, access: Access | None) -> Mount:
+        """A mount that is not yet in force. `access` is given if it shares that of another one. Raises ConfigError."""
+        name = settings.mount.name
+        announce = partial(self._announce, name) if self._marks is not None else None
+        audience, budgets = _Audience(self, name), MountBudgets(self._budgets)
+        try:
+            mount = Mount(settings, self._metrics, announce, audience, budgets, access)
+        except BaseException:
+            budgets.abandon()
+            raise
+        if access is None:
+            mount.access.on_change(self._changed)
+        if (beacon := self._beacon(settings, mount)) is not None:
+            audience.beacon = self._beacons[mount] = beacon
+        return mount
+
+    def discard(self, mount: Mount) -> None:
+        """For a mount that has not been started."""
+        self._beacons.pop(mount, None)
+        mount.discard()
+
+    def put_in_force(self, mounts: Sequence[Mount]) -> None:
+        """From now on these are all mounts. Those that were before go on with what they have begun, until `end`."""
+        self.all = mounts
+        for mount in mounts:
+            mount.take_metrics(self._metrics.of(mount.name))
+
+    async def start_beacon(self, mount: Mount) -> None:
+        """For a mount in force: no other one of its name reads the beacon."""
+        if (beacon := self._beacons.get(mount)) is not None:
+            await beacon.start()
+
+    async def leave_beacon(self, mount: Mount) -> None:
+        """The mount is no longer in force: it only tells what is still published there."""
+        if (beacon := self._beacons.get(mount)) is not None:
+            await beacon.leave()
+
+    async def end(self, mount: Mount) -> None:
+        if (beacon := self._beacons.pop(mount, None)) is not None:
+            await beacon.close()
+        await mount.close()
+        self._metrics.of(mount.name).credentials_expire_at = lambda: None  # unless another one has the name
+        for other in self._named(mount.name):
+            other.take_metrics(self._metrics.of(other.name))
 
     def __str__(self) -> str:
         return str(self.all[0].storage) if len(self.all) == 1 else f"{len(self.all)} mounts"
@@ -102,11 +148,6 @@ class Mounts:
                     one.storage.forget(key) if key else one.storage.expire()
             self._changed()
 
-    async def tell_others(self, project: str, mount: str) -> None:
-        """Tells other gateways in front of the mount's storage that the project has changed, within two seconds."""
-        if (beacon := self._beacons.get(mount)) is not None:
-            await beacon.announce(project)
-
     def down(self) -> Mapping[str, str]:
         """What is known to be down. The names of mounts stand before it, if there are several."""
         if len(self.all) == 1:
@@ -116,29 +157,17 @@ class Mounts:
     def _named(self, mount: str) -> Sequence[Mount]:
         return self.all if mount == EVERYTHING else [one for one in self.all if one.name == mount]
 
-    def _build(self, settings: Settings) -> Mount:
-        name = settings.mount.name
-        announce = partial(self._announce, name) if self._marks is not None else None
-        audience = _Audience(self, name)
-        shared = self._access if settings.shares_access else None
-        mount = Mount(settings, self._metrics, announce, audience, self._budgets, shared)
-        if shared is None:
-            mount.access.on_change(self._changed)
-        if settings.shares_access:
-            self._access = mount.access
-        return mount
-
     def _announce(self, mount: str, key: str) -> None:
         assert self._marks is not None
         self._marks.objects.change(f"{mount}/{key}")
 
-    def _beacon(self, settings: Settings) -> "Beacon | None":
+    def _beacon(self, settings: Settings, mount: Mount) -> "Beacon | None":
         if not settings.publish.uses_beacon(settings.storage.resolved_backend):
             return None
         from gateway.publish.beacon.beacon import Beacon
 
         name = settings.mount.name
-        mount = self._by_name[name]
+        # A mount that a reload has added has no turn that workers share: each of them reads its beacon.
         turn = self._marks.beacons.get(name) if self._marks is not None else None
         return Beacon(
             mount.storage,
@@ -156,9 +185,11 @@ class _Audience:
     def __init__(self, mounts: Mounts, name: str) -> None:
         self._mounts = mounts
         self._name = name
+        self.beacon: Beacon | None = None
 
     def refresh_all(self, project: str) -> None:
         self._mounts.refresh_all(project, self._name)
 
     async def tell_others(self, project: str) -> None:
-        await self._mounts.tell_others(project, self._name)
+        if self.beacon is not None:
+            await self.beacon.announce(project)

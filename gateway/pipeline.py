@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import HttpVersion11
 from multidict import CIMultiDict, MultiMapping
@@ -32,8 +32,10 @@ from gateway.messages import (
     RequestRecord,
 )
 from gateway.mount import Mount
+from gateway.ops.admin import AdminRequest
 from gateway.ops.log import RequestLog
 from gateway.ops.metrics import Metrics
+from gateway.ops.routes import AdminRoute, OpsRoute
 from gateway.principal import Principal, Right
 from gateway.server import response
 from gateway.server.client_address import ClientAddress
@@ -48,9 +50,6 @@ from gateway.usage import UpstreamUsage
 _SINGLE_USE = frozenset({"X-Request-ID", "Expect"})
 
 log = logging.getLogger("gateway")
-
-OpsRoute = Callable[[str], Awaitable[BufferedResponse]]  # takes the header Authorization
-AdminRoute = Callable[[str, str, str], BufferedResponse]  # takes method, query and Authorization
 
 
 class Pipeline:
@@ -168,7 +167,7 @@ class Pipeline:
             path, _, query = request.raw_path.partition("?")
             if (action := self._admin_routes.get(path)) is not None:
                 record.route, record.mount = "admin", ""
-                return action(request.method, query, request.headers.get("Authorization", ""))
+                return await action(AdminRequest(request.method, query, request.headers.get("Authorization", "")))
         if request.method == "POST" and self._entrances is not None:
             taken = await self._entrances.enter(request, record).take(request, record)
             if taken is not None:

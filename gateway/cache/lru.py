@@ -29,6 +29,12 @@ class MemoryPool:
         self.max_bytes = max(self.max_bytes, max_bytes)
         return MemoryLimit(max_bytes, self)
 
+    def _leave(self, share: "MemoryLimit") -> None:
+        """The others have no more together than the most that any of them asks for."""
+        self._shares.remove(share)
+        self.max_bytes = max((other.max_bytes for other in self._shares), default=0)
+        self._change(0)
+
     def _change(self, weight: int) -> None:
         self._used += weight
         while self._used > self.max_bytes:
@@ -50,10 +56,11 @@ class MemoryLimit:
         self._pool._shares.append(self)
 
     def leave(self) -> None:
-        """Gives all bytes back to the pool, for good."""
+        """Gives all bytes back to the pool, for good. What still comes is not cached."""
         for cache in self._caches:
             cache.clear()
-        self._pool._shares.remove(self)
+        self.max_bytes = 0
+        self._pool._leave(self)
 
     def stats(self) -> dict[str, int]:
         """Bytes held, by the name of the cache."""

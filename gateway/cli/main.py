@@ -20,6 +20,7 @@ from gateway.cli.token import arguments as token
 from gateway.cli.upkeep import arguments as upkeep
 from gateway.config import load
 from gateway.config.settings import SECTIONS, Settings
+from gateway.config.source import Source
 from gateway.errors import ConfigError, Problem
 from gateway.ops import uncaught
 from gateway.ops.output import keep_standard_descriptors
@@ -119,7 +120,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
         _write(text.in_force(*load.load_with_sources(_overrides(arguments), config_file=arguments.config)))
         return 0
-    settings = _settings(arguments)
+    source = Source.of(_overrides(arguments), arguments.config)
+    settings, _ = source.settings(source.read())
     if arguments.command == "token":
         return token.run(arguments, settings, _write)
     if arguments.command == "publish":
@@ -150,7 +152,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from gateway.cli.workers import run
     else:
         from gateway.cli.serve import run
-    return run(settings, hints, wait=wait)
+    return run(settings, hints, source=source, wait=wait)
 
 
 def _ask_ahead(settings: Settings) -> Callable[[], object]:

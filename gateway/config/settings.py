@@ -252,11 +252,12 @@ class Settings(Section):
 @dataclass(frozen=True)
 class SettingsFile:
     """`read` returns the settings that this process would have if it started now. Raises ConfigError. `state` is the
-    file's before it was read."""
+    file's before it was read. `is_new` means that what was read is newer than what any other process has in force."""
 
     path: Path
     state: FileState
     read: Callable[[], Settings]
+    is_new: bool = False
 
 
 # Those that mean something only if they are given: their defaults are not in force without them.

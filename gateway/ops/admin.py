@@ -1,12 +1,14 @@
 """Actions of an administrator on a running gateway, guarded by a token."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from packaging.utils import canonicalize_name
 
-from gateway.errors import BadRequestError, MethodNotAllowedError
+from gateway.errors import BadRequestError, ConfigError, MethodNotAllowedError
 from gateway.messages import BufferedResponse
 from gateway.ops.bearer import BearerToken
 from gateway.ops.health import report
@@ -17,21 +19,52 @@ _NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]{0,253}[A-Z0-9]", re.IGNORECASE
 _MAX_PROJECTS = 20
 
 
-class Admin:
-    def __init__(self, token: BearerToken, refresh: Callable[[str], None]) -> None:
-        """`refresh` is called with a project's normalised name, or EVERYTHING."""
-        self._token = token
-        self._refresh = refresh
+@dataclass(frozen=True, slots=True)
+class AdminRequest:
+    method: str
+    query: str
+    authorization: str
 
-    def refresh(self, method: str, query: str, authorization: str) -> BufferedResponse:
+
+class Actions(Protocol):
+    """What an administrator can have a gateway do."""
+
+    def refresh_all(self, project: str) -> None:
+        """See Mounts."""
+
+    async def reload(self) -> Mapping[str, object]:
+        """Reads the configuration anew. Returns what has become of it. Raises ConfigError, and leaves all as it was,
+        if it can't be used."""
+
+
+class Admin:
+    def __init__(self, token: BearerToken, actions: Actions) -> None:
+        self._token = token
+        self._actions = actions
+
+    async def refresh(self, request: AdminRequest) -> BufferedResponse:
         """Has the next pages made from new listings; with `project=NAME` in the query, once or more, only the pages of
         these projects. Raises MethodNotAllowedError, UnauthorizedError, BadRequestError."""
-        if method != "POST":
-            raise MethodNotAllowedError(method, "POST")
-        self._token.check(authorization)
-        for project in _projects(query) or [EVERYTHING]:
-            self._refresh(project)
+        self._permit(request)
+        for project in _projects(request.query) or [EVERYTHING]:
+            self._actions.refresh_all(project)
         return report(200, status="refreshed")
+
+    async def reload(self, request: AdminRequest) -> BufferedResponse:
+        """Reads the configuration anew. Raises MethodNotAllowedError, UnauthorizedError, BadRequestError."""
+        self._permit(request)
+        if request.query:
+            raise BadRequestError("the query of a reload", public="A reload takes no query")
+        try:
+            done = await self._actions.reload()
+        except ConfigError as error:
+            return report(422, status="refused", mistakes=[str(problem) for problem in error.problems])
+        return report(200, status="reloaded", **done)
+
+    def _permit(self, request: AdminRequest) -> None:
+        if request.method != "POST":
+            raise MethodNotAllowedError(request.method, "POST")
+        self._token.check(request.authorization)
 
 
 def _projects(query: str) -> list[str]:

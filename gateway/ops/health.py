@@ -16,7 +16,7 @@ _ANSWER_SECONDS = 0.5
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
-def report(code: int, **fields: str) -> BufferedResponse:
+def report(code: int, **fields: object) -> BufferedResponse:
     return BufferedResponse(code, (json.dumps(fields) + "\n").encode(), dict(_HEADERS))
 
 
@@ -53,6 +53,12 @@ class Readiness:
         self._was_ready = False
         self.draining = False
 
+    def watch(self, storages: Mapping[str, Storage], reuse_seconds: float) -> None:
+        """Checks these storages from now on."""
+        self._storages = storages
+        self._reuse_seconds = reuse_seconds
+        self._page = None
+
     async def ready(self) -> BufferedResponse:
         if self.draining:
             return report(503, status="draining")
@@ -65,8 +71,7 @@ class Readiness:
         if not asking.done():
             return self._failed("the storage has not answered yet")
         asking.result()
-        assert self._page is not None
-        return self._page
+        return self._page or await self.ready()  # a reload may have taken it away
 
     async def close(self) -> None:
         if self._asking is not None:
@@ -75,9 +80,11 @@ class Readiness:
 
     async def _ask(self) -> None:
         try:
-            checks = (self._check(name, storage) for name, storage in self._storages.items())
-            found = dict(zip(self._storages, await asyncio.gather(*checks), strict=True))
-            self._page = self._summary(found)
+            storages = self._storages
+            checks = (self._check(name, storage) for name, storage in storages.items())
+            found = dict(zip(storages, await asyncio.gather(*checks), strict=True))
+            if storages is self._storages:  # else a reload has given others
+                self._page = self._summary(found)
         finally:
             self._asked = time.monotonic()
             self._asking = None

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.ops.shared_configuration import SharedConfiguration
 from gateway.ops.turn import Turn
 
 EVERYTHING = "*"  # no project and no object that is kept has this name
@@ -87,3 +88,4 @@ class Marks:
     projects: SharedMark = field(default_factory=SharedMark)
     objects: SharedMark = field(default_factory=SharedMark)
     beacons: Mapping[str, Turn] = field(default_factory=dict)
+    configuration: SharedConfiguration = field(default_factory=SharedConfiguration)

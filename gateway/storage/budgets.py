@@ -25,8 +25,9 @@ class Budgets:
 
     def transit(self, settings: ParallelSettings) -> MemoryBudget:
         """A share of the memory for bytes in transit."""
-        if self._transit is None:
-            self._transit = MemoryBudget(settings.memory_bytes, settings.connections)
+        size = settings.memory_bytes, settings.connections
+        if self._transit is None or size != (self._transit.max_bytes, self._transit.connections):
+            self._transit = MemoryBudget(*size)  # at start, and when a reload changes it for all mounts
         return self._transit.share()
 
     def credentials(self, settings: StorageSettings) -> CredentialSource:
@@ -35,6 +36,44 @@ class Budgets:
         way = settings.profile_name, settings.aws_access_key_id, secret, token
         source = self._credentials.get(way)
         if source is None or not source.users:
+            self._credentials = {way: source for way, source in self._credentials.items() if source.users}
             source = self._credentials[way] = CredentialSource(ahead.loader(settings))
         source.users += 1
         return source
+
+
+class MountBudgets(Budgets):
+    """What one mount takes of the budgets of all. It gives everything back at once."""
+
+    def __init__(self, whole: Budgets) -> None:
+        self._whole = whole
+        self._limits: list[MemoryLimit] = []
+        self._transits: list[MemoryBudget] = []
+        self._sources: list[CredentialSource] = []
+
+    def memory(self, purpose: str, max_bytes: int) -> MemoryLimit:
+        self._limits.append(self._whole.memory(purpose, max_bytes))
+        return self._limits[-1]
+
+    def transit(self, settings: ParallelSettings) -> MemoryBudget:
+        self._transits.append(self._whole.transit(settings))
+        return self._transits[-1]
+
+    def credentials(self, settings: StorageSettings) -> CredentialSource:
+        self._sources.append(self._whole.credentials(settings))
+        return self._sources[-1]
+
+    def leave(self) -> None:
+        """The mount has been closed: its storage has given the credentials back."""
+        for limit in self._limits:
+            limit.leave()
+        for transit in self._transits:
+            transit.leave()
+        self._limits.clear()
+        self._transits.clear()
+
+    def abandon(self) -> None:
+        """The mount could not be built, so that nobody closes it."""
+        self.leave()
+        for source in self._sources:
+            source.users -= 1

@@ -29,6 +29,10 @@ class Circuits:
         # With the time of the last fault. The one that failed last comes last.
         self._breakers: dict[str, tuple[CircuitBreaker, float]] = {}
 
+    def tell(self) -> None:
+        """Calls `on_change`: another one may have told its number in the meantime."""
+        self._on_change(self._count())
+
     def admit(self, host: str) -> None:
         """Raises UpstreamUnavailableError while `host` is known to be down."""
         if not self._breakers:

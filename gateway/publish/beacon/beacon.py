@@ -42,8 +42,12 @@ class Beacon:
         """The storage has been started, and no client is served yet."""
         await self._poller.start()
 
-    async def close(self) -> None:
+    async def leave(self) -> None:
+        """Hears no more of others, but still tells them what is published here."""
         await self._poller.close()
+
+    async def close(self) -> None:
+        await self.leave()
         await self._announcer.close()
 
     async def announce(self, project: str) -> None:

@@ -1,0 +1,1 @@
+"""A new configuration in place of the running one, without a restart."""
