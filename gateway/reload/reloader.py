@@ -16,7 +16,7 @@ from gateway.ops.shared_configuration import MOST_BYTES, SharedConfiguration
 # How long one reload waits for another one, and how often it looks whether that is over.
 _TURN_SECONDS, _TURN_LOOK_SECONDS = 60.0, 0.05
 # How long the answer waits for the other workers, which look once a second while they are idle.
-_OTHERS_SECONDS, _OTHERS_LOOK_SECONDS = 10.0, 0.02
+_OTHERS_SECONDS, _OTHERS_LOOK_SECONDS = 5.0, 0.02
 # A worker that can't follow the others tries again after so long.
 _RETRY_SECONDS = 2.0
 

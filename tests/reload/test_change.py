@@ -1,0 +1,307 @@
+"""Mounts that stay the same go on; the others are replaced, and end when nothing uses them any more."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cache.lru import MemoryPool
+from gateway.config.source import ConfigText, Source
+from gateway.errors import ConfigError, Problem
+from gateway.mount import Mount
+from gateway.reload.change import Change
+from tests.access.test_gate import basic
+from tests.reload.conftest import Reloadable
+from tests.support.eventually import eventually
+from tests.support.faults import BUCKET, FaultyBucket, on, stall_in_body
+
+PEOPLE = {"authenticators": ["tests.support.people:People"], "default_read": ["authenticated"]}
+
+
+def bucket(faulty: FaultyBucket, name: str = BUCKET, **more: Any) -> dict[str, Any]:
+    return {
+        "bucket": name,
+        "endpoint_url": faulty.url,
+        "addressing_style": "path",
+        "region_name": "us-east-1",
+        "aws_access_key_id": "AKIDFAULTY",
+        "aws_secret_access_key": "the-secret-of-faulty",
+    } | more
+
+
+def docs(directory: Path, **more: Any) -> dict[str, Any]:
+    return {"name": "docs", "path": "/docs", "storage": {"dir": str(directory)}} | more
+
+
+def shares(one: Reloadable) -> dict[str, int]:
+    """How many mounts have a share of each budget, and use each source of credentials."""
+    budgets = one.gateway.mounts._budgets
+    pools = {purpose: len(pool._shares) for purpose, pool in budgets._pools.items()}
+    transit = budgets._transit._shares if budgets._transit is not None else 0
+    return pools | {"transit": transit, "credentials": sum(one.users for one in budgets._credentials.values())}
+
+
+async def test_a_mount_that_stays_the_same_keeps_what_it_has_cached(
+    reloadable: Reloadable, faulty: FaultyBucket, directories: Path
+) -> None:
+    faulty.objects["a.txt"] = b"content"
+    reloadable.write(storage=bucket(faulty), mounts=[docs(directories / "one")])
+    await reloadable.start()
+    first, second = reloadable.gateway.mounts.all
+    assert await reloadable.get("/a.txt") == (200, b"content")
+    assert await reloadable.get("/docs/name.txt") == (200, b"one")
+    reloadable.write(storage=bucket(faulty), mounts=[docs(directories / "two")])
+    faulty.requests.clear()
+    status, told = await reloadable.reload()
+    assert (status, told["status"], told["restart"]) == (200, "reloaded", [])
+    assert told["mounts"] == {"kept": ["default"], "changed": ["docs"], "added": [], "removed": []}
+    assert reloadable.gateway.mounts.all[0] is first
+    assert reloadable.gateway.mounts.all[1] is not second
+    assert await reloadable.get("/docs/name.txt") == (200, b"two")
+    assert await reloadable.get("/a.txt") == (200, b"content")
+    (asked,) = [request for request in faulty.requests if request.key == "a.txt"]
+    assert "if-none-match" in asked.headers, "it is asked for once, by what is cached"
+
+
+async def test_mounts_come_and_go_and_move(reloadable: Reloadable, directories: Path) -> None:
+    top = {"dir": str(directories / "one")}
+    reloadable.write(storage=top)
+    await reloadable.start()
+    assert (await reloadable.get("/docs/name.txt"))[0] == 404
+    reloadable.write(storage=top, mounts=[docs(directories / "two")])
+    assert (await reloadable.reload())[1]["mounts"]["added"] == ["docs"]
+    assert await reloadable.get("/docs/name.txt") == (200, b"two")
+    reloadable.write(storage=top, mounts=[docs(directories / "two", path="/other")])
+    assert (await reloadable.reload())[1]["mounts"]["changed"] == ["docs"]
+    assert [(await reloadable.get(f"/{path}/name.txt"))[0] for path in ("docs", "other")] == [404, 200]
+    reloadable.write(storage=top)
+    assert (await reloadable.reload())[1]["mounts"] == {
+        "kept": ["default"],
+        "changed": [],
+        "added": [],
+        "removed": ["docs"],
+    }
+    assert (await reloadable.get("/other/name.txt"))[0] == 404
+
+
+async def test_a_download_ends_with_the_mount_with_which_it_began(
+    reloadable: Reloadable, faulty: FaultyBucket, directories: Path
+) -> None:
+    faulty.of_key["large.bin"] = on("GET", stall_in_body(1000, length=2000))
+    reloadable.write(storage=bucket(faulty), cache={"memory_bytes": 0})
+    await reloadable.start()
+    former = reloadable.gateway.mount
+    ended: list[Mount] = []
+    close = former.close
+
+    async def note() -> None:
+        ended.append(former)
+        await close()
+
+    former.close = note  # type: ignore[method-assign]
+    async with reloadable.http.get(f"{reloadable.gateway.url}/large.bin") as download:
+        assert len(await download.content.readexactly(1000)) == 1000
+        reloadable.write(storage={"dir": str(directories / "two")})
+        assert (await reloadable.reload())[0] == 200
+        assert await reloadable.get("/name.txt") == (200, b"two")
+        reloadable.write(storage={"dir": str(directories / "two")}, index={"refresh": 7})
+        assert (await reloadable.reload())[0] == 200, "the mount in between is not used, but may be"
+        assert ended == []
+        assert former.storage.stats()["connections_busy"] == 1
+        assert not any(task.done() for task in reloadable.gateway._ending)
+    await reloadable.settled()
+    assert ended == [former]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"index": {"refresh": "often"}}, "index.refresh"),
+        ({"nonsense": {"a": 1}}, "nonsense"),
+        ({"storage": {"backend": "no.such.module:Thing"}}, "no.such.module"),
+        ({"access": {"authenticators": ["no.such.module:People"]}}, "no.such.module"),
+        ({"access": {"authenticators": ["tests.reload.test_change:Failing"]}}, "does not start today"),
+        ({"storage": {"bucket": "elsewhere", "endpoint_url": "http://127.0.0.1:9"}}, "mount default): can't be used"),
+        ({"server": {"tls_cert": "/nowhere.pem", "tls_key": "/nowhere.pem"}}, "server.tls_cert"),
+        ("mounts", "mounts.docs.path"),
+        ("text", "is not valid YAML"),
+        ("gone", "can't be read"),
+    ],
+)
+async def test_what_fails_leaves_everything_as_it_was(
+    reloadable: Reloadable, faulty: FaultyBucket, directories: Path, change: Any, told: str
+) -> None:
+    faulty.objects["a.txt"] = b"content"
+    settings = {"storage": bucket(faulty, max_attempts=1), "mounts": [docs(directories / "one")]}
+    reloadable.write(**settings)
+    await reloadable.start()
+    gateway = reloadable.gateway
+    before, graph, mounts = shares(reloadable), gateway._graph, gateway.mounts.all
+    # That which is wrong comes last: all mounts have been built by then.
+    also = {"storage": bucket(faulty, max_attempts=1, prefix="other/"), "mounts": [docs(directories / "two")]}
+    if change == "mounts":
+        reloadable.write(**also | {"mounts": [docs(directories / "two"), docs(directories / "two", name="docs")]})
+    elif change == "text":
+        reloadable.write_text("storage: {bucket: [the-secret-of-faulty")
+    elif change == "gone":
+        reloadable.file.unlink()
+    else:
+        storage = also["storage"] | change.get("storage", {})
+        reloadable.write(**also | change | {"storage": storage})
+    for _ in range(2):
+        status, answer = await reloadable.reload()
+        assert (status, answer["status"]) == (422, "refused")
+        assert told in " ".join(answer["mistakes"])
+        assert "the-secret-of-faulty" not in str(answer)
+    assert (gateway._graph, gateway.mounts.all) == (graph, mounts)
+    assert shares(reloadable) == before
+    assert await reloadable.get("/a.txt") == (200, b"content")
+    assert await reloadable.get("/docs/name.txt") == (200, b"one")
+    reloadable.write(**settings)
+    assert (await reloadable.reload())[0] == 200
+    assert gateway.mounts.all == mounts, "nothing has changed"
+
+
+class Failing:
+    method = "failing"
+    guessable = True
+
+    async def start(self) -> None:
+        raise ConfigError([Problem("access", "failing", "does not start today")])
+
+    async def authenticate(self, credential: object) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+async def test_what_mounts_have_of_the_budgets_is_given_back(
+    reloadable: Reloadable, faulty: FaultyBucket, directories: Path
+) -> None:
+    mounts = [docs(directories / "one"), {"name": "b", "path": "/b", "storage": {"bucket": "bucket-b"}}]
+    reloadable.write(storage=bucket(faulty), mounts=mounts)
+    await reloadable.start()
+    before = shares(reloadable)
+    assert before["credentials"] == 2
+    pools = reloadable.gateway.mounts._budgets._pools
+    for prefix in ("x/", "y/"):
+        reloadable.write(storage=bucket(faulty, prefix=prefix), mounts=mounts, index={"memory_bytes": "64MB"})
+        assert (await reloadable.reload())[0] == 200
+        await reloadable.settled()
+        assert shares(reloadable) == before
+    large = pools["index"].max_bytes
+    reloadable.write(storage=bucket(faulty), mounts=mounts)
+    assert (await reloadable.reload())[0] == 200
+    await reloadable.settled()
+    assert pools["index"].max_bytes < large, "the pool is as small as its mounts have it now"
+    assert shares(reloadable) == before
+
+
+def test_a_share_that_has_left_takes_nothing_any_more() -> None:
+    pool = MemoryPool(1000)
+    one = pool.share(1000)
+    one.leave()
+    assert (pool.max_bytes, one.max_bytes) == (0, 0)
+
+
+async def test_access_control_is_turned_on_and_off_and_changed(reloadable: Reloadable, directories: Path) -> None:
+    storage = {"dir": str(directories / "one")}
+    mounts = [docs(directories / "two")]
+    reloadable.write(storage=storage, mounts=mounts)
+    await reloadable.start()
+
+    async def statuses(**headers: str) -> list[int]:
+        return [(await reloadable.get(path, **headers))[0] for path in ("/name.txt", "/docs/name.txt")]
+
+    assert await statuses() == [200, 200]
+    reloadable.write(storage=storage, mounts=mounts, access=PEOPLE)
+    assert (await reloadable.reload())[1]["mounts"]["changed"] == ["default", "docs"]
+    assert await statuses() == [401, 401]
+    assert await statuses(**basic("alice")) == [200, 200]
+    reloadable.write(storage=storage, mounts=mounts, access=PEOPLE | {"default_read": ["user:bob"]})
+    former = reloadable.gateway.mounts.all
+    assert (await reloadable.reload())[1]["mounts"]["kept"] == ["default", "docs"]
+    assert await statuses(**basic("alice")) == [403, 403], "at once"
+    assert reloadable.gateway.mounts.all == former
+    reloadable.write(
+        storage=storage,
+        mounts=[docs(directories / "two", access=PEOPLE)],
+        access=PEOPLE | {"default_read": ["user:bob"]},
+    )
+    assert (await reloadable.reload())[1]["mounts"] == {
+        "kept": ["default"],
+        "changed": ["docs"],
+        "added": [],
+        "removed": [],
+    }
+    assert await statuses(**basic("alice")) == [403, 200]
+    reloadable.write(storage=storage, mounts=mounts)
+    assert (await reloadable.reload())[0] == 200
+    assert await statuses() == [200, 200]
+
+
+async def test_who_shares_access_control_is_replaced_with_it(reloadable: Reloadable, directories: Path) -> None:
+    mounts = [docs(directories / "two")]
+    reloadable.write(storage={"dir": str(directories / "one")}, mounts=mounts, access=PEOPLE)
+    await reloadable.start()
+    reloadable.write(storage={"dir": str(directories / "two")}, mounts=mounts, access=PEOPLE)
+    assert (await reloadable.reload())[1]["mounts"]["changed"] == ["default", "docs"]
+    await reloadable.settled()
+    first, second = reloadable.gateway.mounts.all
+    assert first.access is second.access
+    assert (await reloadable.get("/docs/name.txt", **basic("alice"))) == (200, b"two")
+
+
+async def test_the_file_is_followed_after_a_reload_too(
+    reloadable: Reloadable, directories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.access.file_watch._SECONDS", 0.02)
+    storage = {"dir": str(directories / "one")}
+    reloadable.write(storage=storage, access=PEOPLE)
+    await reloadable.start()
+    closed = PEOPLE | {"default_read": ["user:bob"]}
+    source = reloadable.gateway.reloader._source
+    assert source is not None
+    older = source.read()
+    reloadable.write(storage=storage, access=closed)
+    gate = reloadable.gateway.mount.access.gate
+    await eventually(lambda: reloadable.gateway.mount.access.gate is not gate)
+    gate = reloadable.gateway.mount.access.gate
+    # Another worker has read the file before this one did.
+    await reloadable.gateway._apply(source.settings(older, is_new=True)[0], False)
+    assert reloadable.gateway.mount.access.gate is not gate
+    await eventually(lambda: len(reloadable.gateway.mount.access._retiring) == 3)
+    assert (await reloadable.get("/name.txt", **basic("alice")))[0] == 403, "what the file has is in force again"
+
+
+async def test_a_mount_is_replaced_with_its_members(reloadable: Reloadable, directories: Path) -> None:
+    mounts = [docs(directories / "two"), {"name": "all", "path": "/all", "members": ["docs", "default"]}]
+    reloadable.write(storage={"dir": str(directories / "one")}, mounts=mounts)
+    await reloadable.start()
+    mounts[0] = docs(directories / "one")
+    reloadable.write(storage={"dir": str(directories / "one")}, mounts=mounts)
+    source = Source.of(config_file=reloadable.file, environ={})
+    found: ConfigText = source.read()
+    change = Change(reloadable.gateway.mounts, source.settings(found)[0])
+    assert change.names() == {"kept": ["default"], "changed": ["docs", "all"], "added": [], "removed": []}
+    assert [mount.name for mount in change.all] == ["default", "docs", "all"]
+    await change.abandon()
+
+
+async def test_requests_that_meet_reloads_are_all_answered(reloadable: Reloadable, directories: Path) -> None:
+    reloadable.write(storage={"dir": str(directories / "one")})
+    await reloadable.start()
+    seen: set[tuple[int, bytes]] = set()
+    going = True
+
+    async def ask() -> None:
+        while going:
+            seen.add(await reloadable.get("/name.txt"))
+
+    clients = [asyncio.create_task(ask()) for _ in range(4)]
+    for number in range(6):
+        reloadable.write(storage={"dir": str(directories / ("two", "one")[number % 2])})
+        assert (await reloadable.reload())[0] == 200
+    going = False
+    await asyncio.gather(*clients)
+    assert seen == {(200, b"one"), (200, b"two")}
