@@ -15,11 +15,11 @@ import pytest
 from gateway.cli.heap import freeze_anew
 from gateway.mount import Mount
 from tests.conftest import StartProcess
-from tests.reload.conftest import TOKEN, Reloadable
 from tests.support.bucket import Bucket
 from tests.support.eventually import eventually
 from tests.support.nightly import NIGHTLY
 from tests.support.process import GatewayProcess
+from tests.support.reloadable import TOKEN, Reloadable
 from tests.support.workers import children, free_port
 
 RELOADS = 200 if NIGHTLY else 24
@@ -31,8 +31,6 @@ OBJECTS = {
 }
 # The heap breathes with the load: by so much, however many reloads there are.
 MOST_GROWTH_KB = 12_000
-
-pytest_plugins = ["tests.reload.conftest"]
 
 
 def configuration(bucket: Bucket, number: int, **more: Any) -> dict[str, Any]:

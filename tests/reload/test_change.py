@@ -12,9 +12,9 @@ from gateway.errors import ConfigError, Problem
 from gateway.mount import Mount
 from gateway.reload.change import Change
 from tests.access.test_gate import basic
-from tests.reload.conftest import Reloadable
 from tests.support.eventually import eventually
 from tests.support.faults import BUCKET, FaultyBucket, on, stall_in_body
+from tests.support.reloadable import Reloadable
 
 PEOPLE = {"authenticators": ["tests.support.people:People"], "default_read": ["authenticated"]}
 
