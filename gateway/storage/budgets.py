@@ -37,7 +37,7 @@ class Budgets:
         source = self._credentials.get(way)
         if source is None or not source.users:
             self._credentials = {way: source for way, source in self._credentials.items() if source.users}
-            source = self._credentials[way] = CredentialSource(ahead.loader(settings))
+            source = self._credentials[way] = CredentialSource(ahead.loader(settings), files=ahead.files(settings))
         source.users += 1
         return source
 
