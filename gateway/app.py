@@ -19,11 +19,12 @@ from gateway.ops.health import Readiness
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
 from gateway.ops.output import STDERR, STDOUT
+from gateway.ops.purge import Purge
 from gateway.pipeline import Pipeline
-from gateway.reload.change import Change
-from gateway.reload.graph import Graph, Switch
-from gateway.reload.reloader import Outcome, Reloader, WorkerSlot
-from gateway.reload.restart import as_running
+from gateway.running.change import Change
+from gateway.running.graph import Graph, Switch
+from gateway.running.reloader import Outcome, Reloader, WorkerSlot
+from gateway.running.restart import as_running
 from gateway.server.certificates import Certificates
 from gateway.server.connections.admission import Admission
 from gateway.server.connections.limits import Limits
@@ -141,6 +142,10 @@ class Gateway:
     async def reload(self) -> Mapping[str, object]:
         """See Actions."""
         return await self.reloader.reload()
+
+    async def purge(self, purges: Sequence[Purge]) -> Mapping[str, object]:
+        """See Actions."""
+        return await self.mounts.purge_all(purges)
 
     def hang_up(self) -> None:
         """What SIGHUP asks for: a refresh at once, and a reload in the background."""

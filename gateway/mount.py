@@ -36,8 +36,10 @@ from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import metadata_stores
 from gateway.ops.metrics import Metrics, MountMetrics
+from gateway.ops.purge import Purge
 from gateway.principal import Principal, Right
 from gateway.storage.budgets import Budgets, MountBudgets
+from gateway.storage.decorator import drop
 from gateway.storage.s3.clients import client_for
 from gateway.storage_stack import build_storage
 from gateway.upstream.address_policy import AddressPolicy
@@ -215,6 +217,15 @@ class Mount:
         self.catalog.forget(project)
         if self.fallback is not None:
             self.fallback.upstream.forget(project)
+
+    def purge(self, what: Purge) -> int:
+        """Drops what this process has cached, and has pages made from new listings. Returns how many objects it had."""
+        dropped = drop(self.storage, what.keys(self.resources.projects_of).matches)
+        for project in (projects := what.projects(self.resources.projects_of)):
+            self.forget(project)
+        if not projects:
+            self.expire()
+        return dropped
 
     def _build_fallback(self) -> Fallback | None:
         settings = self._settings

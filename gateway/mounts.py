@@ -1,5 +1,6 @@
 """All mounts of a gateway."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -7,14 +8,21 @@ from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
 from gateway.config.settings import Settings
+from gateway.errors import BadRequestError
+from gateway.index.simple.names import is_project_name
 from gateway.mount import Mount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
+from gateway.ops.purge import Purge, decode
 from gateway.ops.turn import Turn
 from gateway.storage.budgets import Budgets, MountBudgets
+from gateway.storage.decorator import drop_from_disk
 
 if TYPE_CHECKING:
     from gateway.publish.beacon.beacon import Beacon
+
+# A project is announced with everything else, since a change has to name one.
+_ANY = "everything"
 
 log = logging.getLogger("gateway")
 
@@ -141,12 +149,51 @@ class Mounts:
         for change in self._marks.projects.changes():
             mount, _, project = change.partition("/")
             self.refresh(project or EVERYTHING, mount)
+        for change in self._marks.purges.changes():
+            self._purge(decode(change))
         if changes := self._marks.objects.changes():
             for change in changes:
                 name, _, key = change.partition("/")
                 for one in self._named(name):
                     one.storage.forget(key) if key else one.storage.expire()
             self._changed()
+
+    async def purge_all(self, purges: Sequence[Purge]) -> Mapping[str, object]:
+        """Drops what is cached of these in all workers, on disk, and, as far as gateways tell each other, in others.
+        Returns how many objects this worker had in memory, how many were on disk, and whether all others were told.
+        Raises BadRequestError for a mount that there is not."""
+        for what in purges:
+            if not self._named(what.mount):
+                raise BadRequestError(f"no mount {what.mount[:100]!r}", public="There is no mount of this name")
+        memory = self._purge_workers(purges)
+        concerned = [(mount, what) for what in purges for mount in self._named(what.mount)]
+        disk = 0
+        for mount, what in concerned:
+            disk += await drop_from_disk(mount.storage, what.keys(mount.resources.projects_of))
+        memory += self._purge_workers(purges)  # what has been read from the disk meanwhile
+        told = await asyncio.gather(*(self._tell_others(mount, what) for mount, what in concerned))
+        return {"dropped": {"memory": memory, "disk": disk}, "replicas": "told" if all(told) else "not told"}
+
+    def _purge_workers(self, purges: Sequence[Purge]) -> int:
+        dropped = sum(self._purge(what) for what in purges)
+        if self._marks is not None:
+            for what in purges:
+                self._marks.purges.change(what.encode())
+        return dropped
+
+    def _purge(self, what: Purge) -> int:
+        dropped = sum(mount.purge(what) for mount in self._named(what.mount))
+        self._changed()
+        return dropped
+
+    async def _tell_others(self, mount: Mount, what: Purge) -> bool:
+        """Has other gateways list anew, and revalidate what they have cached."""
+        beacon = self._beacons.get(mount)
+        if beacon is None:
+            return False
+        if projects := what.projects(mount.resources.projects_of):
+            return all(await asyncio.gather(*map(beacon.announce, filter(is_project_name, projects))))
+        return await beacon.announce(_ANY, everything=True)
 
     def down(self) -> Mapping[str, str]:
         """What is known to be down. The names of mounts stand before it, if there are several."""

@@ -32,12 +32,12 @@ from gateway.messages import (
     RequestRecord,
 )
 from gateway.mount import Mount
-from gateway.ops.admin import AdminRequest
 from gateway.ops.log import RequestLog
 from gateway.ops.metrics import Metrics
 from gateway.ops.routes import AdminRoute, OpsRoute
 from gateway.principal import Principal, Right
 from gateway.server import response
+from gateway.server.admin_request import admin_request
 from gateway.server.client_address import ClientAddress
 from gateway.server.deadline import Deadline, OverdueError
 from gateway.server.error_page import error_page
@@ -167,7 +167,7 @@ class Pipeline:
             path, _, query = request.raw_path.partition("?")
             if (action := self._admin_routes.get(path)) is not None:
                 record.route, record.mount = "admin", ""
-                return await action(AdminRequest(request.method, query, request.headers.get("Authorization", "")))
+                return await action(admin_request(request, query))
         if request.method == "POST" and self._entrances is not None:
             taken = await self._entrances.enter(request, record).take(request, record)
             if taken is not None:

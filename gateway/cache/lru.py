@@ -132,6 +132,13 @@ class LruCache(Generic[K, V]):
         for key in [*self._entries]:
             self.pop(key)
 
+    def drop(self, matches: Callable[[K], bool]) -> int:
+        """Removes the entries whose keys match. Returns how many."""
+        keys = [key for key in self._entries if matches(key)]
+        for key in keys:
+            self.pop(key)
+        return len(keys)
+
     def __contains__(self, key: K) -> bool:
         """Does not count as a use of the entry."""
         return key in self._entries

@@ -19,7 +19,7 @@ from gateway.cli.workers import STOPPING
 from gateway.config.source import decode
 from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
-from gateway.reload.reloader import WorkerSlot
+from gateway.running.reloader import WorkerSlot
 
 _HEARTBEAT_SECONDS = 1.0
 # Until a worker that could not take a dead one's place makes room for the next try.

@@ -1,7 +1,6 @@
 """Actions of an administrator on a running gateway, guarded by a token."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -13,17 +12,21 @@ from gateway.messages import BufferedResponse
 from gateway.ops.bearer import BearerToken
 from gateway.ops.health import report
 from gateway.ops.mark import EVERYTHING
+from gateway.ops.names import PROJECT_NAME
+from gateway.ops.purge import Purge, requested
 
-# https://packaging.python.org/en/latest/specifications/name-normalization/
-_NAME = re.compile(r"[A-Z0-9]|[A-Z0-9][A-Z0-9._-]{0,253}[A-Z0-9]", re.IGNORECASE)
 _MAX_PROJECTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class AdminRequest:
+    """`read` returns the body, which may be long and slow only within limits."""
+
     method: str
     query: str
     authorization: str
+    content_type: str
+    read: Callable[[], Awaitable[bytes]]
 
 
 class Actions(Protocol):
@@ -35,6 +38,9 @@ class Actions(Protocol):
     async def reload(self) -> Mapping[str, object]:
         """Reads the configuration anew. Returns what has become of it. Raises ConfigError, and leaves all as it was,
         if it can't be used."""
+
+    async def purge(self, purges: Sequence[Purge]) -> Mapping[str, object]:
+        """Drops what is cached. Returns what was. Raises BadRequestError for a mount that there is not."""
 
 
 class Admin:
@@ -61,6 +67,13 @@ class Admin:
             return report(422, status="refused", mistakes=[str(problem) for problem in error.problems])
         return report(200, status="reloaded", **done)
 
+    async def purge(self, request: AdminRequest) -> BufferedResponse:
+        """Drops cached copies, so that the next request asks the storage: see `requested`. Raises
+        MethodNotAllowedError, UnauthorizedError, BadRequestError, and what reading the body raises."""
+        self._permit(request)
+        purges = requested(request.query, request.content_type, await request.read())
+        return report(200, status="purged", **await self._actions.purge(purges))
+
     def _permit(self, request: AdminRequest) -> None:
         if request.method != "POST":
             raise MethodNotAllowedError(request.method, "POST")
@@ -75,6 +88,6 @@ def _projects(query: str) -> list[str]:
     except ValueError as error:
         raise BadRequestError(f"the query of a refresh: {error}", public=hint) from error
     for name, value in pairs:
-        if name != "project" or not _NAME.fullmatch(value):
+        if name != "project" or not PROJECT_NAME.fullmatch(value):
             raise BadRequestError(f"the query of a refresh: {name}={value!r}", public=hint)
     return [canonicalize_name(value) for _, value in pairs]

@@ -81,11 +81,12 @@ def _count(head: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What workers tell each other: which projects to list anew, and which objects were written or removed. Each has a
-    mark of its own: many objects at once must not have every project listed anew. `beacons` are the turns to read them,
-    by mount."""
+    """What workers tell each other: which projects to list anew, which objects were written or removed, and what was
+    purged. Each has a mark of its own: many objects at once must not have every project listed anew. `beacons` are the
+    turns to read them, by mount."""
 
     projects: SharedMark = field(default_factory=SharedMark)
     objects: SharedMark = field(default_factory=SharedMark)
+    purges: SharedMark = field(default_factory=SharedMark)
     beacons: Mapping[str, Turn] = field(default_factory=dict)
     configuration: SharedConfiguration = field(default_factory=SharedConfiguration)

@@ -43,10 +43,8 @@ def admin_routes(settings: OpsSettings, actions: Actions) -> dict[str, AdminRout
     if token is None:
         return {}
     admin = Admin(token, actions)
-    return {
-        f"{settings.path_prefix}/-/{name}": route
-        for name, route in (("refresh", admin.refresh), ("reload", admin.reload))
-    }
+    routes = {"refresh": admin.refresh, "reload": admin.reload, "purge": admin.purge}
+    return {f"{settings.path_prefix}/-/{name}": route for name, route in routes.items()}
 
 
 def _token(settings: OpsSettings, name: Literal["token", "admin_token"]) -> BearerToken | None:

@@ -49,6 +49,15 @@ class DiskQuota:
         with self._lock:
             self._used = max((self._used or 0) - length, 0)
 
+    def entries(self, group: str) -> Iterator[Path]:
+        """The entries of one scope."""
+        try:
+            for file in self._files():
+                if file.name.startswith(group) and Path(file.path).parent.name != DIRECTORY:
+                    yield Path(file.path)
+        except FileNotFoundError:
+            return  # nothing has been kept yet
+
     def _is_short(self, length: int) -> bool:
         return self._used is not None and self._used + length > self._max_bytes
 

@@ -50,7 +50,7 @@ class Beacon:
         await self.leave()
         await self._announcer.close()
 
-    async def announce(self, project: str) -> None:
+    async def announce(self, project: str, *, everything: bool = False) -> bool:
         """See Announcer."""
         self._announced += 1
-        await self._announcer.announce(project)
+        return await self._announcer.announce(project, everything=everything)

@@ -10,7 +10,7 @@ from gateway.cache.lru import MemoryPool
 from gateway.config.source import ConfigText, Source
 from gateway.errors import ConfigError, Problem
 from gateway.mount import Mount
-from gateway.reload.change import Change
+from gateway.running.change import Change
 from tests.access.test_gate import basic
 from tests.support.eventually import eventually
 from tests.support.faults import BUCKET, FaultyBucket, on, stall_in_body
@@ -121,7 +121,7 @@ async def test_a_download_ends_with_the_mount_with_which_it_began(
         ({"nonsense": {"a": 1}}, "nonsense"),
         ({"storage": {"backend": "no.such.module:Thing"}}, "no.such.module"),
         ({"access": {"authenticators": ["no.such.module:People"]}}, "no.such.module"),
-        ({"access": {"authenticators": ["tests.reload.test_change:Failing"]}}, "does not start today"),
+        ({"access": {"authenticators": ["tests.running.test_change:Failing"]}}, "does not start today"),
         ({"storage": {"bucket": "elsewhere", "endpoint_url": "http://127.0.0.1:9"}}, "mount default): can't be used"),
         ({"server": {"tls_cert": "/nowhere.pem", "tls_key": "/nowhere.pem"}}, "server.tls_cert"),
         ("mounts", "mounts.docs.path"),

@@ -8,7 +8,7 @@ from gateway.config.load import load
 from gateway.config.settings import LogSettings
 from gateway.ops import log as logs
 from gateway.ops.output import STDOUT
-from gateway.reload.restart import as_running
+from gateway.running.restart import as_running
 from tests.support.http import fetch
 from tests.support.reloadable import Reloadable
 from tests.support.workers import free_port

@@ -1,1 +1,0 @@
-"""A new configuration in place of the running one, without a restart."""
