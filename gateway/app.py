@@ -33,6 +33,9 @@ from gateway.server.response_cache import ResponseCache
 from gateway.server.server import Listener, Server
 from gateway.storage.base import Storage
 
+# What a reload has replaced ends within this, when the gateway stops.
+_END_SECONDS = 5.0
+
 log = logging.getLogger("gateway")
 
 
@@ -64,6 +67,7 @@ class Gateway:
         self.url = ""
         self._possible_connections = sys.maxsize
         self._graph = self._built(settings, None)
+        self._former: list[Graph] = []  # which may still answer requests
         self._ending: list[asyncio.Task[None]] = []
         self._main: _Door | None = None
         self._ops: _Door | None = None
@@ -122,7 +126,13 @@ class Gateway:
             await self._main.listener.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.listener.drain(0)
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        for graph in self._former:
+            graph.give_up()
+        if self._ending:
+            _, late = await asyncio.wait(self._ending, timeout=_END_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._certificates is not None:
             await self._certificates.close()
         await self.readiness.close()
@@ -184,6 +194,7 @@ class Gateway:
             graph.audit.start()
         await change.settle()
         self.mounts.refresh()
+        self._former.append(former)
         self._ending = [task for task in self._ending if not task.done()]
         self._ending.append(asyncio.create_task(self._end(former, change, [*self._ending])))
         return Outcome(change.names(), waiting)
@@ -202,14 +213,16 @@ class Gateway:
     async def _end(self, former: Graph, change: Change, before: "list[asyncio.Task[None]]") -> None:
         """Ends what `change` has replaced, when nothing uses it any more. What ended `before` may use it too."""
         await former.drained()
+        self._former.remove(former)
         await asyncio.gather(*before, return_exceptions=True)
         try:
-            await change.end_former()
             if former.audit is not None and former.audit is not self._graph.audit:
                 await former.audit.close()
+            await change.end_former()
         except Exception:
             log.exception("a mount that is no longer in force can't be closed: this is a bug")
-        self._settled()
+        if change.replaces:
+            self._settled()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)

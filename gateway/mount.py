@@ -78,6 +78,7 @@ class Mount:
         same access control, and starts and ends it. Raises ConfigError for settings that can't be used; what has been
         taken of `budgets` is then for the caller to give back."""
         self._settings = settings
+        self.files = settings.states_of_files()
         self.name = settings.mount.name
         self._budgets = budgets = budgets or MountBudgets(Budgets())
         counts = metrics.of(self.name)

@@ -9,7 +9,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 
 from gateway.config.access.settings import AccessSettings
 from gateway.config.cache_settings import CacheSettings
-from gateway.config.file_state import FileState
+from gateway.config.file_state import FileState, file_state
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
@@ -214,6 +214,12 @@ class Settings(Section):
     def file(self) -> "SettingsFile | None":
         """The file that the section `access` may change in while the gateway runs."""
         return self._file
+
+    def states_of_files(self) -> "list[FileState]":
+        """Those of the files that a mount reads once, when it is built."""
+        storage = self.storage
+        paths = [storage.verify, *(storage.client_cert or ()), storage.cloud_front_key_file, self.publish.sigstore_root]
+        return [file_state(path) for path in paths if isinstance(path, Path)]
 
     def place(self, mount: MountSettings, mounts: "tuple[Settings, ...]" = (), *, shares_access: bool = True) -> None:
         self._mount, self._mounts, self._shares_access = mount, mounts, shares_access

@@ -75,6 +75,8 @@ class Change:
     async def end_former(self) -> None:
         """Ends the mounts that are no longer in force. No request uses them any more."""
         for mount in reversed(self._gone):  # the first has what others share
+            if mount.uploads is not None:
+                await mount.uploads.finished()
             await self._mounts.end(mount)
 
     async def abandon(self) -> None:
@@ -84,6 +86,11 @@ class Change:
                 await change.gate.close()
         for mount in reversed(self._new.values()):
             await self._mounts.end(mount)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether any mount ends."""
+        return bool(self._gone)
 
     @property
     def _gone(self) -> Sequence[Mount]:
@@ -98,7 +105,7 @@ class Change:
     def _kept(self, settings: Settings) -> Mount | None:
         """The mount in force, if it can go on as it is."""
         mount = self._running.get(settings.mount.name)
-        if mount is None or not _alike(mount.settings, settings):
+        if mount is None or not _alike(mount.settings, settings) or mount.files != settings.states_of_files():
             return None
         if not self._new.keys().isdisjoint(settings.mount.members):
             return None

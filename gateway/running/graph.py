@@ -70,6 +70,10 @@ class Graph:
         if not self._running:
             self._idle.set()
 
+    def give_up(self) -> None:
+        """Whatever has begun counts as ended: the gateway stops, and has ended it."""
+        self._idle.set()
+
     async def drained(self) -> None:
         """Returns when all requests that began have ended. No others begin."""
         await self._idle.wait()

@@ -12,9 +12,11 @@ from gateway.errors import ConfigError, Problem
 from gateway.mount import Mount
 from gateway.running.change import Change
 from tests.access.test_gate import basic
+from tests.support.certificates import self_signed
 from tests.support.eventually import eventually
-from tests.support.faults import BUCKET, FaultyBucket, on, stall_in_body
+from tests.support.faults import BUCKET, Answer, FaultyBucket, healthy, on, stall_in_body
 from tests.support.reloadable import Reloadable
+from tests.support.uploads import upload, wheel
 
 PEOPLE = {"authenticators": ["tests.support.people:People"], "default_read": ["authenticated"]}
 
@@ -305,3 +307,47 @@ async def test_requests_that_meet_reloads_are_all_answered(reloadable: Reloadabl
     going = False
     await asyncio.gather(*clients)
     assert seen == {(200, b"one"), (200, b"two")}
+
+
+async def test_a_file_that_a_mount_has_read_is_part_of_its_settings(
+    reloadable: Reloadable, faulty: FaultyBucket, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.write_bytes(self_signed(tmp_path)[0].read_bytes())
+    faulty.objects["a.txt"] = b"content"
+    reloadable.write(storage=bucket(faulty, verify=str(bundle)))
+    await reloadable.start()
+    assert (await reloadable.reload())[1]["mounts"]["kept"] == ["default"]
+    bundle.write_bytes(bundle.read_bytes() + b"\n")
+    assert (await reloadable.reload())[1]["mounts"]["changed"] == ["default"]
+    assert await reloadable.get("/a.txt") == (200, b"content")
+
+
+async def test_an_upload_ends_with_its_mount_though_its_client_leaves(
+    reloadable: Reloadable, faulty: FaultyBucket
+) -> None:
+    publish = {"enabled": True, "allow_anonymous": True, "beacon": False, "status": False}
+    reloadable.write(storage=bucket(faulty), publish=publish)
+    await reloadable.start()
+    uploads = reloadable.gateway.mount.uploads
+    assert uploads is not None
+    await uploads.probed()
+    filename, content = wheel("acme", "1.0")
+    key, goes_on = f"acme/{filename}", asyncio.Event()
+
+    async def slow(answer: Answer) -> None:
+        await goes_on.wait()
+        await healthy(answer)
+
+    faulty.of_key[key] = on("PUT", slow)
+    client = asyncio.create_task(upload(reloadable.gateway.url, filename, content))
+    await faulty.until(lambda: any(request.method == "PUT" and request.key == key for request in faulty.requests))
+    client.cancel()
+    await asyncio.gather(client, return_exceptions=True)
+    reloadable.write(storage=bucket(faulty, read_timeout=20), publish=publish)
+    assert (await reloadable.reload())[1]["mounts"]["changed"] == ["default"]
+    graph = reloadable.gateway._former
+    await eventually(lambda: not graph)
+    goes_on.set()
+    await reloadable.settled()
+    assert faulty.objects[key] == content
