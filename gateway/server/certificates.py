@@ -20,7 +20,6 @@ class Certificates:
         self.files = certificate, key
         known = self._state()
         self.context = _context(certificate, key)
-        self._failure = ""
         self._watch = FileWatch(certificate, self._read, known, self._state)
 
     def start(self) -> None:
@@ -34,12 +33,8 @@ class Certificates:
         try:
             self.context = await DISK.run(_context, *self.files)
         except ConfigError as error:
-            message = str(error.problems[0])
-            if message != self._failure:
-                log.error("the renewed certificate can't be used, the former stays in force: %s", message)
-            self._failure = message
+            log.error("the renewed certificate can't be used, the former stays in force: %s", error.problems[0])
         else:
-            self._failure = ""
             log.info("The certificate in %s has changed, and is in force.", self.files[0])
 
     def _state(self) -> tuple[FileState, FileState]:
