@@ -46,7 +46,7 @@ class ServerSettings(Section):
         None, description="URL at which clients reach the gateway, with its path; unset: taken from each request"
     )
     tls_cert: ReadableFile | None = Field(
-        None, description="PEM file of the certificate chain, read at start; serves HTTPS directly"
+        None, description="PEM file of the certificate chain, followed when it changes; serves HTTPS directly"
     )
     tls_key: ReadableFile | None = Field(None, description="PEM file of its private key")
     trusted_proxies: Networks = Field([], description="Networks of proxies whose X-Forwarded-* headers are trusted")
@@ -168,7 +168,7 @@ class OpsSettings(Section):
         None, description="Bearer token that /ready and /metrics ask for; unset: they answer everybody"
     )
     admin_token: SecretStr | None = Field(
-        None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"
+        None, description="Bearer token of POST /-/refresh, /-/reload and /-/purge; unset: no such routes"
     )
     ready_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that an answer of /ready is reused")
 
