@@ -106,9 +106,9 @@ class Gateway:
                 self._certificates.start()
             if graph.ops is not None:
                 ops_socket = ops_listener or bind_tcp(server.host, ops.port or 0)
-                self._ops = await self._open(Switch(graph, graph.ops), ops_socket, shared)
+                self._ops = await self._open(Switch(graph.ops), ops_socket, shared)
                 log.info("operations endpoints are on %s", url_of(ops_socket, tls=self._certificates is not None))
-            self._main = await self._open(Switch(graph, graph.main), listener, shared)
+            self._main = await self._open(Switch(graph.main), listener, shared)
         except BaseException:
             listener.close()
             await self.stop()
@@ -203,9 +203,9 @@ class Gateway:
         """Requests that begin from now on are answered by `graph`."""
         settings = graph.settings
         if self._main is not None:
-            self._main.turn(graph, graph.main, self._limits(settings.server))
+            self._main.turn(graph.main, self._limits(settings.server))
         if self._ops is not None and graph.ops is not None:
-            self._ops.turn(graph, graph.ops, self._limits(settings.server))
+            self._ops.turn(graph.ops, self._limits(settings.server))
         if former.response_cache is not None:
             former.response_cache.clear()
         self.readiness.watch({mount.name: mount.storage for mount in graph.mounts}, settings.ops.ready_ttl)
@@ -283,8 +283,8 @@ class _Door:
     server: Server
     switch: Switch
 
-    def turn(self, graph: Graph, pipeline: Pipeline, limits: _Limits) -> None:
-        self.switch.turn(graph, pipeline)
+    def turn(self, pipeline: Pipeline, limits: _Limits) -> None:
+        self.switch.pipeline = pipeline
         self.server.limit(*limits)
 
 

@@ -68,8 +68,10 @@ class Pipeline:
         metrics: Metrics,
         answer_timeout: float,
         before: Callable[[], None] | None = None,
+        count: Callable[[int], None],
     ) -> None:
-        """`before` is called before each request. `answer_timeout` is in seconds."""
+        """`before` is called before each request, `count` with 1 as it begins and -1 as it ends. `answer_timeout` is in
+        seconds."""
         self._entrances = entrances
         self._ops_routes = ops_routes
         self._admin_routes = admin_routes
@@ -79,6 +81,7 @@ class Pipeline:
         self._response_cache = response_cache
         self._metrics = metrics
         self._before = before
+        self._count = count
         self._deadline = Deadline(answer_timeout)
 
     async def __call__(self, request: Request) -> Reply:
@@ -254,7 +257,7 @@ class Pipeline:
         return self._allow_bypass and "no-cache" in request.headers.get("Cache-Control", "").lower()
 
     def _begin(self, request: Request, headers: MultiMapping[str]) -> RequestRecord:
-        self._metrics.in_flight += 1
+        self._count(1)
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
         return RequestRecord(
             request_id=given_or_new(headers.get("X-Request-ID", "")),
@@ -291,6 +294,6 @@ class Pipeline:
         return self._refusal(request, record, GatewayError("unexpected exception, see the log above"))
 
     def _end(self, record: RequestRecord) -> None:
-        self._metrics.in_flight -= 1
+        self._count(-1)
         self._metrics.observe(record)
         self._log.write(record)

@@ -1,7 +1,8 @@
 """What answers requests with one configuration."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from gateway.config.settings import Settings
 from gateway.entrance import Entrance, Entrances
@@ -61,13 +62,13 @@ class Graph:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def begin(self) -> None:
-        self._running += 1
-        self._idle.clear()
-
-    def end(self) -> None:
-        self._running -= 1
-        if not self._running:
+    def _count(self, change: int) -> None:
+        """A request has begun (1) or ended (-1)."""
+        self._metrics.in_flight += change
+        self._running += change
+        if self._running:
+            self._idle.clear()
+        else:
             self._idle.set()
 
     def give_up(self) -> None:
@@ -102,28 +103,21 @@ class Graph:
             metrics=self._metrics,
             answer_timeout=self.settings.server.answer_timeout,
             before=self._before,
+            count=self._count,
         )
 
 
 class Switch:
-    """Passes each request of a listener on to the graph that is in force when it begins."""
+    """Passes each request of a listener on to the pipeline that is in force when it begins."""
 
-    def __init__(self, graph: Graph, pipeline: Pipeline) -> None:
-        self.turn(graph, pipeline)
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
 
-    def turn(self, graph: Graph, pipeline: Pipeline) -> None:
-        self._graph, self._pipeline = graph, pipeline
-
-    async def __call__(self, request: Request) -> Reply:
-        graph = self._graph
-        graph.begin()
-        try:
-            return await self._pipeline(request)
-        finally:
-            graph.end()
+    def __call__(self, request: Request) -> Coroutine[Any, Any, Reply]:
+        return self.pipeline(request)
 
     def refuse(self, request: Request, error: GatewayError) -> Reply:
-        return self._pipeline.refuse(request, error)
+        return self.pipeline.refuse(request, error)
 
     def lookup(self, head: bytes, peer: str) -> bytes | None:
-        return self._pipeline.lookup(head, peer)
+        return self.pipeline.lookup(head, peer)
