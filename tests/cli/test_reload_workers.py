@@ -15,7 +15,7 @@ import pytest
 from tests.cli.test_workers import connections_by_worker
 from tests.conftest import StartProcess
 from tests.support.process import GatewayProcess
-from tests.support.workers import children, eventually, free_port, started
+from tests.support.workers import children, eventually, free_port, get, started
 
 TOKEN = "opensesame"
 
@@ -149,4 +149,20 @@ def test_a_worker_that_can_t_follow_tries_again(process: GatewayProcess, write: 
     assert process.log.read_text().count("this worker can't follow") == 1
     for connection in connections.values():
         connection.close()
+    assert process.stop() == 0
+
+
+def test_a_process_alone_reloads_after_sighup(start_process: StartProcess, write: Write, tmp_path: Path) -> None:
+    write("one", server={"port": 0})
+    process = start_process({}, {"GATEWAY_CONFIG": str(tmp_path / "shared.yaml")})
+    url = process.wait_until_it_listens()
+    write("two", server={"port": 0})
+    process.process.send_signal(signal.SIGHUP)
+    done = "The configuration has been reloaded. Mounts: changed default."
+    eventually(lambda: done in process.log.read_text(), "it is not heard", process)
+    assert get(f"{url}/name.txt") == b"two"
+    write("one", server={"port": 0}, nonsense={"a": 1})
+    process.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "(mistakes: 1)" in process.log.read_text(), "the mistake is not told", process)
+    assert get(f"{url}/name.txt") == b"two"
     assert process.stop() == 0

@@ -22,8 +22,8 @@ from tests.support.process import GatewayProcess
 from tests.support.reloadable import TOKEN, Reloadable
 from tests.support.workers import children, free_port
 
-# A process imports botocore at its first reload, and fills its caches during the next ones: what grows with each further
-# reload shows only in the long run.
+# A process imports botocore at its first reload, and fills its caches during the next ones: what grows with each
+# further reload shows only in the long run.
 RELOADS, SETTLED_AFTER, MOST_GROWTH_KB = (200, 66, 12_000) if NIGHTLY else (10, 4, 40_000)
 LARGE = random.Random(1).randbytes(3_000_000)
 OBJECTS = {
