@@ -59,7 +59,9 @@ async def test_connections_to_many_hosts_are_not_all_kept(client: Client, faulty
 
 async def test_a_connection_that_was_being_made_at_the_end_is_not_kept(client: Client, faulty: FaultyBucket) -> None:
     faulty.objects["k"] = b"content"
-    late = asyncio.create_task(send(client, faulty))
+    await whole(await send(client, faulty))
+    host, target = f"127.0.0.1:{faulty.port}", f"/{faults.BUCKET}/k"
+    late = asyncio.create_task(client.send("GET", "http", host, target, {}, anew=True))
     await asyncio.sleep(0)
     assert client.stats()["connections_busy"] == 0, "it is being made"
     await client.close()
