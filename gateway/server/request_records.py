@@ -1,6 +1,7 @@
 """What is recorded of each request, for the log and the metrics."""
 
 import time
+from collections.abc import Callable
 
 from multidict import MultiMapping
 
@@ -15,13 +16,15 @@ from gateway.server.request_id import given_or_new
 class RequestRecords:
     """Begins a record with each request, and writes it when that ends."""
 
-    def __init__(self, caller: ClientAddress, log: RequestLog, metrics: Metrics) -> None:
+    def __init__(self, caller: ClientAddress, log: RequestLog, metrics: Metrics, count: Callable[[int], None]) -> None:
+        """`count` is called with 1 as a request begins and -1 as it ends."""
+        self._count = count
         self._caller = caller
         self._log = log
         self._metrics = metrics
 
     def begin(self, request: Request, headers: MultiMapping[str], mount: str) -> RequestRecord:
-        self._metrics.in_flight += 1
+        self._count(1)
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
         return RequestRecord(
             request_id=given_or_new(headers.get("X-Request-ID", "")),
@@ -36,7 +39,7 @@ class RequestRecords:
         )
 
     def end(self, record: RequestRecord) -> None:
-        self._metrics.in_flight -= 1
+        self._count(-1)
         self._metrics.observe_fetched(record)
         self._metrics.observe(record)
         self._log.write(record)
