@@ -21,7 +21,7 @@ class Entrances:
     def __init__(self, entrances: Iterable[Entrance], max_connections: int) -> None:
         """`max_connections` of clients are held at once. Most of them, but not all, may be those of one mount."""
         found = [*entrances]
-        self._most_in_flight = max(1, max_connections * _LARGEST_SHARE[0] // _LARGEST_SHARE[1])
+        self.limit(max_connections)
         self._by_mount = {entrance.mount.name: entrance for entrance in found}
         self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
         # One that answers everywhere need not be looked for.
@@ -31,6 +31,10 @@ class Entrances:
         """The name of the mount that all requests are for; empty if their targets tell."""
         self.add_headers = any(one.adds_headers for one in found)
         """Whether answers have headers that depend on the mount."""
+
+    def limit(self, max_connections: int) -> None:
+        """See `__init__`."""
+        self._most_in_flight = max(1, max_connections * _LARGEST_SHARE[0] // _LARGEST_SHARE[1])
 
     def enter(self, request: Request, record: RequestRecord, path: str = "") -> Entrance:
         """The one that a request is for, whose canonical `path` may be known; notes its mount. `leave` ends what this

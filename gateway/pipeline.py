@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import HttpVersion11
 from multidict import CIMultiDict
@@ -35,8 +35,10 @@ from gateway.messages import (
 )
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import Place, VirtualMount
+from gateway.ops.routes import AdminRoute, OpsRoute
 from gateway.principal import Principal, Right
 from gateway.server import response
+from gateway.server.admin_request import admin_request
 from gateway.server.deadline import Deadline, OverdueError
 from gateway.server.error_page import error_page
 from gateway.server.protocol import Request, check_version
@@ -50,9 +52,6 @@ from gateway.usage import UpstreamUsage
 _SINGLE_USE = ("X-Request-ID", "Expect", "traceparent")
 
 log = logging.getLogger("gateway")
-
-OpsRoute = Callable[[str], Awaitable[BufferedResponse]]  # takes the header Authorization
-AdminRoute = Callable[[str, str, str], BufferedResponse]  # takes method, query and Authorization
 
 
 class Pipeline:
@@ -149,7 +148,7 @@ class Pipeline:
             path, _, query = request.raw_path.partition("?")
             if (action := self._admin_routes.get(path)) is not None:
                 record.route, record.mount = "admin", ""
-                return action(request.method, query, request.headers.get("Authorization", ""))
+                return await action(admin_request(request, query))
         if request.method == "POST" and self._entrances is not None:
             taken = await self._entrances.enter(request, record).take(request, record)
             if taken is not None:

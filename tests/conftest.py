@@ -18,6 +18,7 @@ from tests.support.bucket import Bucket, ready_buckets
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.nightly import NIGHTLY
 from tests.support.process import GatewayProcess
+from tests.support.reloadable import Reloadable
 from tests.support.swift import Swift
 
 # How long an example takes depends on what else the machine does.
@@ -99,6 +100,15 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         fallback = gateway.mount.fallback
         for stats in (gateway.storage.stats(), fallback.upstream.stats() if fallback is not None else {}):
             assert stats.get("connections_busy", 0) == 0, stats
+
+
+@pytest.fixture
+async def reloadable(tmp_path: Path) -> AsyncIterator[Reloadable]:
+    """A gateway that is started and reloaded by the test; stops it at the end."""
+    one = Reloadable(tmp_path / "config.yaml")
+    async with aiohttp.ClientSession() as one.http:
+        yield one
+        await one.gateway.stop()
 
 
 @pytest.fixture

@@ -5,13 +5,14 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.access.file_watch import FileWatch
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState, file_state
 from gateway.config.hints import path_hints
-from gateway.config.settings import Settings
+from gateway.config.settings import Settings, SettingsFile
 from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
 from gateway.rights.policy import Policy
@@ -33,9 +34,18 @@ _UNUSABLE = "the changed section access can't be used, the former stays in force
 log = logging.getLogger("gateway.access")
 
 
+@dataclass(frozen=True, slots=True)
+class AccessChange:
+    """A gate that has been started, of these settings. `keys` are the states of the files that they name for keys."""
+
+    gate: "Gate"
+    settings: AccessSettings
+    keys: Sequence[FileState]
+
+
 class Access:
     """The gate in force; None lets everybody read. A new gate takes its place when the section `access` changes in the
-    file, or a file that it names for a key; no change of the file turns access control on or off."""
+    file, or a file that it names for a key. Only a reload turns access control on or off: it builds another Access."""
 
     def __init__(self, settings: Settings, storage: Storage, outcomes: Counter[tuple[str, str]]) -> None:
         """`outcomes` are counted by authenticator and result. Raises ConfigError for settings that can't be used."""
@@ -49,7 +59,7 @@ class Access:
         self._retiring: set[asyncio.Task[None]] = set()
         self._file = settings.file
         self._running = settings
-        self._mounts = [settings]
+        self._mounts: Sequence[Settings] = [settings]
         self._settings, known = _by_now(settings)
         self._keys = _states_of_keys(self._settings)
         self.gate = self._build(self._settings) if self._settings is not None else None
@@ -62,9 +72,9 @@ class Access:
     def policy(self) -> Policy | None:
         return self.gate.policy if self.gate is not None else None
 
-    def also_at(self, settings: Settings) -> None:
-        """Another mount has the same access control: hints are given for that one too."""
-        self._mounts.append(settings)
+    def serve(self, mounts: Sequence[Settings]) -> None:
+        """These mounts have this access control: hints are given for all of them."""
+        self._mounts = mounts
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """`listener` is called when answers given so far may no longer be permitted."""
@@ -112,6 +122,10 @@ class Access:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await gate.start()
+        except TimeoutError:
+            await gate.close()
+            message = f"its authenticators do not start within {_START_SECONDS:g} s"
+            raise ConfigError([Problem("access", "changed", message)]) from None
         except BaseException:
             await gate.close()  # those that have started
             raise
@@ -122,36 +136,51 @@ class Access:
         assert self._file is not None
         try:
             found = await DISK.run(self._file.read)
-            settings = found.access
-            if settings is None:
-                log.error("the section access is gone from %s: it stays in force until a restart", self._file.path)
+            if found.access is None:
+                log.error("the section access is gone from %s: it stays in force until a reload", self._file.path)
                 return
-            keys = await DISK.run(_states_of_keys, settings)
-            if settings == self._settings and keys == self._keys:
-                self._failure = ""
-                return
-            assert self._settings is not None, "access control is on"
-            _demand_known_proxies(found, self._running, self._settings)
-            self._version += 1
-            gate = await self._started(settings)
+            change = await self.prepare(found)
         except ConfigError as error:
             self._failed("; ".join(map(str, error.problems)))
-            return
-        except TimeoutError:
-            self._failed(f"its authenticators do not start within {_START_SECONDS:g} s")
             return
         except Exception as error:  # of authenticators of others
             self._failed("this is a bug", error)
             return
         self._failure = ""
-        if settings.max_link_seconds != self._settings.max_link_seconds:
-            log.warning("access.max_link_seconds has changed, which takes a restart")
-        former, self.gate, self._settings, self._keys = self.gate, gate, settings, keys
+        if change is None:
+            return
+        assert self._settings is not None, "access control is on"
+        if change.settings.max_link_seconds != self._settings.max_link_seconds:
+            log.warning("access.max_link_seconds has changed, which takes a reload")
+        self.adopt(change)
+        for hint in self.hints():
+            log.warning("%s", hint)
+
+    async def prepare(self, found: Settings) -> "AccessChange | None":
+        """What would make the section that was `found` the one in force; None if it is that already. Either `adopt` it,
+        or close its gate. Raises ConfigError, and what authenticators of others raise."""
+        settings = found.access
+        assert settings is not None, "access control stays on"
+        assert self._settings is not None, "access control is on"
+        keys = await DISK.run(_states_of_keys, settings)
+        if settings == self._settings and keys == self._keys:
+            return None
+        _demand_known_proxies(found, self._running, self._settings)
+        self._version += 1
+        return AccessChange(await self._started(settings), settings, keys)
+
+    def adopt(self, change: "AccessChange | None", file: SettingsFile | None = None) -> None:
+        """Puts the change in force. `file` is the one from which it was read, if a reload did that: whatever that has
+        had since then is read anew."""
+        if self._watch is not None and file is not None:
+            self._file, self._failure = file, ""
+            self._watch.believe((file.state, change.keys if change is not None else self._keys, 0))
+        if change is None:
+            return
+        former, self.gate, self._settings, self._keys = self.gate, change.gate, change.settings, change.keys
         assert former is not None
         self._changed()
         log.info("The section access has changed, and is in force.")
-        for hint in self.hints():
-            log.warning("%s", hint)
         task = asyncio.create_task(_retire(former))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
@@ -182,26 +211,26 @@ def _by_now(settings: Settings) -> tuple[AccessSettings | None, FileState]:
     file, former = settings.file, settings.access
     if file is None or former is None:
         return former, None
-    state = file_state(file.path)
+    state = file.state if file.is_new else file_state(file.path)
     if state == file.state:
         return former, state
     found = file.read()
     if found.access is None:
-        message = "is gone from the file since the gateway was started: restart it to serve without access control"
+        message = "is gone from the file since the gateway was started: reload it to serve without access control"
         raise ConfigError([Problem("access", str(file.path), message)])
     _demand_known_proxies(found, settings, former)
     return found.access, state
 
 
 def _demand_known_proxies(found: Settings, running: Settings, former: AccessSettings) -> None:
-    """Raises ConfigError if the file has other proxies than those that are trusted until a restart, and believes
+    """Raises ConfigError if the file has other proxies than those that are trusted until a reload, and believes
     headers of theirs that were not believed before: those of the former ones would be."""
     believed = found.access.forward_auth if found.access is not None else None
     if believed is None or believed == former.forward_auth:
         return
     file, server, before = running.file, found.server, running.server
     if (server.trusted_proxies, server.unix_socket) != (before.trusted_proxies, before.unix_socket):
-        message = "other proxies are trusted until a restart, and access.forward_auth would believe them: restart"
+        message = "other proxies are trusted until a reload, and access.forward_auth would believe them: reload"
         raise ConfigError([Problem("server.trusted_proxies", str(file.path) if file else "changed", message)])
 
 

@@ -79,3 +79,9 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     """Splits the body, so that a slow client keeps a copy of one piece in memory, not of the whole body."""
     for start in range(0, len(body), _PIECE_BYTES):
         yield body[start : start + _PIECE_BYTES]
+
+
+def told(stream: Stream, status: str) -> Stream:
+    """Adds Cache-Status, in a copy of the headers: a fill may share them."""
+    stream.headers = {**stream.headers, "Cache-Status": status}
+    return stream

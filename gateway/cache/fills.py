@@ -77,6 +77,11 @@ class Fills:
         for fill in self._running.get(key, ()):
             fill.outdate()
 
+    def drop(self, matches: Callable[[str], bool]) -> None:
+        """Like `forget`, for all keys that match."""
+        for key in [key for key in self._running if matches(key)]:
+            self.forget(key)
+
     def note(self, key: str, etag: str) -> None:
         """The storage has reported the object's current ETag."""
         for fill in self._running.get(key, ()):

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.cache.disk.blocks import DamagedError
 from gateway.cache.disk.cache import DiskCache, DiskEntry
+from gateway.cache.disk.keys import Keys
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.memory import INDEX_BYTES, CachedObject, MemoryCache, ObjectLimits, limits_of
 from gateway.config.cache_settings import CacheSettings
@@ -68,6 +69,10 @@ class KeptObjects:
         """Removes the object from disk only."""
         if self._disk is not None:
             self.run(DISK.run(self._disk.remove, key))
+
+    async def drop_from_disk(self, keys: Keys) -> int:
+        """Returns how many objects there were."""
+        return await CACHE.run(self._disk.purge, keys) if self._disk is not None else 0
 
     def remove_other(self, key: str, etag: str) -> None:
         """Removes the object from disk unless it has this ETag."""

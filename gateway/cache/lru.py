@@ -44,6 +44,12 @@ class MemoryPool:
             sizes[cache.name] = CacheSize(held + cache.used, entries + len(cache))
         return sizes
 
+    def _leave(self, share: "MemoryLimit") -> None:
+        """The others have no more together than the most that any of them asks for."""
+        self._shares.remove(share)
+        self.max_bytes = max((other.max_bytes for other in self._shares), default=0)
+        self._change(0)
+
     def _change(self, weight: int) -> None:
         self._used += weight
         while self._used > self.max_bytes:
@@ -65,10 +71,11 @@ class MemoryLimit:
         self._pool._shares.append(self)
 
     def leave(self) -> None:
-        """Gives all bytes back to the pool, for good."""
+        """Gives all bytes back to the pool, for good. What still comes is not cached."""
         for cache in self._caches:
             cache.clear()
-        self._pool._shares.remove(self)
+        self.max_bytes = 0
+        self._pool._leave(self)
 
     def stats(self) -> dict[str, int]:
         """Bytes held, by the name of the cache."""
@@ -139,6 +146,13 @@ class LruCache(Generic[K, V]):
     def clear(self) -> None:
         for key in [*self._entries]:
             self.pop(key)
+
+    def drop(self, matches: Callable[[K], bool]) -> int:
+        """Removes the entries whose keys match. Returns how many."""
+        keys = [key for key in self._entries if matches(key)]
+        for key in keys:
+            self.pop(key)
+        return len(keys)
 
     def __contains__(self, key: K) -> bool:
         """Does not count as a use of the entry."""

@@ -105,6 +105,11 @@ class MemoryCache:
         self._objects.pop(key)
         self._missing.pop(key)
 
+    def drop(self, matches: Callable[[str], bool]) -> int:
+        """Forgets the objects and absences whose keys match. Returns how many objects there were."""
+        self._missing.drop(matches)
+        return self._objects.drop(matches)
+
     def note(self, key: str, etag: str) -> bool:
         """The storage has reported the object, and its current ETag unless that is empty. Drops another version, and
         returns whether there was one."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from gateway.cache.cached_response import NotHereError, answer
+from gateway.cache.cached_response import NotHereError, answer, told
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.source import OnDisk
 from gateway.cache.fill import Claim, Fill, Head, Opened
@@ -50,8 +50,8 @@ class ObjectCache:
     ) -> None:
         """`budget` and `limits` are the memory for bodies in transit and for what is cached. See Patience."""
         self._patience = patience or Patience()
-        self._kept = KeptObjects(settings, disk, limits, clock)
-        self.memory = self._kept.memory
+        self.kept = KeptObjects(settings, disk, limits, clock)
+        self.memory = self.kept.memory
         self._source = source
         self._settings, self._budget = settings, budget
         self._news = SingleFlight[Head]()
@@ -72,8 +72,8 @@ class ObjectCache:
         if found is None:
             if not request.bypass and (absent := self.memory.missing(key, request.not_before)) is not None:
                 raise absent
-            if self._kept.on_disk:
-                found = await self._kept.find(key)
+            if self.kept.on_disk:
+                found = await self.kept.find(key)
         if found is None:
             return await self._unknown(request)
         asks = request.bypass or found.checked <= request.not_before
@@ -82,7 +82,7 @@ class ObjectCache:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
             if not self._fills.asking(key):
-                self._kept.run(self._revalidate(key, found))  # it hardly ever changes: the client does not wait
+                self.kept.run(self._revalidate(key, found))  # it hardly ever changes: the client does not wait
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         since = self.memory.clock() - found.checked
         if since >= ttl + self._settings.stale_if_error:
@@ -125,14 +125,20 @@ class ObjectCache:
         self._changes += 1
         self.memory.forget(key)
         self._fills.forget(key)
-        self._kept.remove(key)
+        self.kept.remove(key)
+
+    def drop(self, matches: Callable[[str], bool]) -> int:
+        """Drops the objects whose keys match from memory. Returns how many."""
+        self._changes += 1
+        self._fills.drop(matches)
+        return self.memory.drop(matches)
 
     def note(self, key: str, etag: str) -> None:
         """A listing shows the object, with its current ETag, which is empty if the listing does not tell it."""
         self._changes += 1
         if self.memory.note(key, etag):
             # Otherwise a slow storage would let the disk serve an object that contradicts the hash on its page.
-            self._kept.remove_other(key, etag)
+            self.kept.remove_other(key, etag)
         if etag:
             self._fills.note(key, etag)
 
@@ -144,12 +150,12 @@ class ObjectCache:
 
     def stats(self) -> dict[str, int]:
         """Counts of fills, of their readers, and of background work."""
-        return {**self._fills.stats(), **self._kept.stats()}
+        return {**self._fills.stats(), **self.kept.stats()}
 
     async def close(self) -> None:
         await self._fills.close()
         await self._news.close()
-        await self._kept.close()
+        await self.kept.close()
 
     def _ttl(self, key: str, found: CachedObject) -> float:
         """The TTL from the settings, or a shorter one from the object's Cache-Control."""
@@ -159,7 +165,7 @@ class ObjectCache:
     async def _beside(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
         """Asks the storage, bypassing the cache."""
         stream = await self._read_through(request, known)
-        return _told(stream, cache_status.BYPASSED if request.bypass else cache_status.MISS)
+        return told(stream, cache_status.BYPASSED if request.bypass else cache_status.MISS)
 
     async def _read_through(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
         """`known` is the version that the storage had when it was last asked."""
@@ -190,11 +196,11 @@ class ObjectCache:
         storage was asked for this request: `status` is then the Cache-Status."""
         cache, source = "memory" if cached else "", None
         if found.body is None and request.method != "HEAD":
-            entry = await self._kept.entry(request.key)
+            entry = await self.kept.entry(request.key)
             if entry is None or entry.header.etag != found.etag:
                 self.memory.forget(request.key)
                 return await self._beside(request, found)
-            cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self._kept.drop)
+            cache, source = "disk" if cached else "", OnDisk(entry, self._source, request.key, found, self.kept.drop)
         status = cache_status.hit(fresh_for, stale=stale) if cached else status
         return answer(
             request, found, source, cache_status=status, stale=stale, age=age, fresh_for=fresh_for, cache=cache
@@ -210,7 +216,7 @@ class ObjectCache:
             head, stream = await (self._head_soon(claim) if may_fail_soon else claim.head()), None
             if isinstance(head, Opened):
                 if request.method == "GET" and not request.headers and (stream := claim.take()) is not None:
-                    stream = _told(stream, status)
+                    stream = told(stream, status)
                 stream = stream or self._shared(request, claim, status)
         if isinstance(head, Opened):
             return stream or await self._beside(request, head.found)
@@ -241,13 +247,13 @@ class ObjectCache:
             stream = await self._read_through(ObjectRequest("GET", key, condition), known)
         except NotFoundError:
             if known is not None:
-                self._kept.remove(key)
+                self.kept.remove(key)
             raise
         if stream.status == 304 and known is not None:
             stream.close()
             headers = freshness.updated(known.headers, stream.headers)
             modified = seconds(headers.get("Last-Modified"))
-            self._kept.confirm(key, known.etag)
+            self.kept.confirm(key, known.etag)
             return self._keep(fill, replace(known, headers=headers, modified=modified, checked=now, believed=True))
         etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else -1
@@ -256,11 +262,11 @@ class ObjectCache:
             return Opened(None, stream)
         modified = seconds(stream.headers.get("Last-Modified"))
         found = CachedObject(stream.headers, None, size, etag, modified, now, sha256=stream.sha256)
-        if size > self._kept.max_small or not self._budget.reserve(size):  # a body in transit takes memory, too
+        if size > self.kept.max_small or not self._budget.reserve(size):  # a body in transit takes memory, too
             self.memory.forget(key)
             if known is not None:
                 # While the storage is slow, nobody may wait for this stream, and the old version would be served again.
-                self._kept.remove_other(key, etag)
+                self.kept.remove_other(key, etag)
             return Opened(found, stream)
         try:
             async with asyncio.timeout(_SMALL_SECONDS):
@@ -272,7 +278,7 @@ class ObjectCache:
             self._budget.give_back(size)
         found = self._keep(fill, replace(found, body=body))
         if fill.current:
-            self._kept.write(key, found)
+            self.kept.write(key, found)
         return found
 
     def _keep(self, fill: Fill, found: CachedObject) -> CachedObject:
@@ -286,13 +292,7 @@ class ObjectCache:
         """The object may not be cached; `known` is the version that was, if any."""
         self.memory.forget(key)
         if known is not None:
-            self._kept.remove(key)
-
-
-def _told(stream: Stream, status: str) -> Stream:
-    """Adds Cache-Status, in a copy of the headers: a fill may share them."""
-    stream.headers = {**stream.headers, "Cache-Status": status}
-    return stream
+            self.kept.remove(key)
 
 
 async def _outcome(claim: Claim) -> Head:

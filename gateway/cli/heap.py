@@ -31,3 +31,9 @@ def freeze() -> None:
     they live as long as the process."""
     gc.collect()
     gc.freeze()
+
+
+def freeze_anew() -> None:
+    """The same, after much of what existed then has been replaced: that can be collected now."""
+    gc.unfreeze()
+    freeze()

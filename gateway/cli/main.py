@@ -22,6 +22,7 @@ from gateway.cli.token import arguments as token
 from gateway.cli.upkeep import arguments as upkeep
 from gateway.config import load
 from gateway.config.settings import Settings
+from gateway.config.source import Source
 from gateway.errors import ConfigError
 from gateway.ops import uncaught
 from gateway.ops.output import keep_standard_descriptors
@@ -121,7 +122,8 @@ def _run(arguments: argparse.Namespace) -> int:
         for_all = arguments.mount is None
         _write(text.in_force(found, sources) if for_all else text.of_mount(named(found, arguments.mount), sources))
         return 0
-    settings = _settings(arguments)
+    source = Source.of(common.overrides(arguments), arguments.config)
+    settings, _ = source.settings(source.read())
     if arguments.command == "token":
         return token.run(arguments, settings, _write)
     if arguments.command == "publish":
@@ -152,7 +154,7 @@ def _run(arguments: argparse.Namespace) -> int:
         from gateway.cli.workers import run
     else:
         from gateway.cli.serve import run
-    return run(settings, hints, wait=wait)
+    return run(settings, hints, source=source, wait=wait)
 
 
 def _ask_ahead(settings: Settings) -> Callable[[], object]:

@@ -9,6 +9,7 @@ from gateway import executors
 from gateway.app import Gateway
 from gateway.cli import advice, ending, heap
 from gateway.config.settings import Settings
+from gateway.config.source import Source
 from gateway.errors import CredentialsError, GatewayError
 from gateway.ops import log as logs
 from gateway.storage.base import Storage
@@ -20,30 +21,32 @@ def run(
     settings: Settings,
     hints: Sequence[str] = (),
     *,
+    source: Source | None = None,
     wait: Callable[[], object] = lambda: None,
     started: Callable[[Gateway], None] = lambda gateway: None,
     ends: bool = True,
 ) -> int:
-    """Serves until SIGTERM or SIGINT; returns the exit code. Logs `hints` first, then calls `wait`, which may take
-    long. With `ends`, the process has nothing else to do afterwards. Raises ConfigError before anything is served."""
+    """Serves until SIGTERM or SIGINT; returns the exit code. The settings have been read from `source`, and are read
+    again after SIGHUP. Logs `hints` first, then calls `wait`, which may take long. With `ends`, the process has nothing
+    else to do afterwards. Raises ConfigError before anything is served."""
     heap.tune()
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
     wait()  # here a signal ends it
-    return asyncio.run(_serve(settings, started, ends=ends))
+    return asyncio.run(_serve(settings, source, started, ends=ends))
 
 
-async def _serve(settings: Settings, started: Callable[[Gateway], None], *, ends: bool) -> int:
+async def _serve(settings: Settings, source: Source | None, started: Callable[[Gateway], None], *, ends: bool) -> int:
     executors.name_resolvers()
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, source=source, settled=heap.freeze_anew)
     stopping = stop_on_signals()
     try:
         await gateway.start()
     except OSError as error:
         log.error("can't listen: %s; %s", error, advice.for_listening(error))
         return 1
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.refresh)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.hang_up)
     heap.freeze()
     started(gateway)
     first_try = asyncio.create_task(try_storages(gateway))

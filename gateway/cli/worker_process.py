@@ -16,8 +16,10 @@ from gateway.app import Gateway
 from gateway.cli import ending, heap
 from gateway.cli.serve import try_storages
 from gateway.cli.workers import STOPPING
+from gateway.config.source import decode
 from gateway.errors import ConfigError
 from gateway.ops.metrics import count_as
+from gateway.running.reloader import WorkerSlot
 
 _HEARTBEAT_SECONDS = 1.0
 # Until a worker that could not take a dead one's place makes room for the next try.
@@ -28,8 +30,9 @@ class WorkerProcess(Worker):  # type: ignore[misc]
     """Serves until gunicorn stops it, or is gone."""
 
     def run(self) -> None:
-        """Called by gunicorn in the new process; `self.wsgi` is the result of Application.load: the Settings, and the
-        marks by which workers tell each other what has changed. `slot` is a number that no other running worker has."""
+        """Called by gunicorn in the new process; `self.wsgi` is the result of Application.load: the Settings with which
+        the gateway began, the marks by which workers tell each other what has changed, and where settings are read
+        anew. `slot` is a number that no other running worker has."""
         self.booted = False  # until it listens: gunicorn gives up on a worker that can't boot
         try:
             code = asyncio.run(self._serve())
@@ -62,12 +65,17 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)  # blocked when the process was forked
         executors.name_resolvers()
         count_as(self.slot)
-        settings, marks = self.wsgi
+        settings, marks, source = self.wsgi
+        workers = settings.server.workers
         try:
-            gateway = Gateway(settings, marks)
-            loop.add_signal_handler(signal.SIGHUP, gateway.refresh_all)
+            number, content = marks.configuration.current()
+            if number:
+                settings, _ = source.settings(decode(content))
+            worker = WorkerSlot(marks.configuration, self.slot, workers, number)
+            gateway = Gateway(settings, marks, source, worker, settled=heap.freeze_anew)
+            loop.add_signal_handler(signal.SIGHUP, gateway.hang_up)
             await gateway.start(*(listener.sock for listener in self.sockets))
-        except (ConfigError, OSError) as error:
+        except (ConfigError, OSError, ValueError) as error:  # ValueError: another configuration is being shared
             self.log.error("worker can't start: %s", error)
             return await self._not_started(stopping)
         heap.freeze()
@@ -76,6 +84,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         first_try = loop.create_task(try_storages(gateway)) if self.slot == 0 else None
         while not stopping.is_set() and os.getppid() == self.ppid:
             self.notify()
+            gateway.look()
             gateway.metrics.settle()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.cli import advice, heap
 from gateway.config.settings import Settings
+from gateway.config.source import Source
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
 from gateway.ops.mark import Marks
@@ -27,9 +28,16 @@ _EXTRA_GRACE_SECONDS = 8
 log = logging.getLogger("gateway")
 
 
-def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], object] = lambda: None) -> int:
-    """Runs `server.workers` processes until SIGTERM or SIGINT; logs `hints` first, then calls `wait`, which may take
-    long. Raises ConfigError if gunicorn is missing."""
+def run(
+    settings: Settings,
+    hints: Sequence[str] = (),
+    *,
+    source: Source,
+    wait: Callable[[], object] = lambda: None,
+) -> int:
+    """Runs `server.workers` processes until SIGTERM or SIGINT. The settings have been read from `source`, and workers
+    read them again. Logs `hints` first, then calls `wait`, which may take long. Raises ConfigError if gunicorn is
+    missing."""
     check_installed()
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
@@ -65,17 +73,19 @@ def run(settings: Settings, hints: Sequence[str] = (), *, wait: Callable[[], obj
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
         def handle_hup(self) -> None:
-            """Has all workers refresh. A reload would cut downloads and start with empty caches."""
+            """Has all workers refresh, and one of them reload. gunicorn would replace the workers instead, which cuts
+            downloads and starts with empty caches."""
             marks.projects.change()
-            log.info("all workers drop their listings and revalidate cached objects")
+            marks.configuration.ask()
+            log.info("all workers drop their listings and revalidate cached objects; one reads the configuration anew")
 
     class Application(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             for name, value in _gunicorn_settings(settings).items():
                 self.cfg.set(name, value)
 
-        def load(self) -> tuple[Settings, Marks]:
-            return settings, marks
+        def load(self) -> tuple[Settings, Marks, Source]:
+            return settings, marks, source
 
     heap.tune()  # forked workers inherit the setting
     logs.configure(settings.log)

@@ -1,6 +1,5 @@
 """A configuration: the layers of the top level, and those of each mount."""
 
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -42,14 +41,8 @@ class Configuration(Layers):
             found |= layers.named_sources
         return found
 
-    def add_file(self, file: Path) -> None:
-        try:
-            text = file.read_text("utf-8")
-        except OSError as error:
-            return self.refuse(str(file), _FILE, f"can't be read: {error.strerror}")
-        except UnicodeDecodeError:
-            return self.refuse(str(file), _FILE, "is not UTF-8 text")
-        return self.add_text(str(file), text)
+    def refuse_file(self, file: str, fault: str) -> None:
+        self.refuse(file, _FILE, fault)
 
     def add_text(self, file: str, text: str) -> None:
         """Adds the text of `file`."""

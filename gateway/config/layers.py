@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from gateway.config.checks import cross_checks
 from gateway.config.mistakes import reasons, shown, unknown
 from gateway.config.section import Section
-from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings, with_short_links
+from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
 from gateway.errors import Problem
 
 # What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
@@ -85,7 +85,7 @@ class Layers:
             for section, model in self.models.items()
             if section in Settings.model_fields and (section in self.values or section not in OPTIONAL_SECTIONS)
         }
-        settings = with_short_links(Settings.model_construct(**base, **sections))
+        settings = _with_short_links(Settings.model_construct(**base, **sections))
         for name, message, other in cross_checks(settings):
             # An invalid setting has its default here, which must not be compared with another setting.
             if not self.invalid & {name, other}:
@@ -123,3 +123,14 @@ class Layers:
 
 def position(file: str, node: yaml.Node) -> str:
     return f"{file}:{node.start_mark.line + 1}"
+
+
+def _with_short_links(settings: Settings) -> Settings:
+    """The settings, with URLs that are valid no longer than `access.max_link_seconds`: whoever has one keeps it, even
+    if the right to read is taken away."""
+    access, storage = settings.access, settings.storage
+    if access is None or storage.expire_after <= access.max_link_seconds:
+        return settings
+    seconds = access.max_link_seconds
+    short = {"expire_after": seconds, "buffer_time": min(storage.buffer_time, seconds // 2)}
+    return settings.model_copy(update={"storage": storage.model_copy(update=short)})

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr, SecretStr
 from gateway.config.access.settings import AccessSettings
 from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.config.cors.settings import CorsSettings
-from gateway.config.file_state import FileState
+from gateway.config.file_state import FileState, file_state
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
@@ -49,7 +49,7 @@ class ServerSettings(Section):
         None, description="URL at which clients reach the gateway, with its path; unset: taken from each request"
     )
     tls_cert: ReadableFile | None = Field(
-        None, description="PEM file of the certificate chain, read at start; serves HTTPS directly"
+        None, description="PEM file of the certificate chain, followed when it changes; serves HTTPS directly"
     )
     tls_key: ReadableFile | None = Field(None, description="PEM file of its private key")
     trusted_proxies: Networks = Field([], description="Networks of proxies whose X-Forwarded-* headers are trusted")
@@ -160,7 +160,7 @@ class OpsSettings(Section):
         None, description="Bearer token that /ready and /metrics ask for; unset: they answer everybody"
     )
     admin_token: SecretStr | None = Field(
-        None, description="Bearer token of POST /-/refresh, which drops listings; unset: no such route"
+        None, description="Bearer token of POST /-/refresh, /-/reload and /-/purge; unset: no such routes"
     )
     ready_ttl: NonNegativeSeconds = Field(5.0, description="Seconds that an answer of /ready is reused")
 
@@ -209,6 +209,12 @@ class Settings(Section):
     def file(self) -> "SettingsFile | None":
         """The file that the section `access` may change in while the gateway runs."""
         return self._file
+
+    def states_of_files(self) -> "list[FileState]":
+        """Those of the files that a mount reads once, when it is built."""
+        storage = self.storage
+        paths = [storage.verify, *(storage.client_cert or ()), storage.cloud_front_key_file, self.publish.sigstore_root]
+        return [file_state(path) for path in paths if isinstance(path, Path)]
 
     def place(self, mount: MountSettings, mounts: "tuple[Settings, ...]" = (), *, shares_access: bool = True) -> None:
         self._mount, self._mounts, self._shares_access = mount, mounts, shares_access
@@ -265,11 +271,12 @@ class Settings(Section):
 @dataclass(frozen=True)
 class SettingsFile:
     """`read` returns the settings that this process would have if it started now. Raises ConfigError. `state` is the
-    file's before it was read."""
+    file's before it was read. `is_new` means that what was read is newer than what any other process has in force."""
 
     path: Path
     state: FileState
     read: Callable[[], Settings]
+    is_new: bool = False
 
 
 # Those that mean something only if they are given: their defaults are not in force without them.
@@ -277,14 +284,3 @@ OPTIONAL_SECTIONS: dict[str, type[Section]] = {"access": AccessSettings}
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation for name, field in Settings.model_fields.items() if isinstance(field.annotation, type)
 } | OPTIONAL_SECTIONS
-
-
-def with_short_links(settings: Settings) -> Settings:
-    """The settings, with URLs that are valid no longer than `access.max_link_seconds`: whoever has one keeps it, even
-    if the right to read is taken away."""
-    access, storage = settings.access, settings.storage
-    if access is None or storage.expire_after <= access.max_link_seconds:
-        return settings
-    seconds = access.max_link_seconds
-    short = {"expire_after": seconds, "buffer_time": min(storage.buffer_time, seconds // 2)}
-    return settings.model_copy(update={"storage": storage.model_copy(update=short)})

@@ -28,7 +28,6 @@ from gateway.index.keys import resources_of, root_of
 from gateway.index.mirror.downloads import DownloadLimits
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
-from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.prefetch import prefetch_for
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases
@@ -38,12 +37,13 @@ from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import metadata_stores
+from gateway.mounting.fallback import FallbackMemory, build_fallback
 from gateway.ops.metrics import Metrics
+from gateway.ops.purge import Purge
 from gateway.principal import Principal, Right
-from gateway.storage.budgets import Budgets
-from gateway.storage.s3.clients import client_for
+from gateway.storage.budgets import Budgets, MountBudgets
+from gateway.storage.decorator import drop
 from gateway.storage.stack import build_storage
-from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
 from gateway.website.build import website_of
 
@@ -72,15 +72,17 @@ class Mount:
         metrics: Metrics,
         announce: Callable[[str], None] | None = None,
         audience: "Audience | None" = None,
-        budgets: Budgets | None = None,
+        budgets: MountBudgets | None = None,
         access: Access | None = None,
     ) -> None:
         """`announce` is called with the key of each object that is written or removed; `audience` is told which
         projects get files by uploads. `budgets` are what all mounts share; `access` is given if another mount has the
-        same access control, and starts and ends it. Raises ConfigError for settings that can't be used."""
+        same access control, and starts and ends it. Raises ConfigError for settings that can't be used; what has been
+        taken of `budgets` is then for the caller to give back."""
         self._settings = settings
+        self.files = settings.states_of_files()
         self.name = settings.mount.name
-        self._budgets = budgets = budgets or Budgets()
+        self._budgets = budgets = budgets or MountBudgets(Budgets())
         counts = metrics.of(self.name)
         self.base_path = settings.server.base_path
         self.host = settings.mount.host
@@ -94,14 +96,14 @@ class Mount:
             settings, counts.upstream_fault, self.circuits["storage"], self.patience, announce, budgets
         )
         self.access = access or Access(settings, self.storage, metrics.auth_outcomes)
-        self._has_own_access = access is None
+        self.has_own_access = access is None
         self.root = root_of(settings)
         # Clients determine how many pages for people there are, by Host and by search text. These pages have a memory
         # limit of their own, so that they don't evict what is costly to compute again.
         for_people = settings.index.memory_bytes // _PEOPLE_SHARE if settings.index.browse else 0
         for_refusals = settings.index.memory_bytes // _REFUSALS_SHARE if settings.fallback.mode != "none" else 0
         self._people_memory = budgets.memory("pages for people", for_people)
-        self._refusals_memory = budgets.memory("refusals", for_refusals)
+        refusals = budgets.memory("refusals", for_refusals)
         self._memory = budgets.memory("index", settings.index.memory_bytes - for_people - for_refusals)
         self._backlog = Backlog()
         wheels = WheelMetadata(self.storage, self._memory)
@@ -114,7 +116,11 @@ class Mount:
         )
         self._renderer = Renderer(remote_images=settings.index.remote_images)
         self.catalog = build_catalog(settings, self.storage, self.root, self._memory, self.patience)
-        self.fallback = self._build_fallback()
+        self.fallback: Fallback | None = None
+        if self.catalog is not None and settings.fallback.mode != "none":
+            memory = FallbackMemory(self._memory, refusals, budgets.memory("copied projects", _COPIED_BYTES))
+            index = self.catalog, self.metadata, self.circuits["index"]
+            self.fallback = build_fallback(settings, *index, memory, self._backlog)
         self.mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
@@ -142,11 +148,15 @@ class Mount:
         self.uploads = publishing.uploads if publishing is not None else None
         self.management = publishing.management if publishing is not None else None
 
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
     async def start(self) -> None:
         """Raises ConfigError if the storage can't be used at all."""
         current_mount.set(self.name)  # for what it begins, too
         await self.storage.start()
-        if self._has_own_access:
+        if self.has_own_access:
             await self.access.start()
         if self.statuses is not None:
             self.statuses.start()
@@ -156,11 +166,16 @@ class Mount:
             self.uploads.start()
 
     async def close(self) -> None:
-        access = self.access if self._has_own_access else None
+        access = self.access if self.has_own_access else None
         users = self.uploads, self.management, access, self.prefetch, self.mirrored, self._renderer, self.fallback
         for part in (*users, self.site, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
+        self._budgets.leave()
+
+    def discard(self) -> None:
+        """In place of `close`, for one that has not been started."""
+        self._budgets.abandon()
 
     def key(self, path: str) -> str:
         """The key that a canonical path names. Raises NotFoundError outside `base_path` and for reserved keys."""
@@ -216,23 +231,14 @@ class Mount:
         if self.fallback is not None:
             self.fallback.upstream.forget(project)
 
-    def _build_fallback(self) -> Fallback | None:
-        settings = self._settings
-        if settings.fallback.mode == "none" or self.catalog is None:
-            return None
-        base_url = settings.fallback.base_url
-        policy = AddressPolicy(base_url, settings.fallback.allow_hosts)
-        upstream = UpstreamIndex(
-            client_for(base_url, policy, self.circuits["index"], tells_trace=True),
-            base_url,
-            refresh=settings.index.refresh,
-            stale_if_error=settings.cache.stale_if_error,
-            memory=self._memory,
-            refusals=self._refusals_memory,
-            backlog=self._backlog,
-        )
-        copied = self._budgets.memory("copied projects", _COPIED_BYTES)
-        return Fallback(settings.fallback, self.catalog, upstream, self.metadata, copied)
+    def purge(self, what: Purge) -> int:
+        """Drops what this process has cached, and has pages made from new listings. Returns how many objects it had."""
+        dropped = drop(self.storage, what.keys(self.resources.projects_of).matches)
+        for project in (projects := what.projects(self.resources.projects_of)):
+            self.forget(project)
+        if not projects:
+            self.expire()
+        return dropped
 
     def _filling(self) -> Filling:
         settings, by_folder = self._settings, not isinstance(self.catalog, FlatCatalog)

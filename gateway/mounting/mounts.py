@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,15 +10,22 @@ from gateway.access.access import Access
 from gateway.config.hints import place_hints
 from gateway.config.mounts.settings import DEFAULT
 from gateway.config.settings import Settings
+from gateway.errors import BadRequestError
+from gateway.index.simple.names import is_project_name
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
+from gateway.ops.purge import Purge, decode
 from gateway.ops.turn import Turn
-from gateway.storage.budgets import Budgets
+from gateway.storage.budgets import Budgets, MountBudgets
+from gateway.storage.decorator import drop_from_disk
 
 if TYPE_CHECKING:
     from gateway.publish.beacon.beacon import Beacon
+
+# A project is announced with everything else, since a change has to name one.
+_ANY = "everything"
 
 log = logging.getLogger("gateway")
 
@@ -39,32 +46,85 @@ class Mounts:
         self._metrics = metrics
         self._marks = marks
         self._changed = changed
-        self.budgets = Budgets(len(settings.all_mounts))
-        self._hints = place_hints(settings)
-        self._access: Access | None = None  # that of the top level
-        real = [one for one in settings.all_mounts if not one.mount.members]
-        self.all = [self._build(one) for one in real]
-        self._by_name = {mount.name: mount for mount in self.all}
-        self.virtual = [self._build_virtual(one) for one in settings.mounts if one.mount.members]
-        built = ((one.mount.name, self._beacon(one)) for one in real)
-        self._beacons = {name: beacon for name, beacon in built if beacon is not None}
+        self.budgets = Budgets()
+        self._beacons: dict[Mount, Beacon] = {}
+        self._places: Sequence[str] = ()  # the hints about where mounts are
+        self._given: Sequence[str] = ()  # the hints that were given last
+        access: Access | None = None  # that of the top level
+        built: list[Mount] = []
+        for one in settings.all_mounts:
+            if not one.mount.members:
+                built.append(self.build(one, access if one.shares_access else None, len(settings.all_mounts)))
+                access = access or (built[-1].access if one.shares_access else None)
+        virtual = [self.build_virtual(one, built) for one in settings.all_mounts if one.mount.members]
+        self.put_in_force(settings, built, virtual)
 
     async def start(self) -> None:
         """Raises ConfigError if a storage can't be used at all."""
-        # One that waits for its credentials holds up no other.
-        results = await asyncio.gather(*(mount.start() for mount in self.all), return_exceptions=True)
-        for failure in filter(None, results):
-            raise failure
-        for hint in self.hints():
-            log.warning("%s", hint)
-        for beacon in self._beacons.values():
-            await beacon.start()
+        await started(self.all)
+        self.give_hints()
+        for mount in self.all:
+            await self.start_beacon(mount)
 
     async def close(self) -> None:
-        for beacon in self._beacons.values():
-            await beacon.close()
         for mount in reversed(self.all):  # the first has what others share
-            await mount.close()
+            await self.end(mount)
+
+    def build(self, settings: Settings, access: Access | None, mounts: int) -> Mount:
+        """A mount that is not yet in force, one of so many `mounts`. `access` is given if it shares that of another
+        one. Raises ConfigError."""
+        name = settings.mount.name
+        announce = partial(self._announce, name) if self._marks is not None else None
+        audience, budgets = _Audience(self, name), MountBudgets(self.budgets, mounts)
+        try:
+            mount = Mount(settings, self._metrics, announce, audience, budgets, access)
+        except BaseException:
+            budgets.abandon()
+            raise
+        if access is None:
+            mount.access.on_change(self._changed)
+        if (beacon := self._beacon(settings, mount)) is not None:
+            audience.beacon = self._beacons[mount] = beacon
+        return mount
+
+    def build_virtual(self, settings: Settings, mounts: Sequence[Mount]) -> VirtualMount:
+        """A virtual mount that is not yet in force; its members are among these `mounts`."""
+        mount, by_name = settings.mount, {one.name: one for one in mounts}
+        publish_to = by_name[mount.publish_to] if mount.publish_to is not None else None
+        return VirtualMount(settings, [by_name[name] for name in mount.members], publish_to, self.budgets)
+
+    def discard(self, mount: Mount) -> None:
+        """For a mount that has not been started."""
+        self._beacons.pop(mount, None)
+        mount.discard()
+
+    def put_in_force(self, settings: Settings, mounts: Sequence[Mount], virtual: Sequence[VirtualMount]) -> None:
+        """From now on these are all mounts. Those that were before go on with what they have begun, until `end`."""
+        self.all, self.virtual = mounts, virtual
+        self._places = place_hints(settings)
+        served: dict[Access, list[Settings]] = {}
+        for mount in mounts:
+            served.setdefault(mount.access, []).append(mount.settings)
+        for one in virtual:
+            for access in {member.access: None for member in one.members}:
+                served[access].append(one.settings)
+        for access, at in served.items():
+            access.serve(at)
+
+    async def start_beacon(self, mount: Mount) -> None:
+        """For a mount in force: no other one of its name reads the beacon."""
+        if (beacon := self._beacons.get(mount)) is not None:
+            await beacon.start()
+
+    async def leave_beacon(self, mount: Mount) -> None:
+        """The mount is no longer in force: it only tells what is still published there."""
+        if (beacon := self._beacons.get(mount)) is not None:
+            await beacon.leave()
+
+    async def end(self, mount: Mount) -> None:
+        if (beacon := self._beacons.pop(mount, None)) is not None:
+            await beacon.close()
+        await mount.close()
 
     def __str__(self) -> str:
         return str(self.all[0].storage) if len(self.all) == 1 else f"{len(self.all)} mounts"
@@ -78,8 +138,6 @@ class Mounts:
                 log.info("Access is controlled: %s.", mount.access.gate)
             if mount.fallback is not None:
                 log.info("Projects that the storage does not have come from %s.", mount.fallback)
-        for hint in self._hints:
-            log.warning("%s", hint)
         for virtual in self.virtual:
             names = ", ".join(member.name for member in virtual.members)
             log.info("Mount %s at %s/: %s", virtual.name, virtual.host + virtual.base_path, names)
@@ -93,7 +151,15 @@ class Mounts:
                 owners.setdefault(hint, mount.name)
         names = {name: f"mount {name}: " if name != DEFAULT else "" for name in owners.values()}
         access = dict.fromkeys(hint for mount in self.all for hint in mount.access.hints())
-        return [*access, *(names[name] + hint for hint, name in owners.items())]
+        return [*access, *(names[name] + hint for hint, name in owners.items()), *self._places]
+
+    def give_hints(self) -> None:
+        """Logs the hints, but for those that were given before and are true since then."""
+        hints = self.hints()
+        for hint in hints:
+            if hint not in self._given:
+                log.warning("%s", hint)
+        self._given = hints
 
     def refresh(self, project: str = EVERYTHING, mount: str = EVERYTHING) -> None:
         """Has the next pages made from new listings, and cached objects revalidated; with the normalised name of a
@@ -122,6 +188,8 @@ class Mounts:
         for change in self._marks.projects.changes():
             mount, _, project = change.partition("/")
             self.refresh(project or EVERYTHING, mount)
+        for change in self._marks.purges.changes():
+            self._purge(decode(change))
         if changes := self._marks.objects.changes():
             for change in changes:
                 name, _, key = change.partition("/")
@@ -129,10 +197,42 @@ class Mounts:
                     one.storage.forget(key) if key else one.storage.expire()
             self._changed()
 
-    async def tell_others(self, project: str, mount: str) -> None:
-        """Tells other gateways in front of the mount's storage that the project has changed, within two seconds."""
-        if (beacon := self._beacons.get(mount)) is not None:
-            await beacon.announce(project)
+    async def purge_all(self, purges: Sequence[Purge]) -> Mapping[str, object]:
+        """Drops what is cached of these in all workers, on disk, and, as far as gateways tell each other, in others.
+        Returns how many objects this worker had in memory, how many were on disk, and whether all others were told.
+        Raises BadRequestError for a mount that there is not."""
+        for what in purges:
+            if not self._named(what.mount):
+                raise BadRequestError(f"no mount {what.mount[:100]!r}", public="There is no mount of this name")
+        memory = self._purge_workers(purges)
+        concerned = [(mount, what) for what in purges for mount in self._named(what.mount)]
+        disk = 0
+        for mount, what in concerned:
+            disk += await drop_from_disk(mount.storage, what.keys(mount.resources.projects_of))
+        memory += self._purge_workers(purges)  # what has been read from the disk meanwhile
+        told = await asyncio.gather(*(self._tell_others(mount, what) for mount, what in concerned))
+        return {"dropped": {"memory": memory, "disk": disk}, "replicas": "told" if all(told) else "not told"}
+
+    def _purge_workers(self, purges: Sequence[Purge]) -> int:
+        dropped = sum(self._purge(what) for what in purges)
+        if self._marks is not None:
+            for what in purges:
+                self._marks.purges.change(what.encode())
+        return dropped
+
+    def _purge(self, what: Purge) -> int:
+        dropped = sum(mount.purge(what) for mount in self._named(what.mount))
+        self._changed()
+        return dropped
+
+    async def _tell_others(self, mount: Mount, what: Purge) -> bool:
+        """Has other gateways list anew, and revalidate what they have cached."""
+        beacon = self._beacons.get(mount)
+        if beacon is None:
+            return False
+        if projects := what.projects(mount.resources.projects_of):
+            return all(await asyncio.gather(*map(beacon.announce, filter(is_project_name, projects))))
+        return await beacon.announce(_ANY, everything=True)
 
     def down(self) -> Mapping[str, str]:
         """What is known to be down. The names of mounts stand before it, if there are several."""
@@ -143,39 +243,17 @@ class Mounts:
     def _named(self, mount: str) -> Sequence[Mount]:
         return self.all if mount == EVERYTHING else [one for one in self.all if one.name == mount]
 
-    def _build(self, settings: Settings) -> Mount:
-        name = settings.mount.name
-        announce = partial(self._announce, name) if self._marks is not None else None
-        audience = _Audience(self, name)
-        shared = self._access if settings.shares_access else None
-        mount = Mount(settings, self._metrics, announce, audience, self.budgets, shared)
-        if shared is None:
-            mount.access.on_change(self._changed)
-        else:
-            shared.also_at(settings)
-        if settings.shares_access:
-            self._access = mount.access
-        return mount
-
-    def _build_virtual(self, settings: Settings) -> VirtualMount:
-        mount = settings.mount
-        members = [self._by_name[name] for name in mount.members]
-        for access in {member.access: None for member in members}:
-            access.also_at(settings)
-        publish_to = self._by_name[mount.publish_to] if mount.publish_to is not None else None
-        return VirtualMount(settings, members, publish_to, self.budgets)
-
     def _announce(self, mount: str, key: str) -> None:
         assert self._marks is not None
         self._marks.objects.change(f"{mount}/{key}")
 
-    def _beacon(self, settings: Settings) -> "Beacon | None":
+    def _beacon(self, settings: Settings, mount: Mount) -> "Beacon | None":
         if not settings.uses_beacon:
             return None
         from gateway.publish.beacon.beacon import Beacon
 
         name = settings.mount.name
-        mount = self._by_name[name]
+        # A mount that a reload has added has no turn that workers share: each of them reads its beacon.
         turn = self._marks.beacons.get(name) if self._marks is not None else None
         return Beacon(
             mount.storage,
@@ -187,15 +265,25 @@ class Mounts:
         )
 
 
+async def started(mounts: Iterable[Mount]) -> None:
+    """Returns when all have started. Raises ConfigError if a storage can't be used at all."""
+    # One that waits for its credentials holds up no other.
+    results = await asyncio.gather(*(mount.start() for mount in mounts), return_exceptions=True)
+    for failure in filter(None, results):
+        raise failure
+
+
 class _Audience:
     """Those who are told what is published at one mount."""
 
     def __init__(self, mounts: Mounts, name: str) -> None:
         self._mounts = mounts
         self._name = name
+        self.beacon: Beacon | None = None
 
     def refresh_all(self, project: str) -> None:
         self._mounts.refresh_all(project, self._name)
 
     async def tell_others(self, project: str) -> None:
-        await self._mounts.tell_others(project, self._name)
+        if self.beacon is not None:
+            await self.beacon.announce(project)

@@ -58,6 +58,7 @@ class VirtualMount:
         self, settings: Settings, members: Sequence[Mount], publish_to: Mount | None, budgets: Budgets
     ) -> None:
         """`publish_to` takes what is uploaded; nothing is taken without it. Members list their projects."""
+        self.settings = settings
         self.name = settings.mount.name
         self.host = settings.mount.host
         self.base_path = settings.server.base_path
@@ -69,7 +70,7 @@ class VirtualMount:
         self.management = None
         indexes = [member.generated for member in members if member.generated is not None]
         assert len(indexes) == len(members)
-        memory = budgets.memory("virtual indexes", _MEMORY_BYTES)
+        self._memory = memory = budgets.memory("virtual indexes", _MEMORY_BYTES)
         # What this page says of another index is true of the member that asks one.
         pages = next((member.generated for member in members if member.fallback is not None), indexes[0])
         assert pages is not None
@@ -77,6 +78,10 @@ class VirtualMount:
         projects = VirtualProjects(indexes, memory)
         self._root_page = RootPage(projects, pages.people, rendered, "", settings.index.refresh, RecentPeak())
         self._roots = {f"/{SIMPLE}/": f"{SIMPLE}/", "/": ""}
+
+    def close(self) -> None:
+        """Gives its memory back."""
+        self._memory.leave()
 
     def root(self, path: str) -> str | None:
         """The key of the root's page, if the path leads there."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.errors import GatewayError
 from gateway.messages import BufferedResponse
-from gateway.ops.standing import Findings, Standing
+from gateway.ops.shared.standing import Findings, Standing
 from gateway.storage.base import Storage
 
 _CHECK_TIMEOUT_SECONDS = 10.0
@@ -17,7 +17,7 @@ _ANSWER_SECONDS = 0.5
 _HEADERS = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
-def report(code: int, **fields: str) -> BufferedResponse:
+def report(code: int, **fields: object) -> BufferedResponse:
     return BufferedResponse(code, (json.dumps(fields) + "\n").encode(), dict(_HEADERS))
 
 
@@ -56,6 +56,13 @@ class Readiness:
         self._asking: asyncio.Task[None] | None = None
         self._standing = standing or Standing(shared=False)
         self._own: Findings | None = None  # what this worker has found, which may be too long for the others
+        self._watched = float("-inf")  # since when these storages are checked
+
+    def watch(self, storages: Mapping[str, Storage], reuse_seconds: float) -> None:
+        """Checks these storages from now on."""
+        self._storages = storages
+        self._reuse_seconds = reuse_seconds
+        self._own, self._watched = None, time.monotonic()
 
     async def ready(self) -> BufferedResponse:
         came = time.monotonic()
@@ -80,14 +87,21 @@ class Readiness:
 
     def _findings(self, since: float) -> Findings | None:
         """Those for which a worker has asked last, of those that were there after `since`."""
-        found = (one for one in (self._own, self._standing.findings) if one is not None and one.known > since)
+        known = (one for one in (self._own, self._standing.findings) if one is not None and one.known > since)
+        found = (one for one in known if self._concerns(one))
         return max(found, default=None, key=lambda one: one.asked)
+
+    def _concerns(self, findings: Findings) -> bool:
+        """Not if they are from before a reload, in this worker or in another that has not followed yet."""
+        return findings.asked >= self._watched and json.loads(findings.text)[0].keys() == self._storages.keys()
 
     async def _ask(self) -> None:
         try:
-            asked = time.monotonic()
-            checks = (self._check(name, storage) for name, storage in self._storages.items())
-            found = dict(zip(self._storages, await asyncio.gather(*checks), strict=True))
+            storages: Mapping[str, Storage] | None = None
+            while storages is not self._storages:  # a reload may give others meanwhile
+                storages, asked = self._storages, time.monotonic()
+                checks = (self._check(name, storage) for name, storage in storages.items())
+                found = dict(zip(storages, await asyncio.gather(*checks), strict=True))
             if any(not isinstance(result, str) for result in found.values()):
                 self._standing.note_ready()
             self._own = Findings(asked, time.monotonic(), json.dumps([found, dict(self._down())]).encode())

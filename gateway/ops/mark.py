@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.ops.standing import Standing
+from gateway.ops.shared.configuration import SharedConfiguration
+from gateway.ops.shared.standing import Standing
 from gateway.ops.turn import Turn
 
 EVERYTHING = "*"  # no project and no object that is kept has this name
@@ -81,11 +82,13 @@ def _count(head: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What workers tell each other: which projects to list anew, and which objects were written or removed. Each has a
-    mark of its own: many objects at once must not have every project listed anew. `beacons` are the turns to read them,
-    by mount. `standing` is what they know together of the gateway's readiness."""
+    """What workers tell each other: which projects to list anew, which objects were written or removed, and what was
+    purged. Each has a mark of its own: many objects at once must not have every project listed anew. `beacons` are the
+    turns to read them, by mount. `standing` is what they know together of the gateway's readiness."""
 
     projects: SharedMark = field(default_factory=SharedMark)
     objects: SharedMark = field(default_factory=SharedMark)
+    purges: SharedMark = field(default_factory=SharedMark)
     beacons: Mapping[str, Turn] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
+    configuration: SharedConfiguration = field(default_factory=SharedConfiguration)

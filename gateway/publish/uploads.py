@@ -119,6 +119,11 @@ class Uploads:
         """By what it is for."""
         return {"fields": self._fields_memory, "files": self._memory}
 
+    async def finished(self) -> None:
+        """Returns when no upload is under way any more, also of clients that have left. No others begin."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     @staticmethod
     def takes(path: str, base_path: str) -> bool:
         """Whether files are uploaded at this path."""

@@ -1,15 +1,13 @@
-"""Listening sockets: TCP or Unix, plain or TLS."""
+"""Listening sockets: TCP or Unix."""
 
 import contextlib
 import resource
 import socket
-import ssl
 import stat
 import sys
 from pathlib import Path
 
 from gateway.config.settings import ServerSettings
-from gateway.errors import ConfigError, Problem
 
 # The process's own files, and connections that have been accepted but not yet counted.
 _RESERVED_DESCRIPTORS = 128
@@ -65,18 +63,6 @@ def url_of(listener: socket.socket, *, tls: bool) -> str:
         return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """A server's TLS context (TLS 1.2 and later). Raises ConfigError if the two files don't make a pair."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate, key, password=lambda: "")  # never asks at a terminal
-    except (OSError, ssl.SSLError) as error:
-        message = f"no usable certificate and key (PEM, unencrypted, belonging together): {error}"
-        raise ConfigError([Problem("server.tls_cert", str(certificate), message)]) from error
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def raise_descriptor_limit() -> int:

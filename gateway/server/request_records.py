@@ -1,29 +1,39 @@
 """What is recorded of each request, for the log, the metrics and traces."""
 
 import time
+from collections.abc import Callable
 
 from multidict import MultiMapping
 
 from gateway.messages import RequestRecord
 from gateway.ops.log import RequestLog
 from gateway.ops.metrics import Metrics
-from gateway.ops.request_spans import RequestSpans
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request
 from gateway.server.request_id import given_or_new
+from gateway.server.request_spans import RequestSpans
 
 
 class RequestRecords:
     """Begins a record with each request, and writes it when that ends."""
 
-    def __init__(self, caller: ClientAddress, log: RequestLog, metrics: Metrics, spans: RequestSpans) -> None:
+    def __init__(
+        self,
+        caller: ClientAddress,
+        log: RequestLog,
+        metrics: Metrics,
+        spans: RequestSpans,
+        count: Callable[[int], None],
+    ) -> None:
+        """`count` is called with 1 as a request begins and -1 as it ends."""
+        self._count = count
         self._caller = caller
         self._log = log
         self._metrics = metrics
         self._spans = spans
 
     def begin(self, request: Request, headers: MultiMapping[str], mount: str) -> RequestRecord:
-        self._metrics.in_flight += 1
+        self._count(1)
         peer, forwarded_for = request.peer, tuple(headers.getall("X-Forwarded-For", ()))
         record = RequestRecord(
             request_id=given_or_new(headers.get("X-Request-ID", "")),
@@ -40,7 +50,7 @@ class RequestRecords:
         return record
 
     def end(self, record: RequestRecord) -> None:
-        self._metrics.in_flight -= 1
+        self._count(-1)
         self._metrics.observe_fetched(record)
         self._metrics.observe(record)
         self._log.write(record)

@@ -53,6 +53,11 @@ class Server:
             handler_cancellation=True,
         )
 
+    def limit(self, limits: Limits, most: int, most_per_peer: int) -> None:
+        """New connections have these limits."""
+        self.limits = limits
+        self.admission.limit(most, most_per_peer)
+
     def connection(self) -> Connection:
         return HttpProtocol(self._http, self.limits, self.admission, self.lookup, self._refuse).connection
 
@@ -72,14 +77,19 @@ class Listener:
 
     @classmethod
     async def open(
-        cls, server: Server, listener: socket.socket, tls: ssl.SSLContext | None, *, shared: bool = False
+        cls,
+        server: Server,
+        listener: socket.socket,
+        tls: Callable[[], ssl.SSLContext | None] | None,
+        *,
+        shared: bool = False,
     ) -> "Listener":
-        """Starts to accept connections; takes ownership of `listener`. Other processes accept on a `shared` one: its
-        path stays."""
+        """Starts to accept connections; takes ownership of `listener`. `tls` is called for each connection. Other
+        processes accept on a `shared` one: its path stays."""
 
         def accepted() -> asyncio.Protocol:
-            connection = server.connection()
-            return connection if tls is None else TlsHandshake(connection, tls, server.limits.header_timeout)
+            connection, context = server.connection(), tls() if tls is not None else None
+            return connection if context is None else TlsHandshake(connection, context, server.limits.header_timeout)
 
         loop = asyncio.get_running_loop()
         unix_path = listener.getsockname() if listener.family == socket.AF_UNIX and not shared else None

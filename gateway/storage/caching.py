@@ -1,10 +1,11 @@
 """A storage with a cache of objects, in memory and on disk."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any
 
 from gateway.cache.disk.cache import MAX_OPEN, DiskCache
+from gateway.cache.disk.keys import Keys
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.memory import ObjectLimits
 from gateway.cache.object_cache import ObjectCache
@@ -84,6 +85,13 @@ class CachingStorage(StorageDecorator):
     def expire(self) -> None:
         self.inner.expire()
         self._objects.expire()
+
+    def drop(self, matches: Callable[[str], bool]) -> int:
+        self.inner.expire()  # whatever is known about keys
+        return self._objects.drop(matches)
+
+    async def drop_from_disk(self, keys: Keys) -> int:
+        return await self._objects.kept.drop_from_disk(keys)
 
     def stats(self) -> Mapping[str, int]:
         return {**self.inner.stats(), **self._objects.stats()}

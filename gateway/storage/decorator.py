@@ -1,11 +1,22 @@
 """Base classes of storages that wrap another one and pass its methods on."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Container, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Container, Coroutine, Mapping
 from typing import Any
 
+from gateway.cache.disk.keys import Keys
 from gateway.messages import ObjectRequest, Stream
-from gateway.storage.base import Backend, Batch, Children, ObjectLinks, ObjectMetadata, StoredObject
+from gateway.storage.base import Backend, Batch, Children, ObjectLinks, ObjectMetadata, Storage, StoredObject
 from gateway.storage.upkeep import Upkeep, upkeep_of
+
+
+def drop(storage: Storage, matches: Callable[[str], bool]) -> int:
+    """See Passthrough. A backend caches nothing."""
+    return storage.drop(matches) if isinstance(storage, Passthrough) else 0
+
+
+async def drop_from_disk(storage: Storage, keys: Keys) -> int:
+    """See Passthrough."""
+    return await storage.drop_from_disk(keys) if isinstance(storage, Passthrough) else 0
 
 
 class Passthrough:
@@ -105,6 +116,14 @@ class Passthrough:
 
     def expire(self) -> None:
         self.inner.expire()
+
+    def drop(self, matches: Callable[[str], bool]) -> int:
+        """Drops all that is cached in this process of the objects whose keys match. Returns of how many."""
+        return drop(self.inner, matches)
+
+    async def drop_from_disk(self, keys: Keys) -> int:
+        """Drops what is cached on a disk, which other processes may share. Returns how many objects there were."""
+        return await drop_from_disk(self.inner, keys)
 
     def credentials_expire_at(self) -> float | None:
         return self.inner.credentials_expire_at()

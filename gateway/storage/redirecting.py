@@ -1,7 +1,7 @@
 """A storage that redirects clients to signed URLs, if the settings and the object call for it."""
 
 import time
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -90,6 +90,12 @@ class RedirectingStorage(Passthrough):
         self.inner.expire()
         self._expired = time.monotonic()
         self._large.clear()
+
+    def drop(self, matches: Callable[[str], bool]) -> int:
+        """Links that clients have already stay valid until they expire."""
+        self._expired = time.monotonic()
+        self._large.drop(matches)
+        return super().drop(matches)
 
     def _outdated_at(self, request: ObjectRequest) -> float:
         """Returns the time before which findings about the object no longer count."""

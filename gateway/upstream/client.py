@@ -113,6 +113,7 @@ class Client:
         self._taken = 0
         self._waiting = 0
         self._idle: dict[tuple[str, str], deque[tuple[UpstreamConnection, float]]] = {}
+        self._closed = False
         self._busy: dict[UpstreamConnection, tuple[str, str]] = {}
         self._closing: asyncio.TimerHandle | None = None
 
@@ -211,7 +212,7 @@ class Client:
         """Takes a connection back, and keeps it if its answer was read to the end."""
         origin = self._busy.pop(connection)
         self._give_permit_back()
-        if connection.reusable:
+        if connection.reusable and not self._closed:
             idle = self._idle[origin] = self._idle.pop(origin, deque())  # the last used comes last
             idle.append((connection, time.monotonic()))
             if self._closing is None:
@@ -246,6 +247,8 @@ class Client:
         }
 
     async def close(self) -> None:
+        """Connections that are still being made are closed when they are released."""
+        self._closed = True
         for connection in [*self._busy, *(connection for idle in self._idle.values() for connection, _ in idle)]:
             connection.close()
         self._idle.clear()

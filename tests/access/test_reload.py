@@ -153,7 +153,7 @@ async def test_what_is_not_followed_holds_up_no_change(file: Path, caplog: pytes
             replace(file, HEAD.replace("0}", "0, trusted_proxies: [10.0.0.7]}") + CLOSED_SECTION + FORWARD_AUTH + LINKS)
             await eventually(lambda: gateway.mount.access.gate is not former)
         assert await status(gateway, "/acme/acme-1.0.tar.gz", {"Remote-User": "alice"}) == 403
-        assert "max_link_seconds has changed, which takes a restart" in caplog.text
+        assert "max_link_seconds has changed, which takes a reload" in caplog.text
     finally:
         await gateway.stop()
 
@@ -179,7 +179,7 @@ async def test_headers_are_believed_from_proxies_that_are_trusted_already(file: 
         (HEAD + SECTION + "  rules: [{projects: a/b}]\n", "can't be used"),
         (HEAD + "access: {authenticators: [no.such:Class]}\n", "can't be used"),
         ("access: [\n", "can't be used"),
-        (PROXIED + FORWARD_AUTH, "other proxies are trusted until a restart"),
+        (PROXIED + FORWARD_AUTH, "other proxies are trusted until a reload"),
     ],
 )
 async def test_what_can_t_be_used_changes_nothing(

@@ -56,7 +56,7 @@ class Heads:
 
     def __init__(self, gateway: Gateway) -> None:
         assert gateway._main is not None
-        server = gateway._main._server
+        server = gateway._main.server
         again = server.lookup
         self.seen: set[bytes] = set()
         self.hits = 0

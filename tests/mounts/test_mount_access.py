@@ -50,7 +50,7 @@ async def test_a_section_that_one_mount_gets_later_opens_no_other(
     caplog.set_level(logging.INFO, "gateway.access")
     replace(file, file.read_text().replace(f"{tmp_path}/b}}}}", own))
     await eventually(lambda: "mounts.b.access" in caplog.text)
-    assert "restart" in caplog.text
+    assert "reload" in caplog.text
     assert [await status(gateway, target) for target in ("/b/simple/", "/c/simple/", f"/c/{files['c']}")] == [401] * 3
     replace(file, file.read_text().replace(own, f"{tmp_path}/b}}}}").replace("user:alice", "user:bob"))
     await eventually(lambda: "is in force" in caplog.text)

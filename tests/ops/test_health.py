@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import UpstreamError
 from gateway.ops.health import Readiness, health
-from gateway.ops.standing import Standing
+from gateway.ops.shared.standing import Standing
 from gateway.storage.local.storage import LocalStorage
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from gateway.errors import UpstreamError
 from gateway.ops.health import Readiness
-from gateway.ops.standing import Standing
+from gateway.ops.shared.standing import Standing
 from tests.ops.test_health import Checked, ask
 from tests.support.eventually import eventually
 
@@ -69,3 +69,31 @@ async def test_all_stop_together_and_no_one_alone() -> None:
     await ask(workers[0])
     workers[0]._standing.stop()
     assert [await ask(worker) for worker in workers] == [(503, {"status": "draining"})] * 2
+
+
+async def test_what_was_found_before_a_reload_is_no_answer_after_it() -> None:
+    storages, workers = two(60)
+    await ask(workers[0])
+    later = Checked(), Checked()
+    later[0].failure = AWAY
+    workers[0].watch({"default": later[0]}, 60)
+    assert (await ask(workers[0]))[1]["status"] == "degraded", "its storage is another one now"
+    workers[1].watch({"team-b": later[1]}, 60)
+    workers[0].watch({"default": storages[0]}, 60)
+    assert (await ask(workers[1]))[1]["status"] == "ready"
+    assert (await ask(workers[0])) == (200, {"status": "ready", "backend": "file"}), "others have found of other mounts"
+    assert (later[0].checks, later[1].checks, storages[0].checks) == (1, 1, 2)
+
+
+async def test_a_probe_that_meets_a_reload_hears_of_the_new_storages() -> None:
+    storages, workers = two(60)
+    await ask(workers[0])
+    workers[0].watch({"default": storages[0]}, 60)
+    workers[0]._answer_seconds = 10
+    storages[0].open.clear()
+    asking = asyncio.ensure_future(ask(workers[0]))
+    await eventually(lambda: storages[0].checks == 2)
+    workers[0].watch({"default": storages[1]}, 60)
+    storages[1].failure = AWAY
+    storages[0].open.set()
+    assert await asking == (200, {"status": "degraded", "reason": "can't connect"})

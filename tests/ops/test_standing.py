@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.ops.standing import MOST_BYTES, Findings, Standing
+from gateway.ops.shared.standing import MOST_BYTES, Findings, Standing
 
 
 def in_another_process(work: Callable[[], object]) -> None:

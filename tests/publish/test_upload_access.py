@@ -34,7 +34,7 @@ class Lines:
 
     def __init__(self, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
         self.of: dict[str, list[dict[str, Any]]] = {"access": [], "audit": []}
-        log: Any = gateway.request_log
+        log: Any = gateway._graph.log
         monkeypatch.setattr(log, "_line", lambda kind, fields: self.of[kind].append(fields))
         monkeypatch.setattr(log, "_audit", True)
 

@@ -89,7 +89,7 @@ async def test_a_client_that_takes_nothing_is_disconnected(
     await faulty.until(lambda: faulty.open_connections == 0)
     assert gateway._main is not None
     async with asyncio.timeout(10):
-        await gateway._main._server.admission.none_left.wait()
+        await gateway._main.server.admission.none_left.wait()
     writer.close()
 
 
@@ -186,7 +186,7 @@ async def test_a_storm_leaves_no_task_and_no_descriptor(
         await stayers
         assert gateway._main is not None
         async with asyncio.timeout(10):
-            await gateway._main._server.admission.none_left.wait()
+            await gateway._main.server.admission.none_left.wait()
         faulty.script = []
 
     await storm()

@@ -213,7 +213,7 @@ async def test_what_a_trusted_proxy_says_is_not_taken_from_others(
     body = (await client.ask(request))[2]
     assert b'"http://h/p/' in body
     assert gateway._main is not None
-    lookup = gateway._main._server.lookup
+    lookup = gateway._main.server.lookup
     peers = ("127.0.0.1", "127.0.0.2", UNIX_SOCKET)
     assert [lookup(request, peer) is not None for peer in peers] == [True, True, False]
 
@@ -305,7 +305,7 @@ async def test_a_hit_is_logged_with_the_address_of_its_own_client(
     request = get("/a.txt", "X-Forwarded-For: 192.0.2.7, 127.0.0.9")
     await (await connect(gateway)).ask(request)
     assert gateway._main is not None
-    assert gateway._main._server.lookup(request, "127.0.0.2") is not None
+    assert gateway._main.server.lookup(request, "127.0.0.2") is not None
     STDOUT.flush(20)
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines() if line.startswith("{")]
     assert [line["client"] for line in lines] == ["127.0.0.1", "127.0.0.2"]

@@ -34,7 +34,7 @@ async def settled(gateway: Gateway) -> None:
     """Waits until every connection is closed and only the test's own tasks are left."""
     assert gateway._main is not None
     async with asyncio.timeout(10):
-        await gateway._main._server.admission.none_left.wait()
+        await gateway._main.server.admission.none_left.wait()
 
 
 async def test_a_request_may_come_one_byte_at_a_time(gateway: Gateway) -> None:

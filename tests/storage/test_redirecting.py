@@ -7,6 +7,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.ops.output import STDOUT
+from gateway.storage.decorator import drop
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.faults import FaultyBucket
@@ -305,3 +306,19 @@ async def test_what_was_looked_at_before_a_refresh_is_looked_at_after_it(
     go_on.set()
     assert (await early).status == 302
     assert (await get(gateway, "/large.whl")).status == 404
+
+
+async def test_what_is_dropped_is_looked_at_again(
+    start_gateway: StartGateway, bucket: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    settings = {"storage.redirect_urls": "auto", "storage.redirect_check": "false", "storage.redirect_min_size": "1500"}
+    gateway = await start_gateway(faulty_settings | settings)
+    for _ in range(2):
+        assert (await get(gateway, "/large.whl")).status == 302
+    bucket.objects["large.whl"] = SMALL
+    assert (await get(gateway, "/large.whl")).status == 302
+    drop(gateway.storage, lambda key: key == "other.whl")
+    bucket.requests.clear()
+    drop(gateway.storage, lambda key: key == "large.whl")
+    assert (await get(gateway, "/large.whl")).status == 200, "it is small by now"
+    assert len(asked(bucket)) == 1

@@ -57,6 +57,18 @@ async def test_connections_to_many_hosts_are_not_all_kept(client: Client, faulty
     assert faulty.requests[-1].connection == 9, "the last used are kept"
 
 
+async def test_a_connection_that_was_being_made_at_the_end_is_not_kept(client: Client, faulty: FaultyBucket) -> None:
+    faulty.objects["k"] = b"content"
+    await whole(await send(client, faulty))
+    host, target = f"127.0.0.1:{faulty.port}", f"/{faults.BUCKET}/k"
+    late = asyncio.create_task(client.send("GET", "http", host, target, {}, anew=True))
+    await asyncio.sleep(0)
+    assert client.stats()["connections_busy"] == 0, "it is being made"
+    await client.close()
+    assert await whole(await late) == b"content"
+    await faulty.until(lambda: faulty.open_connections == 0)
+
+
 async def test_connections_that_nobody_uses_are_closed(
     client: Client, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

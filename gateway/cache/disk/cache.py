@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from cachetools import Cache, LRUCache
 from gateway.cache.disk.blocks import BLOCK_BYTES, BlockHasher, Blocks, DamagedError
 from gateway.cache.disk.confirmation import confirm, confirmed_at
 from gateway.cache.disk.entry import EntryHeader, end_of_entry, read_end
+from gateway.cache.disk.keys import Keys
 from gateway.cache.disk.quota import GROUP_DIGITS, DiskQuota
 from gateway.cache.disk.temp_entry import TempEntry
 from gateway.cache.memory import CachedObject
@@ -202,6 +203,31 @@ class DiskCache:
             self._hot.pop(key, None)
         self._remove(self._path(self._name(key)))
 
+    def purge(self, keys: Keys) -> int:
+        """Removes the entries of some objects. Returns how many there were. Takes long, unless the keys are named."""
+        names = [self._name(key) for key in keys.named] if keys.named is not None else self._names_of(keys.matches)
+        with self._lock:
+            for key in [key for key in self._hot if keys.matches(key)]:
+                self._hot.pop(key)
+        return sum(self._remove(self._path(name)) for name in names)
+
+    def _names_of(self, matches: Callable[[str], bool]) -> Iterator[str]:
+        """Those of the entries whose keys match."""
+        beginning = self._id("")
+        for path in self._room.entries(self._group):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                identifier = read_end(descriptor)[0].id
+            except (ValueError, OSError):
+                continue
+            finally:
+                os.close(descriptor)
+            if identifier.startswith(beginning) and matches(identifier.removeprefix(beginning)):
+                yield path.name
+
     def remove_other(self, key: str, etag: str) -> None:
         """Removes the entry unless it has this ETag: another process may have put it there already."""
         entry = self.find(key)
@@ -237,11 +263,16 @@ class DiskCache:
         with suppress(OSError):  # on a read-only disk nothing is evicted either
             os.utime(entry.file.descriptor, ns=(time.time_ns(), entry.identity[2]))
 
-    def _remove(self, path: Path) -> None:
+    def _remove(self, path: Path) -> bool:
+        """Whether there was one."""
         try:
-            path.unlink(missing_ok=True)
+            path.unlink()
+        except FileNotFoundError:
+            return False
         except OSError as error:
             self.trouble(error)
+            return False
+        return True
 
     def _id(self, key: str) -> str:
         return f"{self._scope}\n{key}"

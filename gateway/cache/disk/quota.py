@@ -62,6 +62,15 @@ class DiskQuota:
         Never waits."""
         return CacheSize(self._used, self._entries) if self._used is not None else None
 
+    def entries(self, group: str) -> Iterator[Path]:
+        """The entries of one scope."""
+        try:
+            for file in self._files():
+                if file.name.startswith(group) and Path(file.path).parent.name != DIRECTORY:
+                    yield Path(file.path)
+        except FileNotFoundError:
+            return  # nothing has been kept yet
+
     def _is_short(self, length: int) -> bool:
         return self._used is not None and self._used + length > self._max_bytes
 

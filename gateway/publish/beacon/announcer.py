@@ -30,6 +30,7 @@ class _Batch:
     """Changes that are written together, by project. It is over when they have been, or have been given up."""
 
     changes: dict[str, Change] = field(default_factory=dict)
+    everything: bool = False
     written: bool = False
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,9 +57,10 @@ class Announcer:
         self._denied_until = float("-inf")
         self._log = LimitedLog(log)
 
-    async def announce(self, project: str) -> bool:
+    async def announce(self, project: str, *, everything: bool = False) -> bool:
         """Returns when other gateways can read that the project has changed; False when it has taken too long: it is
-        then still tried for a while. Never fails."""
+        then still tried for a while. With `everything`, they can't tell what else has: they read all anew. Never
+        fails."""
         if self._clock() < self._denied_until:
             self._failed()
             return False
@@ -67,6 +69,7 @@ class Announcer:
             if len(batch.changes) >= MOST_CHANGES:
                 del batch.changes[next(iter(batch.changes))]  # so many leave nothing of the ring: all is read anew
             batch.changes[project] = Change(secrets.token_hex(8), project)
+        batch.everything = batch.everything or everything
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_all())
         with suppress(TimeoutError):
@@ -87,13 +90,13 @@ class Announcer:
         while self._next.changes:
             batch, self._next = self._next, _Batch()
             try:
-                batch.written = await self._write(tuple(batch.changes.values()))
+                batch.written = await self._write(tuple(batch.changes.values()), batch.everything)
             except Exception:
                 log.exception("the beacon can't be written: this is a bug")
             finally:
                 batch.over.set()
 
-    async def _write(self, changes: tuple[Change, ...]) -> bool:
+    async def _write(self, changes: tuple[Change, ...], everything: bool) -> bool:
         """Whether they have been written: otherwise they have been given up."""
         self._remember(changes)
         give_up_at = self._clock() + _GIVE_UP_SECONDS
@@ -101,7 +104,7 @@ class Announcer:
         while True:
             try:
                 async with asyncio.timeout(_TRY_SECONDS):
-                    if await self._merged(changes):
+                    if await self._merged(changes, everything):
                         return True
             except (GatewayError, TimeoutError) as error:
                 self._failed()
@@ -117,13 +120,15 @@ class Announcer:
                 return False
             await asyncio.sleep(pause * random.random())  # noqa: S311  those who met must not meet again
 
-    async def _merged(self, changes: tuple[Change, ...]) -> bool:
-        """Adds the changes to what the others have written. False if one of them was faster. Raises GatewayError."""
+    async def _merged(self, changes: tuple[Change, ...], everything: bool) -> bool:
+        """Adds the changes to what the others have written, or puts them in its place. False if one of them was faster.
+        Raises GatewayError."""
         found = await self._beacon.read()
         assert found is not None, "it was read without a condition"
         ring = found.ring if found.ring is not None else Ring()
         # The answer to an earlier try may have been lost.
-        return ring.has_any_of(changes) or await self._beacon.write(ring.with_changes(changes), found.etag)
+        before = Ring() if everything else ring
+        return ring.has_any_of(changes) or await self._beacon.write(before.with_changes(changes), found.etag)
 
     def _remember(self, changes: tuple[Change, ...]) -> None:
         self._own |= dict.fromkeys(change.id for change in changes)

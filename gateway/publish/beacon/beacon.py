@@ -42,11 +42,15 @@ class Beacon:
         """The storage has been started, and no client is served yet."""
         await self._poller.start()
 
-    async def close(self) -> None:
+    async def leave(self) -> None:
+        """Hears no more of others, but still tells them what is published here."""
         await self._poller.close()
+
+    async def close(self) -> None:
+        await self.leave()
         await self._announcer.close()
 
-    async def announce(self, project: str) -> None:
+    async def announce(self, project: str, *, everything: bool = False) -> bool:
         """See Announcer."""
         self._announced += 1
-        await self._announcer.announce(project)
+        return await self._announcer.announce(project, everything=everything)

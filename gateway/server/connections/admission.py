@@ -47,6 +47,10 @@ class Admission:
         self.none_left = asyncio.Event()
         self.none_left.set()
 
+    def limit(self, most: int, most_per_peer: int) -> None:
+        """Connections that are open stay so, even if there are more."""
+        self._most, self._most_per_peer = most, most_per_peer
+
     @property
     def connections(self) -> list[ClientConnection]:
         return list(self._groups)

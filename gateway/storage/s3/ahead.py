@@ -5,9 +5,10 @@ never expire does not import it at all.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import CredentialsError
@@ -15,7 +16,7 @@ from gateway.forked import Forked
 from gateway.messages import Credentials, Endpoint
 from gateway.storage.s3.endpoint import Resolver, resolve
 from gateway.storage.s3.signing.assumed_role import Role
-from gateway.storage.s3.signing.credentials import Loader, chain
+from gateway.storage.s3.signing.credentials import Loader, chain, shared_files
 
 # A worker that takes a dead one's place later loads credentials itself: these may have been replaced.
 _FRESH_SECONDS = 60.0
@@ -72,6 +73,11 @@ def loader(settings: StorageSettings) -> Loader:
         return found.credentials
 
     return load_first
+
+
+def files(settings: StorageSettings) -> Sequence[Path]:
+    """Those that the loader may read."""
+    return () if settings.aws_access_key_id is not None else shared_files()
 
 
 def _question(settings: StorageSettings) -> Callable[[], _Found] | None:

@@ -230,7 +230,7 @@ async def test_the_newer_entry_of_another_process_outlives_a_listing_that_ends_t
     cache = layer(other.storage, CachingStorage)
     for one in (gateway, other):
         await get(one)
-    disk = cache._objects._kept._disk
+    disk = cache._objects.kept._disk
     assert disk is not None
     await eventually(lambda: disk.find(WHEEL) is not None)
     faulty.objects = {WHEEL: (new := LARGE[::-1])}
@@ -273,7 +273,7 @@ async def test_after_a_restart_a_large_entry_is_verified_as_it_is_read(
     await get(await start_gateway(settings))
     await until_kept(tmp_path, 1)
     gateway = await start_gateway(settings)
-    disk = layer(gateway.storage, CachingStorage)._objects._kept._disk
+    disk = layer(gateway.storage, CachingStorage)._objects.kept._disk
     assert disk is not None
     assert (await get(gateway, Range="bytes=7000000-7000009")).body == body[7_000_000:7_000_010]
     entry = disk.hot(WHEEL)

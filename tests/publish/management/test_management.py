@@ -239,7 +239,7 @@ async def test_a_file_that_comes_while_its_release_is_yanked_is_yanked_by_the_ne
 
 async def test_the_audit_tells_the_right_and_the_project(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[dict[str, Any]] = []
-    log: Any = gateway.request_log
+    log: Any = gateway._graph.log
     monkeypatch.setattr(log, "_line", lambda kind, fields: lines.append(fields) if kind == "audit" else None)
     monkeypatch.setattr(log, "_audit", True)
     await ask(gateway, "POST", "acme-web", {"action": "delete", "version": "1.0"}, basic("alice"))

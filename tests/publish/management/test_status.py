@@ -91,7 +91,7 @@ async def test_the_audit_tells_that_a_quarantine_was_not_ended(
     gateway: Gateway, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines: list[dict[str, Any]] = []
-    log: Any = gateway.request_log
+    log: Any = gateway._graph.log
     monkeypatch.setattr(log, "_line", lambda kind, fields: lines.append(fields) if kind == "audit" else None)
     monkeypatch.setattr(log, "_audit", True)
     say(faulty, acme_web="quarantined")

@@ -30,7 +30,7 @@ async def gateway(
 
 @pytest.fixture
 def lines(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Lines:
-    monkeypatch.setattr(gateway.request_log, "_access", True)
+    monkeypatch.setattr(gateway._graph.log, "_access", True)
     return Lines(gateway, monkeypatch)
 
 

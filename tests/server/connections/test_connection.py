@@ -89,7 +89,7 @@ class Edge:
         assert gateway._main is not None
         self.gateway = gateway
         self.run = run
-        self.server = gateway._main._server
+        self.server = gateway._main.server
         self.hits = 0
         self._known: dict[bytes, bytes] = {}
 
@@ -172,7 +172,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     async def start(running: AsyncExitStack) -> Gateway:
         await running.enter_async_context(bucket.running())
         gateway = Gateway(load({"storage.endpoint_url": bucket.url} | settings, environ={}, cwd=directory))
-        gateway.response_cache = ResponseCache(1_000_000, lambda: 0.0)  # they stay
+        gateway._graph.main._response_cache = ResponseCache(1_000_000, lambda: 0.0)  # they stay
         await gateway.start()
         running.push_async_callback(gateway.stop)
         return gateway

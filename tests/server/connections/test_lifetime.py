@@ -54,7 +54,7 @@ async def test_a_connection_that_has_ended_is_free(tmp_path: Path, sent: bytes, 
     admission = Admission(10, 10, lambda peer: False)
     listening = socket.create_server(("127.0.0.1", 0))
     server = Server(answer, refuse, Limits(5, 5, 5, 8190, 8190), admission)
-    listener = await Listener.open(server, listening, of_server if tls else None)
+    listener = await Listener.open(server, listening, (lambda: of_server) if tls else None)
     gc.collect()
     gc.disable()
     try:

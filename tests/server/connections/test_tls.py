@@ -39,7 +39,7 @@ def client_context(certificate: dict[str, str]) -> ssl.SSLContext:
 
 def connections(gateway: Gateway) -> int:
     assert gateway._main is not None
-    return len(gateway._main._server.admission)
+    return len(gateway._main.server.admission)
 
 
 async def ask(gateway: Gateway, certificate: dict[str, str], request: bytes) -> bytes:
@@ -229,7 +229,7 @@ async def test_what_comes_behind_a_request_waits_in_little_memory_and_is_answere
     await faulty.until(lambda: any(one.target.endswith("/k") for one in faulty.requests))
     writer.write(request * count + HEALTH)  # at once: in records of the largest size
     assert gateway._main is not None
-    (connection,) = gateway._main._server.admission.connections
+    (connection,) = gateway._main.server.admission.connections
     transport: Any = connection._transport  # type: ignore[attr-defined]
     most: int = 0
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeAlias
 
+from gateway.config.file_state import FileState, file_state
 from gateway.errors import CredentialsError
-from gateway.executors import AWS
+from gateway.executors import AWS, DISK
 from gateway.messages import Credentials
 from gateway.storage.s3.signing.assumed_role import Role, assumed
 from gateway.storage.s3.signing.programs import programs_within
@@ -23,6 +27,8 @@ _RELOAD_PAUSE_SECONDS = 5.0
 # load may succeed.
 _PROGRAM_SECONDS = 50.0
 _LOAD_SECONDS = 60.0
+# While credentials are used, the files of AWS's configuration are looked at so often.
+_LOOK_SECONDS = 15.0
 
 log = logging.getLogger("gateway.credentials")
 
@@ -48,6 +54,12 @@ def chain(
     if role is None:
         return lambda: _load_from_chain(profile_name)
     return lambda: assumed(role, _load_from_chain(profile_name))
+
+
+def shared_files() -> Sequence[Path]:
+    """The files of AWS's shared configuration, which botocore reads if it is not given credentials."""
+    names = {"AWS_SHARED_CREDENTIALS_FILE": "~/.aws/credentials", "AWS_CONFIG_FILE": "~/.aws/config"}
+    return [Path(os.path.expanduser(os.environ.get(name, usual))) for name, usual in names.items()]
 
 
 def _load_from_chain(profile_name: str | None) -> Credentials:
@@ -85,9 +97,14 @@ def _load_from_chain(profile_name: str | None) -> Credentials:
 class CredentialSource:
     """The current credentials, refreshed ahead of expiry in a thread. One load serves everyone who waits for it."""
 
-    def __init__(self, load: Loader, *, clock: Callable[[], float] = time.time) -> None:
-        """`clock` gives seconds since the epoch. `users` are the storages that close it, each once."""
+    def __init__(self, load: Loader, *, files: Sequence[Path] = (), clock: Callable[[], float] = time.time) -> None:
+        """`load` may read `files`: when one of them changes, it is called again. `clock` gives seconds since the epoch.
+        `users` are the storages that close it, each once."""
         self.users = 0
+        self._files = files
+        self._known: Sequence[FileState] = ()  # the states of the files before they were read
+        self._looked_at = float("-inf")
+        self._looking: asyncio.Task[None] | None = None
         self._load = load
         self._clock = clock
         self._current: Credentials | None = None
@@ -99,6 +116,8 @@ class CredentialSource:
     def usable(self) -> Credentials | None:
         """The current credentials if they are usable now. Starts a refresh that is due; never waits."""
         current = self._current
+        if self._files and current is not None:
+            self._look()
         if current is None or current.expires_at is None:
             return current
         now = self._clock()
@@ -137,9 +156,26 @@ class CredentialSource:
     async def close(self) -> None:
         """Stops waiting for a load, unless others wait for it; the thread itself ends with its own timeout."""
         self.users -= 1
-        if self.users <= 0 and self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        tasks = [task for task in (self._looking, self._loading) if task is not None]
+        if self.users <= 0 and tasks:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    def _look(self) -> None:
+        """Has the files looked at in the background, unless that was done a moment ago."""
+        now = self._clock()
+        if 0 <= now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at = now
+        self._looking = asyncio.get_running_loop().create_task(self._follow_files())
+
+    async def _follow_files(self) -> None:
+        if await DISK.run(_states, self._files) == self._known:
+            return
+        log.info("AWS's configuration has changed; loading the credentials again")
+        with suppress(CredentialsError):  # it is logged; what was loaded before stays in use until it is refused
+            await self._loaded()
 
     async def _loaded(self) -> Credentials:
         return await asyncio.shield(self._start_loading())
@@ -152,6 +188,8 @@ class CredentialSource:
 
     async def _load_once(self) -> Credentials:
         previous = self._current
+        if self._files:
+            self._known = await DISK.run(_states, self._files)
         try:
             loaded = await self._load_in_time()
         except CredentialsError as error:
@@ -181,3 +219,7 @@ class CredentialSource:
         self._loading = None
         if not task.cancelled() and (error := task.exception()) is not None:
             log.warning("%s", error)
+
+
+def _states(files: Sequence[Path]) -> Sequence[FileState]:
+    return [file_state(file) for file in files]

@@ -1,0 +1,45 @@
+"""The other index of a mount, built from its settings."""
+
+from typing import NamedTuple
+
+from gateway.cache.lru import MemoryLimit
+from gateway.config.settings import Settings
+from gateway.index.backlog import Backlog
+from gateway.index.catalog.recognised import Catalog
+from gateway.index.mirror.fallback import Fallback
+from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.storage.s3.clients import client_for
+from gateway.upstream.address_policy import AddressPolicy
+from gateway.upstream.circuits import Circuits
+
+
+class FallbackMemory(NamedTuple):
+    """For what the other index says, for what it does not have, and for what is known of projects that both have."""
+
+    pages: MemoryLimit
+    refusals: MemoryLimit
+    copied: MemoryLimit
+
+
+def build_fallback(
+    settings: Settings,
+    catalog: Catalog,
+    metadata: FileMetadata,
+    circuits: Circuits,
+    memory: FallbackMemory,
+    backlog: Backlog,
+) -> Fallback:
+    """The index that `fallback.base_url` names."""
+    base_url = settings.fallback.base_url
+    policy = AddressPolicy(base_url, settings.fallback.allow_hosts)
+    upstream = UpstreamIndex(
+        client_for(base_url, policy, circuits, tells_trace=True),
+        base_url,
+        refresh=settings.index.refresh,
+        stale_if_error=settings.cache.stale_if_error,
+        memory=memory.pages,
+        refusals=memory.refusals,
+        backlog=backlog,
+    )
+    return Fallback(settings.fallback, catalog, upstream, metadata, memory.copied)
