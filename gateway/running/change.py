@@ -12,7 +12,7 @@ from gateway.mounting.mounts import Mounts, started
 from gateway.mounting.virtual import VirtualMount
 
 # What all mounts share, or what does not concern them. The section `access` changes in place, as long as there is one.
-_NOT_OF_MOUNTS = {"server", "ops", "log", "access"}
+_NOT_OF_MOUNTS = {"server", "ops", "log", "tracing", "access"}
 _OF_SERVER = ("base_path", "public_url", "trusted_proxies")
 _CHECK_SECONDS = 10.0
 
