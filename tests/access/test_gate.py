@@ -335,7 +335,7 @@ async def test_an_audit_says_who_and_why_and_nothing_secret(
 async def test_a_class_that_can_t_be_loaded_is_a_mistake_in_the_configuration(
     start_gateway: StartGateway, tmp_path: Path
 ) -> None:
-    for name in ("tests.support.people:Nobody", "no.such.module:Class"):
+    for name in ("tests.support.people:NoSuchClass", "no.such.module:Class"):
         with pytest.raises(ConfigError, match="can't be loaded"):
             await start_gateway({"storage.dir": str(tmp_path), "access.authenticators": name})
     for key in (
