@@ -27,6 +27,11 @@ _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 def short_page(title: str, lines: Sequence[str]) -> str:
     """`title` is text, `lines` are HTML; empty ones are left out."""
+    return page_of(title, _STYLE, lines)
+
+
+def page_of(title: str, style: str, lines: Sequence[str]) -> str:
+    """A page with a style of its own. The other arguments mean the same as in `short_page`."""
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -37,7 +42,7 @@ def short_page(title: str, lines: Sequence[str]) -> str:
             '<meta name="color-scheme" content="light dark">',
             '<link rel="icon" href="data:,">',
             f"<title>{escape(title)}</title>",
-            f"<style>{_STYLE}</style>",
+            f"<style>{style}</style>",
             "</head>",
             "<body>",
             "<main>",

@@ -11,11 +11,11 @@ import fcntl
 import mmap
 import os
 import struct
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.ops.shared.configuration import SharedConfiguration
+from gateway.ops.shared.lock import shared_lock
 from gateway.ops.shared.standing import Standing
 from gateway.ops.turn import Turn
 
@@ -34,8 +34,7 @@ class SharedMark:
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, _HEAD_BYTES + _PLACES * _PLACE_BYTES)
         self._seen = self._shared[:_HEAD_BYTES]
-        self._lock, path = tempfile.mkstemp(prefix="gateway-lock-")
-        os.unlink(path)
+        self._lock = shared_lock()
 
     def change(self, name: str = EVERYTHING) -> None:
         """Tells every process, including this one; `changes` reports it once this has returned. If the name can't be

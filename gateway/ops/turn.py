@@ -9,9 +9,9 @@
 
 import fcntl
 import mmap
-import os
 import struct
-import tempfile
+
+from gateway.ops.shared.lock import shared_lock
 
 _LENGTH = struct.Struct("=H")
 _HEAD_BYTES = 1 + _LENGTH.size
@@ -27,8 +27,7 @@ class Turn:
         self._shared = mmap.mmap(-1, _SHARED_BYTES)
         self._lock: int | None = None
         if shared:
-            self._lock, path = tempfile.mkstemp(prefix="gateway-lock-")
-            os.unlink(path)
+            self._lock = shared_lock()
 
     def take(self) -> bool:
         """False if another process has the turn. It ends with the process, or with `leave`."""

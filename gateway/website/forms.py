@@ -7,7 +7,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from gateway.errors import BadRequestError, NotAcceptableError
-from gateway.index.simple.negotiation import ranges
+from gateway.index.simple.negotiation import preferred
 
 _MOST_CHARACTERS = 1024  # of a key of S3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -54,13 +54,7 @@ def wanted(accept: str, query: str) -> Wanted:
 
 @lru_cache(_KINDS_OF_CLIENTS)
 def _accepted(accept: str) -> Form | None:
-    welcome = ranges(accept) if accept.strip() else {"*/*": 1.0}
-    best, best_quality = None, 0.0
-    for name, form in _OFFERED.items():
-        quality = welcome.get(name, welcome.get(name.partition("/")[0] + "/*", welcome.get("*/*", 0.0)))
-        if quality > best_quality:
-            best, best_quality = form, quality
-    return best
+    return preferred(accept, _OFFERED)
 
 
 def _single(query: str, name: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
 
+from gateway.http.short_page import page_of
 from gateway.website.forms import Form
 from gateway.website.listing import Entry, Listing
 
@@ -86,18 +87,6 @@ def _html(path: str, listing: Listing, named: str) -> str:
     title = f"Index of {path}"
     following = next_page(listing, named)
     lines = [
-        "<!DOCTYPE html>",
-        '<html lang="en">',
-        "<head>",
-        '<meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        '<meta name="color-scheme" content="light dark">',
-        '<link rel="icon" href="data:,">',
-        f"<title>{escape(title)}</title>",
-        f"<style>{_STYLE}</style>",
-        "</head>",
-        "<body>",
-        "<main>",
         f"<h1>{escape(title)}</h1>",
         "<table>",
         "<thead><tr><th>Name</th><th>Size</th><th>Modified (UTC)</th></tr></thead>",
@@ -108,12 +97,8 @@ def _html(path: str, listing: Listing, named: str) -> str:
         "</table>",
         *([] if listing.entries else ['<p class="quiet">Nothing is here.</p>']),
         *([f'<nav><a rel="next" href="{escape(following)}">Next page</a></nav>'] if following else []),
-        "</main>",
-        "</body>",
-        "</html>",
-        "",
     ]
-    return "\n".join(lines)
+    return page_of(title, _STYLE, lines)
 
 
 def _row(entry: Entry) -> str:

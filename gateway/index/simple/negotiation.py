@@ -1,7 +1,11 @@
 """Chooses the form of a page that a client gets (PEP 691; RFC 9110, 12.5.1). Pure."""
 
+from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PREFIX = "application/vnd.pypi.simple."
 # Parsed headers to remember: clients of one kind send the same, but a hostile client may send 16 KB each time.
@@ -36,12 +40,18 @@ def choose(accept: str, wanted: str | None = None) -> Form | None:
     if wanted is not None:
         name = wanted.replace(" ", "+").lower()  # an unescaped `+` in a query means a space
         return _OFFERED.get(name, _SHORT.get(name))
+    return preferred(accept, _OFFERED)
+
+
+def preferred(accept: str, offered: Mapping[str, T]) -> T | None:
+    """What `Accept` prefers of what is offered, by its media type; of equals the first. None if it accepts nothing of
+    it."""
     welcome = ranges(accept) if accept.strip() else {"*/*": 1.0}
     best, best_quality = None, 0.0
-    for name, form in _OFFERED.items():
+    for name, found in offered.items():
         quality = welcome.get(name, welcome.get(name.partition("/")[0] + "/*", welcome.get("*/*", 0.0)))
         if quality > best_quality:
-            best, best_quality = form, quality
+            best, best_quality = found, quality
     return best
 
 

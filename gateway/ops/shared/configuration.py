@@ -16,9 +16,9 @@ same text, whatever the file has by then.
 import fcntl
 import hashlib
 import mmap
-import os
 import struct
-import tempfile
+
+from gateway.ops.shared.lock import shared_lock
 
 _NUMBER = struct.Struct("=Q")
 _NUMBER_AT, _ASKED_AT, _HEARD_AT, _SLOTS_AT = 0, 8, 16, 24
@@ -34,8 +34,7 @@ class SharedConfiguration:
 
     def __init__(self) -> None:
         self._shared = mmap.mmap(-1, _AREAS_AT + 2 * (_HEAD.size + MOST_BYTES))
-        self._lock, path = tempfile.mkstemp(prefix="gateway-lock-")
-        os.unlink(path)
+        self._lock = shared_lock()
 
     @property
     def number(self) -> int:

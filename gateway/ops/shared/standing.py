@@ -10,11 +10,11 @@
 
 import fcntl
 import mmap
-import os
 import struct
-import tempfile
 import zlib
 from typing import NamedTuple
+
+from gateway.ops.shared.lock import shared_lock
 
 _HEAD = struct.Struct("=IIdd")
 _HEAD_AT, _TEXT_AT = 2, 26
@@ -38,8 +38,7 @@ class Standing:
         self._shared = mmap.mmap(-1, _SHARED_BYTES)
         self._lock: int | None = None
         if shared:
-            self._lock, path = tempfile.mkstemp(prefix="gateway-lock-")
-            os.unlink(path)
+            self._lock = shared_lock()
 
     @property
     def stopping(self) -> bool:
