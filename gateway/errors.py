@@ -17,8 +17,9 @@ class GatewayError(Exception):
 
     `public` is safe for any client: no bucket, key id, XML or upstream text. `detail` goes to the log only.
     `code` is the S3 error code that caused the failure, if there is one, and `upstream_status` the status that came
-    with it. `reason` replaces the status's standard reason phrase, unless it is empty. `fresh_for` is the number of
-    seconds for which the same request would fail in the same way, and `pause` the number that its client waits for it.
+    with it. `reason` replaces the status's standard reason phrase, unless it is empty; clients that ask for JSON get
+    `report` too. `fresh_for` is the number of seconds for which the same request would fail in the same way, and
+    `pause` the number that its client waits for it.
     """
 
     status = 500
@@ -26,6 +27,7 @@ class GatewayError(Exception):
     reason = ""
     fresh_for = 0.0
     pause = 0.0
+    report: Mapping[str, str | None] = MappingProxyType({})
     default_headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(

@@ -37,3 +37,12 @@ print([name for name in heavy if name in sys.modules], sorted(mine))
 """
     light = ["gateway.access.access", "gateway.access.file_watch", "gateway.access.private_answers"]
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == f"[] {light}\n"
+
+
+def test_without_a_policy_nothing_of_it_is_imported() -> None:
+    code = """
+import sys
+import gateway.cli.serve
+print([name for name in sys.modules if name.startswith(("gateway.policy", "gateway.index.screening"))])
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -41,6 +41,9 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if settings.fallback.mode != "none" and settings.index.mode not in ("auto", "generated"):
         message = "needs index.mode auto or generated, because listings tell which projects are yours"
         found.append(("fallback.mode", message, "index.mode"))
+    if settings.policy.decides and settings.fallback.mode in ("redirect", "cache"):
+        message = "must be mirror with a policy: redirect leads past it, and cache keeps files among your own"
+        found.append(("fallback.mode", message, "policy"))
     if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
         message = "needs a fallback.mode: redirect, cache or mirror"
         found.append(("fallback.always_show_upstream", message, "fallback.mode"))

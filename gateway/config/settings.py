@@ -12,6 +12,7 @@ from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.config.cors.settings import CorsSettings
 from gateway.config.file_state import FileState, file_state
 from gateway.config.mounts.settings import NAMES_OF_PLACES, MountSettings
+from gateway.config.policy.settings import PolicySettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.section import Section
 from gateway.config.site.settings import SiteSettings
@@ -189,6 +190,7 @@ class Settings(Section):
     index: IndexSettings = IndexSettings()
     site: SiteSettings = SiteSettings()
     fallback: FallbackSettings = FallbackSettings()
+    policy: PolicySettings = PolicySettings()
     cache: CacheSettings = CacheSettings()
     parallel: ParallelSettings = ParallelSettings()
     ops: OpsSettings = OpsSettings()

@@ -2,13 +2,16 @@
 
 from typing import NamedTuple
 
+from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import Settings
 from gateway.index.backlog import Backlog
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.mirror.fallback import Fallback
+from gateway.index.mirror.other_index import OtherIndex
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.wheels.file_metadata import FileMetadata
+from gateway.storage.base import Storage
 from gateway.storage.s3.clients import client_for
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
@@ -24,16 +27,20 @@ class FallbackMemory(NamedTuple):
 
 def build_fallback(
     settings: Settings,
+    storage: Storage,
+    root: str,
+    quota: DiskQuota | None,
     catalog: Catalog,
     metadata: FileMetadata,
     circuits: Circuits,
     memory: FallbackMemory,
     backlog: Backlog,
 ) -> Fallback:
-    """The index that `fallback.base_url` names."""
+    """The index that `fallback.base_url` names, in front of it the policy, if there is one. `root` is the key of our
+    own, and `quota` the room on disk."""
     base_url = settings.fallback.base_url
     policy = AddressPolicy(base_url, settings.fallback.allow_hosts)
-    upstream = UpstreamIndex(
+    upstream: OtherIndex = UpstreamIndex(
         client_for(base_url, policy, circuits, tells_trace=True),
         base_url,
         refresh=settings.index.refresh,
@@ -42,4 +49,9 @@ def build_fallback(
         refusals=memory.refusals,
         backlog=backlog,
     )
+    if settings.policy.decides:
+        from gateway.index.screening.build import build_screen
+        from gateway.index.screening.screened_index import ScreenedIndex
+
+        upstream = ScreenedIndex(upstream, build_screen(settings, storage, root, quota, memory.pages))
     return Fallback(settings.fallback, catalog, upstream, metadata, memory.copied)

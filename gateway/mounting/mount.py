@@ -120,7 +120,8 @@ class Mount:
         if self.catalog is not None and settings.fallback.mode != "none":
             memory = FallbackMemory(self._memory, refusals, budgets.memory("copied projects", _COPIED_BYTES))
             index = self.catalog, self.metadata, self.circuits["index"]
-            self.fallback = build_fallback(settings, *index, memory, self._backlog)
+            ours = self.storage, self.root, budgets.disk(settings.cache)
+            self.fallback = build_fallback(settings, *ours, *index, memory, self._backlog)
         self.mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
@@ -162,6 +163,8 @@ class Mount:
             self.statuses.start()
         if self.catalog is not None:
             await self.catalog.start()
+        if self.fallback is not None:
+            await self.fallback.upstream.start()
         if self.uploads is not None:
             self.uploads.start()
 

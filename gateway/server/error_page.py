@@ -33,7 +33,11 @@ def error_page(
     # An absent file may be uploaded the next minute: no cache on the way may keep the error.
     headers = {**error.headers, "Cache-Control": "no-store", "Vary": "Accept"}
     if _JSON in accept.lower():
-        report = {"status": error.status, "error": error.public} | ({"request_id": shown_id} if shown_id else {})
+        report = (
+            {"status": error.status, "error": error.public}
+            | ({"request_id": shown_id} if shown_id else {})
+            | {**error.report}
+        )
         if upload:
             report |= {"code": f"{error.status} {error.public}", "message": error.public}
         body, kind = json.dumps(report) + "\n", _JSON

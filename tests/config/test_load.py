@@ -108,8 +108,8 @@ frobnicate: 1
         f"cache.xyz ({file}:8): is not a setting; there are memory_bytes, object_max_bytes, dir, disk_bytes, "
         "index_ttl, file_ttl, negative_ttl, allow_bypass, immutable_files, prefetch, stale_if_error",
         f"frobnicate ({file}:9): is not a setting; "
-        "there are server, storage, rewrite, index, site, fallback, cache, parallel, ops, log, tracing, publish, cors, "
-        "access",
+        "there are server, storage, rewrite, index, site, fallback, policy, cache, parallel, ops, log, tracing, "
+        "publish, cors, access",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "
         "did you mean section rewrite?",
         "storage.buket (environment GATEWAY_STORAGE__BUKET): is not a setting; did you mean storage.bucket?",

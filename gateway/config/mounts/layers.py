@@ -22,7 +22,7 @@ from gateway.config.settings import SECTIONS, Settings
 _BUCKET = "{bucket}"
 _OWN = "mount"  # the section of what a mount says of itself
 # They mean nothing without listings, even if the top level has them.
-_OF_LISTINGS = ("fallback", "publish")
+_OF_LISTINGS = ("fallback", "policy", "publish")
 # Mounts share it.
 _OF_ALL = ("index.memory_bytes",)
 _SESSIONS_OF_OTHERS = (

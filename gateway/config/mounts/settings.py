@@ -15,7 +15,7 @@ _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]{{2,45}}\]")
 _PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 # Sections that a mount may give. What it does not give is as at the top level.
-SECTIONS_OF_MOUNTS = ("storage", "rewrite", "index", "fallback", "publish", "access", "site", "cors")
+SECTIONS_OF_MOUNTS = ("storage", "rewrite", "index", "fallback", "policy", "publish", "access", "site", "cors")
 # Those that mean something for a mount that has no objects of its own, but members.
 SECTIONS_OF_MEMBERED = frozenset({"cors"})
 # A mount that names one of these is another place,

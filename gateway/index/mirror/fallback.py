@@ -18,7 +18,7 @@ from gateway.errors import (
 )
 from gateway.index.catalog.listing import BLANK, Files
 from gateway.index.catalog.recognised import Catalog, known_files
-from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.mirror.other_index import OtherIndex
 from gateway.index.rendered import Sourced, sourced
 from gateway.index.simple.names import is_project_name, normalize, parse
 from gateway.index.simple.pages import File, Project
@@ -37,7 +37,7 @@ class Fallback:
         self,
         settings: FallbackSettings,
         catalog: Catalog,
-        upstream: UpstreamIndex,
+        upstream: OtherIndex,
         metadata: FileMetadata,
         memory: MemoryLimit,
     ) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
-from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import GatewayError, NotFoundError, UpstreamError, UpstreamTimeoutError, without_frames
 from gateway.http.conditions import seconds
 from gateway.index.mirror.download import headers_of
 from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats
@@ -80,6 +80,7 @@ class MirroredFiles:
             # What is kept lies in that folder, and who may read there is another question.
             return Redirect(f"../{project}/{quote(name, safe='')}", 302, {"Cache-Control": "no-store"})
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
+        await self._fallback.upstream.demand(project, wanted, lambda: self._copy(key.removesuffix(METADATA)))
         kept, replaces = None, None
         with suppress(NotFoundError):
             kept = await self._storage.fetch(replace(request, key=key))
@@ -102,6 +103,26 @@ class MirroredFiles:
             return await self._head(file)
         with self._downloads.claim(key, file, replaces) as claim:
             return await claim.stream()
+
+    async def _copy(self, key: str) -> File | None:
+        """What is known of the file that is kept under `key`; None if none is."""
+        try:
+            found = await self._head_of(key)
+        except NotFoundError as error:
+            without_frames(error)
+            return None
+        told = await self._storage.metadata(key, found.headers.get("ETag", ""))
+        kept_at = seconds(found.headers.get("Last-Modified"))
+        uploaded = told.uploaded if told.uploaded is not None else kept_at
+        length = found.headers.get("Content-Length", "")
+        return File(
+            key.rpartition("/")[2],
+            "",
+            int(length) if length.isdecimal() else None,
+            uploaded,
+            {"sha256": told.sha256} if told.sha256 else {},
+            told.requires_python,
+        )
 
     async def _superseded(self, project: str, key: str, kept: Stream | Redirect) -> str | None:
         """The ETag of what is kept, if the page tells another SHA-256 now: not all indexes are like PyPI, which never

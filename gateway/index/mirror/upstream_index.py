@@ -4,12 +4,11 @@ import asyncio
 import codecs
 import logging
 import random
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.lru import MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
 from gateway.errors import (
     GatewayError,
@@ -22,6 +21,7 @@ from gateway.errors import (
 )
 from gateway.executors import FOREIGN
 from gateway.index.backlog import Backlog
+from gateway.index.mirror.refusals import MAX_REASON, Refusals
 from gateway.index.mirror.upstream_page import UpstreamPage, file_weight, parse_page
 from gateway.index.page_reads import PageRead, PageReads
 from gateway.index.simple import web_url
@@ -45,8 +45,6 @@ _DEADLINE_SECONDS = 10.0
 _MAX_PAGE_BYTES = 32 * 1024 * 1024
 _MAX_WIDE_PAGE_BYTES = _MAX_PAGE_BYTES // 4
 _DECODED_BYTES = 64 * 1024  # at once: no other thread runs meanwhile, and malformed bytes take long
-_MAX_REASON = 200  # characters: the other index may write headers and URLs of many kilobytes into them
-_REFUSAL_BYTES = 72  # the object and its number, without its text
 
 log = logging.getLogger("gateway.index")
 
@@ -58,14 +56,6 @@ class _Version:
     page: Project
     etag: str
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    """Why there is no page. The index is not asked again before `until`, in seconds of a monotonic clock."""
-
-    reason: str
-    until: float
 
 
 class UpstreamIndex:
@@ -95,10 +85,8 @@ class UpstreamIndex:
             memory=memory,
             weigh=lambda version: version.size,
         )
-        self._refresh = refresh
-        self._absent = LruCache[str, _Refusal]("names that the other index has not", refusals, _refusal_weight)
-        self._unreadable = LruCache[str, _Refusal]("unreadable pages of the other index", refusals, _refusal_weight)
-        self._changes = 0  # counts the calls of `forget` and `expire`
+        self._absent = Refusals("names that the other index has not", refusals, refresh)
+        self._unreadable = Refusals("unreadable pages of the other index", refusals, refresh)
         self._reads = PageReads()
         self._parsing = asyncio.Lock()
         self._backlog = backlog
@@ -106,10 +94,16 @@ class UpstreamIndex:
     async def project(self, name: str) -> RefreshedValue[Project]:
         """The page of a project, by its normalised name, with absolute URLs. Raises NotFoundError if there is none,
         UpstreamError, UpstreamTimeoutError, UpstreamBusyError, UpstreamPageError."""
-        if (absent := _believed(self._absent, name)) is not None:
+        if (absent := self._absent.reason(name)) is not None:
             raise NotFoundError(absent, upstream_status=404)
         found = await self._pages.get(name)
         return RefreshedValue(found.value.page, found.age, found.stale)
+
+    async def demand(self, project: str, name: str, copy: object) -> None:
+        """Nothing is withheld."""
+
+    async def start(self) -> None:
+        """Nothing runs before somebody asks."""
 
     def known(self, name: str) -> Project | None:
         """The page of a project as it was read last, however old. Nothing is asked for."""
@@ -118,17 +112,15 @@ class UpstreamIndex:
 
     def expire(self) -> None:
         """Has all pages revalidated before they are used."""
-        self._changes += 1
         self._pages.expire()
-        self._absent.clear()
-        self._unreadable.clear()
+        self._absent.forget_all()
+        self._unreadable.forget_all()
 
     def forget(self, name: str) -> None:
         """Like `expire`, for one project."""
-        self._changes += 1
         self._pages.forget(name)
-        self._absent.pop(name)
-        self._unreadable.pop(name)
+        self._absent.forget(name)
+        self._unreadable.forget(name)
 
     def stats(self) -> Mapping[str, int]:
         """The connections held now."""
@@ -184,19 +176,20 @@ class UpstreamIndex:
         raise UpstreamError(f"{shown!r} redirects more than {_MAX_REDIRECTS} times", code=_FINAL)
 
     async def _fetch(self, name: str) -> _Version:
-        if (reason := _believed(self._unreadable, name)) is not None:
+        if (reason := self._unreadable.reason(name)) is not None:
             raise _unreadable(name, reason)
         url = f"{self.base_url}{name}/"
         async with _deadline(url), self._reads.begin() as read:
             return await self._fetch_page(name, url, read)
 
     async def _fetch_page(self, name: str, url: str, read: PageRead) -> _Version:
-        known, changes = self._pages.known(name), self._changes
+        known = self._pages.known(name)
+        absent, unreadable = self._absent.changes, self._unreadable.changes
         condition = {"If-None-Match": known.etag} if known is not None and known.etag else {}
         try:
             url, answer = await self._open("GET", url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip", **condition})
         except NotFoundError as error:
-            self._refuse(self._absent, name, error.detail[:_MAX_REASON], changes)
+            self._absent.note(name, error.detail, absent)
             raise
         if answer.status == 304 and known is not None:
             answer.close()
@@ -208,18 +201,12 @@ class UpstreamIndex:
             parsed = await FOREIGN.run(_parsed, name, url, content_type, encoding, body)
         del body  # an error would hold it
         if isinstance(parsed, str):
-            self._refuse(self._unreadable, name, parsed, changes)
+            self._unreadable.note(name, parsed, unreadable)
             raise _unreadable(name, parsed)
         page, size = parsed
         if page.left_out:
             log.info("%s: %d files are left out; %s", web_url.without_query(url), page.left_out, page.reason)
         return _Version(page.project, answer.headers.get("etag", ""), size)
-
-    def _refuse(self, refusals: LruCache[str, _Refusal], name: str, reason: str, changes: int) -> None:
-        """Remembers the reason, unless something has been forgotten since there were so many `changes`: the index may
-        have been asked before."""
-        if self._changes == changes:
-            refusals.put(name, _Refusal(reason, time.monotonic() + self._refresh))
 
 
 @asynccontextmanager
@@ -231,15 +218,6 @@ async def _deadline(url: str) -> AsyncIterator[None]:
         raise UpstreamTimeoutError(
             f"{web_url.without_query(url)!r} took over {_DEADLINE_SECONDS:g} s", public=_PUBLIC
         ) from error
-
-
-def _believed(refusals: LruCache[str, _Refusal], name: str) -> str | None:
-    refusal = refusals.get(name)
-    return refusal.reason if refusal is not None and time.monotonic() < refusal.until else None
-
-
-def _refusal_weight(name: str, refusal: _Refusal) -> int:
-    return weight_of(name) + weight_of(refusal.reason) + _REFUSAL_BYTES
 
 
 def _unreadable(name: str, reason: str) -> UpstreamPageError:
@@ -271,7 +249,7 @@ def _parsed(name: str, url: str, content_type: str, encoding: str, body: bytes) 
     try:
         return _parse(name, url, content_type, encoding, body)
     except ValueError as error:
-        return str(error)[:_MAX_REASON]
+        return str(error)[:MAX_REASON]
 
 
 def _parse(name: str, url: str, content_type: str, encoding: str, body: bytes) -> tuple[UpstreamPage, int]:

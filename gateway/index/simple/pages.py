@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.policy.verdict import Verdict
 
 API_VERSION = "1.4"
 # Before 1.1, files need no size: the version of pages with a file whose size is unknown.
@@ -47,6 +50,8 @@ class Project:
     """A project's page: its normalised name, its versions in order, its files.
 
     `tracks` and `alternate_locations` are URLs (PEP 708); `status` is a marker of PEP 792, None for an active project.
+    `verdicts` are those of the policy, by the names of files, on all that it does not simply allow; those that it
+    withholds are not among `files`.
     """
 
     name: str
@@ -56,6 +61,11 @@ class Project:
     alternate_locations: tuple[str, ...] = ()
     status: str | None = None
     status_reason: str | None = None
+    verdicts: "Mapping[str, Verdict]" = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def withheld(self) -> "dict[str, Verdict]":
+        return {name: verdict for name, verdict in self.verdicts.items() if verdict.withholds}
 
 
 def project_html(project: Project) -> bytes:

@@ -67,10 +67,20 @@ class DiskMetadataStore:
 class SharedMetadataStore:
     """Stores documents in the storage, for all gateways in front of it. After a failed write, pauses writing."""
 
-    def __init__(self, storage: Storage, root: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`root` is the key above all projects: gateways with another one have documents of their own."""
+    def __init__(
+        self,
+        storage: Storage,
+        root: str,
+        *,
+        folder: str = _FOLDER,
+        asked_for: str = "index.share_metadata",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`root` is the key above all projects: gateways with another one have documents of their own. `asked_for` is
+        the setting because of which they are stored."""
         self._storage = storage
-        self._folder = _FOLDER + root
+        self._folder = folder + root
+        self._asked_for = asked_for
         self._clock = clock
         self._off_until = float("-inf")
 
@@ -92,7 +102,8 @@ class SharedMetadataStore:
             raise
         except GatewayError as error:
             self._off_until = self._clock() + _OFF_SECONDS
-            log.warning("metadata can't be shared (index.share_metadata), no retry for %d s: %s", _OFF_SECONDS, error)
+            why = self._asked_for, _OFF_SECONDS, error
+            log.warning("%s can't be written (%s), no retry for %d s: %s", self._folder, *why)
 
     async def put(self, project: str, document: bytes, etag: str | None) -> None:
         """Like `write`, for somebody who has to know whether it was written. Raises GatewayErrors."""
@@ -109,12 +120,16 @@ def metadata_stores(
     settings: Settings, storage: Storage, root: str, quota: DiskQuota | None = None
 ) -> list[MetadataStore]:
     """Those that the settings name, for an index below the key `root`. `quota` is the room on disk."""
-    backend, stores = settings.storage, list[MetadataStore]()
-    if settings.cache.dir is not None:
-        in_bucket = backend.bucket and backend.resolved_backend != "file"
-        where = (backend.endpoint_url, backend.bucket) if in_bucket else (str(backend.dir.absolute()),)
-        scope = json.dumps(["metadata", backend.resolved_backend, *where, backend.prefix, root])
-        stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota)))
-    if settings.index.share_metadata:
-        stores.append(SharedMetadataStore(storage, root))
-    return stores
+    stores = disk_stores(settings, root, quota, "metadata")
+    return [*stores, SharedMetadataStore(storage, root)] if settings.index.share_metadata else stores
+
+
+def disk_stores(settings: Settings, root: str, quota: DiskQuota | None, kind: str) -> list[MetadataStore]:
+    """One in the disk cache, if there is a disk cache, for documents of a `kind`."""
+    if settings.cache.dir is None:
+        return []
+    backend = settings.storage
+    in_bucket = backend.bucket and backend.resolved_backend != "file"
+    where = (backend.endpoint_url, backend.bucket) if in_bucket else (str(backend.dir.absolute()),)
+    scope = json.dumps([kind, backend.resolved_backend, *where, backend.prefix, root])
+    return [DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota))]

@@ -107,6 +107,9 @@ class Listing:
     async def covers_file(self, project: str, name: str) -> bool:
         return True
 
+    async def demand(self, project: str, name: str, copy: object) -> None:
+        """Nothing is withheld."""
+
     async def project(self, name: str) -> RefreshedValue[Project]:
         return RefreshedValue(Project(name, (), (file(),)), 0.0)
 

@@ -296,7 +296,7 @@ async def test_where_it_can_t_be_written_pages_are_as_they_were(
             answer = await fetch(int(gateway.url.rpartition(":")[2]), f"/{project}/", headers={"Accept": JSON})
             await gateway.mount.metadata.settled()
         assert json.loads(answer.body)["files"][0]["hashes"]
-    assert caplog.text.count("metadata can't be shared") == 1
+    assert caplog.text.count("can't be written (index.share_metadata)") == 1
     assert sum(request.method == "PUT" for request in faulty.requests) == 1
 
 

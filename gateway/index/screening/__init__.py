@@ -1,0 +1,1 @@
+"""Keeps what the policy withholds from clients."""

@@ -1,0 +1,19 @@
+"""The screen of a mount, built from its settings."""
+
+from gateway.cache.disk.quota import DiskQuota
+from gateway.cache.lru import MemoryLimit
+from gateway.config.settings import Settings
+from gateway.index.screening.screen import Screen
+from gateway.index.screening.seen_records import FOLDER, SeenRecords
+from gateway.index.screening.settings import policy_of
+from gateway.index.wheels.metadata_store import SharedMetadataStore, disk_stores
+from gateway.storage.base import Storage
+
+
+def build_screen(
+    settings: Settings, storage: Storage, root: str, quota: DiskQuota | None, memory: MemoryLimit
+) -> Screen:
+    """For an index below the key `root`; `quota` is the room on disk."""
+    shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
+    seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
+    return Screen(policy_of(settings.policy), settings.fallback.base_url, [seen], memory)

@@ -1,0 +1,128 @@
+"""Applies the policy to the pages and the files of another index."""
+
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.executors import PAGES
+from gateway.index.rendered import Sourced, sourced
+from gateway.index.screening.withheld import WithheldError
+from gateway.index.simple.names import release_of
+from gateway.index.simple.pages import File, Project
+from gateway.policy.facts import ProjectFacts
+from gateway.policy.release_policy import ReleasePolicy
+from gateway.policy.verdict import Action, Verdict
+
+# More files are judged in a thread.
+_MANY = 200
+_QUARANTINED = "quarantined"
+
+
+class FactSource(Protocol):
+    """Knows what no page tells."""
+
+    async def start(self) -> None:
+        """Begins what runs in the background. Never fails."""
+
+    def version(self, project: str) -> Hashable:
+        """A value that changes when the facts about the project do."""
+
+    async def about(self, page: Project, read: float) -> Mapping[str, Any]:
+        """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. Raises
+        GatewayErrors if nothing may come in without them."""
+
+    async def close(self) -> None:
+        """Ends what runs in the background."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Screened:
+    page: Project
+    changes: float
+
+
+class Screen:
+    """The policy for one other index."""
+
+    def __init__(
+        self,
+        policy: ReleasePolicy,
+        base_url: str,
+        sources: Sequence[FactSource],
+        memory: MemoryLimit,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` tells seconds since the epoch."""
+        self.clock = clock
+        self._policy = policy
+        self._upstream = urlsplit(base_url).hostname or ""
+        self._sources = sources
+        self._pages = LruCache[str, Sourced[_Screened]](
+            "pages of the other index by policy", memory, lambda _, one: _weight(one.value.page)
+        )
+
+    async def start(self) -> None:
+        for source in self._sources:
+            await source.start()
+
+    async def close(self) -> None:
+        for source in self._sources:
+            await source.close()
+
+    async def page(self, page: Project, age: float) -> Project:
+        """The page without the files that are withheld, and with the verdicts on all that are not simply allowed.
+        `age` is the number of seconds since it was read. Raises GatewayErrors if that can't be decided."""
+        now, version = self.clock(), self._version(page.name)
+        known = self._pages.get(page.name)
+        if known is not None and known.stands((page,), version) and now < known.value.changes:
+            return known.value.page
+        facts = ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about(page, now - age))
+        if len(page.files) > _MANY:
+            screened = await PAGES.run(self._judged, page, facts, now)
+        else:
+            screened = self._judged(page, facts, now)
+        self._pages.put(page.name, sourced(screened, (page,), version))
+        return screened.page
+
+    def verdict_on_copy(self, project: str, file: File) -> Verdict:
+        """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
+        facts = ProjectFacts(advisories=None if self._policy.advisories is not None else ())
+        return self._policy.about(project, self._upstream, facts).judge(file, self.clock())
+
+    def demand(self, name: str, verdict: Verdict | None) -> None:
+        """Raises WithheldError if the verdict withholds the file with this name."""
+        if verdict is not None and verdict.withholds:
+            raise WithheldError(name, verdict)
+
+    def _version(self, project: str) -> Hashable:
+        return tuple(source.version(project) for source in self._sources)
+
+    def _judged(self, page: Project, facts: ProjectFacts, now: float) -> _Screened:
+        verdicts = self._policy.about(page.name, self._upstream, facts).judge_all(page.files, now)
+        changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
+        told = {name: verdict for name, verdict in verdicts.items() if verdict.action is not Action.ALLOW}
+        if not told:
+            return _Screened(page, changes)
+        shown = replace(page, verdicts=told)
+        if withheld := shown.withheld:
+            files = tuple(file for file in page.files if file.name not in withheld)
+            shown = replace(shown, files=files, versions=_versions(files))
+            malware = next((verdict for verdict in withheld.values() if verdict.malware), None)
+            if not files and malware is not None and page.status is None:
+                shown = replace(shown, status=_QUARANTINED, status_reason=malware.reason)
+        return _Screened(shown, changes)
+
+
+def _versions(files: tuple[File, ...]) -> tuple[str, ...]:
+    releases = {release.version for file in files if (release := release_of(file.name)) is not None}
+    return tuple(map(str, sorted(releases)))
+
+
+def _weight(page: Project) -> int:
+    return 512 + 8 * len(page.files) + weight_of(page.versions) + 512 * len(page.verdicts)

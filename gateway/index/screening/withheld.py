@@ -1,0 +1,16 @@
+"""The answer to a request for a file that is withheld."""
+
+from gateway.errors import ForbiddenError
+from gateway.policy.verdict import Verdict, day
+
+
+class WithheldError(ForbiddenError):
+    """The policy does not let the file come in, or not yet."""
+
+    def __init__(self, name: str, verdict: Verdict) -> None:
+        opens = day(verdict.opens) if verdict.opens is not None else None
+        code = f"Policy{verdict.action.value.title()}"
+        super().__init__(f"{name} {verdict} ({verdict.by})", public=f"{name} {verdict}", code=code)
+        # Most installers show the reason phrase, and nothing else.
+        self.reason = f"Held until {opens}" if opens else "Withheld by the policy"
+        self.report = {"verdict": verdict.action.value, "reason": verdict.reason, "by": verdict.by, "opens": opens}

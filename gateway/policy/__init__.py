@@ -1,0 +1,1 @@
+"""What of the outside world may come in, and when."""

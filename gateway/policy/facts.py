@@ -1,0 +1,85 @@
+"""What rules look at: a release file, its version and kind by its name, and what is known of it elsewhere. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Protocol
+
+from packaging.version import InvalidVersion, Version
+
+from gateway.policy.advisory import Advisory
+
+_SDIST_SUFFIXES = (".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tar.Z", ".tgz", ".tbz", ".txz")
+_MAX_VERSION = 128
+
+
+class ReleaseFile(Protocol):
+    """As the page of an index lists it. `modified` is its upload time, in seconds since the epoch."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def size(self) -> int | None: ...
+    @property
+    def modified(self) -> float | None: ...
+    @property
+    def requires_python(self) -> str | None: ...
+    @property
+    def hashes(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFacts:
+    """What is known of the files of a project beside its page. `seen` has, by identity, the times before which files
+    can't have been there (see seen.py), and `first_page` is when its page was read first; both are in seconds since the
+    epoch. `licences` and `provenance` are by the names of files. None of these, and of `advisories`, means that nobody
+    looked, or that it can't be known now."""
+
+    seen: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    first_page: float | None = None
+    advisories: tuple[Advisory, ...] | None = ()
+    licences: Mapping[str, str] | None = None
+    provenance: Mapping[str, str] | None = None
+
+    def out_since(self, file: ReleaseFile, now: float) -> float | None:
+        """Since when the file can be had, or None if that isn't known. What the index says of a file that came after
+        the first page can't be older than the look before. A time that lies in the future is none."""
+        told = file.modified
+        if told is not None and told > now:
+            return None
+        seen = self.seen.get(identity(file)) if self.seen else None
+        if seen is not None:
+            return seen if told is None else max(seen, told)
+        return told if told is not None else self.first_page
+
+
+def identity(file: ReleaseFile) -> str:
+    """A file that is replaced by another one of its name is a new one."""
+    return f"{file.name} {file.hashes.get('sha256', '')[:16]}"
+
+
+def kind_of(name: str) -> str:
+    """wheel, sdist or other."""
+    if name.endswith(".whl"):
+        return "wheel"
+    return "sdist" if name.endswith(_SDIST_SUFFIXES) else "other"
+
+
+def version_of(name: str) -> Version | None:
+    """The version in the name of a file that is known to be a release; None if it can't be told."""
+    if name.endswith(".whl"):
+        text = name.split("-", 2)[1] if name.count("-") > 1 else ""
+    else:
+        suffix = next((suffix for suffix in _SDIST_SUFFIXES if name.endswith(suffix)), None)
+        text = name.removesuffix(suffix).rpartition("-")[2] if suffix else name.partition("-")[2].partition("-")[0]
+    return _parsed(text) if len(text) <= _MAX_VERSION else None
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Version | None:
+    """A page has many files of one version."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None

@@ -1,0 +1,94 @@
+"""Remembers when the files of a project were seen first, so that no index can say that a new file is an old one. Pure.
+
+The page that is read first is believed: nothing else is known. Whatever appears on a later one can't have been there
+when the page was read before; a time that says so is forged, and the file counts as new.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from gateway.policy.facts import ReleaseFile, identity
+
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+_MAX_TEXT_BYTES = 32 * 1024 * 1024
+# Other clocks, and caches between the index and us, may show a page that is so much older.
+_SLACK_SECONDS = 86400.0
+# The times of files that were so young when they were seen first are kept: an index may tell an older one later.
+_YOUNG_SECONDS = 90 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFiles:
+    """`first` and `looked` are when the page was read first and last; `known` are the identities of all files that were
+    ever on it, and `times` those of which a time is kept. All times are in seconds since the epoch."""
+
+    first: float
+    looked: float
+    known: frozenset[str] = frozenset()
+    times: Mapping[str, float] = field(default_factory=dict)
+
+    def after(self, files: Iterable[ReleaseFile], read: float) -> "SeenFiles":
+        """What is known after a page with these files has been read; itself if it has no new ones."""
+        appeared = {name: file for file in files if (name := identity(file)) not in self.known}
+        if not appeared:
+            return self
+        earliest = self.looked - _SLACK_SECONDS
+        times = {name: _told(file, read, earliest) for name, file in appeared.items()}
+        return SeenFiles(self.first, max(self.looked, read), self.known | appeared.keys(), {**self.times, **times})
+
+    def looked_at(self, read: float) -> "SeenFiles":
+        return self if read <= self.looked else replace(self, looked=read)
+
+    def merged(self, other: "SeenFiles") -> "SeenFiles":
+        """What two gateways know together: the earlier of two times, because both were there."""
+        times = {
+            name: min(time for time in (self.times.get(name), other.times.get(name)) if time is not None)
+            for name in self.times.keys() | other.times.keys()
+        }
+        known = self.known | other.known
+        return SeenFiles(min(self.first, other.first), max(self.looked, other.looked), known, times)
+
+    def to_bytes(self) -> bytes:
+        plain = dict.fromkeys(self.known, 0) | dict(self.times)
+        document = {"version": 1, "first": self.first, "looked": self.looked, "files": plain}
+        return zlib.compress(json.dumps(document).encode())
+
+
+def first_page(files: Iterable[ReleaseFile], read: float) -> SeenFiles:
+    """What is known after the first page of a project has been read, which is believed."""
+    listed = {identity(file): _told(file, read, 0.0) for file in files}
+    return SeenFiles(
+        read, read, frozenset(listed), {name: time for name, time in listed.items() if time > read - _YOUNG_SECONDS}
+    )
+
+
+def _told(file: ReleaseFile, read: float, earliest: float) -> float:
+    """The time that the index tells of a file, if it can be true; else that at which its page was read."""
+    told = file.modified
+    return told if told is not None and earliest <= told <= read else read
+
+
+def from_bytes(document: bytes, now: float) -> SeenFiles | None:
+    """None if it is none, or damaged: it is found out again then. Times in the future are those of a wrong clock."""
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(document, _MAX_TEXT_BYTES)
+        if not unpacker.eof:
+            return None
+        found = json.loads(text)
+        if found["version"] != 1:
+            return None
+        first, looked = (_time(found[name], now) for name in ("first", "looked"))
+        files = {str(name): _time(time, now) for name, time in found["files"].items()}
+    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return SeenFiles(first, looked, frozenset(files), {name: time for name, time in files.items() if time})
+
+
+def _time(value: object, now: float) -> float:
+    if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+        raise ValueError
+    return min(float(value), now)

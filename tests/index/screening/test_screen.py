@@ -1,0 +1,200 @@
+"""What the policy withholds, through the gateway: pages, files, metadata, and copies that are kept."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.index.mirror.upstream_index import UpstreamIndex
+from gateway.index.screening.screened_index import ScreenedIndex
+from tests.conftest import StartGateway
+from tests.support.faults import FaultyBucket, error
+from tests.support.http import RawAnswer, fetch
+from tests.support.publicindex import JSON, PublicIndex
+from tests.support.wheels import wheel
+
+NOW = 1_800_000_000.0
+DAY = 86400.0
+HTML = "application/vnd.pypi.simple.v1+html"
+NAME, CONTENT = wheel("public_lib", "2.0")
+OLD, OLD_CONTENT = wheel("public_lib", "1.0")
+FILE = f"/public-lib/{NAME}"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def time(days: float) -> str:
+    return datetime.fromtimestamp(NOW + days * DAY, UTC).isoformat()
+
+
+@pytest.fixture
+async def public() -> AsyncIterator[PublicIndex]:
+    index = PublicIndex()
+    index.projects = {"public-lib": {NAME: CONTENT, OLD: OLD_CONTENT}}
+    index.metadata = {NAME: b"Metadata-Version: 2.1\nName: public-lib\nVersion: 2.0\n"}
+    index.fields = {NAME: {"upload-time": time(-2)}, OLD: {"upload-time": time(-400)}}
+    async with index.running():
+        yield index
+
+
+@pytest.fixture
+def settings(public: PublicIndex, faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str, str]:
+    faulty.objects = {"ours/ours-1.0-py3-none-any.whl": wheel("ours", "1.0")[1]}
+    mirror = {"fallback.base_url": public.url, "fallback.mode": "mirror", "index.refresh": "0"}
+    return faulty_settings | mirror | {"policy.min_age": "7d"}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def started(start_gateway: StartGateway, settings: dict[str, str], clock: Clock) -> Gateway:
+    gateway = await start_gateway(settings)
+    assert gateway.mount.fallback is not None
+    if isinstance(index := gateway.mount.fallback.upstream, ScreenedIndex):
+        index.screen.clock = clock
+    return gateway
+
+
+async def get(gateway: Gateway, target: str, method: str = "GET", accept: str = "*/*") -> RawAnswer:
+    return await fetch(int(gateway.url.rpartition(":")[2]), target, method=method, headers={"Accept": accept})
+
+
+async def page(gateway: Gateway) -> Any:
+    answer = await get(gateway, "/simple/public-lib/", accept=JSON)
+    assert answer.status == 200, answer.body
+    return json.loads(answer.body)
+
+
+async def shown(gateway: Gateway) -> list[str]:
+    """The files on the page, as JSON and as HTML."""
+    found = await page(gateway)
+    html = (await get(gateway, "/simple/public-lib/", accept=HTML)).body.decode()
+    names = [file["filename"] for file in found["files"]]
+    assert [name for name in (NAME, OLD) if f">{name}</a>" in html] == [name for name in (NAME, OLD) if name in names]
+    return sorted(names)
+
+
+async def test_a_young_file_is_held_until_its_day(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock
+) -> None:
+    gateway = await started(start_gateway, settings, clock)
+    assert (await page(gateway))["versions"] == ["1.0"]
+    assert await shown(gateway) == [OLD]
+    for target in (FILE, f"/simple{FILE}", f"{FILE}.metadata"):
+        answer = await get(gateway, target)
+        assert answer.status == 403
+        assert "is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet" in answer.body.decode()
+        assert (await get(gateway, target, "HEAD")).status == 403
+    assert (await get(gateway, f"/public-lib/{OLD}")).body == OLD_CONTENT
+    clock.now += 5 * DAY
+    assert await shown(gateway) == [OLD, NAME]
+    assert (await page(gateway))["versions"] == ["1.0"]  # as the other index has it
+    assert (await get(gateway, FILE)).body == CONTENT
+    assert (await get(gateway, f"{FILE}.metadata")).status == 200
+
+
+async def test_a_refusal_as_json(start_gateway: StartGateway, settings: dict[str, str], clock: Clock) -> None:
+    gateway = await started(start_gateway, settings, clock)
+    answer = json.loads((await get(gateway, FILE, accept="application/json")).body)
+    del answer["request_id"]
+    assert answer == {
+        "status": 403,
+        "error": f"{NAME} is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet (policy.min_age)",
+        "verdict": "hold",
+        "reason": "it has not been out for 7 days yet (policy.min_age)",
+        "by": "policy.min_age",
+        "opens": "2027-01-20 08:00 UTC",
+    }
+
+
+async def test_our_own_projects_are_exempt(start_gateway: StartGateway, settings: dict[str, str], clock: Clock) -> None:
+    rules = "[{projects: ['*'], verdict: deny}]"
+    gateway = await started(start_gateway, settings | {"policy.rules": rules}, clock)
+    assert (await get(gateway, "/ours/ours-1.0-py3-none-any.whl")).status == 200
+    assert await shown(gateway) == []
+
+
+async def test_a_copy_that_was_kept_before_the_rule(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket
+) -> None:
+    before = await started(start_gateway, settings | {"policy.min_age": "0"}, clock)
+    assert before.mount.fallback is not None
+    assert isinstance(before.mount.fallback.upstream, UpstreamIndex)
+    assert (await get(before, FILE)).body == CONTENT
+    await faulty.until(lambda: f".mirror{FILE}" in faulty.objects)
+    after = await started(start_gateway, settings, clock)
+    assert (await get(after, FILE)).status == 403
+    assert (await get(after, f"/.mirror{FILE}")).status == 404
+
+
+@pytest.mark.parametrize("lost", ["page", "file", "index"])
+async def test_a_copy_whose_page_is_lost_is_judged_by_itself(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    clock: Clock,
+    faulty: FaultyBucket,
+    public: PublicIndex,
+    lost: str,
+) -> None:
+    before = await started(start_gateway, settings | {"policy.min_age": "0"}, clock)
+    for name in (NAME, OLD):
+        assert (await get(before, f"/public-lib/{name}")).status == 200
+        await faulty.until(lambda name=name: f".mirror/public-lib/{name}" in faulty.objects)  # type: ignore[misc]
+    if lost == "page":
+        public.projects = {}
+    elif lost == "file":
+        public.projects["public-lib"] = {"public_lib-0.1.tar.gz": b"x"}
+    else:
+        public.down = True
+    after = await started(start_gateway, settings, clock)
+    assert (await get(after, f"/public-lib/{OLD}")).body == OLD_CONTENT
+    assert (await get(after, FILE)).status == 403
+
+
+async def test_a_page_without_times_opens_when_it_has_been_known_long_enough(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, public: PublicIndex, faulty: FaultyBucket
+) -> None:
+    public.form = "html"
+    one = await started(start_gateway, settings, clock)
+    assert await shown(one) == []
+    await faulty.until(lambda: ".gateway/seen/public-lib.json" in faulty.objects)
+    clock.now += 7 * DAY
+    assert await shown(one) == [OLD, NAME]
+    other = await started(start_gateway, settings, clock)  # it has it from the bucket
+    assert await shown(other) == [OLD, NAME]
+
+
+async def test_a_new_file_that_says_it_is_old_is_new(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, public: PublicIndex
+) -> None:
+    public.projects["public-lib"] = {OLD: OLD_CONTENT}
+    gateway = await started(start_gateway, settings, clock)
+    assert await shown(gateway) == [OLD]
+    public.projects["public-lib"] = {OLD: OLD_CONTENT, NAME: CONTENT}
+    public.fields[NAME] = {"upload-time": time(-900)}
+    clock.now += 2 * DAY
+    assert await shown(gateway) == [OLD]
+    assert (await get(gateway, FILE)).status == 403
+    clock.now += 7 * DAY
+    assert await shown(gateway) == [OLD, NAME]
+
+
+async def test_while_it_can_t_be_known_when_files_were_seen_first_nothing_comes_in(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket
+) -> None:
+    gateway = await started(start_gateway, settings | {"storage.max_attempts": "1"}, clock)
+    faulty.of_key[".gateway/seen/public-lib.json"] = error(500, "InternalError")
+    for accept in (JSON, HTML):
+        assert (await get(gateway, "/simple/public-lib/", accept=accept)).status == 503
+    assert (await get(gateway, FILE)).status == 503

@@ -1,0 +1,128 @@
+"""What is remembered of files that were seen before."""
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.index.simple.pages import File
+from gateway.policy.facts import ProjectFacts, identity
+from gateway.policy.seen import SeenFiles, first_page, from_bytes
+
+DAY = 86400.0
+NOW = 1_800_000_000.0
+
+
+def file(name: str, modified: float | None, sha256: str = "ab" * 32) -> File:
+    return File(name, f"https://files.example/{name}", modified=modified, hashes={"sha256": sha256})
+
+
+def since(record: SeenFiles, one: File, now: float) -> float | None:
+    return ProjectFacts(record.times, record.first).out_since(one, now)
+
+
+def test_the_first_page_is_believed() -> None:
+    old, new, timeless = file("a", NOW - 900 * DAY), file("b", NOW - DAY), file("c", None)
+    record = first_page([old, new, timeless], NOW)
+    assert [since(record, one, NOW) for one in (old, new, timeless)] == [NOW - 900 * DAY, NOW - DAY, NOW]
+    assert record.after([old, new, timeless], NOW + DAY) is record
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (NOW + 9 * DAY, NOW + 9 * DAY),  # when it appeared
+        (NOW - 0.9 * DAY, NOW - 0.9 * DAY),  # a cache may have shown an older page
+        (NOW - 1.1 * DAY, NOW + 10 * DAY),  # it was not there then
+        (NOW - 900 * DAY, NOW + 10 * DAY),
+        (None, NOW + 10 * DAY),
+    ],
+)
+def test_what_appears_later_is_no_older_than_the_look_before(told: float | None, expected: float) -> None:
+    record = first_page([], NOW).after([file("a", told)], NOW + 10 * DAY)
+    assert since(record, file("a", told), NOW + 10 * DAY) == expected
+
+
+def test_looks_that_find_nothing_new_count() -> None:
+    record = first_page([], NOW).looked_at(NOW + 9 * DAY).after([file("a", NOW + DAY)], NOW + 10 * DAY)
+    assert since(record, file("a", NOW + DAY), NOW + 10 * DAY) == NOW + 10 * DAY
+
+
+def test_a_time_that_an_index_takes_back_is_kept() -> None:
+    record = first_page([file("a", NOW - DAY)], NOW)
+    assert since(record, file("a", NOW - 900 * DAY), NOW + DAY) == NOW - DAY
+    record = first_page([], NOW).after([file("a", NOW + DAY)], NOW + DAY)
+    assert since(record, file("a", NOW - 900 * DAY), NOW + DAY) == NOW + DAY
+
+
+def test_a_time_that_lay_in_the_future_when_it_was_seen_begins_then() -> None:
+    record = first_page([file("a", NOW + 50 * DAY)], NOW)
+    assert since(record, file("a", NOW + 50 * DAY), NOW) is None
+    assert since(record, file("a", NOW - 900 * DAY), NOW + DAY) == NOW
+
+
+def test_a_file_that_is_replaced_is_new() -> None:
+    record = first_page([file("a", NOW - 900 * DAY)], NOW)
+    replaced = file("a", NOW - 900 * DAY, "cd" * 32)
+    record = record.after([replaced], NOW + 2 * DAY)
+    assert since(record, replaced, NOW + 2 * DAY) == NOW + 2 * DAY
+
+
+def test_a_file_that_comes_back_is_not() -> None:
+    one = file("a", NOW - 900 * DAY)
+    record = first_page([one], NOW).after([], NOW + DAY).after([one], NOW + 10 * DAY)
+    assert since(record, one, NOW + 10 * DAY) == NOW - 900 * DAY
+
+
+PAGES = st.lists(
+    st.tuples(st.sampled_from("abc"), st.one_of(st.none(), st.integers(int(NOW - 200 * DAY), int(NOW + 9 * DAY)))),
+    unique_by=lambda one: one[0],
+)
+
+
+@given(PAGES, PAGES, st.integers(0, 9))
+def test_what_is_saved_is_read(one: list[Any], two: list[Any], days: int) -> None:
+    record = first_page([file(*each) for each in one], NOW)
+    record = record.after([file(*each) for each in two], NOW + days * DAY)
+    assert from_bytes(record.to_bytes(), NOW + 10 * DAY) == record
+
+
+@given(PAGES, PAGES)
+def test_two_gateways_know_the_earlier_times(one: list[Any], two: list[Any]) -> None:
+    first = first_page([file(*each) for each in one], NOW)
+    second = first_page([file(*each) for each in two], NOW + DAY)
+    merged = first.merged(second)
+    assert merged == second.merged(first)
+    assert (merged.first, merged.looked) == (NOW, NOW + DAY)
+    assert merged.known == {identity(file(name, None)) for name, _ in (*one, *two)}
+    for name, time in merged.times.items():
+        assert time == min(times[name] for times in (first.times, second.times) if name in times)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{}",
+        zlib.compress(b"{}"),
+        zlib.compress(b"[" * 100_000),
+        zlib.compress(json.dumps({"version": 2, "first": 1, "looked": 1, "files": {}}).encode()),
+        zlib.compress(json.dumps({"version": 1, "first": -1, "looked": 1, "files": {}}).encode()),
+        zlib.compress(json.dumps({"version": 1, "first": 1, "looked": 1, "files": []}).encode()),
+        zlib.compress(json.dumps({"version": 1, "first": 1, "looked": 1, "files": {"a": "1"}}).encode()),
+        zlib.compress(b'{"version": 1, "first": NaN, "looked": 1, "files": {}}'),
+        first_page([], NOW).to_bytes()[:-3],
+        zlib.compress(b" " * 40_000_000 + b'{"version": 1, "first": 1, "looked": 1, "files": {}}'),
+    ],
+)
+def test_what_is_no_record(document: bytes) -> None:
+    assert from_bytes(document, NOW) is None
+
+
+def test_times_of_a_wrong_clock_are_those_of_now() -> None:
+    record = from_bytes(first_page([file("a", None)], NOW + 90 * DAY).to_bytes(), NOW)
+    assert record is not None
+    assert (record.first, record.looked, set(record.times.values())) == (NOW, NOW, {NOW})
