@@ -15,6 +15,7 @@ from tests.support import environments, faults
 from tests.support.eventually import eventually
 from tests.support.faults import Behaviour, FaultyBucket, error
 from tests.support.http import RawAnswer, fetch
+from tests.support.nightly import by_night
 from tests.support.publicindex import PublicIndex
 from tests.support.wheels import wheel
 
@@ -37,8 +38,9 @@ async def get(gateway: Gateway, target: str, method: str = "GET") -> RawAnswer:
     return await fetch(int(gateway.url.rpartition(":")[2]), target, method=method)
 
 
-@pytest.mark.parametrize("fault", [BUSY, faults.reset], ids=["busy", "reset"])
-@pytest.mark.parametrize("at_once", [1, 100])
+@pytest.mark.parametrize(
+    ("at_once", "fault"), [(1, faults.reset), (100, BUSY), *by_night((1, BUSY), (100, faults.reset))]
+)
 async def test_an_outage_multiplies_requests_by_no_more_than_a_fifth(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, fault: Behaviour, at_once: int
 ) -> None:

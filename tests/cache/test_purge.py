@@ -14,6 +14,7 @@ from tests.cli.test_workers import ask, connections_by_worker
 from tests.conftest import StartGateway, StartProcess
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
+from tests.support.nightly import by_night
 from tests.support.reloadable import TOKEN
 from tests.support.workers import free_port, started
 
@@ -176,7 +177,9 @@ def test_all_workers_drop_it(start_process: StartProcess, tmp_path: Path) -> Non
         connection.close()
 
 
-@pytest.mark.parametrize("query", ["?project=acme", "?key=acme/acme-2.0.tar.gz", "?prefix=acme/", "?mount=default"])
+@pytest.mark.parametrize(
+    "query", ["?project=acme", "?prefix=acme/", *by_night("?key=acme/acme-2.0.tar.gz", "?mount=default")]
+)
 async def test_other_gateways_are_told(
     faulty: FaultyBucket, settings: dict[str, str], start_gateway: StartGateway, query: str
 ) -> None:

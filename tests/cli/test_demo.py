@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import environments
+from tests.support.nightly import by_night
 from tests.support.process import clean_environment, gateway_environment
 
 
@@ -80,7 +81,7 @@ def shown(url: str, path: str) -> set[str]:
     return {project["name"] for project in json.loads(found)["projects"]}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, *by_night(signal.SIGTERM)])
 def test_what_it_invites_to_works_and_nothing_stays(
     demo: subprocess.Popen[str], tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
 from tests.support.certificates import self_signed
+from tests.support.nightly import by_night
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ echo '{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "s", "SessionToken":
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["2", *by_night("1")])
 def test_a_thread_that_hangs_does_not_hold_up_the_end(
     start_process: StartProcess, tmp_path: Path, workers: str
 ) -> None:
@@ -306,7 +307,7 @@ _NOBODY = {"storage.endpoint_url": "http://127.0.0.1:1"}, "can't connect to 127.
 
 @pytest.mark.parametrize(
     ("workers", "change", "cause", "hint"),
-    [("1", *_NO_BUCKET), ("2", *_NO_BUCKET), ("1", *_WRONG_SECRET), ("1", *_NOBODY)],
+    [("2", *_NO_BUCKET), ("1", *_WRONG_SECRET), *by_night(("1", *_NO_BUCKET), ("1", *_NOBODY))],
 )
 def test_what_is_wrong_with_the_storage_is_told_at_start_in_one_line(
     start_process: StartProcess, bucket: Bucket, workers: str, change: dict[str, str], cause: str, hint: str

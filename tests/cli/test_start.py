@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartProcess
+from tests.support.nightly import by_night
 from tests.support.process import GatewayProcess
 from tests.support.workers import eventually, free_port
 
@@ -45,8 +46,10 @@ def settings(workers: int) -> dict[str, str]:
     return {"storage.bucket": "packages", "server.workers": str(workers), "server.port": str(free_port())}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("workers", "number"),
+    [(1, signal.SIGTERM), (2, signal.SIGINT), *by_night((1, signal.SIGINT), (2, signal.SIGTERM))],
+)
 def test_a_signal_ends_the_start_while_credentials_take_long(
     credentials: SlowCredentials, start_process: StartProcess, number: signal.Signals, workers: int
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartProcess
+from tests.support.nightly import by_night
 from tests.support.workers import children, eventually, free_port, get, started, two_workers
 
 
@@ -112,7 +113,7 @@ def ask(connection: http.client.HTTPConnection, path: str, method: str = "GET", 
     return body
 
 
-@pytest.mark.parametrize("how", ["POST", "of one project", "SIGHUP"])
+@pytest.mark.parametrize("how", ["of one project", "SIGHUP", *by_night("POST")])
 def test_a_refresh_reaches_all_workers_and_restarts_none(
     start_process: StartProcess, settings: dict[str, str], how: str
 ) -> None:
@@ -222,7 +223,7 @@ def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, s
     assert process.process.wait(20) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *by_night(signal.SIGINT)])
 def test_a_second_signal_ends_all_workers_at_once(
     start_process: StartProcess, settings: dict[str, str], number: signal.Signals
 ) -> None:

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 
 from gateway.app import Gateway
 from tests.conftest import StartGateway
+from tests.support.nightly import by_night
 from tests.support.wheels import wheel
 
 CHROMIUM = shutil.which("chromium")
@@ -131,8 +132,9 @@ async def test_a_readme_fetches_nothing_from_other_hosts_and_shows_no_broken_ima
     assert {url.startswith(gateway.url) for url in asked} == {True}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize(
+    ("theme", "size"), [("light", PHONE), ("dark", WIDE), *by_night(("light", WIDE), ("dark", PHONE))]
+)
 async def test_it_is_readable(browser: Browser, gateway: Gateway, theme: str, size: ViewportSize) -> None:
     page = await open_page(browser, gateway, theme, size)
     for path in ("/", "/arrow/", "/quiver/", "/long-name-of-a-project-that-goes-on-and-on-and-on-for-ever/", "/no/"):

@@ -25,7 +25,7 @@ from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
 from tests.support.cloudfront import Distribution
 from tests.support.environments import environment
-from tests.support.nightly import NIGHTLY
+from tests.support.nightly import NIGHTLY, by_night
 from tests.support.process import GatewayProcess, clean_environment
 from tests.support.wheels import buildable_sdist, index_page, sdist, wheel
 
@@ -234,7 +234,7 @@ def test_uv(indexes: tuple[str, str], run: Run, python: str, tmp_path: Path) -> 
     assert installed(target) == EXPECTED
 
 
-@slow_client("redirected", "generated")
+@slow_client("generated")
 def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
     project = tmp_path / "project"
@@ -256,7 +256,7 @@ def test_pipenv(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert lock["default"][PROJECT]["hashes"]
 
 
-@slow_client("redirected", "cloudfront", "generated")
+@slow_client("cloudfront", "generated")
 def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
     project = tmp_path / "project"
@@ -283,7 +283,7 @@ def test_poetry(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     assert installed(packages) == EXPECTED
 
 
-@slow_client("redirected", "generated")
+@slow_client("redirected")
 def test_pdm(indexes: tuple[str, str], run: Run, tmp_path: Path) -> None:
     team, common = indexes
     project = tmp_path / "project"
@@ -344,8 +344,15 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield process.wait_until_it_listens() + "/simple/"
 
 
-@pytest.mark.parametrize("client", ["pip", "uv"])
-@pytest.mark.parametrize("mode", ["redirect", "cache", "mirror"])
+@pytest.mark.parametrize(
+    ("mode", "client"),
+    [
+        ("redirect", "uv"),
+        ("cache", "uv"),
+        ("mirror", "pip"),
+        *by_night(("redirect", "pip"), ("cache", "pip"), ("mirror", "uv")),
+    ],
+)
 def test_one_index_for_ours_and_the_public_ones(
     mode: str,
     client: str,

@@ -11,6 +11,7 @@ from playwright.async_api import Browser, Page, expect
 from tests.conftest import StartGateway
 from tests.e2e.test_browser import CHROMIUM, CONTRAST, browser
 from tests.support.bucket import Bucket
+from tests.support.nightly import by_night
 from tests.support.people_issuer import PeopleIssuer
 from tests.support.wheels import wheel
 
@@ -146,7 +147,7 @@ async def test_at_an_issuer(
     assert complaints == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["dark", *by_night("light")])
 async def test_the_form_is_readable(
     browser: Browser, start_gateway: StartGateway, settings: dict[str, str], theme: str
 ) -> None:

@@ -10,6 +10,7 @@ from tests.conftest import StartGateway
 from tests.e2e.test_browser import CHROMIUM, CONTRAST, browser
 from tests.e2e.test_login import log_in, opened
 from tests.support.bucket import Bucket
+from tests.support.nightly import by_night
 from tests.support.wheels import sdist, wheel
 
 __all__ = ["browser"]  # the fixture
@@ -106,7 +107,7 @@ async def test_publish_yank_and_delete(
     assert [text for text in complaints if "409" not in text and "403" not in text] == []
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", *by_night("dark")])
 async def test_the_texts_can_be_read(
     browser: Browser, start_gateway: StartGateway, settings: dict[str, str], theme: str
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
-from tests.support.nightly import NIGHTLY
+from tests.support.nightly import NIGHTLY, by_night
 from tests.support.process import GatewayProcess, clean_environment
 from tests.support.wheels import sdist, wheel
 from tests.support.workers import free_port
@@ -167,7 +167,7 @@ def test_it_publishes_once_and_again_and_is_told_of_a_conflict(
     assert published.files() == files
 
 
-@pytest.mark.parametrize("client", [poetry, pdm])
+@pytest.mark.parametrize("client", [poetry, *by_night(pdm)])
 def test_it_can_pass_over_what_exists(
     published: Published, client: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:

@@ -71,7 +71,10 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(
     assert await asyncio.to_thread(parts_left, bucket) == []
 
 
-@pytest.mark.parametrize("size", [100, 20_000_000])
+WRITERS = {100: 24, 20_000_000: 8} if NIGHTLY else {100: 9, 20_000_000: 4}
+
+
+@pytest.mark.parametrize("size", WRITERS)
 async def test_of_many_uploads_of_one_name_one_wins(start_gateway: StartGateway, bucket: Bucket, size: int) -> None:
     """SeaweedFS tells several writers of objects in parts that they have won, if they end at once: the table in
     docs/pages/publishing.md. One content is there all the same; tests/publish/test_uploads.py has
@@ -83,7 +86,7 @@ async def test_of_many_uploads_of_one_name_one_wins(start_gateway: StartGateway,
         content = number % len(contents)
         return (await upload(gateways[number % 3].url, FILE, contents[content]))[0], content
 
-    answers = await asyncio.gather(*map(send, range(24 if size < 1000 else 8)))
+    answers = await asyncio.gather(*map(send, range(WRITERS[size])))
     there = (await asyncio.to_thread(objects, bucket))[KEY]
     winner = contents.index(there)
     assert {status for status, content in answers if content == winner} == {200}

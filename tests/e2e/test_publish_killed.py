@@ -13,7 +13,7 @@ from tests.conftest import StartGateway, StartProcess
 from tests.e2e.test_publish_faults import FILE, KEY, OPEN, large_wheel, objects, parts_left
 from tests.support.bucket import Bucket
 from tests.support.lost_answers import LostAnswers
-from tests.support.nightly import NIGHTLY
+from tests.support.nightly import NIGHTLY, by_night
 from tests.support.process import GatewayProcess
 from tests.support.uploads import upload
 from tests.support.workers import free_port
@@ -57,7 +57,7 @@ async def persistent(urls: list[str], number: int, content: bytes) -> int:
 
 
 # Servers that check the condition too early (see docs/pages/publishing.md) let several large files win.
-@pytest.mark.parametrize("size", [100, 9_000_000])
+@pytest.mark.parametrize("size", [9_000_000, *by_night(100)])
 async def test_gateways_that_are_killed_leave_one_content(
     start_process: StartProcess, bucket: Bucket, size: int
 ) -> None:

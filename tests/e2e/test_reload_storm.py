@@ -17,7 +17,7 @@ from gateway.mounting.mount import Mount
 from tests.conftest import StartProcess
 from tests.support.bucket import Bucket
 from tests.support.eventually import eventually
-from tests.support.nightly import NIGHTLY
+from tests.support.nightly import NIGHTLY, by_night
 from tests.support.process import GatewayProcess
 from tests.support.reloadable import TOKEN, Reloadable
 from tests.support.workers import children, free_port
@@ -105,7 +105,7 @@ def status(pid: int, field: str) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith(field)))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [2, *by_night(1)])
 async def test_no_request_fails_and_no_process_grows(
     start_process: StartProcess, bucket: Bucket, tmp_path: Path, workers: int
 ) -> None:

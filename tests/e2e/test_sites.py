@@ -7,6 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.conftest import StartGateway
 from tests.e2e.test_browser import CHROMIUM, CONTRAST, PHONE, WIDE, browser
+from tests.support.nightly import by_night
 
 __all__ = ["browser"]  # the fixture
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
@@ -56,7 +57,7 @@ async def test_an_application(browser: Browser, start_gateway: StartGateway, tmp
     assert missing.status == 404
 
 
-@pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", PHONE)])
+@pytest.mark.parametrize(("theme", "size"), [("dark", PHONE), *by_night(("light", WIDE))])
 async def test_a_listing(
     browser: Browser, start_gateway: StartGateway, tmp_path: Path, theme: str, size: object
 ) -> None:

@@ -531,7 +531,7 @@ class WithDiskInParts(CacheMachine):
 def _bounded(machine: type[CacheMachine]) -> Any:
     case = machine.TestCase
     case.settings = settings(
-        max_examples=3000 if NIGHTLY else 60,
+        max_examples=3000 if NIGHTLY else 30,
         stateful_step_count=80 if NIGHTLY else 50,
         deadline=None,
         derandomize=not NIGHTLY,  # a build that failed fails again

@@ -348,7 +348,7 @@ def replaced(after: int, by: bytes) -> Behaviour:
     return behave
 
 
-SCHEDULES = 100 if NIGHTLY else 15
+SCHEDULES = 100 if NIGHTLY else 8
 
 
 @pytest.mark.parametrize("connections", [1, 4])
