@@ -81,10 +81,8 @@ Names = Annotated[list[Name], COMMA_SEPARATED]
 Subjects = Annotated[
     list[Annotated[Subject, PlainValidator(_parsed(Subject.parse)), PlainSerializer(str)]], COMMA_SEPARATED
 ]
-Projects = Annotated[
-    list[Annotated[ProjectPattern, PlainValidator(_parsed(ProjectPattern.parse)), PlainSerializer(str)]],
-    COMMA_SEPARATED,
-]
+Project = Annotated[ProjectPattern, PlainValidator(_parsed(ProjectPattern.parse)), PlainSerializer(str)]
+Projects = Annotated[list[Project], COMMA_SEPARATED]
 Paths = Annotated[list[Annotated[str, AfterValidator(_path)]], COMMA_SEPARATED]
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.config.access.settings import Projects, from_yaml
-from gateway.config.policy.values import Moment, PythonVersion, Span, Versions
+from gateway.config.access.settings import Project, Projects, from_yaml
+from gateway.config.policy.values import Line, Moment, PythonVersion, Span, Versions
 from gateway.config.section import Section
 from gateway.config.types import COMMA_SEPARATED, NonNegativeSeconds, Refused, Size, Words
 
@@ -62,6 +62,16 @@ class PolicyRuleSettings(Section):
         return self
 
 
+class ExceptionSettings(Section):
+    """Versions of a project that come in whatever the rules say."""
+
+    project: Project = Field(description="Name of a project, or a pattern like acme-*")
+    versions: Versions | None = Field(None, description="Versions like ==1.4.2; unset: all")
+    until: Moment = Field(description="Date on which it ends, like 2027-01-01")
+    reason: Line = Field(description="Why")
+    author: Line = Field(description="Who answers for it")
+
+
 class AdvisorySettings(Section):
     """Advisories in OSV's format, and what is done about versions that they affect."""
 
@@ -89,6 +99,11 @@ class PolicySettings(Section):
     rules: Annotated[list[PolicyRuleSettings], BeforeValidator(from_yaml), Field(max_length=_MOST_RULES)] = Field(
         [],
         description="The first that fits decides, before advisories and min_age: [{projects: [boto*], verdict: allow}]",
+    )
+    exceptions: Annotated[list[ExceptionSettings], BeforeValidator(from_yaml), Field(max_length=_MOST_RULES)] = Field(
+        [],
+        description="Come before all rules: [{project: leftpad, versions: ==2.1, until: 2027-01-01, reason: SEC-12, "
+        "author: ann}]; others are made by gateway policy allow",
     )
     advisories: Annotated[AdvisorySettings | None, BeforeValidator(from_yaml)] = Field(
         None, description="Known malware and vulnerabilities, in OSV's format: {source: https://…/all.zip}"

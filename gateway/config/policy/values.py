@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
 
 from gateway.config.types import Refused
 
 _SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|m|h|d|w)?")
 _UNITS = {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_MOST_CHARACTERS = 500
 _LONGEST = 100 * 365 * 86400
 
 
@@ -59,10 +60,17 @@ def _version(value: Any) -> Version:
     raise Refused("must be a version of Python as text, like '3.12'")
 
 
+def _line(text: str) -> str:
+    if not text.strip() or not text.isprintable() or len(text) > _MOST_CHARACTERS:
+        raise Refused(f"must be a line of text, of {_MOST_CHARACTERS} characters at most")
+    return text.strip()
+
+
 def date_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
+Line = Annotated[str, AfterValidator(_line)]
 Span = Annotated[float, BeforeValidator(_span)]
 Moment = Annotated[float, PlainValidator(moment), PlainSerializer(date_text)]
 Versions = Annotated[SpecifierSet, PlainValidator(_specifier), PlainSerializer(str)]

@@ -3,9 +3,11 @@
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import Settings
+from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.screen import Screen
 from gateway.index.screening.seen_records import FOLDER, SeenRecords
-from gateway.index.screening.settings import policy_of
+from gateway.index.screening.settings import exceptions_of, policy_of
+from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.index.wheels.metadata_store import SharedMetadataStore, disk_stores
 from gateway.storage.base import Storage
 
@@ -16,4 +18,5 @@ def build_screen(
     """For an index below the key `root`; `quota` is the room on disk."""
     shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
     seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
-    return Screen(policy_of(settings.policy), settings.fallback.base_url, [seen], memory)
+    exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
+    return Screen(policy_of(settings.policy), settings.fallback.base_url, [seen], exceptions, memory)

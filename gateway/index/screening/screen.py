@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import PAGES
 from gateway.index.rendered import Sourced, sourced
+from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.withheld import WithheldError
 from gateway.index.simple.names import release_of
 from gateway.index.simple.pages import File, Project
 from gateway.policy.facts import ProjectFacts
-from gateway.policy.release_policy import ReleasePolicy
+from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 
 # More files are judged in a thread.
@@ -53,6 +54,7 @@ class Screen:
         policy: ReleasePolicy,
         base_url: str,
         sources: Sequence[FactSource],
+        exceptions: Exceptions,
         memory: MemoryLimit,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -61,15 +63,18 @@ class Screen:
         self._policy = policy
         self._upstream = urlsplit(base_url).hostname or ""
         self._sources = sources
+        self.exceptions = exceptions
         self._pages = LruCache[str, Sourced[_Screened]](
             "pages of the other index by policy", memory, lambda _, one: _weight(one.value.page)
         )
 
     async def start(self) -> None:
+        await self.exceptions.start()
         for source in self._sources:
             await source.start()
 
     async def close(self) -> None:
+        await self.exceptions.close()
         for source in self._sources:
             await source.close()
 
@@ -93,7 +98,7 @@ class Screen:
     def verdict_on_copy(self, project: str, file: File) -> Verdict:
         """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
         facts = ProjectFacts(advisories=None if self._policy.advisories is not None else ())
-        return self._policy.about(project, self._upstream, facts).judge(file, self.clock())
+        return self._about(project, facts).judge(file, self.clock())
 
     def demand(self, name: str, verdict: Verdict | None) -> None:
         """Raises WithheldError if the verdict withholds the file with this name."""
@@ -101,10 +106,14 @@ class Screen:
             raise WithheldError(name, verdict)
 
     def _version(self, project: str) -> Hashable:
-        return tuple(source.version(project) for source in self._sources)
+        return self.exceptions.version, *(source.version(project) for source in self._sources)
+
+    def _about(self, project: str, facts: ProjectFacts) -> ProjectPolicy:
+        policy = replace(self._policy, rules=[*self.exceptions.rules, *self._policy.rules])
+        return policy.about(project, self._upstream, facts)
 
     def _judged(self, page: Project, facts: ProjectFacts, now: float) -> _Screened:
-        verdicts = self._policy.about(page.name, self._upstream, facts).judge_all(page.files, now)
+        verdicts = self._about(page.name, facts).judge_all(page.files, now)
         changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
         told = {name: verdict for name, verdict in verdicts.items() if verdict.action is not Action.ALLOW}
         if not told:

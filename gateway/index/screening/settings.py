@@ -2,6 +2,7 @@
 
 from gateway.config.policy.settings import CONDITIONS, AdvisorySettings, PolicyRuleSettings, PolicySettings
 from gateway.policy.advisory import Severity
+from gateway.policy.exceptions import PolicyException
 from gateway.policy.release_policy import AdvisoryRule, ReleasePolicy
 from gateway.policy.rule import ReleaseRule
 from gateway.policy.verdict import Action
@@ -10,6 +11,13 @@ from gateway.policy.verdict import Action
 def policy_of(settings: PolicySettings) -> ReleasePolicy:
     rules = [_rule(f"policy.rules[{number}]", rule) for number, rule in enumerate(settings.rules, 1)]
     return ReleasePolicy(settings.min_age, rules, _advisories(settings.advisories) if settings.advisories else None)
+
+
+def exceptions_of(settings: PolicySettings) -> list[PolicyException]:
+    return [
+        PolicyException(str(one.project), str(one.versions or ""), one.until, one.reason, one.author)
+        for one in settings.exceptions
+    ]
 
 
 def _rule(name: str, settings: PolicyRuleSettings) -> ReleaseRule:

@@ -1,0 +1,75 @@
+"""The exceptions that count now: those of the settings, and those in the storage, read again and again."""
+
+import asyncio
+import logging
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+
+from gateway.cache.limited_log import LimitedLog
+from gateway.errors import GatewayError
+from gateway.index.screening.stored_exceptions import StoredExceptions
+from gateway.policy.exceptions import PolicyException
+from gateway.policy.rule import ReleaseRule
+
+_SECONDS = 5.0
+_READ_SECONDS = 10.0
+
+log = logging.getLogger("gateway.policy")
+
+
+class Exceptions:
+    """While the document can't be read or understood, the last one counts. Before it has been read, only those of the
+    settings do: files are held that may be let in a moment later."""
+
+    def __init__(self, stored: StoredExceptions, configured: Sequence[PolicyException]) -> None:
+        self._stored = stored
+        self._configured = configured
+        self._etag: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._log = LimitedLog(log)
+        self.known: Sequence[PolicyException] = ()
+        self.rules: Sequence[ReleaseRule] = ()
+        self.version: Hashable = 0
+        self._take(())
+
+    @property
+    def all(self) -> Sequence[PolicyException]:
+        return [*self._configured, *self.known]
+
+    async def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def read(self) -> None:
+        """Reads the document if it is not the one that is known. Raises GatewayErrors, and ValueError."""
+        found = await self._stored.read(self._etag)
+        if found is None:
+            return
+        exceptions, self._etag = found
+        if exceptions != self.known:
+            for one in exceptions:
+                if one not in self.known:
+                    log.info("Exception from the policy for %s, by %s: %s", one.about, one.author, one.reason)
+            self._take(exceptions)
+
+    def _take(self, exceptions: Sequence[PolicyException]) -> None:
+        self.known = exceptions
+        self.rules = [one.rule() for one in self.all]
+        self.version = tuple(self.all)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_READ_SECONDS):
+                    await self.read()
+            except (GatewayError, TimeoutError, ValueError) as error:
+                why = str(error) or f"no answer within {_READ_SECONDS:g} s"
+                self._log.write(logging.WARNING, "%s can't be read: %s", self._stored.key, why)
+            except Exception:
+                log.exception("%s can't be read: this is a bug", self._stored.key)
+            await asyncio.sleep(_SECONDS)
