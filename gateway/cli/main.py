@@ -14,6 +14,7 @@ from gateway.cli.access import arguments as access
 from gateway.cli.life_cycle import arguments as life_cycle
 from gateway.cli.options import common
 from gateway.cli.options.mount import chosen, led_to, named, with_storage
+from gateway.cli.policy import arguments as policy
 from gateway.cli.promote import arguments as promote
 from gateway.cli.publish import arguments as publish
 from gateway.cli.pypicloud import arguments as pypicloud
@@ -132,6 +133,8 @@ def _run(arguments: argparse.Namespace) -> int:
         return life_cycle.run(arguments, chosen(settings, arguments.mount), _write)
     if arguments.command == "promote":
         return promote.run(arguments, settings, _write)
+    if arguments.command == "policy":
+        return policy.run(arguments, chosen(settings, arguments.mount), _write)
     if arguments.command in upkeep.COMMANDS:
         return upkeep.run(arguments, chosen(settings, arguments.mount), _write)
     hints = load.near_misses(os.environ)
@@ -239,6 +242,7 @@ def parser() -> argparse.ArgumentParser:
     publish.add(commands, mount)
     life_cycle.add(commands, mount)
     promote.add(commands, mount)
+    policy.add(commands, mount)
     upkeep.add(commands, mount)
     pypicloud.add(commands)
     demo = commands.add_parser("demo", help="try it: an embedded S3 server, sample projects, and a gateway in front")

@@ -113,7 +113,7 @@ class ProjectPolicy:
             reason = "its index tells no time" if told is None else "its index says that it comes from the future"
             return Verdict(Action.HOLD, f"{reason}, and {MIN_AGE} needs one", MIN_AGE, None, min(changes, told or inf))
         opens = since + least
-        reason = f"it has not been out for {span(least)} yet ({MIN_AGE})"
+        reason = f"it has not been out for {span(least)} yet"
         return Verdict(Action.HOLD, reason, MIN_AGE, opens, min(changes, opens))
 
     def _fixes_an_advisory(self, version: Version | None) -> bool:

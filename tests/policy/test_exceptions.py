@@ -63,7 +63,7 @@ def test_one_about_the_same_versions_is_replaced_and_old_ones_go() -> None:
     ],
 )
 def test_what_is_no_document(document: bytes) -> None:
-    with pytest.raises(ValueError, match="not|format|exceptions|over|twice"):
+    with pytest.raises(ValueError, match=r"not|format|exceptions|over|twice"):
         decode(document)
 
 
@@ -84,7 +84,7 @@ def test_what_is_no_document(document: bytes) -> None:
 )
 def test_what_is_no_exception_lets_nothing_in(change: dict[str, Any]) -> None:
     fields = FIELDS | change
-    with pytest.raises(ValueError, match="exception 1 is none|not JSON"):
+    with pytest.raises(ValueError, match=r"exception 1 is none|not JSON"):
         decode(json.dumps({"format": 1, "exceptions": [fields]}).encode())
 
 

@@ -60,7 +60,7 @@ def _version(value: Any) -> Version:
     raise Refused("must be a version of Python as text, like '3.12'")
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     if not text.strip() or not text.isprintable() or len(text) > _MOST_CHARACTERS:
         raise Refused(f"must be a line of text, of {_MOST_CHARACTERS} characters at most")
     return text.strip()
@@ -70,7 +70,7 @@ def date_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
-Line = Annotated[str, AfterValidator(_line)]
+Line = Annotated[str, AfterValidator(line)]
 Span = Annotated[float, BeforeValidator(_span)]
 Moment = Annotated[float, PlainValidator(moment), PlainSerializer(date_text)]
 Versions = Annotated[SpecifierSet, PlainValidator(_specifier), PlainSerializer(str)]

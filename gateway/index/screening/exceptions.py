@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.policy.exceptions import PolicyException
 from gateway.policy.rule import ReleaseRule
@@ -46,8 +46,11 @@ class Exceptions:
                 await self._task
 
     async def read(self) -> None:
-        """Reads the document if it is not the one that is known. Raises GatewayErrors, and ValueError."""
-        found = await self._stored.read(self._etag)
+        """Reads the document if it is not the one that is known. Raises GatewayErrors."""
+        try:
+            found = await self._stored.read(self._etag)
+        except ValueError as error:
+            raise UpstreamError(f"it can't be understood: {error}") from error
         if found is None:
             return
         exceptions, self._etag = found
@@ -67,7 +70,7 @@ class Exceptions:
             try:
                 async with asyncio.timeout(_READ_SECONDS):
                     await self.read()
-            except (GatewayError, TimeoutError, ValueError) as error:
+            except (GatewayError, TimeoutError) as error:
                 why = str(error) or f"no answer within {_READ_SECONDS:g} s"
                 self._log.write(logging.WARNING, "%s can't be read: %s", self._stored.key, why)
             except Exception:

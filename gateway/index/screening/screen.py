@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -12,9 +13,8 @@ from gateway.executors import PAGES
 from gateway.index.rendered import Sourced, sourced
 from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.withheld import WithheldError
-from gateway.index.simple.names import release_of
 from gateway.index.simple.pages import File, Project
-from gateway.policy.facts import ProjectFacts
+from gateway.policy.facts import ProjectFacts, version_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 
@@ -28,6 +28,9 @@ class FactSource(Protocol):
 
     async def start(self) -> None:
         """Begins what runs in the background. Never fails."""
+
+    async def settle(self) -> None:
+        """In place of `start`: waits for the facts. Raises GatewayErrors."""
 
     def version(self, project: str) -> Hashable:
         """A value that changes when the facts about the project do."""
@@ -73,6 +76,13 @@ class Screen:
         for source in self._sources:
             await source.start()
 
+    async def settle(self) -> None:
+        """In place of `start`, for a command that asks once: waits until is known what can be known. Raises
+        GatewayErrors."""
+        await self.exceptions.read()
+        for source in self._sources:
+            await source.settle()
+
     async def close(self) -> None:
         await self.exceptions.close()
         for source in self._sources:
@@ -85,15 +95,22 @@ class Screen:
         known = self._pages.get(page.name)
         if known is not None and known.stands((page,), version) and now < known.value.changes:
             return known.value.page
-        facts = ProjectFacts()
-        for source in self._sources:
-            facts = replace(facts, **await source.about(page, now - age))
-        if len(page.files) > _MANY:
-            screened = await PAGES.run(self._judged, page, facts, now)
-        else:
-            screened = self._judged(page, facts, now)
+        verdicts = await self.verdicts(page, age)
+        strip = partial(_without_withheld, page, verdicts)
+        shown = await PAGES.run(strip) if len(page.files) > _MANY else strip()
+        screened = _Screened(shown, min((verdict.changes for verdict in verdicts.values()), default=inf))
         self._pages.put(page.name, sourced(screened, (page,), version))
         return screened.page
+
+    async def verdicts(self, page: Project, age: float) -> Mapping[str, Verdict]:
+        """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
+        now, facts = self.clock(), ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about(page, now - age))
+        about = self._about(page.name, facts)
+        if len(page.files) > _MANY:
+            return await PAGES.run(about.judge_all, page.files, now)
+        return about.judge_all(page.files, now)
 
     def verdict_on_copy(self, project: str, file: File) -> Verdict:
         """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
@@ -112,25 +129,26 @@ class Screen:
         policy = replace(self._policy, rules=[*self.exceptions.rules, *self._policy.rules])
         return policy.about(project, self._upstream, facts)
 
-    def _judged(self, page: Project, facts: ProjectFacts, now: float) -> _Screened:
-        verdicts = self._about(page.name, facts).judge_all(page.files, now)
-        changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
-        told = {name: verdict for name, verdict in verdicts.items() if verdict.action is not Action.ALLOW}
-        if not told:
-            return _Screened(page, changes)
-        shown = replace(page, verdicts=told)
-        if withheld := shown.withheld:
-            files = tuple(file for file in page.files if file.name not in withheld)
-            shown = replace(shown, files=files, versions=_versions(files))
-            malware = next((verdict for verdict in withheld.values() if verdict.malware), None)
-            if not files and malware is not None and page.status is None:
-                shown = replace(shown, status=_QUARANTINED, status_reason=malware.reason)
-        return _Screened(shown, changes)
+
+def _without_withheld(page: Project, verdicts: Mapping[str, Verdict]) -> Project:
+    """The page, with the verdicts that people have to know."""
+    told = {name: verdict for name, verdict in verdicts.items() if verdict.action is not Action.ALLOW}
+    if not told:
+        return page
+    shown = replace(page, verdicts=told)
+    if not (withheld := shown.withheld):
+        return shown
+    files = tuple(file for file in page.files if file.name not in withheld)
+    shown = replace(shown, files=files, versions=_versions(files))
+    malware = next((verdict for verdict in withheld.values() if verdict.malware), None)
+    if files or malware is None or page.status is not None:
+        return shown
+    return replace(shown, status=_QUARANTINED, status_reason=malware.reason)
 
 
 def _versions(files: tuple[File, ...]) -> tuple[str, ...]:
-    releases = {release.version for file in files if (release := release_of(file.name)) is not None}
-    return tuple(map(str, sorted(releases)))
+    found = {version for file in files if (version := version_of(file.name)) is not None}
+    return tuple(map(str, sorted(found)))
 
 
 def _weight(page: Project) -> int:

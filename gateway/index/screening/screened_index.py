@@ -14,6 +14,7 @@ from gateway.errors import (
 from gateway.index.mirror.other_index import OtherIndex
 from gateway.index.screening.screen import Screen
 from gateway.index.simple.pages import File, Project
+from gateway.policy.verdict import Verdict
 from gateway.upstream.client import UpstreamResponse
 
 _UNKNOWN = (NotFoundError, UpstreamBusyError, UpstreamError, UpstreamPageError, UpstreamTimeoutError)
@@ -32,6 +33,12 @@ class ScreenedIndex:
         GatewayErrors if it can't be decided which files come in."""
         found = await self._index.project(name)
         return RefreshedValue(await self.screen.page(found.value, found.age), found.age, found.stale)
+
+    async def judged(self, name: str) -> tuple[Project, Mapping[str, Verdict]]:
+        """The page with all files, and the verdicts on them, but for those that nothing decides. Raises as
+        `project`."""
+        found = await self._index.project(name)
+        return found.value, await self.screen.verdicts(found.value, found.age)
 
     async def demand(self, project: str, name: str, copy: Callable[[], Awaitable[File | None]]) -> None:
         """See OtherIndex. A file that neither a page nor a copy tells of comes from nowhere."""

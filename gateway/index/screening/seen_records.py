@@ -32,6 +32,9 @@ class SeenRecords:
     async def start(self) -> None:
         """Nothing runs before somebody asks."""
 
+    async def settle(self) -> None:
+        """As `start`."""
+
     def version(self, _: str) -> Hashable:
         """A page that stays the same is not looked at again."""
         return None

@@ -4,7 +4,15 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 
-from gateway.errors import BadRequestError, NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
+from gateway.errors import (
+    ACCESS_DENIED,
+    UNREADABLE,
+    BadRequestError,
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamBusyError,
+    UpstreamError,
+)
 from gateway.executors import FOREIGN
 from gateway.messages import ObjectRequest
 from gateway.policy.exceptions import MOST_BYTES, PolicyException, decode, encode
@@ -32,7 +40,7 @@ class StoredExceptions:
         try:
             answer = await self._storage.fetch(ObjectRequest("GET", self.key, headers, uncached=True))
         except NotFoundError as error:
-            if error.code is not None:  # it may be there, for those who may read it
+            if error.code in (ACCESS_DENIED, UNREADABLE):  # it may be there, for those who may read it
                 raise UpstreamError(f"{self.key} may not be read: {error.detail}", code=error.code) from error
             return (), None
         content = await content_of(answer, MOST_BYTES)

@@ -110,9 +110,9 @@ async def test_a_refusal_as_json(start_gateway: StartGateway, settings: dict[str
     del answer["request_id"]
     assert answer == {
         "status": 403,
-        "error": f"{NAME} is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet (policy.min_age)",
+        "error": f"{NAME} is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet",
         "verdict": "hold",
-        "reason": "it has not been out for 7 days yet (policy.min_age)",
+        "reason": "it has not been out for 7 days yet",
         "by": "policy.min_age",
         "opens": "2027-01-20 08:00 UTC",
     }

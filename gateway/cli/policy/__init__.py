@@ -1,0 +1,1 @@
+"""`gateway policy`: exceptions, and what the policy says of releases and of lock files."""
