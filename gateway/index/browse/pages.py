@@ -183,6 +183,8 @@ class ProjectPages:
             status=project.status if project.status != "active" else None,
             status_reason=project.status_reason,
             releases=releases,
+            withheld=[(file, str(verdict)) for file, verdict in project.withheld.items()],
+            warned=[(file, verdict.reason) for file, verdict in project.verdicts.items() if not verdict.withholds],
             readme=Markup(about.readme),  # noqa: S704  readme.py has made it safe
             lines=self._marks,
             actions=actions,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
+from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # nothing of it is imported where it is off
 API_VERSION = "1.4"
 # Before 1.1, files need no size: the version of pages with a file whose size is unknown.
 _SIZELESS_API_VERSION = "1.0"
+_MOST_TOLD = 100  # files of a page on which there is a verdict
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
@@ -70,6 +72,9 @@ class Project:
 
 def project_html(project: Project) -> bytes:
     lines = [f"    {file_link(file)}<br>" for file in project.files]
+    if withheld := project.withheld:
+        lines += ["    <p>The policy of this gateway withholds files:</p>"]
+        lines += [f"    <p>{escape(f'{name} {verdict}')}</p>" for name, verdict in islice(withheld.items(), _MOST_TOLD)]
     meta = [("tracks", url) for url in project.tracks]
     meta += [("alternate-locations", url) for url in project.alternate_locations]
     if project.status is not None:
@@ -91,6 +96,9 @@ def project_json(project: Project) -> bytes:
     if project.status is not None:
         reason = {} if project.status_reason is None else {"reason": project.status_reason}
         page["project-status"] = {"status": project.status, **reason}
+    if project.verdicts:  # a name that starts with an underscore is the server's own (PEP 691)
+        told = islice(project.verdicts.items(), _MOST_TOLD)
+        page["_policy"] = {name: {"verdict": verdict.action.value, "reason": verdict.reason} for name, verdict in told}
     return _with_array(_json({**page, "files": []}), (_json(_fields(file)) for file in project.files))
 
 

@@ -198,3 +198,48 @@ async def test_while_it_can_t_be_known_when_files_were_seen_first_nothing_comes_
     for accept in (JSON, HTML):
         assert (await get(gateway, "/simple/public-lib/", accept=accept)).status == 503
     assert (await get(gateway, FILE)).status == 503
+
+
+BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
+HELD = f"{NAME} is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet"
+
+
+async def test_pages_say_what_is_withheld_and_warned_of(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock
+) -> None:
+    rules = "[{projects: [public-lib], versions: ==1.0, verdict: warn, reason: <old>}]"
+    gateway = await started(start_gateway, settings | {"policy.rules": rules}, clock)
+    assert (await page(gateway))["_policy"] == {
+        NAME: {"verdict": "hold", "reason": "it has not been out for 7 days yet"},
+        OLD: {"verdict": "warn", "reason": "<old>"},
+    }
+    html = (await get(gateway, "/simple/public-lib/", accept=HTML)).body.decode()
+    assert f"<p>{HELD}</p>" in html
+    people = (await get(gateway, "/public-lib/", accept=BROWSER)).body.decode()
+    assert "Withheld by the policy" in people
+    assert HELD.partition(" ")[2] in people
+    assert "&lt;old&gt;" in people
+    assert "<old>" not in people + html
+
+
+async def test_a_page_whose_files_are_all_held_says_so(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, public: PublicIndex
+) -> None:
+    public.projects["public-lib"] = {NAME: CONTENT}
+    gateway = await started(start_gateway, settings, clock)
+    found = await page(gateway)
+    assert (found["files"], found["versions"], "project-status" in found) == ([], [], False)
+    assert NAME in found["_policy"]
+    assert HELD in (await get(gateway, "/simple/public-lib/", accept=HTML)).body.decode()
+    assert "No files that may come in." in (await get(gateway, "/public-lib/", accept=BROWSER)).body.decode()
+
+
+async def test_what_is_withheld_is_told_beside_files_of_ours(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket
+) -> None:
+    faulty.objects["public-lib/public_lib-0.1.tar.gz"] = b"ours"
+    gateway = await started(start_gateway, settings | {"fallback.always_show_upstream": "true"}, clock)
+    found = await page(gateway)
+    assert [file["filename"] for file in found["files"]] == ["public_lib-0.1.tar.gz", OLD]
+    assert list(found["_policy"]) == [NAME]
+    assert (await get(gateway, FILE)).status == 403
