@@ -1,12 +1,14 @@
 """Who comes in at a mount: the pages on which people log in, and the gate for everything else."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.access.login.navigation import is_navigation
 from gateway.access.login.pages import login_url
 from gateway.access.login.visit import PAGES, Visit
+from gateway.access.private_answers import private
 from gateway.errors import (
     BadRequestError,
     CredentialsRequiredError,
@@ -18,16 +20,18 @@ from gateway.errors import (
 )
 from gateway.http.cors import is_preflight
 from gateway.http.target import parse_target, strip_prefix
+from gateway.index.resources import Resources
 from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
-from gateway.rights.policy import Resource
+from gateway.rights.policy import Listing, Resource
 from gateway.server.client_address import ClientAddress
 from gateway.server.protocol import Request, check_version
 
 if TYPE_CHECKING:
     from gateway.access.gate import Gate
     from gateway.access.login.login import Login
+    from gateway.index.screening.screen import Screen
     from gateway.publish.management.management import Management
     from gateway.publish.trusted.exchange import Exchange
 
@@ -37,9 +41,9 @@ _MAX_FORM_BYTES = 16 * 1024
 _FORM_SECONDS = 10.0
 _UPLOAD = "multipart/form-data"
 _EXCHANGE = "trusted"
-_LOGIN, _MANAGE = "login", "manage"
+_LOGIN, _MANAGE, _POLICY = "login", "manage", "policy"
 # Routes whose answers are for browsers' own pages, or for no browser: no page of another origin reads them.
-_UNSHARED = frozenset({_LOGIN, _MANAGE, _EXCHANGE})
+_UNSHARED = frozenset({_LOGIN, _MANAGE, _EXCHANGE, _POLICY})
 # A client that uploads is given up if nothing arrives for so long.
 _PIECE_SECONDS = 30.0
 
@@ -56,6 +60,7 @@ class Entrance:
         self._managed = f"{mount.base_path}/-/manage/"
         self._exchange = exchange = mount.uploads.exchange if mount.uploads is not None else None
         self._access = mount.access
+        self._policy = f"{mount.base_path}/-/policy"
         self._caller = caller
         self._base_path = base_path = mount.base_path
         self._pages = {f"{base_path}/-/{page}": page for page in PAGES}
@@ -77,6 +82,9 @@ class Entrance:
             return partial(self._log_in, login, page)
         if self._management is not None and path.startswith(self._managed):
             return partial(self._manage, self._management, path.removeprefix(f"{self._base_path}/-/"))
+        if path == self._policy and isinstance(self.mount, Mount) and self.mount.fallback is not None:
+            screen = self.mount.fallback.upstream.screen
+            return partial(self._report, screen, self.mount.resources) if screen is not None else None
         if self._exchange is not None and (page := self._exchange_pages.get(path)) is not None:
             return partial(self._trade, self._exchange, page)
         return None
@@ -97,6 +105,19 @@ class Entrance:
             if (elsewhere := self._to_login(request)) is None:
                 raise
             return elsewhere
+
+    async def _report(self, screen: "Screen", resources: Resources, request: Request, record: RequestRecord) -> Answer:
+        """What the policy decides, for whoever may read all projects."""
+        from gateway.index.screening.report import report
+
+        record.route = _POLICY
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError(request.method)
+        if (gate := self._access.gate) is not None:
+            everything = replace(resources.of(""), listing=Listing.COMPLETE)
+            if (elsewhere := await self.admit(gate, request, record, everything)) is not None:
+                return elsewhere
+        return private(report(screen, request.headers.get("Accept", "")))
 
     async def _visit(self, page: str, methods: Sequence[str], request: Request, record: RequestRecord) -> Visit:
         if request.method not in methods:

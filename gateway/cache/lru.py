@@ -154,6 +154,10 @@ class LruCache(Generic[K, V]):
             self.pop(key)
         return len(keys)
 
+    def items(self) -> list[tuple[K, V]]:
+        """All entries. Does not count as a use of them."""
+        return [(key, entry.value) for key, entry in self._entries.items()]
+
     def __contains__(self, key: K) -> bool:
         """Does not count as a use of the entry."""
         return key in self._entries

@@ -18,6 +18,10 @@ def mount_readings(mount: Mount) -> Iterator[Reading]:
     yield from _connections(name, "storage", storage)
     if mount.fallback is not None:
         yield from _connections(name, "index", mount.fallback.upstream.stats())
+        if (screen := mount.fallback.upstream.screen) is not None:
+            for verdict in ("hold", "deny"):
+                yield Reading("gateway_policy_refusals", (name, verdict), screen.refused[verdict])
+            yield Reading("gateway_policy_exceptions", (name,), len(screen.exceptions.all))
     if "fills" in storage:  # it has a cache
         yield Reading("gateway_cache_fills", (name,), storage["fills"])
         yield Reading("gateway_cache_fill_readers", (name,), storage["fill_readers"])

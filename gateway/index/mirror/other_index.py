@@ -1,17 +1,24 @@
 """Another index, as those see it who show its pages and keep its files."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.cache.refreshing import RefreshedValue
 from gateway.index.simple.pages import File, Project
 from gateway.upstream.client import UpstreamResponse
+
+if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.screening.screen import Screen
 
 
 class OtherIndex(Protocol):
     """See UpstreamIndex, which asks it, and ScreenedIndex, which withholds some of its files."""
 
     base_url: str
+
+    @property
+    def screen(self) -> "Screen | None":
+        """What withholds files; None if nothing does."""
 
     async def project(self, name: str) -> RefreshedValue[Project]: ...
 

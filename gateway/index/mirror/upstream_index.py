@@ -99,6 +99,8 @@ class UpstreamIndex:
         found = await self._pages.get(name)
         return RefreshedValue(found.value.page, found.age, found.stale)
 
+    screen = None
+
     async def demand(self, project: str, name: str, copy: object) -> None:
         """Nothing is withheld."""
 

@@ -1,6 +1,7 @@
 """Applies the policy to the pages and the files of another index."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,12 @@ _QUARANTINED = "quarantined"
 
 
 class FactSource(Protocol):
-    """Knows what no page tells."""
+    """Knows what no page tells. `name` is for people."""
+
+    name: str
+
+    def state(self) -> Mapping[str, object]:
+        """What people want to know of it, such as its age; empty if there is nothing."""
 
     async def start(self) -> None:
         """Begins what runs in the background. Never fails."""
@@ -67,6 +73,7 @@ class Screen:
         self._upstream = urlsplit(base_url).hostname or ""
         self._sources = sources
         self.exceptions = exceptions
+        self.refused = Counter[str]()  # how many requests for files, by the verdict
         self._pages = LruCache[str, Sourced[_Screened]](
             "pages of the other index by policy", memory, lambda _, one: _weight(one.value.page)
         )
@@ -82,6 +89,15 @@ class Screen:
         await self.exceptions.read()
         for source in self._sources:
             await source.settle()
+
+    def told(self) -> list[tuple[str, Mapping[str, Verdict]]]:
+        """By project, the verdicts on files that are withheld or warned of, of the pages that are in memory."""
+        pages = [known.value.page for _, known in self._pages.items()]
+        return [(page.name, page.verdicts) for page in pages if page.verdicts]
+
+    def states(self) -> dict[str, Mapping[str, object]]:
+        """What people want to know of the sources, such as their age, by the names of those that have anything."""
+        return {source.name: state for source in self._sources if (state := source.state())}
 
     async def close(self) -> None:
         await self.exceptions.close()
@@ -120,6 +136,7 @@ class Screen:
     def demand(self, name: str, verdict: Verdict | None) -> None:
         """Raises WithheldError if the verdict withholds the file with this name."""
         if verdict is not None and verdict.withholds:
+            self.refused[verdict.action.value] += 1
             raise WithheldError(name, verdict)
 
     def _version(self, project: str) -> Hashable:

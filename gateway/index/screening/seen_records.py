@@ -22,6 +22,8 @@ log = logging.getLogger("gateway.policy")
 class SeenRecords:
     """Records by project. One that can't be read is an error: without it, a new file might pass for an old one."""
 
+    name = "times of files seen first"
+
     def __init__(self, stores: Sequence[MetadataStore], memory: MemoryLimit) -> None:
         self._stores = stores
         self._records = LruCache[str, SeenFiles]("times of files seen first", memory, lambda _, record: _weight(record))
@@ -34,6 +36,10 @@ class SeenRecords:
 
     async def settle(self) -> None:
         """As `start`."""
+
+    def state(self) -> Mapping[str, object]:
+        """Nothing that people want to know."""
+        return {}
 
     def version(self, _: str) -> Hashable:
         """A page that stays the same is not looked at again."""
