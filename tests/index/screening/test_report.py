@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
 from tests.index.screening.test_screen import (
     BROWSER,
@@ -69,7 +70,7 @@ async def test_it_lists_files_and_exceptions(
 
 
 async def test_refusals_are_counted_and_logged(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, capsys: pytest.CaptureFixture[str]
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gateway = await started(start_gateway, settings | {"log.access": "true"}, clock)
     for _ in range(2):
@@ -78,7 +79,8 @@ async def test_refusals_are_counted_and_logged(
     said = gateway.metrics.render().decode()
     assert 'gateway_policy_refusals_total{mount="default",verdict="hold"} 2.0' in said
     assert 'gateway_policy_refusals_total{mount="default",verdict="deny"} 0.0' in said
-    refused = [line for line in capsys.readouterr().out.splitlines() if " status=403 " in line]
+    STDOUT.flush(20)
+    refused = [line for line in capfd.readouterr().out.splitlines() if " status=403 " in line]
     assert len(refused) == 2
     assert HELD in refused[0]
     assert "PolicyHold" in refused[0]
