@@ -44,6 +44,9 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if settings.policy.decides and settings.fallback.mode in ("redirect", "cache"):
         message = "must be mirror with a policy: redirect leads past it, and cache keeps files among your own"
         found.append(("fallback.mode", message, "policy"))
+    if settings.policy.untrusted and settings.policy.decides and settings.index.mode != "generated":
+        message = "needs index.mode generated: a stored page lists files that the policy withholds"
+        found.append(("policy.untrusted", message, "index.mode"))
     if settings.fallback.always_show_upstream and settings.fallback.mode == "none":
         message = "needs a fallback.mode: redirect, cache or mirror"
         found.append(("fallback.always_show_upstream", message, "fallback.mode"))

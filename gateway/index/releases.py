@@ -1,8 +1,9 @@
 """Collects a project's releases, from the storage and from the other index."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.cache.refreshing import RefreshedValue
@@ -19,8 +20,10 @@ from gateway.messages import Redirect
 from gateway.storage.base import StoredObject
 
 if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.screening.own_files import OwnFilesScreen
     from gateway.index.status.document import ProjectStatus
     from gateway.index.status.statuses import ProjectStatuses
+    from gateway.policy.verdict import Verdict
 
 
 # Those of a project that offers none.
@@ -31,7 +34,8 @@ _NO_FILES = Files((), frozenset())
 class Sources:
     """A project's releases in the storage (`ours`) and in the other index (`theirs`); at least one of them is set.
     `view` is empty if all readers of the project see them. `hidden` are the names of files of ours that some must not
-    see, and for which they get none of the other index. `status` is None if the project is active."""
+    see, and for which they get none of the other index. `status` is None if the project is active.
+    `verdicts` are those of the policy on files of ours."""
 
     name: str
     ours: RefreshedValue[Files] | None
@@ -40,6 +44,7 @@ class Sources:
     view: str = ""
     hidden: frozenset[str] = frozenset()
     status: "ProjectStatus | None" = None
+    verdicts: "Mapping[str, Verdict]" = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def all(self) -> list[RefreshedValue[Files] | RefreshedValue[Project]]:
@@ -58,8 +63,10 @@ class Releases:
         index_document: str,
         settings: IndexSettings,
         statuses: "ProjectStatuses | None" = None,
+        own: "OwnFilesScreen | None" = None,
     ) -> None:
-        """Without `statuses`, all projects are active."""
+        """Without `statuses`, all projects are active; without `own`, the policy is not for our own files."""
+        self._own = own
         self._statuses = statuses
         self._catalog = catalog
         self._metadata = metadata
@@ -93,7 +100,20 @@ class Releases:
         if ours is None and theirs is None:
             raise absent
         metadata = await self._metadata.want_once(name, ours.value) if ours is not None else NOTHING_KNOWN
-        return Sources(name, ours, theirs, metadata, status=status)
+        if self._own is None or ours is None:
+            return Sources(name, ours, theirs, metadata, status=status)
+        ours, verdicts = await self._own.judged(name, ours, metadata)
+        return Sources(name, ours, theirs, metadata, status=status, verdicts=verdicts)
+
+    async def demand(self, project: str, name: str) -> None:
+        """Raises WithheldError if the policy withholds a file of ours with this name, and other GatewayErrors if that
+        can't be known."""
+        if self._own is None:
+            return
+        with suppress(NotFoundError):
+            sources = await self.of(project, fallback=False)
+            if isinstance(sources, Sources):
+                self._own.screen.demand(name, sources.verdicts.get(name))
 
     async def has(self, name: str) -> bool:
         """Whether the project is here, or comes from the other index, whoever may read it. Raises GatewayErrors if that
@@ -138,6 +158,7 @@ class Releases:
             tracks=tuple(self._settings.tracks.get(name, ())),
             alternate_locations=tuple(self._settings.alternate_locations.get(name, ())),
             status=sources.status.marker if sources.status is not None else None,
+            verdicts=sources.verdicts,
             status_reason=(sources.status.reason or None) if sources.status is not None else None,
         )
         return merged(project, theirs) if theirs is not None else project

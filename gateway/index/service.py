@@ -31,6 +31,7 @@ from gateway.principal import Principal
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.screening.own_door import OwnFilesDoor
     from gateway.index.status.document import ProjectStatus
     from gateway.index.status.statuses import ProjectStatuses
 
@@ -54,8 +55,11 @@ class Index:
         immutable_files: bool,
         memory: MemoryLimit,
         statuses: "ProjectStatuses | None" = None,
+        own_door: "OwnFilesDoor | None" = None,
     ) -> None:
-        """`mode` is auto, static, generated or off. Without `statuses`, all projects offer their files."""
+        """`mode` is auto, static, generated or off. Without `statuses`, all projects offer their files, and without
+        `own_door` the policy withholds none of ours."""
+        self._own_door = own_door
         self._statuses = statuses
         self._storage = storage
         self._stored_pages = stored.StoredPages(memory)
@@ -104,9 +108,11 @@ class Index:
 
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither, and
-        ProjectClosedError if its project offers no files."""
+        ProjectClosedError if its project offers no files, and WithheldError if the policy withholds it."""
         if self._statuses is not None:
             await self._statuses.demand_offered(request.key)
+        if self._own_door is not None:
+            await self._own_door.demand(request.key)
         if (since := self._changed.since(request.key)) > request.not_before:
             request = replace(request, not_before=since)
         answer = await self._file(request)

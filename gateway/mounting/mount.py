@@ -16,10 +16,9 @@ from gateway.http.public_address import PublicAddress
 from gateway.http.target import is_reserved, key_of
 from gateway.index.backlog import Backlog
 from gateway.index.browse.actions import PermittedActions
-from gateway.index.browse.pages import Filling, ProjectPages
+from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.rendered_pages import RenderedProjectPages
 from gateway.index.browse.renderer import Renderer
-from gateway.index.browse.view import upload_lines
 from gateway.index.catalog.build import build_catalog
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.changed_projects import ChangedProjects
@@ -38,6 +37,9 @@ from gateway.index.wheels.metadata import WheelMetadata
 from gateway.index.wheels.metadata_finder import MetadataFinder
 from gateway.index.wheels.metadata_store import metadata_stores
 from gateway.mounting.fallback import FallbackMemory, build_fallback
+from gateway.mounting.filling import filling_of
+from gateway.mounting.own_files import own_door_of, own_files_of
+from gateway.mounting.publishing import publishing_of
 from gateway.ops.metrics import Metrics
 from gateway.ops.purge import Purge
 from gateway.principal import Principal, Right
@@ -47,8 +49,8 @@ from gateway.storage.stack import build_storage
 from gateway.upstream.circuits import Circuits
 from gateway.website.build import website_of
 
-if TYPE_CHECKING:  # where nothing is published, nothing of it is imported
-    from gateway.publish.build import Publishing
+if TYPE_CHECKING:  # nothing of it is imported where it is off
+    from gateway.index.screening.own_door import OwnFilesDoor
     from gateway.publish.visibility import Audience
 
 # Divisors of index.memory_bytes.
@@ -129,6 +131,8 @@ class Mount:
         self.resources = resources_of(settings)
         self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
+        self.own_files = own_files_of(settings, self.storage, self.root, self._memory)
+        self._own_door: OwnFilesDoor | None = None
         self.generated = self._build_generated(wheels)
         self.index = Index(
             self.storage,
@@ -141,11 +145,13 @@ class Mount:
             immutable_files=settings.cache.immutable_files,
             memory=self._memory,
             statuses=self.statuses,
+            own_door=self._own_door,
         )
         self.prefetch = prefetch_for(settings.cache, self.index, self.storage, lambda: metrics.in_flight)
         rights = self.access, self.resources
         self.site = website_of(settings, self.storage, *rights, self._memory, self.patience)
-        publishing = self._build_publishing(audience)
+        known = self.catalog, self.metadata, self.root, self.access, self.resources
+        publishing = publishing_of(settings, self.storage, *known, audience, self.statuses, budgets)
         self.uploads = publishing.uploads if publishing is not None else None
         self.management = publishing.management if publishing is not None else None
 
@@ -165,13 +171,15 @@ class Mount:
             await self.catalog.start()
         if self.fallback is not None:
             await self.fallback.upstream.start()
+        if self.own_files is not None:
+            await self.own_files.start()
         if self.uploads is not None:
             self.uploads.start()
 
     async def close(self) -> None:
         access = self.access if self.has_own_access else None
         users = self.uploads, self.management, access, self.prefetch, self.mirrored, self._renderer, self.fallback
-        for part in (*users, self.site, self.metadata, self.catalog, self.statuses, self.storage):
+        for part in (*users, self.own_files, self.site, self.metadata, self.catalog, self.statuses, self.storage):
             if part is not None:
                 await part.close()
         self._budgets.leave()
@@ -243,12 +251,6 @@ class Mount:
             self.expire()
         return dropped
 
-    def _filling(self) -> Filling:
-        settings, by_folder = self._settings, not isinstance(self.catalog, FlatCatalog)
-        has_prefix = bool(settings.storage.prefix or settings.rewrite.add_prefix)
-        lines = upload_lines(settings.storage.resolved_backend, by_folder=by_folder, has_prefix=has_prefix)
-        return Filling(lines, by_folder, settings.index.refresh)
-
     def _build_generated(self, wheels: WheelMetadata) -> GeneratedIndex | None:
         if self.catalog is None:
             return None
@@ -260,13 +262,17 @@ class Mount:
             index_document=settings.rewrite.index_document,
             settings=settings.index,
             statuses=self.statuses,
+            own=self.own_files,
         )
+        if self.own_files is not None:
+            self._own_door = own_door_of(releases, self.resources)
         people = None
         if settings.index.browse:
             elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""
             memory = self._people_memory
             remote_images = settings.index.remote_images
-            filling, root = self._filling(), self.root
+            by_folder = not isinstance(self.catalog, FlatCatalog)
+            filling, root = filling_of(settings, by_folder=by_folder), self.root
             browse = ProjectPages(
                 wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
             )
@@ -286,14 +292,4 @@ class Mount:
             memory=self._memory,
             backlog=self._backlog,
             ages=self.listing_ages,
-        )
-
-    def _build_publishing(self, audience: "Audience | None") -> "Publishing | None":
-        if not self._settings.publish.enabled or self.catalog is None or audience is None:
-            return None
-        from gateway.publish.build import build_publishing
-
-        index = self.storage, self.catalog, self.metadata, self.root
-        return build_publishing(
-            self._settings, *index, self.access, self.resources, audience, self.statuses, self._budgets
         )

@@ -75,7 +75,7 @@ def merged(own: Project, other: Project) -> Project:
         own,
         versions=tuple(sorted({*own.versions, *other.versions}, key=_order)),
         files=own.files + tuple(file for file in other.files if file.name not in names),
-        verdicts=other.verdicts,
+        verdicts={**other.verdicts, **own.verdicts},
     )
 
 

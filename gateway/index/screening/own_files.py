@@ -1,0 +1,84 @@
+"""The policy for the storage's own files, where they are not trusted more than those of another index."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import NamedTuple
+
+from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.refreshing import RefreshedValue
+from gateway.executors import PAGES
+from gateway.index.catalog.listing import OBJECT_BYTES, Files
+from gateway.index.catalog.project_files import listed
+from gateway.index.rendered import Sourced, sourced
+from gateway.index.screening.screen import Screen
+from gateway.index.simple.names import COMPANIONS
+from gateway.index.simple.pages import Project
+from gateway.index.wheels.known_metadata import KnownMetadata
+from gateway.policy.verdict import Verdict
+
+# Listings with more objects are gone through in a thread.
+_MANY = 100
+
+
+class OwnFiles(NamedTuple):
+    """The objects that may be shown, and the verdicts on all that are withheld or warned of, by the names of files. The
+    listing is another one if there are other verdicts: what is made of it tells them."""
+
+    files: RefreshedValue[Files]
+    verdicts: Mapping[str, Verdict]
+
+
+class OwnFilesScreen:
+    """Takes objects out of listings."""
+
+    def __init__(self, screen: Screen, memory: MemoryLimit) -> None:
+        self.screen = screen
+        self._pages = LruCache[str, Sourced[Project]](
+            "own files for the policy", memory, lambda _, one: 512 + OBJECT_BYTES * len(one.value.files)
+        )
+        self._shown = LruCache[str, Sourced[Files]](
+            "own files by policy", memory, lambda _, one: weight_of(one.version) + 8 * len(one.value.objects)
+        )
+
+    async def start(self) -> None:
+        await self.screen.start()
+
+    async def close(self) -> None:
+        await self.screen.close()
+
+    async def judged(self, project: str, ours: RefreshedValue[Files], metadata: KnownMetadata) -> OwnFiles:
+        """Raises GatewayErrors if it can't be decided."""
+        page = await self._page(project, ours.value, metadata)
+        screened = await self.screen.page(page, ours.age)
+        if not screened.verdicts:
+            return OwnFiles(ours, screened.verdicts)
+        known = self._shown.get(project)
+        if known is None or not known.stands((ours.value, screened), None):
+            keep = partial(_without, ours.value, frozenset(screened.withheld))
+            files = await PAGES.run(keep) if len(ours.value.objects) > _MANY else keep()
+            known = sourced(files, (ours.value, screened), None)
+            self._shown.put(project, known)
+        return OwnFiles(replace(ours, value=known.value), screened.verdicts)
+
+    async def _page(self, project: str, files: Files, metadata: KnownMetadata) -> Project:
+        known = self._pages.get(project)
+        if known is None or not known.stands((files,), metadata.version):
+            version = metadata.version
+            make = partial(listed, project, files, metadata, index_document="", up="", base_url="")
+            page = await PAGES.run(make) if len(files.objects) > _MANY else make()
+            known = sourced(page, (files,), version)
+            self._pages.put(project, known)
+        return known.value
+
+
+def release_file(name: str) -> str:
+    """The name of the file that this one is, or describes."""
+    for suffix in COMPANIONS:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _without(files: Files, withheld: frozenset[str]) -> Files:
+    objects = tuple(item for item in files.objects if release_file(item.key.rpartition("/")[2]) not in withheld)
+    return replace(files, objects=objects)
