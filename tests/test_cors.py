@@ -268,7 +268,7 @@ async def test_nor_is_the_exchange_of_tokens(start_gateway: StartGateway, faulty
 
 async def test_operations_have_nothing_of_it(start_gateway: StartGateway, guarded: dict[str, str]) -> None:
     gateway = await start_gateway(guarded | CORS | {"ops.admin_token": "a" * 20})
-    for target in ("/health", "/ready", "/metrics", "/-/refresh"):
+    for target in ("/health", "/ready", "/metrics", "/-/refresh", "/-/reload", "/-/purge"):
         answer = await ask(gateway, target, HOME)
         assert about_origins(answer) == {}
         assert "vary" not in answer.headers or "origin" not in answer.headers["vary"].lower()

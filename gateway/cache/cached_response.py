@@ -54,7 +54,8 @@ def answer(
     if age >= 1:
         headers["Age"] = str(freshness.age(found.headers) + int(age))
     if stale:
-        headers["Cache-Control"] = "no-cache"
+        unchanged = "no-transform" in freshness.directives(headers.get("Cache-Control", ""))
+        headers["Cache-Control"] = "no-cache, no-transform" if unchanged else "no-cache"
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
         repeated = {name: value for name, value in headers.items() if name in _OF_304}
         return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for, cache=cache)

@@ -10,6 +10,7 @@ REVALIDATED = "gateway; fwd=stale"
 # The client asked for an answer from the storage (Cache-Control: no-cache).
 BYPASSED = "gateway; fwd=request"
 
+_STALE = "; detail=stale"
 _FETCHED = {MISS: "miss", BYPASSED: "miss", REVALIDATED: "revalidated"}
 
 
@@ -23,4 +24,9 @@ def hit(fresh_for: float, *, stale: bool = False) -> str:
     """`fresh_for` is in seconds, and negative for a copy that is no longer fresh. `stale`: such a copy was used because
     the storage could not be asked."""
     ttl = math.floor(min(fresh_for, 0) if stale else fresh_for)
-    return f"gateway; hit; ttl={ttl}; detail=stale" if stale else f"gateway; hit; ttl={ttl}"
+    return f"gateway; hit; ttl={ttl}{_STALE if stale else ''}"
+
+
+def is_stale(status: str) -> bool:
+    """Whether an answer's Cache-Status is that of such a copy."""
+    return status.endswith(_STALE)

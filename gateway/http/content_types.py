@@ -99,6 +99,8 @@ _COMPRESSED = frozenset(
     | {".parquet", ".png", ".pptx", ".rar", ".svgz", ".tgz", ".webm", ".webp", ".whl", ".woff", ".woff2", ".xlsx"}
     | {".xz", ".zip", ".zst"}
 )
+# The extensions of files that are others in an encoding.
+ENCODED_SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 # The types of objects that were uploaded without one.
 UNTYPED = frozenset({"", "binary/octet-stream", "application/octet-stream"})
 

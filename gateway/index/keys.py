@@ -1,6 +1,7 @@
 """What keys mean in an index with certain settings."""
 
 from gateway.config.settings import Settings
+from gateway.http.content_types import ENCODED_SUFFIXES
 from gateway.index.resources import Paths, Resources
 from gateway.rights.policy import Listing
 
@@ -13,7 +14,7 @@ def root_of(settings: Settings) -> str:
 def resources_of(settings: Settings) -> Resources:
     """What keys stand for."""
     if settings.index.mode == "site":
-        return Paths(root_of(settings))
+        return Paths(root_of(settings), [ENCODED_SUFFIXES[name] for name in settings.site.precompressed])
     listed, flat = settings.index.mode in ("auto", "generated"), settings.index.layout == "flat"
     root_page = Listing.STORED if settings.index.mode == "off" else Listing.FILTERED
     return Resources(

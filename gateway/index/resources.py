@@ -5,7 +5,7 @@ one that its own name parses to: whoever reads it has to be permitted both.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from gateway.index.simple.names import COMPANIONS, SIMPLE, normalize, parse
@@ -92,15 +92,20 @@ class Resources:
 class Paths(Resources):
     """Maps the keys of a site, which has no projects: a key stands for its path alone."""
 
-    def __init__(self, root: str) -> None:
-        """`root` is the key of the site's root, with its slash."""
+    def __init__(self, root: str, encoded: Sequence[str] = ()) -> None:
+        """`root` is the key of the site's root, with its slash. A file with one of the extensions `encoded` has the
+        content of the one without it."""
         super().__init__(root, index_document="", by_folder=False, root_page=Listing.NO)
+        self._encoded = tuple(encoded)
 
     def of(self, key: str) -> Resource:
         """A path with empty segments may lead to the one without them."""
         inner = key.removeprefix(self._root)
         segments = [segment for segment in inner.split("/") if segment]
-        return Resource((), tuple(dict.fromkeys([f"/{inner}", _path(segments, "/" * inner.endswith("/"))])))
+        paths = [f"/{inner}", _path(segments, "/" * inner.endswith("/"))]
+        files = [path.rstrip("/") for path in paths]  # some storages don't mind a slash after a name
+        plain = [path.rpartition(".")[0] for path in files if path.endswith(self._encoded)]
+        return Resource((), tuple(dict.fromkeys([*paths, *plain])))
 
     def leads_to(self, key: str, project: str) -> bool:
         """No key does."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.patience import Patience
 from gateway.errors import UpstreamBusyError, UpstreamError, UpstreamTimeoutError
+from gateway.http.headers import WEBSITE_REDIRECT
 from gateway.messages import Caller, ObjectRequest, Redirect, Stream
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Backend, Link, ObjectLinks
@@ -105,8 +106,8 @@ class RedirectingStorage(Passthrough):
         """Checks the object. Raises NotFoundError if it is absent; returns its stream if that is the better answer."""
         key = request.key
         if self._auto and key not in self._large:
-            stream = await self.inner.fetch(request)  # the answer shows the object's size
-            if _total_size(stream) < self._min_size:
+            stream = await self.inner.fetch(request)  # shows the size, and where a site sends clients
+            if _total_size(stream) < self._min_size or WEBSITE_REDIRECT in stream.headers:
                 return stream
             stream.close()
             self._large.put(key, True)

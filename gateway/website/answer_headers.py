@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.messages import Answer, Stream
-from gateway.website.patterns import PathPatterns
+from gateway.website.patterns import PathPatterns, single_slashes
 
 
 class AnswerHeaders:
@@ -22,8 +22,9 @@ class AnswerHeaders:
         return bool(self._headers)
 
     def added(self, path: str, answer: Answer) -> Answer:
-        """The answer to a request for `path`, with these headers. A Stream is changed in place."""
-        found = self._patterns.find(path)
+        """The answer to a request for `path`, with these headers. A Stream is changed in place. The path counts with
+        single slashes, by which the same content is found."""
+        found = self._patterns.find(single_slashes(path))
         if found is None:
             return answer
         headers = {**self._headers[found[0]], **answer.headers}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from gateway.errors import BadRequestError
@@ -28,14 +28,20 @@ class Entry:
         """A reference to it from the listing. It begins with `./`, so that no name can be read as a scheme."""
         return f"./{quote(self.name, safe='~')}{'/' * self.is_directory}"
 
+    @property
+    def place(self) -> str:
+        """Where it stands in the storage's order."""
+        return f"{self.name}{'/' * self.is_directory}"
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Listing:
-    """One page of a directory. The next one begins after the name `last`, which is empty if there is none. `absent`:
-    nothing is there. `is_object`: an object with content has the directory's name, slash and all."""
+    """One page of a directory. `end` is the name after which the storage has more, hidden ones included; empty if it
+    has none. `absent`: nothing is there. `is_object`: an object with content has the directory's name, slash and
+    all."""
 
     entries: tuple[Entry, ...]
-    last: str = ""
+    end: str = ""
     absent: bool = False
     is_object: bool = False
 
@@ -52,16 +58,23 @@ def listing_of(prefix: str, children: Children) -> Listing:
         for name, item in sorted(zip(names, files, strict=True), key=lambda one: one[0])
         if _is_shown(name)
     ]
-    last = max([*names, *(f"{name}/" for name in children.folders)], default="") if children.more else ""
+    end = max([*names, *(f"{name}/" for name in children.folders)], default="") if children.more else ""
     # An empty directory of a file system is there, and one of a bucket is not.
     absent = children.absent or not (own or names or children.folders or children.blank)
-    return Listing((*directories, *entries), last, absent, any(item.size for item in own))
+    return Listing((*directories, *entries), end, absent, any(item.size for item in own))
 
 
 def readable(listing: Listing, prefix: str, may_read: Callable[[str], bool]) -> Listing:
     """The listing without what the reader may not read: `may_read` takes a key."""
-    entries = [entry for entry in listing.entries if may_read(f"{prefix}{entry.name}{'/' * entry.is_directory}")]
-    return Listing(tuple(entries), listing.last, listing.absent, listing.is_object)
+    entries = [entry for entry in listing.entries if may_read(prefix + entry.place)]
+    return replace(listing, entries=tuple(entries))
+
+
+def last_shown(listing: Listing, prefix: str, may_read: Callable[[str], bool]) -> str:
+    """The last name that the reader sees, in the storage's order; empty if the reader sees none. The next page begins
+    after it, and not after `end`, which may be a name that this reader is not to know."""
+    places = sorted((entry.place for entry in listing.entries), reverse=True)
+    return next((place for place in places if may_read(prefix + place)), "")
 
 
 def _is_shown(name: str) -> bool:

@@ -40,22 +40,23 @@ PAGE_HEADERS: Mapping[str, str] = {
 }
 
 
-def next_page(listing: Listing, named: str) -> str:
-    """A reference to the page that follows, in the same form; empty if there is none. It says where that page begins,
-    so that it stays right while objects come and go."""
-    if not listing.last:
+def next_page(last: str, named: str) -> str:
+    """A reference to the page that follows the name `last`, in the same form; empty if none does. It says where that
+    page begins, so that it stays right while objects come and go."""
+    if not last:
         return ""
-    return f"?{f'format={named}&' if named else ''}after={quote(listing.last, safe='~')}"
+    return f"?{f'format={named}&' if named else ''}after={quote(last, safe='~')}"
 
 
-def render(form: Form, path: str, listing: Listing, named: str) -> bytes:
-    """`path` is that of the directory in the site. It has a parent unless it is `/`."""
+def render(form: Form, path: str, listing: Listing, following: str) -> bytes:
+    """`path` is that of the directory in the site. It has a parent unless it is `/`. `following` refers to the next
+    page, and is empty if there is none."""
     if form is Form.JSON:
-        return _json(path, listing, named)
-    return (_text(listing) if form is Form.TEXT else _html(path, listing, named)).encode()
+        return _json(path, listing, following)
+    return (_text(listing) if form is Form.TEXT else _html(path, listing, following)).encode()
 
 
-def _json(path: str, listing: Listing, named: str) -> bytes:
+def _json(path: str, listing: Listing, following: str) -> bytes:
     entries = [
         {"name": entry.name, "type": "directory", "href": entry.href}
         if entry.is_directory
@@ -68,7 +69,7 @@ def _json(path: str, listing: Listing, named: str) -> bytes:
         }
         for entry in listing.entries
     ]
-    found = {"path": path, "entries": entries, "next": next_page(listing, named) or None}
+    found = {"path": path, "entries": entries, "next": following or None}
     return json.dumps(found, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
@@ -83,9 +84,8 @@ def _text(listing: Listing) -> str:
     return "".join(lines)
 
 
-def _html(path: str, listing: Listing, named: str) -> str:
+def _html(path: str, listing: Listing, following: str) -> str:
     title = f"Index of {path}"
-    following = next_page(listing, named)
     lines = [
         f"<h1>{escape(title)}</h1>",
         "<table>",

@@ -1,6 +1,7 @@
 """The listings of a site: what its directories have, as each reader may see it."""
 
 import logging
+from functools import partial
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import MemoryLimit, weight_of
@@ -17,7 +18,7 @@ from gateway.messages import BufferedResponse, SiteRequest
 from gateway.principal import Right
 from gateway.storage.base import Storage
 from gateway.website.forms import Form, Wanted, begins_after, wanted
-from gateway.website.listing import Listing, listing_of, readable
+from gateway.website.listing import Listing, last_shown, listing_of, readable
 from gateway.website.listing_forms import PAGE_HEADERS, next_page, render
 from gateway.website.rights import SiteRights
 
@@ -73,37 +74,39 @@ class Listings:
         """A page of a directory; None if an object with content has the directory's name. Raises NotFoundError if there
         is no such directory, or it may not be listed, and never could be; BadRequestError and NotAcceptableError for a
         query or an Accept that can't be met; and the errors of the storage."""
-        accept = ", ".join(request.headers.getall("Accept", ()))
         after = begins_after(request.query)
         found = await self._listings.get((prefix, after))
-        listing = found.value
-        if listing.is_object:
+        if found.value.is_object:
             return None
-        asked = wanted(accept, request.query)
-        if listing.absent and not after and prefix != self._root:
+        if found.value.absent and prefix != self._root and not (after and await self._storage.is_directory(prefix)):
             raise NotFoundError("no object lies there")
-        path = f"/{prefix.removeprefix(self._root)}"
+        asked = wanted(", ".join(request.headers.getall("Accept", ())), request.query)
+        # The link to the next page names the last name that is shown: a page that shows none is passed over.
+        while not (last := await self._last(found.value, prefix, request)) and after < found.value.end:
+            after = found.value.end
+            found = await self._listings.get((prefix, after))
+        listing, path, following = found.value, f"/{prefix.removeprefix(self._root)}", next_page(last, asked.named)
         page = await self._pages.get(
             (prefix, after, asked, request.principal.view),
             encoding_for(", ".join(request.headers.getall("Accept-Encoding", ()))),
             [listing],
             None,
-            lambda: render(asked.form, path, self._seen(listing, prefix, request), asked.named),
+            lambda: render(asked.form, path, self._seen(listing, prefix, request), following),
         )
-        headers = self._headers(found, asked)
+        headers = self._headers(found, asked, following)
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
         fresh_for = 0.0 if found.stale else max(self._refresh - found.age, 0.0)
         return conditional(page.body, page.etag, headers, request.wanted, fresh_for)
 
-    def _headers(self, found: RefreshedValue[Listing], asked: Wanted) -> dict[str, str]:
+    def _headers(self, found: RefreshedValue[Listing], asked: Wanted, following: str) -> dict[str, str]:
         headers = {
             "Content-Type": asked.form.value,
             "Vary": "Accept, Accept-Encoding",
             "Cache-Control": REVALIDATE,
             **(PAGE_HEADERS if asked.form is Form.HTML else {}),
         }
-        if following := next_page(found.value, asked.named):
+        if following:
             headers["Link"] = f'<{following}>; rel="next"'
         if found.age >= 1 or found.stale:
             headers["Cache-Status"] = hit(self._refresh - found.age, stale=found.stale)
@@ -115,7 +118,13 @@ class Listings:
         """What the reader may see of it. In a thread: a decision about each entry takes a while."""
         if not self._rights.limited:
             return listing
-        return readable(listing, prefix, lambda key: self._rights.permits(request.principal, Right.READ, key))
+        return readable(listing, prefix, partial(self._rights.permits, request.principal, Right.READ))
+
+    async def _last(self, listing: Listing, prefix: str, request: SiteRequest) -> str:
+        """The name after which the next page begins; empty if none follows, or the reader may see nothing of this
+        one."""
+        may_read = partial(self._rights.permits, request.principal, Right.READ)
+        return await PAGES.run(last_shown, listing, prefix, may_read) if listing.end else ""
 
     async def _list(self, asked: tuple[str, str]) -> Listing:
         prefix, after = asked

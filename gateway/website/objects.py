@@ -51,7 +51,8 @@ class SiteObjects:
             return elsewhere
         # Without a Cache-Control, a client might guess a lifetime from Last-Modified (RFC 9111, 4.2.2).
         lifetime = self._lifetimes.of(asked.key, answer.headers) or (REVALIDATE if page else "")
-        if lifetime:
+        # A 304 of the bucket itself may leave out what the object says, as MinIO's does: what the client has counts.
+        if lifetime and answer.upstream_status != 304:
             answer.headers = with_default(answer.headers, lifetime)
         if page and answer.status != 304:
             answer.headers = as_html(answer.headers)

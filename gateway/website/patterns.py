@@ -4,7 +4,15 @@ The first entry whose pattern fits the whole path applies. A pattern has one `*`
 many entries take long: an entry without one costs nothing, one with it a comparison.
 """
 
+import re
 from collections.abc import Iterable
+
+_SLASHES = re.compile("//+")
+
+
+def single_slashes(path: str) -> str:
+    """The path as nginx compares it."""
+    return _SLASHES.sub("/", path)
 
 
 class PathPatterns:

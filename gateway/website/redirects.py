@@ -10,6 +10,7 @@ from gateway.website.patterns import PathPatterns
 from gateway.website.references import relative
 
 _SAFE = "/~!$&'()+,;=:@"
+_SAFE_IN_QUERY = "/~!$'(),:@"  # neither ends the value of a parameter, nor means a space
 _MOST_STEPS = 20
 # Stands for what a `*` matches, to find out where entries lead.
 _SAMPLE = "x"
@@ -58,7 +59,8 @@ class RedirectTable:
 
 
 def _filled(to: str, matched: str) -> str:
-    return to.replace("*", quote(matched, safe=_SAFE))
+    before, star, behind = to.partition("*")
+    return before + quote(matched, safe=_SAFE_IN_QUERY if "?" in before else _SAFE) + behind if star else to
 
 
 def _with_query(target: str, query: str) -> str:

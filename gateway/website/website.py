@@ -1,7 +1,6 @@
 """Answers the requests for one site: redirects, files, directories, and what absent paths get instead."""
 
 import asyncio
-import re
 from dataclasses import replace
 from enum import Enum, auto
 from urllib.parse import parse_qs
@@ -16,6 +15,7 @@ from gateway.website import application
 from gateway.website.answer_headers import AnswerHeaders
 from gateway.website.listings import Listings
 from gateway.website.objects import SiteObjects
+from gateway.website.patterns import single_slashes
 from gateway.website.redirects import RedirectTable
 from gateway.website.rights import SiteRights
 
@@ -24,7 +24,6 @@ _DOCUMENT_SECONDS = 2.0
 # Of an error document: what is said of another URL, for which its validators and its lifetime don't hold.
 _OF_ANOTHER_URL = ("ETag", "Last-Modified", "Accept-Ranges", "Expires", "Age")
 _MOST_VERSION_CHARACTERS = 1024
-_SLASHES = re.compile("//+")
 
 
 class _Size(Enum):
@@ -97,7 +96,7 @@ class Website:
         try:
             return await self._at(request, request.key)
         except NotFoundError:
-            single = self._root + _SLASHES.sub("/", request.key.removeprefix(self._root)).removeprefix("/")
+            single = self._root + single_slashes(request.key.removeprefix(self._root)).removeprefix("/")
             if single == request.key:
                 raise
         return await self._at(request, single)

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.http import cache_status
-from gateway.http.cache_status import fetched, hit
+from gateway.http.cache_status import fetched, hit, is_stale
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from gateway.http.cache_status import fetched, hit
 )
 def test_a_hit_tells_how_fresh_it_is(fresh_for: float, stale: bool, told: str) -> None:
     assert hit(fresh_for, stale=stale) == told
+    assert is_stale(told) == stale
 
 
 def test_a_hit_is_not_stale_unless_it_is_said() -> None:

@@ -133,3 +133,12 @@ def test_more_ways_to_a_file_never_ask_for_less(names: list[str], way: str) -> N
 def test_a_key_of_a_site_stands_for_its_path_alone(key: str, paths: tuple[str, ...]) -> None:
     assert Paths("www/").of(key) == Resource((), paths)
     assert not Paths("www/").leads_to("www/a/", "a")
+
+
+def test_a_file_of_a_site_in_an_encoding_stands_for_the_file_too() -> None:
+    encoded = Paths("www/", [".br", ".gz"])
+    assert encoded.of("www/a.js.br").paths == ("/a.js.br", "/a.js")
+    assert encoded.of("www/a//b.js.gz").paths == ("/a//b.js.gz", "/a/b.js.gz", "/a//b.js", "/a/b.js")
+    assert encoded.of("www/a.js.zst").paths == ("/a.js.zst",)
+    assert encoded.of("www/a.gz/").paths == ("/a.gz/", "/a")
+    assert encoded.of("www/gz/").paths == ("/gz/",)

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.messages import Answer
+from gateway.website.answer_headers import AnswerHeaders
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket, error
+from tests.test_cors import kept_alive
 from tests.website.test_website import NAVIGATION, PEOPLE, Site
 
 TABLE = [
@@ -43,6 +46,7 @@ def settings(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str,
         ("/a.txt", {}, "DELETE", 405),
         ("/%00", {}, "GET", 400),
         ("/bad.txt", {}, "GET", 502),
+        ("//a.txt", {}, "GET", 200),
     ],
 )
 async def test_all_answers_have_them(
@@ -64,7 +68,8 @@ async def test_all_answers_have_them(
 
 async def test_the_first_that_fits_applies_alone(start_gateway: StartGateway, settings: dict[str, str]) -> None:
     site = Site((await start_gateway(settings | {"server.base_path": "/base"})).url)
-    for path in ("/base/embed/a.html", "/base/embed/nope"):
+    # What two slashes lead to is the same page: whoever frames it has no choice of headers.
+    for path in ("/base/embed/a.html", "/base/embed/nope", "/base//embed///a.html"):
         answer = await site.get(path)
         assert answer.headers["content-security-policy"] == "frame-ancestors *"
         assert "x-frame-options" not in answer.headers
@@ -95,10 +100,21 @@ async def test_what_is_not_of_the_site_has_none(start_gateway: StartGateway, set
     assert "x-frame-options" not in (await index.get("/nope")).headers
 
 
-async def test_repeated_requests_get_them(start_gateway: StartGateway, settings: dict[str, str]) -> None:
-    site = Site((await start_gateway(settings | {"cache.memory_bytes": "8MB"})).url)
-    answers = [await site.get("/a.txt") for _ in range(3)]
+async def test_repeated_requests_get_them(
+    start_gateway: StartGateway, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(settings | {"cache.memory_bytes": "8MB"})
+    dressed: list[str] = []
+    added = AnswerHeaders.added
+
+    def spy(self: AnswerHeaders, path: str, answer: Answer) -> Answer:
+        dressed.append(path)
+        return added(self, path, answer)
+
+    monkeypatch.setattr(AnswerHeaders, "added", spy)
+    answers = [await kept_alive(gateway, "/a.txt", "") for _ in range(6)]
     assert all(OF_ALL.items() <= answer.headers.items() for answer in answers)
+    assert 1 <= len(dressed) < len(answers), "none was answered again without being looked at"
 
 
 async def test_each_mount_has_its_own(start_gateway: StartGateway, tmp_path: Path) -> None:

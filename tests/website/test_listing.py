@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.http.target import parse_target
 from gateway.storage.base import Children, StoredObject
-from gateway.website.listing import Entry, Listing, listing_of, readable
+from gateway.website.listing import Entry, Listing, last_shown, listing_of, readable
 
 
 def children(*names: str, folders: tuple[str, ...] = (), more: bool = False, prefix: str = "d/") -> Children:
@@ -23,7 +23,7 @@ def test_directories_come_first_each_in_order() -> None:
     listing = listing_of("d/", children("b", "Z", "a", "ж", folders=("y", "x")))
     assert names(listing) == ["x/", "y/", "Z", "a", "b", "ж"]
     assert listing.entries[2] == Entry("Z", False, 1, 7.0)
-    assert (listing.last, listing.absent, listing.is_object) == ("", False, False)
+    assert (listing.end, listing.absent, listing.is_object) == ("", False, False)
 
 
 def test_it_has_no_names_that_nobody_can_ask_for() -> None:
@@ -48,7 +48,7 @@ def test_nothing_is_absent_but_in_an_empty_directory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "folders", "last"),
+    ("files", "folders", "end"),
     [
         (("a", "b"), ("aa",), "b"),
         (("a", "b-x"), ("b",), "b/"),
@@ -58,11 +58,11 @@ def test_nothing_is_absent_but_in_an_empty_directory() -> None:
         ((), ("x",), "x/"),
     ],
 )
-def test_the_next_page_begins_after_the_last_name_also_a_hidden_one(
-    files: tuple[str, ...], folders: tuple[str, ...], last: str
+def test_the_storage_goes_on_after_the_last_name_also_a_hidden_one(
+    files: tuple[str, ...], folders: tuple[str, ...], end: str
 ) -> None:
-    assert listing_of("d/", children(*files, folders=folders, more=True)).last == last
-    assert listing_of("d/", children(*files, folders=folders)).last == ""
+    assert listing_of("d/", children(*files, folders=folders, more=True)).end == end
+    assert listing_of("d/", children(*files, folders=folders)).end == ""
 
 
 def test_a_reader_sees_what_may_be_read() -> None:
@@ -75,7 +75,12 @@ def test_a_reader_sees_what_may_be_read() -> None:
 
     assert names(readable(listing, "d/", may_read)) == ["a/", "a"]
     assert asked == ["d/a/", "d/c/", "d/a", "d/b"]
-    assert readable(listing, "d/", may_read).last == "c/"
+
+
+def test_the_next_page_begins_after_the_last_name_that_is_shown() -> None:
+    listing = listing_of("d/", children("a", "b", "z\n", folders=("c", "b-x"), more=True))
+    for readable_names, last in ((["b/", "a", "b", "b-x/", "c/"], "c/"), (["a", "b-x/"], "b-x/"), ([], "")):
+        assert last_shown(listing, "d/", [f"d/{name}" for name in readable_names].__contains__) == last
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda name: "/" not in name))

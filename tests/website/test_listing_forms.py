@@ -10,15 +10,15 @@ from gateway.website.listing import Entry, Listing
 from gateway.website.listing_forms import PAGE_HEADERS, next_page, render
 
 EVIL = "<img src=x>&\"'.txt"
-LISTING = Listing((Entry("sub", True), Entry("a b.txt", False, 1_234_567, 1_700_000_000.9), Entry(EVIL, False)), "é &/")
+LISTING = Listing((Entry("sub", True), Entry("a b.txt", False, 1_234_567, 1_700_000_000.9), Entry(EVIL, False)))
 
 
-def html(path: str = "/docs/", listing: Listing = LISTING, named: str = "") -> str:
-    return render(Form.HTML, path, listing, named).decode()
+def html(path: str = "/docs/", listing: Listing = LISTING, following: str = "") -> str:
+    return render(Form.HTML, path, listing, following).decode()
 
 
 def test_as_json() -> None:
-    assert json.loads(render(Form.JSON, "/docs/", LISTING, "json")) == {
+    assert json.loads(render(Form.JSON, "/docs/", LISTING, next_page("é &/", "json"))) == {
         "path": "/docs/",
         "entries": [
             {"name": "sub", "type": "directory", "href": "./sub/"},
@@ -68,11 +68,11 @@ def test_names_are_text_in_the_page() -> None:
 
 
 def test_the_link_to_the_next_page_keeps_the_form() -> None:
-    assert next_page(LISTING, "") == "?after=%C3%A9%20%26%2F"
-    assert next_page(LISTING, "text") == "?format=text&after=%C3%A9%20%26%2F"
-    assert next_page(Listing(()), "text") == ""
-    assert '<a rel="next" href="?format=html&amp;after=%C3%A9%20%26%2F">' in html(named="html")
-    assert "rel=" not in html(listing=Listing(LISTING.entries)).replace('rel="icon"', "")
+    assert next_page("é &/", "") == "?after=%C3%A9%20%26%2F"
+    assert next_page("é &/", "text") == "?format=text&after=%C3%A9%20%26%2F"
+    assert next_page("", "text") == ""
+    assert '<a rel="next" href="?format=html&amp;after=%C3%A9">' in html(following=next_page("é", "html"))
+    assert "rel=" not in html().replace('rel="icon"', "")
 
 
 def test_nothing_but_its_own_style_applies_to_the_page() -> None:

@@ -36,6 +36,8 @@ async def test_a_directory_without_an_index_document_is_listed(
     assert (await site.get("/c", JSON)).headers["location"] == "./c/"
     assert (await site.get("/nope/", JSON)).status == 404
     assert (await site.get("/n/", {"Accept": "image/png"})).body == b"a page"
+    assert (await site.get("/nope/", {"Accept": "image/png"})).status == 404  # whatever is asked of it
+    assert [(await site.get(f"/{path}/?after=z")).status for path in ("nope", "c")] == [404, 200]
     faulty.objects["c/index.html"] = b"page"
     assert (await site.get("/c/", JSON)).body == b"page"
 
@@ -156,6 +158,38 @@ async def test_each_reader_sees_what_may_be_read(start_gateway: StartGateway, se
     answer = await site.get("/", JSON | basic("bob"))
     assert answer.headers["cache-control"] == "private, no-cache"
     assert answer.headers["vary"] == "Accept, Accept-Encoding, Authorization, Cookie"
+
+
+async def pages(site: Site, headers: dict[str, str]) -> list[list[str]]:
+    """The names in each page of the root, from the first to the last. What leads to the next one has no others."""
+    found, path = [], "/"
+    while path:
+        answer = await site.get(path, JSON | headers)
+        assert answer.status == 200
+        page = json.loads(answer.body)
+        found.append([entry["name"] for entry in page["entries"]])
+        path = f"/{page['next']}" if page["next"] else ""
+        assert answer.headers.get("link") == (f'<{page["next"]}>; rel="next"' if path else None)
+        assert path in ("", f"/?after={found[-1][-1]}")
+    return found
+
+
+async def test_the_link_to_the_next_page_names_nothing_that_is_hidden(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    """Neither what a reader may not read nor what nobody can ask for, whatever a page of the storage ends with."""
+    root = tmp_path / "www"
+    root.mkdir()
+    names = [f"{number:04}" for number in range(1002)]
+    unreachable = [f"1\n{number:04}" for number in range(2100)]
+    for name in (*names, *unreachable, "2"):
+        (root / name).touch()
+    rules = [{"paths": ["/0999"], "read": ["user:bob"], "only": True}]
+    changes = PEOPLE | {"access.rules": json.dumps(rules), "index.mode": "site", "site.listing": "true"}
+    site = Site((await start_gateway(changes | {"storage.dir": str(root)})).url)
+    behind = [*names[1000:], "2"]
+    assert await pages(site, basic("bob")) == [names[:1000], behind]
+    assert await pages(site, basic("alice")) == [names[:999], behind]
 
 
 async def test_of_a_directory(start_gateway: StartGateway, tmp_path: Path) -> None:

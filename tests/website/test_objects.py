@@ -64,6 +64,17 @@ async def test_an_object_redirects_within_the_site_or_to_a_permitted_host(
         assert (await site.get(path, {"If-None-Match": answer.headers["etag"]})).headers.keys().isdisjoint([REDIRECT])
 
 
+async def test_a_large_object_redirects_where_it_says_and_not_to_the_bucket(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    faulty.objects |= {"old": bytes(5000), "large": bytes(5000)}
+    changes = {"storage.redirect_urls": "auto", "storage.redirect_min_size": "3000"}
+    site = Site((await start_gateway(settings | changes)).url)
+    for _ in range(2):
+        assert (await site.get("/old")).headers["location"] == "./new/x?a=b"
+        assert (await site.get("/large")).headers["location"].startswith(faulty.url)
+
+
 async def test_a_cached_redirect_is_one_for_who_has_the_object(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:

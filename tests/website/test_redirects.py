@@ -22,6 +22,7 @@ TABLE = RedirectTable(
         Entry("/chat", "https://chat.example.org/?room=1", 302),
         Entry("*.php", "/gone", 302),
         Entry("/é *", "/ü/*", 301),
+        Entry("/find/*", "/search?q=*&exact=1", 302),
     ]
 )
 
@@ -44,6 +45,7 @@ TABLE = RedirectTable(
         ("/chat", "a=b", "https://chat.example.org/?room=1&a=b", 302),
         ("/any/where.php", "", "../gone", 302),
         ("/é x", "", "./ü/x", 301),
+        ("/find/a&exact=0 c++;d/e", "x=y", "../../search?q=a%26exact%3D0%20c%2B%2B%3Bd/e&exact=1&x=y", 302),
     ],
 )
 def test_the_first_that_fits_applies(path: str, query: str, to: str, status: int) -> None:

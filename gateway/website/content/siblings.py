@@ -15,18 +15,18 @@ from gateway.errors import (
     UpstreamError,
     UpstreamTimeoutError,
 )
+from gateway.http.cache_status import is_stale
+from gateway.http.content_types import ENCODED_SUFFIXES
 from gateway.http.headers import WEBSITE_REDIRECT
 from gateway.messages import ObjectRequest, Redirect, Stream
 from gateway.principal import Principal, Right
 from gateway.website.content.typed_objects import TypedObjects
 from gateway.website.rights import SiteRights
 
-_SUFFIXES = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 # What is said of the content, whichever encoding it is in; and of this sequence of bytes.
 _OF_CONTENT = ("Content-Type", "Content-Language", "Content-Disposition", "Cache-Control", "Expires", WEBSITE_REDIRECT)
 _OF_BYTES = frozenset(
-    {"ETag", "Last-Modified", "Content-Length", "Content-Range", "Accept-Ranges", "Age", "Cache-Status"}
-    | {"Cache-Control", "Expires", "Vary"}
+    {"ETag", "Last-Modified", "Content-Length", "Content-Range", "Accept-Ranges", "Age", "Cache-Status", "Vary"}
 )
 _OVERHEAD_BYTES = 300
 
@@ -83,7 +83,7 @@ class Siblings:
         for encoding in encodings:
             if encoding not in found.encodings:
                 continue
-            key = asked.key + _SUFFIXES[encoding]
+            key = asked.key + ENCODED_SUFFIXES[encoding]
             if not self._rights.permits(principal, Right.READ, key):
                 continue
             try:
@@ -99,7 +99,7 @@ class Siblings:
 
     async def _look(self, key: str) -> _Beside:
         """Raises the errors of the storage for the object itself."""
-        names = [key, *(key + _SUFFIXES[encoding] for encoding in self._encodings)]
+        names = [key, *(key + ENCODED_SUFFIXES[encoding] for encoding in self._encodings)]
         own, *beside = await asyncio.gather(*map(self._headers, names), return_exceptions=True)
         if isinstance(own, BaseException):
             raise own
@@ -129,6 +129,8 @@ class Siblings:
 def _encoded(answer: Stream, of_content: Mapping[str, str], encoding: str) -> Stream:
     own = {name: value for name, value in answer.headers.items() if name in _OF_BYTES}
     headers = {**of_content, **own}
+    if is_stale(own.get("Cache-Status", "")):
+        headers["Cache-Control"] = answer.headers["Cache-Control"]  # is no longer what the sibling says
     if answer.status == 304:
         headers = {name: value for name, value in headers.items() if not name.startswith("Content-")}
     else:

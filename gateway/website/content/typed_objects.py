@@ -13,6 +13,7 @@ class TypedObjects:
     def __init__(self, storage: Storage, types: Mapping[str, str]) -> None:
         """`types` are more of them, by extension, and count before those that are known."""
         self._storage = storage
+        self._stores_types = not getattr(storage, "local", False)  # a directory gives those that names say
         self._types = {suffix: with_charset(value) for suffix, value in types.items()}
 
     async def fetch(self, request: ObjectRequest) -> Stream | Redirect:
@@ -31,9 +32,9 @@ class TypedObjects:
         return answer
 
     def _type(self, key: str, given: str) -> str:
-        if given not in UNTYPED and not self._types:
+        if given not in UNTYPED and (self._stores_types or not self._types):
             return given
         known = type_of(key)
-        if given in UNTYPED or given == known:  # a directory has no other types than those that are known
+        if given in UNTYPED or given == known:
             return self._types.get(suffix_of(key), known or given or "application/octet-stream")
         return given

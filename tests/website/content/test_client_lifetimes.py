@@ -6,7 +6,7 @@ import pytest
 
 from gateway.website.content.client_lifetimes import ClientLifetimes
 from tests.conftest import StartGateway
-from tests.support.faults import FaultyBucket, etag_of
+from tests.support.faults import Answer, FaultyBucket, etag_of
 from tests.website.test_website import NAVIGATION, PEOPLE, Site, basic
 
 LONG = "public, max-age=31536000, immutable"
@@ -34,7 +34,7 @@ def settings(faulty: FaultyBucket, faulty_settings: dict[str, str]) -> dict[str,
 
 
 async def test_files_by_their_paths(start_gateway: StartGateway, settings: dict[str, str]) -> None:
-    site = Site((await start_gateway(settings)).url)
+    site = Site((await start_gateway(settings | {"cache.memory_bytes": "8MB"})).url)
     for headers, status in (
         ({}, 200),
         ({"Range": "bytes=0-1"}, 206),
@@ -45,6 +45,24 @@ async def test_files_by_their_paths(start_gateway: StartGateway, settings: dict[
     assert (await site.get("/assets/app.js", method="HEAD")).headers["cache-control"] == LONG
     assert (await site.get("/assets/own.js")).headers["cache-control"] == "no-cache"
     assert "cache-control" not in (await site.get("/other.txt")).headers
+
+
+async def test_a_304_that_leaves_out_what_the_object_says_is_not_completed(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """Clients put what it says in the place of what they have. Those of MinIO have a date and an ETag."""
+
+    async def not_modified(answer: Answer) -> None:
+        await answer.send(304, [("ETag", etag_of(faulty.objects[answer.request.key]))])
+
+    site = Site((await start_gateway(settings)).url)
+    faulty.headers["index.html"] = [("Cache-Control", "private, max-age=5")]
+    for path, said in (("/assets/own.js", "no-cache"), ("/", "private, max-age=5")):
+        key = path[1:] or "index.html"
+        assert (await site.get(path)).headers["cache-control"] == said
+        faulty.of_key[key] = not_modified
+        answer = await site.get(path, {"If-None-Match": etag_of(faulty.objects[key])})
+        assert (answer.status, answer.headers.get("cache-control")) == (304, None)
 
 
 async def test_a_path_is_that_of_the_file_that_is_served(start_gateway: StartGateway, settings: dict[str, str]) -> None:

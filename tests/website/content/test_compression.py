@@ -15,7 +15,7 @@ from gateway.website.content.compression import Compressible, Compression
 from gateway.website.content.typed_objects import TypedObjects
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
-from tests.support.faults import FaultyBucket, etag_of
+from tests.support.faults import FaultyBucket, error, etag_of
 from tests.website.test_website import PEOPLE, Site, basic
 
 TEXT = b"some text, " * 300
@@ -90,6 +90,19 @@ async def test_what_must_not_be_changed_or_is_private_is_not(
     for path in ("/a.txt", "/a.json"):
         answer = await site.get(path, GZIP)
         assert (answer.headers["cache-control"], "content-encoding" in answer.headers) == (cache_control, compressed)
+
+
+async def test_what_must_not_be_changed_is_not_in_an_outage_either(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    faulty.headers["a.txt"] = [("Content-Type", "text/plain"), ("Cache-Control", "max-age=60, no-transform")]
+    gateway = await start_gateway(settings | {"storage.max_attempts": "1"})
+    site = Site(gateway.url)
+    assert (await site.get("/a.txt", GZIP)).body == TEXT
+    gateway.mount.expire()
+    faulty.of_key["a.txt"] = error(503, "SlowDown")
+    answer = await site.get("/a.txt", GZIP)
+    assert (answer.body, answer.headers["cache-control"]) == (TEXT, "no-cache, no-transform")
 
 
 @pytest.mark.parametrize("private", [False, True])

@@ -80,17 +80,24 @@ async def test_the_object_itself_says_what_it_is(
         "app.js": [("Content-Type", "text/x-special"), ("Content-Language", "de"), ("Cache-Control", "max-age=77")],
         "app.js.br": [("Content-Type", "application/x-brotli"), ("Content-Language", "fr"), ("Content-Encoding", "x")],
     }
-    site = Site((await start_gateway(settings)).url)
+    faulty.headers["app.js.br"] += [("Cache-Control", "max-age=78"), ("Expires", "Thu, 31 Dec 2099 23:59:59 GMT")]
+    gateway = await start_gateway(settings | {"storage.max_attempts": "1"})
+    site = Site(gateway.url)
     for method in ("GET", "HEAD"):
         said = (await site.get("/app.js", BROWSER, method)).headers
         names = ("content-type", "content-language", "cache-control", "content-encoding", "vary")
         assert [said[name] for name in names] == ["text/x-special", "de", "max-age=77", "br", "Accept-Encoding"]
+        assert "expires" not in said
     etag = said["etag"]
     known = await site.get("/app.js", BROWSER | {"If-None-Match": etag})
     assert (known.status, known.headers["etag"], known.headers["cache-control"]) == (304, etag, "max-age=77")
     assert (await site.get("/app.js", {"If-None-Match": etag})).status == 200  # it takes no Brotli
     direct = await site.get("/app.js.br", BROWSER)
     assert (direct.body, direct.headers["content-type"]) == (brotli.stored(SCRIPT), "application/x-brotli")
+    gateway.mount.expire()
+    faulty.of_key["app.js.br"] = error(503, "SlowDown")
+    stale = await site.get("/app.js", BROWSER)
+    assert (stale.headers["content-encoding"], stale.headers["cache-control"]) == ("br", "no-cache")
 
 
 async def test_what_is_encoded_already_has_no_siblings(
@@ -164,6 +171,21 @@ async def test_rules_hold_for_siblings(
         "Accept-Encoding, Authorization, Cookie",
         "private, no-cache",
     )
+
+
+async def test_a_rule_for_a_file_holds_for_its_siblings(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    """They have its content. What only looks like a sibling is a file like all others."""
+    faulty.objects["app.js.old"] = b"old"
+    rules = [{"paths": ["/app.js"], "read": ["user:bob"], "only": True}]
+    changes = PEOPLE | {"access.rules": json.dumps(rules), "access.default_read": "everyone", "site.listing": "true"}
+    site = Site((await start_gateway(settings | changes)).url)
+    for path in ("/app.js", "/app.js.br", "/app.js.gz", "//app.js.gz"):
+        assert [(await site.get(path, basic(user))).status for user in ("bob", "alice")] == [200, 403]
+    assert (await site.get("/app.js.old", basic("alice"))).status == 200
+    listing = await site.get("/?format=text", basic("alice"))
+    assert [line.split("\t")[2] for line in listing.body.decode().splitlines()] == ["app.js.old", "bare.js"]
 
 
 async def test_siblings_are_not_redirected_to(

@@ -49,7 +49,10 @@ async def test_what_was_uploaded_with_a_type_has_that(
 ) -> None:
     faulty.objects = {"a.js": b"x", "a.md": b"x", "docs/index.html": b"x"}
     faulty.headers = {key: [("Content-Type", "text/html")] for key in faulty.objects}
+    faulty.objects["b.md"] = b"x"
+    faulty.headers["b.md"] = [("Content-Type", "text/markdown; charset=utf-8")]  # as the gateway's own table has it
     site = Site((await start_gateway(faulty_settings | {"index.mode": "site", "site.types": json.dumps(TYPES)})).url)
+    assert (await site.get("/b.md")).headers["content-type"] == "text/markdown; charset=utf-8"
     for path in ("/a.js", "/a.md", "/docs/"):
         answer = await site.get(path)
         assert answer.headers["content-type"] == "text/html"
