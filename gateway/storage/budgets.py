@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from gateway.cache.disk.cache import MAX_OPEN
 from gateway.cache.disk.quota import DiskQuota
@@ -14,10 +14,22 @@ from gateway.storage.s3 import ahead
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.transfer.parallel import MemoryBudget
 
+_FEW_OPEN = 4
+
+
+class Shared(Protocol):
+    """What all mounts have together, or the share of one."""
+
+    def share(self) -> Self:
+        """The share of one more mount."""
+
+    def leave(self) -> None:
+        """The mount of this share has ended."""
+
+
 K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
-
-_FEW_OPEN = 4
+T = TypeVar("T", bound=Shared)
 
 
 class InUse(Generic[K, S]):
@@ -64,12 +76,12 @@ class Budgets:
         asks for."""
         return self._pools.setdefault(purpose, MemoryPool(max_bytes)).share(max_bytes)
 
-    def one(self, kind: Callable[[], S]) -> S:
-        """The object of a kind that all mounts share; made when it is asked for first."""
+    def shared(self, kind: Callable[[], T]) -> T:
+        """A share of the object of a kind; the object is made when it is asked for first."""
         if kind not in self._one:
             self._one[kind] = kind()
-        found: S = self._one[kind]
-        return found
+        whole: T = self._one[kind]
+        return whole.share()
 
     @property
     def pools(self) -> Mapping[str, MemoryPool]:
@@ -113,6 +125,7 @@ class MountBudgets(Budgets):
         super().__init__(mounts)
         self._whole = whole
         self._limits: list[MemoryLimit] = []
+        self._shares: list[Shared] = []
         self._transits: list[MemoryBudget] = []
         self._places: list[tuple[Path, int]] = []
         self._sources: list[CredentialSource] = []
@@ -121,8 +134,10 @@ class MountBudgets(Budgets):
         self._limits.append(self._whole.memory(purpose, max_bytes))
         return self._limits[-1]
 
-    def one(self, kind: Callable[[], S]) -> S:
-        return self._whole.one(kind)
+    def shared(self, kind: Callable[[], T]) -> T:
+        share = self._whole.shared(kind)
+        self._shares.append(share)
+        return share
 
     def transit(self, settings: ParallelSettings) -> MemoryBudget:
         self._transits.append(self._whole.transit(settings))
@@ -141,12 +156,15 @@ class MountBudgets(Budgets):
         """The mount has been closed: its storage has given the credentials back."""
         for limit in self._limits:
             limit.leave()
+        for share in self._shares:
+            share.leave()
         for transit in self._transits:
             transit.leave()
             self._whole._transfers.leave((transit.max_bytes, transit.connections))
         for place in self._places:
             self._whole._quotas.leave(place)
         self._limits.clear()
+        self._shares.clear()
         self._transits.clear()
         self._places.clear()
 

@@ -140,6 +140,19 @@ async def test_the_only_mount_takes_all() -> None:
         pass
 
 
+async def test_a_mount_that_has_ended_leaves_all_to_the_others() -> None:
+    """As after a reload, which builds a mount anew beside the former one."""
+    whole = UploadMemory(100, 50, 20.0)
+    former, memory = whole.share(), whole.share()
+    taken, end, tasks = await held(memory, 50, 50)
+    assert taken == [50]
+    former.leave()
+    await turns()
+    assert taken == [50, 50]
+    end.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_who_waits_at_one_mount_holds_up_nobody_at_another() -> None:
     whole = UploadMemory(100, 60, 20.0)
     one, another = whole.share(), whole.share()

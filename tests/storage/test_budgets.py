@@ -11,7 +11,7 @@ from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
 from gateway.cache.memory import CachedObject
 from gateway.config.cache_settings import ParallelSettings
 from gateway.config.load import load
-from gateway.storage.budgets import Budgets
+from gateway.storage.budgets import Budgets, MountBudgets
 
 
 def cache(limit: MemoryLimit) -> LruCache[str, bytes]:
@@ -138,10 +138,30 @@ def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> N
     assert sorted(Counter(name[:GROUP_DIGITS] for name in names).values()) == [3, 3]
 
 
-def test_what_all_mounts_share_is_made_once() -> None:
-    class Kind:
-        pass
+class Counted:
+    """Tells how many have a share."""
 
+    def __init__(self, whole: "Counted | None" = None) -> None:
+        self.whole = whole or self
+        self.shares = 0
+
+    def share(self) -> "Counted":
+        self.whole.shares += 1
+        return Counted(self.whole)
+
+    def leave(self) -> None:
+        self.whole.shares -= 1
+
+
+def test_what_all_mounts_share_is_made_once_and_a_mount_gives_its_share_back() -> None:
     budgets = Budgets()
-    assert budgets.one(Kind) is budgets.one(Kind)
-    assert Budgets().one(Kind) is not budgets.one(Kind)
+    one, another = (MountBudgets(budgets, 2) for _ in range(2))
+    shares = [one.shared(Counted), another.shared(Counted), another.shared(Counted)]
+    (whole,) = {share.whole for share in shares}
+    assert Budgets().shared(Counted).whole is not whole
+    assert whole.shares == 3
+    another.leave()
+    another.leave()
+    assert whole.shares == 1
+    one.abandon()
+    assert whole.shares == 0

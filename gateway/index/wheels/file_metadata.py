@@ -126,8 +126,12 @@ class FileMetadata:
         return (await self.found_of(project, item)).sha256
 
     async def found_of(self, project: str, item: StoredObject) -> ObjectMetadata:
-        """The metadata of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
-        return self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
+        """The metadata of this version of a release file, found out now if it is not known, or if only a file `.sha256`
+        has its hash. Raises GatewayErrors."""
+        known = self.of(project).get(item)
+        if known is not None and known.sha256 is not None:
+            return known
+        return await self._finder.find(item, hash_beside=False)
 
     async def settled(self) -> None:
         """Waits until everything has been found out and saved."""

@@ -36,11 +36,13 @@ Relocate = Callable[[str], Awaitable[Endpoint]]
 
 @dataclass(frozen=True, slots=True)
 class S3Clients:
-    """`bucket` lists and writes; `origin` reads objects, through `reading`; `links` makes URLs for clients."""
+    """`bucket` lists and writes; `origin` reads objects, through `reading`; `direct` reads them past the cache that a
+    distribution has; `links` makes URLs for clients."""
 
     client: Client
     bucket: SignedClient
     reading: SignedClient
+    direct: SignedClient
     origin: Origin
     links: PresignedUrls
 
@@ -83,11 +85,11 @@ def reach(
             lifetime=settings.expire_after,
             buffer_time=settings.buffer_time,
         )
-        return S3Clients(client, bucket, reading, distribution, distribution.links)
+        return S3Clients(client, bucket, reading, bucket, distribution, distribution.links)
     reading = signed(endpoint, None) if settings.public_url else bucket
     origin = BucketOrigin(reading)
     links = PresignedUrls(origin, signed_queries, lifetime=settings.expire_after, buffer_time=settings.buffer_time)
-    return S3Clients(client, bucket, reading, origin, links)
+    return S3Clients(client, bucket, reading, reading, origin, links)
 
 
 def _scheme(settings: StorageSettings) -> Scheme | None:

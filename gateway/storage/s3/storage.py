@@ -147,7 +147,10 @@ class S3Storage:
         if request.version:
             return await self._bucket.version(request, path)
         try:
-            answer = await self._reached.origin.open(request.method, path, dict(request.headers))
+            if request.uncached:
+                answer = await self._reached.direct.send(request.method, path, headers=request.headers)
+            else:
+                answer = await self._reached.origin.open(request.method, path, dict(request.headers))
         except NotFoundError as error:
             outage = self._absence.outage(error)
             if outage is not None and not await self._is_unlisted(request.key):
