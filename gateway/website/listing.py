@@ -28,6 +28,11 @@ class Entry:
         """A reference to it from the listing. It begins with `./`, so that no name can be read as a scheme."""
         return f"./{quote(self.name, safe='~')}{'/' * self.is_directory}"
 
+    @property
+    def full_name(self) -> str:
+        """Of a directory, with its slash."""
+        return f"{self.name}{'/' * self.is_directory}"
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Listing:
@@ -60,8 +65,18 @@ def listing_of(prefix: str, children: Children) -> Listing:
 
 def readable(listing: Listing, prefix: str, may_read: Callable[[str], bool]) -> Listing:
     """The listing without what the reader may not read: `may_read` takes a key."""
-    entries = [entry for entry in listing.entries if may_read(f"{prefix}{entry.name}{'/' * entry.is_directory}")]
-    return Listing(tuple(entries), listing.last, listing.absent, listing.is_object)
+    entries = [entry for entry in listing.entries if may_read(f"{prefix}{entry.full_name}")]
+    last = last_readable(listing, prefix, may_read)
+    return Listing(tuple(entries), last, listing.absent, listing.is_object)
+
+
+def last_readable(listing: Listing, prefix: str, may_read: Callable[[str], bool]) -> str:
+    """The name after which the next page begins for the reader: the last one that the reader may read. If there is none
+    on the page, it is the last one all the same, so that what follows can be seen."""
+    if not listing.last or may_read(prefix + listing.last):
+        return listing.last
+    names = sorted((entry.full_name for entry in listing.entries), reverse=True)
+    return next((name for name in names if may_read(prefix + name)), listing.last)
 
 
 def _is_shown(name: str) -> bool:

@@ -40,12 +40,10 @@ PAGE_HEADERS: Mapping[str, str] = {
 }
 
 
-def next_page(listing: Listing, named: str) -> str:
-    """A reference to the page that follows, in the same form; empty if there is none. It says where that page begins,
-    so that it stays right while objects come and go."""
-    if not listing.last:
-        return ""
-    return f"?{f'format={named}&' if named else ''}after={quote(listing.last, safe='~')}"
+def next_page(last: str, named: str) -> str:
+    """A reference to the page that begins after the name `last`, in the same form; empty if there is none. It says
+    where that page begins, so that it stays right while objects come and go."""
+    return f"?{f'format={named}&' if named else ''}after={quote(last, safe='~')}" if last else ""
 
 
 def render(form: Form, path: str, listing: Listing, named: str) -> bytes:
@@ -68,7 +66,7 @@ def _json(path: str, listing: Listing, named: str) -> bytes:
         }
         for entry in listing.entries
     ]
-    found = {"path": path, "entries": entries, "next": next_page(listing, named) or None}
+    found = {"path": path, "entries": entries, "next": next_page(listing.last, named) or None}
     return json.dumps(found, ensure_ascii=False, indent=1).encode() + b"\n"
 
 
@@ -85,7 +83,7 @@ def _text(listing: Listing) -> str:
 
 def _html(path: str, listing: Listing, named: str) -> str:
     title = f"Index of {path}"
-    following = next_page(listing, named)
+    following = next_page(listing.last, named)
     lines = [
         f"<h1>{escape(title)}</h1>",
         "<table>",

@@ -1,6 +1,7 @@
 """The listings of a site: what its directories have, as each reader may see it."""
 
 import logging
+from collections.abc import Callable
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.cache.lru import MemoryLimit, weight_of
@@ -17,7 +18,7 @@ from gateway.messages import BufferedResponse, SiteRequest
 from gateway.principal import Right
 from gateway.storage.base import Storage
 from gateway.website.forms import Form, Wanted, begins_after, wanted
-from gateway.website.listing import Listing, listing_of, readable
+from gateway.website.listing import Listing, last_readable, listing_of, readable
 from gateway.website.listing_forms import PAGE_HEADERS, next_page, render
 from gateway.website.rights import SiteRights
 
@@ -90,20 +91,20 @@ class Listings:
             None,
             lambda: render(asked.form, path, self._seen(listing, prefix, request), asked.named),
         )
-        headers = self._headers(found, asked)
+        headers = self._headers(found, asked, last_readable(listing, prefix, self._may_read(request)))
         if page.encoding is not None:
             headers["Content-Encoding"] = page.encoding
         fresh_for = 0.0 if found.stale else max(self._refresh - found.age, 0.0)
         return conditional(page.body, page.etag, headers, request.wanted, fresh_for)
 
-    def _headers(self, found: RefreshedValue[Listing], asked: Wanted) -> dict[str, str]:
+    def _headers(self, found: RefreshedValue[Listing], asked: Wanted, last: str) -> dict[str, str]:
         headers = {
             "Content-Type": asked.form.value,
             "Vary": "Accept, Accept-Encoding",
             "Cache-Control": REVALIDATE,
             **(PAGE_HEADERS if asked.form is Form.HTML else {}),
         }
-        if following := next_page(found.value, asked.named):
+        if following := next_page(last, asked.named):
             headers["Link"] = f'<{following}>; rel="next"'
         if found.age >= 1 or found.stale:
             headers["Cache-Status"] = hit(self._refresh - found.age, stale=found.stale)
@@ -115,7 +116,10 @@ class Listings:
         """What the reader may see of it. In a thread: a decision about each entry takes a while."""
         if not self._rights.limited:
             return listing
-        return readable(listing, prefix, lambda key: self._rights.permits(request.principal, Right.READ, key))
+        return readable(listing, prefix, self._may_read(request))
+
+    def _may_read(self, request: SiteRequest) -> Callable[[str], bool]:
+        return lambda key: self._rights.permits(request.principal, Right.READ, key)
 
     async def _list(self, asked: tuple[str, str]) -> Listing:
         prefix, after = asked

@@ -74,8 +74,18 @@ def test_a_reader_sees_what_may_be_read() -> None:
         return "a" in key
 
     assert names(readable(listing, "d/", may_read)) == ["a/", "a"]
-    assert asked == ["d/a/", "d/c/", "d/a", "d/b"]
-    assert readable(listing, "d/", may_read).last == "c/"
+    assert asked[:4] == ["d/a/", "d/c/", "d/a", "d/b"]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "last"),
+    [((), "c/"), (("c/",), "b"), (("c/", "b"), "a/"), (("b",), "c/"), (("a", "a/", "b", "c/"), "c/")],
+)
+def test_the_next_page_begins_after_a_name_that_the_reader_may_read(hidden: tuple[str, ...], last: str) -> None:
+    listing = listing_of("d/", children("a", "b", folders=("a", "c"), more=True))
+    assert readable(listing, "d/", lambda key: key.removeprefix("d/") not in hidden).last == last
+    whole = listing_of("d/", children("a", "b", folders=("a", "c")))
+    assert readable(whole, "d/", lambda key: key.removeprefix("d/") not in hidden).last == ""
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1, max_size=12).filter(lambda name: "/" not in name))

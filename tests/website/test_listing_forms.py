@@ -68,9 +68,9 @@ def test_names_are_text_in_the_page() -> None:
 
 
 def test_the_link_to_the_next_page_keeps_the_form() -> None:
-    assert next_page(LISTING, "") == "?after=%C3%A9%20%26%2F"
-    assert next_page(LISTING, "text") == "?format=text&after=%C3%A9%20%26%2F"
-    assert next_page(Listing(()), "text") == ""
+    assert next_page(LISTING.last, "") == "?after=%C3%A9%20%26%2F"
+    assert next_page(LISTING.last, "text") == "?format=text&after=%C3%A9%20%26%2F"
+    assert next_page("", "text") == ""
     assert '<a rel="next" href="?format=html&amp;after=%C3%A9%20%26%2F">' in html(named="html")
     assert "rel=" not in html(listing=Listing(LISTING.entries)).replace('rel="icon"', "")
 

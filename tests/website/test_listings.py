@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.website import listings
 from tests.conftest import StartGateway
 from tests.support.bucket import Bucket
 from tests.support.faults import FaultyBucket, error
@@ -156,6 +157,22 @@ async def test_each_reader_sees_what_may_be_read(start_gateway: StartGateway, se
     answer = await site.get("/", JSON | basic("bob"))
     assert answer.headers["cache-control"] == "private, no-cache"
     assert answer.headers["vary"] == "Accept, Accept-Encoding, Authorization, Cookie"
+
+
+async def test_no_page_leads_on_by_a_name_that_the_reader_may_not_read(
+    start_gateway: StartGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "PER_PAGE", 3)
+    for name in "abcdef":
+        (tmp_path / "www" / name).mkdir(parents=True)
+        (tmp_path / "www" / name / "x").write_text("x")
+    rules = [{"paths": ["/c"], "read": ["user:bob"], "only": True}]
+    given = {"storage.dir": str(tmp_path / "www"), "index.mode": "site", "site.listing": "true"}
+    site = Site((await start_gateway(given | PEOPLE | {"access.rules": json.dumps(rules)})).url)
+    for user, following in (("bob", "?after=c%2F"), ("alice", "?after=b%2F")) * 2:
+        answer = await site.get("/", JSON | basic(user))
+        assert (json.loads(answer.body)["next"], answer.headers["link"]) == (following, f'<{following}>; rel="next"')
+    assert await names(site, "/?after=b%2F", JSON | basic("alice")) == ["d/", "e/"]
 
 
 async def test_of_a_directory(start_gateway: StartGateway, tmp_path: Path) -> None:
