@@ -67,8 +67,8 @@ class ReadableProjects:
     async def files(self, principal: Principal, project: str, files: RefreshedValue[Files]) -> RefreshedValue[Files]:
         """Those of a project's files and stored pages that the principal may fetch, who may read the project: rules for
         paths may hide some, as in a flat bucket, or in a folder whose name is not normalised, and so may rules for the
-        projects of the folders in a bucket that is recognised as flat. The same object if they hide none. Raises
-        NotFoundError if they hide all."""
+        projects of the folders in a bucket that is recognised as flat, or of a name like foo-1.0.whl.bak. The same
+        object if they hide none. Raises NotFoundError if they hide all."""
         policy = self._current.policy
         if policy is None or not self.may_hide_files(principal, files.value):
             return files
