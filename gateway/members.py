@@ -53,22 +53,25 @@ async def _at(entrance: Entrance, place: Place, request: Request, record: Reques
 async def _anywhere(
     entrance: Entrance, everywhere: Sequence[Place], request: Request, record: RequestRecord
 ) -> Redirect | None:
-    """As `admit`, at the first member if all refuse."""
+    """As `admit`, at the first member that can't tell if none lets in, and at the first of all if all refuse: so the
+    same answer is given to whatever is asked for."""
     refusals: list[GatewayError | Redirect] = []
+    unknown: GatewayError | None = None
     for place in everywhere:
         try:
             elsewhere = await _at(entrance, place, request, record)
         except (CredentialsRequiredError, ForbiddenError) as error:
             refusals.append(without_frames(error))
-            continue
-        except GatewayError:
-            return None  # it can't tell
-        if elsewhere is None:
-            return None
-        refusals.append(elsewhere)
-    if isinstance(refusals[0], GatewayError):
-        raise refusals[0]
-    return refusals[0]
+        except GatewayError as error:
+            unknown = unknown or without_frames(error)
+        else:
+            if elsewhere is None:
+                return None
+            refusals.append(elsewhere)
+    first = unknown or refusals[0]
+    if isinstance(first, GatewayError):
+        raise first
+    return first
 
 
 async def _visitor(

@@ -257,3 +257,15 @@ async def test_whom_one_member_makes_wait_sees_the_others(
         assert await status(gateway, "/simple/", basic(f"guess-{number}")) == 401
     assert await listed(gateway, headers=basic("bob")) == ["of-b"]
     assert await status(gateway, "/all/simple/of-b/", basic("bob")) == 200
+
+
+async def test_while_a_member_can_t_tell_who_asks_nobody_learns_what_the_others_have(
+    start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]
+) -> None:
+    access = "access: {authenticators: ['tests.support.people:%s'], default_read: ['user:bob']}"
+    text = ALL.replace("mounts:", f"{access % 'Away'}\nmounts:").replace("DIR/b}}", f"DIR/b}}, {access % 'People'}}}")
+    configure(tmp_path, text)
+    gateway = await start_gateway({})
+    for target in ("/all/simple/of-b/", f"/all/{files['b']}", "/all/simple/of-main/", "/all/simple/none/"):
+        assert await status(gateway, target, basic("alice")) == 503, target
+    assert await status(gateway, "/all/simple/of-b/", basic("bob")) == 200

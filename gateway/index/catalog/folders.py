@@ -11,7 +11,7 @@ from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
 from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamError
 from gateway.executors import PAGES
-from gateway.index.catalog.by_project import by_project, odd_names, released
+from gateway.index.catalog.by_project import by_project, odd_names, released, say_another
 from gateway.index.catalog.empty_folders import EmptyFolders
 from gateway.index.catalog.listing import (
     OVERHEAD_BYTES,
@@ -262,15 +262,18 @@ class FolderCatalog:
 
     def _files_in(self, folders: Mapping[str, Children]) -> Files:
         objects: list[StoredObject] = []
-        with_page = set()
+        with_page, elsewhere = set(), False
         for folder, children in folders.items():
+            names = (item.key.rpartition("/")[2] for item in children.objects)
+            elsewhere = elsewhere or say_another(names, normalize(folder))
             for item in children.objects:
                 key = item.key.removeprefix(self._root)
                 objects.append(StoredObject(key, item.size, item.etag, item.modified))
                 # A page is the index document, or the object that is named like the folder; not its empty marker.
                 if key == f"{folder}/{self._index_document}" or (key == f"{folder}/" and item.size):
                     with_page.add(folder)
-        return Files(tuple(objects), frozenset(with_page), any(item.key.endswith(PROVENANCE) for item in objects))
+        attested = any(item.key.endswith(PROVENANCE) for item in objects)
+        return Files(tuple(objects), frozenset(with_page), attested, elsewhere)
 
     async def _children(self, prefix: str) -> Children:
         kind = "project" if prefix else "root"

@@ -27,7 +27,7 @@ class Projects:
 class Files:
     """The objects in a project's folders, with keys relative to the root; and the folders that have a stored page.
     `attested`: some objects have their provenance beside them (PEP 740). `elsewhere`: some are in a folder that has not
-    the project's name."""
+    the project's name, or have names that say another project."""
 
     objects: tuple[StoredObject, ...]
     with_page: frozenset[str]
