@@ -55,6 +55,7 @@ def answer(
         headers["Age"] = str(freshness.age(found.headers) + int(age))
     if stale:
         headers["Cache-Control"] = "no-cache"
+        fresh_for = 0.0
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
         repeated = {name: value for name, value in headers.items() if name in _OF_304}
         return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for, cache=cache)
