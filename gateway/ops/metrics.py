@@ -35,6 +35,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 _TTFB_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
+# prometheus_client asks the environment, which may be meant for another program: a single process counts for itself.
+values.ValueClass = values.MutexValue
+
 
 def count_as(slot: int) -> None:
     """Names the files of this process by `slot` instead of its process id: a worker continues the files of the dead one
@@ -130,9 +133,9 @@ class Metrics:
         self.auth_outcomes: Tally[tuple[str, str]] = Tally()
         self._mounts: dict[str, MountMetrics] = {}
         self._ttfb_histograms: dict[tuple[str, str], Histogram] = {}
-        several = MULTIPROCESS_DIR in os.environ
-        self._read = ReadMetrics(registry, METRICS | process.METRICS if several else METRICS)
-        if several:
+        self._several = values.ValueClass is not values.MutexValue
+        self._read = ReadMetrics(registry, METRICS | process.METRICS if self._several else METRICS)
+        if self._several:
             self.read_from(process.process_readings)
         else:
             ProcessCollector(registry=registry)
@@ -208,7 +211,7 @@ class Metrics:
     def text(self) -> bytes:
         """The same as of the last `settle`. For a thread: many mounts and workers have thousands of series."""
         registry = self._registry
-        if MULTIPROCESS_DIR in os.environ:
+        if self._several:
             registry = CollectorRegistry()
             _OfAllWorkers(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)

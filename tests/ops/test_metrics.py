@@ -108,6 +108,18 @@ def test_workers_report_the_soonest_expiry_of_the_credentials(tmp_path: Path, mo
     assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 7200
 
 
+def test_a_single_process_counts_for_itself_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable may be that of another program: its counts would be told, and those of processes that are gone."""
+    monkeypatch.setenv(MULTIPROCESS_DIR, str(tmp_path))
+    assert of_processes.ValueClass is of_processes.MutexValue
+    metrics = Metrics()
+    metrics.observe(exchange("GET", 200))
+    assert values(metrics)["gateway_requests_total method=GET mount=m route=object status=200"] == 1
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_worker_that_is_just_creating_its_files_spoils_no_scrape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
