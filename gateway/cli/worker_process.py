@@ -76,7 +76,7 @@ class WorkerProcess(Worker):  # type: ignore[misc]
             loop.add_signal_handler(signal.SIGHUP, gateway.hang_up)
             await gateway.start(*(listener.sock for listener in self.sockets))
         except (ConfigError, OSError, ValueError) as error:  # ValueError: another configuration is being shared
-            self.log.error("worker can't start: %s", error)
+            self.log.error("worker can't start: %s", "; ".join(str(error).splitlines()))
             return await self._not_started(stopping)
         heap.freeze()
         self.booted = True

@@ -46,6 +46,10 @@ class Connector:
         if client_cert or isinstance(verify, Path):
             self._tls_context()  # to fail now
 
+    def trusts(self, scheme: str, host: str) -> bool:
+        """Whether the settings name this server, rather than another server that they name."""
+        return self._policy is None or self._policy.trusts(*_address(scheme, host))
+
     async def connect(self, scheme: str, host: str) -> UpstreamConnection:
         """Connects to `host`, which has a port unless it is the scheme's. Raises UpstreamError (with the code REFUSED
         if the policy forbids it), UpstreamTimeoutError."""
@@ -62,8 +66,7 @@ class Connector:
             raise UpstreamError(f"can't connect to {to}: {error}", code="ConnectionFailed") from error
 
     async def _open(self, scheme: str, host: str, proxy: Proxy | None) -> UpstreamConnection:
-        parts = urlsplit(f"//{host}")
-        name, port, tls = parts.hostname or "", parts.port or (443 if scheme == "https" else 80), scheme == "https"
+        (name, port), tls = _address(scheme, host), scheme == "https"
         if self._policy is not None and not self._policy.trusts(name, port):
             if proxy is None:
                 return await self._open_permitted(self._policy, name, port, tls=tls)
@@ -79,7 +82,7 @@ class Connector:
         )
         if proxy and tls:
             try:
-                await proxy.tunnel(connection, host if parts.port else f"{host}:{port}")
+                await proxy.tunnel(connection, host if urlsplit(f"//{host}").port else f"{host}:{port}")
                 await connection.start_tls(self._tls_context(), name)
             except BaseException:
                 connection.close()
@@ -119,6 +122,11 @@ class Connector:
                 tls.load_cert_chain(certificate, key[0] if key else None, password=_no_password)
             self._tls = tls
         return self._tls
+
+
+def _address(scheme: str, host: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
 
 
 def _refused(host: str) -> UpstreamError:
