@@ -37,10 +37,11 @@ def run(
     *,
     source: Source,
     wait: Callable[[], object] = lambda: None,
+    hung_up: Callable[[], bool] = lambda: False,
 ) -> int:
     """Runs `server.workers` processes until SIGTERM or SIGINT. The settings have been read from `source`, and workers
-    read them again. Logs `hints` first, then calls `wait`, which may take long. Raises ConfigError if gunicorn is
-    missing."""
+    read them again after SIGHUP, also if that came before (`hung_up`). Logs `hints` first, then calls `wait`, which may
+    take long. Raises ConfigError if gunicorn is missing."""
     check_installed()
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
@@ -60,6 +61,11 @@ def run(
                     self.kill_workers(signal.SIGKILL)
                 self.told_to_stop = True
             super().signal(number, frame)
+
+        def start(self) -> None:
+            super().start()
+            if hung_up():  # before this took the signals over
+                self.handle_hup()
 
         def stop(self, graceful: bool = True) -> None:
             """Whatever the reason is: the workers say so before they stop."""

@@ -1,7 +1,7 @@
 """One mount: an index, the storage behind it, and the mapping of paths to keys."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
@@ -41,7 +41,7 @@ from gateway.mounting.filling import filling_of
 from gateway.mounting.own_files import own_door_of, own_files_of
 from gateway.mounting.publishing import publishing_of
 from gateway.ops.metrics import Metrics
-from gateway.ops.purge import Purge
+from gateway.ops.purge import Purge, keys_of, projects_of_all
 from gateway.principal import Principal, Right
 from gateway.storage.budgets import Budgets, MountBudgets
 from gateway.storage.decorator import drop
@@ -242,10 +242,11 @@ class Mount:
         if self.fallback is not None:
             self.fallback.upstream.forget(project)
 
-    def purge(self, what: Purge) -> int:
+    def purge(self, purges: Sequence[Purge]) -> int:
         """Drops what this process has cached, and has pages made from new listings. Returns how many objects it had."""
-        dropped = drop(self.storage, what.keys(self.resources.projects_of).matches)
-        for project in (projects := what.projects(self.resources.projects_of)):
+        projects_of = self.resources.projects_of
+        dropped = drop(self.storage, keys_of(purges, projects_of).matches)
+        for project in (projects := projects_of_all(purges, projects_of)):
             self.forget(project)
         if not projects:
             self.expire()
