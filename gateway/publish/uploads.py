@@ -5,7 +5,8 @@ import logging
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 from multidict import MultiMapping
 
@@ -64,6 +65,17 @@ class UploadBudget:
             _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
         )
 
+    def share(self) -> Self:
+        """The part of a mount."""
+        part = copy(self)
+        part.fields, part.files = self.fields.share(), self.files.share()
+        return part
+
+    def leave(self) -> None:
+        """There is no such mount any more."""
+        for memory in (self.fields, self.files):
+            memory.leave()
+
 
 class Uploads:
     """Takes files, one a request."""
@@ -81,8 +93,8 @@ class Uploads:
         exchange: "Exchange | None" = None,
         attestations: "Attestations | None" = None,
     ) -> None:
-        """`exchange` is where trusted publishers get their tokens, if there are any. Without `attestations`, those that
-        come are ignored."""
+        """`budget` is the mount's part. `exchange` is where trusted publishers get their tokens, if there are any.
+        Without `attestations`, those that come are ignored."""
         self.exchange = exchange
         self._attestations = attestations
         self._settings = settings
@@ -93,8 +105,8 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
-        self._fields_memory = budget.fields.share()
-        self._memory = budget.files.share()
+        self._fields_memory = budget.fields
+        self._memory = budget.files
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""

@@ -176,8 +176,35 @@ def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> N
 
 def test_what_all_mounts_share_is_made_once() -> None:
     class Kind:
-        pass
+        def __init__(self, option: int = 0) -> None:
+            self.option = option
 
     budgets = Budgets()
     assert budgets.one(Kind) is budgets.one(Kind)
     assert Budgets().one(Kind) is not budgets.one(Kind)
+    found = [budgets.one(Kind, option=option) for option in (1, 1, 2)]
+    assert [one.option for one in found] == [1, 1, 2]
+    assert found[0] is found[1]
+
+
+def test_what_a_mount_has_of_it_is_given_back_once() -> None:
+    class Kind:
+        parts = 0
+
+        def share(self) -> Self:
+            self.parts += 1
+            return self
+
+        def leave(self) -> None:
+            self.parts -= 1
+
+    whole = Budgets()
+    first, second = (MountBudgets(whole) for _ in range(2))
+    kind = first.part(Kind)
+    assert second.part(Kind) is kind
+    assert kind.parts == 2
+    first.leave()
+    assert kind.parts == 1
+    first.leave()
+    second.abandon()
+    assert kind.parts == 0
