@@ -22,6 +22,8 @@ from gateway.transfer.open_file import read_file
 _FOLDER = ".gateway/metadata/"
 _CONTENT_TYPE = "application/json"
 _OFF_SECONDS = 600.0
+# A document is read once: few stay open, each with a descriptor, at any number of mounts.
+_OPEN = 2
 
 log = logging.getLogger("gateway.index")
 
@@ -114,7 +116,8 @@ def metadata_stores(
         in_bucket = backend.bucket and backend.resolved_backend != "file"
         where = (backend.endpoint_url, backend.bucket) if in_bucket else (str(backend.dir.absolute()),)
         scope = json.dumps(["metadata", backend.resolved_backend, *where, backend.prefix, root])
-        stores.append(DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota)))
+        disk = DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota, max_open=_OPEN)
+        stores.append(DiskMetadataStore(disk))
     if settings.index.share_metadata:
         stores.append(SharedMetadataStore(storage, root))
     return stores
