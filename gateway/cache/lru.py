@@ -70,6 +70,14 @@ class MemoryLimit:
         self._pool = pool or MemoryPool(max_bytes)
         self._pool._shares.append(self)
 
+    @property
+    def room(self) -> int:
+        """What it may hold at present: all that the other mounts leave, and its fair part in any case. An entry of half
+        of that stays as long as it is used; a larger one may go at once."""
+        pool = self._pool
+        fair = pool.max_bytes // max(len(pool._shares), 1)
+        return min(self.max_bytes, max(fair, pool.max_bytes - (pool._used - self._used)))
+
     def leave(self) -> None:
         """Gives all bytes back to the pool, for good. What still comes is not cached."""
         for cache in self._caches:

@@ -24,7 +24,7 @@ from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.changed_projects import ChangedProjects
 from gateway.index.generated.index import GeneratedIndex
 from gateway.index.keys import resources_of, root_of
-from gateway.index.mirror.downloads import DownloadLimits
+from gateway.index.mirror.downloads import DownloadLimits, Writes
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.prefetch import prefetch_for
@@ -116,7 +116,7 @@ class Mount:
             metadata_stores(settings, self.storage, self.root, budgets.disk(settings.cache)),
             retry_seconds=settings.index.refresh,
         )
-        self._renderer = Renderer(remote_images=settings.index.remote_images)
+        self._renderer = budgets.one(Renderer, remote_images=settings.index.remote_images)
         self.catalog = build_catalog(settings, self.storage, self.root, self._memory, self.patience)
         self.fallback: Fallback | None = None
         if self.catalog is not None and settings.fallback.mode != "none":
@@ -127,7 +127,8 @@ class Mount:
         self.mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
-            self.mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
+            shared = self._memory, budgets.one(Writes)
+            self.mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, *shared)
         self.resources = resources_of(settings)
         self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)

@@ -1,7 +1,10 @@
-"""One mount leaves connections of clients to the others, and takes none for longer than its requests."""
+"""One mount leaves connections of clients to the others, and takes none for longer than its requests; and many mounts
+need no more than one of what takes much memory."""
 
 import asyncio
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +14,9 @@ from tests.mounts.test_mounts import TWO, configure, put, status
 from tests.support import faults
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
+from tests.support.wheels import wheel
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 async def test_a_mount_that_hangs_leaves_connections_to_the_others(
@@ -52,3 +58,28 @@ async def test_requests_that_have_ended_take_no_room(start_gateway: StartGateway
     for _ in range(6):
         async with aiohttp.request("POST", f"{gateway.url}/team-b/simple/") as answer:
             assert answer.status == 405
+
+
+def renderers() -> list[int]:
+    """The processes of this one that render READMEs."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid() and b"render_worker" in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    return found
+
+
+async def test_one_process_renders_the_readmes_of_all_mounts(start_gateway: StartGateway, tmp_path: Path) -> None:
+    name, content = wheel("acme", "1.0", readme="*Hello*")
+    for directory in ("main", "b"):
+        (tmp_path / directory / "acme").mkdir(parents=True)
+        (tmp_path / directory / "acme" / name).write_bytes(content)
+    configure(tmp_path, TWO)
+    gateway = await start_gateway({})
+    before = renderers()
+    for page in ("/acme/", "/team-b/acme/"):
+        async with aiohttp.request("GET", gateway.url + page, headers=BROWSER) as answer:
+            assert "<em>Hello</em>" in await answer.text()
+    assert len(renderers()) == len(before) + 1
