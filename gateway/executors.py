@@ -6,8 +6,9 @@ The loop's default executor is left to `loop.getaddrinfo`: nothing else may run 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -23,6 +24,16 @@ _Job = tuple[Future[Any], Callable[[], Any]]
 
 # The mount that the running code works for; empty if it works for none in particular.
 current_mount: ContextVar[str] = ContextVar("current_mount", default="")
+
+
+@contextmanager
+def working_for(mount: str) -> Iterator[None]:
+    """What runs within, and what it begins, works for this mount."""
+    token = current_mount.set(mount)
+    try:
+        yield
+    finally:
+        current_mount.reset(token)
 
 
 class Executor:
