@@ -58,11 +58,21 @@ log = logging.getLogger("gateway.publish")
 class UploadBudget:
     """The memory for uploads at all mounts: for the fields of forms, and for files."""
 
-    def __init__(self) -> None:
-        self.fields = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
-        self.files = UploadMemory(
+    def __init__(self, fields: UploadMemory | None = None, files: UploadMemory | None = None) -> None:
+        """Those of a mount; without them, the whole."""
+        self.fields = fields or UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
+        self.files = files or UploadMemory(
             _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
         )
+
+    def share(self) -> "UploadBudget":
+        """The part of a mount."""
+        return UploadBudget(self.fields.share(), self.files.share())
+
+    def leave(self) -> None:
+        """There is no such mount any more."""
+        self.fields.leave()
+        self.files.leave()
 
 
 class Uploads:
@@ -93,8 +103,7 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
-        self._fields_memory = budget.fields.share()
-        self._memory = budget.files.share()
+        self._fields_memory, self._memory = budget.fields, budget.files
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""

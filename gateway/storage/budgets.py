@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from gateway.cache.disk.cache import MAX_OPEN
 from gateway.cache.disk.quota import DiskQuota
@@ -14,8 +14,19 @@ from gateway.storage.s3 import ahead
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.transfer.parallel import MemoryBudget
 
+
+class Shared(Protocol):
+    """Something of which each mount has a share."""
+
+    def share(self) -> Self: ...
+
+    def leave(self) -> None:
+        """Called for a share: its mount is gone."""
+
+
 K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
+Share = TypeVar("Share", bound=Shared)
 
 _FEW_OPEN = 4
 
@@ -54,7 +65,7 @@ class Budgets:
         self.open_entries = max(_FEW_OPEN, MAX_OPEN // mounts)
         """So many entries of the disk cache stay open for one mount, each with a descriptor."""
         self._pools: dict[str, MemoryPool] = {}
-        self._one: dict[Callable[[], Any], Any] = {}
+        self._shared: dict[Callable[[], Any], Any] = {}
         self._transfers = InUse[tuple[int, int], MemoryBudget](lambda size: MemoryBudget(*size))
         self._quotas = InUse[tuple[Path, int], DiskQuota](lambda place: DiskQuota(*place))
         self._credentials: dict[Hashable, CredentialSource] = {}
@@ -64,12 +75,12 @@ class Budgets:
         asks for."""
         return self._pools.setdefault(purpose, MemoryPool(max_bytes)).share(max_bytes)
 
-    def one(self, kind: Callable[[], S]) -> S:
-        """The object of a kind that all mounts share; made when it is asked for first."""
-        if kind not in self._one:
-            self._one[kind] = kind()
-        found: S = self._one[kind]
-        return found
+    def share(self, kind: Callable[[], Share]) -> Share:
+        """A share of what all mounts have together of a kind, which is made when it is asked for first."""
+        if kind not in self._shared:
+            self._shared[kind] = kind()
+        whole: Share = self._shared[kind]
+        return whole.share()
 
     @property
     def pools(self) -> Mapping[str, MemoryPool]:
@@ -113,6 +124,7 @@ class MountBudgets(Budgets):
         super().__init__(mounts)
         self._whole = whole
         self._limits: list[MemoryLimit] = []
+        self._shares: list[Shared] = []
         self._transits: list[MemoryBudget] = []
         self._places: list[tuple[Path, int]] = []
         self._sources: list[CredentialSource] = []
@@ -121,8 +133,10 @@ class MountBudgets(Budgets):
         self._limits.append(self._whole.memory(purpose, max_bytes))
         return self._limits[-1]
 
-    def one(self, kind: Callable[[], S]) -> S:
-        return self._whole.one(kind)
+    def share(self, kind: Callable[[], Share]) -> Share:
+        found = self._whole.share(kind)
+        self._shares.append(found)
+        return found
 
     def transit(self, settings: ParallelSettings) -> MemoryBudget:
         self._transits.append(self._whole.transit(settings))
@@ -141,12 +155,15 @@ class MountBudgets(Budgets):
         """The mount has been closed: its storage has given the credentials back."""
         for limit in self._limits:
             limit.leave()
+        for share in self._shares:
+            share.leave()
         for transit in self._transits:
             transit.leave()
             self._whole._transfers.leave((transit.max_bytes, transit.connections))
         for place in self._places:
             self._whole._quotas.leave(place)
         self._limits.clear()
+        self._shares.clear()
         self._transits.clear()
         self._places.clear()
 

@@ -11,7 +11,7 @@ from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
 from gateway.cache.memory import CachedObject
 from gateway.config.cache_settings import ParallelSettings
 from gateway.config.load import load
-from gateway.storage.budgets import Budgets
+from gateway.storage.budgets import Budgets, MountBudgets
 
 
 def cache(limit: MemoryLimit) -> LruCache[str, bytes]:
@@ -138,10 +138,24 @@ def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> N
     assert sorted(Counter(name[:GROUP_DIGITS] for name in names).values()) == [3, 3]
 
 
-def test_what_all_mounts_share_is_made_once() -> None:
+def test_what_mounts_have_shares_of_is_made_once_and_left_by_those_that_end() -> None:
     class Kind:
-        pass
+        def __init__(self) -> None:
+            self.shares = 0
+
+        def share(self) -> "Kind":
+            self.shares += 1
+            return self
+
+        def leave(self) -> None:
+            self.shares -= 1
 
     budgets = Budgets()
-    assert budgets.one(Kind) is budgets.one(Kind)
-    assert Budgets().one(Kind) is not budgets.one(Kind)
+    first, second = MountBudgets(budgets), MountBudgets(budgets)
+    kind = first.share(Kind)
+    assert (second.share(Kind) is kind, kind.shares) == (True, 2)
+    assert Budgets().share(Kind) is not kind
+    first.leave()
+    assert kind.shares == 1
+    second.abandon()
+    assert kind.shares == 0
