@@ -70,6 +70,11 @@ class MemoryLimit:
         self._pool = pool or MemoryPool(max_bytes)
         self._pool._shares.append(self)
 
+    @property
+    def fair_bytes(self) -> int:
+        """What a mount keeps, however much the others ask for."""
+        return self.max_bytes // max(len(self._pool._shares), 1)
+
     def leave(self) -> None:
         """Gives all bytes back to the pool, for good. What still comes is not cached."""
         for cache in self._caches:

@@ -7,8 +7,8 @@ from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError
 from gateway.index.simple.names import release_of
 from gateway.storage.base import Children, StoredObject
 
-# Memory that a cached listing takes: for each object, and besides.
-OBJECT_BYTES, OVERHEAD_BYTES = 400, 2048
+# Memory that a cached listing takes: for each object, for each folder of the root, and besides.
+OBJECT_BYTES, _FOLDER_BYTES, OVERHEAD_BYTES = 400, 300, 2048
 BLANK = "BlankDirectory"
 
 
@@ -21,6 +21,11 @@ class Projects:
     has_page: bool
     odd: frozenset[str] = frozenset()
     beside: frozenset[str] = frozenset()
+
+    @property
+    def weight(self) -> int:
+        """Approximate bytes in memory."""
+        return OVERHEAD_BYTES + _FOLDER_BYTES * (len(self.folders) + len(self.beside))
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
