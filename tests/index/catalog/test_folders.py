@@ -69,7 +69,9 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_the_root_of_many_projects_is_listed_once_whatever_other_mounts_keep() -> None:
     pool = MemoryPool(6_000_000)
     storage, own = Folders(*MANY), pool.share(6_000_000)
-    others = [LruCache("pages", pool.share(6_000_000), lambda key, value: 10_000) for _ in range(9)]
+    others: list[LruCache[str, str]] = [
+        LruCache("pages", pool.share(6_000_000), lambda key, value: 10_000) for _ in range(9)
+    ]
     catalog = storage.catalog(memory=own)
     for number in range(3):
         assert len((await catalog.projects()).value.folders) == len(MANY)
