@@ -64,7 +64,7 @@ class Mounts:
         """Raises ConfigError if a storage can't be used at all."""
         await started(self.all)
         self.give_hints()
-        await asyncio.gather(*map(self.start_beacon, self.all))  # each may wait a second for its storage
+        await asyncio.gather(*map(self.start_beacon, [*self._beacons]))  # each may wait a second for its storage
 
     async def close(self) -> None:
         for mount in reversed(self.all):  # the first has what others share
