@@ -11,6 +11,7 @@ from gateway.errors import (
     TooManyAttemptsError,
     without_frames,
 )
+from gateway.executors import current_mount
 from gateway.http.target import relative_directory
 from gateway.index.virtual import Visitor, visitor
 from gateway.messages import Redirect, RequestRecord
@@ -43,6 +44,7 @@ async def among_members(
 
 async def _at(entrance: Entrance, place: Place, request: Request, record: RequestRecord) -> Redirect | None:
     """As `admit`, at one member."""
+    current_mount.set(place.mount.name)  # if it hangs, then for its own clients
     record.key, record.admission = place.key, EVERYBODY
     gate = place.mount.access.gate
     if gate is None:

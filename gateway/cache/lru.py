@@ -74,9 +74,13 @@ class MemoryLimit:
     def room(self) -> int:
         """What it may hold at present: all that the other mounts leave, and its fair part in any case. An entry of half
         of that stays as long as it is used; a larger one may go at once."""
-        pool = self._pool
-        fair = pool.max_bytes // max(len(pool._shares), 1)
-        return min(self.max_bytes, max(fair, pool.max_bytes - (pool._used - self._used)))
+        left = self._pool.max_bytes - (self._pool._used - self._used)
+        return min(self.max_bytes, max(self.fair_bytes, left))
+
+    @property
+    def fair_bytes(self) -> int:
+        """What a mount keeps, however much the others ask for."""
+        return self.max_bytes // max(len(self._pool._shares), 1)
 
     def leave(self) -> None:
         """Gives all bytes back to the pool, for good. What still comes is not cached."""

@@ -11,6 +11,7 @@ from gateway.config.hints import place_hints
 from gateway.config.mounts.settings import DEFAULT
 from gateway.config.settings import Settings
 from gateway.errors import BadRequestError
+from gateway.executors import working_for
 from gateway.index.simple.names import is_project_name
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
@@ -63,8 +64,7 @@ class Mounts:
         """Raises ConfigError if a storage can't be used at all."""
         await started(self.all)
         self.give_hints()
-        for mount in self.all:
-            await self.start_beacon(mount)
+        await asyncio.gather(*map(self.start_beacon, [*self._beacons]))  # each may wait a second for its storage
 
     async def close(self) -> None:
         for mount in reversed(self.all):  # the first has what others share
@@ -114,7 +114,8 @@ class Mounts:
     async def start_beacon(self, mount: Mount) -> None:
         """For a mount in force: no other one of its name reads the beacon."""
         if (beacon := self._beacons.get(mount)) is not None:
-            await beacon.start()
+            with working_for(mount.name):
+                await beacon.start()
 
     async def leave_beacon(self, mount: Mount) -> None:
         """The mount is no longer in force: it only tells what is still published there."""

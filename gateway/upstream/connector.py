@@ -15,6 +15,7 @@ from gateway.executors import FOREIGN_NAMES
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.proxy import Proxy
+from gateway.upstream.tls_contexts import context_of
 
 REFUSED = "AddressRefused"
 
@@ -113,14 +114,7 @@ class Connector:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            tls = ssl.create_default_context(cafile=None if isinstance(self._verify, bool) else self._verify)
-            if self._verify is False:
-                tls.check_hostname = False
-                tls.verify_mode = ssl.CERT_NONE
-            if self._client_cert:
-                certificate, *key = self._client_cert
-                tls.load_cert_chain(certificate, key[0] if key else None, password=_no_password)
-            self._tls = tls
+            self._tls = context_of(self._verify, self._client_cert)
         return self._tls
 
 
@@ -146,7 +140,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _no_password() -> str:
-    raise OSError("the key is encrypted")  # OpenSSL would ask for a password on the terminal

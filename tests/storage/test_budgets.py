@@ -174,7 +174,7 @@ def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> N
     assert sorted(Counter(name[:GROUP_DIGITS] for name in names).values()) == [3, 3]
 
 
-def test_what_all_mounts_share_is_made_once() -> None:
+def test_what_mounts_have_shares_of_is_made_once_and_left_by_those_that_end() -> None:
     class Kind:
         def __init__(self, option: int = 0) -> None:
             self.option = option

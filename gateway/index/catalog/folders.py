@@ -79,8 +79,8 @@ class FolderCatalog:
             stale_if_error=stale_if_error,
             name="the root's listing",
             memory=memory,
-            # All pages need it: it counts for no more than what stays, whatever other mounts hold.
-            weigh=lambda projects: min(projects.weight, memory.room // 2),
+            # It stays, however large it is, and whatever other mounts need: otherwise each request would list the root.
+            weigh=lambda projects: min(projects.weight, memory.fair_bytes // 2),
             # Its own: that many folders take long to list says nothing about other answers.
             patience=Patience(),
             clock=clock,

@@ -25,7 +25,7 @@ class Folders:
         self.now = 1000.0
         self.memory = MemoryLimit(10_000_000)
 
-    def catalog(self, look_into: int = 0) -> FolderCatalog:
+    def catalog(self, look_into: int = 0, memory: MemoryLimit | None = None) -> FolderCatalog:
         storage = cast(Storage, self)
         return FolderCatalog(
             storage,
@@ -33,7 +33,7 @@ class Folders:
             index_document="index.html",
             refresh=30,
             stale_if_error=1000,
-            memory=self.memory,
+            memory=memory or self.memory,
             look_into=look_into,
             clock=lambda: self.now,
         )
@@ -79,6 +79,21 @@ async def test_beside_busy_mounts_the_root_is_not_listed_for_each_page() -> None
         await catalog.projects()
     assert storage.listed.count("") == 1
     await catalog.close()
+
+
+async def test_the_root_of_many_projects_is_listed_once_whatever_other_mounts_keep() -> None:
+    pool = MemoryPool(6_000_000)
+    storage, own = Folders(*MANY), pool.share(6_000_000)
+    others: list[LruCache[str, str]] = [
+        LruCache("pages", pool.share(6_000_000), lambda key, value: 10_000) for _ in range(9)
+    ]
+    catalog = storage.catalog(memory=own)
+    for number in range(3):
+        assert len((await catalog.projects()).value.folders) == len(MANY)
+        for other in others:
+            for page in range(100):
+                other.put(f"{number} {page}", "")
+    assert storage.listed == [""]
 
 
 async def test_a_folder_without_a_name_is_no_project() -> None:
