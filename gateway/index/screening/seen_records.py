@@ -15,6 +15,7 @@ from gateway.single_flight import SingleFlight
 
 FOLDER = ".gateway/seen/"
 _ATTEMPTS = 3
+_CLOSE_SECONDS = 2.0
 
 log = logging.getLogger("gateway.policy")
 
@@ -65,8 +66,14 @@ class SeenRecords:
         return found
 
     async def close(self) -> None:
-        """Waits until everything is saved."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Waits until everything is saved, for a while: the process may end within seconds, or be killed."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                log.warning("what is known of the files of projects could not be saved in time: %d", len(late))
 
     async def _load(self, project: str, now: float) -> SeenFiles:
         found = _NOTHING
