@@ -76,6 +76,7 @@ class Gateway:
         self._former: list[Graph] = []  # which may still answer requests
         self._ending: list[asyncio.Task[None]] = []
         self._main: Door | None = None
+        self._hung_up = False
         self._ops: Door | None = None
 
     @property
@@ -125,6 +126,8 @@ class Gateway:
         self.url = url_of(listener, tls=self._certificates is not None)
         log.info("%s, listening on %s", self.mounts, self.url)
         self.mounts.tell()
+        if self._hung_up:
+            self.hang_up()
 
     async def stop(self) -> None:
         """Stops accepting connections, gives requests in flight `server.shutdown_grace` seconds to finish, and ends
@@ -170,9 +173,12 @@ class Gateway:
         return await self.mounts.purge_all(purges)
 
     def hang_up(self) -> None:
-        """What SIGHUP asks for: a refresh at once, and a reload in the background."""
-        self.refresh_all()
-        self.reloader.ask()
+        """What SIGHUP asks for: a refresh at once, and a reload in the background; after the start, which serves the
+        mounts with which it began."""
+        self._hung_up = True
+        if self._main is not None:
+            self.refresh_all()
+            self.reloader.ask()
 
     def look(self) -> None:
         """Does what other workers have asked for, or made necessary. Called before each request, and every second."""
