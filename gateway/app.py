@@ -34,7 +34,6 @@ from gateway.stats.mount import mount_readings, upload_readings
 from gateway.stats.worker import budget_readings, client_readings, memory_readings, process_readings
 from gateway.storage.base import Storage
 from gateway.tracing.build import tracer_of
-from gateway.tracing.span import apart
 
 # What a reload has replaced ends within this, when the gateway stops.
 _END_SECONDS = 5.0
@@ -165,8 +164,8 @@ class Gateway:
         self.mounts.refresh_all(project)
 
     async def reload(self) -> Mapping[str, object]:
-        """See Actions. What that starts goes on for ever: it is not part of the trace of whoever has asked for it."""
-        return await asyncio.get_running_loop().create_task(self.reloader.reload(), context=apart())
+        """See Actions."""
+        return await self.reloader.reload()
 
     async def purge(self, purges: Sequence[Purge]) -> Mapping[str, object]:
         """See Actions."""
