@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from gateway.access.gate import Gate
 from gateway.cli import advice
-from gateway.config.hints import owner_hints
+from gateway.config.hints import owner_hints, policy_hints
 from gateway.config.settings import Settings
 from gateway.errors import ACCESS_DENIED, GatewayError
 from gateway.index.catalog.census import count
@@ -32,11 +32,11 @@ async def check_mount(settings: Settings, mount: Mount, told: Told, write: Write
     if gate is not None and gate not in told.gates:
         told.gates.append(gate)
         well = await _check_access(gate, write)
-    if gate is not None:
-        hints = dict.fromkeys([*mount.access.hints(), *owner_hints(settings.publish)])
-        for hint in [hint for hint in hints if hint not in told.hints]:
-            write(f"      {hint}")
-        told.hints |= hints.keys()
+    of_access = [*mount.access.hints(), *owner_hints(settings.publish)] if gate is not None else []
+    hints = dict.fromkeys([*of_access, *policy_hints(settings)])
+    for hint in [hint for hint in hints if hint not in told.hints]:
+        write(f"      {hint}")
+    told.hints |= hints.keys()
     try:
         await storage.start()
         write(f"ok    storage      {storage}")
