@@ -1,16 +1,22 @@
 """The screen of a mount, built from its settings."""
 
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import Settings
 from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.own_files import OwnFilesScreen
-from gateway.index.screening.screen import Screen
+from gateway.index.screening.screen import FactSource, Screen
 from gateway.index.screening.seen_records import FOLDER, SeenRecords
 from gateway.index.screening.settings import exceptions_of, policy_of
 from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.index.wheels.metadata_store import SharedMetadataStore, disk_stores
 from gateway.storage.base import Storage
+
+if TYPE_CHECKING:
+    from gateway.index.screening.licences.search import Documents
 
 
 def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> OwnFilesScreen:
@@ -20,10 +26,23 @@ def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLim
 
 
 def build_screen(
-    settings: Settings, storage: Storage, root: str, quota: DiskQuota | None, memory: MemoryLimit
+    settings: Settings,
+    storage: Storage,
+    root: str,
+    quota: DiskQuota | None,
+    memory: MemoryLimit,
+    documents: "Documents",
 ) -> Screen:
-    """For an index below the key `root`; `quota` is the room on disk."""
+    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk."""
+    policy = policy_of(settings.policy)
     shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
-    seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
+    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)]
+    if policy.asks_for_licences:
+        from gateway.index.screening.licences import source
+
+        shared = SharedMetadataStore(storage, root, folder=source.FOLDER, asked_for="policy.rules")
+        stores = [*disk_stores(settings, root, quota, "licences"), shared]
+        host = urlsplit(settings.fallback.base_url).hostname or ""
+        sources.append(source.LicenceSource(documents, policy, host, stores, memory))
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
-    return Screen(policy_of(settings.policy), settings.fallback.base_url, [seen], exceptions, memory)
+    return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)
