@@ -58,9 +58,9 @@ class UploadMemory:
         )
 
     def leave(self) -> None:
-        """There is no such mount any more. What its last uploads hold, they give back themselves."""
+        """There is no such mount any more."""
         self._whole._shares -= 1
-        self._whole._changed.set()
+        self._whole._changed.set()  # another may have more now
 
     @asynccontextmanager
     async def of(self, length: int) -> AsyncIterator[None]:

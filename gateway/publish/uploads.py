@@ -5,7 +5,8 @@ import logging
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 from multidict import MultiMapping
 
@@ -64,12 +65,16 @@ class UploadBudget:
             _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
         )
 
-    def share(self) -> "UploadBudget":
-        return UploadBudget(self.fields.share(), self.files.share())
+    def share(self) -> Self:
+        """The part of a mount."""
+        part = copy(self)
+        part.fields, part.files = self.fields.share(), self.files.share()
+        return part
 
     def leave(self) -> None:
-        self.fields.leave()
-        self.files.leave()
+        """There is no such mount any more."""
+        for memory in (self.fields, self.files):
+            memory.leave()
 
 
 class Uploads:
@@ -88,8 +93,8 @@ class Uploads:
         exchange: "Exchange | None" = None,
         attestations: "Attestations | None" = None,
     ) -> None:
-        """`budget` is the share of this mount. `exchange` is where trusted publishers get their tokens, if there are
-        any. Without `attestations`, those that come are ignored."""
+        """`budget` is the mount's part. `exchange` is where trusted publishers get their tokens, if there are any.
+        Without `attestations`, those that come are ignored."""
         self.exchange = exchange
         self._attestations = attestations
         self._settings = settings

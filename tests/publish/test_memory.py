@@ -140,15 +140,14 @@ async def test_the_only_mount_takes_all() -> None:
         pass
 
 
-async def test_a_mount_that_has_ended_leaves_all_to_the_others() -> None:
-    """As after a reload, which builds a mount anew beside the former one."""
+async def test_the_last_mount_takes_all() -> None:
     whole = UploadMemory(100, 50, 20.0)
-    former, memory = whole.share(), whole.share()
-    taken, end, tasks = await held(memory, 50, 50)
-    assert taken == [50]
-    former.leave()
+    memory, other = whole.share(), whole.share()
+    order, end, tasks = await held(memory, 50, 50)
+    assert order == [50]
+    other.leave()
     await turns()
-    assert taken == [50, 50]
+    assert order == [50, 50]
     end.set()
     await asyncio.gather(*tasks)
 

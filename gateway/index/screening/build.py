@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> OwnFilesScreen:
     """The policy for the storage's own files. It knows when they were stored."""
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
-    return OwnFilesScreen(Screen(policy_of(settings.policy), "", [], exceptions, memory), memory)
+    return OwnFilesScreen(Screen(policy_of(settings.policy), "", _advisories(settings), exceptions, memory), memory)
 
 
 def build_screen(
@@ -33,7 +33,8 @@ def build_screen(
     memory: MemoryLimit,
     documents: "Documents",
 ) -> Screen:
-    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk."""
+    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk. Raises
+    ConfigError if the environment's proxies can't be used."""
     policy = policy_of(settings.policy)
     shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
     sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)]
@@ -44,5 +45,14 @@ def build_screen(
         stores = [*disk_stores(settings, root, quota, "licences"), shared]
         host = urlsplit(settings.fallback.base_url).hostname or ""
         sources.append(source.LicenceSource(documents, policy, host, stores, memory))
+    sources += _advisories(settings)
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
     return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)
+
+
+def _advisories(settings: Settings) -> list[FactSource]:
+    if settings.policy.advisories is None:
+        return []
+    from gateway.index.screening.advisories.build import build_advisories
+
+    return [build_advisories(settings.policy.advisories, settings.cache.dir, settings.fallback.allow_hosts)]

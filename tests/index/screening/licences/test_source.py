@@ -61,7 +61,8 @@ def source_of(gateway: Gateway) -> LicenceSource:
     assert gateway.mount.fallback is not None
     index = gateway.mount.fallback.upstream
     assert isinstance(index, ScreenedIndex)
-    [source] = [one for one in index.screen._sources if isinstance(one, LicenceSource)]
+    source = index.screen.source(LicenceSource)
+    assert source is not None
     return source
 
 
