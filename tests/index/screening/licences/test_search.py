@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from gateway.index.screening.licences.search import AT_ONCE, Search
 from gateway.index.simple.pages import File
 from tests.support.eventually import eventually
@@ -41,3 +43,18 @@ async def test_a_file_that_is_asked_for_comes_next() -> None:
     await running
     assert len(search.found) == len(documents.asked) == 10
     await search.until(None)
+
+
+class Defective:
+    async def read(self, url: str, limit: int) -> bytes:
+        if "1.whl" in url:
+            raise RuntimeError("a bug")
+        return b"License-Expression: MIT\n"
+
+
+async def test_a_bug_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    files = {str(number): File(f"{number}.whl", f"https://x/{number}.whl") for number in range(3)}
+    search = Search(Defective(), asyncio.Semaphore(1), files)
+    await search.run()
+    assert (set(search.found), search.failed, len(search)) == ({"0", "2"}, {"1"}, 0)
+    assert "the licence of 1.whl can't be found out: this is a bug" in caplog.messages

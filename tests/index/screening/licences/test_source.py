@@ -173,6 +173,16 @@ async def test_a_page_does_not_wait_for_a_slow_index(
     assert public.asked(".metadata") == 3
 
 
+async def test_too_many_projects_at_once_are_busy(
+    start_gateway: StartGateway, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await start_gateway(settings)
+    monkeypatch.setattr("gateway.index.screening.licences.source._MOST_SEARCHES", 0)
+    assert (await get(gateway, "/simple/public-lib/")).status == 503
+    monkeypatch.undo()
+    assert await names(gateway) == [OLD, NEW]
+
+
 async def test_what_was_found_before_the_end_is_saved(
     start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
 ) -> None:
