@@ -22,7 +22,7 @@ class Hanging:
 async def test_a_storage_that_hangs_does_not_hold_up_the_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.index.screening.seen_records._CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("gateway.index.screening.saved_records._CLOSE_SECONDS", 0.01)
     records = SeenRecords([Hanging()], MemoryLimit(1_000_000))
     for name in ("one", "two"):
         await records.look(Project(name, (), ()), 1_700_000_000.0)
