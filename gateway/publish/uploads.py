@@ -43,7 +43,10 @@ if TYPE_CHECKING:  # without access control, trusted publishers, or attestations
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 112 * 1024 * 1024, 24 * 1024 * 1024, 30.0
-# Of that, what large ones leave to those of one part.
+# What a file of one part takes, at most: it may all be a wheel's directory, which is kept beside what is to be written.
+_TIMES_IN_MEMORY = 2
+# Of all memory, what large ones leave to those of one part.
+_SMALL_BYTES = _TIMES_IN_MEMORY * PART_BYTES
 _SMALL_MEMORY_BYTES = 16 * 1024 * 1024
 # The same for the fields, in front of the file: who may publish the project is known after them.
 _FIELDS_MEMORY_BYTES, _FIELDS_SECONDS = 32 * 1024 * 1024, 30.0
@@ -62,7 +65,7 @@ class UploadBudget:
     def __init__(self, fields: UploadMemory | None = None, files: UploadMemory | None = None) -> None:
         self.fields = fields or UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self.files = files or UploadMemory(
-            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
+            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=_SMALL_BYTES
         )
 
     def share(self) -> Self:
@@ -177,7 +180,8 @@ class Uploads:
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
             async with self._fields_memory.of(length), _in_time(_FIELDS_SECONDS):
-                file = release_file(form.fields, await reader.to_file(), self._rules)
+                filename = await reader.to_file()
+                file = release_file(form.fields, filename, self._rules)
                 principal = writer.principal if writer is not None else ANONYMOUS
                 proof = None
                 if self._attestations is not None:
@@ -191,7 +195,7 @@ class Uploads:
             overwrite = self._may_overwrite(principal)
             pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
             content = Content(pieces, Inspection(file, self._rules), most, proof)
-            memory = self._memory.of(length)
+            memory = self._memory.of(_TIMES_IN_MEMORY * length)
             publish = self._published(
                 key, file, content, principal, memory, overwrite=overwrite, conditional=conditional
             )

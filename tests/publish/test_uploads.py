@@ -3,8 +3,10 @@
 import asyncio
 import json
 import random
+import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from base64 import b64encode
 from io import BytesIO
@@ -297,7 +299,7 @@ async def test_a_file_keeps_its_memory_until_it_is_written_though_its_client_lea
 ) -> None:
     """Or clients that leave and try again, while the bucket hangs, would have the gateway hold ever more."""
     body = form(FILE, CONTENT, fields(FILE, CONTENT))
-    monkeypatch.setattr(uploads, "_MEMORY_BYTES", len(body))
+    monkeypatch.setattr(uploads, "_MEMORY_BYTES", 2 * len(body))
     monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.1)
     gateway = await start_gateway(faulty_settings | OPEN)
     go_on = asyncio.Event()
@@ -321,6 +323,30 @@ async def test_a_file_keeps_its_memory_until_it_is_written_though_its_client_lea
         while (status := (await upload(gateway.url, *other))[0]) == 503:
             pass
     assert status == 200
+
+
+async def test_a_wheel_that_is_all_directory_has_the_memory_that_it_takes(gateway: Gateway) -> None:
+    """That is kept to be compared with what has passed, beside the part that is to be written."""
+    member = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 9, 454, *[0] * 6) + bytes(454)
+    body = form(FILE, member * 8_000, fields(FILE, CONTENT))
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    assert gateway.mount.uploads is not None
+    memory = gateway.mount.uploads.memory["files"]
+    tracemalloc.start()
+    try:
+        writer.write(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\n".encode())
+        writer.write(f"Content-Length: {len(body)}\r\n\r\n".encode())
+        for at in range(0, len(body) - 50, 65_536):
+            writer.write(body[at : min(at + 65_536, len(body) - 50)])
+            await writer.drain()
+        await eventually(lambda: tracemalloc.get_traced_memory()[0] > 1.8 * len(body))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.2 * memory.stats()["used"]
+    writer.write(body[-50:])
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
 
 
 async def test_a_refused_file_makes_no_project_of_its_name(start_gateway: StartGateway, tmp_path: Path) -> None:
