@@ -21,7 +21,7 @@ from gateway.errors import ConfigError
 from gateway.publish import uploads
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
-from tests.support.faults import Answer, Behaviour, FaultyBucket, error, healthy, on, reset
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, healthy, on, reset, stall_in_body
 from tests.support.process import gateway_environment
 from tests.support.uploads import FORM, fields, form, sdist, upload, wheel
 
@@ -242,6 +242,21 @@ async def test_a_file_without_a_stored_hash_is_compared_by_its_bytes(gateway: Ga
     for there, status in ((CONTENT, 200), (CONTENT[:-1] + b"x", 409), (CONTENT + b"x", 409)):
         faulty.objects = {KEY: there}
         assert (await upload(gateway.url, FILE, CONTENT))[0] == status
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+async def test_a_file_of_another_size_is_not_read(gateway: Gateway, faulty: FaultyBucket, more: int) -> None:
+    """Its client waits meanwhile: for a minute, if it has some gigabytes."""
+    faulty.objects = {KEY: b"another"}
+
+    async def slow(answer: Answer) -> None:
+        of_file = answer.request.method == "GET" and answer.request.key == KEY
+        await (stall_in_body(10, length=len(CONTENT) + more) if of_file else healthy)(answer)
+
+    faulty.then(slow, times=100)
+    async with asyncio.timeout(5):
+        assert (await upload(gateway.url, FILE, CONTENT))[0] == 409
+    assert any(request.method == "GET" and request.key == KEY for request in faulty.requests)
 
 
 async def test_no_project_takes_the_path_of_the_index(gateway: Gateway, faulty: FaultyBucket) -> None:
