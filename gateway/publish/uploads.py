@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from multidict import MultiMapping
@@ -199,7 +200,7 @@ class Uploads:
             publish = self._published(
                 key, file, content, principal, memory, overwrite=overwrite, conditional=conditional
             )
-            published = await self._to_its_end(content, publish)
+            published = await self._to_its_end(key, content, publish)
         text = f"{file.filename} is {'published' if published.new else 'there already, with the same content'}\n"
         if proof is None and (sent or has_attestations(form.fields)):
             text += f"{IGNORED}\n"
@@ -257,7 +258,7 @@ class Uploads:
             await self._visibility.show(file.project)
         return published
 
-    async def _to_its_end(self, content: Content, work: Coroutine[object, object, Published]) -> Published:
+    async def _to_its_end(self, key: str, content: Content, work: Coroutine[object, object, Published]) -> Published:
         """Once all of the file is there and right, the work goes on though the client leaves: the storage may have
         taken the file already, and then others have to see it."""
         task = asyncio.ensure_future(work)
@@ -267,7 +268,9 @@ class Uploads:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not content.sha256:
+            if content.sha256:
+                task.add_done_callback(partial(_log_end, key))  # the log, and the audit, say only that nobody waited
+            else:
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await to_its_end(task)
@@ -275,6 +278,15 @@ class Uploads:
 
     def _may_overwrite(self, principal: Principal) -> bool:
         return any(subject.is_one(principal) for subject in self._settings.overwrite)
+
+
+def _log_end(key: str, task: asyncio.Task[Published]) -> None:
+    """How an upload has ended whose client has left."""
+    if task.cancelled() or task.exception() is not None:
+        why = "the gateway ends" if task.cancelled() else task.exception()
+        log.warning("%s may not be published, and its client has left: %s", key, why)
+    else:
+        log.info("%s is published, though its client has left", key)
 
 
 @asynccontextmanager

@@ -190,6 +190,32 @@ async def test_attestations_may_follow_the_file_and_nothing_else(gateway: Gatewa
     assert faulty.objects == {KEY: CONTENT}
 
 
+@pytest.mark.parametrize(
+    ("put", "told"), [(healthy, "is published, though"), (error(403, "AccessDenied"), "may not be")]
+)
+async def test_how_an_upload_ended_whose_client_left_is_in_the_log(
+    gateway: Gateway, faulty: FaultyBucket, caplog: pytest.LogCaptureFixture, put: Behaviour, told: str
+) -> None:
+    """The request has only the status 499 there, and in the audit."""
+    caplog.set_level("INFO", "gateway.publish")
+    go_on = asyncio.Event()
+
+    async def held(answer: Answer) -> None:
+        await go_on.wait()
+        await put(answer)
+
+    faulty.then(on("PUT", held))
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await faulty.until(lambda: any(request.method == "PUT" and request.key == KEY for request in faulty.requests))
+    writer.close()
+    await eventually(lambda: gateway.metrics.in_flight == 0)
+    go_on.set()
+    await eventually(lambda: f"{KEY} {told}" in caplog.text)
+
+
 async def test_a_file_that_is_right_is_published_and_seen_though_its_client_leaves(
     gateway: Gateway, faulty: FaultyBucket
 ) -> None:
