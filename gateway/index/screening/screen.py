@@ -15,6 +15,7 @@ from gateway.index.rendered import Sourced, sourced
 from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.withheld import WithheldError
 from gateway.index.simple.pages import File, Project
+from gateway.policy.advisory import Advisory
 from gateway.policy.facts import ProjectFacts, version_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
@@ -107,7 +108,7 @@ class Screen:
     async def page(self, page: Project, age: float) -> Project:
         """The page without the files that are withheld, and with the verdicts on all that are not simply allowed.
         `age` is the number of seconds since it was read. Raises GatewayErrors if that can't be decided."""
-        now, version = self.clock(), self._version(page.name)
+        now, version = self.clock(), self.version(page.name)
         known = self._pages.get(page.name)
         if known is not None and known.stands((page,), version) and now < known.value.changes:
             return known.value.page
@@ -120,13 +121,15 @@ class Screen:
 
     async def verdicts(self, page: Project, age: float) -> Mapping[str, Verdict]:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
-        now, facts = self.clock(), ProjectFacts()
-        for source in self._sources:
-            facts = replace(facts, **await source.about(page, now - age))
-        about = self._about(page.name, facts)
+        now = self.clock()
+        about = self._about(page.name, await self._facts(page, now - age))
         if len(page.files) > _MANY:
             return await PAGES.run(about.judge_all, page.files, now)
         return about.judge_all(page.files, now)
+
+    async def advisories(self, page: Project, age: float) -> Sequence[Advisory] | None:
+        """About the page's project; None if that can't be known now. Raises as `page`."""
+        return (await self._facts(page, self.clock() - age)).advisories
 
     def verdict_on_copy(self, project: str, file: File) -> Verdict:
         """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
@@ -139,8 +142,15 @@ class Screen:
             self.refused[verdict.action.value] += 1
             raise WithheldError(name, verdict)
 
-    def _version(self, project: str) -> Hashable:
+    def version(self, project: str) -> Hashable:
+        """A value that changes when something else than the time changes what is decided about the project."""
         return self.exceptions.version, *(source.version(project) for source in self._sources)
+
+    async def _facts(self, page: Project, read: float) -> ProjectFacts:
+        facts = ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about(page, read))
+        return facts
 
     def _about(self, project: str, facts: ProjectFacts) -> ProjectPolicy:
         policy = replace(self._policy, rules=[*self.exceptions.rules, *self._policy.rules])
