@@ -34,6 +34,7 @@ from gateway.stats.mount import mount_readings, upload_readings
 from gateway.stats.worker import budget_readings, client_readings, memory_readings, process_readings
 from gateway.storage.base import Storage
 from gateway.tracing.build import tracer_of
+from gateway.tracing.span import apart
 
 # What a reload has replaced ends within this, when the gateway stops.
 _END_SECONDS = 5.0
@@ -130,11 +131,11 @@ class Gateway:
         the rest."""
         if self._marks is None:  # else the other workers may go on
             self._standing.stop()
-        await self.reloader.close()
         if self._main is not None:
             await self._main.listener.drain(self.settings.server.shutdown_grace)
         if self._ops is not None:
             await self._ops.listener.drain(0)
+        await self.reloader.close()
         for graph in self._former:
             graph.give_up()
         if self._ending:
@@ -161,8 +162,8 @@ class Gateway:
         self.mounts.refresh_all(project)
 
     async def reload(self) -> Mapping[str, object]:
-        """See Actions."""
-        return await self.reloader.reload()
+        """See Actions. What that starts goes on for ever: it is not part of the trace of whoever has asked for it."""
+        return await asyncio.get_running_loop().create_task(self.reloader.reload(), context=apart())
 
     async def purge(self, purges: Sequence[Purge]) -> Mapping[str, object]:
         """See Actions."""
@@ -195,19 +196,22 @@ class Gateway:
         former, self._graph = self._graph, graph
         change.adopt()
         self._turn(former, graph)
-        if settings.log != former.settings.log:
-            logs.configure(settings.log)
-        if certificates is not None and certificates is not self._certificates:
-            certificates.start()
-            self._certificates, certificates = certificates, self._certificates
-            await certificates.close()
-        if graph.audit is not None and graph.audit is not former.audit:
-            graph.audit.start()
-        await change.settle()
-        self.mounts.refresh()
-        self._former.append(former)
-        self._ending = [task for task in self._ending if not task.done()]
-        self._ending.append(asyncio.create_task(self._end(former, change, [*self._ending])))
+        try:
+            if settings.log != former.settings.log:
+                logs.configure(settings.log)
+            if certificates is not None and certificates is not self._certificates:
+                certificates.start()
+                self._certificates, certificates = certificates, self._certificates
+                await certificates.close()
+            if graph.audit is not None and graph.audit is not former.audit:
+                graph.audit.start()
+            await change.settle()
+            self.mounts.refresh()
+        finally:  # also if the gateway stops meanwhile
+            before = [graph for graph in self._former if graph.uses(change.replaced, former.audit)]
+            self._former.append(former)
+            self._ending = [task for task in self._ending if not task.done()]
+            self._ending.append(asyncio.create_task(self._end(former, change, before)))
         return Outcome(change.names(), waiting)
 
     def _turn(self, former: Graph, graph: Graph) -> None:
@@ -221,11 +225,12 @@ class Gateway:
             former.response_cache.clear()
         self.readiness.watch({mount.name: mount.storage for mount in graph.mounts}, settings.ops.ready_ttl)
 
-    async def _end(self, former: Graph, change: Change, before: "list[asyncio.Task[None]]") -> None:
-        """Ends what `change` has replaced, when nothing uses it any more. What ended `before` may use it too."""
+    async def _end(self, former: Graph, change: Change, before: Sequence[Graph]) -> None:
+        """Ends what `change` has replaced, when nothing uses it any more. Graphs that were in force `before` may use it
+        too."""
         await former.drained()
         self._former.remove(former)
-        await asyncio.gather(*before, return_exceptions=True)
+        await asyncio.gather(*(graph.drained() for graph in before))
         try:
             if former.audit is not None and former.audit is not self._graph.audit:
                 await former.audit.close()

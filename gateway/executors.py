@@ -6,8 +6,9 @@ The loop's default executor is left to `loop.getaddrinfo`: nothing else may run 
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -15,14 +16,22 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_RESOLVER_THREADS = 16
 _MOST_THREADS = 1024
-
 
 _Job = tuple[Future[Any], Callable[[], Any]]
 
 # The mount that the running code works for; empty if it works for none in particular.
 current_mount: ContextVar[str] = ContextVar("current_mount", default="")
+
+
+@contextmanager
+def working_for(mount: str) -> Iterator[None]:
+    """What runs within, and what it begins, works for this mount."""
+    token = current_mount.set(mount)
+    try:
+        yield
+    finally:
+        current_mount.reset(token)
 
 
 class Executor:
@@ -44,6 +53,10 @@ class Executor:
     def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[T]":
         """Starts `work` as soon as a thread is free, whether or not the result is awaited. Cancelling the result takes
         `work` out of the queue; once it runs, it runs to its end."""
+        return asyncio.wrap_future(self.submit(work, *args, **kwargs))
+
+    def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As `run`."""
         result: Future[T] = Future()
         job = result, partial(work, *args, **kwargs)
         mount = current_mount.get()
@@ -53,7 +66,7 @@ class Executor:
             else:
                 self._waiting.setdefault(mount, deque()).append(job)
                 self._start_waiting()
-        return asyncio.wrap_future(result)
+        return result
 
     def stats(self) -> dict[str, int]:
         """How much work waits, how much runs, and how many threads there are."""
@@ -115,6 +128,8 @@ FOREIGN = Executor("foreign", 4)
 UPLOADS = Executor("uploads", 2)
 # Verifies the attestations of uploads.
 ATTESTATIONS = Executor("attestations", 2)
+# Resolves the names of storages: a name server that does not answer keeps a thread for many seconds.
+NAMES = Executor("dns", 16, each=True)
 # Resolves host names that others chose, whose name servers may be as slow as they like.
 FOREIGN_NAMES = Executor("foreign-dns", 8, each=True)
 # botocore: credentials and endpoints, which may take files, processes and the network.
@@ -129,6 +144,13 @@ METRICS = Executor("metrics", 1)
 ALL = tuple(one for one in [*globals().values()] if isinstance(one, Executor))
 
 
+class _Resolvers(ThreadPoolExecutor):
+    """What `loop.getaddrinfo` gives its work to: the threads of NAMES."""
+
+    def submit(self, work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        return NAMES.submit(work, *args, **kwargs)
+
+
 def name_resolvers() -> None:
     """Gives the running loop its threads for resolving names. Call once per loop, before it resolves any."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, "gateway-dns"))
+    asyncio.get_running_loop().set_default_executor(_Resolvers())

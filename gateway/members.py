@@ -11,6 +11,7 @@ from gateway.errors import (
     TooManyAttemptsError,
     without_frames,
 )
+from gateway.executors import current_mount
 from gateway.http.target import relative_directory
 from gateway.index.virtual import Visitor, visitor
 from gateway.messages import Redirect, RequestRecord
@@ -43,6 +44,7 @@ async def among_members(
 
 async def _at(entrance: Entrance, place: Place, request: Request, record: RequestRecord) -> Redirect | None:
     """As `admit`, at one member."""
+    current_mount.set(place.mount.name)  # if it hangs, then for its own clients
     record.key, record.admission = place.key, EVERYBODY
     gate = place.mount.access.gate
     if gate is None:
@@ -53,22 +55,25 @@ async def _at(entrance: Entrance, place: Place, request: Request, record: Reques
 async def _anywhere(
     entrance: Entrance, everywhere: Sequence[Place], request: Request, record: RequestRecord
 ) -> Redirect | None:
-    """As `admit`, at the first member if all refuse."""
+    """As `admit`, at the first member that can't tell if none lets in, and at the first of all if all refuse: so the
+    same answer is given to whatever is asked for."""
     refusals: list[GatewayError | Redirect] = []
+    unknown: GatewayError | None = None
     for place in everywhere:
         try:
             elsewhere = await _at(entrance, place, request, record)
         except (CredentialsRequiredError, ForbiddenError) as error:
             refusals.append(without_frames(error))
-            continue
-        except GatewayError:
-            return None  # it can't tell
-        if elsewhere is None:
-            return None
-        refusals.append(elsewhere)
-    if isinstance(refusals[0], GatewayError):
-        raise refusals[0]
-    return refusals[0]
+        except GatewayError as error:
+            unknown = unknown or without_frames(error)
+        else:
+            if elsewhere is None:
+                return None
+            refusals.append(elsewhere)
+    first = unknown or refusals[0]
+    if isinstance(first, GatewayError):
+        raise first
+    return first
 
 
 async def _visitor(

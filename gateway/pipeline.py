@@ -255,6 +255,7 @@ class Pipeline:
     async def _object(mount: Mount, request: ObjectRequest, principal: Principal, path: str, query: str) -> Answer:
         """The object, or what the index serves in its place; for a directory without its slash, a redirect to it."""
         try:
+            await mount.index.demand_shown(request.key, principal)
             return await traced("index", mount.index.file, request)
         except NotFoundError:
             folder = request.key + "/"

@@ -85,19 +85,12 @@ def busy(executor: Executor) -> tuple[int, int]:
     return stats["waiting"], stats["running"]
 
 
-@asynccontextmanager
-async def of(mount: str) -> AsyncIterator[None]:
-    token = executors.current_mount.set(mount)
-    yield
-    executors.current_mount.reset(token)
-
-
 async def test_mounts_take_turns() -> None:
     shared, done = Executor("shared", 1), list[str]()
     release = threading.Event()
     tasks: list[asyncio.Future[Any]] = [shared.run(release.wait, PATIENCE_SECONDS)]
     for mount, count in (("busy", 50), ("quiet", 2)):
-        async with of(mount):
+        with executors.working_for(mount):
             tasks += [shared.run(done.append, mount) for _ in range(count)]
     assert busy(shared) == (52, 1)
     release.set()
@@ -110,12 +103,23 @@ async def test_mounts_take_turns() -> None:
 async def test_work_that_hangs_keeps_the_threads_of_its_mount_alone() -> None:
     disk = Executor("hanging", 2, each=True)
     release = threading.Event()
-    async with of("hangs"):
+    with executors.working_for("hangs"):
         hanging = [disk.run(release.wait, PATIENCE_SECONDS) for _ in range(9)]
     for mount in ("b", "c"):
-        async with of(mount):
+        with executors.working_for(mount):
             assert await asyncio.wait_for(disk.run(int, "7"), PATIENCE_SECONDS) == 7
     await eventually(lambda: busy(disk) == (7, 2))
+    release.set()
+    assert all(await asyncio.gather(*hanging))
+
+
+async def test_a_name_server_that_is_silent_keeps_the_threads_of_its_mount_alone() -> None:
+    executors.name_resolvers()
+    loop, release = asyncio.get_running_loop(), threading.Event()
+    with executors.working_for("hangs"):
+        hanging = [loop.run_in_executor(None, release.wait, PATIENCE_SECONDS) for _ in range(40)]
+    with executors.working_for("b"):
+        assert await asyncio.wait_for(loop.getaddrinfo("localhost", 80), PATIENCE_SECONDS / 4)
     release.set()
     assert all(await asyncio.gather(*hanging))
 

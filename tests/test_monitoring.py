@@ -13,6 +13,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import Gateway
+from gateway.messages import RequestRecord
+from gateway.ops.metrics import Metrics
 from tests.conftest import StartGateway
 from tests.publish.test_uploads import OPEN
 from tests.stats.test_mount import CACHED, get
@@ -100,6 +102,16 @@ async def test_they_use_series_and_labels_that_there_are(exported: Series) -> No
             used += 1
         assert grouped(expression) <= there_are, f"{where}: {grouped(expression) - there_are}"
     assert used > 70
+
+
+def test_an_alert_of_slow_answers_asks_where_a_bucket_ends() -> None:
+    """Within one, Prometheus guesses: all answers could take half of what the alert says."""
+    metrics = Metrics()
+    metrics.observe(RequestRecord("id", "GET", "/", "c", "a", 100.0, "m", status=200, first_byte=100.0))
+    ends = {float(end) for end in re.findall(r'seconds_bucket\{le="([\d.]+)"', metrics.render().decode())}
+    [slow] = [rule["expr"] for rule in RULES if "histogram_quantile" in rule["expr"]]
+    [asked] = re.findall(r"\)\)\) > ([\d.]+)", slow)
+    assert float(asked) in ends
 
 
 def test_what_they_show_beside_is_known_there() -> None:

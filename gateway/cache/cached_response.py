@@ -56,6 +56,7 @@ def answer(
     if stale:
         unchanged = "no-transform" in freshness.directives(headers.get("Cache-Control", ""))
         headers["Cache-Control"] = "no-cache, no-transform" if unchanged else "no-cache"
+        fresh_for = 0.0
     if not_modified(request.headers, etag=found.etag, modified=found.modified):
         repeated = {name: value for name, value in headers.items() if name in _OF_304}
         return Stream(304, repeated, None, nothing_to_close, content=b"", fresh_for=fresh_for, cache=cache)

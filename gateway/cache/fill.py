@@ -75,12 +75,14 @@ class Fill:
         route: Route,
         source: ObjectSource,
         *,
+        began: float,
         on_kept: Callable[["Fill"], None],
         on_over: Callable[["Fill"], None],
     ) -> None:
-        """`route` opens the channel of a large body, or returns None to give the stream to one request alone.
-        `on_kept` is called when the object is on disk, `on_over` at the end."""
+        """`began` is on the cache's clock. `route` opens the channel of a large body, or returns None to give the
+        stream to one request alone. `on_kept` is called when the object is on disk, `on_over` at the end."""
         self.key = key
+        self.began = began
         self.current = True
         self.claims = 0
         self.found: CachedObject | None = None

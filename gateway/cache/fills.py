@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -35,12 +36,14 @@ class Fills:
         budget: MemoryBudget,
         disk: DiskCache | None,
         on_kept: Callable[[str, CachedObject], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_kept` is called with each object that has been written to disk."""
+        """`on_kept` is called with each object that has been written to disk. `clock` is the cache's."""
         self._source = source
         self._budget = budget
         self._disk = disk
         self._on_kept = on_kept
+        self._clock = clock
         self._patience = Patience()  # with the disk: to count what is there may take long, and so may other processes
         self._confirming = SingleFlight[None]()
         self._log = LimitedLog(log)
@@ -57,17 +60,19 @@ class Fills:
         fill = self._newest.get(key)
         return fill is not None and fill.joinable
 
-    def confirm(self, fill: Fill, now: float) -> "asyncio.Future[None]":
-        """Asks the storage, once for all who wait, whether the object is still the one that `fill` fetches; outdates
-        the fill if not. `now` is on the cache's clock. Raises the storage's errors."""
-        return self._confirming.begin(fill, lambda: self._confirm(fill, now))
+    def confirm(self, fill: Fill, now: float, not_before: float) -> "asyncio.Future[None]":
+        """Asks the storage, once for all who wait since `not_before`, whether the object is still the one that `fill`
+        fetches; outdates the fill if not. Both times are on the cache's clock. Raises the storage's errors."""
+        return self._confirming.begin((fill, not_before), lambda: self._confirm(fill, now))
 
-    def claim(self, key: str, ask: Ask) -> Claim:
-        """Takes a claim on the fill that may be joined, or on a new one, which starts with `ask`."""
+    def claim(self, key: str, ask: Ask, not_before: float = float("-inf")) -> Claim:
+        """Takes a claim on the fill that may be joined, if it began after `not_before`; else on a new one, which starts
+        with `ask`."""
         fill = self._newest.get(key)
-        if fill is None or not fill.joinable:
+        if fill is None or not fill.joinable or fill.began <= not_before:
             self.forget(key)  # an older fill must not replace this one's object in the cache
-            fill = Fill(key, ask, self._route, self._source, on_kept=self._kept, on_over=self._over)
+            began = self._clock()
+            fill = Fill(key, ask, self._route, self._source, began=began, on_kept=self._kept, on_over=self._over)
             self._newest[key] = fill
             self._running[key].add(fill)
         return fill.claim()

@@ -31,13 +31,19 @@ class KeptObjects:
     ) -> None:
         limits = limits or limits_of(settings.objects_bytes or INDEX_BYTES)
         self.memory = MemoryCache(limits, missing_seconds=settings.negative_ttl, clock=clock)
-        self.max_small = settings.object_max_bytes if settings.memory_bytes else -1
-        """The size in bytes up to which the body of an object is kept in memory."""
+        self._room = limits.objects
+        self._max_small = settings.object_max_bytes if settings.memory_bytes else -1
         self._disk = disk
         self._finding = SingleFlight[CachedObject | None]()
         self._tasks: set[asyncio.Future[object]] = set()
         self._writes = 0
         self._log = LimitedLog(log)
+
+    @property
+    def max_small(self) -> int:
+        """The size in bytes up to which the body of an object is kept in memory: what would not stay there goes to disk
+        as larger ones do."""
+        return min(self._max_small, self._room.room)
 
     @property
     def on_disk(self) -> bool:

@@ -70,6 +70,18 @@ class MemoryLimit:
         self._pool = pool or MemoryPool(max_bytes)
         self._pool._shares.append(self)
 
+    @property
+    def room(self) -> int:
+        """What it may hold at present: all that the other mounts leave, and its fair part in any case. An entry of half
+        of that stays as long as it is used; a larger one may go at once."""
+        left = self._pool.max_bytes - (self._pool._used - self._used)
+        return min(self.max_bytes, max(self.fair_bytes, left))
+
+    @property
+    def fair_bytes(self) -> int:
+        """What a mount keeps, however much the others ask for."""
+        return self.max_bytes // max(len(self._pool._shares), 1)
+
     def leave(self) -> None:
         """Gives all bytes back to the pool, for good. What still comes is not cached."""
         for cache in self._caches:

@@ -77,9 +77,10 @@ class MemoryCache:
     def get(self, key: str) -> CachedObject | None:
         return self._objects.get(key)
 
-    def age(self, found: CachedObject) -> float:
-        """Seconds since the object was last checked; infinite if that was before `expire`, or by another process."""
-        fresh = found.believed and found.checked > self._fresh_from
+    def age(self, found: CachedObject, not_before: float = float("-inf")) -> float:
+        """Seconds since the object was last checked; infinite if that was up to `not_before`, before `expire`, or by
+        another process."""
+        fresh = found.believed and found.checked > max(self._fresh_from, not_before)
         return self.clock() - found.checked if fresh else float("inf")
 
     def put(self, key: str, found: CachedObject) -> None:

@@ -55,7 +55,7 @@ class ObjectCache:
         self._source = source
         self._settings, self._budget = settings, budget
         self._news = SingleFlight[Head]()
-        self._fills = Fills(source, budget, disk, self.memory.put)
+        self._fills = Fills(source, budget, disk, self.memory.put, clock)
         self._log = LimitedLog(log)
         self._changes = 0  # counts the calls of `forget`, `note` and `expire`
 
@@ -64,7 +64,7 @@ class ObjectCache:
         key = request.key
         if request.bypass:
             self._fills.forget(key)  # the cached object stays: other requests need it while the storage can't be asked
-        elif (fill := await self._flowing(key)) is not None:
+        elif (fill := await self._flowing(request)) is not None:
             with fill.claim() as claim:
                 stream = self._shared(request, claim, cache_status.COLLAPSED, cache="shared")
             return stream or await self._beside(request, fill.found)
@@ -76,8 +76,7 @@ class ObjectCache:
                 found = await self.kept.find(key)
         if found is None:
             return await self._unknown(request)
-        asks = request.bypass or found.checked <= request.not_before
-        age, ttl = math.inf if asks else self.memory.age(found), self._ttl(key, found)
+        age, ttl = math.inf if request.bypass else self.memory.age(found, request.not_before), self._ttl(key, found)
         if age < ttl:
             return await self._answered(request, found, age=age, fresh_for=ttl - age, cached=True)
         if is_package_file(key) and age < 2 * ttl:
@@ -94,14 +93,15 @@ class ObjectCache:
             self._log.write(logging.WARNING, "serving %r as it was %d s ago: %s", key, since, error)
             return await self._answered(request, found, stale=True, age=since, fresh_for=ttl - since, cached=True)
 
-    async def _flowing(self, key: str) -> Fill | None:
+    async def _flowing(self, request: ObjectRequest) -> Fill | None:
         """Returns a fill to join. A large body may take minutes: a fill that is older than a copy may be must be
         confirmed. While the storage can't be asked, it counts as current."""
+        key, since = request.key, request.not_before
         fill = self._fills.flowing(key)
-        if fill is None or fill.found is None or self.memory.age(fill.found) < self._ttl(key, fill.found):
+        if fill is None or fill.found is None or self.memory.age(fill.found, since) < self._ttl(key, fill.found):
             return fill
         with suppress(UpstreamError, UpstreamTimeoutError, UpstreamBusyError):
-            await self._patience.fresh(self._fills.confirm(fill, self.memory.clock()))
+            await self._patience.fresh(self._fills.confirm(fill, self.memory.clock(), since))
         return fill if fill.joinable else None
 
     async def _unknown(self, request: ObjectRequest) -> Stream:
@@ -212,7 +212,7 @@ class ObjectCache:
         """With `may_fail_soon`, the caller has a stale answer to serve, so this request does not wait for long."""
         status = cache_status.MISS if known is None else cache_status.REVALIDATED
         status = cache_status.BYPASSED if request.bypass else status
-        with self._fills.claim(request.key, lambda fill: self._ask(fill, known)) as claim:
+        with self._fills.claim(request.key, lambda fill: self._ask(fill, known), request.not_before) as claim:
             head, stream = await (self._head_soon(claim) if may_fail_soon else claim.head()), None
             if isinstance(head, Opened):
                 if request.method == "GET" and not request.headers and (stream := claim.take()) is not None:

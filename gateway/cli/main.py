@@ -124,7 +124,8 @@ def _run(arguments: argparse.Namespace) -> int:
         _write(text.in_force(found, sources) if for_all else text.of_mount(named(found, arguments.mount), sources))
         return 0
     source = Source.of(common.overrides(arguments), arguments.config)
-    settings, _ = source.settings(source.read())
+    content = source.read()
+    settings, _ = source.settings(content)
     if arguments.command == "token":
         return token.run(arguments, settings, _write)
     if arguments.command == "publish":
@@ -150,14 +151,14 @@ def _run(arguments: argparse.Namespace) -> int:
         return asyncio.run(run_check(settings, _write, writing=arguments.write, mount=arguments.mount))
     if arguments.command == "url":
         return _url(with_storage(led_to(settings, arguments.mount, arguments.path)), arguments)
-    _take_signals()
+    hung_up = _take_signals()
     uncaught.send_to_log()
     wait = _ask_ahead(settings)
     if settings.server.workers > 1:
         from gateway.cli.workers import run
     else:
         from gateway.cli.serve import run
-    return run(settings, hints, source=source, wait=wait)
+    return run(settings, hints, source=source.of_file(content), wait=wait, hung_up=hung_up)
 
 
 def _ask_ahead(settings: Settings) -> Callable[[], object]:
@@ -170,13 +171,16 @@ def _ask_ahead(settings: Settings) -> Callable[[], object]:
     return ahead.ask(*storages)
 
 
-def _take_signals() -> None:
+def _take_signals() -> Callable[[], bool]:
     """Has signals do from now on what they do once the server runs, which takes them over. Without a handler, the first
-    process of a container would not even get SIGTERM."""
+    process of a container would not even get SIGTERM. Returns what tells whether SIGHUP has come: the file may have
+    changed since it was read."""
+    came: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: sys.exit(0))
-    # Nothing is cached yet. No SIG_IGN: programs that find out credentials would inherit it.
-    signal.signal(signal.SIGHUP, lambda number, frame: None)
+    # No SIG_IGN: programs that find out credentials would inherit it.
+    signal.signal(signal.SIGHUP, lambda number, frame: came.append(number))
+    return lambda: bool(came)
 
 
 def _url(settings: Settings, arguments: argparse.Namespace) -> int:

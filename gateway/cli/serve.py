@@ -24,20 +24,28 @@ def run(
     source: Source | None = None,
     wait: Callable[[], object] = lambda: None,
     started: Callable[[Gateway], None] = lambda gateway: None,
+    hung_up: Callable[[], bool] = lambda: False,
     ends: bool = True,
 ) -> int:
     """Serves until SIGTERM or SIGINT; returns the exit code. The settings have been read from `source`, and are read
-    again after SIGHUP. Logs `hints` first, then calls `wait`, which may take long. With `ends`, the process has nothing
-    else to do afterwards. Raises ConfigError before anything is served."""
+    again after SIGHUP, also if that came before (`hung_up`). Logs `hints` first, then calls `wait`, which may take
+    long. With `ends`, the process has nothing else to do afterwards. Raises ConfigError before anything is served."""
     heap.tune()
     logs.configure(settings.log)
     for hint in hints:
         log.warning("%s", hint)
     wait()  # here a signal ends it
-    return asyncio.run(_serve(settings, source, started, ends=ends))
+    return asyncio.run(_serve(settings, source, started, hung_up, ends=ends))
 
 
-async def _serve(settings: Settings, source: Source | None, started: Callable[[Gateway], None], *, ends: bool) -> int:
+async def _serve(
+    settings: Settings,
+    source: Source | None,
+    started: Callable[[Gateway], None],
+    hung_up: Callable[[], bool],
+    *,
+    ends: bool,
+) -> int:
     executors.name_resolvers()
     gateway = Gateway(settings, source=source, settled=heap.freeze_anew)
     stopping = stop_on_signals()
@@ -47,6 +55,8 @@ async def _serve(settings: Settings, source: Source | None, started: Callable[[G
         log.error("can't listen: %s; %s", error, advice.for_listening(error))
         return 1
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.hang_up)
+    if hung_up():
+        gateway.hang_up()
     heap.freeze()
     started(gateway)
     first_try = asyncio.create_task(try_storages(gateway))

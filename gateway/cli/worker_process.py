@@ -18,8 +18,10 @@ from gateway.cli.serve import try_storages
 from gateway.cli.workers import STOPPING
 from gateway.config.source import decode
 from gateway.errors import ConfigError
+from gateway.ops import log as logs
 from gateway.ops.metrics import count_as
 from gateway.running.reloader import WorkerSlot
+from gateway.running.restart import as_running
 
 _HEARTBEAT_SECONDS = 1.0
 # Until a worker that could not take a dead one's place makes room for the next try.
@@ -69,14 +71,15 @@ class WorkerProcess(Worker):  # type: ignore[misc]
         workers = settings.server.workers
         try:
             number, content = marks.configuration.current()
-            if number:
-                settings, _ = source.settings(decode(content))
+            if number:  # the others have it in force, but for what holds until a restart
+                settings, _ = as_running(source.settings(decode(content))[0], settings)
+                logs.configure(settings.log)
             worker = WorkerSlot(marks.configuration, self.slot, workers, number)
             gateway = Gateway(settings, marks, source, worker, settled=heap.freeze_anew)
             loop.add_signal_handler(signal.SIGHUP, gateway.hang_up)
             await gateway.start(*(listener.sock for listener in self.sockets))
         except (ConfigError, OSError, ValueError) as error:  # ValueError: another configuration is being shared
-            self.log.error("worker can't start: %s", error)
+            self.log.error("worker can't start: %s", "; ".join(str(error).splitlines()))
             return await self._not_started(stopping)
         heap.freeze()
         self.booted = True

@@ -6,7 +6,9 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,6 +26,7 @@ STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _HEARTBEAT_TIMEOUT_SECONDS = 60
 # On top of the workers' own grace period, so that they end by themselves: they may take seconds to store the audit.
 _EXTRA_GRACE_SECONDS = 8
+_METRICS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 log = logging.getLogger("gateway")
 
@@ -34,10 +37,11 @@ def run(
     *,
     source: Source,
     wait: Callable[[], object] = lambda: None,
+    hung_up: Callable[[], bool] = lambda: False,
 ) -> int:
     """Runs `server.workers` processes until SIGTERM or SIGINT. The settings have been read from `source`, and workers
-    read them again. Logs `hints` first, then calls `wait`, which may take long. Raises ConfigError if gunicorn is
-    missing."""
+    read them again after SIGHUP, also if that came before (`hung_up`). Logs `hints` first, then calls `wait`, which may
+    take long. Raises ConfigError if gunicorn is missing."""
     check_installed()
     from gunicorn.app.base import BaseApplication
     from gunicorn.arbiter import Arbiter
@@ -57,6 +61,11 @@ def run(
                     self.kill_workers(signal.SIGKILL)
                 self.told_to_stop = True
             super().signal(number, frame)
+
+        def start(self) -> None:
+            super().start()
+            if hung_up():  # before this took the signals over
+                self.handle_hup()
 
         def stop(self, graceful: bool = True) -> None:
             """Whatever the reason is: the workers say so before they stop."""
@@ -96,7 +105,7 @@ def run(
         return 1
     # Workers share their counts in files; prometheus_client reads the variable when it is first imported.
     metrics_dir = tempfile.mkdtemp(prefix="gateway-metrics-", dir=_memory_dir())
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir
+    os.environ[_METRICS_DIR] = metrics_dir
     owner = os.getpid()
     try:
         Master(Application()).run()
@@ -163,6 +172,9 @@ def _take_slot(arbiter: Any, worker: Any) -> None:
     """Gives a worker the lowest free slot. Its metrics continue those of the dead worker that had the slot."""
     taken = {sibling.slot for sibling in arbiter.WORKERS.values()}
     worker.slot = next(slot for slot in count() if slot not in taken)
+    # systemd removes what users have in /dev/shm when they log out (RemoveIPC=). Without it, no worker could start.
+    with suppress(OSError):  # the worker says it
+        Path(os.environ[_METRICS_DIR]).mkdir(mode=0o700, exist_ok=True)
 
 
 def _forget_gauges(arbiter: Any, worker: Any) -> None:

@@ -139,7 +139,7 @@ class FallbackSettings(Section):
     temp_bytes: Size = Field(
         8 * 1024**3,
         ge=1,
-        description="Space in the temporary directory for files that are being fetched, per worker",
+        description="Space in the temporary directory for files that are being fetched, per worker and mount",
     )
     allow_hosts: Hosts = Field(
         [], description="Other hosts with internal addresses that its links may lead to, as host or host:port"

@@ -66,6 +66,10 @@ class Source:
     ) -> "Source":
         return cls(flags or {}, config_file, os.environ if environ is None else environ, cwd)
 
+    def of_file(self, found: ConfigText) -> "Source":
+        """The same with the file that was found: if that is gone later, no other one takes its place."""
+        return replace(self, config_file=Path(found.path)) if found.is_file else self
+
     def read(self) -> ConfigText:
         """What the file has now. Never fails."""
         file = self._file()
@@ -109,8 +113,7 @@ class Source:
         return settings, layers.named_sources
 
     def _file_of(self, mount: str, sharing: Set[str], found: ConfigText, *, is_new: bool) -> SettingsFile:
-        path = Path(found.path)
-        same = replace(self, config_file=path)
+        same = self.of_file(found)
 
         def read() -> Settings:
             """Raises ConfigError if one of those that share the section `access` has its own now."""
@@ -126,7 +129,7 @@ class Source:
                 raise ConfigError([Problem("mounts", found.path, message)])
             return named
 
-        return SettingsFile(path, found.state, read, is_new)
+        return SettingsFile(Path(found.path), found.state, read, is_new)
 
     def _file(self) -> Path | None:
         if self.config_file is not None:

@@ -11,6 +11,7 @@ import posixpath
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from contextvars import Context, copy_context
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -68,7 +69,8 @@ class Prefetch:
         self._file = file
         self._fetch = fetch
         self._max_bytes = max_bytes
-        self._waiting: deque[_Work] = deque()
+        # Each with the context of the request that it follows: its trace is that one's, whoever makes room for it.
+        self._waiting: deque[tuple[_Work, Context]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._recent: TTLCache[str, bool] = TTLCache(_MAX_RECENT, _RECENT_SECONDS)
 
@@ -97,12 +99,13 @@ class Prefetch:
         if len(what) > _MAX_KEY_CHARS or what in self._recent or len(self._waiting) >= _MAX_WAITING:
             return None
         self._recent[what] = True
-        self._waiting.append(work)
+        self._waiting.append((work, copy_context()))
         return self._start()
 
     def _start(self) -> None:
         while self._waiting and len(self._running) < _AT_ONCE:
-            task = asyncio.ensure_future(self._do(self._waiting.popleft()))
+            work, context = self._waiting.popleft()
+            task = asyncio.get_running_loop().create_task(self._do(work), context=context)
             self._running.add(task)
             task.add_done_callback(self._done)
 

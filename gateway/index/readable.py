@@ -1,5 +1,6 @@
 """The projects and files that somebody may read: everybody else's index does not show them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -72,8 +73,8 @@ class ReadableProjects:
     async def files(self, principal: Principal, project: str, files: RefreshedValue[Files]) -> RefreshedValue[Files]:
         """Those of a project's files and stored pages that the principal may fetch, who may read the project: rules for
         paths may hide some, as in a flat bucket, or in a folder whose name is not normalised, and so may rules for the
-        projects of the folders in a bucket that is recognised as flat. The same object if they hide none. Raises
-        NotFoundError if they hide all."""
+        projects of the folders in a bucket that is recognised as flat, or of a name like foo-1.0.whl.bak. The same
+        object if they hide none. Raises NotFoundError if they hide all."""
         policy = self._current.policy
         if policy is None or not self.may_hide_files(principal, files.value):
             return files
@@ -100,8 +101,11 @@ class ReadableProjects:
 
 
 def _permitted(projects: Projects, policy: Policy, principal: Principal) -> Projects:
-    def may_read(name: str) -> bool:
-        paths = (f"/{name}/", *(f"/{folder}/" for folder in projects.folders[name]))
-        return policy.judge(principal, Right.READ, Resource((name,), paths)).allowed
+    def may_read(name: str, folder: str) -> bool:
+        return policy.judge(principal, Right.READ, Resource((name,), (f"/{folder}/",))).allowed
 
-    return replace(projects, folders={name: projects.folders[name] for name in projects.folders if may_read(name)})
+    def is_seen(name: str, folders: Sequence[str]) -> bool:
+        """Whether the page may be read, and one of the folders of which it shows files."""
+        return may_read(name, name) and (name in folders or any(may_read(name, folder) for folder in folders))
+
+    return replace(projects, folders={name: its for name, its in projects.folders.items() if is_seen(name, its)})

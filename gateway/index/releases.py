@@ -11,7 +11,7 @@ from gateway.config.settings import IndexSettings
 from gateway.errors import NotFoundError, without_frames
 from gateway.index.catalog.listing import Files
 from gateway.index.catalog.project_files import listed, merged, newest_wheel
-from gateway.index.catalog.recognised import Catalog
+from gateway.index.catalog.recognised import Catalog, is_ours
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.simple.pages import Project
 from gateway.index.wheels.file_metadata import FileMetadata
@@ -132,7 +132,7 @@ class Releases:
             with suppress(NotFoundError):
                 await other.upstream.project(name)
                 return True
-        return (await self._catalog.has_project(name)).value
+        return await is_ours(self._catalog, name)
 
     def version(self, sources: Sources, base_url: str) -> Hashable:
         """A value that changes when the page changes while its sources stay the same."""

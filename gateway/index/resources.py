@@ -4,19 +4,16 @@ What a key may mean is enough, whatever the storage has. A file in a folder stan
 one that its own name parses to: whoever reads it has to be permitted both.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from gateway.index.legacy.target import ReleaseTarget, release_target
-from gateway.index.simple.names import COMPANIONS, SIMPLE, normalize, parse
+from gateway.index.simple.names import COMPANIONS, SIMPLE, beginning_project, normalize, parse
 from gateway.rights.policy import Listing, Resource
 
 # Of a path that starts with `simple/` more often, those between the longest two and these have no rules of their own:
 # whoever is not logged in decides how many there are.
 _MOST_SIMPLE = 8
-# The project of a name that no release file has, such as foo-1.0.whl.bak.
-_BEGINNING = re.compile(r"(.+?)-[0-9]")
 # Keys whose projects are remembered: finding them out takes some 13 µs. Clients choose how long a key is.
 _MOST_REMEMBERED, _MAX_REMEMBERED = 4096, 255
 
@@ -96,10 +93,9 @@ class Resources:
         release = parse(name)
         if release is None or (self.by_folder and len(segments) > 1):
             yield normalize(folder)  # a name without a slash may lead to the folder of that name
-        if release is not None:
-            yield release.project
-        elif (beginning := _BEGINNING.match(name)) is not None:
-            yield normalize(beginning[1])
+        said = release.project if release is not None else beginning_project(name)
+        if said is not None:
+            yield said
 
 
 class Paths(Resources):

@@ -89,7 +89,7 @@ class Index:
         if not request.key.endswith("/") and request.key:
             return await generated.page(request)  # of PyPI's JSON API: none is stored
         unknown: GatewayError | None = None
-        if self._mode == "auto" and generated.may_be_stored(request.key, request.principal):
+        if self._mode == "auto" and await generated.may_be_stored(request.key, request.principal):
             try:
                 key = await generated.stored_key(request.key)
             except NotFoundError:
@@ -107,6 +107,15 @@ class Index:
     async def is_page(self, key: str, principal: Principal, *, fallback: bool) -> bool:
         """Whether a page would be generated for `key`, which ends in a slash, if the principal asked."""
         return self._generated is not None and await self._generated.exists(key, principal, fallback=fallback)
+
+    async def demand_shown(self, key: str, principal: Principal) -> None:
+        """Raises NotFoundError for a stored page that names files which this reader may not fetch, and GatewayErrors if
+        that can't be known."""
+        folder = key.removesuffix(self._index_document)
+        if self._generated is None or folder == key or not folder.endswith("/"):
+            return
+        if not await self._generated.may_be_stored(folder, principal):
+            raise NotFoundError("a stored page that names files which are not for this reader")
 
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither, and

@@ -1,12 +1,12 @@
 """The projects of several indexes as those of one: the first that has a project serves all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import NotFoundError, without_frames
-from gateway.executors import PAGES
+from gateway.executors import PAGES, working_for
 from gateway.index.catalog.listing import Projects
 from gateway.index.generated.index import GeneratedIndex
 from gateway.index.rendered import Sourced, sourced
@@ -31,7 +31,8 @@ class VirtualProjects:
     """A ListedProjects of several indexes. A name that one of them has is not shown for another, be it readable there:
     it would lead to the former."""
 
-    def __init__(self, members: Sequence[GeneratedIndex], memory: MemoryLimit) -> None:
+    def __init__(self, members: Mapping[str, GeneratedIndex], memory: MemoryLimit) -> None:
+        """`members` are by the names of their mounts."""
         self._members = members
         self._lists = LruCache[str, Sourced[Projects]](
             "projects of virtual indexes",
@@ -44,14 +45,15 @@ class VirtualProjects:
         assert isinstance(principal, Visitor)
         lists = list[RefreshedValue[Projects]]()
         absent: NotFoundError | None = None
-        for member, who in zip(self._members, principal.members, strict=True):
-            try:
-                everything = await member.projects()
-            except NotFoundError as error:
-                absent = absent or without_frames(error)
-                continue
-            readable = await member.readable(who, everything) if who is not None else RefreshedValue(_NONE, 0.0)
-            lists += [everything, readable]
+        for (name, member), who in zip(self._members.items(), principal.members, strict=True):
+            with working_for(name):
+                try:
+                    everything = await member.projects()
+                except NotFoundError as error:
+                    absent = absent or without_frames(error)
+                    continue
+                readable = await member.readable(who, everything) if who is not None else RefreshedValue(_NONE, 0.0)
+                lists += [everything, readable]
         if not lists:
             assert absent is not None
             raise absent

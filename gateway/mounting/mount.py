@@ -1,13 +1,13 @@
 """One mount: an index, the storage behind it, and the mapping of paths to keys."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gateway.access.access import Access
 from gateway.cache.patience import Patience
 from gateway.cache.recent_peak import RecentPeak
-from gateway.config.hints import owner_hints
+from gateway.config.hints import owner_hints, policy_hints
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
 from gateway.executors import current_mount
@@ -25,7 +25,7 @@ from gateway.index.changed_projects import ChangedProjects
 from gateway.index.generated.index import GeneratedIndex
 from gateway.index.keys import resources_of, root_of
 from gateway.index.legacy.release_json import ReleaseJson
-from gateway.index.mirror.downloads import DownloadLimits
+from gateway.index.mirror.downloads import DownloadLimits, Writes
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.prefetch import prefetch_for
@@ -42,7 +42,7 @@ from gateway.mounting.filling import filling_of
 from gateway.mounting.own_files import own_door_of, own_files_of
 from gateway.mounting.publishing import publishing_of
 from gateway.ops.metrics import Metrics
-from gateway.ops.purge import Purge
+from gateway.ops.purge import Purge, keys_of, projects_of_all
 from gateway.principal import Principal, Right
 from gateway.storage.budgets import Budgets, MountBudgets
 from gateway.storage.decorator import drop
@@ -117,7 +117,7 @@ class Mount:
             metadata_stores(settings, self.storage, self.root, budgets.disk(settings.cache)),
             retry_seconds=settings.index.refresh,
         )
-        self._renderer = Renderer(remote_images=settings.index.remote_images)
+        self._renderer = budgets.one(Renderer, remote_images=settings.index.remote_images)
         self.catalog = build_catalog(settings, self.storage, self.root, self._memory, self.patience)
         self.fallback: Fallback | None = None
         if self.catalog is not None and settings.fallback.mode != "none":
@@ -128,7 +128,8 @@ class Mount:
         self.mirrored: MirroredFiles | None = None
         if self.fallback is not None and not self.fallback.redirects:
             limits = DownloadLimits(settings.fallback.max_file_bytes, settings.fallback.temp_bytes)
-            self.mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, self._memory)
+            shared = self._memory, budgets.one(Writes)
+            self.mirrored = MirroredFiles(self.storage, self.fallback, self.root, limits, *shared)
         self.resources = resources_of(settings)
         self._changed = ChangedProjects(self.resources)
         self.statuses = project_statuses(settings, self.storage, self.resources, self.patience)
@@ -219,10 +220,10 @@ class Mount:
         }
         return circuits | self.access.down()
 
-    def owner_hints(self) -> list[str]:
-        """What is no mistake in what is said of trusted publishers, but hardly meant so."""
+    def hints(self) -> list[str]:
+        """What is no mistake in the settings, but hardly meant so."""
         trades = self.uploads is not None and self.uploads.exchange is not None
-        return owner_hints(self._settings.publish) if trades else []
+        return [*policy_hints(self._settings), *(owner_hints(self._settings.publish) if trades else ())]
 
     def expire(self) -> None:
         """Has the next pages made from new listings, and cached objects revalidated."""
@@ -248,10 +249,11 @@ class Mount:
         if self.fallback is not None:
             self.fallback.upstream.forget(project)
 
-    def purge(self, what: Purge) -> int:
+    def purge(self, purges: Sequence[Purge]) -> int:
         """Drops what this process has cached, and has pages made from new listings. Returns how many objects it had."""
-        dropped = drop(self.storage, what.keys(self.resources.projects_of).matches)
-        for project in (projects := what.projects(self.resources.projects_of)):
+        projects_of = self.resources.projects_of
+        dropped = drop(self.storage, keys_of(purges, projects_of).matches)
+        for project in (projects := projects_of_all(purges, projects_of)):
             self.forget(project)
         if not projects:
             self.expire()
@@ -275,11 +277,10 @@ class Mount:
         people = None
         if settings.index.browse:
             elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""
-            memory, remote_images = self._people_memory, settings.index.remote_images
+            memory, images = self._people_memory, settings.index.remote_images
             filling = filling_of(settings, by_folder=not isinstance(self.catalog, FlatCatalog))
-            browse = ProjectPages(
-                wheels, self._renderer, self.root, elsewhere, memory, remote_images=remote_images, filling=filling
-            )
+            shown = self._renderer, self.root, elsewhere, memory
+            browse = ProjectPages(wheels, *shown, remote_images=images, filling=filling)
             actions = PermittedActions(self.access, self.resources, self.root, marks=self.statuses is not None)
             permitted = actions if settings.publish.enabled else None
             people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)

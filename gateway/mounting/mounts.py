@@ -11,12 +11,13 @@ from gateway.config.hints import place_hints
 from gateway.config.mounts.settings import DEFAULT
 from gateway.config.settings import Settings
 from gateway.errors import BadRequestError
+from gateway.executors import working_for
 from gateway.index.simple.names import is_project_name
 from gateway.mounting.mount import Mount
 from gateway.mounting.virtual import VirtualMount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
-from gateway.ops.purge import Purge, decode
+from gateway.ops.purge import Purge, decode, keys_of, projects_of_all
 from gateway.ops.turn import Turn
 from gateway.storage.budgets import Budgets, MountBudgets
 from gateway.storage.decorator import drop_from_disk
@@ -63,8 +64,7 @@ class Mounts:
         """Raises ConfigError if a storage can't be used at all."""
         await started(self.all)
         self.give_hints()
-        for mount in self.all:
-            await self.start_beacon(mount)
+        await asyncio.gather(*map(self.start_beacon, [*self._beacons]))  # each may wait a second for its storage
 
     async def close(self) -> None:
         for mount in reversed(self.all):  # the first has what others share
@@ -114,7 +114,8 @@ class Mounts:
     async def start_beacon(self, mount: Mount) -> None:
         """For a mount in force: no other one of its name reads the beacon."""
         if (beacon := self._beacons.get(mount)) is not None:
-            await beacon.start()
+            with working_for(mount.name):
+                await beacon.start()
 
     async def leave_beacon(self, mount: Mount) -> None:
         """The mount is no longer in force: it only tells what is still published there."""
@@ -147,7 +148,7 @@ class Mounts:
         of the first."""
         owners: dict[str, str] = {}
         for mount in self.all:
-            for hint in mount.owner_hints():
+            for hint in mount.hints():
                 owners.setdefault(hint, mount.name)
         names = {name: f"mount {name}: " if name != DEFAULT else "" for name in owners.values()}
         access = dict.fromkeys(hint for mount in self.all for hint in mount.access.hints())
@@ -188,8 +189,8 @@ class Mounts:
         for change in self._marks.projects.changes():
             mount, _, project = change.partition("/")
             self.refresh(project or EVERYTHING, mount)
-        for change in self._marks.purges.changes():
-            self._purge(decode(change))
+        if changes := self._marks.purges.changes():
+            self._purge([*map(decode, changes)])
         if changes := self._marks.objects.changes():
             for change in changes:
                 name, _, key = change.partition("/")
@@ -205,33 +206,39 @@ class Mounts:
             if not self._named(what.mount):
                 raise BadRequestError(f"no mount {what.mount[:100]!r}", public="There is no mount of this name")
         memory = self._purge_workers(purges)
-        concerned = [(mount, what) for what in purges for mount in self._named(what.mount)]
+        concerned = self._concerned(purges)
         disk = 0
-        for mount, what in concerned:
-            disk += await drop_from_disk(mount.storage, what.keys(mount.resources.projects_of))
+        for mount, wanted in concerned:
+            disk += await drop_from_disk(mount.storage, keys_of(wanted, mount.resources.projects_of))
         memory += self._purge_workers(purges)  # what has been read from the disk meanwhile
-        told = await asyncio.gather(*(self._tell_others(mount, what) for mount, what in concerned))
+        told = await asyncio.gather(*(self._tell_others(mount, wanted) for mount, wanted in concerned))
         return {"dropped": {"memory": memory, "disk": disk}, "replicas": "told" if all(told) else "not told"}
 
     def _purge_workers(self, purges: Sequence[Purge]) -> int:
-        dropped = sum(self._purge(what) for what in purges)
+        dropped = self._purge(purges)
         if self._marks is not None:
             for what in purges:
                 self._marks.purges.change(what.encode())
         return dropped
 
-    def _purge(self, what: Purge) -> int:
-        dropped = sum(mount.purge(what) for mount in self._named(what.mount))
+    def _purge(self, purges: Sequence[Purge]) -> int:
+        dropped = sum(mount.purge(wanted) for mount, wanted in self._concerned(purges))
         self._changed()
         return dropped
 
-    async def _tell_others(self, mount: Mount, what: Purge) -> bool:
+    def _concerned(self, purges: Sequence[Purge]) -> Sequence[tuple[Mount, Sequence[Purge]]]:
+        """The mounts of which something is dropped, each with what that is."""
+        found = ((mount, [what for what in purges if what.mount in (EVERYTHING, mount.name)]) for mount in self.all)
+        return [(mount, wanted) for mount, wanted in found if wanted]
+
+    async def _tell_others(self, mount: Mount, purges: Sequence[Purge]) -> bool:
         """Has other gateways list anew, and revalidate what they have cached."""
         beacon = self._beacons.get(mount)
         if beacon is None:
             return False
-        if projects := what.projects(mount.resources.projects_of):
-            return all(await asyncio.gather(*map(beacon.announce, filter(is_project_name, projects))))
+        projects = [*filter(is_project_name, projects_of_all(purges, mount.resources.projects_of))]
+        if projects:
+            return all(await asyncio.gather(*map(beacon.announce, projects)))
         return await beacon.announce(_ANY, everything=True)
 
     def down(self) -> Mapping[str, str]:

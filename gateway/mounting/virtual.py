@@ -9,14 +9,13 @@ from gateway.errors import (
     GatewayError,
     NotAcceptableError,
     NotFoundError,
-    UpstreamBusyError,
     UpstreamError,
     UpstreamTimeoutError,
 )
+from gateway.executors import working_for
 from gateway.http.cors import cors_of
 from gateway.http.public_address import PublicAddress
 from gateway.http.target import strip_prefix
-from gateway.index.catalog.listing import BLANK
 from gateway.index.generated.root_page import RootPage
 from gateway.index.rendered import RenderedPages
 from gateway.index.simple.names import SIMPLE
@@ -68,15 +67,15 @@ class VirtualMount:
         self.access = members[0].access
         self.uploads = publish_to.uploads if publish_to is not None else None
         self.management = None
-        indexes = [member.generated for member in members if member.generated is not None]
+        indexes = {member.name: member.generated for member in members if member.generated is not None}
         assert len(indexes) == len(members)
         self._memory = memory = budgets.memory("virtual indexes", _MEMORY_BYTES)
         # What this page says of another index is true of the member that asks one.
-        pages = next((member.generated for member in members if member.fallback is not None), indexes[0])
-        assert pages is not None
+        first = next((member for member in members if member.fallback is not None), members[0])
+        people = indexes[first.name].people
         rendered = RenderedPages("pages of virtual indexes", memory)
         projects = VirtualProjects(indexes, memory)
-        self._root_page = RootPage(projects, pages.people, rendered, "", settings.index.refresh, RecentPeak())
+        self._root_page = RootPage(projects, people, rendered, "", settings.index.refresh, RecentPeak())
         self._roots = {f"/{SIMPLE}/": f"{SIMPLE}/", "/": ""}
 
     def close(self) -> None:
@@ -117,10 +116,6 @@ class VirtualMount:
             try:
                 if await _has(place):
                     return Places([place])
-            except NotFoundError as error:
-                # A directory that is empty may be a volume that is not mounted.
-                unknown = UpstreamBusyError(f"{place.mount.name}: {error.detail}") if error.code == BLANK else error
-                return Places([place], unknown)
             except GatewayError as error:
                 return Places([place], unavailable(error) if isinstance(error, _UNKNOWN) else error)
         return Places(places, NotFoundError("no member has the project"))
@@ -133,7 +128,8 @@ async def _has(place: Place) -> bool:
     """Whether the member has a project that the path may be of."""
     index = place.mount.generated
     assert index is not None
-    for project in place.mount.resources.projects_of(place.key):
-        if await index.has(project):
-            return True
+    with working_for(place.mount.name):
+        for project in place.mount.resources.projects_of(place.key):
+            if await index.has(project):
+                return True
     return False

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from gateway.errors import GatewayError
+from gateway.executors import working_for
 from gateway.messages import BufferedResponse
 from gateway.ops.shared.standing import Findings, Standing
 from gateway.storage.base import Storage
@@ -113,7 +114,8 @@ class Readiness:
         """What the storage says, or why it can't be reached."""
         try:
             async with self._at_once, asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
-                return await storage.check()
+                with working_for(mount):  # threads that hang are its own
+                    return await storage.check()
         except TimeoutError:
             return f"no answer within {_CHECK_TIMEOUT_SECONDS:g} s"
         except GatewayError as error:

@@ -17,6 +17,7 @@ from gateway.principal import Admission, Right
 from gateway.tracing.span import NOTHING
 
 _MAX_AGENT_LENGTH = 40
+_MAX_ERROR_LENGTH = 1000  # it may quote a header, which may be very long
 # User and password in a target that is no path (RFC 9112, 3.2): absolute-form, authority-form.
 _USERINFO = re.compile(r"\A((?:[A-Za-z][A-Za-z0-9+.-]*://)?)[^/?#]*@")
 
@@ -89,7 +90,7 @@ def _fields(record: RequestRecord, ended: float) -> dict[str, Any]:
         "request_id": record.request_id,
         **_trace(record),
         "user_agent": record.agent[:_MAX_AGENT_LENGTH],  # pip's is very long
-        "error": record.error,
+        "error": record.error[:_MAX_ERROR_LENGTH],
         **({"user": record.admission.principal.name} if record.admission.method else {}),
         **_cost(record, ended),
     }
@@ -175,6 +176,11 @@ def _text_value(value: object) -> str:
 
 
 _NEEDS_QUOTES = frozenset(' "=\\')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def timestamp(now: float) -> str:
@@ -201,7 +207,8 @@ class _Handler(logging.Handler):
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         self.datefmt = None
-        text = f"{timestamp(record.created)} {record.levelname.lower()} {record.name}: {record.getMessage()}"
+        message = _CONTROL.sub(_escaped, record.getMessage())  # servers' words are in it: they must not forge a line
+        text = f"{timestamp(record.created)} {record.levelname.lower()} {record.name}: {message}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 

@@ -3,6 +3,8 @@
 import os
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,20 +15,28 @@ from prometheus_client import (
     generate_latest,
     values,
 )
+from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from gateway.errors import TooManyAttemptsError
 from gateway.messages import RequestRecord
 from gateway.ops.readings import process
 from gateway.ops.readings.read_metrics import METRICS, Reading, ReadMetrics
 
 # Set before the workers are started: the directory of the files in which they share their metrics.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
+# Servers choose their codes: more than S3 has, or a code for each answer, would be series without end.
+_MOST_CODES = 100
+_OTHER = "other"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
-_TTFB_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_TTFB_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+# prometheus_client asks the environment, which may be meant for another program: a single process counts for itself.
+values.ValueClass = values.MutexValue
 
 
 def count_as(slot: int) -> None:
@@ -123,9 +133,9 @@ class Metrics:
         self.auth_outcomes: Tally[tuple[str, str]] = Tally()
         self._mounts: dict[str, MountMetrics] = {}
         self._ttfb_histograms: dict[tuple[str, str], Histogram] = {}
-        several = MULTIPROCESS_DIR in os.environ
-        self._read = ReadMetrics(registry, METRICS | process.METRICS if several else METRICS)
-        if several:
+        self._several = values.ValueClass is not values.MutexValue
+        self._read = ReadMetrics(registry, METRICS | process.METRICS if self._several else METRICS)
+        if self._several:
             self.read_from(process.process_readings)
         else:
             ProcessCollector(registry=registry)
@@ -155,13 +165,13 @@ class Metrics:
 
     def observe(self, record: RequestRecord) -> None:
         """Counts a finished request."""
-        method = record.method if record.method in _METHODS else "other"
+        method = record.method if record.method in _METHODS else _OTHER
         mount, route = record.mount, record.route
         self._ended[mount, method, route, record.status] += 1
         self._ended_bytes[mount] += record.sent_bytes
         if record.cache:
             self._ended_cached[mount, record.cache] += 1
-        if record.first_byte is not None:
+        if record.first_byte is not None and record.status != TooManyAttemptsError.status:  # that waits on purpose
             histogram = self._ttfb_histograms.get((mount, route))
             if histogram is None:
                 histogram = self._ttfb_histograms[mount, route] = self._ttfb.labels(mount, route)
@@ -201,10 +211,24 @@ class Metrics:
     def text(self) -> bytes:
         """The same as of the last `settle`. For a thread: many mounts and workers have thousands of series."""
         registry = self._registry
-        if MULTIPROCESS_DIR in os.environ:
+        if self._several:
             registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            _OfAllWorkers(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class _OfAllWorkers(MultiProcessCollector):
+    """What the files of all workers say, but for those that a worker is just creating, which are empty."""
+
+    def collect(self) -> Iterable[Metric]:
+        files = (file for file in Path(os.environ[MULTIPROCESS_DIR]).glob("*.db") if _has_content(file))
+        return self.merge(map(str, files))  # type: ignore[no-untyped-call,no-any-return]
+
+
+def _has_content(file: Path) -> bool:
+    with suppress(FileNotFoundError):  # its worker is dead
+        return file.stat().st_size > 0
+    return False
 
 
 class MountMetrics:
@@ -212,10 +236,14 @@ class MountMetrics:
 
     def __init__(self, mount: str, upstream_errors: Counter, beacon_failures: Counter) -> None:
         self._mount = mount
+        self._codes: set[str] = set()
         self._upstream_errors = upstream_errors
         self._beacon_failures = beacon_failures
 
     def upstream_fault(self, code: str) -> None:
+        if code not in self._codes and len(self._codes) >= _MOST_CODES:
+            code = _OTHER
+        self._codes.add(code)
         self._upstream_errors.labels(self._mount, code).inc()
 
     def beacon_failed(self, operation: str) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
@@ -35,20 +36,6 @@ class Purge:
     kind: Kind
     name: str
 
-    def keys(self, projects_of: Callable[[str], Sequence[str]]) -> Keys:
-        """`projects_of` returns the projects that a key may stand for."""
-        if self.kind == "key":
-            return Keys.of(self.name)
-        if self.kind == "prefix":
-            return Keys(lambda key: key.startswith(self.name))
-        return Keys(lambda key: self.name in projects_of(key))
-
-    def projects(self, projects_of: Callable[[str], Sequence[str]]) -> Sequence[str]:
-        """Those whose pages show what is dropped; empty if any may."""
-        if self.kind == "key":
-            return projects_of(self.name)
-        return [self.name] if self.kind == "project" else []
-
     def encode(self) -> str:
         return f"{self.mount}/{_MARKS[self.kind]}{self.name}"
 
@@ -60,6 +47,28 @@ def decode(text: str) -> Purge:
         if rest.startswith(mark):
             return Purge(mount, kind, rest[1:])
     return Purge(EVERYTHING, "prefix", "")
+
+
+def keys_of(purges: Sequence[Purge], projects_of: Callable[[str], Sequence[str]]) -> Keys:
+    """Those of all that is dropped, which are looked for at once: there may be many. `projects_of` returns the projects
+    that a key may stand for: by how it is spelled."""
+    names = {kind: frozenset(what.name for what in purges if what.kind == kind) for kind in _MARKS}
+    keys, prefixes, projects = names["key"], tuple(names["prefix"]), names["project"]
+    if not prefixes and not projects:
+        return Keys.of(*keys)
+
+    def is_of_project(key: str) -> bool:
+        spelled = canonicalize_name(key)  # a look that takes a microsecond, and `projects_of` some 60
+        return any(name in spelled for name in projects) and not projects.isdisjoint(projects_of(key))
+
+    return Keys(lambda key: key in keys or key.startswith(prefixes) or (bool(projects) and is_of_project(key)))
+
+
+def projects_of_all(purges: Sequence[Purge], projects_of: Callable[[str], Sequence[str]]) -> Sequence[str]:
+    """Those whose pages show what is dropped; empty if any may."""
+    named = [what for what in purges if what.kind != "prefix"]
+    each = [[what.name] if what.kind == "project" else projects_of(what.name) for what in named]
+    return [*dict.fromkeys(chain(*each))] if all(each) and len(named) == len(purges) else []
 
 
 def requested(query: str, content_type: str, body: bytes) -> Sequence[Purge]:
@@ -82,24 +91,31 @@ def requested(query: str, content_type: str, body: bytes) -> Sequence[Purge]:
 
 
 def _purge(mount: str, what: str, name: str) -> Purge:
-    if what not in _MARKS or not name or len(name.encode("utf-8", "surrogateescape")) > _MAX_NAME_BYTES:
-        raise _bad(f"{what}={name[:100]!r}")
-    if what == "project" and not PROJECT_NAME.fullmatch(name):
-        raise _bad(f"{what}={name[:100]!r}")
+    project = what == "project"
+    if what not in _MARKS or not _is_key(name) or (project and not PROJECT_NAME.fullmatch(name)):
+        raise _bad("of something else, of nothing, of what is no project's name, or of a name that is too long")
     kind: Kind = what
-    return Purge(mount, kind, canonicalize_name(name) if kind == "project" else name)
+    return Purge(mount, kind, canonicalize_name(name) if project else name)
+
+
+def _is_key(name: str) -> bool:
+    """Whether an object may be named so. JSON can have what UTF-8 has not."""
+    try:
+        return 0 < len(name.encode()) <= _MAX_NAME_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def _of_form(text: str) -> Iterator[tuple[str, str]]:
     try:
         yield from parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MOST + 1)
-    except ValueError as error:
-        raise _bad(str(error)) from error
+    except ValueError:
+        raise _bad("no form") from None
 
 
 def _of_json(body: bytes) -> Iterator[tuple[str, str]]:
     try:
-        value: Any = json.loads(body)
+        value: Any = json.loads(body, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise _bad("no JSON") from error
     if not isinstance(value, Mapping):
@@ -110,8 +126,16 @@ def _of_json(body: bytes) -> Iterator[tuple[str, str]]:
         elif field in _PLURALS and isinstance(names, list) and all(isinstance(name, str) for name in names):
             yield from ((_PLURALS[field], name) for name in names)
         else:
-            raise _bad(f"the field {field[:100]!r}")
+            raise _bad("an unknown field")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises ValueError for a field that is given twice: only the last would count."""
+    if len(found := dict(pairs)) < len(pairs):
+        raise ValueError("a field is given twice")
+    return found
 
 
 def _bad(what: str) -> BadRequestError:
+    """Without what was sent: the log has no queries."""
     return BadRequestError(f"a purge: {what}", public=_HINT)

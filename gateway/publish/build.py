@@ -68,7 +68,7 @@ def build_publishing(
         marks = StatusManagement(Marking(stored, catalog, pages), resources, root, visibility)
     exchange = _exchange(publish, storage, access, condition)
     attestations = _attestations(publish)
-    budget = budgets.one(UploadBudget)
+    budget = budgets.part(UploadBudget)
     return Publishing(
         Uploads(publish, rules, publisher, condition, access, resources, visibility, budget, exchange, attestations),
         Management(life_cycle, marks, access, resources, root, visibility),

@@ -57,6 +57,11 @@ class UploadMemory:
             self._most, self._most_each, self._seconds, kept=self._kept, small=self._small, whole=self._whole
         )
 
+    def leave(self) -> None:
+        """There is no such mount any more."""
+        self._whole._shares -= 1
+        self._whole._changed.set()  # another may have more now
+
     @asynccontextmanager
     async def of(self, length: int) -> AsyncIterator[None]:
         """Memory for an upload of `length` bytes. Raises UpstreamBusyError if there is none in time."""

@@ -195,8 +195,8 @@ class Publisher:
         self, content: Content, project: str, *, absent: str | None, replaced: str | None
     ) -> AsyncIterator[bytes]:
         """The bytes. Instead of the last of them, raises ProjectClosedError if the project takes no files by then, and
-        PreconditionFailedError if there is an object `absent`. What says something of the bytes of `replaced` is gone
-        before the last."""
+        PreconditionFailedError if there is an object `absent`, or if `replaced` has these bytes already. What says
+        something of other bytes of `replaced` is gone before the last."""
         held = b""
         async for chunk in content.chunks():
             if held:
@@ -208,6 +208,8 @@ class Publisher:
         if replaced is not None:
             await self._provenances.remove_others(replaced, content.sha256)
             await self._companions.remove_others(replaced, content.size, content.sha256)
+            if await self._existing.has(replaced, content.size, content.sha256):
+                raise PreconditionFailedError(f"{replaced} has these bytes")  # and the time when it was published
         yield held
 
     async def _demand_same(self, key: str, content: Content) -> None:

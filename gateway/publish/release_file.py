@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from packaging.version import InvalidVersion, Version
 
 from gateway.errors import BadRequestError
-from gateway.index.simple.names import Release, is_project_name, is_release_of, normalize, parse
+from gateway.index.simple.names import COMPANIONS, Release, is_project_name, is_release_of, normalize, parse
 from gateway.publish.rules import Rule, Rules
 
 _HEX = {"sha256": re.compile("[0-9a-fA-F]{64}"), "blake2_256": re.compile("[0-9a-fA-F]{64}")}
 _HEX["md5"] = re.compile("[0-9a-fA-F]{32}")
 # No file name has a longer one. `Version` raises another error for numbers of over 4,300 digits.
 _MAX_VERSION = 255
+# In a directory, a name has up to 255, and what lies beside a file has its name too.
+_MAX_FILENAME = 255 - max(map(len, COMPANIONS))
 _MAX_SHOWN = 100
 _SUFFIXES = {"bdist_wheel": ".whl", "sdist": ".tar.gz"}
 _SDIST_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*-[^-]+\.tar\.gz")
@@ -82,6 +84,8 @@ def _release(filename: str) -> Release:
     plain = release is not None and is_release_of(release.project, filename) and is_project_name(release.project)
     if release is None or not plain or not filename.endswith((".whl", ".tar.gz")):
         raise _refused(filename, "the file's name is not that of a wheel or an sdist (.tar.gz)")
+    if len(filename) > _MAX_FILENAME:
+        raise _refused(filename, f"the file's name has over {_MAX_FILENAME} characters")
     return release
 
 

@@ -5,7 +5,8 @@ import logging
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from copy import copy
+from typing import TYPE_CHECKING, Self
 
 from multidict import MultiMapping
 
@@ -56,13 +57,24 @@ log = logging.getLogger("gateway.publish")
 
 
 class UploadBudget:
-    """The memory for uploads at all mounts: for the fields of forms, and for files."""
+    """The memory for uploads, for the `fields` of forms and for `files`: that of all mounts, or the share of one."""
 
-    def __init__(self) -> None:
-        self.fields = UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
-        self.files = UploadMemory(
+    def __init__(self, fields: UploadMemory | None = None, files: UploadMemory | None = None) -> None:
+        self.fields = fields or UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
+        self.files = files or UploadMemory(
             _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
         )
+
+    def share(self) -> Self:
+        """The part of a mount."""
+        part = copy(self)
+        part.fields, part.files = self.fields.share(), self.files.share()
+        return part
+
+    def leave(self) -> None:
+        """There is no such mount any more."""
+        for memory in (self.fields, self.files):
+            memory.leave()
 
 
 class Uploads:
@@ -81,8 +93,8 @@ class Uploads:
         exchange: "Exchange | None" = None,
         attestations: "Attestations | None" = None,
     ) -> None:
-        """`exchange` is where trusted publishers get their tokens, if there are any. Without `attestations`, those that
-        come are ignored."""
+        """`budget` is the mount's part. `exchange` is where trusted publishers get their tokens, if there are any.
+        Without `attestations`, those that come are ignored."""
         self.exchange = exchange
         self._attestations = attestations
         self._settings = settings
@@ -93,8 +105,8 @@ class Uploads:
         self._resources = resources
         self._visibility = visibility
         self._tasks: set[asyncio.Task[Published]] = set()
-        self._fields_memory = budget.fields.share()
-        self._memory = budget.files.share()
+        self._fields_memory = budget.fields
+        self._memory = budget.files
 
     def start(self) -> None:
         """Has the storage tried in the background. Raises ConfigError if tokens of issuers can't be verified."""

@@ -15,6 +15,8 @@ from gateway.mounting.virtual import VirtualMount
 _NOT_OF_MOUNTS = {"server", "ops", "log", "tracing", "access"}
 _OF_SERVER = ("base_path", "public_url", "trusted_proxies")
 _CHECK_SECONDS = 10.0
+# To find out credentials may take a minute. What hangs would hold up all further reloads.
+_START_SECONDS = 90.0
 
 log = logging.getLogger("gateway")
 
@@ -58,7 +60,12 @@ class Change:
 
     async def start(self, *, check: bool) -> None:
         """Starts what is new. With `check`, storages that were not used before have to answer. Raises ConfigError."""
-        await started(self._new.values())
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await started(self._new.values())
+        except TimeoutError:
+            message = f"does not start within {_START_SECONDS:g} s"
+            raise ConfigError([Problem("mounts", ", ".join(self._new), message)]) from None
         for one, mount in zip(self._real, self.all, strict=True):
             if mount.name not in self._new and mount.has_own_access and one.access is not None:
                 self._access_changes.append((mount.access, await mount.access.prepare(one), one.file))
@@ -74,12 +81,12 @@ class Change:
 
     async def settle(self) -> None:
         """Hands over what only one mount of a name may do."""
-        await asyncio.gather(*map(self._mounts.leave_beacon, self._gone))
+        await asyncio.gather(*map(self._mounts.leave_beacon, self.replaced))
         await asyncio.gather(*map(self._mounts.start_beacon, self._new.values()))
 
     async def end_former(self) -> None:
         """Ends the mounts that are no longer in force. No request uses them any more."""
-        for mount in reversed(self._gone):  # the first has what others share
+        for mount in reversed(self.replaced):  # the first has what others share
             if mount.uploads is not None:
                 await mount.uploads.finished()
             await self._mounts.end(mount)
@@ -97,10 +104,11 @@ class Change:
     @property
     def replaces(self) -> bool:
         """Whether any mount ends."""
-        return bool(self._gone or self._gone_virtual)
+        return bool(self.replaced or self._gone_virtual)
 
     @property
-    def _gone(self) -> Sequence[Mount]:
+    def replaced(self) -> Sequence[Mount]:
+        """The mounts that are no longer in force."""
         kept = {mount for mount in self.all if mount.name not in self._new}
         return [mount for mount in self._running.values() if mount not in kept]
 

@@ -1,7 +1,7 @@
 """What answers requests with one configuration."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from gateway.config.settings import Settings
@@ -87,6 +87,10 @@ class Graph:
             self._idle.clear()
         else:
             self._idle.set()
+
+    def uses(self, mounts: Iterable[Mount], audit: AuditObjects | None) -> bool:
+        """Whether requests that began with it may use any of these."""
+        return not {*self.mounts}.isdisjoint(mounts) or (audit is not None and audit is self.audit)
 
     def give_up(self) -> None:
         """Whatever has begun counts as ended: the gateway stops, and has ended it."""

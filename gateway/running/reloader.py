@@ -3,15 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from gateway.config.settings import Settings
 from gateway.config.source import ConfigText, Source, decode
 from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
 from gateway.ops.shared.configuration import MOST_BYTES, SharedConfiguration
+from gateway.single_flight import retrieve_exception
+from gateway.tracing.span import apart
+
+T = TypeVar("T")
 
 # How long one reload waits for another one, and how often it looks whether that is over.
 _TURN_SECONDS, _TURN_LOOK_SECONDS = 60.0, 0.05
@@ -64,15 +69,16 @@ class Reloader:
         self._number = worker.number if worker is not None else 0
         self._one_at_a_time = asyncio.Lock()
         self._asked = False
-        self._task: asyncio.Task[None] | None = None
+        self._catching_up: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._failure = ""
         if worker is not None:
             worker.shared.note(worker.slot, self._number)
 
     async def reload(self) -> Mapping[str, object]:
         """Returns what has become of the configuration. Raises ConfigError, and leaves all as it was, if it can't be
-        used."""
-        outcome = await self._lead()
+        used. What has begun goes on if the caller is cancelled: his client may leave when half of it is done."""
+        outcome = await asyncio.shield(self._begun(self._lead()))
         done: dict[str, object] = {"mounts": outcome.mounts, "restart": outcome.restart}
         if self._worker is None:
             return done
@@ -86,13 +92,21 @@ class Reloader:
     def look(self) -> None:
         """Does in the background what this process or another has asked for. Cheap: it is called before each
         request."""
-        if self._is_due and (self._task is None or self._task.done()):
-            self._task = asyncio.get_running_loop().create_task(self._catch_up())
+        if self._is_due and (self._catching_up is None or self._catching_up.done()):
+            self._catching_up = self._begun(self._catch_up())
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _begun(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that is no part of the request that has asked for it: what it starts goes on for ever."""
+        task = asyncio.get_running_loop().create_task(work, context=apart())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(retrieve_exception)
+        return task
 
     @property
     def _is_due(self) -> bool:
@@ -121,10 +135,7 @@ class Reloader:
             raise ConfigError([Problem("settings", "given", "were not read from anywhere: restart to change them")])
         async with self._one_at_a_time, _turn(worker):
             try:
-                found = await DISK.run(source.read)
-                content = found.encode()
-                if len(content) > MOST_BYTES:
-                    raise ConfigError([Problem(found.path, "configuration file", f"is over {MOST_BYTES} bytes")])
+                found, content = await _read(source)
                 outcome = await self._put_in_force(source, found, check=True)
             except ConfigError as error:
                 message = "The configuration is not reloaded, the former stays in force (mistakes: %d)"
@@ -152,6 +163,10 @@ class Reloader:
         async with self._one_at_a_time:
             try:
                 number, content = worker.shared.current()
+            except ValueError:  # another one is being shared, which takes a moment
+                await asyncio.sleep(_TURN_LOOK_SECONDS)
+                return
+            try:
                 await self._put_in_force(source, decode(content), check=False)
             except ConfigError as error:
                 why = "; ".join(map(str, error.problems))
@@ -172,6 +187,20 @@ class Reloader:
             if found >= worker.workers or time.monotonic() > ends:
                 return min(found, worker.workers)
             await asyncio.sleep(_OTHERS_LOOK_SECONDS)
+
+
+async def _read(source: Source) -> tuple[ConfigText, bytes]:
+    """What the file has, and the same for other workers. Raises ConfigError for what nobody can have meant."""
+    found = await DISK.run(source.read)
+    content, fault = found.encode(), ""
+    if len(content) > MOST_BYTES:
+        fault = f"is over {MOST_BYTES} bytes"
+    elif found.is_file and not found.fault and not found.text.strip():
+        # Most programs empty a file before they write it, and by the defaults everybody may read.
+        fault = "is empty: somebody may be writing it"
+    if fault:
+        raise ConfigError([Problem(found.path, "configuration file", fault)])
+    return found, content
 
 
 @asynccontextmanager

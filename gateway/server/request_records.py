@@ -13,6 +13,9 @@ from gateway.server.protocol import Request
 from gateway.server.request_id import given_or_new
 from gateway.server.request_spans import RequestSpans
 
+# Answers with an object, or about the one that the client has.
+_WITH_OBJECT = frozenset({200, 206, 304})
+
 
 class RequestRecords:
     """Begins a record with each request, and writes it when that ends."""
@@ -74,7 +77,7 @@ class RequestRecords:
             status=first.status,
             sent_bytes=sent_bytes,
             first_byte=now,
-            cache="memory" if first.route == "object" and first.status != 302 else "",
+            cache="memory" if first.route == "object" and first.status in _WITH_OBJECT else "",
             admission=first.admission,
             error=first.error,
         )

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from gateway.cache.disk.cache import MAX_OPEN
 from gateway.cache.disk.quota import DiskQuota
@@ -14,8 +14,18 @@ from gateway.storage.s3 import ahead
 from gateway.storage.s3.signing.credentials import CredentialSource
 from gateway.transfer.parallel import MemoryBudget
 
+
+class Shared(Protocol):
+    """Has a part for each mount, which `leave` gives back."""
+
+    def share(self) -> Self: ...
+
+    def leave(self) -> None: ...
+
+
 K = TypeVar("K", bound=Hashable)
 S = TypeVar("S")
+P = TypeVar("P", bound=Shared)
 
 _FEW_OPEN = 4
 
@@ -54,7 +64,7 @@ class Budgets:
         self.open_entries = max(_FEW_OPEN, MAX_OPEN // mounts)
         """So many entries of the disk cache stay open for one mount, each with a descriptor."""
         self._pools: dict[str, MemoryPool] = {}
-        self._one: dict[Callable[[], Any], Any] = {}
+        self._one: dict[Hashable, Any] = {}
         self._transfers = InUse[tuple[int, int], MemoryBudget](lambda size: MemoryBudget(*size))
         self._quotas = InUse[tuple[Path, int], DiskQuota](lambda place: DiskQuota(*place))
         self._credentials: dict[Hashable, CredentialSource] = {}
@@ -64,12 +74,17 @@ class Budgets:
         asks for."""
         return self._pools.setdefault(purpose, MemoryPool(max_bytes)).share(max_bytes)
 
-    def one(self, kind: Callable[[], S]) -> S:
-        """The object of a kind that all mounts share; made when it is asked for first."""
-        if kind not in self._one:
-            self._one[kind] = kind()
-        found: S = self._one[kind]
+    def one(self, kind: Callable[..., S], **options: Hashable) -> S:
+        """The object of a kind with these options that all mounts share; made when it is asked for first."""
+        wanted = kind, *sorted(options.items())
+        if wanted not in self._one:
+            self._one[wanted] = kind(**options)
+        found: S = self._one[wanted]
         return found
+
+    def part(self, kind: Callable[[], P]) -> P:
+        """A mount's part of the object of a kind that all mounts share."""
+        return self.one(kind).share()
 
     @property
     def pools(self) -> Mapping[str, MemoryPool]:
@@ -113,6 +128,7 @@ class MountBudgets(Budgets):
         super().__init__(mounts)
         self._whole = whole
         self._limits: list[MemoryLimit] = []
+        self._parts: list[Shared] = []
         self._transits: list[MemoryBudget] = []
         self._places: list[tuple[Path, int]] = []
         self._sources: list[CredentialSource] = []
@@ -121,8 +137,13 @@ class MountBudgets(Budgets):
         self._limits.append(self._whole.memory(purpose, max_bytes))
         return self._limits[-1]
 
-    def one(self, kind: Callable[[], S]) -> S:
-        return self._whole.one(kind)
+    def one(self, kind: Callable[..., S], **options: Hashable) -> S:
+        return self._whole.one(kind, **options)
+
+    def part(self, kind: Callable[[], P]) -> P:
+        part = self._whole.part(kind)
+        self._parts.append(part)
+        return part
 
     def transit(self, settings: ParallelSettings) -> MemoryBudget:
         self._transits.append(self._whole.transit(settings))
@@ -141,12 +162,15 @@ class MountBudgets(Budgets):
         """The mount has been closed: its storage has given the credentials back."""
         for limit in self._limits:
             limit.leave()
+        for part in self._parts:
+            part.leave()
         for transit in self._transits:
             transit.leave()
             self._whole._transfers.leave((transit.max_bytes, transit.connections))
         for place in self._places:
             self._whole._quotas.leave(place)
         self._limits.clear()
+        self._parts.clear()
         self._transits.clear()
         self._places.clear()
 

@@ -1,5 +1,6 @@
 """A storage with a cache of objects, in memory and on disk."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Container, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -11,11 +12,15 @@ from gateway.cache.memory import ObjectLimits
 from gateway.cache.object_cache import ObjectCache
 from gateway.cache.patience import Patience
 from gateway.config.cache_settings import CacheSettings
+from gateway.executors import DISK
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend, Batch, Children, StoredObject
 from gateway.storage.decorator import StorageDecorator
 from gateway.tracing.span import traced
 from gateway.transfer.parallel import MemoryBudget
+
+# How often entries on disk are closed that another process has removed.
+_LOOK_SECONDS = 60.0
 
 
 class CachingStorage(StorageDecorator):
@@ -42,6 +47,7 @@ class CachingStorage(StorageDecorator):
         self._quota = quota
         self._open_entries = open_entries
         self._objects: ObjectCache
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self.inner.start()
@@ -49,9 +55,13 @@ class CachingStorage(StorageDecorator):
         if settings.dir is not None:
             scope, most = self.inner.identity, self._open_entries
             disk = DiskCache(settings.dir, settings.disk_bytes, scope, self._quota, max_open=most)
+            self._looking = asyncio.create_task(_look(disk))
         self._objects = ObjectCache(self.inner, self._budget, settings, disk, self._patience, self._limits)
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         if hasattr(self, "_objects"):
             await self._objects.close()
         await self.inner.close()
@@ -95,6 +105,12 @@ class CachingStorage(StorageDecorator):
 
     def stats(self) -> Mapping[str, int]:
         return {**self.inner.stats(), **self._objects.stats()}
+
+
+async def _look(disk: DiskCache) -> None:
+    while True:
+        await asyncio.sleep(_LOOK_SECONDS)
+        await DISK.run(disk.let_go)
 
 
 def _told(stream: Stream) -> dict[str, str]:

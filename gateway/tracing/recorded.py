@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
@@ -13,6 +13,8 @@ from opentelemetry.trace.span import TraceState
 from gateway.errors import GatewayError
 from gateway.tracing.context import TraceContext
 from gateway.tracing.span import NOTHING, Attributes, Kind, Span, current
+
+V = TypeVar("V")
 
 # Of a span; more of them tell nothing more.
 _MAX_LINKS = 32
@@ -48,11 +50,11 @@ class RecordedSpan(Span):
         self._span.update_name(name)
 
     def note(self, attributes: Attributes) -> None:
-        self._span.set_attributes(attributes)
+        self._span.set_attributes({name: _told(value) for name, value in attributes.items()})
 
     def fail(self, kind: str, why: str = "") -> None:
         self._span.set_attribute("error.type", kind)
-        self._span.set_status(Status(StatusCode.ERROR, why[:_MAX_REASON_LENGTH] or None))
+        self._span.set_status(Status(StatusCode.ERROR, _told(why[:_MAX_REASON_LENGTH]) or None))
 
     def raised(self, error: BaseException) -> None:
         if isinstance(error, GatewayError):
@@ -91,6 +93,14 @@ class RecordedSpan(Span):
         if error is not None:
             self.raised(error)
         self.end()
+
+
+def _told(value: V) -> V | str:
+    """Texts of OTLP are UTF-8: other bytes, which a client's header may have, are escaped. An attribute with one could
+    not be exported, nor could all the spans that go with a status that has one."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def root(tracer: Tracer, name: str, before: TraceContext | None) -> Span:

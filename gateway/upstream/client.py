@@ -102,7 +102,7 @@ class Client:
         tells_trace: bool = False,
     ) -> None:
         """At most `max_connections` requests are under way at once; others wait for up to the connect timeout. With
-        `tells_trace`, servers learn which trace a request is part of."""
+        `tells_trace`, servers that are trusted learn which trace a request is part of."""
         self.retries = RetryBudget()
         self._circuits = circuits or Circuits()
         self._max_connections = max_connections
@@ -285,7 +285,7 @@ class Client:
         body: bytes | memoryview,
     ) -> bytes:
         # Not signed: proxies may change these two, as they do where they are traced themselves.
-        trace = trace_headers() if self._tells_trace else NO_HEADERS
+        trace = trace_headers() if self._tells_trace and self._connector.trusts(scheme, host) else NO_HEADERS
         headers = {"User-Agent": self._user_agent, **trace, **headers}
         if body or method in ("PUT", "POST"):
             headers["Content-Length"] = str(len(body))

@@ -15,6 +15,7 @@ from gateway.executors import FOREIGN_NAMES
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.connection import UpstreamConnection
 from gateway.upstream.proxy import Proxy
+from gateway.upstream.tls_contexts import context_of
 
 REFUSED = "AddressRefused"
 
@@ -46,6 +47,10 @@ class Connector:
         if client_cert or isinstance(verify, Path):
             self._tls_context()  # to fail now
 
+    def trusts(self, scheme: str, host: str) -> bool:
+        """Whether the settings name this server, rather than another server that they name."""
+        return self._policy is None or self._policy.trusts(*_address(scheme, host))
+
     async def connect(self, scheme: str, host: str) -> UpstreamConnection:
         """Connects to `host`, which has a port unless it is the scheme's. Raises UpstreamError (with the code REFUSED
         if the policy forbids it), UpstreamTimeoutError."""
@@ -62,8 +67,7 @@ class Connector:
             raise UpstreamError(f"can't connect to {to}: {error}", code="ConnectionFailed") from error
 
     async def _open(self, scheme: str, host: str, proxy: Proxy | None) -> UpstreamConnection:
-        parts = urlsplit(f"//{host}")
-        name, port, tls = parts.hostname or "", parts.port or (443 if scheme == "https" else 80), scheme == "https"
+        (name, port), tls = _address(scheme, host), scheme == "https"
         if self._policy is not None and not self._policy.trusts(name, port):
             if proxy is None:
                 return await self._open_permitted(self._policy, name, port, tls=tls)
@@ -79,7 +83,7 @@ class Connector:
         )
         if proxy and tls:
             try:
-                await proxy.tunnel(connection, host if parts.port else f"{host}:{port}")
+                await proxy.tunnel(connection, host if urlsplit(f"//{host}").port else f"{host}:{port}")
                 await connection.start_tls(self._tls_context(), name)
             except BaseException:
                 connection.close()
@@ -110,15 +114,13 @@ class Connector:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            tls = ssl.create_default_context(cafile=None if isinstance(self._verify, bool) else self._verify)
-            if self._verify is False:
-                tls.check_hostname = False
-                tls.verify_mode = ssl.CERT_NONE
-            if self._client_cert:
-                certificate, *key = self._client_cert
-                tls.load_cert_chain(certificate, key[0] if key else None, password=_no_password)
-            self._tls = tls
+            self._tls = context_of(self._verify, self._client_cert)
         return self._tls
+
+
+def _address(scheme: str, host: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{host}")
+    return parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
 
 
 def _refused(host: str) -> UpstreamError:
@@ -138,7 +140,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _no_password() -> str:
-    raise OSError("the key is encrypted")  # OpenSSL would ask for a password on the terminal

@@ -48,7 +48,8 @@ def wanted(accept: str, query: str) -> Wanted:
     named = _single(query, "format")
     form = _BY_NAME.get(named.lower()) if named else _accepted(accept)
     if form is None:
-        raise NotAcceptableError(f"format {named!r}, Accept: {accept}", public=_PUBLIC)
+        # The log has no queries.
+        raise NotAcceptableError("an unknown format" if named else f"Accept: {accept}", public=_PUBLIC)
     return Wanted(form, named)
 
 

@@ -108,3 +108,15 @@ def test_a_pool_tells_what_the_caches_of_all_mounts_hold_together() -> None:
     assert pool.stats() == found
     second.leave()
     assert pool.stats()["pages"] == CacheSize(100 + ENTRY_BYTES, 1)
+
+
+def test_a_mount_has_room_for_what_the_others_leave_and_for_its_fair_part() -> None:
+    pool = MemoryPool(10 * ENTRY_BYTES)
+    first, second = pool.share(10 * ENTRY_BYTES), pool.share(8 * ENTRY_BYTES)
+    assert (first.room, second.room) == (10 * ENTRY_BYTES, 8 * ENTRY_BYTES)
+    for number in range(9):
+        cache("objects", first).put(f"{number}", b"")
+    assert (first.room, second.room) == (10 * ENTRY_BYTES, 5 * ENTRY_BYTES)
+    first.leave()
+    assert (first.room, second.room) == (0, 8 * ENTRY_BYTES)
+    assert MemoryLimit(7).room == 7

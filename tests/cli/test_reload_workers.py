@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_workers import connections_by_worker
+from tests.cli.test_workers import ask, connections_by_worker
 from tests.conftest import StartProcess
 from tests.support.process import GatewayProcess
 from tests.support.workers import children, eventually, free_port, get, started
@@ -75,13 +75,13 @@ def test_all_workers_follow_the_one_that_is_asked(process: GatewayProcess, write
     url = started(process)
     connections = connections_by_worker(url, process.process.pid)
     assert names(connections) == {"one"}
-    write("two")
+    write("two", ops={"admin_token": TOKEN, "port": free_port()}, log={"format": "json"})
     assert reload(url) == (
         200,
         {
             "status": "reloaded",
             "mounts": {"kept": [], "changed": ["default"], "added": [], "removed": []},
-            "restart": [],
+            "restart": ["ops.port"],
             "workers": "2 of 2",
         },
     )
@@ -91,13 +91,17 @@ def test_all_workers_follow_the_one_that_is_asked(process: GatewayProcess, write
     assert (status, told["status"]) == (422, "refused")
     assert "nonsense" in told["mistakes"][0]
     assert names(connections) == {"two"}
-    # A worker that takes another one's place has what the others have, whatever the file has by now.
+    # A worker that takes another one's place has what the others have, whatever the file has by now, and without what
+    # waits for a restart.
     os.kill(children(process.process.pid)[0], signal.SIGKILL)
     eventually(lambda: process.log.read_text().count("listening on http") == 3, "no worker takes its place", process)
     for connection in connections.values():
         connection.close()
     connections = connections_by_worker(url, process.process.pid)
     assert names(connections) == {"two"}
+    assert [json.loads(ask(connection, "/health")) for connection in connections.values()] == [{"status": "ok"}] * 2
+    last = [line for line in process.log.read_text().splitlines() if "listening on http" in line][-1]
+    assert json.loads(last)["level"] == "info"
     write("three")
     assert reload(url)[1]["workers"] == "2 of 2"
     assert names(connections) == {"three"}
@@ -154,7 +158,10 @@ def test_a_worker_that_can_t_follow_tries_again(process: GatewayProcess, write: 
 
 def test_a_process_alone_reloads_after_sighup(start_process: StartProcess, write: Write, tmp_path: Path) -> None:
     write("one", server={"port": 0})
-    process = start_process({}, {"GATEWAY_CONFIG": str(tmp_path / "shared.yaml")})
+    found = tmp_path / "process-0" / "config.yaml"  # where it is looked for
+    found.parent.mkdir()
+    found.symlink_to(tmp_path / "shared.yaml")
+    process = start_process({})
     url = process.wait_until_it_listens()
     write("two", server={"port": 0})
     process.process.send_signal(signal.SIGHUP)
@@ -164,5 +171,10 @@ def test_a_process_alone_reloads_after_sighup(start_process: StartProcess, write
     write("one", server={"port": 0}, nonsense={"a": 1})
     process.process.send_signal(signal.SIGHUP)
     eventually(lambda: "(mistakes: 1)" in process.log.read_text(), "the mistake is not told", process)
+    assert get(f"{url}/name.txt") == b"two"
+    found.unlink()  # without it, the settings would be the defaults
+    process.process.send_signal(signal.SIGHUP)
+    eventually(lambda: process.log.read_text().count("not reloaded") == 2, "another one takes its place", process)
+    assert "can't be read: No such file" in process.log.read_text()
     assert get(f"{url}/name.txt") == b"two"
     assert process.stop() == 0

@@ -64,13 +64,16 @@ def test_a_signal_ends_the_start_while_credentials_take_long(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_hangup_does_not_end_the_start(
+def test_a_hangup_does_not_end_the_start_and_is_heard_after_it(
     credentials: SlowCredentials, start_process: StartProcess, workers: int
 ) -> None:
+    """The configuration may have changed since it was read."""
     process = start_process(settings(workers), credentials.environment)
     credentials.wait_until_asked(process)
     process.process.send_signal(signal.SIGHUP)
     credentials.give()
     process.wait_until_it_listens()
     assert "using credentials" in process.log.read_text()
+    done = "The configuration has been reloaded. Mounts: kept default."
+    eventually(lambda: done in process.log.read_text(), "it is not heard", process)
     assert process.stop() == 0

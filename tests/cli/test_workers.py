@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from gateway.cli.workers import _take_slot
 from tests.conftest import StartProcess
 from tests.support.nightly import by_night
 from tests.support.workers import children, eventually, free_port, get, started, two_workers
@@ -208,6 +210,16 @@ def test_counts_go_on_and_their_files_stay_few_when_workers_are_replaced(
     assert files <= {f"{kind}_{slot}" for kind in kinds for slot in range(4)}
     assert process.stop() == 0
     assert not Path(directory).exists()
+
+
+def test_a_worker_can_start_though_the_files_of_the_metrics_have_been_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "gone"))
+    worker = SimpleNamespace()
+    _take_slot(SimpleNamespace(WORKERS={1: SimpleNamespace(slot=0)}), worker)
+    assert worker.slot == 1
+    assert (tmp_path / "gone").stat().st_mode & 0o777 == 0o700
 
 
 def test_what_is_in_flight_at_sigterm_is_finished(start_process: StartProcess, settings: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from gateway.config.load import load, load_text
 from gateway.config.settings import Settings
 from gateway.errors import ConfigError
 
+ROLE = "arn:aws:iam::123456789012:role/a"
 TOP = "storage: {bucket: my-pypi, prefix: pypi/, region_name: eu-central-1, prepend_hash: true}\n"
 
 
@@ -43,6 +44,37 @@ def test_what_is_true_of_one_place_is_not_of_another(place: str) -> None:
     assert (storage.prefix, storage.prepend_hash, storage.region_name) == ("", False, "eu-central-1")
     assert storage.resolved_backend == ("s3" if place.startswith("bucket") else "file")
     assert storage.bucket == ("other" if place.startswith("bucket") else None)
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ("prefix: b/", ("top", "AKTOP", "token", ROLE, "id", "kms")),
+        ("profile_name: b", ("b", None, None, None, None, "kms")),
+        ("aws_access_key_id: AKB, aws_secret_access_key: x", (None, "AKB", None, None, None, "kms")),
+        ("assume_role_arn: 'arn:aws:iam::123456789012:role/ab'", ("top", "AKTOP", "token", f"{ROLE}b", None, "kms")),
+        ("server_side_encryption: AES256", ("top", "AKTOP", "token", ROLE, "id", None)),
+    ],
+)
+def test_who_has_other_credentials_has_none_of_the_top_level_s(own: str, found: tuple[str | None, ...]) -> None:
+    """A key of the top level would win over a profile of the mount's own."""
+    top = (
+        "storage: {bucket: my-pypi, profile_name: top, aws_access_key_id: AKTOP, aws_secret_access_key: x, "
+        f"aws_session_token: token, assume_role_arn: '{ROLE}', assume_role_external_id: id, "
+        "server_side_encryption: 'aws:kms', sse_kms_key_id: kms}\n"
+    )
+    storage = mounts(f"- {{name: b, path: /b, storage: {{{own}}}}}", top)["b"].storage
+    token = storage.aws_session_token.get_secret_value() if storage.aws_session_token is not None else None
+    given = storage.profile_name, storage.aws_access_key_id, token
+    assert (*given, storage.assume_role_arn, storage.assume_role_external_id, storage.sse_kms_key_id) == found
+
+
+def test_who_has_another_key_of_cloudfront_has_none_of_the_top_level_s(tmp_path: Path) -> None:
+    (tmp_path / "b.pem").touch()
+    top = "storage: {bucket: my-pypi, cloud_front_key_string: top, cloud_front_key_password: top}\n"
+    own = f"cloud_front_key_id: B, cloud_front_key_file: '{tmp_path}/b.pem'"
+    storage = mounts(f"- {{name: b, path: /b, storage: {{{own}}}}}", top)["b"].storage
+    assert (storage.cloud_front_key_string, storage.cloud_front_key_password) == (None, None)
 
 
 def test_a_mount_of_another_part_of_the_same_place_keeps_what_is_true_of_it() -> None:
@@ -187,6 +219,11 @@ def test_variables_and_the_command_line_reach_a_mount_by_its_name(tmp_path: Path
         ),
         ("- {name: b, path: '/{bucket}', buckets: [b-b, b/c]}", "mounts.b-b-c.storage.bucket: must be a bucket's name"),
         ("- {name: b, path: '/{bucket}', buckets: [b-b, b.b]}", "mounts.b-b-b.name: is the name of another mount"),
+        (
+            "- {name: b, path: '/{bucket}', buckets: [7, b-b]}",
+            "mounts.b.buckets: number 1: Input should be a valid string",
+        ),
+        ("- {name: b, path: '/{bucket}', buckets: {b-b: c}}", "mounts.b.buckets: Input should be a valid list"),
         ("- {name: b, path: '/{bucket}', buckets: [b-b], index: {refresh: x}}", "index.refresh: Input should be"),
         ("- {name: b, path: /b, members: [c]}", "mounts.b.members: names c, which is no mount"),
         ("- {name: b, path: /b, members: [b]}", "mounts.b.members: names b, which has members itself"),

@@ -165,3 +165,45 @@ async def test_below_pypiclouds_hash_nothing_is_found_that_a_rule_refuses(
             assert (await page(gateway, f"/{key}", "HTML", user))[0] == expected
             for target in (f"/{stored(key)}", f"/simple/{stored(key)}"):
                 assert (await page(gateway, target, "HTML", user))[0] == 404
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_stored_page_is_not_for_whom_it_names_too_much(
+    start_gateway: StartGateway, tmp_path: Path, form: str
+) -> None:
+    hidden, shown = (put(tmp_path, "acme", "acme", version).partition("/")[2] for version in ("2.0", "1.0"))
+    (tmp_path / "acme" / "index.html").write_text(
+        f'stored <a href="{hidden}">{hidden}</a> <a href="{shown}">{shown}</a>'
+    )
+    gateway = await start(start_gateway, tmp_path, "project", f"/acme/{hidden}")
+    for target in ("/acme/", "/simple/acme/", "/acme/index.html", "/simple/acme/index.html"):
+        code, text = await page(gateway, target, form, "alice")
+        assert (code, hidden in text) == (200, True), target
+        code, text = await page(gateway, target, form, "bob")
+        assert (code, hidden in text) == (404 if target.endswith(".html") else 200, False), target
+    assert shown in (await page(gateway, "/simple/acme/", form, "bob"))[1]
+
+
+async def test_a_page_that_is_stored_in_a_tree_stays_for_whom_files_are_hidden(
+    start_gateway: StartGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "docs").mkdir()
+    for name in ("index.html", "latest.pdf"):
+        (tmp_path / "docs" / name).write_text("a manual")
+    gateway = await start(start_gateway, tmp_path, "project", "/docs/latest.pdf")
+    for target, code in (("/docs/", 200), ("/docs/index.html", 200), ("/docs/latest.pdf", 403)):
+        assert (await page(gateway, target, "HTML", "bob"))[0] == code, target
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_copy_of_another_project_s_file_is_that_project_s(
+    start_gateway: StartGateway, tmp_path: Path, form: str
+) -> None:
+    """Whoever may not fetch it does not see its name in the folder where it lies."""
+    put(tmp_path, "acme", "acme", "1.0")
+    for name in ("zulu-9.0-py3-none-any.whl.bak", "notes.txt"):
+        (tmp_path / "acme" / name).write_text("x")
+    gateway = await start(start_gateway, tmp_path, "project", "zulu")
+    for user, there in (("alice", True), ("bob", False)):
+        code, text = await page(gateway, "/acme/" if form == "for people" else "/simple/acme/", form, user)
+        assert (code, "zulu-9.0" in text, "notes.txt" in text) == (200, there, True)

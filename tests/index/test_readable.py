@@ -76,6 +76,12 @@ async def test_who_may_read_all_gets_the_list_as_it_is(policy: Policy | None) ->
     assert lists.has_all(CAROL) is (policy is None)
 
 
+async def test_a_project_is_listed_if_one_of_its_folders_may_be_read() -> None:
+    folders = {"private": ("Private",), "hidden-away": ("Hidden_Away", "hidden.away"), "x": ("Hidden_Away", "x")}
+    found = await readable_by(Current()).by(CAROL, RefreshedValue(Projects(folders, has_page=False), 0.0))
+    assert [*found.value.folders] == ["hidden-away", "x"]
+
+
 async def test_who_may_not_read_the_root_has_not_all() -> None:
     root = Rule("root", {Right.READ: [Subject("user", "bob")]}, paths=["/"], only=True)
     current = Current()

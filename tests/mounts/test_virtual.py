@@ -10,8 +10,6 @@ from gateway.app import Gateway
 from tests.access.test_gate import basic
 from tests.conftest import StartGateway
 from tests.mounts.test_mounts import JSON, configure, get, put, status
-from tests.support import faults
-from tests.support.faults import FaultyBucket
 from tests.support.publicindex import PublicIndex
 from tests.support.uploads import upload
 from tests.support.wheels import wheel
@@ -105,38 +103,6 @@ async def test_an_empty_folder_keeps_its_name(
     assert await status(gateway, "/all/simple/of-b/") == 404
 
 
-async def test_an_empty_directory_may_be_a_volume_that_is_not_mounted(
-    start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]
-) -> None:
-    configure(tmp_path, ALL.replace("DIR/main", "DIR/blank"))
-    (tmp_path / "blank").mkdir()
-    gateway = await start_gateway({})
-    assert await status(gateway, "/all/simple/of-b/") == 503
-    put(tmp_path / "blank", "first", "1.0")
-    gateway.refresh()
-    assert await status(gateway, "/all/simple/of-b/") == 200
-
-
-async def test_while_a_member_can_t_tell_no_other_takes_its_place(
-    start_gateway: StartGateway,
-    tmp_path: Path,
-    files: dict[str, str],
-    faulty: FaultyBucket,
-    faulty_settings: dict[str, str],
-) -> None:
-    storage = {name.removeprefix("storage."): value for name, value in faulty_settings.items()} | {"max_attempts": 1}
-    faulty.objects = {"ours/ours-1.0.tar.gz": b"x"}
-    configure(tmp_path, ALL.replace("storage: {dir: DIR/main}", f"storage: {json.dumps(storage)}"))
-    gateway = await start_gateway({"index.refresh": "0"})
-    assert await versions(gateway, "ours") == ["1.0"]
-    assert await versions(gateway, "of-b") == ["1.0"]
-    faulty.then(*[faults.error(500, "InternalError")] * 200)
-    assert await status(gateway, "/all/simple/ours/") == 200, "what is known of it is served"
-    for target in ("/all/simple/of-b/", f"/all/{files['b']}", "/all/simple/none/"):
-        assert await status(gateway, target) == 503, target
-    assert await status(gateway, "/team-b/simple/of-b/") == 200
-
-
 async def test_the_check_is_at_the_member(start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]) -> None:
     configure(tmp_path, PRIVATE)
     gateway = await start_gateway({"cache.memory_bytes": "16MB"})
@@ -192,6 +158,17 @@ async def test_what_is_uploaded_goes_to_the_one_that_is_named(
     assert (tmp_path / "b" / "acme" / name).read_bytes() == content
     assert await versions(gateway, "acme") == ["2.0"]
     assert "acme" in await listed(gateway)
+
+
+async def test_without_packages_it_offers_no_uploads_of_its_own(
+    start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]
+) -> None:
+    configure(tmp_path, ALL.replace("DIR/main", "DIR/empty").replace("DIR/b", "DIR/empty"))
+    (tmp_path / "empty").mkdir()
+    gateway = await start_gateway({"publish.enabled": "true", "publish.allow_anonymous": "true"})
+    for target, offered in (("/", True), ("/all/", False)):
+        code, text, _ = await get(gateway, target, PEOPLE)
+        assert (code, "no packages yet" in text, 'type="file"' in text) == (200, True, offered), target
 
 
 async def test_without_a_place_for_uploads_nothing_is_taken(
@@ -256,4 +233,16 @@ async def test_whom_one_member_makes_wait_sees_the_others(
     for number in range(10):
         assert await status(gateway, "/simple/", basic(f"guess-{number}")) == 401
     assert await listed(gateway, headers=basic("bob")) == ["of-b"]
+    assert await status(gateway, "/all/simple/of-b/", basic("bob")) == 200
+
+
+async def test_while_a_member_can_t_tell_who_asks_nobody_learns_what_the_others_have(
+    start_gateway: StartGateway, tmp_path: Path, files: dict[str, str]
+) -> None:
+    access = "access: {authenticators: ['tests.support.people:%s'], default_read: ['user:bob']}"
+    text = ALL.replace("mounts:", f"{access % 'Away'}\nmounts:").replace("DIR/b}}", f"DIR/b}}, {access % 'People'}}}")
+    configure(tmp_path, text)
+    gateway = await start_gateway({})
+    for target in ("/all/simple/of-b/", f"/all/{files['b']}", "/all/simple/of-main/", "/all/simple/none/"):
+        assert await status(gateway, target, basic("alice")) == 503, target
     assert await status(gateway, "/all/simple/of-b/", basic("bob")) == 200

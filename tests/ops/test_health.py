@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import UpstreamError
+from gateway.executors import current_mount
 from gateway.ops.health import Readiness, health
 from gateway.ops.shared.standing import Standing
 from gateway.storage.local.storage import LocalStorage
@@ -48,6 +49,19 @@ async def test_ready_says_why_not() -> None:
         503,
         {"status": "unavailable", "reason": "403 InvalidAccessKeyId"},
     )
+
+
+async def test_a_storage_is_checked_in_threads_of_its_mount() -> None:
+    """A directory that hangs keeps those that look at it, and would keep those that look at others."""
+    seen = list[str]()
+
+    class Told(Checked):
+        async def check(self) -> dict[str, str]:
+            seen.append(current_mount.get())
+            return await super().check()
+
+    assert (await ask(Readiness({"a": Told(), "b": Told()}, 5)))[0] == 200
+    assert seen == ["a", "b"]
 
 
 async def test_a_storage_that_is_lost_makes_the_gateway_degraded_and_no_less_ready() -> None:

@@ -9,7 +9,7 @@ import pytest
 from gateway.config.settings import LogSettings
 from gateway.messages import RequestRecord
 from gateway.ops import log as logs
-from gateway.ops.log import RequestLog
+from gateway.ops.log import RequestLog, _TextFormatter
 from gateway.ops.output import STDERR, Output
 from gateway.principal import Admission
 from gateway.tracing.context import TraceContext
@@ -144,6 +144,18 @@ def test_the_program_s_own_words_are_lines_too(form: str, capfd: pytest.CaptureF
         assert (found["level"], found["logger"], found["message"]) == ("info", "gateway.storage", "hello you")
     else:
         assert err.endswith("Z info gateway.storage: hello you\n")
+
+
+def test_nobody_s_words_can_forge_a_line_of_the_program() -> None:
+    """Servers say what went wrong there."""
+    line = _TextFormatter().format(
+        logging.LogRecord("gateway", logging.WARNING, "", 0, "503: %s", ("a\nforged\x1b[2J\x9b\u2028 ключ",), None)
+    )
+    assert line.partition(" ")[2] == "warning gateway: 503: a\\u000aforged\\u001b[2J\\u009b\\u2028 ключ"
+
+
+def test_a_long_header_that_an_error_quotes_is_cut() -> None:
+    assert len(written(exchange(error="Accept: " + "x" * 30_000), as_json=True)) < 2000
 
 
 def test_the_status_of_what_was_asked_upstream_is_told_though_the_answer_is_our_own() -> None:

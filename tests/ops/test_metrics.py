@@ -55,6 +55,24 @@ def test_upstream_errors_are_counted_by_code() -> None:
     assert values(metrics)["gateway_upstream_errors_total code=SlowDown mount=m"] == 1
 
 
+def test_made_up_codes_make_so_many_series_and_no_more() -> None:
+    metrics = Metrics()
+    for number in range(300):
+        metrics.of("m").upstream_fault(f"Code{number}")
+    metrics.of("m").upstream_fault("Code7")
+    found = values(metrics)
+    assert found["gateway_upstream_errors_total code=Code7 mount=m"] == 2
+    assert found["gateway_upstream_errors_total code=other mount=m"] == 200
+    assert sum(name.startswith("gateway_upstream_errors_total") for name in found) == 101
+
+
+def test_clients_that_are_made_to_wait_do_not_count_as_slow_answers() -> None:
+    metrics = Metrics()
+    metrics.observe(exchange("GET", 429, first_byte=105.0))
+    metrics.observe(exchange("GET", 200, first_byte=100.02))
+    assert values(metrics)["gateway_time_to_first_byte_seconds_count mount=m route=object"] == 1
+
+
 def expiring(expires_at: Callable[[], float | None]) -> Metrics:
     def readings() -> Iterator[Reading]:
         at = expires_at()
@@ -88,6 +106,31 @@ def test_workers_report_the_soonest_expiry_of_the_credentials(tmp_path: Path, mo
     expiries[2] = 9000.0  # refreshed
     workers[2].settle()
     assert 7190 < values(workers[1])["gateway_credentials_expiry_seconds mount=m"] <= 7200
+
+
+def test_a_single_process_counts_for_itself_whatever_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable may be that of another program: its counts would be told, and those of processes that are gone."""
+    monkeypatch.setenv(MULTIPROCESS_DIR, str(tmp_path))
+    assert of_processes.ValueClass is of_processes.MutexValue
+    metrics = Metrics()
+    metrics.observe(exchange("GET", 200))
+    assert values(metrics)["gateway_requests_total method=GET mount=m route=object status=200"] == 1
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_worker_that_is_just_creating_its_files_spoils_no_scrape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MULTIPROCESS_DIR, str(tmp_path))
+    monkeypatch.setattr(of_processes, "ValueClass", of_processes.ValueClass)  # `count_as` sets it
+    count_as(0)
+    metrics = Metrics()
+    metrics.observe(exchange("GET", 200))
+    for kind in ("counter", "gauge_livesum"):
+        (tmp_path / f"{kind}_1.db").touch()
+    assert values(metrics)["gateway_requests_total method=GET mount=m route=object status=200"] == 1
 
 
 def test_requests_in_flight() -> None:

@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadRequestError
+from gateway.index.resources import Resources
 from gateway.ops.mark import EVERYTHING
-from gateway.ops.purge import Purge, decode, requested
+from gateway.ops.names import PROJECT_NAME
+from gateway.ops.purge import Purge, decode, keys_of, projects_of_all, requested
+from gateway.rights.policy import Listing
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json; charset=utf-8"
 
@@ -47,6 +50,9 @@ def test_what_is_asked_for(query: str, kind: str, body: bytes, expected: list[Pu
         ("", JSON, b"[" * 60_000),
         ("", JSON, b'{"keys": "k"}'),
         ("", JSON, b'{"keys": [1]}'),
+        ("", JSON, b'{"keys": ["k"], "keys": ["l"]}'),
+        ("", JSON, b'{"keys": ["\\ud800"]}'),
+        ("", FORM, b"key=\xff"),
         ("", JSON, b'{"key": ["k"]}'),
         ("", JSON, b'{"mount": ["docs"], "keys": ["k"]}'),
         ("key=", "", b""),
@@ -89,20 +95,51 @@ def test_what_could_not_be_told_is_everything() -> None:
 
 
 def projects_of(key: str) -> tuple[str, ...]:
-    return (key.partition("/")[0],)
+    return (key.partition("/")[0],) if "/" in key else ()
 
 
 @pytest.mark.parametrize(
-    ("purge", "matching", "projects"),
+    ("purges", "matching", "projects"),
     [
-        (Purge("*", "key", "a/b"), ["a/b"], ["a"]),
-        (Purge("*", "prefix", "a/"), ["a/b", "a/bc"], []),
-        (Purge("*", "prefix", ""), ["a/b", "a/bc", "ab/c"], []),
-        (Purge("*", "project", "ab"), ["ab/c"], ["ab"]),
+        ([Purge("*", "key", "a/b")], ["a/b"], ["a"]),
+        ([Purge("*", "prefix", "a/")], ["a/b", "a/bc"], []),
+        ([Purge("*", "prefix", "")], ["a/b", "a/bc", "ab/c"], []),
+        ([Purge("*", "project", "ab")], ["ab/c"], ["ab"]),
+        ([Purge("*", "key", "a/b"), Purge("*", "key", "ab/c")], ["a/b", "ab/c"], ["a", "ab"]),
+        ([Purge("*", "key", "a/b"), Purge("*", "project", "ab")], ["a/b", "ab/c"], ["a", "ab"]),
+        ([Purge("*", "key", "a/b"), Purge("*", "prefix", "ab/")], ["a/b", "ab/c"], []),
+        ([Purge("*", "key", "a/b"), Purge("*", "key", "of no project")], ["a/b"], []),
     ],
 )
-def test_which_keys_and_projects_are_meant(purge: Purge, matching: list[str], projects: list[str]) -> None:
-    keys = purge.keys(projects_of)
+def test_which_keys_and_projects_are_meant(purges: list[Purge], matching: list[str], projects: list[str]) -> None:
+    keys = keys_of(purges, projects_of)
     assert [key for key in ("a/b", "a/bc", "ab/c") if keys.matches(key)] == matching
-    assert keys.named == (frozenset(matching) if purge.kind == "key" else None)
-    assert [*purge.projects(projects_of)] == projects
+    only_keys = all(purge.kind == "key" for purge in purges)
+    assert keys.named == (frozenset(purge.name for purge in purges) if only_keys else None)
+    assert [*projects_of_all(purges, projects_of)] == projects
+
+
+def test_many_projects_cost_a_key_that_is_of_none_of_them_no_look_at_its_projects() -> None:
+    """They are looked for on the event loop, among all that is cached."""
+    asked: list[str] = []
+
+    def projects_of(key: str) -> list[str]:
+        asked.append(key)
+        return ["acme-web"]
+
+    keys = keys_of([Purge("*", "project", name) for name in ("acme-web", "other", "another")], projects_of)
+    assert [key for key in ("a/b-1.0.tar.gz", "Acme_Web/c", "x/acme.web.txt") if keys.matches(key)] == asked
+    assert asked == ["Acme_Web/c", "x/acme.web.txt"]
+
+
+@given(
+    st.lists(st.sampled_from(["simple", "Acme_Web", "acme--web-1.0.tar.gz", "a.b_c-1!2-py3-none-any.whl", "x-1.0.bak"]))
+    | st.lists(st.text(min_size=1)),
+    st.sampled_from(["", "/", ".metadata", ".sha256"]),
+)
+def test_a_key_of_a_project_is_spelled_so(segments: list[str], end: str) -> None:
+    """Otherwise it would not be dropped with the project."""
+    key = "/".join(segments) + end
+    resources = Resources("", index_document="index.html", by_folder=True, root_page=Listing.FILTERED)
+    for project in filter(PROJECT_NAME.fullmatch, resources.projects_of(key)):
+        assert keys_of([Purge("*", "project", project)], resources.projects_of).matches(key)

@@ -140,6 +140,18 @@ async def test_the_only_mount_takes_all() -> None:
         pass
 
 
+async def test_the_last_mount_takes_all() -> None:
+    whole = UploadMemory(100, 50, 20.0)
+    memory, other = whole.share(), whole.share()
+    order, end, tasks = await held(memory, 50, 50)
+    assert order == [50]
+    other.leave()
+    await turns()
+    assert order == [50, 50]
+    end.set()
+    await asyncio.gather(*tasks)
+
+
 async def test_who_waits_at_one_mount_holds_up_nobody_at_another() -> None:
     whole = UploadMemory(100, 60, 20.0)
     one, another = whole.share(), whole.share()

@@ -80,6 +80,12 @@ def test_names_of_other_files(filename: str) -> None:
     refused(filename, {}, "the file's name is not that of a wheel or an sdist (.tar.gz)")
 
 
+def test_what_describes_a_file_has_a_name_in_a_directory_too() -> None:
+    longest = f"foo_bar-1.0-py3-none-{'x' * 219}.whl"
+    read(longest)
+    refused(longest.replace("x.", "xx."), {}, "the file's name has over 244 characters")
+
+
 @pytest.mark.parametrize("filename", ["Foo-1.0.tar.gz", "foo-bar-1.0.tar.gz", "foo.bar-1.0.tar.gz", "a__b-1.0.tar.gz"])
 def test_names_of_old_sdists(filename: str) -> None:
     why = "an sdist is named name_of_project-version.tar.gz, in lower case (PEP 625) (rule sdist-name)"

@@ -391,6 +391,8 @@ async def test_overwriting_is_for_those_who_may(
     faulty.objects = {KEY: b"old"}
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert faulty.objects == {KEY: CONTENT}
+    assert (await upload(gateway.url, FILE, CONTENT))[2] == f"{FILE} is there already, with the same content\n"
+    assert [request.key for request in faulty.requests if request.method == "PUT"].count(KEY) == 1
 
 
 async def test_what_is_too_large_is_refused_before_it_comes(

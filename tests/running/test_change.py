@@ -121,6 +121,26 @@ async def test_a_download_ends_with_the_mount_with_which_it_began(
     assert ended == [former]
 
 
+async def test_what_a_download_does_not_use_ends_before_it(
+    reloadable: Reloadable, faulty: FaultyBucket, directories: Path
+) -> None:
+    """Otherwise one slow client keeps all that many reloads replace."""
+    faulty.of_key["large.bin"] = on("GET", stall_in_body(1000, length=2000))
+    reloadable.write(storage=bucket(faulty), cache={"memory_bytes": 0}, mounts=[docs(directories / "one")])
+    await reloadable.start()
+    gateway = reloadable.gateway
+    async with reloadable.http.get(f"{gateway.url}/large.bin") as download:
+        assert len(await download.content.readexactly(1000)) == 1000
+        for name in ("two", "one", "two"):
+            reloadable.write(storage=bucket(faulty), cache={"memory_bytes": 0}, mounts=[docs(directories / name)])
+            assert (await reloadable.reload())[1]["mounts"]["changed"] == ["docs"]
+        first, *others = gateway._ending
+        for task in others:
+            await asyncio.wait_for(asyncio.shield(task), 5)
+        assert not first.done(), "the download began with what that ends"
+    await reloadable.settled()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -134,6 +154,7 @@ async def test_a_download_ends_with_the_mount_with_which_it_began(
         ("mounts", "mounts.docs.path"),
         ("second", "no.such.module"),
         ("text", "is not valid YAML"),
+        ("empty", "is empty"),
         ("gone", "can't be read"),
     ],
 )
@@ -154,6 +175,8 @@ async def test_what_fails_leaves_everything_as_it_was(
         reloadable.write(**also | {"mounts": [docs(directories, storage={"backend": "no.such.module:Thing"})]})
     elif change == "text":
         reloadable.write_text("storage: {bucket: [the-secret-of-faulty")
+    elif change == "empty":
+        reloadable.write_text("\n")
     elif change == "gone":
         reloadable.file.unlink()
     else:

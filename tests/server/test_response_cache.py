@@ -347,7 +347,9 @@ async def test_a_request_without_credentials_is_refused_again_and_counted_each_t
     audit = [line for line in lines if line.get("log") == "audit"]
     assert [line["request_id"] for line in audit] == [headers["x-request-id"] for _, headers, _ in answers]
     assert {(line["allowed"], line["status"]) for line in audit} == {("no", 401)}
-    assert 'gateway_auth_total{method="anonymous",result="denied"} 3.0' in gateway.metrics.render().decode()
+    told = gateway.metrics.render().decode()
+    assert 'gateway_auth_total{method="anonymous",result="denied"} 3.0' in told
+    assert 'gateway_cache_hits_total{mount="default",source="memory"} 0.0' in told, "no object was answered with"
 
 
 async def test_what_depends_on_a_credential_is_refused_anew_each_time(

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.app import Gateway
@@ -73,6 +74,20 @@ async def test_what_is_older_than_it_should_be_is_counted(
         await get(gateway, target)
     assert told(gateway, "gateway_stale_answers_total") == 2
     assert told(gateway, "gateway_upstream_retries_total", upstream="storage") > 0
+
+
+async def test_what_is_repeated_while_the_storage_can_t_be_asked_is_counted_too(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    gateway = await start_gateway(settings)
+    await get(gateway, f"/{FILE}")
+    faulty.then(error(503, "SlowDown"), times=100_000)
+    gateway.refresh()
+    async with aiohttp.ClientSession(gateway.url) as http:  # whose requests are the same byte for byte
+        for _ in range(3):
+            async with http.get(f"/{FILE}") as answer:
+                assert "stale" in answer.headers["Cache-Status"]
+    assert told(gateway, "gateway_stale_answers_total") == 3
 
 
 async def test_the_connections_of_a_fill_that_two_clients_read(

@@ -4,14 +4,20 @@ import asyncio
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Self
 
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.quota import GROUP_DIGITS
-from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit
-from gateway.cache.memory import CachedObject
-from gateway.config.cache_settings import ParallelSettings
+from gateway.cache.lru import ENTRY_BYTES, LruCache, MemoryLimit, MemoryPool
+from gateway.cache.memory import CachedObject, ObjectLimits
+from gateway.cache.object_cache import ObjectCache
+from gateway.config.cache_settings import CacheSettings, ParallelSettings
 from gateway.config.load import load
-from gateway.storage.budgets import Budgets
+from gateway.messages import ObjectRequest, Stream, nothing_to_close
+from gateway.storage.base import one_chunk
+from gateway.storage.budgets import Budgets, MountBudgets
+from gateway.transfer.parallel import MemoryBudget
+from tests.support.eventually import eventually
 
 
 def cache(limit: MemoryLimit) -> LruCache[str, bytes]:
@@ -86,6 +92,36 @@ def test_bodies_in_transit_of_one_mount_leave_room_for_those_of_another() -> Non
     assert other.reserve(6_000_000)
 
 
+class Source:
+    """Has one object, of 60,000 bytes."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def fetch(self, request: ObjectRequest) -> Stream:
+        self.asked += 1
+        return Stream(200, {"ETag": '"1"', "Content-Length": "60000"}, one_chunk(bytes(60_000)), nothing_to_close)
+
+
+async def test_what_has_no_room_in_memory_beside_other_mounts_is_kept_on_disk(tmp_path: Path) -> None:
+    source, pool = Source(), MemoryPool(100_000)
+    mine, *others = (pool.share(100_000) for _ in range(4))
+    for limit in others:
+        for number in range(100):
+            cache(limit).put(f"{number}", bytes(500))
+    settings, disk = CacheSettings(memory_bytes=100_000, object_max_bytes=100_000), DiskCache(tmp_path, 10**6, "a")
+    limits = ObjectLimits(mine, MemoryLimit(1000))
+    objects = ObjectCache(source, MemoryBudget(1_000_000, 4), settings, disk, limits=limits)
+    for _ in range(3):
+        stream = await objects.fetch(ObjectRequest("GET", "a.txt"))
+        assert stream.body is not None
+        assert len(b"".join([chunk async for chunk in stream.body])) == 60_000
+        stream.close()
+        await eventually(lambda: objects.stats()["fills"] == objects.stats()["background_tasks"] == 0)
+    assert source.asked == 1
+    await objects.close()
+
+
 async def test_mounts_with_the_same_way_to_credentials_load_them_once(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text(
         "storage: {bucket: a-a, aws_access_key_id: AKID, aws_secret_access_key: s}\n"
@@ -138,10 +174,37 @@ def test_entries_of_one_storage_have_names_that_begin_alike(tmp_path: Path) -> N
     assert sorted(Counter(name[:GROUP_DIGITS] for name in names).values()) == [3, 3]
 
 
-def test_what_all_mounts_share_is_made_once() -> None:
+def test_what_mounts_have_shares_of_is_made_once_and_left_by_those_that_end() -> None:
     class Kind:
-        pass
+        def __init__(self, option: int = 0) -> None:
+            self.option = option
 
     budgets = Budgets()
     assert budgets.one(Kind) is budgets.one(Kind)
     assert Budgets().one(Kind) is not budgets.one(Kind)
+    found = [budgets.one(Kind, option=option) for option in (1, 1, 2)]
+    assert [one.option for one in found] == [1, 1, 2]
+    assert found[0] is found[1]
+
+
+def test_what_a_mount_has_of_it_is_given_back_once() -> None:
+    class Kind:
+        parts = 0
+
+        def share(self) -> Self:
+            self.parts += 1
+            return self
+
+        def leave(self) -> None:
+            self.parts -= 1
+
+    whole = Budgets()
+    first, second = (MountBudgets(whole) for _ in range(2))
+    kind = first.part(Kind)
+    assert second.part(Kind) is kind
+    assert kind.parts == 2
+    first.leave()
+    assert kind.parts == 1
+    first.leave()
+    second.abandon()
+    assert kind.parts == 0

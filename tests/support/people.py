@@ -26,6 +26,12 @@ class People:
     async def close(self) -> None: ...
 
 
+class Away(People):
+    """Can't tell who anybody is."""
+
+    down = True
+
+
 class Nobody(People):
     """Knows none of them."""
 

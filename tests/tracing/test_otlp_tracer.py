@@ -131,6 +131,19 @@ def test_a_span_has_only_so_many_links() -> None:
     assert len(span._span.links) == 32  # type: ignore[attr-defined]
 
 
+async def test_bytes_that_are_no_text_are_escaped_and_keep_no_span_from_the_collector(collector: Collector) -> None:
+    tracer = OtlpTracer(collector.url, None, None)
+    tracer.start()
+    span = tracer.begin("GET", None)
+    span.note({"user_agent.original": "curl \udcffé", "http.response.status_code": 503})
+    span.fail("503", "no \udcfe")
+    span.end()
+    await tracer.close()
+    [found] = collector.spans
+    assert found.attributes["user_agent.original"] == r"curl \udcffé"
+    assert (found.attributes["http.response.status_code"], found.why) == (503, r"no \udcfe")
+
+
 @pytest.mark.parametrize("kind", ["nowhere", "refuses", "hangs"])
 async def test_a_collector_that_is_down_harms_nothing(
     start_gateway: StartGateway,

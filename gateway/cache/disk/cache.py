@@ -82,6 +82,7 @@ class DiskCache:
         self._pending: LRUCache[str, tuple[_Identity, set[int]]] = LRUCache(_MAX_VERIFIED)
         self._lock = threading.Lock()
         self._off_until = float("-inf")
+        self._room.on_removal(self.let_go)
 
     @property
     def on(self) -> bool:
@@ -240,6 +241,17 @@ class DiskCache:
         if entry is not None and entry.header.etag == etag and now - entry.checked > _TOUCH_SECONDS:
             confirm(entry.file.descriptor, now)
 
+    def let_go(self) -> None:
+        """Closes entries that have been removed, as by another process to make room: this would keep their bytes."""
+        with self._lock:
+            # Not items(), which would count as a use of each.
+            opened = [(key, Cache.__getitem__(self._hot, key)) for key in self._hot]
+        for key, entry in opened:
+            if not os.fstat(entry.file.descriptor).st_nlink:
+                with self._lock:
+                    if self._hot.get(key) is entry:
+                        del self._hot[key]
+
     def trouble(self, why: object) -> None:
         """Turns the cache off for `_OFF_SECONDS`."""
         if self.on:
@@ -250,13 +262,7 @@ class DiskCache:
         with self._lock:
             self._hot[key] = entry
             self._pending[name] = entry.identity, entry.blocks.pending
-            # Not items(), which would count as a use of each.
-            opened = [(key, Cache.__getitem__(self._hot, key)) for key in self._hot]
-        for key, entry in opened:
-            if not os.fstat(entry.file.descriptor).st_nlink:  # removed to make room: this would keep its bytes
-                with self._lock:
-                    if self._hot.get(key) is entry:
-                        del self._hot[key]
+        self.let_go()
 
     def _touch(self, entry: DiskEntry) -> None:
         entry.touched = self._clock()

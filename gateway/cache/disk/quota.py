@@ -6,8 +6,9 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from weakref import WeakMethod
 
 from gateway.cache.disk.temp_entry import DIRECTORY, is_abandoned
 from gateway.cache.lru import CacheSize
@@ -17,6 +18,9 @@ _ABANDONED_SECONDS = 60.0
 _SLACK = 16
 # After adding the limit divided by this, a process scans the directory for what other processes have added.
 _RECOUNT = 64
+# Nobody may use a storage any more of which no entry has been used for so long while others have been: its address or
+# its prefix has changed.
+_UNUSED_NANOSECONDS = 7 * 24 * 3600 * 10**9
 # So many characters of a name tell the scope of its entry.
 GROUP_DIGITS = 8
 _OURS = re.compile(f"[0-9a-f]{{2}}|{DIRECTORY}")
@@ -33,6 +37,12 @@ class DiskQuota:
         self._entries = 0
         self._added = 0
         self._lock = threading.Lock()
+        self._on_removal: list[WeakMethod[Callable[[], None]]] = []  # replaced, never changed: threads read it
+
+    def on_removal(self, method: Callable[[], None]) -> None:
+        """`method` is called in a thread when entries have been removed, as long as its object lives: what has them
+        open would keep their bytes."""
+        self._on_removal = [*(known for known in self._on_removal if known() is not None), WeakMethod(method)]
 
     def reserve(self, length: int) -> bool:
         """Reserves `length` bytes, removing the least recently used entries if needed. Returns False if that is not
@@ -100,6 +110,9 @@ class DiskQuota:
                     Path(path).unlink(missing_ok=True)
                     total -= size
                     removed += 1
+            for known in self._on_removal if removed else ():
+                if (method := known()) is not None:
+                    method()
             return CacheSize(total, len(entries) - removed)
         finally:
             os.close(descriptor)
@@ -114,11 +127,16 @@ class DiskQuota:
 
 
 def _fair_order(entries: Iterable[tuple[int, int, str]]) -> Iterator[tuple[int, str]]:
-    """The size and path of entries in the order in which they are removed: always of the scope that has the most bytes
-    left, and of that the one that was used least recently. An entry is given as its time, size and path."""
+    """The size and path of entries in the order in which they are removed: first of scopes that nobody uses any more,
+    then always of the scope that has the most bytes left, and of that the one that was used least recently. An entry is
+    given as its time, size and path."""
     groups: dict[str, list[tuple[int, int, str]]] = {}
     for entry in entries:
         groups.setdefault(os.path.basename(entry[2])[:GROUP_DIGITS], []).append(entry)
+    last = {name: max(group)[0] for name, group in groups.items()}
+    since = max(last.values(), default=0) - _UNUSED_NANOSECONDS
+    unused = [entry for name, used in last.items() if used < since for entry in groups.pop(name)]
+    yield from ((size, path) for _, size, path in sorted(unused))
     largest = [(-sum(size for _, size, _ in group), name) for name, group in groups.items()]
     heapq.heapify(largest)
     for group in groups.values():

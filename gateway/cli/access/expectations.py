@@ -148,7 +148,7 @@ def _what(node: yaml.Node, entry: dict[str, yaml.Node], settings: Settings) -> t
     key = "project" if "project" in entry else "path"
     text = _text(entry[key], key)
     try:
-        return text, parse_project(text) if key == "project" else parse_path(settings, text)
+        return text, parse_project(settings, text) if key == "project" else parse_path(settings, text)
     except ValueError as error:
         raise _MistakeError(entry[key], f"{key} {text!r} {error}") from None
 

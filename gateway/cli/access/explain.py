@@ -45,7 +45,7 @@ def explain(settings: Settings, who: str, what: str, groups: Sequence[str], writ
     except ValueError as error:
         return _refused(f"USER {who!r} {error}")
     try:
-        resource = parse_path(settings, what) if what.startswith("/") else parse_project(what)
+        resource = parse_path(settings, what) if what.startswith("/") else parse_project(settings, what)
     except ValueError as error:
         return _refused(f"{'path' if what.startswith('/') else 'project'} {what!r} {error}")
     if settings.access is None:

@@ -1,7 +1,7 @@
 """A question about rights: who, for what, and how the gateway decides. No storage and no directory is asked."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gateway.access.authenticator import Identity
@@ -11,7 +11,7 @@ from gateway.config.access.settings import AccessSettings
 from gateway.config.settings import Settings
 from gateway.errors import GatewayError
 from gateway.http.target import is_reserved, key_of, parse_target
-from gateway.index.keys import resources_of
+from gateway.index.keys import resources_of, root_of
 from gateway.index.simple.names import is_project_name, normalize
 from gateway.principal import Principal, Right
 from gateway.rights.policy import Decision, Listing, Policy, Resource
@@ -40,12 +40,12 @@ def parse_groups(groups: Sequence[str]) -> frozenset[str]:
     return frozenset(groups)
 
 
-def parse_project(text: str) -> Resource:
-    """Raises ValueError."""
+def parse_project(settings: Settings, text: str) -> Resource:
+    """The project, and what its page stands for. Raises ValueError."""
     project = normalize(text)
     if not is_project_name(project):
         raise ValueError("is no name that a project can have; a path starts with /")
-    return Resource((project,), (f"/{project}/",))
+    return replace(resources_of(settings).of(f"{root_of(settings)}{project}/"), projects=(project,))
 
 
 def parse_path(settings: Settings, text: str) -> Resource:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from gateway.config.access.settings import TELLERS_OF_PASSWORDS
 from gateway.config.layers import Layers, position
 from gateway.config.mounts.settings import (
-    FACTS_OF_PLACES,
     NAME,
-    NAMES_OF_PLACES,
+    REPLACED,
     SECTIONS_OF_MEMBERED,
     SECTIONS_OF_MOUNTS,
     MountSettings,
@@ -33,8 +33,7 @@ _FOR_ALL = "is for all mounts: give it at the top level"
 
 
 class MountLayers(Layers):
-    """What a mount does not give is as at the top level. If it names a place for objects, that of the top level and
-    what is true of it don't count."""
+    """What a mount does not give is as at the top level, but for what it replaces in another way (REPLACED)."""
 
     models = {_OWN: MountSettings} | {name: SECTIONS[name] for name in SECTIONS_OF_MOUNTS}
 
@@ -67,8 +66,14 @@ class MountLayers(Layers):
     def each(self) -> "Sequence[MountLayers]":
         """The mount itself; or one for each of its `buckets`, whose name takes the place of {bucket}."""
         own = self.values.get(_OWN, {})
-        buckets = MountSettings.model_validate({"buckets": own.pop("buckets", None) or []}).buckets
         places = [name for name in ("path", "host") if _BUCKET in str(own.get(name, ""))]
+        try:
+            buckets = MountSettings.model_validate({"buckets": own.get("buckets") or []}).buckets
+        except ValidationError:  # `over` says why
+            for name in places:
+                own.pop(name)
+            return [self]
+        own.pop("buckets", None)
         if not buckets:
             if places:
                 self.refuse(places[0], self.source, "has {bucket}: list those that it may stand for in buckets")
@@ -137,14 +142,15 @@ class MountLayers(Layers):
 
     def _inherit(self, top: Layers) -> None:
         lists = self.values.get("index", {}).get("mode", "auto") in ("auto", "generated")
-        other_place = not self.values.get("storage", {}).keys().isdisjoint(NAMES_OF_PLACES)
+        own = self.values.get("storage", {}).keys()
+        replaced = {f"storage.{key}" for given, keys in REPLACED if not own.isdisjoint(given) for key in keys}
         for section in SECTIONS_OF_MOUNTS:
             if section not in top.values or (section in _OF_LISTINGS and not lists):
                 continue
             values = self.values.setdefault(section, {})
             for key, value in top.values[section].items():
                 name = f"{section}.{key}"
-                if key not in values and not (section == "storage" and other_place and key in FACTS_OF_PLACES):
+                if key not in values and name not in replaced:
                     values[key] = value
                     self.sources[name] = top.sources[name]
                     self._inherited.add(name)

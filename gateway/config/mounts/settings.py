@@ -18,11 +18,23 @@ _PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 SECTIONS_OF_MOUNTS = ("storage", "rewrite", "index", "fallback", "policy", "publish", "access", "site", "cors")
 # Those that mean something for a mount that has no objects of its own, but members.
 SECTIONS_OF_MEMBERED = frozenset({"cors"})
-# A mount that names one of these is another place,
+# A mount that names one of these is another place.
 NAMES_OF_PLACES = ("backend", "bucket", "dir")
-# for which these of the top level mean nothing: they tell what is there.
-FACTS_OF_PLACES = frozenset(
-    {*NAMES_OF_PLACES, "options", "create_bucket", "prefix", "prepend_hash", "public_url", "cloud_front_domain"}
+_FACTS_OF_PLACES = (*NAMES_OF_PLACES, "options", "create_bucket", "prefix", "prepend_hash", "public_url")
+_CREDENTIALS = ("profile_name", "aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+_ROLE = ("assume_role_arn", "assume_role_external_id")
+_KEYS = ("cloud_front_key_file", "cloud_front_key_string", "cloud_front_key_password")
+# For a mount that gives one of the former for its storage, the latter of the top level mean nothing: they tell what is
+# at another place, or are parts of other credentials and keys, some of which would win over those that are given.
+REPLACED = tuple(
+    (frozenset(given), frozenset(replaced))
+    for given, replaced in (
+        (NAMES_OF_PLACES, (*_FACTS_OF_PLACES, "cloud_front_domain")),
+        (("profile_name", "aws_access_key_id"), (*_CREDENTIALS, *_ROLE)),
+        (("assume_role_arn",), _ROLE),
+        (_KEYS, _KEYS),
+        (("server_side_encryption",), ("sse_kms_key_id",)),
+    )
 )
 
 

@@ -7,7 +7,7 @@ from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.cache.refreshing import RefreshedValue
 from gateway.executors import PAGES
 from gateway.index.backlog import Backlog
-from gateway.index.browse.actions import NO_ACTIONS, PermittedActions
+from gateway.index.browse.actions import NO_ACTIONS, Actions, PermittedActions
 from gateway.index.browse.pages import ProjectPages
 from gateway.index.browse.view import install_lines
 from gateway.index.catalog.listing import Projects
@@ -15,7 +15,6 @@ from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import Rendered, RenderedPages, Sourced, sourced
 from gateway.index.simple.negotiation import encoding_for
 from gateway.messages import PageRequest
-from gateway.principal import Principal
 from gateway.storage.base import StoredObject
 
 _NEWEST_BYTES = 1024
@@ -47,18 +46,16 @@ class RenderedProjectPages:
     async def root(self, request: PageRequest, projects: RefreshedValue[Projects]) -> Rendered:
         """The projects that the request's query searches for."""
         names, query = projects.value.folders, request.query
-        permitted = self._permitted if request.actions else None
-        actions = permitted.at_root(request.principal) if permitted is not None else NO_ACTIONS
+        actions = self._at_root(request)
         slot = "root", query, request.principal.view, actions
         made = await self._made.get(
             slot, None, [projects.value], None, lambda: self._browse.projects([*names], query, actions)
         )
         return await self._addressed(made, slot, "<project>", request)
 
-    def empty(self, principal: Principal, *, blank: bool) -> bytes:
+    def empty(self, request: PageRequest, *, blank: bool) -> bytes:
         """The root's page if there are no projects. `blank`: perhaps a volume is missing."""
-        actions = self._permitted.at_root(principal) if self._permitted is not None else NO_ACTIONS
-        return self._browse.empty(actions, blank=blank)
+        return self._browse.empty(self._at_root(request), blank=blank)
 
     async def project(self, request: PageRequest, sources: Sources) -> Rendered:
         """A project's page, with the README of its newest wheel."""
@@ -85,6 +82,10 @@ class RenderedProjectPages:
             lambda: self._browse.project(self._releases.project(sources, "", ""), about, actions),
         )
         return await self._addressed(made, slot, name, request)
+
+    def _at_root(self, request: PageRequest) -> Actions:
+        permitted = self._permitted if request.actions else None
+        return permitted.at_root(request.principal) if permitted is not None else NO_ACTIONS
 
     async def _addressed(self, made: Rendered, slot: Hashable, name: str, request: PageRequest) -> Rendered:
         lines = install_lines(request.base_url, name)

@@ -69,7 +69,7 @@ class Renderer:
             self._turn.release()
 
     async def close(self) -> None:
-        """Ends the process."""
+        """Ends the process. If others still use this, it starts another one."""
         async with self._turn:
             await self._end()
 

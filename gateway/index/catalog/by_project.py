@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from gateway.index.simple.names import is_hidden, normalize, release_of
+from gateway.index.simple.names import beginning_project, is_companion, is_hidden, normalize, parse, release_of
 
 # A release's name starts and ends with a letter or a digit, and so does its project's.
 _NAME = re.compile(r"\w(?:[\w-]*\w)?")
@@ -22,6 +22,15 @@ def by_project(folders: Iterable[str]) -> dict[str, tuple[str, ...]]:
 def released(names: Iterable[str]) -> frozenset[str]:
     """The normalised names of the projects of which these file names name releases."""
     return frozenset(release.project for name in names if (release := release_of(name)))
+
+
+def say_another(names: Iterable[str], project: str) -> bool:
+    """Whether one of these file names begins like a release of another project than this one, by its normalised name,
+    and is none, such as foo-1.0.whl.bak: the page of its folder shows it."""
+    # Most names need no closer look.
+    own = re.compile("[-_.]+".join(map(re.escape, project.split("-"))) + "-[0-9]", re.IGNORECASE)
+    others = (name for name in names if own.match(name) is None and not is_companion(name))
+    return any(beginning_project(name) not in (None, project) and parse(name) is None for name in others)
 
 
 def odd_names(names: Iterable[str]) -> frozenset[str]:

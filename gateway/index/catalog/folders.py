@@ -11,10 +11,9 @@ from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
 from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamError
 from gateway.executors import PAGES
-from gateway.index.catalog.by_project import by_project, odd_names, released
+from gateway.index.catalog.by_project import by_project, odd_names, released, say_another
 from gateway.index.catalog.empty_folders import EmptyFolders
 from gateway.index.catalog.listing import (
-    OVERHEAD_BYTES,
     Files,
     FolderListing,
     Projects,
@@ -27,8 +26,6 @@ from gateway.storage.base import Children, Storage, StoredObject
 
 # A release's file name, which starts with its project's, has no more than 255 characters.
 _MAX_NAME = 255
-# Memory that a cached listing of the root takes for each folder.
-_FOLDER_BYTES = 300
 # So many folders cost ten LISTs each `refresh` seconds; twice as many are listed half as often.
 _FOLDERS_PER_REFRESH = 10_000
 # How long a project's page waits for the root's listing. The second is for a project that has been listed before:
@@ -82,7 +79,8 @@ class FolderCatalog:
             stale_if_error=stale_if_error,
             name="the root's listing",
             memory=memory,
-            weigh=lambda projects: OVERHEAD_BYTES + _FOLDER_BYTES * (len(projects.folders) + len(projects.beside)),
+            # It stays, however large it is, and whatever other mounts need: otherwise each request would list the root.
+            weigh=lambda projects: min(projects.weight, memory.fair_bytes // 2),
             # Its own: that many folders take long to list says nothing about other answers.
             patience=Patience(),
             clock=clock,
@@ -262,15 +260,18 @@ class FolderCatalog:
 
     def _files_in(self, folders: Mapping[str, Children]) -> Files:
         objects: list[StoredObject] = []
-        with_page = set()
+        with_page, elsewhere = set(), False
         for folder, children in folders.items():
+            names = (item.key.rpartition("/")[2] for item in children.objects)
+            elsewhere = elsewhere or say_another(names, normalize(folder))
             for item in children.objects:
                 key = item.key.removeprefix(self._root)
                 objects.append(StoredObject(key, item.size, item.etag, item.modified))
                 # A page is the index document, or the object that is named like the folder; not its empty marker.
                 if key == f"{folder}/{self._index_document}" or (key == f"{folder}/" and item.size):
                     with_page.add(folder)
-        return Files(tuple(objects), frozenset(with_page), any(item.key.endswith(PROVENANCE) for item in objects))
+        attested = any(item.key.endswith(PROVENANCE) for item in objects)
+        return Files(tuple(objects), frozenset(with_page), attested, elsewhere)
 
     async def _children(self, prefix: str) -> Children:
         kind = "project" if prefix else "root"

@@ -7,8 +7,8 @@ from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError
 from gateway.index.simple.names import release_of
 from gateway.storage.base import Children, StoredObject
 
-# Memory that a cached listing takes: for each object, and besides.
-OBJECT_BYTES, OVERHEAD_BYTES = 400, 2048
+# Memory that a cached listing takes: for each object, for each folder of the root, and besides.
+OBJECT_BYTES, _FOLDER_BYTES, OVERHEAD_BYTES = 400, 300, 2048
 BLANK = "BlankDirectory"
 
 
@@ -22,12 +22,17 @@ class Projects:
     odd: frozenset[str] = frozenset()
     beside: frozenset[str] = frozenset()
 
+    @property
+    def weight(self) -> int:
+        """Approximate bytes in memory."""
+        return OVERHEAD_BYTES + _FOLDER_BYTES * (len(self.folders) + len(self.beside))
+
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Files:
     """The objects in a project's folders, with keys relative to the root; and the folders that have a stored page.
     `attested`: some objects have their provenance beside them (PEP 740). `elsewhere`: some are in a folder that has not
-    the project's name."""
+    the project's name, or have names that say another project."""
 
     objects: tuple[StoredObject, ...]
     with_page: frozenset[str]

@@ -7,15 +7,23 @@ from typing import TypeAlias
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.patience import Patience
 from gateway.cache.refreshing import RefreshedValue, RefreshingCache
-from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, UpstreamError
+from gateway.errors import (
+    ACCESS_DENIED,
+    GatewayError,
+    NotFoundError,
+    UpstreamBusyError,
+    UpstreamError,
+    UpstreamTimeoutError,
+)
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.catalog.folders import FolderCatalog
 from gateway.index.catalog.layout import Layout, recognise
-from gateway.index.catalog.listing import Files, Projects
+from gateway.index.catalog.listing import BLANK, Files, Projects
 from gateway.single_flight import retrieve_exception
 from gateway.storage.base import Storage
 
 _MEMORY_BYTES = 4096
+_BLANK = "The directory behind this gateway is empty, perhaps by mistake, so no other index is asked"
 
 log = logging.getLogger("gateway.index")
 
@@ -145,6 +153,28 @@ class RecognisedCatalog:
 
 
 Catalog: TypeAlias = FolderCatalog | FlatCatalog | RecognisedCatalog
+
+
+async def is_ours(catalog: Catalog, project: str) -> bool:
+    """Whether a project, by its normalised name, is in the storage, so that no other index is asked for it. Raises
+    UpstreamBusyError if that can't be known now."""
+    try:
+        ours = await catalog.has_project(project)
+    except NotFoundError as error:
+        if error.code == BLANK:
+            what = "the storage's directory is empty, so it is unknown which projects are yours: is a volume missing?"
+            what += " If it is meant to be empty, put a file into it, like .keep"
+            raise UpstreamBusyError(what, public=_BLANK, code=error.code) from error
+        if error.code is not None:
+            what = "which projects are yours is unknown without permission to list the bucket (s3:ListBucket)"
+            raise UpstreamBusyError(what, code=error.code) from error
+        return False
+    except (UpstreamError, UpstreamTimeoutError) as error:
+        what = f"which projects are ours can't be known now: {error.detail}"
+        raise UpstreamBusyError(what, code=error.code, upstream_status=error.upstream_status) from error
+    if ours.stale:
+        raise UpstreamBusyError("which projects are ours can't be known now")
+    return ours.value
 
 
 async def known_files(catalog: Catalog, project: str) -> Files | None:

@@ -6,11 +6,11 @@ from urllib.parse import quote
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.recent_peak import RecentPeak
 from gateway.cache.refreshing import RefreshedValue
-from gateway.errors import NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import GatewayError, NotAcceptableError, NotFoundError, UpstreamError, UpstreamTimeoutError
 from gateway.http.target import query_part
 from gateway.index.backlog import Backlog
 from gateway.index.browse.rendered_pages import RenderedProjectPages
-from gateway.index.catalog.listing import Files, Projects
+from gateway.index.catalog.listing import Files, Projects, is_release
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.generated.answer import answer, is_for_people
 from gateway.index.generated.root_page import CatalogProjects, RootPage
@@ -28,6 +28,7 @@ from gateway.index.simple.stored import format_of, unavailable
 from gateway.messages import BufferedResponse, PageRequest, Redirect
 from gateway.principal import Principal
 
+_NO_FILES = Files((), frozenset())
 # In place of those of a page, which has several forms.
 _RELEASE_HEADERS = {
     "Content-Type": CONTENT_TYPE,
@@ -79,10 +80,33 @@ class GeneratedIndex:
         simple = f"{self._root}{SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
 
-    def may_be_stored(self, key: str, principal: Principal) -> bool:
-        """Whether a stored page may be shown: that of the root has all projects, so it is only for who may read all,
-        whether or not it is known to be there."""
-        return key not in (self._root, f"{self._root}{SIMPLE}/") or self._readable.has_all(principal)
+    async def may_be_stored(self, key: str, principal: Principal) -> bool:
+        """Whether a stored page may be shown, whether or not it is known to be there: that of the root has all
+        projects, so it is only for who may read all, and that of a project has all releases. Raises GatewayErrors if
+        that can't be known."""
+        if self._readable.has_all(principal):
+            return True
+        try:
+            project, _ = self._route(key)
+        except NotFoundError:
+            return True  # another directory
+        return project is not None and not await self._hides_releases(normalize(project), principal)
+
+    async def _hides_releases(self, project: str, principal: Principal) -> bool:
+        """Whether some releases of a project are hidden from a reader of its page."""
+        try:
+            files = await self._catalog.files(project)
+        except GatewayError as error:
+            if isinstance(error, NotFoundError) or not self._readable.may_hide_files(principal, _NO_FILES):
+                return False
+            raise
+        if not self._readable.may_hide_files(principal, files.value):
+            return False
+        try:
+            shown = {item.key for item in (await self._readable.files(principal, project, files)).value.objects}
+        except NotFoundError:
+            return True
+        return any(is_release(item) for item in files.value.objects if item.key not in shown)
 
     async def stored_key(self, key: str) -> str | None:
         """The key of the directory in which the page for `key` is stored; None if the page must be generated.

@@ -66,7 +66,7 @@ class RootPage:
                 raise
             # Clients must not keep it: there may be a project the next minute.
             headers = {"Content-Type": form.value, "Vary": "Accept", "Cache-Control": "no-store", **people.headers}
-            return BufferedResponse(200, people.empty(request.principal, blank=error.code == BLANK), headers)
+            return BufferedResponse(200, people.empty(request, blank=error.code == BLANK), headers)
         if people is not None:
             page = await people.root(request, projects)
             return answer(self._refresh, self._ages, request, form, page, [projects], people.headers)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -19,15 +20,25 @@ from gateway.upstream.client import UpstreamResponse
 # The first of these hashes that the page has is checked.
 _ALGORITHMS = ("sha256", "sha512", "sha384", "sha3_256", "blake2b", "sha224", "sha1", "md5")
 
+# Of all mounts together. Each may have as many as DownloadLimits says.
+_MOST_WRITES = 4
+
 log = logging.getLogger("gateway.index")
+
+
+class Writes(asyncio.Semaphore):
+    """The turns to write a file to a storage, of all mounts of a process: so many mounts need no more memory."""
+
+    def __init__(self) -> None:
+        super().__init__(_MOST_WRITES)
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadLimits:
-    """The limits of one process. A client gets its answer within `answer_seconds`: installers give up after 15. A file
-    waits up to `wait_seconds` for its turn to be fetched, and up to `keep_seconds` for its turn to be written to the
-    storage; writing it may take as long again, and some 25 MB of memory. At most `waiting` files wait to be written:
-    each holds a descriptor, and small ones take hardly any of `temp_bytes`."""
+    """The limits of one mount in one process. A client gets its answer within `answer_seconds`: installers give up
+    after 15. A file waits up to `wait_seconds` for its turn to be fetched, and up to `keep_seconds` for its turn to be
+    written to the storage; writing it may take as long again, and some 25 MB of memory. At most `waiting` files wait to
+    be written: each holds a descriptor, and small ones take hardly any of `temp_bytes`."""
 
     max_file_bytes: int
     temp_bytes: int
@@ -58,7 +69,10 @@ class Source(Protocol):
 class Downloads:
     """Downloads by the key under which the file is kept. Clients that ask for a file at the same time share one."""
 
-    def __init__(self, source: Source, storage: Storage, limits: DownloadLimits) -> None:
+    def __init__(
+        self, source: Source, storage: Storage, limits: DownloadLimits, writes: asyncio.Semaphore | None = None
+    ) -> None:
+        """`writes` are the turns that all mounts share."""
         self._source = source
         self._storage = storage
         self._limits = limits
@@ -67,6 +81,7 @@ class Downloads:
         self._may_fetch = asyncio.Semaphore(limits.fetches)
         self._fetching = 0
         self._may_write = asyncio.Semaphore(limits.writes)
+        self._writes = writes or Writes()
         self._to_be_written: list[Download] = []
         self._used = 0
 
@@ -173,20 +188,20 @@ class Downloads:
         if len(self._to_be_written) >= self._limits.waiting:
             return log.warning("%s is not kept: %d files wait to be written", download.name, self._limits.waiting)
         self._to_be_written.append(download)
-        try:
-            async with asyncio.timeout(self._limits.keep_seconds):
-                await self._may_write.acquire()
-        except TimeoutError:
-            return log.warning("%r is not kept: the storage takes too long to write others", download.key)
-        finally:
-            self._to_be_written.remove(download)
-        try:
-            async with asyncio.timeout(self._limits.keep_seconds):
-                await self._write(download, metadata, replaces)
-        except TimeoutError:
-            log.warning("%r is not kept: the storage takes too long to write it", download.key)
-        finally:
-            self._may_write.release()
+        async with AsyncExitStack() as turns:
+            try:
+                async with asyncio.timeout(self._limits.keep_seconds):
+                    await turns.enter_async_context(self._may_write)
+                    await turns.enter_async_context(self._writes)
+            except TimeoutError:
+                return log.warning("%r is not kept: the storage takes too long to write others", download.key)
+            finally:
+                self._to_be_written.remove(download)
+            try:
+                async with asyncio.timeout(self._limits.keep_seconds):
+                    await self._write(download, metadata, replaces)
+            except TimeoutError:
+                log.warning("%r is not kept: the storage takes too long to write it", download.key)
         return None
 
     async def _write(self, download: Download, metadata: ObjectMetadata, replaces: str | None) -> None:

@@ -12,12 +12,10 @@ from gateway.errors import (
     NotFoundError,
     PreconditionFailedError,
     UpstreamBusyError,
-    UpstreamError,
-    UpstreamTimeoutError,
     without_frames,
 )
-from gateway.index.catalog.listing import BLANK, Files
-from gateway.index.catalog.recognised import Catalog, known_files
+from gateway.index.catalog.listing import Files
+from gateway.index.catalog.recognised import Catalog, is_ours, known_files
 from gateway.index.mirror.other_index import OtherIndex
 from gateway.index.rendered import Sourced, sourced
 from gateway.index.simple.names import is_project_name, normalize, parse
@@ -25,8 +23,6 @@ from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.messages import Redirect
 from gateway.single_flight import SingleFlight
-
-_BLANK = "The directory behind this gateway is empty, perhaps by mistake, so no other index is asked"
 
 
 class Fallback:
@@ -75,7 +71,7 @@ class Fallback:
 
     async def covers(self, project: str) -> bool:
         """Whether a project, by its normalised name, is looked up there. Raises if that can't be known."""
-        return self._may_look(project) and (self.always or not await self._is_ours(project))
+        return self._may_look(project) and (self.always or not await is_ours(self._catalog, project))
 
     async def covers_file(self, project: str, name: str) -> bool:
         """Like `covers`, but false for the name of a file of our own that lies elsewhere than fetched files are kept.
@@ -145,27 +141,6 @@ class Fallback:
 
     def _may_look(self, project: str) -> bool:
         return is_project_name(project) and not self._is_disallowed(project)
-
-    async def _is_ours(self, project: str) -> bool:
-        try:
-            ours = await self._catalog.has_project(project)
-        except NotFoundError as error:
-            if error.code == BLANK:
-                what = (
-                    "the storage's directory is empty, so it is unknown which projects are yours: is a volume missing?"
-                )
-                what += " If it is meant to be empty, put a file into it, like .keep"
-                raise UpstreamBusyError(what, public=_BLANK, code=error.code) from error
-            if error.code is not None:
-                what = "which projects are yours is unknown without permission to list the bucket (s3:ListBucket)"
-                raise UpstreamBusyError(f"fallback.mode: {what}", code=error.code) from error
-            return False
-        except (UpstreamError, UpstreamTimeoutError) as error:
-            what = f"which projects are ours can't be known now: {error.detail}"
-            raise UpstreamBusyError(what, code=error.code, upstream_status=error.upstream_status) from error
-        if ours.stale:
-            raise UpstreamBusyError("which projects are ours can't be known now")
-        return ours.value
 
     def _match(self, project: str) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self._patterns)

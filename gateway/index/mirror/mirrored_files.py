@@ -38,14 +38,20 @@ class MirroredFiles:
     """The files that the storage does not have and the other index does."""
 
     def __init__(
-        self, storage: Storage, fallback: Fallback, root: str, limits: DownloadLimits, memory: MemoryLimit
+        self,
+        storage: Storage,
+        fallback: Fallback,
+        root: str,
+        limits: DownloadLimits,
+        memory: MemoryLimit,
+        writes: asyncio.Semaphore | None = None,
     ) -> None:
-        """`root` is the key above all projects, with its slash."""
+        """`root` is the key above all projects, with its slash; `writes` are those of Downloads."""
         self._storage = storage
         self._fallback = fallback
         self._root = root
         self._limits = limits
-        self._downloads = Downloads(fallback.upstream, storage, limits)
+        self._downloads = Downloads(fallback.upstream, storage, limits, writes)
         self._reading = SingleFlight[bytes]()
         self._reading_again = SingleFlight[RefreshedValue[Project]]()
         self._kept = LruCache[tuple[str, str], str](

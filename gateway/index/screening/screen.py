@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -20,7 +20,9 @@ from gateway.policy.facts import ProjectFacts, version_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 
-# More files are judged in a thread.
+T = TypeVar("T")
+
+# More files, or more pairs of files and advisories, are judged in a thread.
 _MANY = 200
 _QUARANTINED = "quarantined"
 
@@ -45,6 +47,10 @@ class FactSource(Protocol):
     async def about(self, page: Project, read: float) -> Mapping[str, Any]:
         """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. Raises
         GatewayErrors if nothing may come in without them."""
+
+    async def about_kept(self, project: str) -> Mapping[str, Any]:
+        """Like `about`, for files of which copies are kept, but which no page lists now: what can be known without
+        one."""
 
     async def close(self) -> None:
         """Ends what runs in the background."""
@@ -121,20 +127,26 @@ class Screen:
 
     async def verdicts(self, page: Project, age: float) -> Mapping[str, Verdict]:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
-        now = self.clock()
-        about = self._about(page.name, await self._facts(page, now - age))
-        if len(page.files) > _MANY:
+        now, facts = self.clock(), ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about(page, now - age))
+        about = self._about(page.name, facts)
+        if len(page.files) * (1 + len(facts.advisories or ())) > _MANY:
             return await PAGES.run(about.judge_all, page.files, now)
         return about.judge_all(page.files, now)
 
-    async def advisories(self, page: Project, age: float) -> Sequence[Advisory] | None:
-        """About the page's project; None if that can't be known now. Raises as `page`."""
-        return (await self._facts(page, self.clock() - age)).advisories
+    async def verdict_on_copy(self, project: str, file: File) -> Verdict:
+        """On a file that is kept, but that no page lists now: malware is removed from its index. Of what only a page
+        tells, nothing is known. Raises GatewayErrors if that can't be decided."""
+        return self._about(project, await self._about_kept(project)).judge(file, self.clock())
 
-    def verdict_on_copy(self, project: str, file: File) -> Verdict:
-        """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
-        facts = ProjectFacts(advisories=None if self._policy.advisories is not None else ())
-        return self._about(project, facts).judge(file, self.clock())
+    async def advisories(self, project: str) -> Sequence[Advisory] | None:
+        """About the project, by its normalised name; None if that can't be known now. Raises GatewayErrors."""
+        return (await self._about_kept(project)).advisories
+
+    def source(self, kind: type[T]) -> T | None:
+        """The source of this kind, if the policy needs it."""
+        return next((source for source in self._sources if isinstance(source, kind)), None)
 
     def demand(self, name: str, verdict: Verdict | None) -> None:
         """Raises WithheldError if the verdict withholds the file with this name."""
@@ -146,10 +158,10 @@ class Screen:
         """A value that changes when something else than the time changes what is decided about the project."""
         return self.exceptions.version, *(source.version(project) for source in self._sources)
 
-    async def _facts(self, page: Project, read: float) -> ProjectFacts:
+    async def _about_kept(self, project: str) -> ProjectFacts:
         facts = ProjectFacts()
         for source in self._sources:
-            facts = replace(facts, **await source.about(page, read))
+            facts = replace(facts, **await source.about_kept(project))
         return facts
 
     def _about(self, project: str, facts: ProjectFacts) -> ProjectPolicy:

@@ -25,6 +25,7 @@ _EGG = re.compile(r"([^-]+)-([^-]+)(?:-py[0-9.]+(?:-.+)?)?\.egg")
 # Matched without the suffix, so that no part of a name is tried twice.
 _INSTALLER = re.compile(r"(.+?)-([0-9][^-]*?)(?:[.-](?:win|linux|macosx).*+)?")
 _INSTALLER_SUFFIXES = (".exe", ".msi", ".rpm", ".dmg")
+_BEGINNING = re.compile(r"(.+?)-[0-9]")
 _STRICT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 # No file system has longer names.
 _MAX_FILENAME = 255
@@ -81,6 +82,12 @@ def parse(filename: str) -> Release | None:
         return Release(normalize(match[1]), Version(match[2])) if match else None
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None
+
+
+def beginning_project(filename: str) -> str | None:
+    """The normalised project of a name that begins like a release's and is none, such as foo-1.0.whl.bak."""
+    beginning = _BEGINNING.match(filename)
+    return normalize(beginning[1]) if beginning is not None else None
 
 
 def is_release_of(project: str, filename: str) -> bool:

@@ -34,7 +34,8 @@ from gateway.storage.base import ObjectMetadata, StoredObject
 # A page waits for so few new files, and for so long: after an upload, uv refuses a page without the hash.
 _FEW, _FEW_SECONDS = 8, 0.5
 _MAX_WANTED = 20_000
-# The metadata of one project takes at most this part (1/n) of the memory for all caches.
+# The metadata of one project takes at most this part (1/n) of the memory that its mount has at present: what did not
+# stay would be looked for again and again.
 _MAX_SHARE = 2
 _WORKERS = 2
 # How long a page waits for metadata that was saved.
@@ -74,7 +75,7 @@ class FileMetadata:
         self._projects = LruCache[str, ProjectMetadata](
             "metadata", memory, lambda name, found: weight_of(name) + found.weight
         )
-        self._max_weight = memory.max_bytes // _MAX_SHARE
+        self._memory = memory
         # By project and key. Removing entries from the front of a plain dict would take longer each time.
         self._wanted = OrderedDict[tuple[str, str], tuple[ProjectMetadata, StoredObject]]()
         self._unsaved: dict[str, ProjectMetadata] = {}
@@ -83,6 +84,10 @@ class FileMetadata:
         self._tasks: set[asyncio.Task[None]] = set()
         self._finding = 0
         self._versions = count(1)
+
+    @property
+    def _max_weight(self) -> int:
+        return self._memory.room // _MAX_SHARE
 
     def of(self, project: str) -> KnownMetadata:
         """What is known now."""
@@ -126,8 +131,12 @@ class FileMetadata:
         return (await self.found_of(project, item)).sha256
 
     async def found_of(self, project: str, item: StoredObject) -> ObjectMetadata:
-        """The metadata of this version of a release file, found out now if it is not known. Raises GatewayErrors."""
-        return self.of(project).get(item) or await self._finder.find(item, hash_beside=False)
+        """The metadata of this version of a release file, found out now if it is not known, or if only a file `.sha256`
+        has its hash. Raises GatewayErrors."""
+        known = self.of(project).get(item)
+        if known is not None and known.sha256 is not None:
+            return known
+        return await self._finder.find(item, hash_beside=False)
 
     async def settled(self) -> None:
         """Waits until everything has been found out and saved."""

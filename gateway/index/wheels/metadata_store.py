@@ -22,6 +22,8 @@ from gateway.transfer.open_file import read_file
 _FOLDER = ".gateway/metadata/"
 _CONTENT_TYPE = "application/json"
 _OFF_SECONDS = 600.0
+# A document is read once: few stay open, each with a descriptor, at any number of mounts.
+_OPEN = 2
 
 log = logging.getLogger("gateway.index")
 
@@ -132,4 +134,5 @@ def disk_stores(settings: Settings, root: str, quota: DiskQuota | None, kind: st
     in_bucket = backend.bucket and backend.resolved_backend != "file"
     where = (backend.endpoint_url, backend.bucket) if in_bucket else (str(backend.dir.absolute()),)
     scope = json.dumps([kind, backend.resolved_backend, *where, backend.prefix, root])
-    return [DiskMetadataStore(DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota))]
+    disk = DiskCache(settings.cache.dir, settings.cache.disk_bytes, scope, quota, max_open=_OPEN)
+    return [DiskMetadataStore(disk)]

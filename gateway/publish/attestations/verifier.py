@@ -45,6 +45,8 @@ _CHANGES = ("refs/pull/", "refs/merge-requests/")  # a stranger's, maybe: see tr
 # the libraries keep an error of two kilobytes.
 _MAX_VALUES = 1000
 _MAX_REASON = 200
+# As of the file itself. A wheel's tags stand for their product: of a name of 100 kB, for more than there is memory.
+_MAX_NAME = 255
 
 
 class Verifier:
@@ -128,8 +130,9 @@ def _stated(payload: bytes, filename: str, sha256: str) -> str:
     if len(statement["subject"]) != 1:
         raise invalid_upload("an attestation is about more than one file, or none")
     (subject,) = statement["subject"]
-    if not isinstance(subject["name"], str) or _parsed(subject["name"]) != _parsed(filename):
-        raise invalid_upload(f"an attestation is about {_shown(subject['name'])}, not about {filename}")
+    name = subject["name"]
+    if not isinstance(name, str) or len(name) > _MAX_NAME or _parsed(name) != _parsed(filename):
+        raise invalid_upload(f"an attestation is about {_shown(name)}, not about {filename}")
     if subject["digest"]["sha256"] != sha256:
         raise invalid_upload("an attestation is about a file with other bytes, by its SHA-256")
     kind: str = statement["predicateType"]

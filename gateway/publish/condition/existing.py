@@ -46,8 +46,8 @@ class Existing:
 
     async def _hashed(self, key: str, size: int) -> str:
         """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
-        self._storage.forget(key)  # caches would serve a copy of another version, above all while the storage is away
-        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key)))
+        # Caches would serve a copy of another version, above all while the storage is away.
+        stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key, uncached=True)))
         digest, read = hashlib.sha256(), 0
         try:
             if stream.body is not None:

@@ -5,7 +5,8 @@ never expire does not import it at all.
 """
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from gateway.storage.s3.signing.credentials import Loader, chain, shared_files
 
 # A worker that takes a dead one's place later loads credentials itself: these may have been replaced.
 _FRESH_SECONDS = 60.0
+# So many ways to credentials are tried at once.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +96,21 @@ def _nth(question: _Question, number: int) -> _Found:
     return question.answer.result()[number]
 
 
-def _find_out(asked: Iterable[StorageSettings]) -> list[_Found]:
-    resolver, loaded = Resolver(), dict[Hashable, Credentials | CredentialsError]()
-    found = []
-    for settings in asked:
-        endpoint, credentials = resolver.resolve(settings), None
-        given = settings.aws_access_key_id is not None and settings.assume_role_arn is None
-        if not given and settings.signature_version != "unsigned":
-            if (way := way_to_credentials(settings)) not in loaded:
-                loaded[way] = _loaded(settings)
-            credentials = loaded[way]
-        found.append(_Found(endpoint, credentials, time.monotonic()))
-    return found
+def _find_out(asked: Sequence[StorageSettings]) -> list[_Found]:
+    resolver = Resolver()
+    endpoints = [resolver.resolve(settings) for settings in asked]
+    ways = {way_to_credentials(settings): settings for settings in asked if _are_looked_for(settings)}
+    # At once: what does not answer for one mount would add to what all others wait for.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        loaded = dict(zip(ways, pool.map(_loaded, ways.values()), strict=True))
+    found = [loaded[way_to_credentials(settings)] if _are_looked_for(settings) else None for settings in asked]
+    at = time.monotonic()
+    return [_Found(endpoint, credentials, at) for endpoint, credentials in zip(endpoints, found, strict=True)]
+
+
+def _are_looked_for(settings: StorageSettings) -> bool:
+    given = settings.aws_access_key_id is not None and settings.assume_role_arn is None
+    return not given and settings.signature_version != "unsigned"
 
 
 def _loaded(settings: StorageSettings) -> Credentials | CredentialsError:

@@ -1,5 +1,6 @@
 """Builds the clients of the bucket from the storage settings."""
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,11 +37,13 @@ Relocate = Callable[[str], Awaitable[Endpoint]]
 
 @dataclass(frozen=True, slots=True)
 class S3Clients:
-    """`bucket` lists and writes; `origin` reads objects, through `reading`; `links` makes URLs for clients."""
+    """`bucket` lists and writes; `origin` reads objects, through `reading`; `direct` reads them past the cache that a
+    distribution has; `links` makes URLs for clients."""
 
     client: Client
     bucket: SignedClient
     reading: SignedClient
+    direct: SignedClient
     origin: Origin
     links: PresignedUrls
 
@@ -83,11 +86,22 @@ def reach(
             lifetime=settings.expire_after,
             buffer_time=settings.buffer_time,
         )
-        return S3Clients(client, bucket, reading, distribution, distribution.links)
+        return S3Clients(client, bucket, reading, bucket, distribution, distribution.links)
     reading = signed(endpoint, None) if settings.public_url else bucket
     origin = BucketOrigin(reading)
     links = PresignedUrls(origin, signed_queries, lifetime=settings.expire_after, buffer_time=settings.buffer_time)
-    return S3Clients(client, bucket, reading, origin, links)
+    return S3Clients(client, bucket, reading, reading, origin, links)
+
+
+def reads_as(settings: StorageSettings) -> str:
+    """Tells apart the ways in which objects are read, of which one may be let in where another is not. Empty for the
+    credentials that botocore finds by itself."""
+    if settings.backend == "cloudfront":
+        return f"{settings.cloud_front_domain} {settings.cloud_front_key_id or ''}"
+    if settings.public_url or settings.signature_version == "unsigned":
+        return "unsigned"
+    who = settings.aws_access_key_id, settings.profile_name, settings.assume_role_arn
+    return hashlib.sha256(repr(who).encode()).hexdigest()[:16] if any(who) else ""  # caches on disk have it in clear
 
 
 def _scheme(settings: StorageSettings) -> Scheme | None:

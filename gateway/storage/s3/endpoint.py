@@ -1,6 +1,7 @@
 """Resolves a bucket's endpoint with botocore: regions, partitions, dots, accelerate, dual-stack, access points."""
 
 import re
+import threading
 from collections.abc import Hashable
 from typing import Any, NoReturn
 
@@ -28,6 +29,7 @@ class Resolver:
 
     def __init__(self) -> None:
         self._clients: dict[Hashable, Any] = {}
+        self._building = threading.Lock()
 
     def resolve(self, settings: StorageSettings, region: str | None = None) -> Endpoint:
         """Blocks: run it in a thread. `region` comes from an answer of the storage and overrides the setting. Raises
@@ -57,14 +59,27 @@ class Resolver:
             settings.use_dualstack_endpoint,
             settings.use_fips_endpoint,
         )
-        if way not in self._clients:
-            self._clients[way] = _build_client(*way)
-        return self._clients[way]
+        with self._building:
+            if way not in self._clients:
+                self._clients[way] = _build_client(*way)
+            return self._clients[way]
+
+
+_choosing = threading.Lock()
+_at_work: list[Resolver] = []  # the same for all who ask now, once for each
 
 
 def resolve(settings: StorageSettings, region: str | None = None) -> Endpoint:
-    """See Resolver. Keeps no client."""
-    return Resolver().resolve(settings, region)
+    """See Resolver. Those who ask at the same time share one, as the mounts do that a reload begins: otherwise each
+    would build a client, and nothing else would get the processor. After them, no client is kept."""
+    with _choosing:
+        resolver = _at_work[0] if _at_work else Resolver()
+        _at_work.append(resolver)
+    try:
+        return resolver.resolve(settings, region)
+    finally:
+        with _choosing:
+            _at_work.pop()
 
 
 def _build_client(

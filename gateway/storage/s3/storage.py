@@ -21,7 +21,7 @@ from gateway.storage.base import Batch, Children, ObjectMetadata, StoredObject
 from gateway.storage.s3 import ahead
 from gateway.storage.s3.absence import Absence
 from gateway.storage.s3.bucket import Bucket
-from gateway.storage.s3.clients import S3Clients, reach
+from gateway.storage.s3.clients import S3Clients, reach, reads_as
 from gateway.storage.s3.layout import Layout
 from gateway.storage.s3.origins import cloudfront
 from gateway.storage.s3.origins.presigned_urls import KeyedLinks
@@ -136,10 +136,10 @@ class S3Storage:
     @property
     def identity(self) -> str:
         endpoint, settings = self.endpoint, self._settings
-        # Objects that were cached without their redirects are others.
-        redirects = " website" if self._website_redirects else ""
+        redirects = " website" if self._website_redirects else ""  # objects without their redirects are others
         hashed = f" hash {self._index_document}" if settings.prepend_hash else ""  # keys stand for others, too
-        return f"{endpoint.origin}{endpoint.base_path} {settings.bucket} {settings.prefix}{redirects}{hashed}"
+        reader = f" as {way}" if (way := reads_as(settings)) else ""  # what one may read, another may not
+        return f"{endpoint.origin}{endpoint.base_path} {settings.bucket} {settings.prefix}{redirects}{hashed}{reader}"
 
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises the error that remains after all remedies."""
@@ -147,7 +147,10 @@ class S3Storage:
         if request.version:
             return await self._bucket.version(request, path)
         try:
-            answer = await self._reached.origin.open(request.method, path, dict(request.headers))
+            if request.uncached:
+                answer = await self._reached.direct.send(request.method, path, headers=request.headers)
+            else:
+                answer = await self._reached.origin.open(request.method, path, dict(request.headers))
         except NotFoundError as error:
             outage = self._absence.outage(error)
             if outage is not None and not await self._is_unlisted(request.key):

@@ -183,20 +183,24 @@ class Uploads:
 
 async def _parts(chunks: AsyncIterable[bytes]) -> AsyncIterator[memoryview]:
     """Regroups the bytes into pieces of PART_BYTES; the last may be shorter. They take turns in two buffers, because
-    fresh memory would cost more than the copy: a piece is overwritten when the next but one is asked for."""
-    buffer, other = memoryview(bytearray(PART_BYTES)), memoryview(bytearray(PART_BYTES))
+    fresh memory would cost more than the copy: a piece is overwritten when the next but one is asked for. A buffer
+    grows as it is filled for the first time: most objects are small, and many are written at once."""
+    buffer, other = bytearray(), bytearray()
     length = 0
     async for chunk in chunks:
         left = memoryview(chunk)
         while left:
             taken = left[: PART_BYTES - length]
-            buffer[length : length + len(taken)] = taken
+            if len(buffer) == PART_BYTES:
+                memoryview(buffer)[length : length + len(taken)] = taken
+            else:
+                buffer += taken
             left, length = left[len(taken) :], length + len(taken)
             if length == PART_BYTES:
-                yield buffer
+                yield memoryview(buffer)
                 buffer, other, length = other, buffer, 0
     if length:
-        yield buffer[:length]
+        yield memoryview(buffer)[:length]
 
 
 async def _chain(first: list[memoryview], others: AsyncIterator[memoryview]) -> AsyncIterator[memoryview]:

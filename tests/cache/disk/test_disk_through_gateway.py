@@ -17,6 +17,7 @@ from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.disk.temp_entry import TempEntry
 from gateway.messages import ObjectRequest, Stream
 from gateway.ops.output import STDOUT
+from gateway.storage import caching
 from gateway.storage.caching import CachingStorage
 from tests.conftest import StartGateway, StartProcess
 from tests.support import faults
@@ -242,6 +243,20 @@ async def test_the_newer_entry_of_another_process_outlives_a_listing_that_ends_t
     assert known is None or known.etag == etag_of(new), "the listing has ended the older one"
     await eventually(lambda: cache.stats()["background_tasks"] == 0)
     assert disk.find(WHEEL) is not None
+
+
+async def test_what_another_process_has_removed_does_not_stay_open(
+    start_gateway: StartGateway, settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes would not be free as long as nobody asks this one for anything."""
+    monkeypatch.setattr(caching, "_LOOK_SECONDS", 0.01)
+    gateway = await start_gateway(settings)
+    await get(gateway)
+    await until_kept(tmp_path, 1)
+    await eventually(lambda: gateway.storage.stats()["fills"] == 0)
+    assert gateway.storage.stats()["entries_open"] == 1
+    kept(tmp_path)[0].unlink()
+    await eventually(lambda: gateway.storage.stats()["entries_open"] == 0)
 
 
 async def test_a_corrupted_entry_is_fetched_again(

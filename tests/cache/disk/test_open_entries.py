@@ -9,6 +9,7 @@ import pytest
 
 from gateway.cache.disk.blocks import BlockHasher
 from gateway.cache.disk.cache import DiskCache
+from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.memory import CachedObject
 
 MB = 1024 * 1024
@@ -88,6 +89,18 @@ def test_so_many_entries_are_open_at_a_time(tmp_path: Path) -> None:
         put(disk, str(number), b"x")
     assert disk.open_entries == 64
     assert (disk.hot("5"), disk.hot("6") is not None) == (None, True)
+
+
+def test_what_makes_room_for_another_storage_does_not_stay_open(tmp_path: Path) -> None:
+    """As long as a file is open, its bytes are not free."""
+    quota = DiskQuota(tmp_path, 16 * MB)
+    idle, busy = (DiskCache(tmp_path, 16 * MB, scope, quota) for scope in "ab")
+    for disk in (idle, busy):
+        for number in range(4):
+            put(disk, str(number), BODY)
+    there = [path for path in tmp_path.rglob("*") if len(path.name) == 64]
+    assert len(there) < 6
+    assert idle.open_entries + busy.open_entries == len(there)
 
 
 def test_what_is_removed_is_neither_open_nor_there(tmp_path: Path) -> None:

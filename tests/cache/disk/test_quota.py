@@ -130,21 +130,36 @@ def test_a_link_counts_as_itself(tmp_path: Path) -> None:
     assert entry.is_symlink()
 
 
-def test_the_storage_with_the_most_bytes_makes_room(tmp_path: Path) -> None:
-    """Names of entries of one storage begin alike. Its least recently used go first, however old those of others."""
+def keep_of(directory: Path, group: str, number: int, used: int) -> Path:
+    """An entry of a storage: the names of all its entries begin alike."""
+    path = directory / f"{number:02x}" / f"{group * 8}{number:056x}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(bytes(1000))
+    os.utime(path, (used, 1))
+    return path
 
-    def keep_of(group: str, number: int, used: int) -> Path:
-        path = tmp_path / f"{number:02x}" / f"{group * 8}{number:056x}"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(bytes(1000))
-        os.utime(path, (used, 1))
-        return path
 
-    quiet = [keep_of("a", number, number) for number in range(3)]
-    busy = [keep_of("b", number, 100 + number) for number in range(13)]
+@pytest.mark.parametrize("age", [100, 6 * 86400])
+def test_the_storage_with_the_most_bytes_makes_room(tmp_path: Path, age: int) -> None:
+    """Its least recently used go first, though those of others are older."""
+    quiet = [keep_of(tmp_path, "a", number, number) for number in range(3)]
+    busy = [keep_of(tmp_path, "b", number, age + number) for number in range(13)]
     assert DiskQuota(tmp_path, MAX).reserve(2000)
     assert all(path.exists() for path in quiet)
     assert [number for number, path in enumerate(busy) if not path.exists()] == [0, 1, 2]
+
+
+def test_a_storage_that_nobody_uses_any_more_makes_room_first(tmp_path: Path) -> None:
+    week = 7 * 86400
+    former = [keep_of(tmp_path, "a", number, number) for number in range(4)]
+    quiet = [keep_of(tmp_path, "c", number, week) for number in range(2)]
+    used = [keep_of(tmp_path, "b", number, week + 4 + number) for number in range(10)]
+    assert DiskQuota(tmp_path, MAX).reserve(1000)
+    assert [path.exists() for path in former] == [False, False, True, True]
+    assert DiskQuota(tmp_path, MAX).reserve(5000)
+    assert not any(path.exists() for path in former)
+    assert all(path.exists() for path in quiet)
+    assert [path.exists() for path in used] == [False, False, *[True] * 8]
 
 
 def test_it_tells_what_it_has_counted_and_reserved_since(tmp_path: Path) -> None:

@@ -32,16 +32,22 @@ def may_read(people: People, who: str, resource: Resource) -> bool:
 
 
 def test_a_user_is_no_token_of_that_name(tmp_path: Path) -> None:
-    _, people = given(tmp_path)
-    acme = parse_project("acme")
+    settings, people = given(tmp_path)
+    acme = parse_project(settings, "acme")
     decided = {who: may_read(people, who, acme) for who in ("alice", "token:alice", "group:alice", "group:data")}
     assert decided == {"alice": False, "token:alice": True, "group:alice": False, "group:data": True}
 
 
 def test_a_project_has_the_path_of_its_folder(tmp_path: Path) -> None:
-    _, people = given(tmp_path)
-    assert may_read(people, "alice", parse_project("other"))
-    assert not may_read(people, "alice", parse_project("Open"))
+    settings, people = given(tmp_path)
+    assert may_read(people, "alice", parse_project(settings, "other"))
+    assert not may_read(people, "alice", parse_project(settings, "Open"))
+
+
+def test_a_project_has_the_path_of_its_page(tmp_path: Path) -> None:
+    settings, people = given(tmp_path, "  - {paths: [/shown/index.html], read: [], only: true}\n")
+    assert not may_read(people, "alice", parse_path(settings, "/simple/shown/"))
+    assert not may_read(people, "alice", parse_project(settings, "Shown"))
 
 
 def test_a_path_is_stripped_as_a_request_s(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def matrix(ours: Settings) -> Matrix:
     for user in (None, *USERS):
         principal = people.principal(Subject("everyone") if user is None else Subject("user", user))
         for project in PROJECTS:
-            for right, decision in verdicts(people.policy, principal, parse_project(project)):
+            for right, decision in verdicts(people.policy, principal, parse_project(ours, project)):
                 shut = right is Right.FALLBACK and project in ours.fallback.disallow
                 found[user, right.value, project] = decision.allowed and not shut
     return found

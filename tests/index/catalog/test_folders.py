@@ -7,7 +7,7 @@ from typing import ClassVar, cast
 
 import pytest
 
-from gateway.cache.lru import MemoryLimit
+from gateway.cache.lru import LruCache, MemoryLimit, MemoryPool
 from gateway.errors import GatewayError, NotFoundError, UpstreamError
 from gateway.index.catalog import folders
 from gateway.index.catalog.folders import FolderCatalog
@@ -23,8 +23,9 @@ class Folders:
         self.hold: dict[str, asyncio.Event] = {}
         self.errors: dict[str, GatewayError] = {}
         self.now = 1000.0
+        self.memory = MemoryLimit(10_000_000)
 
-    def catalog(self, look_into: int = 0) -> FolderCatalog:
+    def catalog(self, look_into: int = 0, memory: MemoryLimit | None = None) -> FolderCatalog:
         storage = cast(Storage, self)
         return FolderCatalog(
             storage,
@@ -32,7 +33,7 @@ class Folders:
             index_document="index.html",
             refresh=30,
             stale_if_error=1000,
-            memory=MemoryLimit(10_000_000),
+            memory=memory or self.memory,
             look_into=look_into,
             clock=lambda: self.now,
         )
@@ -64,6 +65,35 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110  the storage is this test's own
             await asyncio.sleep(0)
+
+
+async def test_beside_busy_mounts_the_root_is_not_listed_for_each_page() -> None:
+    storage, pool = Folders(*MANY[:100]), MemoryPool(60_000)
+    storage.memory, *others = (pool.share(60_000) for _ in range(4))
+    catalog = storage.catalog()
+    for number in range(100):
+        for limit in others:
+            LruCache[int, bytes](f"{number}", limit, lambda key, page: len(page)).put(number, bytes(500))
+    for number in range(20):
+        assert await keys(catalog, f"team-{number}")
+        await catalog.projects()
+    assert storage.listed.count("") == 1
+    await catalog.close()
+
+
+async def test_the_root_of_many_projects_is_listed_once_whatever_other_mounts_keep() -> None:
+    pool = MemoryPool(6_000_000)
+    storage, own = Folders(*MANY), pool.share(6_000_000)
+    others: list[LruCache[str, str]] = [
+        LruCache("pages", pool.share(6_000_000), lambda key, value: 10_000) for _ in range(9)
+    ]
+    catalog = storage.catalog(memory=own)
+    for number in range(3):
+        assert len((await catalog.projects()).value.folders) == len(MANY)
+        for other in others:
+            for page in range(100):
+                other.put(f"{number} {page}", "")
+    assert storage.listed == [""]
 
 
 async def test_a_folder_without_a_name_is_no_project() -> None:

@@ -299,6 +299,9 @@ class Known:
     async def about(self, _: Project, __: float) -> Mapping[str, Any]:
         return {"advisories": self.advisories}
 
+    async def about_kept(self, _: str) -> Mapping[str, Any]:
+        return {"advisories": self.advisories}
+
     async def start(self) -> None:
         """Nothing."""
 

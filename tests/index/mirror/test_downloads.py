@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gateway.cache.lru import MemoryLimit
 from gateway.cache.refreshing import RefreshedValue
 from gateway.errors import GatewayError, NotFoundError, UpstreamBusyError, UpstreamError, UpstreamTimeoutError
-from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats
+from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats, Writes
 from gateway.index.mirror.mirrored_files import MirroredFiles
 from gateway.index.simple.pages import File, Project
 from gateway.messages import ObjectRequest, Stream
@@ -209,6 +209,23 @@ async def test_what_is_whole_is_kept_though_nobody_waits_for_it_and_takes_no_tur
     await eventually(lambda: running.stats() == IDLE)
     assert bucket.objects == {f"p/{number}": CONTENT for number in range(5)}
     assert bucket.most == 2
+
+
+async def test_all_mounts_together_write_so_many_at_once() -> None:
+    index, bucket, writes = Index(), Bucket(), Writes()
+    bucket.may_put = asyncio.Semaphore(0)
+    limits = DownloadLimits(max_file_bytes=1_000_000, temp_bytes=2_000_000)
+    mounts = [Downloads(index, bucket, limits, writes) for _ in range(3)]  # type: ignore[arg-type]
+    for turn in range(9):
+        client = start(mounts[turn // 3], turn)
+        await eventually(lambda turn=turn: len(index.opened) == turn + 1)  # type: ignore[misc]
+        index.opened[turn].send(CONTENT, b"")
+        assert await client == CONTENT
+    await eventually(lambda: bucket.writing == 4)
+    for _ in range(9):
+        bucket.may_put.release()
+    await eventually(lambda: all(running.stats() == IDLE for running in mounts))
+    assert (bucket.most, len(bucket.objects)) == (4, 9)
 
 
 async def test_a_file_that_has_been_replaced_meanwhile_is_a_download_of_its_own() -> None:

@@ -792,9 +792,9 @@ async def test_a_project_that_is_linked_to_where_nothing_is_served_is_ours(
         assert (path, (await get(gateway, path)).status) == (path, 404)
     assert public.requests == []
     assert set(await page(gateway)) == {NAME, OLD}
+    (root / OURS).write_bytes(OUR_CONTENT)
     gateway = await start_gateway(settings | {"index.layout": "flat"})
     asked = len(public.requests)
-    (root / OURS).write_bytes(OUR_CONTENT)
     for path in ("/simple/acme-lib/", "/simple/public-lib/", f"/public-lib/{NAME}"):
         answer = await get(gateway, path)
         assert (path, answer.status) == (path, 200 if "acme" in path else 503)

@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 from gateway.app import Gateway
-from gateway.cache.lru import LruCache, MemoryLimit
+from gateway.cache.lru import LruCache, MemoryLimit, MemoryPool
 from gateway.errors import UpstreamError
 from gateway.index.catalog.listing import Files
 from gateway.index.wheels.file_metadata import FileMetadata
@@ -394,6 +394,26 @@ async def test_one_project_does_not_take_all_the_memory(caplog: pytest.LogCaptur
     await book.want_once("p", listing("p", 1001))
     await book.settled()
     assert "raise index.memory_bytes" in caplog.text
+
+
+async def test_beside_busy_mounts_a_project_takes_no_more_than_what_stays() -> None:
+    finder, pool = Finder(), MemoryPool(30_000)
+    memory, *others = (pool.share(30_000) for _ in range(3))
+    pages = [LruCache[int, bytes]("pages", limit, lambda key, page: len(page)) for limit in others]
+    book = FileMetadata(finder, memory, retry_seconds=0)  # type: ignore[arg-type]
+    files = listing("p", 1000)
+    await book.want_once("p", files)
+    await book.settled()
+    alone, finder.found = finder.found, 0
+    assert 20 < alone < 50, "it may have half of what no other mount needs"
+    for number in range(100):
+        for cache in pages:
+            cache.put(number, bytes(500))
+    for _ in range(5):
+        await book.want_once("p", files)
+        await book.settled()
+    assert 5 < finder.found < alone, "what can't be remembered is not looked for again and again"
+    assert len(book.of("p").entries) == finder.found
 
 
 async def test_what_was_found_of_a_project_that_is_forgotten_meanwhile_is_saved() -> None:

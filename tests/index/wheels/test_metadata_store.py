@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -11,17 +12,19 @@ import pytest
 from gateway.app import Gateway
 from gateway.cache.disk.cache import DiskCache
 from gateway.cache.lru import MemoryLimit
+from gateway.config.load import load
 from gateway.errors import UpstreamError
 from gateway.index.catalog.listing import Files
 from gateway.index.wheels.file_metadata import FileMetadata
 from gateway.index.wheels.known_metadata import Entry, from_document, to_document
-from gateway.index.wheels.metadata_store import DiskMetadataStore
+from gateway.index.wheels.metadata_store import DiskMetadataStore, metadata_stores
 from gateway.storage.base import ObjectMetadata, StoredObject
 from tests.conftest import StartGateway
 from tests.support import faults
 from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import fetch
+from tests.support.memorystorage import MemoryStorage
 from tests.support.wheels import wheel
 
 JSON = "application/vnd.pypi.simple.v1+json"
@@ -196,6 +199,17 @@ async def test_a_document_on_disk_that_has_changed_is_not_believed(tmp_path: Pat
     with pytest.raises(UpstreamError):
         await other.read("p")
     assert await other.read("p") == (b"", None), "it is removed"
+
+
+async def test_few_documents_on_disk_stay_open(tmp_path: Path) -> None:
+    """Each takes a descriptor, and every mount has such a store."""
+    settings = load({"cache.dir": str(tmp_path), "storage.dir": str(tmp_path / "files")}, environ={}, cwd=tmp_path)
+    [store] = metadata_stores(settings, MemoryStorage(settings.storage), "")
+    for number in range(20):
+        await store.write(f"p{number}", b"{}", None)
+        assert await store.read(f"p{number}") == (b"{}", None)
+    opened = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+    assert len([path for path in opened if path.startswith(str(tmp_path))]) == 2
 
 
 async def test_a_file_that_comes_while_another_is_looked_at_is_looked_at_too() -> None:

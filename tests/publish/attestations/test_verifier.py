@@ -130,6 +130,8 @@ def test_the_certificate_is_that_of_the_publisher(verifier: Verifier, claims: di
 
 
 _SUBJECT = {"name": FILE, "digest": {"sha256": HASH}}
+# It means the same as FILE. One that is as long as the field may be stands for 10¹³ tags, which are made one by one.
+_MANY_TAGS = f"acme_web-1.0-{'.'.join(['py3'] * 60)}-none-any.whl"
 
 
 @pytest.mark.parametrize(
@@ -140,6 +142,7 @@ _SUBJECT = {"name": FILE, "digest": {"sha256": HASH}}
         (statement("acme_web-1.1-py3-none-any.whl", HASH), "about acme_web-1.1-py3-none-any.whl, not about"),
         (statement("acme_web-1.0.tar.gz", HASH), "not about"),
         (statement("acme_web", HASH), "is not valid"),
+        (statement(_MANY_TAGS, HASH), "about acme_web-1.0-py3.py3.py3"),
         (statement(FILE, HASH[:-1]), "other bytes"),
         (statement(FILE, HASH.upper()), "other bytes"),
         (statement(FILE, HASH, "https://example.com/kind/v1"), "are not taken"),

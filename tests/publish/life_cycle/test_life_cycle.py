@@ -1,5 +1,6 @@
 """Releases that are yanked and deleted, in a bucket in front of which a gateway runs."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 
@@ -88,6 +89,16 @@ async def test_a_deleted_name_comes_back_with_its_own_bytes_only(
     assert KEY not in faulty.objects
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert faulty.objects[KEY] == CONTENT
+
+
+async def test_a_deleted_name_comes_back_though_its_hash_lay_beside_it(
+    gateway: Gateway, life_cycle: LifeCycle, faulty: FaultyBucket
+) -> None:
+    faulty.objects[f"{KEY}.sha256"] = hashlib.sha256(CONTENT).hexdigest().encode()
+    assert FILE in await yanked(gateway)  # the page has the hash, and nobody has read the file for it
+    item = (await life_cycle.files("acme-web", Version("1.0")))[0]
+    await life_cycle.delete("acme-web", item, forget=False)
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
 
 
 @pytest.mark.parametrize("suffix", [".metadata", ".provenance", ".sha256", ".sig", ""])

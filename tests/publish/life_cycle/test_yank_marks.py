@@ -56,6 +56,6 @@ async def test_a_new_file_is_not_yanked_if_its_uploader_may_replace_files(
     faulty.objects = {MARK: b"broken"}
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert faulty.objects == {KEY: CONTENT}
-    faulty.objects = {KEY: b"old", MARK: b"broken"}
+    faulty.objects, faulty.headers = {KEY: b"old", MARK: b"broken"}, {}
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert faulty.objects == {KEY: CONTENT, MARK: b"broken"}

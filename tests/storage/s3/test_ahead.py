@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import CredentialsError
+from gateway.messages import Credentials
 from gateway.storage.s3 import ahead, endpoint
 from tests.support.process import gateway_environment
 
@@ -73,6 +75,21 @@ def test_credentials_that_took_long_are_not_loaded_again(monkeypatch: pytest.Mon
     clock.append(clock[0] + 61)  # that of this process
     credentials_of(monkeypatch, "AKIDROTATED")
     assert ahead.loader(ours)().access_key == "AKIDFIRST"
+
+
+def test_credentials_of_several_mounts_are_loaded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits for its own would hold up the start of all."""
+    both = threading.Barrier(2, timeout=5)
+
+    def loaded(settings: StorageSettings) -> Credentials:
+        both.wait()
+        return Credentials(settings.assume_role_external_id or "", "secret")
+
+    monkeypatch.setattr(ahead, "_loaded", loaded)
+    role = "arn:aws:iam::123456789012:role/a"
+    ours = [settings(assume_role_arn=role, assume_role_external_id=one) for one in ("a", "b")]
+    ahead.ask(*ours)()
+    assert [ahead.loader(one)().access_key for one in ours] == ["a", "b"]
 
 
 def test_missing_credentials_are_no_news_until_the_next_load(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 import os
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from gateway.config.storage_settings import StorageSettings
 from gateway.errors import ConfigError
 from gateway.messages import Endpoint
+from gateway.storage.s3 import endpoint
 from gateway.storage.s3.endpoint import resolve
 
 
@@ -100,6 +103,32 @@ def test_botocore_s_rules_say_where_a_bucket_is(settings: dict[str, Any], url: s
 def test_a_learnt_region_beats_the_setting() -> None:
     settings = StorageSettings(bucket="packages", region_name="us-east-1")
     assert resolve(settings, "eu-west-1") == Endpoint("https", "packages.s3.eu-west-1.amazonaws.com", "", "eu-west-1")
+
+
+def test_those_who_ask_at_the_same_time_share_a_client_and_keep_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload may begin a hundred mounts: each client would take a tenth of a second of the processor."""
+    build, built, asks = endpoint._build_client, list[object](), threading.Barrier(4)
+
+    def counted(*way: Any) -> Any:
+        built.append(way)
+        return build(*way)
+
+    def ask(number: int) -> str:
+        asks.wait(30)
+        return resolve(StorageSettings(bucket=f"bucket-{number}", region_name="eu-west-1")).origin
+
+    class Patient(endpoint.Resolver):
+        def resolve(self, settings: StorageSettings, region: str | None = None) -> Endpoint:
+            asks.wait(30)
+            return super().resolve(settings, region)
+
+    monkeypatch.setattr(endpoint, "_build_client", counted)
+    monkeypatch.setattr(endpoint, "Resolver", Patient)
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(ask, range(4))]
+    assert found == [f"https://bucket-{number}.s3.eu-west-1.amazonaws.com" for number in range(4)]
+    assert len(built) == 1
+    assert endpoint._at_work == []
 
 
 def test_the_environment_may_name_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
@@ -269,6 +270,30 @@ async def test_parts_are_what_was_given_however_slowly_they_are_taken(
     faulty.then(slow, times=4)
     assert await faulty_storage.put("k", ever_more()) == faults.etag_of(content)
     assert faulty.objects["k"] == content
+
+
+async def test_small_objects_take_little_memory_while_they_come(faulty: FaultyBucket, faulty_storage: Storage) -> None:
+    """Small uploads have as much memory as they are long, and there may be hundreds at once."""
+    content, begun, go_on = random.Random(6).randbytes(20_000), 0, asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        nonlocal begun
+        yield content[:10_000]
+        begun += 1
+        await go_on.wait()
+        yield content[10_000:]
+
+    tracemalloc.start()
+    try:
+        puts = [asyncio.create_task(faulty_storage.put(f"k{number}", slow())) for number in range(20)]
+        await eventually(lambda: begun == len(puts))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    go_on.set()
+    await asyncio.gather(*puts)
+    assert taken / len(puts) < 10 * len(content)
+    assert {faulty.objects[f"k{number}"] for number in range(len(puts))} == {content}
 
 
 async def test_an_upload_that_can_t_be_aborted_is_logged(

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gateway.app import Gateway
 from gateway.config.load import load
 from gateway.errors import ConfigError
+from gateway.storage.content import content_at
 from gateway.storage.s3.origins.cloudfront import signer
 from gateway.storage.s3.signing.cloudfront_signer import CloudFrontSigner, load_key
 from tests.conftest import StartGateway
@@ -60,6 +61,17 @@ async def test_streaming_goes_through_the_distribution(
         assert (await get(gateway, "/ready")).status == 200
         signatures = {path.partition("?")[2] for _, path in distribution.requests if path.startswith("/arrow/a.whl?")}
         assert len(signatures) == 1, "signed once"
+
+
+async def test_what_must_be_known_now_comes_from_the_bucket(
+    start_gateway: StartGateway, bucket: Bucket, settings: dict[str, str]
+) -> None:
+    """A distribution goes on for a day to give out what it has: which tokens are revoked, which files were deleted."""
+    with Distribution(bucket, TRUSTED) as distribution:
+        gateway = await start_gateway(settings | {"storage.cloud_front_domain": distribution.domain})
+        assert await content_at(gateway.storage, "arrow/a.whl", 100) == b"arrow/a.whl"
+        assert await content_at(gateway.storage, "arrow/nope.whl", 100) is None
+        assert distribution.requests == []
 
 
 async def test_redirects_lead_to_the_distribution(

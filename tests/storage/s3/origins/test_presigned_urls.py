@@ -16,6 +16,7 @@ class Origin:
         self.signed = 0
         self.key = "AKID"
         self.now = 1000.0
+        self.steady = 5.0
         self.expires_at = expires_at
         self.go = asyncio.Event()
         self.go.set()
@@ -48,8 +49,8 @@ class Origin:
 
 
 def links(origin: Origin, lifetime: int = 86400, buffer_time: int = 600) -> PresignedUrls:
-    memory = MemoryLimit(10**6)
-    return PresignedUrls(origin, memory, lifetime=lifetime, buffer_time=buffer_time, clock=lambda: origin.now)  # type: ignore[arg-type]
+    clocks = {"clock": lambda: origin.now, "steady": lambda: origin.steady}
+    return PresignedUrls(origin, MemoryLimit(10**6), lifetime=lifetime, buffer_time=buffer_time, **clocks)  # type: ignore[arg-type]
 
 
 async def test_a_url_is_reused_until_the_buffer_begins() -> None:
@@ -62,6 +63,18 @@ async def test_a_url_is_reused_until_the_buffer_begins() -> None:
     assert (again.url, again.reusable_until) == (first.url, first.reusable_until)
     origin.now += 1
     assert (await kept.get("/k")).url == "https://bucket/k?signature=2"
+
+
+async def test_a_clock_that_is_set_back_keeps_no_url_alive() -> None:
+    origin = Origin()
+    kept = links(origin)
+    first = await kept.get("/k")
+    origin.now -= 7200
+    assert (await kept.get("/k")).reusable_until == first.reusable_until - 7200
+    for passed, url in ((85799, first.url), (1, "https://bucket/k?signature=2")):
+        origin.steady += passed
+        origin.now += passed
+        assert (await kept.get("/k")).url == url
 
 
 async def test_a_url_never_outlives_what_the_origin_says() -> None:
