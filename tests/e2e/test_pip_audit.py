@@ -18,9 +18,9 @@ from cryptography import x509
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from gateway.policy.advisory import Advisory, VersionRange
 from tests.conftest import StartGateway
-from tests.index.legacy.test_served import Known
+from tests.index.screening.advisories.test_pages import loaded
+from tests.support.advisories import GHSA, PYSEC, archive, malware
 from tests.support.certificates import self_signed
 from tests.support.faults import FaultyBucket
 from tests.support.nightly import by_night
@@ -28,7 +28,7 @@ from tests.support.process import clean_environment
 from tests.support.publicindex import PublicIndex
 from tests.support.wheels import wheel
 
-REQUIREMENTS = ["acme-web==1.0", "public-lib==0.9", "public-lib==1.0", "Public_Lib==7.0"]
+REQUIREMENTS = ["acme-web==1.0", "django==4.2.13", "django==4.2.14", "Public_Lib==7.0"]
 Audit = Callable[[Path, int, Path], Awaitable[list[dict[str, Any]]]]
 
 
@@ -113,26 +113,28 @@ async def test_it_finds_what_the_policy_knows(
     certificate, key = self_signed(tmp_path, x509.DNSName("pypi.org"))
     file, content = wheel("acme_web", "1.0")
     faulty.objects = {f"acme-web/{file}": content}
-    public, known = PublicIndex(), Known()
-    public.projects = {"public-lib": dict(wheel("public_lib", version) for version in ("0.9", "1.0", "7.0"))}
-    flaw = Advisory("PYSEC-2026-1", "Runs code", ("CVE-2026-1",), ranges=(VersionRange(None, Version("1.0")),))
-    known.advisories = (flaw, Advisory("MAL-2026-2", "Steals", versions=frozenset({Version("7.0")})))
+    advisories, public = tmp_path / "all.zip", PublicIndex()
+    advisories.write_bytes(archive(PYSEC, GHSA, malware("Public_Lib", "7.0")))
+    public.projects = {
+        "django": dict(wheel("django", version) for version in ("4.2.13", "4.2.14")),
+        "public-lib": dict([wheel("public_lib", "7.0")]),
+    }
     async with public.running():
         gateway = await start_gateway(
             faulty_settings
             | {"fallback.mode": "mirror", "fallback.base_url": public.url, "server.host": "127.0.0.1"}
-            | {"policy.rules": "[{projects: [public-lib], versions: '>=7', verdict: deny}]"}
+            | {"policy.advisories": f"{{source: {advisories}}}"}
             | {"server.tls_cert": str(certificate), "server.tls_key": str(key)}
         )
-        assert gateway.mount.fallback is not None
-        screen = gateway.mount.fallback.upstream.screen
-        assert screen is not None
-        screen._sources = [known]
+        await loaded(gateway)
         found = await audit(tmp_path, int(gateway.url.rpartition(":")[2]), certificate)
-    told = [[(one["id"], one["aliases"], one["fix_versions"]) for one in each["vulns"]] for each in found]
+    told = [
+        {identity: one["fix_versions"] for one in each["vulns"] for identity in (one["id"], *one["aliases"])}
+        for each in found
+    ]
     assert told == [
-        [],
-        [("PYSEC-2026-1", ["CVE-2026-1"], ["1.0"])],
-        [],
-        [("MAL-2026-2", [], [])],
+        {},
+        {name: ["4.2.14", "5.0.7"] for name in ("PYSEC-2024-56", "GHSA-qg2p-9jwr-mmqf", "CVE-2024-38875")},
+        {},
+        {"MAL-2026-1": []},  # it is withheld, and may have been installed before
     ]
