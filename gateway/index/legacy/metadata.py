@@ -45,7 +45,8 @@ class ReleaseMetadata:
             async with asyncio.timeout(_SECONDS):
                 metadata = await self._read(files, ours, theirs)
         except (TimeoutError, GatewayError) as error:
-            log.info("the metadata of %s can't be read now: %s", files[0].name, error or f"no answer in {_SECONDS:g} s")
+            why = str(error) or f"no answer within {_SECONDS:g} s"
+            log.info("the metadata of %s can't be read now: %s", files[0].name, why)
             return Told(nothing_told(), whole=False)
         return Told(await FOREIGN.run(told_by, metadata) if metadata else nothing_told())
 

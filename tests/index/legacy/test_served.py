@@ -1,5 +1,6 @@
 """PyPI's JSON API through the gateway, made of the same as the pages."""
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -12,6 +13,7 @@ import pytest
 from packaging.version import Version
 
 from gateway.app import Gateway
+from gateway.index.legacy import metadata
 from gateway.index.simple.pages import Project
 from gateway.index.status.document import ProjectStatus, Statuses
 from gateway.policy.advisory import Advisory, VersionRange
@@ -231,6 +233,26 @@ async def test_metadata_that_could_not_be_read_is_read_again(
     assert len(faulty.requests) == asked
 
 
+async def test_the_document_does_not_wait_for_metadata_that_does_not_come(
+    start_gateway: StartGateway,
+    faulty_settings: dict[str, str],
+    public: PublicIndex,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(metadata, "_SECONDS", 0.05)
+    public.hold = asyncio.Event()  # of files
+    gateway = await start_gateway(faulty_settings | {"fallback.mode": "mirror", "fallback.base_url": public.url})
+    with caplog.at_level("INFO", "gateway.index"):
+        found = await told(gateway, "/pypi/public-lib/1.0/json")
+    assert (found["info"]["home_page"], len(found["urls"])) == ("", 1)
+    assert "can't be read now: no answer within 0.05 s" in caplog.text
+    public.hold.set()
+    public.hold = None
+    monkeypatch.setattr(metadata, "_SECONDS", 10.0)
+    assert (await told(gateway, "/pypi/public-lib/1.0/json"))["info"]["home_page"] == "https://p.example/"
+
+
 async def test_a_project_in_quarantine_offers_nothing(
     start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
 ) -> None:
@@ -296,7 +318,7 @@ class Known:
     def version(self, _: str) -> Hashable:
         return self.loads
 
-    async def about(self, _: Project, __: float) -> Mapping[str, Any]:
+    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         return {"advisories": self.advisories}
 
     async def about_kept(self, _: str) -> Mapping[str, Any]:
