@@ -218,6 +218,10 @@ class GeneratedIndex:
 
     async def _shown(self, sources: Sources, principal: Principal) -> Sources:
         """What the principal may see of them. Raises NotFoundError if that is nothing."""
+        if sources.theirs is not None:
+            hidden = await self._readable.hidden(principal, sources.name, sources.theirs.value)
+            if hidden:
+                sources = replace(sources, view=principal.view, hidden=hidden)
         if sources.ours is None or not self._readable.may_hide_files(principal, sources.ours.value):
             return sources
         try:
@@ -229,7 +233,7 @@ class GeneratedIndex:
         if ours is sources.ours:
             return sources
         hidden = _names(sources.ours) - _names(ours) if sources.theirs is not None else frozenset[str]()
-        return replace(sources, ours=ours, view=principal.view, hidden=hidden)
+        return replace(sources, ours=ours, view=principal.view, hidden=sources.hidden | hidden)
 
     def _max_age_of(self, sources: Sources) -> int:
         """0 for pages with releases of our own: a page that a client keeps must never hide a new one."""
