@@ -58,6 +58,11 @@ class ReadableProjects:
             self._lists.put(principal.view, known)
         return replace(projects, value=known.value)
 
+    def has_rules_for_paths(self, principal: Principal) -> bool:
+        """Whether there may be files of a project that the principal may not read, who may read the project."""
+        policy = self._current.policy
+        return policy is not None and policy.speaks_of_paths and not self.has_all(principal)
+
     def may_hide_files(self, principal: Principal, files: Files) -> bool:
         """Whether the right to the project may not be all that its files need."""
         policy = self._current.policy

@@ -38,6 +38,14 @@ class ReleasePolicy:
     rules: Sequence[ReleaseRule] = ()
     advisories: AdvisoryRule | None = None
 
+    @property
+    def asks_for_licences(self) -> bool:
+        return any(rule.licences for rule in self.rules)
+
+    def licences_asked(self, project: str, upstream: str) -> bool:
+        """Whether the licences of a project's files may decide."""
+        return any(rule.licences and rule.is_about(project, upstream) for rule in self.rules)
+
     def about(self, project: str, upstream: str, facts: ProjectFacts) -> "ProjectPolicy":
         """What applies to the files of a project, by its normalised name, that come from the host `upstream`."""
         return ProjectPolicy(self, [rule for rule in self.rules if rule.is_about(project, upstream)], facts)

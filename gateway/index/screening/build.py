@@ -1,5 +1,8 @@
 """The screen of a mount, built from its settings."""
 
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import Settings
@@ -12,6 +15,9 @@ from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.index.wheels.metadata_store import SharedMetadataStore, disk_stores
 from gateway.storage.base import Storage
 
+if TYPE_CHECKING:
+    from gateway.index.screening.licences.search import Documents
+
 
 def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> OwnFilesScreen:
     """The policy for the storage's own files. It knows when they were stored."""
@@ -20,15 +26,30 @@ def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLim
 
 
 def build_screen(
-    settings: Settings, storage: Storage, root: str, quota: DiskQuota | None, memory: MemoryLimit
+    settings: Settings,
+    storage: Storage,
+    root: str,
+    quota: DiskQuota | None,
+    memory: MemoryLimit,
+    documents: "Documents",
 ) -> Screen:
-    """For an index below the key `root`; `quota` is the room on disk. Raises ConfigError if the environment's proxies
-    can't be used."""
-    shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
-    seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
+    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk. Raises
+    ConfigError if the environment's proxies can't be used."""
+    policy = policy_of(settings.policy)
+    # What one index has had for long, another one may have got today.
+    index = settings.fallback.base_url.partition("://")[2].strip("/").replace("/", "_")
+    shared = SharedMetadataStore(storage, root, folder=f"{FOLDER}{index}/", asked_for="policy")
+    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, f"seen {index}"), shared], memory)]
+    if policy.asks_for_licences:
+        from gateway.index.screening.licences import source
+
+        shared = SharedMetadataStore(storage, root, folder=source.FOLDER, asked_for="policy.rules")
+        stores = [*disk_stores(settings, root, quota, "licences"), shared]
+        host = urlsplit(settings.fallback.base_url).hostname or ""
+        sources.append(source.LicenceSource(documents, policy, host, stores, memory))
+    sources += _advisories(settings)
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
-    sources = [seen, *_advisories(settings)]
-    return Screen(policy_of(settings.policy), settings.fallback.base_url, sources, exceptions, memory)
+    return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)
 
 
 def _advisories(settings: Settings) -> list[FactSource]:
