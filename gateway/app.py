@@ -215,8 +215,10 @@ class Gateway:
         finally:  # also if the gateway stops meanwhile
             before = [graph for graph in self._former if graph.uses(change.replaced, former.audit)]
             self._former.append(former)
-            self._ending = [task for task in self._ending if not task.done()]
-            self._ending.append(asyncio.create_task(self._end(former, change, before)))
+            ending = asyncio.create_task(self._end(former, change, before))
+            if change.replaces:
+                ending.add_done_callback(lambda _: self._settled())  # its frame would keep what has been replaced
+            self._ending = [*(task for task in self._ending if not task.done()), ending]
         return Outcome(change.names(), waiting)
 
     def _turn(self, former: Graph, graph: Graph) -> None:
@@ -242,8 +244,6 @@ class Gateway:
             await change.end_former()
         except Exception:
             log.exception("a mount that is no longer in force can't be closed: this is a bug")
-        if change.replaces:
-            self._settled()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)
