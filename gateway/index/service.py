@@ -121,7 +121,8 @@ class Index:
         if self._statuses is not None:
             await self._statuses.demand_offered(request.key)
         if self._own_door is not None:
-            await self._own_door.demand(request.key)
+            alias = self._generated.alias(request.key) if self._generated is not None else None
+            await self._own_door.demand(request.key, alias)
         if (since := self._changed.since(request.key)) > request.not_before:
             request = replace(request, not_before=since)
         answer = await self._file(request)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.mounting.mount import Mount
+from gateway.mounting.own_files import screens_of
 from gateway.ops.readings.read_metrics import Reading
 
 
@@ -18,10 +19,11 @@ def mount_readings(mount: Mount) -> Iterator[Reading]:
     yield from _connections(name, "storage", storage)
     if mount.fallback is not None:
         yield from _connections(name, "index", mount.fallback.upstream.stats())
-        if (screen := mount.fallback.upstream.screen) is not None:
-            for verdict in ("hold", "deny"):
-                yield Reading("gateway_policy_refusals", (name, verdict), screen.refused[verdict])
-            yield Reading("gateway_policy_exceptions", (name,), len(screen.exceptions.all))
+    if screens := screens_of(mount.fallback, mount.own_files):
+        for verdict in ("hold", "deny"):
+            refused = sum(screen.refused[verdict] for screen in screens)
+            yield Reading("gateway_policy_refusals", (name, verdict), refused)
+        yield Reading("gateway_policy_exceptions", (name,), len(screens[0].exceptions.all))
     if "fills" in storage:  # it has a cache
         yield Reading("gateway_cache_fills", (name,), storage["fills"])
         yield Reading("gateway_cache_fill_readers", (name,), storage["fill_readers"])

@@ -23,7 +23,7 @@ def build_screen(
     settings: Settings, storage: Storage, root: str, quota: DiskQuota | None, memory: MemoryLimit
 ) -> Screen:
     """For an index below the key `root`; `quota` is the room on disk."""
-    shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
+    shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy", must_know=True)
     seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
     return Screen(policy_of(settings.policy), settings.fallback.base_url, [seen], exceptions, memory)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
@@ -29,7 +29,7 @@ class Exceptions:
         self._log = LimitedLog(log)
         self.known: Sequence[PolicyException] = ()
         self.rules: Sequence[ReleaseRule] = ()
-        self.version: Hashable = 0
+        self.version = 0  # rises when they change
         self._take(())
 
     @property
@@ -55,15 +55,16 @@ class Exceptions:
             return
         exceptions, self._etag = found
         if exceptions != self.known:
+            before = frozenset(self.known)
             for one in exceptions:
-                if one not in self.known:
+                if one not in before:
                     log.info("Exception from the policy for %s, by %s: %s", one.about, one.author, one.reason)
             self._take(exceptions)
 
     def _take(self, exceptions: Sequence[PolicyException]) -> None:
         self.known = exceptions
         self.rules = [one.rule() for one in self.all]
-        self.version = tuple(self.all)
+        self.version += 1
 
     async def _watch(self) -> None:
         while True:

@@ -18,11 +18,12 @@ _MOST_FILES = 1000
 _NOTHING = "<p>None.</p>"
 
 
-def report(screen: Screen, accept: str) -> BufferedResponse:
-    """Of the projects that clients have asked this process for. A page for browsers, and JSON for all others."""
-    verdicts = [
-        (project, name, verdict) for project, told in sorted(screen.told()) for name, verdict in sorted(told.items())
-    ]
+def report(screens: Sequence[Screen], accept: str) -> BufferedResponse:
+    """Of the projects that clients have asked this process for. A page for browsers, and JSON for all others. The
+    screens of a mount have the same exceptions; the first has all sources."""
+    screen = screens[0]
+    told = sorted((one for each in screens for one in each.told()), key=lambda one: one[0])
+    verdicts = [(project, name, verdict) for project, its in told for name, verdict in sorted(its.items())]
     if is_browser(accept):
         page = short_page("Policy", [*_lines(screen, verdicts)])
         return _answer(page.encode(), {"Content-Type": CONTENT_TYPE, **page_headers()})

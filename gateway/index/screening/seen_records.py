@@ -3,24 +3,29 @@
 import asyncio
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from math import inf
 from typing import Any
 
-from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.errors import GatewayError, PreconditionFailedError
 from gateway.executors import FOREIGN
 from gateway.index.simple.pages import Project
 from gateway.index.wheels.metadata_store import MetadataStore
-from gateway.policy.seen import MAX_DOCUMENT_BYTES, SeenFiles, first_page, from_bytes
+from gateway.policy.seen import LOOK_SECONDS, SeenFiles, first_page, from_bytes
 from gateway.single_flight import SingleFlight
 
 FOLDER = ".gateway/seen/"
 _ATTEMPTS = 3
+# Each holds what is known of a project, which may be some 20 MB.
+_MOST_SAVES = 100
+_END_SECONDS = 5.0
 
 log = logging.getLogger("gateway.policy")
 
 
 class SeenRecords:
-    """Records by project. One that can't be read is an error: without it, a new file might pass for an old one."""
+    """Records by project. One that can't be read is an error: without it, a new file might pass for an old one. What
+    can't be saved now is not kept in memory either, so that it is saved at the next look."""
 
     name = "times of files seen first"
 
@@ -29,7 +34,7 @@ class SeenRecords:
         self._records = LruCache[str, SeenFiles]("times of files seen first", memory, lambda _, record: _weight(record))
         self._looking = SingleFlight[SeenFiles]()
         self._saving = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._saves: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Nothing runs before somebody asks."""
@@ -53,28 +58,31 @@ class SeenRecords:
     async def look(self, page: Project, read: float) -> SeenFiles:
         """What is known of a project whose page was read at `read`, in seconds since the epoch. Raises the errors of
         the stores."""
-        known = self._records.get(page.name)
-        if known is None:
+        before = known = self._records.get(page.name)
+        if known is None or read >= known.looked + LOOK_SECONDS:  # others may have looked since
             known = await self._looking.once(page.name, lambda: self._load(page.name, read))
         found = await FOREIGN.run(_after, known, page, read)
-        if known is _NOTHING or found.known is not known.known:
-            self._begin(self._save(page.name, found))
-        if (other := self._records.get(page.name)) is not None and other is not known:
-            found = found.merged(other)  # somebody has looked meanwhile
-        self._records.put(page.name, found)
+        is_kept = found is known or self._begin_save(page.name, found)
+        if (other := self._records.get(page.name)) is not None and other is not before:
+            found = await FOREIGN.run(found.merged, other)  # somebody has looked meanwhile
+        if is_kept:
+            self._records.put(page.name, found)
         return found
 
     async def close(self) -> None:
-        """Waits until everything is saved."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Waits a while until everything is saved."""
+        await self._looking.close()
+        if self._saves:
+            await asyncio.wait(self._saves, timeout=_END_SECONDS)
+        for task in self._saves:
+            task.cancel()
+        await asyncio.gather(*self._saves, return_exceptions=True)
 
     async def _load(self, project: str, now: float) -> SeenFiles:
-        found = _NOTHING
+        found = self._records.get(project) or _NOTHING
         for store in self._stores:
             document, _ = await store.read(project)
-            record = await FOREIGN.run(from_bytes, document, now)
-            if record is not None:
-                found = record if found is _NOTHING else found.merged(record)
+            found = await FOREIGN.run(_with, found, document, now)
         return found
 
     async def _save(self, project: str, record: SeenFiles) -> None:
@@ -88,10 +96,8 @@ class SeenRecords:
     async def _merge(self, store: MetadataStore, project: str, record: SeenFiles) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
             before, etag = await store.read(project)
-            other = await FOREIGN.run(from_bytes, before, record.looked)
-            merged = record.merged(other) if other is not None else record
-            document = await FOREIGN.run(merged.to_bytes)
-            if document == before or len(document) > MAX_DOCUMENT_BYTES:
+            document = await FOREIGN.run(_saved, record, before)
+            if document == before:
                 return
             try:
                 await store.write(project, document, etag)
@@ -100,13 +106,17 @@ class SeenRecords:
                 if attempt == _ATTEMPTS:
                     raise
 
-    def _begin(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
+    def _begin_save(self, project: str, record: SeenFiles) -> bool:
+        """Whether there is room for one more."""
+        if len(self._saves) >= _MOST_SAVES:
+            return False
+        task = asyncio.get_running_loop().create_task(self._save(project, record))
+        self._saves.add(task)
         task.add_done_callback(self._done)
+        return True
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
+        self._saves.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("saving what is known of files failed: this is a bug", exc_info=error)
 
@@ -119,5 +129,17 @@ def _after(known: SeenFiles, page: Project, read: float) -> SeenFiles:
     return first_page(page.files, read) if known is _NOTHING else known.after(page.files, read).looked_at(read)
 
 
+def _with(known: SeenFiles, document: bytes, now: float) -> SeenFiles:
+    record = from_bytes(document, now)
+    if record is None:
+        return known
+    return record if known is _NOTHING else known.merged(record)
+
+
+def _saved(record: SeenFiles, before: bytes) -> bytes:
+    """The record with what the document has that is there already."""
+    return _with(record, before, inf).to_bytes()
+
+
 def _weight(record: SeenFiles) -> int:
-    return 256 + 130 * len(record.known) + weight_of(dict(record.times))
+    return 512 + 150 * len(record.known) + 130 * len(record.times)
