@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.errors import GatewayError, UpstreamError
+from gateway.executors import FOREIGN
 from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.policy.exceptions import PolicyException
 from gateway.policy.rule import ReleaseRule
@@ -28,9 +29,8 @@ class Exceptions:
         self._task: asyncio.Task[None] | None = None
         self._log = LimitedLog(log)
         self.known: Sequence[PolicyException] = ()
-        self.rules: Sequence[ReleaseRule] = ()
+        self.rules: Sequence[ReleaseRule] = _rules(configured)
         self.version = 0  # rises when they change
-        self._take(())
 
     @property
     def all(self) -> Sequence[PolicyException]:
@@ -59,12 +59,9 @@ class Exceptions:
             for one in exceptions:
                 if one not in before:
                     log.info("Exception from the policy for %s, by %s: %s", one.about, one.author, one.reason)
-            self._take(exceptions)
-
-    def _take(self, exceptions: Sequence[PolicyException]) -> None:
-        self.known = exceptions
-        self.rules = [one.rule() for one in self.all]
-        self.version += 1
+            rules = await FOREIGN.run(_rules, [*self._configured, *exceptions])
+            self.known, self.rules = exceptions, rules
+            self.version += 1
 
     async def _watch(self) -> None:
         while True:
@@ -77,3 +74,10 @@ class Exceptions:
             except Exception:
                 log.exception("%s can't be read: this is a bug", self._stored.key)
             await asyncio.sleep(_SECONDS)
+
+
+def _rules(exceptions: Sequence[PolicyException]) -> Sequence[ReleaseRule]:
+    rules = [one.rule() for one in exceptions]
+    for rule in rules:
+        rule.is_about("", "")  # compiles its pattern, which takes longer than all else
+    return rules

@@ -46,6 +46,7 @@ class OwnFilesScreen:
             "own files for the policy", memory, lambda _, one: 512 + (OBJECT_BYTES + 64) * len(one.value.names)
         )
         self._listing = SingleFlight[_Listed]()
+        self._stripping = SingleFlight[Files]()
         self._shown = LruCache[str, Sourced[Files]](
             "own files by policy", memory, lambda _, one: weight_of(one.version) + 8 * len(one.value.objects)
         )
@@ -55,6 +56,7 @@ class OwnFilesScreen:
 
     async def close(self) -> None:
         await self._listing.close()
+        await self._stripping.close()
         await self.screen.close()
 
     async def demand(self, project: str, name: str, ours: RefreshedValue[Files], metadata: KnownMetadata) -> bool:
@@ -71,12 +73,17 @@ class OwnFilesScreen:
         if not screened.verdicts:
             return OwnFiles(ours, screened.verdicts)
         known = self._shown.get(project)
-        if known is None or not known.stands((ours.value, screened), None):
-            keep = partial(_without, ours.value, frozenset(screened.withheld))
-            files = await PAGES.run(keep) if len(ours.value.objects) > _MANY else keep()
-            known = sourced(files, (ours.value, screened), None)
-            self._shown.put(project, known)
-        return OwnFiles(replace(ours, value=known.value), screened.verdicts)
+        if known is not None and known.stands((ours.value, screened), None):
+            return OwnFiles(replace(ours, value=known.value), screened.verdicts)
+        flight = project, id(ours.value), id(screened)
+        files = await self._stripping.once(flight, lambda: self._strip(project, ours.value, screened))
+        return OwnFiles(replace(ours, value=files), screened.verdicts)
+
+    async def _strip(self, project: str, files: Files, screened: Project) -> Files:
+        keep = partial(_without, files, frozenset(screened.withheld))
+        found = await PAGES.run(keep) if len(files.objects) > _MANY else keep()
+        self._shown.put(project, sourced(found, (files, screened), None))
+        return found
 
     async def _listed(self, project: str, files: Files, metadata: KnownMetadata) -> _Listed:
         known, version = self._pages.get(project), metadata.version

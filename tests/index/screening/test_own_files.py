@@ -172,3 +172,12 @@ async def test_no_verdict_tells_a_name_that_is_hidden(
         answer = await fetch(port, "/simple/acme/", headers=basic(user) | {"Accept": accept})
         assert b"acme-0.1.tar.gz" in answer.body
         assert (OLD.encode() in answer.body) is told, accept
+
+
+async def test_a_stored_page_is_not_shown(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket
+) -> None:
+    faulty.objects["acme/index.html"] = f'<a href="{NEW}">{NEW}</a>'.encode()
+    gateway = await started(start_gateway, settings, Clock())
+    for target in ("/acme/index.html", "/simple/acme/index.html", "/acme/", "/simple/acme/"):
+        assert f'href="{NEW}"' not in (await get(gateway, target)).body.decode()
