@@ -83,9 +83,8 @@ class Entrance:
             return partial(self._log_in, login, page)
         if self._management is not None and path.startswith(self._managed):
             return partial(self._manage, self._management, path.removeprefix(f"{self._base_path}/-/"))
-        if path == self._policy and isinstance(self.mount, Mount):
-            screens = screens_of(self.mount.fallback, self.mount.own_files)
-            return partial(self._report, screens, self.mount.resources) if screens else None
+        if path == self._policy and isinstance(self.mount, Mount) and (screens := screens_of(self.mount)):
+            return partial(self._report, screens, self.mount.resources)
         if self._exchange is not None and (page := self._exchange_pages.get(path)) is not None:
             return partial(self._trade, self._exchange, page)
         return None
@@ -108,7 +107,7 @@ class Entrance:
             return elsewhere
 
     async def _report(
-        self, screens: Sequence["Screen"], resources: Resources, request: Request, record: RequestRecord
+        self, screens: "Sequence[Screen]", resources: Resources, request: Request, record: RequestRecord
     ) -> Answer:
         """What the policy decides, for whoever may read all projects."""
         from gateway.index.screening.report import report

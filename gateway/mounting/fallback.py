@@ -53,5 +53,5 @@ def build_fallback(
         from gateway.index.screening.build import build_screen
         from gateway.index.screening.screened_index import ScreenedIndex
 
-        upstream = ScreenedIndex(upstream, build_screen(settings, storage, root, quota, memory.pages))
+        upstream = ScreenedIndex(upstream, build_screen(settings, storage, root, quota, memory.pages, upstream))
     return Fallback(settings.fallback, catalog, upstream, metadata, memory.copied)

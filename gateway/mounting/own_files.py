@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import Settings
-from gateway.index.mirror.fallback import Fallback
 from gateway.index.releases import Releases
 from gateway.index.resources import Resources
 from gateway.storage.base import Storage
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.index.screening.own_door import OwnFilesDoor
     from gateway.index.screening.own_files import OwnFilesScreen
     from gateway.index.screening.screen import Screen
+    from gateway.mounting.mount import Mount
 
 
 def own_files_of(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> "OwnFilesScreen | None":
@@ -24,13 +24,15 @@ def own_files_of(settings: Settings, storage: Storage, root: str, memory: Memory
     return build_own(settings, storage, root, memory)
 
 
+def screens_of(mount: "Mount") -> "list[Screen]":
+    """Those of the mount's own files, and of the other index."""
+    found = [mount.own_files.screen] if mount.own_files is not None else []
+    if mount.fallback is not None and (screen := mount.fallback.upstream.screen) is not None:
+        found.append(screen)
+    return found
+
+
 def own_door_of(releases: Releases, resources: Resources, storage: Storage, own: "OwnFilesScreen") -> "OwnFilesDoor":
     from gateway.index.screening.own_door import OwnFilesDoor
 
     return OwnFilesDoor(releases, resources, storage, own.screen)
-
-
-def screens_of(fallback: Fallback | None, own: "OwnFilesScreen | None") -> list["Screen"]:
-    """Those of a mount."""
-    screens = [fallback.upstream.screen if fallback is not None else None, own.screen if own is not None else None]
-    return [screen for screen in screens if screen is not None]

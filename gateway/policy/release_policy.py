@@ -5,7 +5,7 @@ the least age. What none of them decides comes in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from packaging.version import Version
@@ -38,6 +38,14 @@ class ReleasePolicy:
     rules: Sequence[ReleaseRule] = ()
     advisories: AdvisoryRule | None = None
 
+    @property
+    def asks_for_licences(self) -> bool:
+        return any(rule.licences for rule in self.rules)
+
+    def licences_asked(self, project: str, upstream: str) -> bool:
+        """Whether the licences of a project's files may decide."""
+        return any(rule.licences and rule.is_about(project, upstream) for rule in self.rules)
+
     def about(self, project: str, upstream: str, facts: ProjectFacts) -> "ProjectPolicy":
         """What applies to the files of a project, by its normalised name, that come from the host `upstream`."""
         return ProjectPolicy(self, [rule for rule in self.rules if rule.is_about(project, upstream)], facts)
@@ -50,6 +58,9 @@ class ProjectPolicy:
     policy: ReleasePolicy
     rules: Sequence[ReleaseRule]
     facts: ProjectFacts
+    _on_versions: dict[tuple[Version | None, float], Verdict | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def judge_all(self, files: Iterable[ReleaseFile], now: float) -> Mapping[str, Verdict]:
         """The verdict on each file, by its name, but for those that are allowed for good. Of files with the same name,
@@ -90,8 +101,14 @@ class ProjectPolicy:
         if not advisories:
             return None
         version = version_of(file.name)
+        if (version, changes) not in self._on_versions:
+            self._on_versions[version, changes] = self._on_version(version, rule, changes)
+        return self._on_versions[version, changes]
+
+    def _on_version(self, version: Version | None, rule: AdvisoryRule, changes: float) -> Verdict | None:
+        """By advisories, which are the same for all files of a version."""
         # An advisory may be about a version that can't be told.
-        affecting = [one for one in advisories if version is None or one.affects(version)]
+        affecting = (self.facts.advisories or ()) if version is None else self.facts.affecting(version)
         found = list[Verdict]()
         if (malware := next((one for one in affecting if one.is_malware), None)) is not None:
             found.append(Verdict(rule.malware, _told(malware, "is malware"), ADVISORIES, None, changes, malware=True))

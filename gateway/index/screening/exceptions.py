@@ -59,6 +59,10 @@ class Exceptions:
             for one in exceptions:
                 if one not in before:
                     log.info("Exception from the policy for %s, by %s: %s", one.about, one.author, one.reason)
+            after = frozenset(exceptions)
+            for one in self.known:
+                if one not in after:
+                    log.info("No exception from the policy for %s, by %s, any more", one.about, one.author)
             rules = await FOREIGN.run(_rules, [*self._configured, *exceptions])
             self.known, self.rules = exceptions, rules
             self.version += 1

@@ -30,7 +30,7 @@ class OwnFilesDoor:
         for project in self._resources.projects_of(key) if name else ():
             listed = await self._releases.demand(project, name)
             if not listed and _project_of(name) == project and await self._has(key, alias):
-                self._screen.demand(name, self._screen.verdict_on_copy(project, File(name, "")))
+                self._screen.demand(name, await self._screen.verdict_on_copy(project, File(name, "")))
 
     async def _has(self, *keys: str | None) -> bool:
         for key in filter(None, keys):

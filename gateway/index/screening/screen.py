@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -20,7 +20,9 @@ from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 from gateway.single_flight import SingleFlight
 
-# More files are judged in a thread.
+T = TypeVar("T")
+
+# More files, or more pairs of files and advisories, are judged in a thread.
 _MANY = 200
 # So often the sources get to see a page that stays the same.
 _AGAIN_SECONDS = 6 * 3600.0
@@ -44,9 +46,13 @@ class FactSource(Protocol):
     def version(self, project: str) -> Hashable:
         """A value that changes when the facts about the project do."""
 
-    async def about(self, page: Project, read: float) -> Mapping[str, Any]:
-        """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. Raises
-        GatewayErrors if nothing may come in without them."""
+    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
+        """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. With
+        `name`, those about this file are wanted first. Raises GatewayErrors if nothing may come in without them."""
+
+    async def about_kept(self, project: str) -> Mapping[str, Any]:
+        """Like `about`, for files of which copies are kept, but which no page lists now: what can be known without
+        one."""
 
     async def close(self) -> None:
         """Ends what runs in the background."""
@@ -112,18 +118,20 @@ class Screen:
         for source in self._sources:
             await source.close()
 
-    async def page(self, page: Project, age: float) -> Project:
+    async def page(self, page: Project, age: float, name: str | None = None) -> Project:
         """The page without the files that are withheld, and with the verdicts on all that are not simply allowed.
-        `age` is the number of seconds since it was read. Raises GatewayErrors if that can't be decided."""
+        `age` is the number of seconds since it was read. With `name`, the verdict on this file is wanted. Raises
+        GatewayErrors if that can't be decided."""
         now, version = self.clock(), self._version(page.name)
         known = self._pages.get(page.name)
         if known is not None and known.stands((page,), version) and known.value.since <= now < known.value.changes:
             return known.value.page
         # All who ask meanwhile get the same object: what is made of it is made once.
-        return await self._judging.once((page.name, id(page), version), lambda: self._judged(page, age, now, version))
+        flight = page.name, id(page), version, name
+        return await self._judging.once(flight, lambda: self._judged(page, age, now, version, name))
 
-    async def _judged(self, page: Project, age: float, now: float, version: Hashable) -> Project:
-        verdicts = await self.verdicts(page, age)
+    async def _judged(self, page: Project, age: float, now: float, version: Hashable, name: str | None) -> Project:
+        verdicts = await self.verdicts(page, age, name)
         strip = partial(_without_withheld, page, verdicts)
         shown = await PAGES.run(strip) if len(page.files) > _MANY else strip()
         changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
@@ -131,20 +139,27 @@ class Screen:
         self._pages.put(page.name, sourced(screened, (page,), version))
         return shown
 
-    async def verdicts(self, page: Project, age: float) -> Mapping[str, Verdict]:
+    async def verdicts(self, page: Project, age: float, name: str | None = None) -> Mapping[str, Verdict]:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
         now, facts = self.clock(), ProjectFacts()
         for source in self._sources:
-            facts = replace(facts, **await source.about(page, now - age))
+            facts = replace(facts, **await source.about(page, now - age, name))
         about = self._about(page.name, facts)
-        if len(page.files) > _MANY:
+        if len(page.files) * (1 + len(facts.advisories or ())) > _MANY:
             return await PAGES.run(about.judge_all, page.files, now)
         return about.judge_all(page.files, now)
 
-    def verdict_on_copy(self, project: str, file: File) -> Verdict:
-        """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
-        facts = ProjectFacts(advisories=None if self._policy.advisories is not None else ())
+    async def verdict_on_copy(self, project: str, file: File) -> Verdict:
+        """On a file that is kept, but that no page lists now: malware is removed from its index. Of what only a page
+        tells, nothing is known. Raises GatewayErrors if that can't be decided."""
+        facts = ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about_kept(project))
         return self._about(project, facts).judge(file, self.clock())
+
+    def source(self, kind: type[T]) -> T | None:
+        """The source of this kind, if the policy needs it."""
+        return next((source for source in self._sources if isinstance(source, kind)), None)
 
     def demand(self, name: str, verdict: Verdict | None) -> None:
         """Raises WithheldError if the verdict withholds the file with this name."""

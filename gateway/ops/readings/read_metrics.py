@@ -49,6 +49,9 @@ METRICS = {
     "gateway_upstream_requests_waiting": MetricKind("sum", "mount upstream", "Requests that wait for a connection"),
     "gateway_upstream_retries": MetricKind("count", "mount upstream", "Requests that were sent again"),
     "gateway_policy_refusals": MetricKind("count", "mount verdict", "Requests for files that the policy withholds"),
+    "gateway_policy_advisories_age_seconds": MetricKind(
+        "most", "mount", "Age of the advisories that the policy heeds; +Inf while there are none"
+    ),
     "gateway_policy_exceptions": MetricKind("most", "mount", "Exceptions from the policy that are known"),
     "gateway_memory_cache_bytes": MetricKind("sum", "pool cache", "Memory that a cache holds"),
     "gateway_memory_cache_entries": MetricKind("sum", "pool cache", "Entries that a cache in memory holds"),

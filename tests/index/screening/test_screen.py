@@ -98,6 +98,8 @@ async def test_a_young_file_is_held_until_its_day(
         answer = await get(gateway, target)
         assert answer.status == 403
         assert "is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet" in answer.body.decode()
+        phrase = "HTTP/1.1 403 Held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet"
+        assert answer.head.decode().partition("\r\n")[0] == phrase
         assert (await get(gateway, target, "HEAD")).status == 403
     assert (await get(gateway, f"/public-lib/{OLD}")).body == OLD_CONTENT
     clock.now += 5 * DAY
@@ -174,16 +176,17 @@ async def test_a_page_is_judged_once_for_all_who_ask_meanwhile(
     assert screen is not None
     asked, go_on, judge = 0, asyncio.Event(), screen.verdicts
 
-    async def verdicts(page: Project, age: float) -> Mapping[str, Verdict]:
+    async def verdicts(page: Project, age: float, name: str | None) -> Mapping[str, Verdict]:
         nonlocal asked
         asked += 1
         await go_on.wait()
-        return await judge(page, age)
+        return await judge(page, age, name)
 
     monkeypatch.setattr(screen, "verdicts", verdicts)
     pages = [asyncio.ensure_future(gateway.mount.fallback.upstream.project("public-lib")) for _ in range(9)]
     while not asked:
-        await asyncio.wait(pages, timeout=0.01)
+        done, _ = await asyncio.wait(pages, timeout=0.01)
+        assert not done
     go_on.set()
     found = await asyncio.gather(*pages)
     assert asked == 1

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from gateway.index.screening import seen_records
+from gateway.index.screening import saved_records
 from gateway.policy.seen import from_bytes
 from tests.conftest import StartGateway
 from tests.index.screening.test_screen import (
@@ -95,7 +95,7 @@ async def test_what_can_t_be_saved_is_saved_at_the_next_look(
     faulty: FaultyBucket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(seen_records, "_MOST_SAVES", 0)
+    monkeypatch.setattr(saved_records, "_MOST_SAVES", 0)
     gateway = await started(start_gateway, settings, clock)
     assert await shown(gateway) == [OLD]
     assert not any(".gateway/seen/" in key for key in faulty.objects)
