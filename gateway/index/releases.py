@@ -106,15 +106,18 @@ class Releases:
         ours, verdicts = await self._own.judged(name, ours, metadata)
         return Sources(name, ours, theirs, metadata, status=status, verdicts=verdicts)
 
-    async def demand(self, project: str, name: str) -> None:
-        """Raises WithheldError if the policy withholds a file of ours with this name, and other GatewayErrors if that
-        can't be known."""
+    async def demand(self, project: str, name: str) -> bool:
+        """Whether a file of ours with this name is listed, or none need be. Raises WithheldError if the policy
+        withholds it, and other GatewayErrors if that can't be known."""
         if self._own is None:
-            return
-        with suppress(NotFoundError):
-            sources = await self.of(project, fallback=False)
-            if isinstance(sources, Sources):
-                self._own.screen.demand(name, sources.verdicts.get(name))
+            return True
+        try:
+            ours = await self._catalog.files(project)
+        except NotFoundError as error:
+            without_frames(error)
+            return False
+        metadata = await self._metadata.want_once(project, ours.value)
+        return await self._own.demand(project, name, ours, metadata)
 
     async def has(self, name: str) -> bool:
         """Whether the project is here, or comes from the other index, whoever may read it. Raises GatewayErrors if that

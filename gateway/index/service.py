@@ -109,12 +109,12 @@ class Index:
         return self._generated is not None and await self._generated.exists(key, principal, fallback=fallback)
 
     async def demand_shown(self, key: str, principal: Principal) -> None:
-        """Raises NotFoundError for a stored page that names files which this reader may not fetch, and GatewayErrors if
-        that can't be known."""
+        """Raises NotFoundError for a stored page that names files which this reader may not fetch, or which the policy
+        may withhold, and GatewayErrors if that can't be known."""
         folder = key.removesuffix(self._index_document)
         if self._generated is None or folder == key or not folder.endswith("/"):
             return
-        if not await self._generated.may_be_stored(folder, principal):
+        if self._own_door is not None or not await self._generated.may_be_stored(folder, principal):
             raise NotFoundError("a stored page that names files which are not for this reader")
 
     async def file(self, request: ObjectRequest) -> Answer:
@@ -123,7 +123,8 @@ class Index:
         if self._statuses is not None:
             await self._statuses.demand_offered(request.key)
         if self._own_door is not None:
-            await self._own_door.demand(request.key)
+            alias = self._generated.alias(request.key) if self._generated is not None else None
+            await self._own_door.demand(request.key, alias)
         if (since := self._changed.since(request.key)) > request.not_before:
             request = replace(request, not_before=since)
         answer = await self._file(request)

@@ -273,7 +273,7 @@ class Mount:
             own=self.own_files,
         )
         if self.own_files is not None:
-            self._own_door = own_door_of(releases, self.resources)
+            self._own_door = own_door_of(releases, self.resources, self.storage, self.own_files)
         people = None
         if settings.index.browse:
             elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""

@@ -32,7 +32,7 @@ def screens_of(mount: "Mount") -> "list[Screen]":
     return found
 
 
-def own_door_of(releases: Releases, resources: Resources) -> "OwnFilesDoor":
+def own_door_of(releases: Releases, resources: Resources, storage: Storage, own: "OwnFilesScreen") -> "OwnFilesDoor":
     from gateway.index.screening.own_door import OwnFilesDoor
 
-    return OwnFilesDoor(releases, resources)
+    return OwnFilesDoor(releases, resources, storage, own.screen)

@@ -17,6 +17,8 @@ from gateway.policy.verdict import Action
 from gateway.rights.patterns import ProjectPattern
 
 MOST_BYTES = 1024 * 1024
+# Each is tried with each project.
+_MOST = 2000
 MOST_CHARACTERS = 500
 _FORMAT = 1
 # So long an exception that has ended is still shown.
@@ -63,8 +65,8 @@ def encode(exceptions: Sequence[PolicyException]) -> bytes:
     """Raises ValueError if there are more than a document may have."""
     fields = [{name: getattr(one, name) for name in PolicyException.__slots__} for one in exceptions]
     document = json.dumps({"format": _FORMAT, "exceptions": fields}, ensure_ascii=False).encode()
-    if len(document) > MOST_BYTES:
-        raise ValueError(f"over {MOST_BYTES} bytes")
+    if len(document) > MOST_BYTES or len(fields) > _MOST:
+        raise ValueError(f"over {MOST_BYTES} bytes, or {_MOST} exceptions")
     return document
 
 
@@ -78,6 +80,8 @@ def decode(document: bytes) -> list[PolicyException]:
     found = said.get("exceptions")
     if not isinstance(found, list):
         raise ValueError("without exceptions")  # noqa: TRY004  callers catch one type
+    if len(found) > _MOST:
+        raise ValueError(f"over {_MOST} exceptions")
     return [_exception(value, number) for number, value in enumerate(found, 1)]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import blake2b
 from types import MappingProxyType
 from typing import Protocol
 
@@ -63,8 +64,10 @@ class ProjectFacts:
 
 
 def identity(file: ReleaseFile) -> str:
-    """A file that is replaced by another one of its name is a new one."""
-    return f"{file.name} {file.hashes.get('sha256', '')[:16]}"
+    """A file that is replaced by another one of its name is a new one. All identities have the same length: an index
+    chooses how long a name is."""
+    known = file.hashes.get("sha256") or ",".join(f"{name}={file.hashes[name]}" for name in sorted(file.hashes))
+    return blake2b(f"{file.name} {known}".encode(), digest_size=16).hexdigest()
 
 
 def kind_of(name: str) -> str:

@@ -5,7 +5,7 @@ the least age. What none of them decides comes in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 
 from packaging.version import Version
@@ -63,12 +63,13 @@ class ProjectPolicy:
     )
 
     def judge_all(self, files: Iterable[ReleaseFile], now: float) -> Mapping[str, Verdict]:
-        """The verdict on each file, by its name, but for those that are allowed for good."""
+        """The verdict on each file, by its name, but for those that are allowed for good. Of files with the same name,
+        the strictest: nobody can say which of them a client gets."""
         found = dict[str, Verdict]()
         for file in files:
             verdict = self.judge(file, now)
             if verdict is not ALLOWED:
-                found[file.name] = verdict
+                found[file.name] = _stricter(found.get(file.name, verdict), verdict)
         return found
 
     def judge(self, file: ReleaseFile, now: float) -> Verdict:
@@ -135,6 +136,12 @@ class ProjectPolicy:
 
     def _fixes_an_advisory(self, version: Version | None) -> bool:
         return version is not None and any(version in one.fixed for one in self.facts.advisories or ())
+
+
+def _stricter(one: Verdict, other: Verdict) -> Verdict:
+    stricter = max(one, other, key=lambda verdict: _STRICTNESS[verdict.action])
+    changes = min(one.changes, other.changes)
+    return stricter if stricter.changes == changes else replace(stricter, changes=changes)
 
 
 def _told(advisory: Advisory, what: str) -> str:

@@ -12,18 +12,22 @@ from dataclasses import dataclass, field, replace
 
 from gateway.policy.facts import ReleaseFile, identity
 
-MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 _MAX_TEXT_BYTES = 32 * 1024 * 1024
+# A look that finds nothing new counts if the last that did is so long ago: each of these is saved.
+LOOK_SECONDS = 6 * 3600.0
 # Other clocks, and caches between the index and us, may show a page that is so much older.
-_SLACK_SECONDS = 86400.0
+_SLACK_SECONDS = 12 * 3600.0
+# Pages have half as many files. Of an index that keeps making up others, those on its page are known.
+_MOST_KNOWN = 100_000
 # The times of files that were so young when they were seen first are kept: an index may tell an older one later.
 _YOUNG_SECONDS = 90 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class SeenFiles:
-    """`first` and `looked` are when the page was read first and last; `known` are the identities of all files that were
-    ever on it, and `times` those of which a time is kept. All times are in seconds since the epoch."""
+    """`first` and `looked` are when the page was read first and, up to some hours, last; `known` are the identities of
+    all files that were ever on it, and `times` those of which a time is kept. All times are in seconds since the
+    epoch."""
 
     first: float
     looked: float
@@ -32,15 +36,20 @@ class SeenFiles:
 
     def after(self, files: Iterable[ReleaseFile], read: float) -> "SeenFiles":
         """What is known after a page with these files has been read; itself if it has no new ones."""
-        appeared = {name: file for file in files if (name := identity(file)) not in self.known}
+        listed = {identity(file): file for file in files}
+        appeared = {name: file for name, file in listed.items() if name not in self.known}
         if not appeared:
             return self
         earliest = self.looked - _SLACK_SECONDS
-        times = {name: _told(file, read, earliest) for name, file in appeared.items()}
-        return SeenFiles(self.first, max(self.looked, read), self.known | appeared.keys(), {**self.times, **times})
+        known = self.known | appeared.keys()
+        times = {**self.times, **{name: _told(file, read, earliest) for name, file in appeared.items()}}
+        if len(known) > _MOST_KNOWN:
+            known = frozenset(listed)
+            times = {name: time for name, time in times.items() if name in known}
+        return SeenFiles(self.first, max(self.looked, read), known, times)
 
     def looked_at(self, read: float) -> "SeenFiles":
-        return self if read <= self.looked else replace(self, looked=read)
+        return self if read < self.looked + LOOK_SECONDS else replace(self, looked=read)
 
     def merged(self, other: "SeenFiles") -> "SeenFiles":
         """What two gateways know together: the earlier of two times, because both were there."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from gateway.policy import exceptions
 from gateway.policy.exceptions import MOST_BYTES, PolicyException, decode, encode, having, without
 from gateway.policy.facts import ProjectFacts
 from gateway.policy.release_policy import ReleasePolicy
@@ -97,3 +98,13 @@ def test_what_the_rule_says() -> None:
     rule = ONE.rule()
     assert (rule.name, rule.reason, rule.until) == ("the exception for leftpad==2.1 by ann", "SEC-12", NOW + DAY)
     assert rule.versions == SpecifierSet("==2.1")
+
+
+def test_there_are_not_too_many_to_be_tried_with_each_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = PolicyException("x", "", 1.0, "r", "a")
+    document = encode([one] * 3)
+    monkeypatch.setattr(exceptions, "_MOST", 2)
+    with pytest.raises(ValueError, match="over 2 exceptions"):
+        decode(document)
+    with pytest.raises(ValueError, match="2 exceptions"):
+        encode([one] * 3)

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from gateway.index.simple.pages import File
 from gateway.policy.advisory import Advisory, Severity, VersionRange
-from gateway.policy.facts import ProjectFacts
+from gateway.policy.facts import ProjectFacts, identity
 from gateway.policy.release_policy import AdvisoryRule, ReleasePolicy
 from gateway.policy.rule import ReleaseRule
 from gateway.policy.verdict import ALLOWED, Action, Verdict
@@ -121,10 +121,10 @@ def test_what_is_not_known_lets_nothing_in(action: Action) -> None:
         (None, {}, "hold"),
         (None, {"first_page": NOW - 7 * DAY}, "allow"),
         (None, {"first_page": NOW - 6 * DAY}, "hold"),
-        (4000, {"seen": {f"{WHEEL} ": NOW - DAY}}, "hold"),  # it was not there before
-        (4000, {"seen": {f"{WHEEL} ": NOW - 8 * DAY}}, "allow"),
-        (4000, {"seen": {f"{SDIST} ": NOW - DAY}}, "allow"),
-        (None, {"seen": {f"{WHEEL} ": NOW - DAY}, "first_page": NOW - 90 * DAY}, "hold"),
+        (4000, {"seen": {identity(file()): NOW - DAY}}, "hold"),  # it was not there before
+        (4000, {"seen": {identity(file()): NOW - 8 * DAY}}, "allow"),
+        (4000, {"seen": {identity(file(SDIST)): NOW - DAY}}, "allow"),
+        (None, {"seen": {identity(file()): NOW - DAY}, "first_page": NOW - 90 * DAY}, "hold"),
     ],
 )
 def test_least_age(days: float | None, facts: dict[str, Any], expected: str) -> None:
@@ -214,3 +214,12 @@ def test_a_verdict_on_a_file_from_the_future_changes_when_that_has_come() -> Non
     verdict = judged(policy, one)
     assert (verdict.action, verdict.opens, verdict.changes) == (Action.HOLD, None, NOW + 3 * DAY)
     assert judged(policy, one, now=NOW + 3 * DAY).action is Action.ALLOW
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_files_with_one_name_the_strictest_verdict_counts(order: int) -> None:
+    twice = [file(days=1, hashes={"sha256": "aa"}), file(days=900, hashes={"sha256": "bb"})][::order]
+    soon = rule(Action.WARN, kinds=["sdist"], until=NOW + DAY)  # so that no verdict stays for good
+    about = ReleasePolicy(min_age=7 * DAY, rules=[soon]).about("leftpad", "pypi.org", ProjectFacts())
+    verdict = about.judge_all(twice, NOW)[WHEEL]
+    assert (verdict.action, verdict.changes) == (Action.HOLD, NOW + DAY)

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.index.simple.pages import File
+from gateway.policy import seen
 from gateway.policy.facts import ProjectFacts, identity
-from gateway.policy.seen import SeenFiles, first_page, from_bytes
+from gateway.policy.seen import LOOK_SECONDS, SeenFiles, first_page, from_bytes
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -35,8 +37,8 @@ def test_the_first_page_is_believed() -> None:
     ("told", "expected"),
     [
         (NOW + 9 * DAY, NOW + 9 * DAY),  # when it appeared
-        (NOW - 0.9 * DAY, NOW - 0.9 * DAY),  # a cache may have shown an older page
-        (NOW - 1.1 * DAY, NOW + 10 * DAY),  # it was not there then
+        (NOW - 0.4 * DAY, NOW - 0.4 * DAY),  # a cache may have shown an older page
+        (NOW - 0.6 * DAY, NOW + 10 * DAY),  # it was not there then
         (NOW - 900 * DAY, NOW + 10 * DAY),
         (None, NOW + 10 * DAY),
     ],
@@ -49,6 +51,12 @@ def test_what_appears_later_is_no_older_than_the_look_before(told: float | None,
 def test_looks_that_find_nothing_new_count() -> None:
     record = first_page([], NOW).looked_at(NOW + 9 * DAY).after([file("a", NOW + DAY)], NOW + 10 * DAY)
     assert since(record, file("a", NOW + DAY), NOW + 10 * DAY) == NOW + 10 * DAY
+
+
+def test_a_look_counts_that_is_hours_later() -> None:
+    record = first_page([], NOW)
+    assert record.looked_at(NOW + LOOK_SECONDS - 1) is record
+    assert record.looked_at(NOW + LOOK_SECONDS).looked == NOW + LOOK_SECONDS
 
 
 def test_a_time_that_an_index_takes_back_is_kept() -> None:
@@ -69,6 +77,24 @@ def test_a_file_that_is_replaced_is_new() -> None:
     replaced = file("a", NOW - 900 * DAY, "cd" * 32)
     record = record.after([replaced], NOW + 2 * DAY)
     assert since(record, replaced, NOW + 2 * DAY) == NOW + 2 * DAY
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_files_are_told_apart_by_any_hash(algorithm: str) -> None:
+    one, other = (replace(file("a", None), hashes={algorithm: "ab" * 31 + end}) for end in ("ab", "cd"))
+    assert identity(one) != identity(other)
+
+
+def test_an_index_that_keeps_making_up_files_takes_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seen, "_MOST_KNOWN", 4)
+    record = first_page([file("a", None)], NOW)
+    for page in range(1, 9):
+        stays, other, made_up = file("a", None), file("b", None), file(str(page), None)
+        record = record.after([stays, other, made_up], NOW + page)
+        assert len(record.known) <= 4
+        assert set(record.times) == record.known
+        assert (since(record, stays, NOW + page), since(record, other, NOW + page)) == (NOW, NOW + 1)
+    assert len(identity(file("a" * 250, None))) == len(identity(file("a", None)))
 
 
 def test_a_file_that_comes_back_is_not() -> None:

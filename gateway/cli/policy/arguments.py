@@ -85,8 +85,8 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
 
 def _user() -> str:
     try:
-        return getpass.getuser()
-    except (OSError, KeyError):
+        return line(getpass.getuser())  # which may come from the environment
+    except (OSError, KeyError, Refused):
         return f"uid {os.getuid()}"
 
 

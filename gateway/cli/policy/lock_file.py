@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from gateway.index.simple.names import normalize
+from gateway.index.simple.names import is_project_name, normalize
 
 MOST_BYTES = 32 * 1024 * 1024
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -59,6 +59,8 @@ def _requirements(text: str) -> Iterator[Demand]:
     joined = re.sub(r"\\\r?\n", " ", text)
     for number, line in enumerate(joined.splitlines(), 1):
         plain = _COMMENT.sub("", line).strip()
+        if plain.startswith(("-r", "--requirement")) and not plain.startswith("--require-hashes"):
+            raise ValueError(f"line {number} leads to another file, which has to be checked by itself: {plain[:100]}")
         if not plain or plain.startswith("-"):
             continue
         plain = _OPTION.sub("", f" {plain}").strip()
@@ -72,8 +74,8 @@ def _requirements(text: str) -> Iterator[Demand]:
 
 def _locked(package: Mapping[str, Any]) -> Demand | None:
     name, version = package.get("name"), package.get("version")
-    if not isinstance(name, str):
-        raise ValueError("a package has no name")  # noqa: TRY004  callers catch one type
+    if not isinstance(name, str) or not is_project_name(normalize(name)):
+        raise ValueError("a package has no name that is one")
     source = package.get("source")
     local = source if isinstance(source, dict) else {}
     elsewhere = {"virtual", "editable", "directory", "git", "path", "url"}.intersection(local)
@@ -89,10 +91,12 @@ def _locked(package: Mapping[str, Any]) -> Demand | None:
 
 
 def _files(package: Mapping[str, Any]) -> Iterator[str]:
-    listed = [package.get("sdist"), *(package.get("wheels") or ()), *(package.get("files") or ())]
-    for one in listed:
-        if isinstance(one, dict):
-            url = one.get("url") or one.get("path")
-            found = one.get("name") or one.get("file") or (url and posixpath.basename(unquote(urlsplit(url).path)))
-            if isinstance(found, str):
-                yield found
+    lists = [package.get(name) or [] for name in ("wheels", "files")]
+    for one in [package.get("sdist"), *(one for found in lists if isinstance(found, list) for one in found)]:
+        told = [value for key in ("name", "file", "url", "path") if isinstance(value := _of(one, key), str)]
+        if told:
+            yield posixpath.basename(unquote(urlsplit(told[0]).path))
+
+
+def _of(one: object, key: str) -> object:
+    return one.get(key) if isinstance(one, dict) else None

@@ -69,13 +69,14 @@ def newest_wheel(name: str, listing: Files, metadata: KnownMetadata) -> StoredOb
 
 
 def merged(own: Project, other: Project) -> Project:
-    """Our project with the files of both; of two files with the same name, ours."""
-    names = {file.name for file in own.files}
+    """Our project with the files of both; of two files with the same name, ours, also if the policy withholds it."""
+    names = {file.name for file in own.files} | own.withheld.keys()
+    verdicts = {name: verdict for name, verdict in other.verdicts.items() if name not in names}
     return replace(
         own,
         versions=tuple(sorted({*own.versions, *other.versions}, key=_order)),
         files=own.files + tuple(file for file in other.files if file.name not in names),
-        verdicts={**other.verdicts, **own.verdicts},
+        verdicts={**verdicts, **own.verdicts},
     )
 
 

@@ -230,10 +230,15 @@ class GeneratedIndex:
             if sources.theirs is None:
                 raise
             ours = None
-        if ours is sources.ours:
+        if ours is sources.ours and not sources.verdicts:
             return sources
-        hidden = _names(sources.ours) - _names(ours) if sources.theirs is not None else frozenset[str]()
-        return replace(sources, ours=ours, view=principal.view, hidden=sources.hidden | hidden)
+        shown = _names(ours)
+        hidden = (
+            _names(sources.ours).union(sources.verdicts) - shown if sources.theirs is not None else frozenset[str]()
+        )
+        # Files that the policy withholds may be some that are hidden, too.
+        verdicts = {name: verdict for name, verdict in sources.verdicts.items() if name in shown}
+        return replace(sources, ours=ours, view=principal.view, hidden=sources.hidden | hidden, verdicts=verdicts)
 
     def _max_age_of(self, sources: Sources) -> int:
         """0 for pages with releases of our own: a page that a client keeps must never hide a new one."""

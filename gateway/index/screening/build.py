@@ -38,7 +38,7 @@ def build_screen(
     policy = policy_of(settings.policy)
     # What one index has had for long, another one may have got today.
     index = settings.fallback.base_url.partition("://")[2].strip("/").replace("/", "_")
-    shared = SharedMetadataStore(storage, root, folder=f"{FOLDER}{index}/", asked_for="policy")
+    shared = SharedMetadataStore(storage, root, folder=f"{FOLDER}{index}/", asked_for="policy", must_know=True)
     sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, f"seen {index}"), shared], memory)]
     if policy.asks_for_licences:
         from gateway.index.screening.licences import source

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from gateway.cache.limited_log import LimitedLog
 from gateway.errors import GatewayError, UpstreamError
+from gateway.executors import FOREIGN
 from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.policy.exceptions import PolicyException
 from gateway.policy.rule import ReleaseRule
@@ -31,9 +32,8 @@ class Exceptions:
         self._looked = asyncio.Event()
         self._log = LimitedLog(log)
         self.known: Sequence[PolicyException] = ()
-        self.rules: Sequence[ReleaseRule] = ()
-        self.version: Hashable = 0
-        self._take(())
+        self.rules: Sequence[ReleaseRule] = _rules(configured)
+        self.version = 0  # rises when they change
 
     @property
     def all(self) -> Sequence[PolicyException]:
@@ -63,18 +63,17 @@ class Exceptions:
             return
         exceptions, self._etag = found
         if exceptions != self.known:
+            before = frozenset(self.known)
             for one in exceptions:
-                if one not in self.known:
+                if one not in before:
                     log.info("Exception from the policy for %s, by %s: %s", one.about, one.author, one.reason)
+            after = frozenset(exceptions)
             for one in self.known:
-                if one not in exceptions:
+                if one not in after:
                     log.info("No exception from the policy for %s, by %s, any more", one.about, one.author)
-            self._take(exceptions)
-
-    def _take(self, exceptions: Sequence[PolicyException]) -> None:
-        self.known = exceptions
-        self.rules = [one.rule() for one in self.all]
-        self.version = tuple(self.all)
+            rules = await FOREIGN.run(_rules, [*self._configured, *exceptions])
+            self.known, self.rules = exceptions, rules
+            self.version += 1
 
     async def _watch(self) -> None:
         while True:
@@ -88,3 +87,10 @@ class Exceptions:
                 log.exception("%s can't be read: this is a bug", self._stored.key)
             self._looked.set()
             await asyncio.sleep(_SECONDS)
+
+
+def _rules(exceptions: Sequence[PolicyException]) -> Sequence[ReleaseRule]:
+    rules = [one.rule() for one in exceptions]
+    for rule in rules:
+        rule.is_about("", "")  # compiles its pattern, which takes longer than all else
+    return rules

@@ -10,6 +10,8 @@ from gateway.executors import FOREIGN
 from gateway.index.wheels.metadata_store import MetadataStore
 
 _ATTEMPTS = 3
+# Each holds what is known of a project, which may be some 20 MB.
+_MOST_SAVES = 100
 _CLOSE_SECONDS = 2.0
 
 log = logging.getLogger("gateway.policy")
@@ -45,14 +47,17 @@ class SavedRecords(Generic[R]):
             document, _ = await store.read(project)
             record = await FOREIGN.run(decode, document)
             if record is not None:
-                found = record if found is None else found.merged(record)
+                found = record if found is None else await FOREIGN.run(found.merged, record)
         return found
 
-    def save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
-        """Begins to save it, together with what others have saved."""
+    def save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> bool:
+        """Begins to save it, together with what others have saved. Returns False if too many others wait for that."""
+        if len(self._running) >= _MOST_SAVES:
+            return False
         task = asyncio.get_running_loop().create_task(self._save(project, record, decode))
         self._running.add(task)
         task.add_done_callback(self._done)
+        return True
 
     async def close(self) -> None:
         """Waits until everything is saved, for a while: the process may end within seconds, or be killed."""

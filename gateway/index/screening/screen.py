@@ -19,11 +19,14 @@ from gateway.policy.advisory import Advisory
 from gateway.policy.facts import ProjectFacts, version_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
+from gateway.single_flight import SingleFlight
 
 T = TypeVar("T")
 
 # More files, or more pairs of files and advisories, are judged in a thread.
 _MANY = 200
+# So often the sources get to see a page that stays the same.
+_AGAIN_SECONDS = 6 * 3600.0
 _QUARANTINED = "quarantined"
 
 
@@ -58,7 +61,10 @@ class FactSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Screened:
+    """A page, and from when until when it is good: a clock may be set back."""
+
     page: Project
+    since: float
     changes: float
 
 
@@ -84,6 +90,7 @@ class Screen:
         self._pages = LruCache[str, Sourced[_Screened]](
             "pages of the other index by policy", memory, lambda _, one: _weight(one.value.page)
         )
+        self._judging = SingleFlight[Project]()
 
     async def start(self) -> None:
         await self.exceptions.start()
@@ -107,6 +114,7 @@ class Screen:
         return {source.name: state for source in self._sources if (state := source.state())}
 
     async def close(self) -> None:
+        await self._judging.close()
         await self.exceptions.close()
         for source in self._sources:
             await source.close()
@@ -117,14 +125,20 @@ class Screen:
         GatewayErrors if that can't be decided."""
         now, version = self.clock(), self.version(page.name)
         known = self._pages.get(page.name)
-        if known is not None and known.stands((page,), version) and now < known.value.changes:
+        if known is not None and known.stands((page,), version) and known.value.since <= now < known.value.changes:
             return known.value.page
+        # All who ask meanwhile get the same object: what is made of it is made once.
+        flight = page.name, id(page), version, name
+        return await self._judging.once(flight, lambda: self._judged(page, age, now, version, name))
+
+    async def _judged(self, page: Project, age: float, now: float, version: Hashable, name: str | None) -> Project:
         verdicts = await self.verdicts(page, age, name)
         strip = partial(_without_withheld, page, verdicts)
         shown = await PAGES.run(strip) if len(page.files) > _MANY else strip()
-        screened = _Screened(shown, min((verdict.changes for verdict in verdicts.values()), default=inf))
+        changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
+        screened = _Screened(shown, now, min(changes, now + _AGAIN_SECONDS))
         self._pages.put(page.name, sourced(screened, (page,), version))
-        return screened.page
+        return shown
 
     async def verdicts(self, page: Project, age: float, name: str | None = None) -> Mapping[str, Verdict]:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""

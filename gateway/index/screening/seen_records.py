@@ -2,21 +2,24 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
-from gateway.cache.lru import LruCache, MemoryLimit, weight_of
+from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.executors import FOREIGN
 from gateway.index.screening.saved_records import SavedRecords
 from gateway.index.simple.pages import Project
+from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
 from gateway.index.wheels.metadata_store import MetadataStore
-from gateway.policy.seen import MAX_DOCUMENT_BYTES, SeenFiles, first_page, from_bytes
+from gateway.policy.seen import LOOK_SECONDS, SeenFiles, first_page, from_bytes
 from gateway.single_flight import SingleFlight
 
 FOLDER = ".gateway/seen/"
 
 
 class SeenRecords:
-    """Records by project. One that can't be read is an error: without it, a new file might pass for an old one."""
+    """Records by project. One that can't be read is an error: without it, a new file might pass for an old one. What
+    can't be saved now is not kept in memory either, so that it is saved at the next look."""
 
     name = "times of files seen first"
 
@@ -51,23 +54,28 @@ class SeenRecords:
     async def look(self, page: Project, read: float) -> SeenFiles:
         """What is known of a project whose page was read at `read`, in seconds since the epoch. Raises the errors of
         the stores."""
-        known = self._records.get(page.name)
-        if known is None:
+        before = known = self._records.get(page.name)
+        if known is None or read >= known.looked + LOOK_SECONDS:  # others may have looked since
             known = await self._looking.once(page.name, lambda: self._load(page.name, read))
         found = await FOREIGN.run(_after, known, page, read)
-        if known is _NOTHING or found.known is not known.known:
-            self._saved.save(page.name, found, partial(from_bytes, now=found.looked))
-        if (other := self._records.get(page.name)) is not None and other is not known:
-            found = found.merged(other)  # somebody has looked meanwhile
-        self._records.put(page.name, found)
+        is_kept = found is known or self._saved.save(page.name, found, partial(from_bytes, now=inf))
+        if (other := self._records.get(page.name)) is not None and other is not before:
+            found = await FOREIGN.run(found.merged, other)  # somebody has looked meanwhile
+        if is_kept:
+            self._records.put(page.name, found)
         return found
 
     async def close(self) -> None:
-        """Waits until everything is saved."""
+        """Waits a while until everything is saved."""
+        await self._looking.close()
         await self._saved.close()
 
     async def _load(self, project: str, now: float) -> SeenFiles:
-        return await self._saved.load(project, partial(from_bytes, now=now)) or _NOTHING
+        known = self._records.get(project)
+        saved = await self._saved.load(project, partial(from_bytes, now=now))
+        if known is None or saved is None:
+            return known or saved or _NOTHING
+        return await FOREIGN.run(known.merged, saved)
 
 
 # Stands for the record of a project that nobody has looked at.
@@ -79,4 +87,4 @@ def _after(known: SeenFiles, page: Project, read: float) -> SeenFiles:
 
 
 def _weight(record: SeenFiles) -> int:
-    return 256 + 130 * len(record.known) + weight_of(dict(record.times))
+    return 512 + 150 * len(record.known) + 130 * len(record.times)

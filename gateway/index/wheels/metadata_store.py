@@ -11,7 +11,14 @@ from gateway.cache.disk.cache import DiskCache
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.memory import CachedObject
 from gateway.config.settings import Settings
-from gateway.errors import GatewayError, NotFoundError, PreconditionFailedError
+from gateway.errors import (
+    ACCESS_DENIED,
+    UNREADABLE,
+    GatewayError,
+    NotFoundError,
+    PreconditionFailedError,
+    UpstreamBusyError,
+)
 from gateway.executors import CACHE
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
 from gateway.messages import ObjectRequest
@@ -76,20 +83,26 @@ class SharedMetadataStore:
         *,
         folder: str = _FOLDER,
         asked_for: str = "index.share_metadata",
+        must_know: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is the key above all projects: gateways with another one have documents of their own. `asked_for` is
-        the setting because of which they are stored."""
+        the setting because of which they are stored. With `must_know`, a document that may not be read is an error."""
         self._storage = storage
         self._folder = folder + root
         self._asked_for = asked_for
+        self._must_know = must_know
         self._clock = clock
         self._off_until = float("-inf")
 
     async def read(self, project: str) -> tuple[bytes, str | None]:
         try:
             answer = await self._storage.fetch(ObjectRequest("GET", self._key(project), bypass=True))
-        except NotFoundError:
+        except NotFoundError as error:
+            if self._must_know and error.code in (ACCESS_DENIED, UNREADABLE):  # it may be there
+                raise UpstreamBusyError(
+                    f"{self._key(project)} may not be read: {error.detail}", code=error.code
+                ) from error
             return b"", None
         document = await content_of(answer, MAX_DOCUMENT_BYTES)
         # A document that is too long is not from a gateway, and is replaced.

@@ -48,9 +48,7 @@ METRICS = {
     "gateway_upstream_connections_max": MetricKind("sum", "mount upstream", "Most connections that may be busy"),
     "gateway_upstream_requests_waiting": MetricKind("sum", "mount upstream", "Requests that wait for a connection"),
     "gateway_upstream_retries": MetricKind("count", "mount upstream", "Requests that were sent again"),
-    "gateway_policy_refusals": MetricKind(
-        "count", "mount verdict", "Requests for files of the other index that the policy withholds"
-    ),
+    "gateway_policy_refusals": MetricKind("count", "mount verdict", "Requests for files that the policy withholds"),
     "gateway_policy_advisories_age_seconds": MetricKind(
         "most", "mount", "Age of the advisories that the policy heeds; +Inf while there are none"
     ),

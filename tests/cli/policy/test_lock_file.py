@@ -7,7 +7,8 @@ from gateway.cli.policy.lock_file import demands
 REQUIREMENTS = b"""
 # a comment
 --index-url https://pypi.example/simple/
--r other.txt
+--require-hashes
+-c constraints.txt
 acme.web==1.0 ; python_version >= "3.8"   # why
 requests[socks]==2.32.3 \\
     --hash=sha256:aa \\
@@ -83,6 +84,9 @@ def test_locks_name_files(name: str, content: bytes, files: list[str]) -> None:
     [
         ("requirements.txt", b"acme web", "requirement 1, 'acme web', can't be understood"),
         ("requirements.txt", b"\xff", "it is not UTF-8"),
+        ("requirements.txt", b"acme\n -r other.txt", "line 2 leads to another file"),
+        ("requirements.txt", b"--requirement=other.txt", "line 1 leads to another file"),
+        ("uv.lock", b"[[package]]\nname = 'x/../y'\nversion = '1'", "a package has no name that is one"),
         ("uv.lock", b"[[", "it is not TOML"),
         ("uv.lock", b"x = 1", "it has no packages"),
         ("uv.lock", b"package = [1]", "it has no packages"),
@@ -94,3 +98,10 @@ def test_locks_name_files(name: str, content: bytes, files: list[str]) -> None:
 def test_what_can_t_be_understood(name: str, content: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why.replace("(", r"\(")):
         demands(name, content)
+
+
+@pytest.mark.parametrize(
+    "files", ["wheels = 5", "wheels = 'x'", "wheels = [5]", "files = [{url = 5}]", "sdist = {url = []}"]
+)
+def test_files_that_are_none(files: str) -> None:
+    assert found("uv.lock", f"[[package]]\nname = 'x'\nversion = '1'\n{files}".encode()) == [("x==1", [])]

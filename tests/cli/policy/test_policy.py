@@ -158,3 +158,11 @@ async def test_what_can_t_be_checked(commands: Commands, capsys: Captured, tmp_p
     commands.rules = []
     assert await commands("check", str(tmp_path / "requirements.txt")) == 1
     assert "no policy for another index" in capsys.readouterr().err
+
+
+async def test_a_user_without_a_name(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exceptions with a name that is no line can be read by nobody."""
+    monkeypatch.setenv("LOGNAME", "a\nb")
+    assert await commands("allow", "public-lib==2.0", "--until", "2100-01-01", "--reason", "SEC-12") == 0
+    stored = json.loads((commands.folder / ".gateway" / "policy.json").read_bytes())
+    assert stored["exceptions"][0]["author"].startswith("uid ")

@@ -1,7 +1,8 @@
 """What the policy withholds, through the gateway: pages, files, metadata, and copies that are kept."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from gateway.app import Gateway
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.screening.screened_index import ScreenedIndex
+from gateway.index.simple.pages import Project
+from gateway.policy.verdict import Verdict
 from tests.conftest import StartGateway
-from tests.support.faults import FaultyBucket, error
+from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import JSON, PublicIndex
 from tests.support.wheels import wheel
@@ -85,9 +88,9 @@ async def shown(gateway: Gateway) -> list[str]:
     return sorted(names)
 
 
-def seen_key(public: PublicIndex) -> str:
-    """Where it is remembered which files the index had."""
-    return f".gateway/seen/{public.url.removeprefix('http://').replace('/', '_')}/public-lib.json".replace("_/", "/")
+def seen_key(url: str) -> str:
+    """Where it is remembered which files the index with this URL had."""
+    return f".gateway/seen/{url.partition('://')[2].strip('/').replace('/', '_')}/public-lib.json"
 
 
 async def test_a_young_file_is_held_until_its_day(
@@ -169,42 +172,39 @@ async def test_a_copy_whose_page_is_lost_is_judged_by_itself(
     assert (await get(after, FILE)).status == 403
 
 
-async def test_a_page_without_times_opens_when_it_has_been_known_long_enough(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, public: PublicIndex, faulty: FaultyBucket
+async def test_a_page_is_judged_once_for_all_who_ask_meanwhile(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    public.form = "html"
-    one = await started(start_gateway, settings, clock)
-    assert await shown(one) == []
-    await faulty.until(lambda: seen_key(public) in faulty.objects)
-    clock.now += 7 * DAY
-    assert await shown(one) == [OLD, NAME]
-    other = await started(start_gateway, settings, clock)  # it has it from the bucket
-    assert await shown(other) == [OLD, NAME]
+    gateway = await started(start_gateway, settings | {"index.refresh": "60"}, clock)
+    assert gateway.mount.fallback is not None
+    screen = gateway.mount.fallback.upstream.screen
+    assert screen is not None
+    asked, go_on, judge = 0, asyncio.Event(), screen.verdicts
+
+    async def verdicts(page: Project, age: float, name: str | None) -> Mapping[str, Verdict]:
+        nonlocal asked
+        asked += 1
+        await go_on.wait()
+        return await judge(page, age, name)
+
+    monkeypatch.setattr(screen, "verdicts", verdicts)
+    pages = [asyncio.ensure_future(gateway.mount.fallback.upstream.project("public-lib")) for _ in range(9)]
+    while not asked:
+        done, _ = await asyncio.wait(pages, timeout=0.01)
+        assert not done
+    go_on.set()
+    found = await asyncio.gather(*pages)
+    assert asked == 1
+    assert len({id(one.value) for one in found}) == 1
 
 
-async def test_a_new_file_that_says_it_is_old_is_new(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, public: PublicIndex
-) -> None:
-    public.projects["public-lib"] = {OLD: OLD_CONTENT}
+async def test_a_clock_that_is_set_back(start_gateway: StartGateway, settings: dict[str, str], clock: Clock) -> None:
     gateway = await started(start_gateway, settings, clock)
-    assert await shown(gateway) == [OLD]
-    public.projects["public-lib"] = {OLD: OLD_CONTENT, NAME: CONTENT}
-    public.fields[NAME] = {"upload-time": time(-900)}
-    clock.now += 2 * DAY
+    clock.now += 5 * DAY
+    assert await shown(gateway) == [OLD, NAME]
+    clock.now -= 5 * DAY
     assert await shown(gateway) == [OLD]
     assert (await get(gateway, FILE)).status == 403
-    clock.now += 7 * DAY
-    assert await shown(gateway) == [OLD, NAME]
-
-
-async def test_while_it_can_t_be_known_when_files_were_seen_first_nothing_comes_in(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket, public: PublicIndex
-) -> None:
-    gateway = await started(start_gateway, settings | {"storage.max_attempts": "1"}, clock)
-    faulty.of_key[seen_key(public)] = error(500, "InternalError")
-    for accept in (JSON, HTML):
-        assert (await get(gateway, "/simple/public-lib/", accept=accept)).status == 503
-    assert (await get(gateway, FILE)).status == 503
 
 
 BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
@@ -250,18 +250,3 @@ async def test_what_is_withheld_is_told_beside_files_of_ours(
     assert [file["filename"] for file in found["files"]] == ["public_lib-0.1.tar.gz", OLD]
     assert list(found["_policy"]) == [NAME]
     assert (await get(gateway, FILE)).status == 403
-
-
-async def test_each_other_index_is_looked_at_for_the_first_time(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket, public: PublicIndex
-) -> None:
-    """What the one has had for long may be missing at the other, which is changed to later."""
-    other = PublicIndex()
-    other.projects = {"public-lib": {OLD: OLD_CONTENT}}
-    other.fields = dict(public.fields)
-    async with other.running():
-        first = await started(start_gateway, settings | {"fallback.base_url": other.url}, clock)
-        assert await shown(first) == [OLD]
-        await faulty.until(lambda: seen_key(other) in faulty.objects)
-    clock.now += 30 * DAY
-    assert await shown(await started(start_gateway, settings, clock)) == [OLD, NAME]
