@@ -38,6 +38,10 @@ class ReleasePolicy:
     rules: Sequence[ReleaseRule] = ()
     advisories: AdvisoryRule | None = None
 
+    def provenance_asked(self, project: str, upstream: str) -> list[str]:
+        """The words and patterns that rules ask for which may apply to the project's files."""
+        return [asked for rule in self.rules if rule.is_about(project, upstream) for asked in rule.provenance]
+
     def about(self, project: str, upstream: str, facts: ProjectFacts) -> "ProjectPolicy":
         """What applies to the files of a project, by its normalised name, that come from the host `upstream`."""
         return ProjectPolicy(self, [rule for rule in self.rules if rule.is_about(project, upstream)], facts)

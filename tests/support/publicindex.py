@@ -20,6 +20,8 @@ class PublicIndex:
     def __init__(self) -> None:
         self.projects: dict[str, dict[str, bytes]] = {}
         self.metadata: dict[str, bytes] = {}
+        self.provenance: dict[str, bytes] = {}
+        self.faulty: dict[str, int] = {}  # files, and what is beside them, that are answered with a status
         self.fields: dict[str, dict[str, Any]] = {}
         self.page: dict[str, Any] = {}
         self.body: bytes | None = None  # of all pages, in place of what they would say
@@ -101,6 +103,7 @@ class PublicIndex:
                     "yanked": False,
                     "core-metadata": file in self.metadata
                     and {"sha256": hashlib.sha256(self.metadata[file]).hexdigest()},
+                    "provenance": f"../../files/{file}.provenance" if file in self.provenance else None,
                     **self.fields.get(file, {}),
                 }
                 for file, content in files.items()
@@ -121,8 +124,9 @@ class PublicIndex:
     async def _file(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         found = {file: content for files in self.projects.values() for file, content in files.items()}
         found |= {f"{file}.metadata": content for file, content in self.metadata.items()}
-        if name not in found:
-            return web.Response(status=404)
+        found |= {f"{file}.provenance": content for file, content in self.provenance.items()}
+        if name not in found or name in self.faulty:
+            return web.Response(status=self.faulty.get(name, 404))
         if name in self.unchanged:
             return web.Response(status=304)
         content = bytes(len(found[name])) if name in self.corrupt else found[name]

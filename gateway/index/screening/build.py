@@ -1,16 +1,21 @@
 """The screen of a mount, built from its settings."""
 
+from typing import TYPE_CHECKING
+
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
 from gateway.config.settings import Settings
 from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.own_files import OwnFilesScreen
-from gateway.index.screening.screen import Screen
+from gateway.index.screening.screen import FactSource, Screen
 from gateway.index.screening.seen_records import FOLDER, SeenRecords
 from gateway.index.screening.settings import exceptions_of, policy_of
 from gateway.index.screening.stored_exceptions import StoredExceptions
 from gateway.index.wheels.metadata_store import SharedMetadataStore, disk_stores
 from gateway.storage.base import Storage
+
+if TYPE_CHECKING:
+    from gateway.index.screening.provenance.lookup import Documents, Reader
 
 
 def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> OwnFilesScreen:
@@ -20,10 +25,22 @@ def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLim
 
 
 def build_screen(
-    settings: Settings, storage: Storage, root: str, quota: DiskQuota | None, memory: MemoryLimit
+    settings: Settings,
+    storage: Storage,
+    root: str,
+    quota: DiskQuota | None,
+    memory: MemoryLimit,
+    documents: "Documents",
+    reader: "Reader | None",
 ) -> Screen:
-    """For an index below the key `root`; `quota` is the room on disk."""
+    """For an index below the key `root`; `quota` is the room on disk. `reader` verifies the provenance among the
+    index's `documents`; None if no rule asks for it."""
+    policy = policy_of(settings.policy)
     shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
-    seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
+    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)]
+    if reader is not None:
+        from gateway.index.screening.provenance.build import build_provenance
+
+        sources.append(build_provenance(settings, policy, documents, reader, storage, root, quota, memory))
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
-    return Screen(policy_of(settings.policy), settings.fallback.base_url, [seen], exceptions, memory)
+    return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)

@@ -41,9 +41,9 @@ class FactSource(Protocol):
     def version(self, project: str) -> Hashable:
         """A value that changes when the facts about the project do."""
 
-    async def about(self, page: Project, read: float) -> Mapping[str, Any]:
-        """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. Raises
-        GatewayErrors if nothing may come in without them."""
+    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
+        """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. With
+        `name`, those about this file are wanted first. Raises GatewayErrors if nothing may come in without them."""
 
     async def close(self) -> None:
         """Ends what runs in the background."""
@@ -104,25 +104,26 @@ class Screen:
         for source in self._sources:
             await source.close()
 
-    async def page(self, page: Project, age: float) -> Project:
+    async def page(self, page: Project, age: float, name: str | None = None) -> Project:
         """The page without the files that are withheld, and with the verdicts on all that are not simply allowed.
-        `age` is the number of seconds since it was read. Raises GatewayErrors if that can't be decided."""
+        `age` is the number of seconds since it was read. With `name`, the verdict on this file is wanted. Raises
+        GatewayErrors if that can't be decided."""
         now, version = self.clock(), self._version(page.name)
         known = self._pages.get(page.name)
         if known is not None and known.stands((page,), version) and now < known.value.changes:
             return known.value.page
-        verdicts = await self.verdicts(page, age)
+        verdicts = await self.verdicts(page, age, name)
         strip = partial(_without_withheld, page, verdicts)
         shown = await PAGES.run(strip) if len(page.files) > _MANY else strip()
         screened = _Screened(shown, min((verdict.changes for verdict in verdicts.values()), default=inf))
         self._pages.put(page.name, sourced(screened, (page,), version))
         return screened.page
 
-    async def verdicts(self, page: Project, age: float) -> Mapping[str, Verdict]:
+    async def verdicts(self, page: Project, age: float, name: str | None = None) -> Mapping[str, Verdict]:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
         now, facts = self.clock(), ProjectFacts()
         for source in self._sources:
-            facts = replace(facts, **await source.about(page, now - age))
+            facts = replace(facts, **await source.about(page, now - age, name))
         about = self._about(page.name, facts)
         if len(page.files) > _MANY:
             return await PAGES.run(about.judge_all, page.files, now)

@@ -46,7 +46,7 @@ class ScreenedIndex:
         with suppress(*_UNKNOWN):
             found = await self._index.project(project)
         if found is not None and any(file.name == name for file in found.value.files):
-            page = await self.screen.page(found.value, found.age)
+            page = await self.screen.page(found.value, found.age, name)
             self.screen.demand(name, page.verdicts.get(name))
         elif (kept := await copy()) is not None:
             self.screen.demand(name, self.screen.verdict_on_copy(project, kept))

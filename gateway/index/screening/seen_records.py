@@ -1,22 +1,18 @@
 """Keeps when the files of projects were seen first, in memory, in the disk cache and in the storage."""
 
-import asyncio
-import logging
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
-from gateway.errors import GatewayError, PreconditionFailedError
 from gateway.executors import FOREIGN
+from gateway.index.screening.saved_records import SavedRecords
 from gateway.index.simple.pages import Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.seen import MAX_DOCUMENT_BYTES, SeenFiles, first_page, from_bytes
 from gateway.single_flight import SingleFlight
 
 FOLDER = ".gateway/seen/"
-_ATTEMPTS = 3
-
-log = logging.getLogger("gateway.policy")
 
 
 class SeenRecords:
@@ -25,11 +21,9 @@ class SeenRecords:
     name = "times of files seen first"
 
     def __init__(self, stores: Sequence[MetadataStore], memory: MemoryLimit) -> None:
-        self._stores = stores
+        self._saved = SavedRecords[SeenFiles](stores, "what is known of the files of %s", MAX_DOCUMENT_BYTES)
         self._records = LruCache[str, SeenFiles]("times of files seen first", memory, lambda _, record: _weight(record))
         self._looking = SingleFlight[SeenFiles]()
-        self._saving = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Nothing runs before somebody asks."""
@@ -45,7 +39,7 @@ class SeenRecords:
         """A page that stays the same is not looked at again."""
         return None
 
-    async def about(self, page: Project, read: float) -> Mapping[str, Any]:
+    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         """See FactSource. Raises the errors of the stores."""
         record = await self.look(page, read)
         return {"seen": record.times, "first_page": record.first}
@@ -58,7 +52,7 @@ class SeenRecords:
             known = await self._looking.once(page.name, lambda: self._load(page.name, read))
         found = await FOREIGN.run(_after, known, page, read)
         if known is _NOTHING or found.known is not known.known:
-            self._begin(self._save(page.name, found))
+            self._saved.save(page.name, found, partial(from_bytes, now=found.looked))
         if (other := self._records.get(page.name)) is not None and other is not known:
             found = found.merged(other)  # somebody has looked meanwhile
         self._records.put(page.name, found)
@@ -66,49 +60,10 @@ class SeenRecords:
 
     async def close(self) -> None:
         """Waits until everything is saved."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._saved.close()
 
     async def _load(self, project: str, now: float) -> SeenFiles:
-        found = _NOTHING
-        for store in self._stores:
-            document, _ = await store.read(project)
-            record = await FOREIGN.run(from_bytes, document, now)
-            if record is not None:
-                found = record if found is _NOTHING else found.merged(record)
-        return found
-
-    async def _save(self, project: str, record: SeenFiles) -> None:
-        async with self._saving:
-            for store in self._stores:
-                try:
-                    await self._merge(store, project, record)
-                except GatewayError as error:
-                    log.warning("what is known of the files of %s can't be saved: %s", project, error)
-
-    async def _merge(self, store: MetadataStore, project: str, record: SeenFiles) -> None:
-        for attempt in range(1, _ATTEMPTS + 1):
-            before, etag = await store.read(project)
-            other = await FOREIGN.run(from_bytes, before, record.looked)
-            merged = record.merged(other) if other is not None else record
-            document = await FOREIGN.run(merged.to_bytes)
-            if document == before or len(document) > MAX_DOCUMENT_BYTES:
-                return
-            try:
-                await store.write(project, document, etag)
-                break
-            except PreconditionFailedError:
-                if attempt == _ATTEMPTS:
-                    raise
-
-    def _begin(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("saving what is known of files failed: this is a bug", exc_info=error)
+        return await self._saved.load(project, partial(from_bytes, now=now)) or _NOTHING
 
 
 # Stands for the record of a project that nobody has looked at.

@@ -1,0 +1,86 @@
+"""Keeps what is known of projects beyond the process's life, in the disk cache and in the storage."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, Self, TypeVar
+
+from gateway.errors import GatewayError, PreconditionFailedError
+from gateway.executors import FOREIGN
+from gateway.index.wheels.metadata_store import MetadataStore
+
+_ATTEMPTS = 3
+
+log = logging.getLogger("gateway.policy")
+
+
+class Record(Protocol):
+    """What is known of a project."""
+
+    def merged(self, other: Self) -> Self:
+        """What both know."""
+
+    def to_bytes(self) -> bytes: ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+class SavedRecords(Generic[R]):
+    """A document for each project. Others read and write them too."""
+
+    def __init__(self, stores: Sequence[MetadataStore], what: str, most_bytes: int) -> None:
+        """`what` they have, for messages, with %s for the project. Longer documents than `most_bytes` are not saved."""
+        self._stores = stores
+        self._what = what
+        self._most_bytes = most_bytes
+        self._saving = asyncio.Lock()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def load(self, project: str, decode: Callable[[bytes], R | None]) -> R | None:
+        """What all stores know. `decode` returns None for a document that is none. Raises the errors of the stores."""
+        found: R | None = None
+        for store in self._stores:
+            document, _ = await store.read(project)
+            record = await FOREIGN.run(decode, document)
+            if record is not None:
+                found = record if found is None else found.merged(record)
+        return found
+
+    def save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
+        """Begins to save it, together with what others have saved."""
+        task = asyncio.get_running_loop().create_task(self._save(project, record, decode))
+        self._running.add(task)
+        task.add_done_callback(self._done)
+
+    async def close(self) -> None:
+        """Waits until everything is saved."""
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
+        async with self._saving:
+            for store in self._stores:
+                try:
+                    await self._merge(store, project, record, decode)
+                except GatewayError as error:
+                    log.warning("%s can't be saved: %s", self._what % project, error)
+
+    async def _merge(self, store: MetadataStore, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            before, etag = await store.read(project)
+            other = await FOREIGN.run(decode, before)
+            merged = record if other is None else await FOREIGN.run(record.merged, other)
+            document = await FOREIGN.run(merged.to_bytes)
+            if document == before or len(document) > self._most_bytes:
+                return
+            try:
+                await store.write(project, document, etag)
+                break
+            except PreconditionFailedError:
+                if attempt == _ATTEMPTS:
+                    raise
+
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("saving a record failed: this is a bug", exc_info=error)
