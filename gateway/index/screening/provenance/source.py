@@ -124,9 +124,8 @@ class ProvenanceSource:
         asked = self._policy.provenance_asked(page.name, self._upstream)
         if not asked:
             return {}
-        known = await self._loaded(page.name)
         plan = await _run(page, _plan, page, self._lookup.root, name, asks_about_earlier(asked))
-        known = self._known.get(page.name) or known  # somebody may have looked meanwhile
+        known = self._known.get(page.name) or await self._loading.once(page.name, lambda: self._load(page.name))
         search = self._search(page.name, known, plan, first=name is not None)
         found = dict(known.verified.found)
         if search is not None:
@@ -142,12 +141,6 @@ class ProvenanceSource:
             await running.search.close()
         await self._loading.close()
         await self._saved.close()
-
-    async def _loaded(self, project: str) -> _Known:
-        running, known = self._searches.get(project), self._known.get(project)
-        if running is not None:
-            return running.before
-        return known or await self._loading.once(project, lambda: self._load(project))
 
     async def _load(self, project: str) -> _Known:
         try:
