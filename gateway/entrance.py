@@ -23,6 +23,7 @@ from gateway.http.target import parse_target, strip_prefix
 from gateway.index.resources import Resources
 from gateway.messages import Answer, BufferedResponse, Caller, Redirect, RequestRecord, SiteRequest
 from gateway.mounting.mount import Mount
+from gateway.mounting.own_files import screens_of
 from gateway.mounting.virtual import VirtualMount
 from gateway.rights.policy import Listing, Resource
 from gateway.server.client_address import ClientAddress
@@ -82,9 +83,8 @@ class Entrance:
             return partial(self._log_in, login, page)
         if self._management is not None and path.startswith(self._managed):
             return partial(self._manage, self._management, path.removeprefix(f"{self._base_path}/-/"))
-        if path == self._policy and isinstance(self.mount, Mount) and self.mount.fallback is not None:
-            screen = self.mount.fallback.upstream.screen
-            return partial(self._report, screen, self.mount.resources) if screen is not None else None
+        if path == self._policy and isinstance(self.mount, Mount) and (screens := screens_of(self.mount)):
+            return partial(self._report, screens, self.mount.resources)
         if self._exchange is not None and (page := self._exchange_pages.get(path)) is not None:
             return partial(self._trade, self._exchange, page)
         return None
@@ -106,7 +106,9 @@ class Entrance:
                 raise
             return elsewhere
 
-    async def _report(self, screen: "Screen", resources: Resources, request: Request, record: RequestRecord) -> Answer:
+    async def _report(
+        self, screens: "Sequence[Screen]", resources: Resources, request: Request, record: RequestRecord
+    ) -> Answer:
         """What the policy decides, for whoever may read all projects."""
         from gateway.index.screening.report import report
 
@@ -117,7 +119,7 @@ class Entrance:
             everything = replace(resources.of(""), listing=Listing.COMPLETE)
             if (elsewhere := await self.admit(gate, request, record, everything)) is not None:
                 return elsewhere
-        return private(report(screen, request.headers.get("Accept", "")))
+        return private(report(screens, request.headers.get("Accept", "")))
 
     async def _visit(self, page: str, methods: Sequence[str], request: Request, record: RequestRecord) -> Visit:
         if request.method not in methods:

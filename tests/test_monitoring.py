@@ -57,7 +57,8 @@ async def exported(
     public.projects = {"public-lib": {"public_lib-1.0.tar.gz": b"theirs"}}
     async with public.running():
         other = {"fallback.mode": "mirror", "fallback.base_url": public.url, "cache.dir": str(tmp_path / "cache")}
-        other |= {"policy.min_age": "7d"}
+        (tmp_path / "all.zip").write_bytes(b"")
+        other |= {"policy.min_age": "7d", "policy.advisories": f"{{source: {tmp_path / 'all.zip'}}}"}
         gateway = await start_gateway(faulty_settings | CACHED | OPEN | other)
         await everything_counted(gateway)
         families = [*text_string_to_metric_families(gateway.metrics.render().decode())]

@@ -44,6 +44,9 @@ def cross_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if settings.policy.decides and settings.fallback.mode in ("redirect", "cache"):
         message = "must be mirror with a policy: redirect leads past it, and cache keeps files among your own"
         found.append(("fallback.mode", message, "policy"))
+    asks = any(rule.advisories or rule.severity is not None for rule in settings.policy.rules)
+    if asks and settings.policy.advisories is None:
+        found.append(("policy.advisories", "is needed by a rule about advisories, or their severity", "policy.rules"))
     if settings.policy.untrusted and settings.policy.decides and settings.index.mode != "generated":
         message = "needs index.mode generated: a stored page lists files that the policy withholds"
         found.append(("policy.untrusted", message, "index.mode"))

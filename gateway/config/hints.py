@@ -52,6 +52,14 @@ def _place(settings: Settings) -> tuple[str, ...]:
     return (backend, *whole, *(part for part in f"{storage.prefix}{add}".split("/") if part))
 
 
+def policy_hints(settings: Settings) -> list[str]:
+    """What to say about a policy that has nothing to decide at a mount."""
+    given = settings.mount.path or settings.mount.host or not settings.mounts  # of the top level, mounts inherit it
+    if not given or not settings.policy.decides or settings.policy.untrusted or settings.fallback.mode != "none":
+        return []
+    return ["policy decides nothing here: it is for the files of another index, and fallback.mode is none"]
+
+
 def owner_hints(publish: PublishSettings) -> list[str]:
     """What to say about trusted publishers that are known by a name alone, where everybody may take one that is free.
     PyPI takes none without the owner's id."""

@@ -21,6 +21,7 @@ _STARTER = {
     "storage": ("bucket", "region_name", "profile_name", "endpoint_url", "prefix", "dir", "redirect_urls"),
     "index": ("layout", "refresh"),
     "fallback": ("mode", "base_url", "disallow"),
+    "policy": ("min_age",),
     "cache": ("memory_bytes", "dir", "disk_bytes"),
     "ops": ("port", "admin_token"),
     "log": ("level", "format"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.access.access import Access
 from gateway.cache.patience import Patience
 from gateway.cache.recent_peak import RecentPeak
-from gateway.config.hints import owner_hints
+from gateway.config.hints import owner_hints, policy_hints
 from gateway.config.settings import Settings
 from gateway.errors import NotFoundError
 from gateway.executors import current_mount
@@ -214,10 +214,10 @@ class Mount:
         }
         return circuits | self.access.down()
 
-    def owner_hints(self) -> list[str]:
-        """What is no mistake in what is said of trusted publishers, but hardly meant so."""
+    def hints(self) -> list[str]:
+        """What is no mistake in the settings, but hardly meant so."""
         trades = self.uploads is not None and self.uploads.exchange is not None
-        return owner_hints(self._settings.publish) if trades else []
+        return [*policy_hints(self._settings), *(owner_hints(self._settings.publish) if trades else ())]
 
     def expire(self) -> None:
         """Has the next pages made from new listings, and cached objects revalidated."""

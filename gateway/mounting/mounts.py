@@ -148,7 +148,7 @@ class Mounts:
         of the first."""
         owners: dict[str, str] = {}
         for mount in self.all:
-            for hint in mount.owner_hints():
+            for hint in mount.hints():
                 owners.setdefault(hint, mount.name)
         names = {name: f"mount {name}: " if name != DEFAULT else "" for name in owners.values()}
         access = dict.fromkeys(hint for mount in self.all for hint in mount.access.hints())

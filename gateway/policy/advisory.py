@@ -8,7 +8,7 @@ from enum import IntEnum
 
 from packaging.version import Version
 
-_MALWARE = "MAL-"
+MALWARE = "MAL-"
 
 
 class Severity(IntEnum):
@@ -50,7 +50,7 @@ class Advisory:
 
     @property
     def is_malware(self) -> bool:
-        return any(name.startswith(_MALWARE) for name in (self.id, *self.aliases))
+        return any(name.startswith(MALWARE) for name in (self.id, *self.aliases))
 
     @property
     def fixed(self) -> frozenset[Version]:

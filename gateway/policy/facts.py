@@ -1,6 +1,6 @@
 """What rules look at: a release file, its version and kind by its name, and what is known of it elsewhere. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -41,6 +41,14 @@ class ProjectFacts:
     advisories: tuple[Advisory, ...] | None = ()
     licences: Mapping[str, str] | None = None
     provenance: Mapping[str, str] | None = None
+    _affecting: dict[Version, Sequence[Advisory]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def affecting(self, version: Version) -> Sequence[Advisory]:
+        """The advisories that are known to affect a version, found out once for all its files."""
+        found = self._affecting.get(version)
+        if found is None:
+            found = self._affecting[version] = [one for one in self.advisories or () if one.affects(version)]
+        return found
 
     def out_since(self, file: ReleaseFile, now: float) -> float | None:
         """Since when the file can be had, or None if that isn't known. What the index says of a file that came after

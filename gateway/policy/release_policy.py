@@ -5,7 +5,7 @@ the least age. What none of them decides comes in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from packaging.version import Version
@@ -54,6 +54,9 @@ class ProjectPolicy:
     policy: ReleasePolicy
     rules: Sequence[ReleaseRule]
     facts: ProjectFacts
+    _on_versions: dict[tuple[Version | None, float], Verdict | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def judge_all(self, files: Iterable[ReleaseFile], now: float) -> Mapping[str, Verdict]:
         """The verdict on each file, by its name, but for those that are allowed for good."""
@@ -93,8 +96,14 @@ class ProjectPolicy:
         if not advisories:
             return None
         version = version_of(file.name)
+        if (version, changes) not in self._on_versions:
+            self._on_versions[version, changes] = self._on_version(version, rule, changes)
+        return self._on_versions[version, changes]
+
+    def _on_version(self, version: Version | None, rule: AdvisoryRule, changes: float) -> Verdict | None:
+        """By advisories, which are the same for all files of a version."""
         # An advisory may be about a version that can't be told.
-        affecting = [one for one in advisories if version is None or one.affects(version)]
+        affecting = (self.facts.advisories or ()) if version is None else self.facts.affecting(version)
         found = list[Verdict]()
         if (malware := next((one for one in affecting if one.is_malware), None)) is not None:
             found.append(Verdict(rule.malware, _told(malware, "is malware"), ADVISORIES, None, changes, malware=True))

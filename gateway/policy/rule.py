@@ -159,12 +159,12 @@ class ReleaseRule:
         version = version_of(file.name)
         if version is None:
             return Match.UNKNOWN
-        for advisory in facts.advisories:
+        for advisory in facts.affecting(version):
             named = not self.advisories or any(
                 fnmatchcase(name, pattern) for name in (advisory.id, *advisory.aliases) for pattern in self.advisories
             )
             severe = self.severity is None or advisory.severity >= self.severity
-            if named and severe and advisory.affects(version):
+            if named and severe:
                 return Match.YES
         return Match.NO
 

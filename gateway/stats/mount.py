@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 from gateway.mounting.mount import Mount
+from gateway.mounting.own_files import screens_of
 from gateway.ops.readings.read_metrics import Reading
 
 
@@ -18,10 +20,7 @@ def mount_readings(mount: Mount) -> Iterator[Reading]:
     yield from _connections(name, "storage", storage)
     if mount.fallback is not None:
         yield from _connections(name, "index", mount.fallback.upstream.stats())
-        if (screen := mount.fallback.upstream.screen) is not None:
-            for verdict in ("hold", "deny"):
-                yield Reading("gateway_policy_refusals", (name, verdict), screen.refused[verdict])
-            yield Reading("gateway_policy_exceptions", (name,), len(screen.exceptions.all))
+    yield from _policy(mount)
     if "fills" in storage:  # it has a cache
         yield Reading("gateway_cache_fills", (name,), storage["fills"])
         yield Reading("gateway_cache_fill_readers", (name,), storage["fill_readers"])
@@ -32,6 +31,20 @@ def mount_readings(mount: Mount) -> Iterator[Reading]:
         downloads = mount.mirrored.stats()
         yield Reading("gateway_downloads", (name,), downloads.downloads)
         yield Reading("gateway_downloads_temp_bytes", (name,), downloads.temp_bytes)
+
+
+def _policy(mount: Mount) -> Iterator[Reading]:
+    """Nothing without a policy."""
+    if not (screens := screens_of(mount)):
+        return
+    for verdict in ("hold", "deny"):
+        refused = sum(screen.refused[verdict] for screen in screens)
+        yield Reading("gateway_policy_refusals", (mount.name, verdict), refused)
+    yield Reading("gateway_policy_exceptions", (mount.name,), len(screens[-1].exceptions.all))
+    if (advisories := screens[-1].states().get("advisories")) is not None:
+        age = advisories.get("age_seconds", inf)
+        assert isinstance(age, (int, float))
+        yield Reading("gateway_policy_advisories_age_seconds", (mount.name,), age)
 
 
 def _connections(mount: str, upstream: str, stats: Mapping[str, int]) -> Iterator[Reading]:

@@ -39,6 +39,7 @@ def main() -> int:
             cases.fetching(running, seconds),
             cases.remembered(running, seconds),
             cases.controlled(running, seconds),
+            cases.mounted(running, seconds),
             cases.slow(running, 4 if arguments.quick else 15),
             cases.uploading(running, (20, 200 if arguments.quick else 1000), 1 if arguments.quick else 3),
             cases.far(running, 20 if arguments.quick else 100),

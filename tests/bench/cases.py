@@ -7,10 +7,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from types import MappingProxyType
 
-from tests.bench import access, replay, signing, uploads
+from tests.bench import access, policy, replay, signing, uploads
 from tests.bench.measure import cpu_seconds, load, peak_rss_megabytes, process_tree, slow_readers
 from tests.bench.rig import Rig, Server
 from tests.bench.storm import storm
@@ -95,6 +95,23 @@ def controlled(rig: Rig, seconds: int) -> Iterator[Row]:
                 waits.append(access.milliseconds(url, right, seconds))
     what = f"answer to one client while another tries {access.GUESSES_A_SECOND:,} wrong passwords a second"
     yield Row(what, "ms", mean(beside), {}, 1.1 * mean(alone))
+
+
+def mounted(rig: Rig, seconds: int) -> Iterator[Row]:
+    """What many mounts cost, and a web site; and the policy."""
+    one, many = rig.mounted("one", 0), rig.mounted("many", 100)
+    yield Row("resident memory, idle, 100 mounts", "MB", peak_rss_megabytes(many.pid), {}, 100)
+    target = "/acme/acme-1.0-py3-none-any.whl"
+    costs: dict[str, list[float]] = {"one mount": [], "": []}
+    for _ in range(3):  # by turns: the machine is not equally fast all the time
+        for peer, server, path in (("one mount", one, target), ("", many, f"/m50{target}")):
+            costs[peer].append(load(server.pid, server.url + path, seconds=seconds, connections=32, headers={}).cpu_us)
+    what, ours = "10 KB of a directory, a mount among 100, 32 connections", median(costs.pop(""))
+    yield Row(what, "µs", ours, {peer: median(found) for peer, found in costs.items()}, 1.05, of_peer=True)
+    yield _cpu("10 KB of a web site in a directory", one, f"/site{target}", 32, seconds, None)
+    yield _cpu("listing of a web site", one, "/site/acme/", 32, seconds, None)
+    for what, microseconds, most in policy.costs():
+        yield Row(what, "µs", microseconds, {}, most)
 
 
 def slow(rig: Rig, seconds: int) -> Iterator[Row]:

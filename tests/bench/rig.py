@@ -4,6 +4,7 @@ All of it on loopback and free ports. The stub and the peer are nginx, started o
 modules that the setup needs (Debian: nginx-light libnginx-mod-http-lua libnginx-mod-http-set-misc).
 """
 
+import json
 import os
 import socket
 import tempfile
@@ -13,12 +14,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.bench.nginx import BUCKET, KEY, LUA, SECRET, STUB, nginx, wait_for
 from tests.support.certificates import self_signed
 from tests.support.process import GatewayProcess
 
 SIZES = {"10k": 10_240, "1m": 1 << 20, "100m": 100 << 20, "1g": 1 << 30}
+_FILE_OF_10_KB = "acme-1.0-py3-none-any.whl"
 _FILES_OF_100_KB = 750
 _PORTS = ("stub", "stub_tls", "far", "lua", "lua_keep", "lua_tls", "lua_far")
 
@@ -71,6 +74,25 @@ class Rig:
             yield Server(name, process.process.pid, process.wait_until_it_listens())
         finally:
             process.stop()
+
+    def mounted(self, name: str, mounts: int) -> Server:
+        """A gateway of directories, each with a file of 10 KB: the top level, a web site at `/site`, and so many mounts
+        more, at `/m0` and so on."""
+        directory = self.run / name
+        places = [directory / place for place in ("top", "www", *(f"m{number}" for number in range(mounts)))]
+        for place in places:
+            (place / "acme").mkdir(parents=True)
+            (place / "acme" / _FILE_OF_10_KB).write_bytes(bytes(10_000))
+        site = {"index": {"mode": "site"}, "site": {"listing": True}}
+        given: list[dict[str, Any]] = [
+            {"name": place.name, "path": f"/{place.name}", "storage": {"dir": str(place)}} for place in places[2:]
+        ]
+        given.append({"name": "site", "path": "/site", "storage": {"dir": str(places[1])}} | site)
+        (directory / "mounts.yaml").write_text(json.dumps({"mounts": given}))
+        settings = {"storage.dir": str(places[0]), "log.access": "false", "index.compute_hashes": "false"}
+        process = GatewayProcess(directory, settings, {"GATEWAY_CONFIG": str(directory / "mounts.yaml")})
+        self._stack.callback(process.stop)
+        return Server(name, process.process.pid, process.wait_until_it_listens())
 
     def index(self, name: str, settings: Mapping[str, str]) -> Server:
         """A gateway that makes the index of a directory, with a page of some 100 KB at `/big/`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.hints import owner_hints, path_hints, place_hints
+from gateway.config.hints import owner_hints, path_hints, place_hints, policy_hints
 from gateway.config.load import load, load_text
 from gateway.config.publish.settings import PublishSettings
 from tests.access.test_reload import OPEN, file, replace, started
@@ -160,3 +160,18 @@ async def test_a_hint_about_publishers_of_a_mount_names_it(
     )
     await start_gateway({"storage.dir": str(tmp_path)})
     assert "mount b: publish.trusted number 1 (acme/web) has no owner_id" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("policy: {min_age: 7d}", 1),
+        ("policy: {min_age: 0}", 0),
+        ("policy: {min_age: 7d}\nfallback: {mode: mirror}", 0),
+        ("policy: {min_age: 7d, untrusted: true}\nindex: {mode: generated}", 0),
+        ("policy: {min_age: 7d}\nmounts: [{name: b, path: /b, fallback: {mode: mirror}}]", 0),
+    ],
+)
+def test_a_policy_that_has_nothing_to_decide(tmp_path: Path, text: str, told: int) -> None:
+    (tmp_path / "config.yaml").write_text(f"storage: {{bucket: packages}}\n{text}")
+    assert len(policy_hints(load(environ={}, cwd=tmp_path))) == told

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from gateway.access.gate import Gate
 from gateway.cli import advice
-from gateway.config.hints import owner_hints
+from gateway.config.hints import owner_hints, policy_hints
 from gateway.config.settings import Settings
 from gateway.errors import ACCESS_DENIED, GatewayError
 from gateway.index.catalog.census import count
 from gateway.index.catalog.layout import Layout, recognise
+from gateway.index.mirror.other_index import OtherIndex
 from gateway.messages import ObjectRequest, Stream
 from gateway.mounting.mount import Mount
 from gateway.publish.condition.probe import Way, findings
@@ -32,11 +33,13 @@ async def check_mount(settings: Settings, mount: Mount, told: Told, write: Write
     if gate is not None and gate not in told.gates:
         told.gates.append(gate)
         well = await _check_access(gate, write)
-    if gate is not None:
-        hints = dict.fromkeys([*mount.access.hints(), *owner_hints(settings.publish)])
-        for hint in [hint for hint in hints if hint not in told.hints]:
-            write(f"      {hint}")
-        told.hints |= hints.keys()
+    of_access = [*mount.access.hints(), *owner_hints(settings.publish)] if gate is not None else []
+    hints = dict.fromkeys([*of_access, *policy_hints(settings)])
+    for hint in [hint for hint in hints if hint not in told.hints]:
+        write(f"      {hint}")
+    told.hints |= hints.keys()
+    if settings.policy.advisories is not None and mount.fallback is not None:
+        well = await _check_advisories(mount.fallback.upstream, write) and well
     try:
         await storage.start()
         write(f"ok    storage      {storage}")
@@ -69,6 +72,31 @@ async def _check_access(gate: Gate, write: Write) -> bool:
     for method, reason in down.items():
         write(f"      {method} can't check credentials: {reason}")
     return not down
+
+
+async def _check_advisories(index: OtherIndex, write: Write) -> bool:
+    """Whether they can be read."""
+    from gateway.index.screening.advisories.advisories import Advisories
+    from gateway.index.screening.screened_index import ScreenedIndex
+
+    advisories = index.screen.source(Advisories) if isinstance(index, ScreenedIndex) else None
+    if advisories is None:
+        return True
+    try:
+        await advisories.look()
+        stats = advisories.stats()
+    finally:
+        await advisories.close()
+    if stats.failure:
+        write(f"FAIL  advisories   {stats.source}: {stats.failure}")
+        return False
+    if stats.advisories is None:
+        write("ok    advisories   another process is reading them now")
+        return True
+    write(f"ok    advisories   {stats.advisories:,} about {stats.projects:,} projects in {stats.source}")
+    if stats.unreadable:
+        write(f"      {stats.unreadable:,} more can't be read, and are left out.")
+    return True
 
 
 async def _check_index(settings: Settings, storage: Storage, write: Write) -> None:

@@ -1,9 +1,11 @@
 """The section `policy`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gateway.config.access.secure_url import is_secure_url
 from gateway.config.access.settings import Project, Projects, from_yaml
 from gateway.config.policy.values import Line, Moment, PythonVersion, Span, Versions
 from gateway.config.section import Section
@@ -26,6 +28,25 @@ CONDITIONS = (
 )
 # Each file of each page is tried with each rule about its project, at some 2 µs.
 _MOST_RULES = 1000
+
+_FILE = "file:"
+
+
+def _source(text: str) -> str:
+    """A URL, or the path of a file that can be read, absolute and without `file:`."""
+    if "://" in text and not text.startswith(_FILE):
+        if not is_secure_url(text):
+            raise Refused("must be an https address (http only on this machine), or a file")
+        return text
+    path = Path(text.removeprefix(f"{_FILE}//") if text.startswith(f"{_FILE}//") else text.removeprefix(_FILE))
+    if not text or not path.is_file():
+        raise Refused("names a file that is not there, or is none; an address begins with https://")
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise Refused(f"names a file that can't be read: {error.strerror}") from None
+    return str(path.absolute())
+
 
 SeverityName = Literal["low", "medium", "high", "critical"]
 
@@ -76,11 +97,13 @@ class ExceptionSettings(Section):
 class AdvisorySettings(Section):
     """Advisories in OSV's format, and what is done about versions that they affect."""
 
-    source: str = Field(
-        description="Archive of them, as an address or a file, such as "
+    source: Annotated[str, AfterValidator(_source)] = Field(
+        description="Archive of them, as an https address or a file, such as "
         "https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
     )
-    refresh: NonNegativeSeconds = Field(3600.0, ge=60, description="Seconds after which it is asked for changes")
+    refresh: NonNegativeSeconds = Field(
+        3600.0, ge=60, description="Seconds after which the address is asked for changes; a file is followed"
+    )
     malware: Literal["allow", "warn", "hold", "deny"] = Field(
         "deny", description="For versions that are malware (MAL-*)"
     )
@@ -91,6 +114,11 @@ class AdvisorySettings(Section):
     if_unknown: Literal["allow", "hold"] = Field(
         "allow", description="For all files while no advisories could be read: allow, or hold"
     )
+
+    @property
+    def file(self) -> Path | None:
+        """The source, if it is a file."""
+        return Path(self.source) if "://" not in self.source else None
 
 
 class PolicySettings(Section):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> OwnFilesScreen:
     """The policy for the storage's own files. It knows when they were stored."""
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
-    return OwnFilesScreen(Screen(policy_of(settings.policy), "", [], exceptions, memory), memory)
+    return OwnFilesScreen(Screen(policy_of(settings.policy), "", _advisories(settings), exceptions, memory), memory)
 
 
 def build_screen(
@@ -34,13 +34,22 @@ def build_screen(
     reader: "Reader | None",
 ) -> Screen:
     """For an index below the key `root`; `quota` is the room on disk. `reader` verifies the provenance among the
-    index's `documents`; None if no rule asks for it."""
+    index's `documents`; None if no rule asks for it. Raises ConfigError if the environment's proxies can't be used."""
     policy = policy_of(settings.policy)
     shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
-    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)]
+    seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
+    sources = [seen, *_advisories(settings)]
     if reader is not None:
         from gateway.index.screening.provenance.build import build_provenance
 
         sources.append(build_provenance(settings, policy, documents, reader, storage, root, quota, memory))
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
     return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)
+
+
+def _advisories(settings: Settings) -> list[FactSource]:
+    if settings.policy.advisories is None:
+        return []
+    from gateway.index.screening.advisories.build import build_advisories
+
+    return [build_advisories(settings.policy.advisories, settings.cache.dir, settings.fallback.allow_hosts)]

@@ -18,11 +18,15 @@ _MOST_FILES = 1000
 _NOTHING = "<p>None.</p>"
 
 
-def report(screen: Screen, accept: str) -> BufferedResponse:
-    """Of the projects that clients have asked this process for. A page for browsers, and JSON for all others."""
+def report(screens: Sequence[Screen], accept: str) -> BufferedResponse:
+    """Of the projects that clients have asked this process for, in all of a mount's `screens`. A page for browsers, and
+    JSON for all others."""
     verdicts = [
-        (project, name, verdict) for project, told in sorted(screen.told()) for name, verdict in sorted(told.items())
+        (project, name, verdict)
+        for project, told in sorted((one for screen in screens for one in screen.told()), key=lambda one: one[0])
+        for name, verdict in sorted(told.items(), key=lambda one: one[0])
     ]
+    screen = screens[-1]  # exceptions and sources are those of all
     if is_browser(accept):
         page = short_page("Policy", [*_lines(screen, verdicts)])
         return _answer(page.encode(), {"Content-Type": CONTENT_TYPE, **page_headers()})

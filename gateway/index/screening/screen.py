@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -19,7 +19,9 @@ from gateway.policy.facts import ProjectFacts, version_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 
-# More files are judged in a thread.
+T = TypeVar("T")
+
+# More files, or more pairs of files and advisories, are judged in a thread.
 _MANY = 200
 _QUARANTINED = "quarantined"
 
@@ -44,6 +46,10 @@ class FactSource(Protocol):
     async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         """Fields of ProjectFacts for the project whose page was read at `read`, in seconds since the epoch. With
         `name`, those about this file are wanted first. Raises GatewayErrors if nothing may come in without them."""
+
+    async def about_kept(self, project: str) -> Mapping[str, Any]:
+        """Like `about`, for files of which copies are kept, but which no page lists now: what can be known without
+        one."""
 
     async def close(self) -> None:
         """Ends what runs in the background."""
@@ -125,14 +131,21 @@ class Screen:
         for source in self._sources:
             facts = replace(facts, **await source.about(page, now - age, name))
         about = self._about(page.name, facts)
-        if len(page.files) > _MANY:
+        if len(page.files) * (1 + len(facts.advisories or ())) > _MANY:
             return await PAGES.run(about.judge_all, page.files, now)
         return about.judge_all(page.files, now)
 
-    def verdict_on_copy(self, project: str, file: File) -> Verdict:
-        """On a file that is kept, but that no page lists now. Of what only a page tells, nothing is known."""
-        facts = ProjectFacts(advisories=None if self._policy.advisories is not None else ())
+    async def verdict_on_copy(self, project: str, file: File) -> Verdict:
+        """On a file that is kept, but that no page lists now: malware is removed from its index. Of what only a page
+        tells, nothing is known. Raises GatewayErrors if that can't be decided."""
+        facts = ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about_kept(project))
         return self._about(project, facts).judge(file, self.clock())
+
+    def source(self, kind: type[T]) -> T | None:
+        """The source of this kind, if the policy needs it."""
+        return next((source for source in self._sources if isinstance(source, kind)), None)
 
     def demand(self, name: str, verdict: Verdict | None) -> None:
         """Raises WithheldError if the verdict withholds the file with this name."""

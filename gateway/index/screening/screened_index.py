@@ -49,7 +49,7 @@ class ScreenedIndex:
             page = await self.screen.page(found.value, found.age, name)
             self.screen.demand(name, page.verdicts.get(name))
         elif (kept := await copy()) is not None:
-            self.screen.demand(name, self.screen.verdict_on_copy(project, kept))
+            self.screen.demand(name, await self.screen.verdict_on_copy(project, kept))
 
     def known(self, name: str) -> Project | None:
         """The page with all files: whoever asks wants to compare hashes."""

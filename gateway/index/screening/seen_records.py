@@ -44,6 +44,10 @@ class SeenRecords:
         record = await self.look(page, read)
         return {"seen": record.times, "first_page": record.first}
 
+    async def about_kept(self, _: str) -> Mapping[str, Any]:
+        """A copy tells its time itself."""
+        return {}
+
     async def look(self, page: Project, read: float) -> SeenFiles:
         """What is known of a project whose page was read at `read`, in seconds since the epoch. Raises the errors of
         the stores."""

@@ -51,6 +51,9 @@ METRICS = {
     "gateway_policy_refusals": MetricKind(
         "count", "mount verdict", "Requests for files of the other index that the policy withholds"
     ),
+    "gateway_policy_advisories_age_seconds": MetricKind(
+        "most", "mount", "Age of the advisories that the policy heeds; +Inf while there are none"
+    ),
     "gateway_policy_exceptions": MetricKind("most", "mount", "Exceptions from the policy that are known"),
     "gateway_memory_cache_bytes": MetricKind("sum", "pool cache", "Memory that a cache holds"),
     "gateway_memory_cache_entries": MetricKind("sum", "pool cache", "Entries that a cache in memory holds"),

@@ -136,8 +136,7 @@ class S3Storage:
     @property
     def identity(self) -> str:
         endpoint, settings = self.endpoint, self._settings
-        # Objects that were cached without their redirects are others.
-        redirects = " website" if self._website_redirects else ""
+        redirects = " website" if self._website_redirects else ""  # objects without their redirects are others
         hashed = f" hash {self._index_document}" if settings.prepend_hash else ""  # keys stand for others, too
         reader = f" as {way}" if (way := reads_as(settings)) else ""  # what one may read, another may not
         return f"{endpoint.origin}{endpoint.base_path} {settings.bucket} {settings.prefix}{redirects}{hashed}{reader}"

@@ -9,6 +9,7 @@ from gateway.config.load import load
 from gateway.errors import ConfigError
 from gateway.storage.s3.endpoint import resolve
 from tests.support import faults
+from tests.support.advisories import GHSA, MAL, archive
 from tests.support.bucket import Bucket
 from tests.support.certificates import self_signed
 from tests.support.faults import FaultyBucket, error, on
@@ -311,3 +312,17 @@ async def test_what_can_t_be_used_at_one_mount_is_told_after_the_others(tmp_path
         await run(settings, lines.append)
     assert "mount all at /all/: default, team-b" in lines
     assert lines[-1] == "FAIL  mounts       gone, own"
+
+
+async def test_advisories_are_read(tmp_path: Path) -> None:
+    (tmp_path / "k").write_text("x")
+    file = tmp_path / "all.zip"
+    settings = {"storage.dir": str(tmp_path), "fallback.mode": "mirror", "policy.advisories": f"source: {file}"}
+    file.write_bytes(archive(MAL, GHSA, {"id": ""}))
+    code, text = await check(settings)
+    assert code == 0
+    assert f"ok    advisories   2 about 2 projects in {file}\n      1 more can't be read, and are left out." in text
+    file.write_bytes(b"no archive")
+    code, text = await check(settings)
+    assert code == 1
+    assert f"FAIL  advisories   {file}: it is no zip archive, or is cut short" in text

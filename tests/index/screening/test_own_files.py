@@ -98,3 +98,12 @@ async def test_a_list_that_can_t_be_had_lets_nothing_in(
 async def test_it_needs_generated_pages(start_gateway: StartGateway, settings: dict[str, str], mode: str) -> None:
     with pytest.raises(ConfigError, match=r"policy\.untrusted.*needs index\.mode generated"):
         await start_gateway(settings | {"index.mode": mode})
+
+
+async def test_what_is_withheld_is_reported_and_counted(start_gateway: StartGateway, settings: dict[str, str]) -> None:
+    gateway = await started(start_gateway, settings, Clock())
+    await page(gateway)
+    assert [one["file"] for one in json.loads((await get(gateway, "/-/policy")).body)["files"]] == [NEW]
+    assert (await get(gateway, f"/acme/{NEW}")).status == 403
+    said = gateway.metrics.render().decode()
+    assert 'gateway_policy_refusals_total{mount="default",verdict="hold"} 1.0' in said

@@ -135,6 +135,10 @@ class ProvenanceSource:
             found |= {key: (words, 0.0) for key, words in search.found.items()}
         return {"provenance": await _run(page, _told, page, plan.identities, found)}
 
+    async def about_kept(self, project: str) -> Mapping[str, Any]:
+        """Nothing: the page tells where the provenance is, and which versions there are."""
+        return {}
+
     async def close(self) -> None:
         """Waits until what was found is saved."""
         for running in [*self._searches.values()]:

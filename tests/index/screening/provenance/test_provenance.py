@@ -64,7 +64,8 @@ def source(gateway: Gateway) -> ProvenanceSource:
     assert gateway.mount.fallback is not None
     index = gateway.mount.fallback.upstream
     assert isinstance(index, ScreenedIndex)
-    (found,) = [one for one in index.screen._sources if isinstance(one, ProvenanceSource)]
+    found = index.screen.source(ProvenanceSource)
+    assert found is not None
     return found
 
 

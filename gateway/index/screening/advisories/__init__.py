@@ -1,0 +1,1 @@
+"""Knows which versions have advisories: OSV's database, from a server or a file."""
