@@ -38,6 +38,14 @@ class ReleasePolicy:
     rules: Sequence[ReleaseRule] = ()
     advisories: AdvisoryRule | None = None
 
+    @property
+    def asks_for_licences(self) -> bool:
+        return any(rule.licences for rule in self.rules)
+
+    def licences_asked(self, project: str, upstream: str) -> bool:
+        """Whether the licences of a project's files may decide."""
+        return any(rule.licences and rule.is_about(project, upstream) for rule in self.rules)
+
     def provenance_asked(self, project: str, upstream: str) -> list[str]:
         """The words and patterns that rules ask for which may apply to the project's files."""
         return [asked for rule in self.rules if rule.is_about(project, upstream) for asked in rule.provenance]

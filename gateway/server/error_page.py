@@ -55,7 +55,7 @@ def error_page(
         error.upstream_status,
         error.code,
         fresh_for=error.fresh_for,
-        reason=error.reason or (_phrase(error.public) if upload else ""),
+        reason=_phrase(error.reason or (error.public if upload else "")),
     )
 
 

@@ -67,3 +67,5 @@ def test_an_upload_is_refused_with_a_reason_phrase_of_one_line(public: str, phra
     error = BadRequestError("detail", public=public)
     assert error_page(error, accept="*/*", request_id="r", upload=True).reason == phrase
     assert error_page(error, accept="*/*", request_id="r").reason == ""
+    error.reason = public
+    assert error_page(error, accept="*/*", request_id="r").reason == phrase

@@ -43,8 +43,8 @@ def add(commands: Any, settings: argparse.ArgumentParser) -> None:
         help="say what the policy decides about a project's files, and why",
         description="Asks the storage and the other index as a gateway would. Exit code 0, whatever the answer is.",
     )
-    explain.add_argument("project", type=_project, metavar="PROJECT")
-    explain.add_argument("version", type=_version, nargs="?", metavar="VERSION")
+    explain.add_argument("release", type=_release, metavar="PROJECT[==VERSION]")
+    explain.add_argument("version", type=_version, nargs="?", metavar="VERSION", help="as with ==")
     check = parts.add_parser(
         "check",
         parents=[settings],
@@ -67,7 +67,9 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     if arguments.part == "explain":
         from gateway.cli.policy.explain import explain
 
-        return asyncio.run(explain(settings, arguments.project, arguments.version, write))
+        name, versions = arguments.release
+        version = arguments.version or (Version(versions.removeprefix("==")) if versions else None)
+        return asyncio.run(explain(settings, name, version, write))
     from gateway.cli.policy import change
     from gateway.policy.exceptions import PolicyException
 

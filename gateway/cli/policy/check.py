@@ -42,7 +42,7 @@ async def check(settings: Settings, file: Path, write: Callable[[str], None]) ->
     for line in refusals:
         write(line)
     said = f"{len(refusals)} may not come in" if refusals else "all may come in"
-    write(f"{len(wanted)} releases: {said}")
+    write(f"{len(wanted)} release{'' if len(wanted) == 1 else 's'}: {said}")
     return 1 if refusals else 0
 
 

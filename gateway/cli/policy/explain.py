@@ -27,8 +27,9 @@ async def explain(settings: Settings, project: str, version: Version | None, wri
     for file in files:
         verdict = found.verdicts.get(file.name, ALLOWED)
         since = f", uploaded {day(file.modified)}" if file.modified is not None else ", of no known age"
-        why = f": {verdict.reason} ({verdict.by})" if verdict.by else ""
-        opens = f" until {day(verdict.opens)}" if verdict.withholds and verdict.opens is not None else ""
+        by = f" ({verdict.by})" if verdict.by not in verdict.reason else ""
+        why = f": {verdict.reason}{by}" if verdict.by else ""
+        opens = f", held until {day(verdict.opens)}" if verdict.withholds and verdict.opens is not None else ""
         write(f"{verdict.action.value:5} {file.name}{since}{opens}{why}")
     if not files:
         write(f"{settings.fallback.base_url} has no {project}{f' {version}' if version is not None else ''}")

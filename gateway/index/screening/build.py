@@ -1,6 +1,7 @@
 """The screen of a mount, built from its settings."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
@@ -33,16 +34,24 @@ def build_screen(
     documents: "Documents",
     reader: "Reader | None",
 ) -> Screen:
-    """For an index below the key `root`; `quota` is the room on disk. `reader` verifies the provenance among the
-    index's `documents`; None if no rule asks for it. Raises ConfigError if the environment's proxies can't be used."""
+    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk. `reader` verifies
+    the provenance among these; None if no rule asks for it. Raises ConfigError if the environment's proxies can't be
+    used."""
     policy = policy_of(settings.policy)
     shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
-    seen = SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)
-    sources = [seen, *_advisories(settings)]
+    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)]
+    if policy.asks_for_licences:
+        from gateway.index.screening.licences import source
+
+        shared = SharedMetadataStore(storage, root, folder=source.FOLDER, asked_for="policy.rules")
+        stores = [*disk_stores(settings, root, quota, "licences"), shared]
+        host = urlsplit(settings.fallback.base_url).hostname or ""
+        sources.append(source.LicenceSource(documents, policy, host, stores, memory))
     if reader is not None:
         from gateway.index.screening.provenance.build import build_provenance
 
         sources.append(build_provenance(settings, policy, documents, reader, storage, root, quota, memory))
+    sources += _advisories(settings)
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
     return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)
 

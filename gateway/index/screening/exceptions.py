@@ -58,6 +58,9 @@ class Exceptions:
             for one in exceptions:
                 if one not in self.known:
                     log.info("Exception from the policy for %s, by %s: %s", one.about, one.author, one.reason)
+            for one in self.known:
+                if one not in exceptions:
+                    log.info("No exception from the policy for %s, by %s, any more", one.about, one.author)
             self._take(exceptions)
 
     def _take(self, exceptions: Sequence[PolicyException]) -> None:

@@ -12,5 +12,6 @@ class WithheldError(ForbiddenError):
         code = f"Policy{verdict.action.value.title()}"
         super().__init__(f"{name} {verdict} ({verdict.by})", public=f"{name} {verdict}", code=code)
         # Most installers show the reason phrase, and nothing else.
-        self.reason = f"Held until {opens}" if opens else "Withheld by the policy"
+        told = str(verdict).removeprefix("is ")
+        self.reason = told[0].upper() + told[1:]
         self.report = {"verdict": verdict.action.value, "reason": verdict.reason, "by": verdict.by, "opens": opens}

@@ -19,6 +19,8 @@ _NAMES = (
     "Summary",
     "Requires-Python",
     "License-Expression",
+    "License",
+    "Classifier",
     "Author",
     "Requires-Dist",
     "Project-URL",

@@ -97,12 +97,15 @@ async def test_explain(commands: Commands, capsys: Captured) -> None:
     assert await commands("explain", "Public_Lib") == 0
     new, old = capsys.readouterr().out.splitlines()
     assert new.startswith(f"hold  {NEW}, uploaded ")
+    assert ", held until " in new
     assert new.endswith(": it has not been out for 7 days yet (policy.min_age)")
     assert old == f"allow {OLD}, uploaded 2024-01-02 03:05 UTC"
     await commands("allow", "public-lib==2.0", "--until", "2d", "--reason", "SEC-12", "--author", "ann")
     capsys.readouterr()
-    assert await commands("explain", "public-lib", "2.0") == 0
-    assert capsys.readouterr().out.endswith(": SEC-12 (the exception for public-lib==2.0 by ann)\n")
+    for release in (["public-lib", "2.0"], ["public-lib==2"]):
+        assert await commands("explain", *release) == 0
+        [said] = capsys.readouterr().out.splitlines()
+        assert said.endswith(": SEC-12 (the exception for public-lib==2.0 by ann)")
     assert await commands("explain", "public-lib", "3") == 0
     assert capsys.readouterr().out.endswith(" has no public-lib 3\n")
     assert await commands("explain", "ours") == 0
@@ -113,12 +116,12 @@ async def test_explain(commands: Commands, capsys: Captured) -> None:
     ("name", "content", "code", "said"),
     [
         ("requirements.txt", "public-lib==1.0\nours==7\n", 0, ["2 releases: all may come in"]),
-        ("requirements.txt", "public-lib>=1\n", 0, ["1 releases: all may come in"]),
+        ("requirements.txt", "public-lib>=1\n", 0, ["1 release: all may come in"]),
         (
             "requirements.txt",
             "public-lib==2.0\n",
             1,
-            ["public-lib==2.0 is held until", "1 releases: 1 may not come in"],
+            ["public-lib==2.0 is held until", "1 release: 1 may not come in"],
         ),
         ("requirements.txt", "public-lib==3\nnobody\n", 1, ["not in the other index"] * 2 + ["2 may not come in"]),
         (

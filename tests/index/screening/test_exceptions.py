@@ -6,7 +6,7 @@ from gateway.errors import UpstreamBusyError, UpstreamError
 from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.screened_index import ScreenedIndex
 from gateway.index.screening.stored_exceptions import StoredExceptions
-from gateway.policy.exceptions import PolicyException, encode, having
+from gateway.policy.exceptions import PolicyException, encode, having, without
 from tests.conftest import StartGateway
 from tests.index.screening.test_screen import (
     DAY,
@@ -31,8 +31,9 @@ ONE = PolicyException("public-lib", "==2.0", NOW + DAY, "SEC-12", "ann", NOW)
 
 
 async def test_one_that_is_stored_lets_a_release_in_until_its_end(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "gateway.policy")
     gateway = await started(start_gateway, settings, clock)
     assert gateway.mount.fallback is not None
     index = gateway.mount.fallback.upstream
@@ -45,6 +46,12 @@ async def test_one_that_is_stored_lets_a_release_in_until_its_end(
     clock.now += DAY
     assert await shown(gateway) == [OLD]
     assert (await get(gateway, FILE)).status == 403
+    await StoredExceptions(gateway.storage, "").change(lambda known: without(known, ONE.about, NOW))
+    await index.screen.exceptions.read()
+    assert caplog.messages == [
+        "Exception from the policy for public-lib==2.0, by ann: SEC-12",
+        "No exception from the policy for public-lib==2.0, by ann, any more",
+    ]
 
 
 @pytest.fixture

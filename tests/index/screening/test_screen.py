@@ -95,6 +95,8 @@ async def test_a_young_file_is_held_until_its_day(
         answer = await get(gateway, target)
         assert answer.status == 403
         assert "is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet" in answer.body.decode()
+        phrase = "HTTP/1.1 403 Held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet"
+        assert answer.head.decode().partition("\r\n")[0] == phrase
         assert (await get(gateway, target, "HEAD")).status == 403
     assert (await get(gateway, f"/public-lib/{OLD}")).body == OLD_CONTENT
     clock.now += 5 * DAY

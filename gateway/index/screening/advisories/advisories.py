@@ -89,7 +89,7 @@ class Advisories:
     def version(self, _: str) -> Hashable:
         return self._loads
 
-    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
+    async def about(self, page: Project, _: float, name: str | None = None) -> Mapping[str, Any]:
         return await self.about_kept(page.name)
 
     async def about_kept(self, project: str) -> Mapping[str, Any]:

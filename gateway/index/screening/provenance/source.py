@@ -114,15 +114,18 @@ class ProvenanceSource:
         return {"files that are being looked up": left} if left else {}
 
     def version(self, project: str) -> Hashable:
+        """Before anybody has asked, another one each time: nothing that was decided stands."""
         if (running := self._searches.get(project)) is not None:
             return running.search.version
         known = self._known.get(project)
-        return (known.version, self._clock() >= known.again) if known is not None else None
+        return (known.version, self._clock() >= known.again) if known is not None else object()
 
     async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         """See FactSource. Waits for some seconds at most; the rest is found in the background."""
         asked = self._policy.provenance_asked(page.name, self._upstream)
         if not asked:
+            if page.name not in self._known:
+                self._known.put(page.name, _Known())
             return {}
         plan = await _run(page, _plan, page, self._lookup.root, name, asks_about_earlier(asked))
         known = self._known.get(page.name) or await self._loading.once(page.name, lambda: self._load(page.name))

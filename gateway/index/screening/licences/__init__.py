@@ -1,0 +1,1 @@
+"""The licences of the other index's files, for the policy."""

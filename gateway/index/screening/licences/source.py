@@ -1,0 +1,185 @@
+"""Knows the licences of the other index's files, by their metadata."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count, islice
+from math import inf
+from typing import Any
+
+from packaging.version import Version
+
+from gateway.cache.lru import LruCache, MemoryLimit
+from gateway.errors import GatewayError, UpstreamBusyError
+from gateway.executors import PAGES
+from gateway.index.screening.licences.search import AT_ONCE, Documents, Search
+from gateway.index.screening.saved_records import SavedRecords
+from gateway.index.simple.pages import File, Project
+from gateway.index.wheels.metadata_store import MetadataStore
+from gateway.policy.facts import version_of
+from gateway.policy.known_licences import MAX_DOCUMENT_BYTES, MOST, KnownLicences, from_bytes, key_of
+from gateway.policy.release_policy import ReleasePolicy
+from gateway.single_flight import SingleFlight
+
+FOLDER = ".gateway/licences/"
+# A page waits so long for what is found meanwhile; a command that asks once, so long.
+_PAGE_SECONDS, _COMMAND_SECONDS = 3.0, 120.0
+# What can't be read is not asked for again before.
+_RETRY_SECONDS = 60.0
+_MOST_SEARCHES = 1000
+_ENTRY_BYTES = 200
+# More files are gone through in a thread.
+_MANY = 200
+_NO_VERSION = Version("0.dev0")
+# No two states of what is known have the same.
+_versions = count(1)
+
+log = logging.getLogger("gateway.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a project; `failed` has the keys that are not asked for before their times, by the clock of the
+    source."""
+
+    licences: KnownLicences = field(default_factory=KnownLicences)
+    failed: Mapping[str, float] = field(default_factory=dict)
+    version: int = field(default_factory=lambda: next(_versions))
+
+
+class LicenceSource:
+    """Looks at projects that a rule with licences may be about. A licence that was found is saved. One that can't be
+    read is not known; it is tried again later."""
+
+    name = "licences"
+
+    def __init__(
+        self,
+        documents: Documents,
+        policy: ReleasePolicy,
+        upstream: str,
+        stores: Sequence[MetadataStore],
+        memory: MemoryLimit,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`upstream` is the other index's host."""
+        self._documents = documents
+        self._policy = policy
+        self._upstream = upstream
+        self._saved = SavedRecords[KnownLicences](stores, "what is known of the licences of %s", MAX_DOCUMENT_BYTES)
+        self._known = LruCache[str, _Known]("licences of the other index", memory, lambda _, known: _weight(known))
+        self._loading = SingleFlight[_Known]()
+        self._searches: dict[str, tuple[Search, asyncio.Task[None]]] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._patience = _PAGE_SECONDS
+        self.clock = clock
+
+    async def start(self) -> None:
+        """Nothing runs before somebody asks."""
+
+    async def settle(self) -> None:
+        """Whoever asks now waits until all is known."""
+        self._patience = _COMMAND_SECONDS
+
+    def state(self) -> Mapping[str, object]:
+        left = sum(len(search) for search, _ in self._searches.values())
+        return {"files whose metadata is being read": left} if left else {}
+
+    def version(self, project: str) -> Hashable:
+        """While metadata is being read, and before anybody has asked, another one each time: nothing that was decided
+        stands."""
+        known = self._known.get(project)
+        if known is None or project in self._searches:
+            return object()
+        return known.version, self.clock() >= min(known.failed.values(), default=inf)
+
+    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
+        """See FactSource. Waits for some seconds at most; the rest is found in the background."""
+        if not self._policy.licences_asked(page.name, self._upstream):
+            if page.name not in self._known:
+                self._known.put(page.name, _Known())
+            return {}
+        keys = await PAGES.run(_keys, page) if len(page.files) > _MANY else _keys(page)
+        known = self._known.get(page.name)
+        if known is None:
+            loaded = await self._loading.once(page.name, lambda: self._load(page.name))
+            known = self._known.get(page.name) or loaded  # somebody may have found more meanwhile
+        found, search = dict(known.licences.found), self._search(page, known, keys)
+        if search is not None:
+            if name is None or name in keys:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._patience):
+                        await search.until(keys[name] if name is not None else None)
+            found |= search.found
+        return {"licences": {name: found[key] for name, key in keys.items() if key in found}}
+
+    async def about_kept(self, _: str) -> Mapping[str, Any]:
+        """Nothing: a copy is not known by what its metadata was."""
+        return {}
+
+    async def close(self) -> None:
+        """Waits until what was found is saved."""
+        tasks = [task for _, task in self._searches.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._loading.close()
+        await self._saved.close()
+
+    async def _load(self, project: str) -> _Known:
+        found = None
+        try:
+            found = await self._saved.load(project, from_bytes)
+        except GatewayError as error:
+            log.warning("the licences of %s that are saved can't be read: %s", project, error)
+        known = _Known(found) if found is not None else _Known()
+        self._known.put(project, known)
+        return known
+
+    def _search(self, page: Project, known: _Known, keys: Mapping[str, str]) -> Search | None:
+        """What reads the metadata that is not known; None if all is."""
+        if page.name in self._searches:
+            return self._searches[page.name][0]
+        now, missing = self.clock(), dict[str, File]()
+        files = {file.name: file for file in page.files}
+        for name, key in keys.items():
+            if key not in known.licences.found and known.failed.get(key, now) <= now:
+                missing.setdefault(key, files[name])
+        if not missing:
+            return None
+        if len(self._searches) >= _MOST_SEARCHES:
+            raise UpstreamBusyError("the licences of too many projects are being looked up")
+        search = Search(self._documents, self._turns, missing)
+        task = asyncio.get_running_loop().create_task(self._run(page.name, search, known))
+        self._searches[page.name] = search, task
+        return search
+
+    async def _run(self, project: str, search: Search, before: _Known) -> None:
+        try:
+            await search.run()
+        finally:
+            del self._searches[project]
+            again = self.clock() + _RETRY_SECONDS
+            failed = {key: until for key, until in before.failed.items() if key not in search.found}
+            failed |= dict.fromkeys(search.failed, again)
+            licences = KnownLicences(search.found).merged(before.licences)
+            self._known.put(project, _Known(licences, failed))
+            if search.found:
+                self._saved.save(project, licences, from_bytes)
+
+
+def _weight(known: _Known) -> int:
+    """Not weight_of, which takes several times as long."""
+    found = known.licences.found
+    return _ENTRY_BYTES * (1 + len(found) + len(known.failed)) + sum(map(sys.getsizeof, found.values()))
+
+
+def _keys(page: Project) -> Mapping[str, str]:
+    """By the names of files that have metadata, what is looked up; the newest versions come first."""
+    files = [file for file in page.files if file.has_metadata]
+    files.sort(key=lambda file: version_of(file.name) or _NO_VERSION, reverse=True)
+    return {file.name: key_of(file, file.metadata_sha256) for file in islice(files, MOST)}
