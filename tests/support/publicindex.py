@@ -34,6 +34,7 @@ class PublicIndex:
         self.down = False
         self.silent = False
         self.hold: asyncio.Event | None = None  # files wait for it half-way, or before they begin
+        self.hold_only: set[str] = set()  # not all files, but these
         self.hold_head = False
         self.sending = 0
         self.requests: list[tuple[str, str]] = []
@@ -130,17 +131,18 @@ class PublicIndex:
         if name in self.unchanged:
             return web.Response(status=304)
         content = bytes(len(found[name])) if name in self.corrupt else found[name]
+        hold = self.hold if not self.hold_only or name in self.hold_only else None
         response = web.StreamResponse(headers={"Content-Length": str(len(content)), "ETag": '"x"'})
         self.sending += 1
         try:
-            if self.hold is not None and self.hold_head:
-                await self.hold.wait()
+            if hold is not None and self.hold_head:
+                await hold.wait()
             await response.prepare(request)
             if request.method == "HEAD":
                 return response
             await response.write(content[: len(content) // 2])
-            if self.hold is not None:
-                await self.hold.wait()
+            if hold is not None:
+                await hold.wait()
             await response.write(content[len(content) // 2 :])
         finally:
             self.sending -= 1

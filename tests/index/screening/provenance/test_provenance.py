@@ -175,6 +175,18 @@ async def test_a_page_does_not_wait_for_a_slow_index(
     assert asked(public) == [f"{OLD}.provenance", f"{NAME}.provenance"]
 
 
+async def test_a_file_does_not_wait_for_the_provenance_of_others(
+    start_gateway: StartGateway, asking: dict[str, str], clock: Clock, public: PublicIndex
+) -> None:
+    gateway = await started(start_gateway, asking, clock)
+    source(gateway)._patience = 60.0
+    public.hold, public.hold_only = asyncio.Event(), {f"{NAME}.provenance"}
+    assert (await asyncio.wait_for(get(gateway, f"/public-lib/{OLD}"), 20)).body == OLD_CONTENT
+    assert source(gateway).state() == {"files that are being looked up": 1}
+    public.hold.set()
+    assert await shown(gateway) == [OLD, NAME]
+
+
 async def test_it_is_verified_once_for_all_gateways(
     start_gateway: StartGateway, asking: dict[str, str], clock: Clock, public: PublicIndex, faulty: FaultyBucket
 ) -> None:
