@@ -34,7 +34,6 @@ from gateway.stats.mount import mount_readings, upload_readings
 from gateway.stats.worker import budget_readings, client_readings, memory_readings, process_readings
 from gateway.storage.base import Storage
 from gateway.tracing.build import tracer_of
-from gateway.tracing.span import apart
 
 # What a reload has replaced ends within this, when the gateway stops.
 _END_SECONDS = 5.0
@@ -76,6 +75,7 @@ class Gateway:
         self._former: list[Graph] = []  # which may still answer requests
         self._ending: list[asyncio.Task[None]] = []
         self._main: Door | None = None
+        self._hung_up = False
         self._ops: Door | None = None
 
     @property
@@ -125,6 +125,8 @@ class Gateway:
         self.url = url_of(listener, tls=self._certificates is not None)
         log.info("%s, listening on %s", self.mounts, self.url)
         self.mounts.tell()
+        if self._hung_up:
+            self.hang_up()
 
     async def stop(self) -> None:
         """Stops accepting connections, gives requests in flight `server.shutdown_grace` seconds to finish, and ends
@@ -162,17 +164,20 @@ class Gateway:
         self.mounts.refresh_all(project)
 
     async def reload(self) -> Mapping[str, object]:
-        """See Actions. What that starts goes on for ever: it is not part of the trace of whoever has asked for it."""
-        return await asyncio.get_running_loop().create_task(self.reloader.reload(), context=apart())
+        """See Actions."""
+        return await self.reloader.reload()
 
     async def purge(self, purges: Sequence[Purge]) -> Mapping[str, object]:
         """See Actions."""
         return await self.mounts.purge_all(purges)
 
     def hang_up(self) -> None:
-        """What SIGHUP asks for: a refresh at once, and a reload in the background."""
-        self.refresh_all()
-        self.reloader.ask()
+        """What SIGHUP asks for: a refresh at once, and a reload in the background; after the start, which serves the
+        mounts with which it began."""
+        self._hung_up = True
+        if self._main is not None:
+            self.refresh_all()
+            self.reloader.ask()
 
     def look(self) -> None:
         """Does what other workers have asked for, or made necessary. Called before each request, and every second."""
@@ -210,8 +215,10 @@ class Gateway:
         finally:  # also if the gateway stops meanwhile
             before = [graph for graph in self._former if graph.uses(change.replaced, former.audit)]
             self._former.append(former)
-            self._ending = [task for task in self._ending if not task.done()]
-            self._ending.append(asyncio.create_task(self._end(former, change, before)))
+            ending = asyncio.create_task(self._end(former, change, before))
+            if change.replaces:
+                ending.add_done_callback(lambda _: self._settled())  # its frame would keep what has been replaced
+            self._ending = [*(task for task in self._ending if not task.done()), ending]
         return Outcome(change.names(), waiting)
 
     def _turn(self, former: Graph, graph: Graph) -> None:
@@ -237,8 +244,6 @@ class Gateway:
             await change.end_former()
         except Exception:
             log.exception("a mount that is no longer in force can't be closed: this is a bug")
-        if change.replaces:
-            self._settled()
 
     def _limit_connections(self, descriptors: int) -> None:
         wanted, possible = self.settings.server.max_connections, connections_within(descriptors)

@@ -54,7 +54,6 @@ class Entrance:
 
     def __init__(self, mount: Mount | VirtualMount, caller: ClientAddress) -> None:
         self.mount = mount
-        self.in_flight = 0
         self.address = mount.address
         self._uploads = mount.uploads
         self._management = mount.management

@@ -1,5 +1,6 @@
 """The entrances of all mounts, found by host and path."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from gateway.entrance import Entrance
@@ -18,9 +19,11 @@ _BUSY = "Too many requests are in flight here; try again"
 class Entrances:
     """Those of all mounts."""
 
-    def __init__(self, entrances: Iterable[Entrance], max_connections: int) -> None:
-        """`max_connections` of clients are held at once. Most of them, but not all, may be those of one mount."""
+    def __init__(self, entrances: Iterable[Entrance], max_connections: int, former: "Entrances | None" = None) -> None:
+        """`max_connections` of clients are held at once. Most of them, but not all, may be those of one mount, with
+        those that the `former` ones have let in."""
         found = [*entrances]
+        self._in_flight: Counter[str] = former._in_flight if former is not None else Counter()
         self.limit(max_connections)
         self._by_mount = {entrance.mount.name: entrance for entrance in found}
         self._table = RoutingTable((one.mount.host, one.mount.base_path, one) for one in found)
@@ -49,10 +52,10 @@ class Entrances:
         if found is None:
             raise NotFoundError("no mount has this host and path")
         record.mount = found.mount.name
-        if found.in_flight >= self._most_in_flight:
-            raise UpstreamBusyError(f"{found.in_flight} requests are in flight at {record.mount}", public=_BUSY)
+        if (in_flight := self._in_flight[record.mount]) >= self._most_in_flight:
+            raise UpstreamBusyError(f"{in_flight} requests are in flight at {record.mount}", public=_BUSY)
         record.entered = True
-        found.in_flight += 1
+        self._in_flight[record.mount] += 1
         current_mount.set(record.mount)
         return found
 
@@ -60,7 +63,7 @@ class Entrances:
         """The request has ended."""
         if record.entered:
             record.entered = False
-            self._by_mount[record.mount].in_flight -= 1
+            self._in_flight[record.mount] -= 1
 
     def of(self, mount: str) -> Entrance | None:
         """That of a mount, by its name."""

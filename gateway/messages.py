@@ -80,10 +80,11 @@ class ObjectRequest:
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A request to the index: `key` is empty or ends in a slash; `wanted` holds the headers that the storage may see.
-    `base_url` is the URL of the gateway's root as the client knows it, with a trailing slash, or empty. `bypass` and
-    `fallback` mean the same as in an ObjectRequest. The root's page shows what the principal may read. With
-    `actions`, pages for people offer to change what the principal may change."""
+    """A request to the index: `key` is empty or ends in a slash, or it is that of a document of PyPI's JSON API;
+    `wanted` holds the headers that the storage may see. `base_url` is the URL of the gateway's root as the client knows
+    it, with a trailing slash, or empty. `bypass` and `fallback` mean the same as in an ObjectRequest. The root's page
+    shows what the principal may read. With `actions`, pages for people offer to change what the principal may
+    change."""
 
     method: str
     key: str
@@ -221,3 +222,4 @@ class RequestRecord:
     admission: Admission = EVERYBODY
     span: Span = NOTHING
     entered: bool = False  # it counts as one of those in flight at its mount
+    as_json: bool = False  # what fails is told as JSON, whatever the client accepts

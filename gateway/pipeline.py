@@ -184,8 +184,7 @@ class Pipeline:
         if isinstance(mount, VirtualMount):
             return await self._of_members(request, record, mount, entrance, path, query)
         record.key = key = mount.key(path)
-        if key.endswith("/") or not key:
-            record.route = "index"
+        record.route, record.as_json = mount.route(key)
         gate = mount.access.gate
         if gate is None:
             return await self._admitted(request, record, mount, entrance, path, query)
@@ -196,8 +195,7 @@ class Pipeline:
     async def _of_members(
         self, request: Request, record: RequestRecord, virtual: VirtualMount, entrance: Entrance, path: str, query: str
     ) -> Answer:
-        if path.endswith("/"):
-            record.route = "index"
+        record.route, record.as_json = virtual.route(path)
         found = await among_members(entrance, virtual, request, record, path, query)
         if isinstance(found, Redirect):
             return found
@@ -287,7 +285,8 @@ class Pipeline:
         home = entrance.address.path if entrance is not None else ""
         home = "" if request.raw_path.partition("?")[0] == home else home  # no link from a failed page to itself
         logout = entrance.logout_path(record) if entrance is not None else ""
-        asked = {"accept": request.headers.get("Accept", ""), "request_id": record.request_id}
+        accept = "application/json" if record.as_json else request.headers.get("Accept", "")
+        asked = {"accept": accept, "request_id": record.request_id}
         upload, site = record.route == "upload", entrance is not None and entrance.is_site
         return error_page(error, **asked, home=home, logout=logout, upload=upload, site=site)
 

@@ -80,7 +80,7 @@ class MemoryLimit:
     @property
     def fair_bytes(self) -> int:
         """What a mount keeps, however much the others ask for."""
-        return self.max_bytes // max(len(self._pool._shares), 1)
+        return min(self.max_bytes, self._pool.max_bytes // max(len(self._pool._shares), 1))
 
     def leave(self) -> None:
         """Gives all bytes back to the pool, for good. What still comes is not cached."""

@@ -37,7 +37,10 @@ class CachedObject:
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
+    """`asked` is when the storage was."""
+
     error: NotFoundError
+    asked: float
     until: float
 
 
@@ -88,19 +91,24 @@ class MemoryCache:
         self._objects.put(key, found)
 
     def missing(self, key: str, not_before: float = float("-inf")) -> NotFoundError | None:
-        """Returns the error that reported the object absent after `not_before`, while that is remembered."""
+        """Returns the error that reported the object absent, if the storage was asked after `not_before`, while that is
+        remembered."""
         known = self._missing.get(key)
-        new = known is not None and known.until - self._missing_seconds > not_before
-        return self.was_missing(key, 0.0) if new else None
+        return self.was_missing(key, 0.0) if known is not None and known.asked > not_before else None
 
     def was_missing(self, key: str, seconds: float) -> NotFoundError | None:
         """Like `missing`, but for `seconds` longer: used while the storage can't be asked."""
         known = self._missing.get(key)
         return _without_traceback(known.error) if known is not None and self.clock() < known.until + seconds else None
 
-    def put_missing(self, key: str, error: NotFoundError) -> None:
+    def put_missing(self, key: str, error: NotFoundError, asked: float) -> None:
+        """`error` is the answer of the storage to who asked at this time. Does nothing if somebody who asked later has
+        found the object."""
+        found = self._objects.get(key)
+        if found is not None and found.believed and found.checked > asked:
+            return
         self._objects.pop(key)
-        self._missing.put(key, _Missing(_without_traceback(error), self.clock() + self._missing_seconds))
+        self._missing.put(key, _Missing(_without_traceback(error), asked, self.clock() + self._missing_seconds))
 
     def forget(self, key: str) -> None:
         self._objects.pop(key)

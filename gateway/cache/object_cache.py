@@ -169,7 +169,7 @@ class ObjectCache:
 
     async def _read_through(self, request: ObjectRequest, known: CachedObject | None = None) -> Stream:
         """`known` is the version that the storage had when it was last asked."""
-        changes = self._changes
+        changes, asked = self._changes, self.memory.clock()
         try:
             return await self._source.fetch(request)
         except NotFoundError as error:
@@ -178,7 +178,7 @@ class ObjectCache:
                 # changed policy or role is more likely: an outage.
                 raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
             if self._changes == changes:  # otherwise the object may have been written since
-                self.memory.put_missing(request.key, error)
+                self.memory.put_missing(request.key, error, asked)
             raise
 
     async def _answered(

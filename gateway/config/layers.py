@@ -45,7 +45,7 @@ class Layers:
 
     def add_section(self, section: str, file: str, node: yaml.Node) -> None:
         source = position(file, node)
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and (node.value or section in self.models):
             if section in OPTIONAL_SECTIONS and section in self.models:
                 self.values.setdefault(section, {})  # given, even if it is empty
             for name, value in self.entries(file, node, section + "."):

@@ -22,4 +22,5 @@ def resources_of(settings: Settings) -> Resources:
         index_document=settings.rewrite.index_document,
         by_folder=not (listed and (flat or settings.storage.prepend_hash)),
         root_page=Listing.COMPLETE if settings.index.mode == "static" else root_page,
+        generated=listed,
     )

@@ -75,8 +75,8 @@ class Prefetch:
         self._recent: TTLCache[str, bool] = TTLCache(_MAX_RECENT, _RECENT_SECONDS)
 
     def after_page(self, key: str, accept: str) -> None:
-        """A client has asked for the page `key`, which ends in a slash."""
-        if key and _INSTALLERS_ACCEPT in accept:
+        """A client has asked for the page `key`; one of a project ends in a slash."""
+        if key.endswith("/") and _INSTALLERS_ACCEPT in accept:
             self._add(key, lambda: self._follow_page(key))
 
     def after_file(self, key: str) -> None:

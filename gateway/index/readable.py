@@ -11,6 +11,7 @@ from gateway.executors import PAGES
 from gateway.index.catalog.listing import OBJECT_BYTES, OVERHEAD_BYTES, Files, Projects
 from gateway.index.rendered import Sourced, sourced
 from gateway.index.resources import Resources
+from gateway.index.simple.pages import Project
 from gateway.principal import Principal, Right
 from gateway.rights.policy import Listing, Policy, Resource
 
@@ -40,6 +41,9 @@ class ReadableProjects:
             memory,
             lambda slot, found: weight_of(slot) + OVERHEAD_BYTES + OBJECT_BYTES * len(found.value.objects),
         )
+        self._hidden = LruCache[tuple[str, str], Sourced[frozenset[str]]](
+            "hidden files of the other index", memory, lambda slot, found: weight_of(slot) + weight_of(found.value)
+        )
 
     def has_all(self, principal: Principal) -> bool:
         """Whether the principal may read every project."""
@@ -57,6 +61,11 @@ class ReadableProjects:
             known = sourced(found, [projects.value], None)
             self._lists.put(principal.view, known)
         return replace(projects, value=known.value)
+
+    def has_rules_for_paths(self, principal: Principal) -> bool:
+        """Whether there may be files of a project that the principal may not read, who may read the project."""
+        policy = self._current.policy
+        return policy is not None and policy.speaks_of_paths and not self.has_all(principal)
 
     def may_hide_files(self, principal: Principal, files: Files) -> bool:
         """Whether the right to the project may not be all that its files need."""
@@ -84,6 +93,27 @@ class ReadableProjects:
         if not known.value.objects and not known.value.with_page:
             raise NotFoundError(f"rules for paths or folders hide all files of {project!r}")
         return replace(files, value=known.value)
+
+    async def hidden(self, principal: Principal, project: str, theirs: Project) -> frozenset[str]:
+        """The names of the other index's files that the principal may not fetch, who may read the project: as with our
+        own, rules for paths may forbid it."""
+        policy = self._current.policy
+        if policy is None or not self.has_rules_for_paths(principal):
+            return frozenset()
+        slot = principal.view, project
+        known = self._hidden.get(slot)
+        if known is None or not known.stands([theirs], None):
+            found = await PAGES.run(self._forbidden, project, theirs, policy, principal)
+            known = sourced(found, [theirs], None)
+            self._hidden.put(slot, known)
+        return known.value
+
+    def _forbidden(self, project: str, theirs: Project, policy: Policy, principal: Principal) -> frozenset[str]:
+        def may_read(name: str) -> bool:
+            resource = self._resources.of(f"{self._root}{project}/{name}")
+            return policy.judge(principal, Right.READ, resource).allowed
+
+        return frozenset(file.name for file in theirs.files if not may_read(file.name))
 
     def _shown(self, files: Files, policy: Policy, principal: Principal) -> Files:
         def may_read(key: str) -> bool:

@@ -21,6 +21,7 @@ from gateway.storage.base import StoredObject
 
 if TYPE_CHECKING:  # nothing of it is imported where it is off
     from gateway.index.screening.own_files import OwnFilesScreen
+    from gateway.index.screening.screen import Screen
     from gateway.index.status.document import ProjectStatus
     from gateway.index.status.statuses import ProjectStatuses
     from gateway.policy.verdict import Verdict
@@ -139,6 +140,12 @@ class Releases:
         if ours is None:
             return sources.hidden
         return sources.metadata.version, base_url if ours.value.attested else "", sources.status, sources.hidden
+
+    @property
+    def screens(self) -> "tuple[Screen | None, Screen | None]":
+        """The policy for our files, and that for those of the other index."""
+        theirs = self._fallback.upstream.screen if self._fallback is not None else None
+        return self._own.screen if self._own is not None else None, theirs
 
     def newest_wheel(self, sources: Sources) -> StoredObject | None:
         """The newest wheel in the storage; pre-releases come last, and yanked wheels after them."""

@@ -7,6 +7,7 @@ one that its own name parses to: whoever reads it has to be permitted both.
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+from gateway.index.legacy.target import ReleaseTarget, release_target
 from gateway.index.simple.names import COMPANIONS, SIMPLE, beginning_project, normalize, parse
 from gateway.rights.policy import Listing, Resource
 
@@ -20,10 +21,14 @@ _MOST_REMEMBERED, _MAX_REMEMBERED = 4096, 255
 class Resources:
     """Maps the keys of one index. `root` is the key above all projects, with its slash."""
 
-    def __init__(self, root: str, *, index_document: str, by_folder: bool, root_page: Listing) -> None:
+    def __init__(
+        self, root: str, *, index_document: str, by_folder: bool, root_page: Listing, generated: bool = False
+    ) -> None:
         """`by_folder` is False if release files belong to no folder. `root_page` is what the root's page tells; its
-        stored form tells everything, unless it is unknown whether the storage is an index: then it is STORED too."""
+        stored form tells everything, unless it is unknown whether the storage is an index: then it is STORED too.
+        `generated`: pages are, and so are the documents of PyPI's JSON API."""
         self._root = root
+        self._generated = generated
         self._index_document = index_document
         self.by_folder = by_folder
         self._root_page = root_page
@@ -33,6 +38,9 @@ class Resources:
     def of(self, key: str) -> Resource:
         """What a key stands for. The same file may be known below `simple/`, and by a path with empty segments."""
         inner = key.removeprefix(self._root)
+        if (target := self.release_target(key)) is not None:
+            # It tells what the project's page tells, and whoever reads it has to be permitted that.
+            return Resource((target.name,), self._told([f"/{inner}", f"/{target.name}/"]))
         segments = [segment for segment in inner.split("/") if segment]
         end = "/" * inner.endswith("/")
         simple = next((number for number, segment in enumerate(segments) if segment != SIMPLE), len(segments))
@@ -45,6 +53,11 @@ class Resources:
         if not segments or segments == [self._index_document] or (not end and self._is_list(segments)):
             return Resource((), known_as, self._stored_root)  # other ways to the root lead only to a stored page
         return Resource(tuple(dict.fromkeys(self._projects(segments, bool(end)))), known_as)
+
+    def release_target(self, key: str) -> ReleaseTarget | None:
+        """What a key means to PyPI's JSON API; None if it means a page or a file. No file of the storage is served for
+        the former: it would be one of a project called `pypi`."""
+        return release_target(key.removeprefix(self._root)) if self._generated else None
 
     def projects_of(self, key: str) -> tuple[str, ...]:
         """The projects that a key may stand for."""

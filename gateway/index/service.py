@@ -86,6 +86,8 @@ class Index:
             return await generated.page(request) if generated is not None else _without_files(request, *found)
         if generated is None:
             return await self._stored(request, request.key)
+        if not request.key.endswith("/") and request.key:
+            return await generated.page(request)  # of PyPI's JSON API: none is stored
         unknown: GatewayError | None = None
         if self._mode == "auto" and await generated.may_be_stored(request.key, request.principal):
             try:

@@ -24,6 +24,7 @@ from gateway.index.catalog.flat import FlatCatalog
 from gateway.index.changed_projects import ChangedProjects
 from gateway.index.generated.index import GeneratedIndex
 from gateway.index.keys import resources_of, root_of
+from gateway.index.legacy.release_json import ReleaseJson
 from gateway.index.mirror.downloads import DownloadLimits, Writes
 from gateway.index.mirror.fallback import Fallback
 from gateway.index.mirror.mirrored_files import MirroredFiles
@@ -202,6 +203,11 @@ class Mount:
             raise NotFoundError("reserved for the gateway")
         return key
 
+    def route(self, key: str) -> tuple[str, bool]:
+        """See VirtualMount."""
+        as_json = self.resources.release_target(key) is not None
+        return "index" if as_json or not key or key.endswith("/") else "object", as_json
+
     def permits(self, principal: Principal, right: Right, key: str) -> bool:
         """Whether the principal has the right to what the key stands for."""
         policy = self.access.policy
@@ -271,23 +277,20 @@ class Mount:
         people = None
         if settings.index.browse:
             elsewhere = self.fallback.upstream.base_url if self.fallback is not None else ""
-            memory = self._people_memory
-            remote_images = settings.index.remote_images
-            by_folder = not isinstance(self.catalog, FlatCatalog)
-            filling, root = filling_of(settings, by_folder=by_folder), self.root
-            browse = ProjectPages(
-                wheels, self._renderer, root, elsewhere, memory, remote_images=remote_images, filling=filling
-            )
-            takes_files = settings.publish.enabled
-            marks = self.statuses is not None
-            actions = PermittedActions(self.access, self.resources, self.root, marks=marks)
-            permitted = actions if takes_files else None
+            memory, images = self._people_memory, settings.index.remote_images
+            filling = filling_of(settings, by_folder=not isinstance(self.catalog, FlatCatalog))
+            shown = self._renderer, self.root, elsewhere, memory
+            browse = ProjectPages(wheels, *shown, remote_images=images, filling=filling)
+            actions = PermittedActions(self.access, self.resources, self.root, marks=self.statuses is not None)
+            permitted = actions if settings.publish.enabled else None
             people = RenderedProjectPages(browse, releases, memory, self._backlog, permitted)
         return GeneratedIndex(
             self.catalog,
             releases,
             people,
+            ReleaseJson(releases, wheels, self.mirrored, self.root, self._memory, self._backlog),
             ReadableProjects(self.access, self.resources, self.root, self._memory),
+            self.resources,
             self.root,
             max_age=settings.fallback.max_age,
             refresh=settings.index.refresh,

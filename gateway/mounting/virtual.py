@@ -86,6 +86,13 @@ class VirtualMount:
         """The key of the root's page, if the path leads there."""
         return self._roots.get(strip_prefix(path, self.base_path) or "")
 
+    def route(self, path: str) -> tuple[str, bool]:
+        """What a path leads to, index or object, and whether what fails there is told as JSON: clients of PyPI's JSON
+        API accept anything."""
+        found = [place.mount.route(place.key) for place in self.everywhere(path)] if path.endswith("/json") else []
+        as_json = any(is_document for _, is_document in found)
+        return "index" if as_json or path.endswith("/") else "object", as_json
+
     async def root_page(self, request: PageRequest) -> BufferedResponse:
         """`request` is that of a Visitor (see index/virtual.py). Raises as the page of a member would."""
         form = choose(request.accept, format_of(request.query))

@@ -50,7 +50,7 @@ class UploadForm:
         self._starts = (b"--" + boundary.encode(), b"\r\n--" + boundary.encode())
         self._start: bytes | None = b""
         self.filename: str | None = None
-        self._fields: dict[str, list[str]] = {}
+        self._fields: dict[str, list[bytes]] = {}  # of text, one emoji would take four bytes for each character
         self._fields_bytes = 0
         self._name = ""
         self._value = bytearray()
@@ -58,7 +58,7 @@ class UploadForm:
     @property
     def fields(self) -> Mapping[str, list[str]]:
         """The values of the fields that have been read whole, by name."""
-        return self._fields
+        return {name: [value.decode() for value in values] for name, values in self._fields.items()}
 
     def forget_fields(self) -> None:
         """Lets their memory go: descriptions are long."""
@@ -124,8 +124,9 @@ class UploadForm:
     def _end(self) -> None:
         if self._name == CONTENT:
             return
+        value, self._value = bytes(self._value), bytearray()
         try:
-            value = self._value.decode()
+            value.decode()
         except UnicodeDecodeError as error:
             if self._name == "gpg_signature":
                 return

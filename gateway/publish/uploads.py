@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from multidict import MultiMapping
@@ -43,7 +44,10 @@ if TYPE_CHECKING:  # without access control, trusted publishers, or attestations
 
 # Of all uploads, and of a large one, which holds two parts of its file; how long others wait for theirs.
 _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS = 112 * 1024 * 1024, 24 * 1024 * 1024, 30.0
-# Of that, what large ones leave to those of one part.
+# What a file of one part takes, at most: it may all be a wheel's directory, which is kept beside what is to be written.
+_TIMES_IN_MEMORY = 2
+# Of all memory, what large ones leave to those of one part.
+_SMALL_BYTES = _TIMES_IN_MEMORY * PART_BYTES
 _SMALL_MEMORY_BYTES = 16 * 1024 * 1024
 # The same for the fields, in front of the file: who may publish the project is known after them.
 _FIELDS_MEMORY_BYTES, _FIELDS_SECONDS = 32 * 1024 * 1024, 30.0
@@ -62,7 +66,7 @@ class UploadBudget:
     def __init__(self, fields: UploadMemory | None = None, files: UploadMemory | None = None) -> None:
         self.fields = fields or UploadMemory(_FIELDS_MEMORY_BYTES, MAX_FIELDS_BYTES, _WAIT_SECONDS)
         self.files = files or UploadMemory(
-            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=PART_BYTES
+            _MEMORY_BYTES, _UPLOAD_BYTES, _WAIT_SECONDS, kept=_SMALL_MEMORY_BYTES, small=_SMALL_BYTES
         )
 
     def share(self) -> Self:
@@ -177,7 +181,8 @@ class Uploads:
         async with _in_time(self._settings.timeout):
             reader = FormReader(form, body)
             async with self._fields_memory.of(length), _in_time(_FIELDS_SECONDS):
-                file = release_file(form.fields, await reader.to_file(), self._rules)
+                filename = await reader.to_file()
+                file = release_file(form.fields, filename, self._rules)
                 principal = writer.principal if writer is not None else ANONYMOUS
                 proof = None
                 if self._attestations is not None:
@@ -191,11 +196,11 @@ class Uploads:
             overwrite = self._may_overwrite(principal)
             pieces = self._permitted(reader.pieces(), changes, record, headers, trusted=trusted)
             content = Content(pieces, Inspection(file, self._rules), most, proof)
-            memory = self._memory.of(length)
+            memory = self._memory.of(_TIMES_IN_MEMORY * length)
             publish = self._published(
                 key, file, content, principal, memory, overwrite=overwrite, conditional=conditional
             )
-            published = await self._to_its_end(content, publish)
+            published = await self._to_its_end(key, content, publish)
         text = f"{file.filename} is {'published' if published.new else 'there already, with the same content'}\n"
         if proof is None and (sent or has_attestations(form.fields)):
             text += f"{IGNORED}\n"
@@ -253,7 +258,7 @@ class Uploads:
             await self._visibility.show(file.project)
         return published
 
-    async def _to_its_end(self, content: Content, work: Coroutine[object, object, Published]) -> Published:
+    async def _to_its_end(self, key: str, content: Content, work: Coroutine[object, object, Published]) -> Published:
         """Once all of the file is there and right, the work goes on though the client leaves: the storage may have
         taken the file already, and then others have to see it."""
         task = asyncio.ensure_future(work)
@@ -263,7 +268,9 @@ class Uploads:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not content.sha256:
+            if content.sha256:
+                task.add_done_callback(partial(_log_end, key))  # the log, and the audit, say only that nobody waited
+            else:
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await to_its_end(task)
@@ -271,6 +278,15 @@ class Uploads:
 
     def _may_overwrite(self, principal: Principal) -> bool:
         return any(subject.is_one(principal) for subject in self._settings.overwrite)
+
+
+def _log_end(key: str, task: asyncio.Task[Published]) -> None:
+    """How an upload has ended whose client has left."""
+    if task.cancelled() or task.exception() is not None:
+        why = "the gateway ends" if task.cancelled() else task.exception()
+        log.warning("%s may not be published, and its client has left: %s", key, why)
+    else:
+        log.info("%s is published, though its client has left", key)
 
 
 @asynccontextmanager

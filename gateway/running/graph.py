@@ -69,7 +69,10 @@ class Graph:
             self.ops = self._pipeline(None, routes, admin)
             routes, admin = {}, {}
         entered: list[Mount | VirtualMount] = [*mounts, *virtual]
-        self._entrances = Entrances([Entrance(mount, self.caller) for mount in entered], max_connections)
+        entrances = (Entrance(mount, self.caller) for mount in entered)
+        self._entrances: Entrances = Entrances(
+            entrances, max_connections, former._entrances if former is not None else None
+        )
         self.main = self._pipeline(self._entrances, routes, admin)
         self._running = 0
         self._idle = asyncio.Event()

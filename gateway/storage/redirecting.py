@@ -21,12 +21,13 @@ _SEEN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A link that is handed out without another check of the object `until` then. It was `made` before the last check;
-    both are on the monotonic clock, which nobody sets."""
+    """A link that is handed out without another check of the object `until` then, and that clients may use again until
+    it `ends`. It was `made` before the last check; these are on the monotonic clock, which nobody sets."""
 
     link: Link
     made: float
     until: float
+    ends: float
 
 
 class RedirectingStorage(Passthrough):
@@ -75,11 +76,12 @@ class RedirectingStorage(Passthrough):
             stream = await self._look(request, links)
             if stream is not None:
                 return stream
-            ready = _Ready(await links.get(request.key, caller), asked, time.monotonic() + _SEEN_SECONDS)
+            found, now = await links.get(request.key, caller), time.monotonic()
+            ready = _Ready(found, asked, now + _SEEN_SECONDS, now + found.reusable_until - time.time())
             self._ready.put(slot, ready)
         link = ready.link
         # A cache that others share must not give one client's URL to another.
-        reusable = max(link.reusable_until - time.time(), 0.0)
+        reusable = max(min(link.reusable_until - time.time(), ready.ends - time.monotonic()), 0.0)
         fresh_for = max(min(ready.until - time.monotonic(), reusable), 0.0) if link.shared else 0.0
         return Redirect(link.url, 302, {"Cache-Control": f"private, max-age={int(reusable)}"}, fresh_for)
 

@@ -1,18 +1,21 @@
 """A storage that verifies answers against their requests, resumes bodies, and fetches large ones in parallel."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 
 from gateway.config.cache_settings import ParallelSettings
 from gateway.errors import RangeNotSatisfiableError, UpstreamError
-from gateway.http.conditions import requested_part
+from gateway.http.conditions import not_modified, requested_part
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Backend
 from gateway.storage.decorator import StorageDecorator
 from gateway.transfer.body import Body
 from gateway.transfer.parallel import MemoryBudget, ParallelBody
 from gateway.transfer.part import extent
+
+_RANGE = frozenset({"range", "if-range"})
+_KNOWN = frozenset({"if-none-match", "if-modified-since"})
 
 
 class ResumingStorage(StorageDecorator):
@@ -27,10 +30,9 @@ class ResumingStorage(StorageDecorator):
     async def fetch(self, request: ObjectRequest) -> Stream:
         """Raises UpstreamError for an answer that does not match the request, and the errors of `inner`."""
         stream = await self.inner.fetch(request)
-        if stream.status == 206 and not _same_object(request.headers.get("if-range"), stream):
-            # If a store ignores If-Range, the client would join parts of two versions.
+        if (ignored := _ignored(request.headers, stream)) is not None:
             stream.close()
-            headers = {name: value for name, value in request.headers.items() if name not in ("range", "if-range")}
+            headers = {name: value for name, value in request.headers.items() if name not in ignored}
             request = replace(request, headers=headers)
             stream = await self.inner.fetch(request)
         if stream.status != 200 and (lie := _unasked(request.headers, stream)):
@@ -47,6 +49,21 @@ class ResumingStorage(StorageDecorator):
 
     def stats(self) -> Mapping[str, int]:
         return {**self.inner.stats(), "budget_free": self._budget.free}
+
+
+def _ignored(headers: Mapping[str, str], stream: Stream) -> Container[str] | None:
+    """The headers of a request whose conditions the storage did not heed; None if it did."""
+    if stream.status == 206 and not _same_object(headers.get("if-range"), stream):
+        return _RANGE  # the client would join parts of two versions
+    if stream.status == 304 and not _is_known(headers.get("if-none-match"), stream):
+        return _KNOWN  # the client would take what it has for another version
+    return None
+
+
+def _is_known(if_none_match: str | None, stream: Stream) -> bool:
+    """Whether a 304 is about a version that If-None-Match names (RFC 9110, 13.1.2)."""
+    etag = stream.headers.get("ETag", "").removeprefix("W/")
+    return not (etag and if_none_match) or not_modified({"if-none-match": if_none_match}, etag=etag, modified=None)
 
 
 def _same_object(if_range: str | None, stream: Stream) -> bool:

@@ -89,8 +89,9 @@ class Route:
 
     @property
     def path(self) -> str:
-        """As the manual has it: without simple/."""
-        return re.sub("^/simple", "", self.target.partition("?")[0])
+        """As the manual has it: without simple/. A document about a project belongs where the project's page is."""
+        path = re.sub("^/simple", "", self.target.partition("?")[0])
+        return f"/{self.project}/" if path.endswith("/json") else path
 
 
 def etag(name: str) -> str:
@@ -111,6 +112,9 @@ def routes() -> Iterator[Route]:
         yield Route(f"/{name}/{file}", name, headers=(("Range", "bytes=0-3"),), answers=(206, 302))
         yield Route(f"/{name}/{file}", name, headers=(("If-None-Match", etag(name)),), answers=(304, 302))
         yield Route(f"/{name}/{file}.metadata", name)
+        yield Route(f"/pypi/{name}/json", name)
+        yield Route(f"/pypi/{name}/1.0/json", name)
+        yield Route(f"/pypi/{name}/2.0/json", name, answers=(404,))
         yield Route(f"/{name}/absent-1.0.tar.gz", "absent", answers=(404,))
     yield Route("/yankee/index.html", "yankee", answers=(200, 302))
     yield Route("/simple/ghost/", "ghost", answers=(404,))
@@ -118,6 +122,9 @@ def routes() -> Iterator[Route]:
     yield Route("/Acme_Web/", "acme-web", answers=(301,))
     yield Route(f"/simple/{THEIRS}/", THEIRS, fallback=True)
     yield Route(f"/simple/{THEIRS}/", THEIRS, JSON, fallback=True)
+    yield Route("/pypi/Acme_Web/json", "acme-web", answers=(301,))
+    yield Route("/pypi/ghost/json", "ghost", answers=(404,))
+    yield Route(f"/pypi/{THEIRS}/json", THEIRS, fallback=True)
     yield Route(f"/{THEIRS}/{FILES[THEIRS][0]}", THEIRS, answers=(200, 302), fallback=True)
 
 

@@ -67,6 +67,9 @@ def spellings(path: str) -> Iterator[str]:
             f"/simple/{project}",
             f"/{project}/index.html",
             f"//{project}/",
+            f"/pypi/{project}/json",
+            f"/simple/pypi/{project}/json",
+            f"/pypi/{project}/{name.partition('-')[2].partition('-')[0].removesuffix('.tar.gz')}/json",
         )
 
 

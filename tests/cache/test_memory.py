@@ -32,7 +32,7 @@ def test_absence_is_believed_for_a_while() -> None:
     clock = Clock()
     cache = MemoryCache(limits_of(1_000_000), missing_seconds=5, clock=clock)
     cache.put("k", FOUND)
-    cache.put_missing("k", NotFoundError("gone", code="NoSuchKey", upstream_status=404))
+    cache.put_missing("k", NotFoundError("gone", code="NoSuchKey", upstream_status=404), clock.now)
     assert cache.get("k") is None
     first, again = cache.missing("k"), cache.missing("k")
     assert first is not None
@@ -50,9 +50,32 @@ def test_absence_is_believed_for_a_while() -> None:
         cache.expire,
     ]
     for end in ends:
-        cache.put_missing("k", NotFoundError())
+        cache.put_missing("k", NotFoundError(), clock.now)
         end()
         assert cache.missing("k") is None
+
+
+def test_an_absence_counts_from_when_the_storage_was_asked() -> None:
+    clock = Clock()
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5, clock=clock)
+    clock.now += 4
+    cache.put_missing("k", NotFoundError(), asked=1001.0)
+    assert cache.missing("k", 1000.5) is not None
+    assert cache.missing("k", 1001.0) is None, "it may have been written at that time"
+    clock.now += 4
+    assert cache.missing("k") is not None, "it is remembered for as long as if the answer had come at once"
+
+
+@pytest.mark.parametrize(
+    ("asked", "believed", "stays"), [(999.0, True, True), (1000.0, True, False), (999.0, False, False)]
+)
+def test_an_absence_ends_no_object_that_was_found_by_a_later_question(
+    asked: float, believed: bool, stays: bool
+) -> None:
+    cache = MemoryCache(limits_of(1_000_000), missing_seconds=5, clock=Clock())
+    cache.put("k", replace(FOUND, believed=believed))
+    cache.put_missing("k", NotFoundError(), asked)
+    assert (cache.get("k") is not None, cache.missing("k") is None) == (stays, stays)
 
 
 def test_ages() -> None:
@@ -82,7 +105,7 @@ def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:
     cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     cache.put("k", FOUND)
     for number in range(1000):
-        cache.put_missing(f"{number}/" + "x" * 1000, NotFoundError("x" * 1000))
+        cache.put_missing(f"{number}/" + "x" * 1000, NotFoundError("x" * 1000), 0.0)
     assert cache.get("k") is FOUND
     remembered = sum(cache.missing(f"{number}/" + "x" * 1000) is not None for number in range(1000))
     assert 5 < remembered < 1_000_000 / 16 / 2000
@@ -92,7 +115,7 @@ def test_absences_are_bounded_in_bytes_and_drive_no_object_out() -> None:
 def test_an_absence_weighs_what_its_key_and_its_reason_do(key: str, detail: str) -> None:
     cache = MemoryCache(limits_of(1_000_000), missing_seconds=5)
     for number in range(10):
-        cache.put_missing(f"{number}{key}", NotFoundError(detail))
+        cache.put_missing(f"{number}{key}", NotFoundError(detail), 0.0)
     assert sum(cache.missing(f"{number}{key}") is not None for number in range(10)) == 1_000_000 // 16 // 11_000
 
 
@@ -102,7 +125,7 @@ def test_a_sixteenth_of_the_memory_is_for_absences() -> None:
         cache.put("k", replace(FOUND, body=bytes(size)))
         assert (cache.get("k") is not None) is is_kept
     for size, is_kept in ((990_000, True), (1_000_000, False)):
-        cache.put_missing("k", NotFoundError("x" * size))
+        cache.put_missing("k", NotFoundError("x" * size), 0.0)
         assert (cache.missing("k") is not None) is is_kept
 
 

@@ -84,6 +84,25 @@ async def test_an_absence_from_before_a_write_is_not_remembered(change: str | No
     await cache.close()
 
 
+async def test_an_absence_from_before_a_change_is_not_believed_by_who_knows_of_the_change() -> None:
+    source = Source(None)
+    cache = cache_of(source)
+    asking = asyncio.ensure_future(cache.fetch(ObjectRequest("GET", KEY)))
+    await source.asked.wait()
+    told = cache.memory.clock()
+    source.go_on.set()
+    with pytest.raises(NotFoundError):
+        await asking
+    source.asked.clear()
+    with pytest.raises(NotFoundError):
+        await cache.fetch(ObjectRequest("GET", KEY))
+    assert not source.asked.is_set(), "others believe it for a while"
+    with pytest.raises(NotFoundError):
+        await cache.fetch(ObjectRequest("GET", KEY, not_before=told))
+    assert source.asked.is_set()
+    await cache.close()
+
+
 async def test_an_object_that_is_removed_while_it_waits_for_the_disk_does_not_stay_there(tmp_path: Path) -> None:
     source, disk = Source(b"old"), SlowDisk(tmp_path)
     source.go_on.set()

@@ -97,6 +97,7 @@ storage:
 log: loud
 cache: {xyz: /x}
 frobnicate: 1
+acces: {}
 """
     )
     environ = {"GATEWAY_STORAGE__BUKET": "x", "GATEWAY_REWRIT__STRIP_PREFIX": "/x"}
@@ -110,6 +111,7 @@ frobnicate: 1
         f"frobnicate ({file}:9): is not a setting; "
         "there are server, storage, rewrite, index, site, fallback, policy, cache, parallel, ops, log, tracing, "
         "publish, cors, access",
+        f"acces ({file}:10): is not a setting; did you mean section access?",
         "rewrit.strip_prefix (environment GATEWAY_REWRIT__STRIP_PREFIX): is not a setting; "
         "did you mean section rewrite?",
         "storage.buket (environment GATEWAY_STORAGE__BUKET): is not a setting; did you mean storage.bucket?",

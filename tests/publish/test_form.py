@@ -1,5 +1,6 @@
 """The form of an upload, in pieces of every size, as clients send it and as nobody should."""
 
+import tracemalloc
 from collections.abc import Mapping
 
 import pytest
@@ -222,6 +223,22 @@ def test_fields_of_just_the_size() -> None:
     assert len(read(named("description", value=value) + CONTENT + END)[1]["description"][0]) == len(value)
     too_large(named("description", value=value + b"x") + CONTENT + END, FIELDS)
     too_large(CONTENT + named("attestations", value=b"x" * MAX_FIELDS_BYTES) + END, FIELDS)
+
+
+def test_fields_take_as_much_memory_as_they_have_bytes() -> None:
+    """As text, one emoji makes it four times as much."""
+    value = "x" * 1_000_000 + "\N{GRINNING FACE}"
+    body = named("description", value=value.encode()) + CONTENT
+    found = UploadForm(TYPE, len(body))
+    tracemalloc.start()
+    try:
+        for at in range(0, len(body), 1 << 16):
+            list(found.feed(body[at : at + (1 << 16)]))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.2 * len(value)
+    assert found.fields == {"description": [value]}
 
 
 def test_no_more_comes_than_was_said() -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import random
+import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from base64 import b64encode
 from io import BytesIO
@@ -19,7 +21,7 @@ from gateway.errors import ConfigError
 from gateway.publish import uploads
 from tests.conftest import StartGateway
 from tests.support.eventually import eventually
-from tests.support.faults import Answer, Behaviour, FaultyBucket, error, healthy, on, reset
+from tests.support.faults import Answer, Behaviour, FaultyBucket, error, healthy, on, reset, stall_in_body
 from tests.support.process import gateway_environment
 from tests.support.uploads import FORM, fields, form, sdist, upload, wheel
 
@@ -188,6 +190,32 @@ async def test_attestations_may_follow_the_file_and_nothing_else(gateway: Gatewa
     assert faulty.objects == {KEY: CONTENT}
 
 
+@pytest.mark.parametrize(
+    ("put", "told"), [(healthy, "is published, though"), (error(403, "AccessDenied"), "may not be")]
+)
+async def test_how_an_upload_ended_whose_client_left_is_in_the_log(
+    gateway: Gateway, faulty: FaultyBucket, caplog: pytest.LogCaptureFixture, put: Behaviour, told: str
+) -> None:
+    """The request has only the status 499 there, and in the audit."""
+    caplog.set_level("INFO", "gateway.publish")
+    go_on = asyncio.Event()
+
+    async def held(answer: Answer) -> None:
+        await go_on.wait()
+        await put(answer)
+
+    faulty.then(on("PUT", held))
+    body = form(FILE, CONTENT, fields(FILE, CONTENT))
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await faulty.until(lambda: any(request.method == "PUT" and request.key == KEY for request in faulty.requests))
+    writer.close()
+    await eventually(lambda: gateway.metrics.in_flight == 0)
+    go_on.set()
+    await eventually(lambda: f"{KEY} {told}" in caplog.text)
+
+
 async def test_a_file_that_is_right_is_published_and_seen_though_its_client_leaves(
     gateway: Gateway, faulty: FaultyBucket
 ) -> None:
@@ -240,6 +268,21 @@ async def test_a_file_without_a_stored_hash_is_compared_by_its_bytes(gateway: Ga
     for there, status in ((CONTENT, 200), (CONTENT[:-1] + b"x", 409), (CONTENT + b"x", 409)):
         faulty.objects = {KEY: there}
         assert (await upload(gateway.url, FILE, CONTENT))[0] == status
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+async def test_a_file_of_another_size_is_not_read(gateway: Gateway, faulty: FaultyBucket, more: int) -> None:
+    """Its client waits meanwhile: for a minute, if it has some gigabytes."""
+    faulty.objects = {KEY: b"another"}
+
+    async def slow(answer: Answer) -> None:
+        of_file = answer.request.method == "GET" and answer.request.key == KEY
+        await (stall_in_body(10, length=len(CONTENT) + more) if of_file else healthy)(answer)
+
+    faulty.then(slow, times=100)
+    async with asyncio.timeout(5):
+        assert (await upload(gateway.url, FILE, CONTENT))[0] == 409
+    assert any(request.method == "GET" and request.key == KEY for request in faulty.requests)
 
 
 async def test_no_project_takes_the_path_of_the_index(gateway: Gateway, faulty: FaultyBucket) -> None:
@@ -297,7 +340,7 @@ async def test_a_file_keeps_its_memory_until_it_is_written_though_its_client_lea
 ) -> None:
     """Or clients that leave and try again, while the bucket hangs, would have the gateway hold ever more."""
     body = form(FILE, CONTENT, fields(FILE, CONTENT))
-    monkeypatch.setattr(uploads, "_MEMORY_BYTES", len(body))
+    monkeypatch.setattr(uploads, "_MEMORY_BYTES", 2 * len(body))
     monkeypatch.setattr(uploads, "_WAIT_SECONDS", 0.1)
     gateway = await start_gateway(faulty_settings | OPEN)
     go_on = asyncio.Event()
@@ -321,6 +364,30 @@ async def test_a_file_keeps_its_memory_until_it_is_written_though_its_client_lea
         while (status := (await upload(gateway.url, *other))[0]) == 503:
             pass
     assert status == 200
+
+
+async def test_a_wheel_that_is_all_directory_has_the_memory_that_it_takes(gateway: Gateway) -> None:
+    """That is kept to be compared with what has passed, beside the part that is to be written."""
+    member = struct.pack("<4s6H3L5H2L", b"PK\1\2", *[0] * 9, 454, *[0] * 6) + bytes(454)
+    body = form(FILE, member * 8_000, fields(FILE, CONTENT))
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    assert gateway.mount.uploads is not None
+    memory = gateway.mount.uploads.memory["files"]
+    tracemalloc.start()
+    try:
+        writer.write(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\n".encode())
+        writer.write(f"Content-Length: {len(body)}\r\n\r\n".encode())
+        for at in range(0, len(body) - 50, 65_536):
+            writer.write(body[at : min(at + 65_536, len(body) - 50)])
+            await writer.drain()
+        await eventually(lambda: tracemalloc.get_traced_memory()[0] > 1.8 * len(body))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1.2 * memory.stats()["used"]
+    writer.write(body[-50:])
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
 
 
 async def test_a_refused_file_makes_no_project_of_its_name(start_gateway: StartGateway, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Mounts that stay the same go on; the others are replaced, and end when nothing uses them any more."""
 
 import asyncio
+import gc
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -43,6 +45,26 @@ def shares(one: Reloadable) -> dict[str, int]:
     shares["transit"] = sum(budget._shares for budget in budgets._transfers._found.values())
     shares["disk"] = sum(budgets._quotas._users.values())
     return shares | {"credentials": sum(one.users for one in budgets._credentials.values())}
+
+
+async def test_nothing_keeps_what_has_been_replaced_when_it_is_told_to_be_gone(
+    reloadable: Reloadable, directories: Path
+) -> None:
+    """What exists then is exempt from garbage collection: it would stay, with its files, until the next reload."""
+    former: list[ref[Mount]] = []
+    kept: list[bool] = []
+
+    def settled() -> None:
+        gc.collect()
+        kept.extend(mount() is not None for mount in former)
+
+    reloadable.write(mounts=[docs(directories / "one")])
+    await reloadable.start(settled)
+    former.append(ref(reloadable.gateway.mount))
+    reloadable.write(mounts=[docs(directories / "two")])
+    assert (await reloadable.reload())[0] == 200
+    await reloadable.settled()
+    await eventually(lambda: kept == [False])
 
 
 async def test_a_mount_that_stays_the_same_keeps_what_it_has_cached(

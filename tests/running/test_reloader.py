@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.tracing.span import NOTHING, Span, current
+from tests.running.test_change import docs
 from tests.support.eventually import eventually
 from tests.support.people import People
 from tests.support.reloadable import TOKEN, Reloadable
@@ -34,6 +35,23 @@ def slow() -> Iterator[None]:
     Slow.may_start, Slow.begun, Slow.ended = asyncio.Event(), [], 0
     yield
     del Slow.may_start, Slow.begun
+
+
+async def test_sighup_during_the_start_is_heeded_after_it(reloadable: Reloadable, directories: Path) -> None:
+    """The listeners would be opened with the former mounts, which are closed by then, and never get others."""
+    storage = {"dir": str(directories / "one")}
+    reloadable.write(storage=storage, access=SLOW, mounts=[docs(directories / "one")])
+    starting = asyncio.create_task(reloadable.start())
+    await eventually(lambda: len(Slow.begun) == 1)
+    reloadable.write(storage=storage, access=SLOW, mounts=[docs(directories / "two")])
+    former = reloadable.gateway.mounts.all[1]
+    reloadable.gateway.hang_up()
+    await asyncio.gather(*reloadable.gateway.reloader._tasks)
+    Slow.may_start.set()
+    await starting
+    await eventually(lambda: reloadable.gateway.mounts.all[1] is not former)
+    assert await reloadable.get("/docs/name.txt") == (200, b"two")
+    await reloadable.settled()
 
 
 async def test_a_reload_goes_on_though_its_client_leaves(reloadable: Reloadable, directories: Path) -> None:

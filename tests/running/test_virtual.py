@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from gateway.entrances import Entrances
 from tests.access.test_gate import basic
 from tests.running.test_change import PEOPLE, bucket, docs, shares
 from tests.support.eventually import eventually
-from tests.support.faults import FaultyBucket
+from tests.support.faults import FaultyBucket, stall_in_body
 from tests.support.reloadable import Reloadable
 from tests.support.wheels import wheel
 
@@ -214,3 +215,24 @@ async def test_one_mount_has_most_of_the_connections_that_are_possible(
     reloadable.write(storage={"dir": str(directories / "one")}, server={"max_connections": 40})
     await reloaded(reloadable)
     assert limits[-1] == 40
+
+
+async def test_requests_that_began_before_a_reload_count_for_their_mount(
+    reloadable: Reloadable, faulty: FaultyBucket, directories: Path
+) -> None:
+    """Else clients that are slow would have the connections of the other mounts, too."""
+    faulty.of_key["large.bin"] = stall_in_body(1000, length=2000)
+    more: dict[str, Any] = {"server": {"max_connections": 8}, "cache": {"memory_bytes": 0}}
+    reloadable.write(storage=bucket(faulty), mounts=[docs(directories / "one")], **more)
+    await reloadable.start()
+    async with AsyncExitStack() as downloads:
+        for _ in range(6):
+            ask = reloadable.http.get(f"{reloadable.gateway.url}/large.bin")
+            assert (await downloads.enter_async_context(ask)).status == 200
+        assert (await reloadable.get("/other.bin"))[0] == 503
+        reloadable.write(storage=bucket(faulty), mounts=[docs(directories / "two")], **more)
+        assert (await reloadable.reload())[1]["mounts"]["kept"] == ["default"]
+        assert (await reloadable.get("/other.bin"))[0] == 503
+        assert await reloadable.get("/docs/name.txt") == (200, b"two")
+    await reloadable.settled()
+    assert (await reloadable.get("/other.bin"))[0] == 404

@@ -63,6 +63,7 @@ async def test_a_clock_that_is_set_back_keeps_no_redirect_alive(monkeypatch: pyt
     again = await storage.fetch(REQUEST)
     assert isinstance(again, Redirect)
     assert 0 < again.fresh_for <= 60
+    assert again.headers["Cache-Control"].startswith("private, max-age=35"), "no client keeps it longer"
     backend.absent = True
     storage.expire() if how == "expire" else storage.forget("a.whl")
     with pytest.raises(NotFoundError):

@@ -162,6 +162,42 @@ async def test_no_part_is_taken_for_the_whole_and_nothing_for_an_object(
 
 
 @pytest.mark.parametrize(
+    ("known", "told", "status"),
+    [
+        ('"mine"', '"mine"', 304),
+        ('W/"mine"', '"mine"', 304),
+        ('"other", "mine"', 'W/"mine"', 304),
+        ("*", '"theirs"', 304),
+        ('"mine"', "", 304),
+        ('"mine"', '"theirs"', 200),
+        ('"mine"', 'W/"theirs"', 200),
+    ],
+)
+async def test_nobody_is_told_that_his_copy_is_a_version_which_he_has_not(
+    faulty: FaultyBucket, known: str, told: str, status: int
+) -> None:
+    faulty.objects["k"] = content(100)
+    storage = await storage_of(faulty)
+    faulty.then(faults.serving(b"", [("ETag", told)] if told else [], 304))
+    stream = await storage.fetch(ObjectRequest("GET", "k", {"if-none-match": known}))
+    body = b"".join([chunk async for chunk in stream.body]) if stream.body is not None else b""
+    stream.close()
+    assert (stream.status, body) == (status, content(100) if status == 200 else b"")
+    assert [request.headers.get("if-none-match") for request in faulty.requests] == [known, None][
+        : len(faulty.requests)
+    ]
+    await storage.close()
+
+
+async def test_a_storage_that_always_says_304_has_no_object(faulty: FaultyBucket) -> None:
+    storage = await storage_of(faulty)
+    faulty.then(faults.serving(b"", [("ETag", '"theirs"')], 304), times=2)
+    with pytest.raises(UpstreamError, match="304 without a condition"):
+        await storage.fetch(ObjectRequest("GET", "k", {"if-none-match": '"mine"'}))
+    await storage.close()
+
+
+@pytest.mark.parametrize(
     ("wanted", "told"),
     [
         ("bytes=0-9", "bytes 5-14/100"),

@@ -1,6 +1,7 @@
 """A gateway whose configuration is in a file that tests replace."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ class Reloadable:
         new.write_text(text)
         new.replace(self.file)
 
-    async def start(self) -> None:
+    async def start(self, settled: Callable[[], None] = lambda: None) -> None:
         source = Source.of(config_file=self.file, environ={})
-        self.gateway = Gateway(source.settings(source.read())[0], source=source)
+        self.gateway = Gateway(source.settings(source.read())[0], source=source, settled=settled)
         await self.gateway.start()
 
     async def reload(self, token: str = TOKEN) -> tuple[int, dict[str, Any]]:

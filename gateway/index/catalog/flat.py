@@ -8,7 +8,6 @@ from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 from weakref import ReferenceType, ref
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -23,8 +22,6 @@ from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
 from gateway.tracing.span import apart
 from gateway.usage import note_stale
-
-T = TypeVar("T")
 
 _MIN_PAUSE_SECONDS = 1.0
 _SAME_SECONDS = 0.01
@@ -92,28 +89,29 @@ class FlatCatalog:
 
     async def projects(self) -> RefreshedValue[Projects]:
         """Raises GatewayErrors if the storage can't be listed."""
-        snapshot = await self._current()
-        if snapshot.nothing is not None:
-            raise copy(snapshot.nothing)
-        return self._aged(snapshot, snapshot.projects)
+        found = await self._current()
+        if found.value.nothing is not None:
+            raise copy(found.value.nothing)
+        return RefreshedValue(found.value.projects, found.age, found.stale)
 
     async def files(self, project: str) -> RefreshedValue[Files]:
         """The files of a project, by its normalised name. Raises NotFoundError if there is no such project."""
-        snapshot = await self._current()
-        files = await self._unpacked(snapshot.listing, project)
+        found = await self._current()
+        files = await self._unpacked(found.value.listing, project)
         if files is None:
             raise NotFoundError(f"no release of a project {project!r}")
-        return self._aged(snapshot, files)
+        return RefreshedValue(files, found.age, found.stale)
 
     async def has_project(self, project: str) -> RefreshedValue[bool]:
         """Whether there is a file of a project, by its normalised name. Raises UpstreamError if there may be one in a
         place that can't be read, NotFoundError if the storage may be blank by mistake."""
-        snapshot = await self._current(may_be_stale=False)
+        found = await self._current(may_be_stale=False)
+        snapshot = found.value
         if snapshot.missed is not None and project not in snapshot.projects.folders:
             raise UpstreamError(f"{snapshot.missed!r} can't be read, and may contain the project", code="FileSystem")
         if snapshot.nothing is not None and snapshot.nothing.code is not None:
             raise copy(snapshot.nothing)
-        return self._aged(snapshot, project in snapshot.projects.folders)
+        return RefreshedValue(project in snapshot.projects.folders, found.age, found.stale)
 
     async def may_have_folder(self, name: str) -> bool:
         """Always True: the listing does not record folders."""
@@ -161,15 +159,13 @@ class FlatCatalog:
             self._files.put(project, (ref(listing), found))
         return found
 
-    def _aged(self, snapshot: _Snapshot, value: T) -> RefreshedValue[T]:
-        stale = self._failed is not None or not self._is_new(snapshot)
-        return RefreshedValue(value, time.monotonic() - snapshot.taken, stale)
-
-    async def _current(self, *, may_be_stale: bool = True) -> _Snapshot:
+    async def _current(self, *, may_be_stale: bool = True) -> RefreshedValue[_Snapshot]:
+        """What expires during the call makes nothing stale: while files are published one after the other, no listing
+        of many would be new at its end."""
         self._asked = time.monotonic()
         self._keep_going()
-        snapshot = self._snapshot
-        if snapshot is None or not self._is_new(snapshot):
+        snapshot, since = self._snapshot, self._fresh_from
+        if snapshot is None or not self._is_new(snapshot, since):
             load = self._begin()
             soon = snapshot is not None and may_be_stale
             try:
@@ -180,15 +176,16 @@ class FlatCatalog:
                 note_stale()
         if self._failed is not None and time.monotonic() - snapshot.taken > self._refresh + self._stale_seconds:
             raise copy(self._failed)
-        return snapshot
+        stale = self._failed is not None or not self._is_new(snapshot, since)
+        return RefreshedValue(snapshot, time.monotonic() - snapshot.taken, stale)
 
     def _begin(self) -> "asyncio.Future[_Snapshot]":
         return self._loading.begin(self._root, self._fresh_from, self._load)
 
-    def _is_new(self, snapshot: _Snapshot) -> bool:
-        """Whether the snapshot is as new as listing again and again can keep it."""
+    def _is_new(self, snapshot: _Snapshot, since: float) -> bool:
+        """Whether the snapshot is as new as listing again and again can keep it, and taken `since` then."""
         longest = self._pause + 2 * self._took + _MIN_PAUSE_SECONDS
-        return snapshot.taken >= self._fresh_from and time.monotonic() - snapshot.taken <= longest
+        return snapshot.taken >= since and time.monotonic() - snapshot.taken <= longest
 
     @property
     def _pause(self) -> float:

@@ -14,9 +14,13 @@ from gateway.index.catalog.listing import Files, Projects, is_release
 from gateway.index.catalog.recognised import Catalog
 from gateway.index.generated.answer import answer, is_for_people
 from gateway.index.generated.root_page import CatalogProjects, RootPage
+from gateway.index.legacy.document import CONTENT_TYPE
+from gateway.index.legacy.release_json import ReleaseJson
+from gateway.index.legacy.target import ReleaseTarget
 from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import RenderedPages
+from gateway.index.resources import Resources
 from gateway.index.simple import pages
 from gateway.index.simple.names import SIMPLE, normalize
 from gateway.index.simple.negotiation import Form, choose, encoding_for
@@ -25,6 +29,12 @@ from gateway.messages import BufferedResponse, PageRequest, Redirect
 from gateway.principal import Principal
 
 _NO_FILES = Files((), frozenset())
+# In place of those of a page, which has several forms.
+_RELEASE_HEADERS = {
+    "Content-Type": CONTENT_TYPE,
+    "Vary": "Accept-Encoding",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class GeneratedIndex:
@@ -35,7 +45,9 @@ class GeneratedIndex:
         catalog: Catalog,
         releases: Releases,
         people: RenderedProjectPages | None,
+        release_json: ReleaseJson,
         readable: ReadableProjects,
+        resources: Resources,
         root: str,
         *,
         max_age: int,
@@ -49,6 +61,8 @@ class GeneratedIndex:
         pages are made from."""
         self._refresh = refresh
         self.people = people
+        self._release_json = release_json
+        self._resources = resources
         self._readable = readable
         self._catalog = catalog
         self._releases = releases
@@ -144,6 +158,11 @@ class GeneratedIndex:
 
     async def page(self, request: PageRequest) -> BufferedResponse | Redirect:
         """Raises NotFoundError if there is no such project, UpstreamBusyError if that can't be known now."""
+        if (target := self._resources.release_target(request.key)) is not None:
+            try:
+                return await self._release_document(request, target)
+            except (UpstreamError, UpstreamTimeoutError) as error:
+                raise unavailable(error) from error
         project, up = self._route(request.key)
         form = choose(request.accept, format_of(request.query))
         if form is None:
@@ -179,8 +198,30 @@ class GeneratedIndex:
         )
         return answer(self._refresh, self._ages, request, form, page, sources.all, max_age=max_age)
 
+    async def _release_document(self, request: PageRequest, target: ReleaseTarget) -> BufferedResponse | Redirect:
+        sources = await self._releases.of(target.name, fallback=request.fallback)
+        if isinstance(sources, Redirect):
+            # Where PyPI, and those that are like it, have these documents.
+            index = sources.location.removesuffix(f"{SIMPLE}/{target.name}/")
+            if index == sources.location:
+                raise NotFoundError("the other index has no such documents")
+            return replace(sources, location=f"{index}{target.path}")
+        sources = await self._shown(sources, request.principal)
+        if target.project != target.name:
+            return Redirect(f"{target.up}{target.path}{query_part(request.query)}")
+        by_path = self._readable.has_rules_for_paths(request.principal)
+        page = await self._release_json.page(request, target, sources, by_path=by_path)
+        max_age = self._max_age_of(sources)
+        return answer(
+            self._refresh, self._ages, request, Form.JSON_V1, page, sources.all, _RELEASE_HEADERS, max_age=max_age
+        )
+
     async def _shown(self, sources: Sources, principal: Principal) -> Sources:
         """What the principal may see of them. Raises NotFoundError if that is nothing."""
+        if sources.theirs is not None:
+            hidden = await self._readable.hidden(principal, sources.name, sources.theirs.value)
+            if hidden:
+                sources = replace(sources, view=principal.view, hidden=hidden)
         if sources.ours is None or not self._readable.may_hide_files(principal, sources.ours.value):
             return sources
         try:
@@ -192,7 +233,7 @@ class GeneratedIndex:
         if ours is sources.ours:
             return sources
         hidden = _names(sources.ours) - _names(ours) if sources.theirs is not None else frozenset[str]()
-        return replace(sources, ours=ours, view=principal.view, hidden=hidden)
+        return replace(sources, ours=ours, view=principal.view, hidden=sources.hidden | hidden)
 
     def _max_age_of(self, sources: Sources) -> int:
         """0 for pages with releases of our own: a page that a client keeps must never hide a new one."""

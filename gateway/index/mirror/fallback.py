@@ -134,7 +134,8 @@ class Fallback:
         files = (file for file in project.files if file.name not in hidden)
         if not self.redirects:
             files = (self._through_us(project.name, file, up) for file in files)
-        return replace(project, files=tuple(files), tracks=(), alternate_locations=())
+        verdicts = {name: verdict for name, verdict in project.verdicts.items() if name not in hidden}
+        return replace(project, files=tuple(files), tracks=(), alternate_locations=(), verdicts=verdicts)
 
     def _through_us(self, project: str, file: File, up: str) -> File:
         return replace(file, url=f"{up}{project}/{quote(file.name, safe='')}")

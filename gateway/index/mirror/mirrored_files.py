@@ -104,7 +104,7 @@ class MirroredFiles:
         if file is None or (wanted != name and not file.has_metadata):
             raise NotFoundError(f"no {name!r} in the other index either")
         if wanted != name:
-            return await self._metadata_page(file)
+            return BufferedResponse(200, await self.metadata(file), {"Content-Type": "text/plain; charset=utf-8"})
         if request.method == "HEAD":
             return await self._head(file)
         with self._downloads.claim(key, file, replaces) as claim:
@@ -189,12 +189,13 @@ class MirroredFiles:
         """Ends all downloads."""
         await self._downloads.close()
 
-    async def _metadata_page(self, file: File) -> BufferedResponse:
+    async def metadata(self, file: File) -> bytes:
+        """That of a file of the other index, which the policy lets in. Raises GatewayErrors."""
         version = file.url, file.metadata_sha256, file.hashes.get("sha256")
         body = self._metadata.get(version)
         if body is None:
             body = await self._reading.once(version, lambda: self._read_metadata(file, version))
-        return BufferedResponse(200, body, {"Content-Type": "text/plain; charset=utf-8"})
+        return body
 
     async def _head(self, file: File) -> Stream:
         length = str(file.size) if file.size is not None else None

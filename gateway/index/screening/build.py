@@ -38,8 +38,10 @@ def build_screen(
     the provenance among these; None if no rule asks for it. Raises ConfigError if the environment's proxies can't be
     used."""
     policy = policy_of(settings.policy)
-    shared = SharedMetadataStore(storage, root, folder=FOLDER, asked_for="policy")
-    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, "seen"), shared], memory)]
+    # What one index has had for long, another one may have got today.
+    index = settings.fallback.base_url.partition("://")[2].strip("/").replace("/", "_")
+    shared = SharedMetadataStore(storage, root, folder=f"{FOLDER}{index}/", asked_for="policy")
+    sources: list[FactSource] = [SeenRecords([*disk_stores(settings, root, quota, f"seen {index}"), shared], memory)]
     if policy.asks_for_licences:
         from gateway.index.screening.licences import source
 

@@ -13,6 +13,8 @@ from gateway.policy.rule import ReleaseRule
 
 _SECONDS = 5.0
 _READ_SECONDS = 10.0
+# How long the start waits for the first look.
+_FIRST_SECONDS = 1.0
 
 log = logging.getLogger("gateway.policy")
 
@@ -26,6 +28,7 @@ class Exceptions:
         self._configured = configured
         self._etag: str | None = None
         self._task: asyncio.Task[None] | None = None
+        self._looked = asyncio.Event()
         self._log = LimitedLog(log)
         self.known: Sequence[PolicyException] = ()
         self.rules: Sequence[ReleaseRule] = ()
@@ -37,7 +40,12 @@ class Exceptions:
         return [*self._configured, *self.known]
 
     async def start(self) -> None:
+        """Returns after the first look, within a second: a reload puts the mount in force then, and what the former one
+        has let in must not be held for a moment."""
         self._task = asyncio.get_running_loop().create_task(self._watch())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_SECONDS):
+                await self._looked.wait()
 
     async def close(self) -> None:
         if self._task is not None:
@@ -78,4 +86,5 @@ class Exceptions:
                 self._log.write(logging.WARNING, "%s can't be read: %s", self._stored.key, why)
             except Exception:
                 log.exception("%s can't be read: this is a bug", self._stored.key)
+            self._looked.set()
             await asyncio.sleep(_SECONDS)

@@ -10,6 +10,7 @@ from gateway.executors import FOREIGN
 from gateway.index.wheels.metadata_store import MetadataStore
 
 _ATTEMPTS = 3
+_CLOSE_SECONDS = 2.0
 
 log = logging.getLogger("gateway.policy")
 
@@ -54,8 +55,14 @@ class SavedRecords(Generic[R]):
         task.add_done_callback(self._done)
 
     async def close(self) -> None:
-        """Waits until everything is saved."""
-        await asyncio.gather(*self._running, return_exceptions=True)
+        """Waits until everything is saved, for a while: the process may end within seconds, or be killed."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+            if late:
+                log.warning("%s could not be saved in time: %d", self._what % "projects", len(late))
 
     async def _save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
         async with self._saving:

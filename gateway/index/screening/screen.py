@@ -15,6 +15,7 @@ from gateway.index.rendered import Sourced, sourced
 from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.withheld import WithheldError
 from gateway.index.simple.pages import File, Project
+from gateway.policy.advisory import Advisory
 from gateway.policy.facts import ProjectFacts, version_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
@@ -114,7 +115,7 @@ class Screen:
         """The page without the files that are withheld, and with the verdicts on all that are not simply allowed.
         `age` is the number of seconds since it was read. With `name`, the verdict on this file is wanted. Raises
         GatewayErrors if that can't be decided."""
-        now, version = self.clock(), self._version(page.name)
+        now, version = self.clock(), self.version(page.name)
         known = self._pages.get(page.name)
         if known is not None and known.stands((page,), version) and now < known.value.changes:
             return known.value.page
@@ -138,10 +139,11 @@ class Screen:
     async def verdict_on_copy(self, project: str, file: File) -> Verdict:
         """On a file that is kept, but that no page lists now: malware is removed from its index. Of what only a page
         tells, nothing is known. Raises GatewayErrors if that can't be decided."""
-        facts = ProjectFacts()
-        for source in self._sources:
-            facts = replace(facts, **await source.about_kept(project))
-        return self._about(project, facts).judge(file, self.clock())
+        return self._about(project, await self._about_kept(project)).judge(file, self.clock())
+
+    async def advisories(self, project: str) -> Sequence[Advisory] | None:
+        """About the project, by its normalised name; None if that can't be known now. Raises GatewayErrors."""
+        return (await self._about_kept(project)).advisories
 
     def source(self, kind: type[T]) -> T | None:
         """The source of this kind, if the policy needs it."""
@@ -153,8 +155,15 @@ class Screen:
             self.refused[verdict.action.value] += 1
             raise WithheldError(name, verdict)
 
-    def _version(self, project: str) -> Hashable:
+    def version(self, project: str) -> Hashable:
+        """A value that changes when something else than the time changes what is decided about the project."""
         return self.exceptions.version, *(source.version(project) for source in self._sources)
+
+    async def _about_kept(self, project: str) -> ProjectFacts:
+        facts = ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about_kept(project))
+        return facts
 
     def _about(self, project: str, facts: ProjectFacts) -> ProjectPolicy:
         policy = replace(self._policy, rules=[*self.exceptions.rules, *self._policy.rules])

@@ -6,7 +6,7 @@ https://packaging.python.org/en/latest/specifications/core-metadata/
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
 
 MAX_METADATA_BYTES = 1024 * 1024
@@ -28,7 +28,7 @@ _NAMES = (
     "Description-Content-Type",
 )
 _FIELDS = frozenset(map(str.lower, (*_NAMES, "Description")))
-_LONGEST_NAME = max(map(len, _FIELDS))
+_NO_MORE: Set[str] = frozenset()
 _BLANK = " \t"
 # What the continuation lines of a description begin with, according to distutils and the specification.
 _MARGINS = (7 * " " + "|", 8 * " ", "\t")
@@ -36,15 +36,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MAX_REQUIRES_PYTHON = 256
 
 
-def parse(metadata: bytes) -> Mapping[str, Sequence[str]]:
-    """The values that people and installers need, by lower-case field names; unfolded, and in order.
+def parse(metadata: bytes, more: Set[str] = _NO_MORE) -> Mapping[str, Sequence[str]]:
+    """The values that people and installers need, by lower-case field names, and those of `more` fields; unfolded, and
+    in order.
 
     `description` is the body, else the field of that name. Text beyond the limits of this module is cut off.
     """
     text = metadata[:MAX_METADATA_BYTES].decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     head, _, body = text.partition("\n\n")
     found: dict[str, list[str]] = {}
-    for name, lines in islice(_fields(head), _MAX_FIELDS):
+    for name, lines in islice(_fields(head, _FIELDS | more if more else _FIELDS), _MAX_FIELDS):
         value = _unindented(lines) if name == "description" else _unfolded(lines)
         found.setdefault(name, []).append(value.strip())
     if body := body.strip("\n"):
@@ -52,12 +53,12 @@ def parse(metadata: bytes) -> Mapping[str, Sequence[str]]:
     return found
 
 
-def _fields(head: str) -> Iterator[tuple[str, list[str]]]:
-    """The known fields by lower-case names, each with its lines.
+def _fields(head: str, known: Set[str]) -> Iterator[tuple[str, list[str]]]:
+    """The `known` fields by lower-case names, each with its lines.
 
     Reads line by line, so that other threads can run: a regular expression lets none run until it has found something.
     """
-    name, lines, at = "", list[str](), 0
+    name, lines, at, longest = "", list[str](), 0, max(map(len, known))
     for _ in range(_MAX_LINES):
         if at >= len(head):
             break
@@ -69,9 +70,9 @@ def _fields(head: str) -> Iterator[tuple[str, list[str]]]:
         else:
             if name:
                 yield name, lines
-            colon = head.find(":", at, min(end, at + _LONGEST_NAME + 1))
+            colon = head.find(":", at, min(end, at + longest + 1))
             name = head[at:colon].lower() if colon > at else ""
-            name = name if name in _FIELDS else ""
+            name = name if name in known else ""
             lines = [head[colon + 1 : end]] if name else []
         at = end + 1
     if name:

@@ -45,11 +45,13 @@ class Existing:
             await self._storage.metadata(key, etag)
 
     async def _hashed(self, key: str, size: int) -> str:
-        """The SHA-256 of an object that has none beside it; empty if it is longer than `size`."""
+        """The SHA-256 of an object that has none beside it; empty if it has not `size` bytes. It is not read then."""
         # Caches would serve a copy of another version, above all while the storage is away.
         stream = cast(Stream, await self._storage.fetch(ObjectRequest("GET", key, uncached=True)))
         digest, read = hashlib.sha256(), 0
         try:
+            if stream.headers.get("Content-Length", str(size)) != str(size):
+                return ""
             if stream.body is not None:
                 async for chunk in stream.body:
                     read += len(chunk)

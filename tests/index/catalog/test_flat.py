@@ -453,6 +453,29 @@ async def test_a_listing_that_fails_after_a_newer_one_has_ended_makes_nothing_st
     await catalog.close()
 
 
+async def test_what_expires_while_a_listing_is_read_does_not_make_it_stale_for_those_who_asked_before() -> None:
+    """Which projects are ours could not be known while a listing of many files took longer than the next upload."""
+    storage = Batches("p-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    first = storage.hold = asyncio.Event()
+    catalog.expire()
+    before = asyncio.ensure_future(catalog.has_project("q"))
+    await storage.until(2)
+    storage.keys, storage.hold = ["p-1.0.tar.gz", "q-1.0.tar.gz"], asyncio.Event()
+    catalog.expire()
+    after = asyncio.ensure_future(catalog.has_project("q"))
+    await storage.until(3)
+    first.set()
+    found = await before
+    assert (found.value, found.stale) == (False, False)
+    assert not after.done()
+    storage.hold.set()
+    found = await after
+    assert (found.value, found.stale) == (True, False)
+    await catalog.close()
+
+
 async def test_the_error_of_a_failed_listing_does_not_grow_with_each_client() -> None:
     storage = Batches("p-1.0.tar.gz")
     catalog = storage.catalog(refresh=0, patience=Patience(0.0))

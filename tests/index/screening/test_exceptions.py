@@ -1,5 +1,7 @@
 """Exceptions that gateways read from the bucket."""
 
+import asyncio
+
 import pytest
 
 from gateway.errors import UpstreamBusyError, UpstreamError
@@ -22,7 +24,7 @@ from tests.index.screening.test_screen import (
     shown,
     started,
 )
-from tests.support.faults import FaultyBucket, error
+from tests.support.faults import Answer, FaultyBucket, error, healthy
 from tests.support.publicindex import PublicIndex
 
 __all__ = ["clock", "public", "settings"]  # the fixtures
@@ -79,6 +81,37 @@ async def test_what_can_t_be_read_changes_nothing(exceptions: Exceptions, faulty
     del faulty.objects[KEY]
     await exceptions.read()
     assert exceptions.known == ()
+
+
+async def test_the_start_waits_a_while_for_those_that_count_already(
+    exceptions: Exceptions, faulty: FaultyBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload that changes the mount would withhold for a moment what they let in."""
+    monkeypatch.setattr("gateway.index.screening.exceptions._FIRST_SECONDS", 20)
+    await exceptions._stored.change(lambda _: [ONE])
+    released = asyncio.Event()
+
+    async def slow(answer: Answer) -> None:
+        await released.wait()
+        await healthy(answer)
+
+    faulty.of_key[KEY] = slow
+    faulty.requests.clear()
+    starting = asyncio.create_task(exceptions.start())
+    await faulty.until(lambda: len(faulty.requests) == 1)
+    assert not starting.done()
+    released.set()
+    await starting
+    assert list(exceptions.known) == [ONE]
+    await exceptions.close()
+
+    released.clear()
+    monkeypatch.setattr("gateway.index.screening.exceptions._FIRST_SECONDS", 0.01)
+    other = Exceptions(exceptions._stored, [])
+    await other.start()
+    assert other.known == ()
+    await other.close()
+    released.set()
 
 
 async def test_two_who_change_them_at_once_lose_nothing(exceptions: Exceptions, faulty: FaultyBucket) -> None:

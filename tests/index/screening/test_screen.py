@@ -85,6 +85,11 @@ async def shown(gateway: Gateway) -> list[str]:
     return sorted(names)
 
 
+def seen_key(public: PublicIndex) -> str:
+    """Where it is remembered which files the index had."""
+    return f".gateway/seen/{public.url.removeprefix('http://').replace('/', '_')}/public-lib.json".replace("_/", "/")
+
+
 async def test_a_young_file_is_held_until_its_day(
     start_gateway: StartGateway, settings: dict[str, str], clock: Clock
 ) -> None:
@@ -170,7 +175,7 @@ async def test_a_page_without_times_opens_when_it_has_been_known_long_enough(
     public.form = "html"
     one = await started(start_gateway, settings, clock)
     assert await shown(one) == []
-    await faulty.until(lambda: ".gateway/seen/public-lib.json" in faulty.objects)
+    await faulty.until(lambda: seen_key(public) in faulty.objects)
     clock.now += 7 * DAY
     assert await shown(one) == [OLD, NAME]
     other = await started(start_gateway, settings, clock)  # it has it from the bucket
@@ -193,10 +198,10 @@ async def test_a_new_file_that_says_it_is_old_is_new(
 
 
 async def test_while_it_can_t_be_known_when_files_were_seen_first_nothing_comes_in(
-    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket, public: PublicIndex
 ) -> None:
     gateway = await started(start_gateway, settings | {"storage.max_attempts": "1"}, clock)
-    faulty.of_key[".gateway/seen/public-lib.json"] = error(500, "InternalError")
+    faulty.of_key[seen_key(public)] = error(500, "InternalError")
     for accept in (JSON, HTML):
         assert (await get(gateway, "/simple/public-lib/", accept=accept)).status == 503
     assert (await get(gateway, FILE)).status == 503
@@ -245,3 +250,18 @@ async def test_what_is_withheld_is_told_beside_files_of_ours(
     assert [file["filename"] for file in found["files"]] == ["public_lib-0.1.tar.gz", OLD]
     assert list(found["_policy"]) == [NAME]
     assert (await get(gateway, FILE)).status == 403
+
+
+async def test_each_other_index_is_looked_at_for_the_first_time(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, faulty: FaultyBucket, public: PublicIndex
+) -> None:
+    """What the one has had for long may be missing at the other, which is changed to later."""
+    other = PublicIndex()
+    other.projects = {"public-lib": {OLD: OLD_CONTENT}}
+    other.fields = dict(public.fields)
+    async with other.running():
+        first = await started(start_gateway, settings | {"fallback.base_url": other.url}, clock)
+        assert await shown(first) == [OLD]
+        await faulty.until(lambda: seen_key(other) in faulty.objects)
+    clock.now += 30 * DAY
+    assert await shown(await started(start_gateway, settings, clock)) == [OLD, NAME]

@@ -166,7 +166,7 @@ async def test_they_need_a_trusted_publisher_and_files_without_them_do_not(
 async def test_the_token_of_a_user_is_nobody_s_job(verifier: Verifier) -> None:
     """Whatever it says where it comes from: only tokens that jobs get grant rights by themselves."""
     form = UploadForm(FORM["Content-Type"], 1000)
-    form._fields["attestations"] = [attested()]
+    form._fields["attestations"] = [attested().encode()]
     scope = Scope(frozenset({Right.WRITE}), source=SOURCE)
     with pytest.raises(BadRequestError, match="trusted publishers only"):
         Attestations(verifier, required=False).of(form, FILE, Principal("bob", scope=scope))
@@ -346,7 +346,7 @@ class Slow:
 async def test_an_upload_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attestations, "_SECONDS", 0.02)
     form, slow = UploadForm(FORM["Content-Type"], 1000), Slow()
-    form._fields["attestations"] = ["[{}]"]
+    form._fields["attestations"] = [b"[{}]"]
     scope = Scope(frozenset({Right.WRITE}), grants=AUDIENCE, source=SOURCE)
     found = Attestations(cast(Any, slow), required=False).of(form, FILE, Principal("job", scope=scope))
     form.forget_fields()

@@ -1,0 +1,31 @@
+"""What is known of the files of projects, when the process ends."""
+
+import asyncio
+
+import pytest
+
+from gateway.cache.lru import MemoryLimit
+from gateway.index.screening.seen_records import SeenRecords
+from gateway.index.simple.pages import Project
+
+
+class Hanging:
+    """A store that takes documents, but never says so."""
+
+    async def read(self, project: str) -> tuple[bytes, str | None]:
+        return b"", None
+
+    async def write(self, project: str, document: bytes, etag: str | None) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_storage_that_hangs_does_not_hold_up_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.index.screening.saved_records._CLOSE_SECONDS", 0.01)
+    records = SeenRecords([Hanging()], MemoryLimit(1_000_000))
+    for name in ("one", "two"):
+        await records.look(Project(name, (), ()), 1_700_000_000.0)
+    async with asyncio.timeout(20):
+        await records.close()
+    assert caplog.messages == ["what is known of the files of projects could not be saved in time: 2"]
