@@ -130,6 +130,8 @@ UPLOADS = Executor("uploads", 2)
 ATTESTATIONS = Executor("attestations", 2)
 # Resolves the names of storages: a name server that does not answer keeps a thread for many seconds.
 NAMES = Executor("dns", 16, each=True)
+# Verifies what attests the files of other indexes.
+PROVENANCE = Executor("provenance", 2)
 # Resolves host names that others chose, whose name servers may be as slow as they like.
 FOREIGN_NAMES = Executor("foreign-dns", 8, each=True)
 # botocore: credentials and endpoints, which may take files, processes and the network.

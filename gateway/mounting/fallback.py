@@ -1,6 +1,6 @@
 """The other index of a mount, built from its settings."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.cache.disk.quota import DiskQuota
 from gateway.cache.lru import MemoryLimit
@@ -15,6 +15,9 @@ from gateway.storage.base import Storage
 from gateway.storage.s3.clients import client_for
 from gateway.upstream.address_policy import AddressPolicy
 from gateway.upstream.circuits import Circuits
+
+if TYPE_CHECKING:
+    from gateway.publish.attestations.publisher import ProvenanceReader
 
 
 class FallbackMemory(NamedTuple):
@@ -37,7 +40,7 @@ def build_fallback(
     backlog: Backlog,
 ) -> Fallback:
     """The index that `fallback.base_url` names, in front of it the policy, if there is one. `root` is the key of our
-    own, and `quota` the room on disk."""
+    own, and `quota` the room on disk. Raises ConfigError if a rule needs what is not installed."""
     base_url = settings.fallback.base_url
     policy = AddressPolicy(base_url, settings.fallback.allow_hosts)
     upstream: OtherIndex = UpstreamIndex(
@@ -53,5 +56,18 @@ def build_fallback(
         from gateway.index.screening.build import build_screen
         from gateway.index.screening.screened_index import ScreenedIndex
 
-        upstream = ScreenedIndex(upstream, build_screen(settings, storage, root, quota, memory.pages, upstream))
+        screen = build_screen(settings, storage, root, quota, memory.pages, upstream, _provenance_reader(settings))
+        upstream = ScreenedIndex(upstream, screen)
     return Fallback(settings.fallback, catalog, upstream, metadata, memory.copied)
+
+
+def _provenance_reader(settings: Settings) -> "ProvenanceReader | None":
+    """None if no rule asks for provenance. Raises ConfigError if it can't be verified."""
+    if not any(rule.provenance for rule in settings.policy.rules):
+        return None
+    from gateway.publish.attestations.build import build_verifier
+
+    verifier = build_verifier(settings.publish, "policy.rules")
+    from gateway.publish.attestations.publisher import ProvenanceReader
+
+    return ProvenanceReader(verifier)

@@ -46,6 +46,10 @@ class ReleasePolicy:
         """Whether the licences of a project's files may decide."""
         return any(rule.licences and rule.is_about(project, upstream) for rule in self.rules)
 
+    def provenance_asked(self, project: str, upstream: str) -> list[str]:
+        """The words and patterns that rules ask for which may apply to the project's files."""
+        return [asked for rule in self.rules if rule.is_about(project, upstream) for asked in rule.provenance]
+
     def about(self, project: str, upstream: str, facts: ProjectFacts) -> "ProjectPolicy":
         """What applies to the files of a project, by its normalised name, that come from the host `upstream`."""
         return ProjectPolicy(self, [rule for rule in self.rules if rule.is_about(project, upstream)], facts)

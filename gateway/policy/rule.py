@@ -12,6 +12,7 @@ from packaging.version import Version
 from gateway.policy.advisory import Severity
 from gateway.policy.facts import ProjectFacts, ReleaseFile, kind_of, version_of
 from gateway.policy.licence import has_licence
+from gateway.policy.provenance import fits
 from gateway.policy.verdict import Action, Verdict
 from gateway.rights.patterns import ProjectPattern
 
@@ -172,8 +173,7 @@ class ReleaseRule:
         return Match.UNKNOWN if licence is None else _known(has_licence(licence, self.licences))
 
     def _by_provenance(self, file: ReleaseFile, facts: ProjectFacts, _: float) -> Match:
-        """One of: `none`, `lost`, `changed`, or a pattern of publishers like github:acme/*."""
-        found = facts.provenance.get(file.name) if facts.provenance is not None else None
-        if found is None:
-            return Match.UNKNOWN
-        return _known(any(fnmatchcase(one, pattern) for one in found.split(" ") for pattern in self.provenance))
+        """See provenance.py."""
+        words = facts.provenance.get(file.name) if facts.provenance is not None else None
+        found = fits(words, self.provenance) if words is not None else None
+        return Match.UNKNOWN if found is None else _known(found)

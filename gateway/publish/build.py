@@ -98,16 +98,9 @@ def _attestations(settings: PublishSettings) -> "Attestations | None":
     """None if they are ignored. Raises ConfigError if they can't be verified."""
     if settings.attestations == "ignore":
         return None
-    try:
-        from gateway.publish.attestations.attestations import Attestations
-        from gateway.publish.attestations.verifier import Verifier
-    except ImportError as missing:
-        message = "attestations need a library: pip install 's3-package-gateway[publish,access,attestations]'"
-        raise ConfigError([Problem("publish.attestations", "settings", message)]) from missing
-    try:
-        verifier = Verifier(settings.sigstore_root)
-    except Exception as error:  # whatever the library makes of such a file
-        message = f"is no trusted root of Sigstore ({type(error).__name__}), as in trusted_root.json"
-        setting = "publish.sigstore_root" if settings.sigstore_root is not None else "publish.attestations"
-        raise ConfigError([Problem(setting, "settings", message)]) from error
+    from gateway.publish.attestations.build import build_verifier
+
+    verifier = build_verifier(settings, "publish.attestations", "publish,access,")
+    from gateway.publish.attestations.attestations import Attestations
+
     return Attestations(verifier, required=settings.attestations == "require")

@@ -20,6 +20,8 @@ class PublicIndex:
     def __init__(self) -> None:
         self.projects: dict[str, dict[str, bytes]] = {}
         self.metadata: dict[str, bytes] = {}
+        self.provenance: dict[str, bytes] = {}
+        self.faulty: dict[str, int] = {}  # files, and what is beside them, that are answered with a status
         self.fields: dict[str, dict[str, Any]] = {}
         self.page: dict[str, Any] = {}
         self.body: bytes | None = None  # of all pages, in place of what they would say
@@ -32,6 +34,7 @@ class PublicIndex:
         self.down = False
         self.silent = False
         self.hold: asyncio.Event | None = None  # files wait for it half-way, or before they begin
+        self.hold_only: set[str] = set()  # not all files, but these
         self.hold_head = False
         self.sending = 0
         self.requests: list[tuple[str, str]] = []
@@ -101,6 +104,7 @@ class PublicIndex:
                     "yanked": False,
                     "core-metadata": file in self.metadata
                     and {"sha256": hashlib.sha256(self.metadata[file]).hexdigest()},
+                    "provenance": f"../../files/{file}.provenance" if file in self.provenance else None,
                     **self.fields.get(file, {}),
                 }
                 for file, content in files.items()
@@ -121,22 +125,24 @@ class PublicIndex:
     async def _file(self, request: web.BaseRequest, name: str) -> web.StreamResponse:
         found = {file: content for files in self.projects.values() for file, content in files.items()}
         found |= {f"{file}.metadata": content for file, content in self.metadata.items()}
-        if name not in found:
-            return web.Response(status=404)
+        found |= {f"{file}.provenance": content for file, content in self.provenance.items()}
+        if name not in found or name in self.faulty:
+            return web.Response(status=self.faulty.get(name, 404))
         if name in self.unchanged:
             return web.Response(status=304)
         content = bytes(len(found[name])) if name in self.corrupt else found[name]
+        hold = self.hold if not self.hold_only or name in self.hold_only else None
         response = web.StreamResponse(headers={"Content-Length": str(len(content)), "ETag": '"x"'})
         self.sending += 1
         try:
-            if self.hold is not None and self.hold_head:
-                await self.hold.wait()
+            if hold is not None and self.hold_head:
+                await hold.wait()
             await response.prepare(request)
             if request.method == "HEAD":
                 return response
             await response.write(content[: len(content) // 2])
-            if self.hold is not None:
-                await self.hold.wait()
+            if hold is not None:
+                await hold.wait()
             await response.write(content[len(content) // 2 :])
         finally:
             self.sending -= 1

@@ -21,7 +21,7 @@ PUBLISH, SLSA = "https://docs.pypi.org/attestations/publish/v1", "https://slsa.d
 GITHUB, GITLAB = "https://token.actions.githubusercontent.com", "https://gitlab.com"
 SHA, REF = "5d41402abc4b2a76b9719d911017c592deadbeef", "refs/tags/v1.0"
 _TYPE = "application/vnd.in-toto+json"
-_OIDS = {"issuer": 8, "repository": 12, "digest": 13, "ref": 14, "workflow": 18}
+_OIDS = {"issuer": 8, "signer": 9, "repository": 12, "digest": 13, "ref": 14, "workflow": 18}
 _SCTS = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _START = "2020-01-01T00:00:00Z"
 
@@ -42,6 +42,12 @@ def statement(filename: str, sha256: str, kind: str = PUBLISH, **changed: Any) -
     subject = [{"name": filename, "digest": {"sha256": sha256}}]
     said = {"_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": kind, "predicate": None}
     return json.dumps(said | changed).encode()
+
+
+def provenance(publisher: Mapping[str, Any], *attestations: Mapping[str, Any]) -> bytes:
+    """The document that an index has of a file."""
+    bundle = {"publisher": publisher, "attestations": attestations}
+    return json.dumps({"version": 1, "attestation_bundles": [bundle]}).encode()
 
 
 def b64(data: bytes) -> str:
@@ -124,7 +130,9 @@ class Sigstore:
     ) -> x509.Certificate:
         usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
         authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._authority.public_key())
-        name = claims.get("workflow", "https://example.com")
+        name: x509.GeneralName = x509.UniformResourceIdentifier(claims.get("workflow", "https://example.com"))
+        if "email" in claims:
+            name = x509.RFC822Name(claims["email"])
         builder = (
             x509.CertificateBuilder(self._name, x509.Name([]), key.public_key(), x509.random_serial_number())
             .not_valid_before(made)
@@ -132,9 +140,11 @@ class Sigstore:
             .add_extension(usage, critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(authority, critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(name)]), critical=True)
+            .add_extension(x509.SubjectAlternativeName([name]), critical=True)
         )
         for claim, value in claims.items():
+            if claim not in _OIDS:
+                continue
             oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{_OIDS[claim]}")
             builder = builder.add_extension(x509.UnrecognizedExtension(oid, _der(0x0C, value.encode())), critical=False)
         before = builder.sign(self._authority, hashes.SHA256()).tbs_certificate_bytes

@@ -71,7 +71,8 @@ class PolicyRuleSettings(Section):
     severity: SeverityName | None = Field(None, description="Of such an advisory, at least: low to critical")
     licences: Words = Field([], description="Licences that cannot be avoided, as SPDX has them, like AGPL-*")
     provenance: Words = Field(
-        [], description="none, lost, changed, or publishers like github:acme/*, by the attestations of the file"
+        [],
+        description="none, invalid, lost, changed, or publishers like github:acme/*, by the attestations of the file",
     )
     requires_python: PythonVersion | None = Field(None, description="Files that this Python can install, like '3.12'")
     larger_than: Size | None = Field(None, ge=0, description="Files of more bytes, like 500MB")

@@ -100,7 +100,7 @@ class MirroredFiles:
             if replaces is None:
                 return kept
             _close(kept)
-        file = _named((await self._fallback.upstream.project(project)).value, wanted)
+        file = _named((await self._fallback.upstream.project(project, wanted)).value, wanted)
         if file is None or (wanted != name and not file.has_metadata):
             raise NotFoundError(f"no {name!r} in the other index either")
         if wanted != name:

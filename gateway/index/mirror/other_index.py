@@ -20,7 +20,9 @@ class OtherIndex(Protocol):
     def screen(self) -> "Screen | None":
         """What withholds files; None if nothing does."""
 
-    async def project(self, name: str) -> RefreshedValue[Project]: ...
+    async def project(self, name: str, wanted: str | None = None) -> RefreshedValue[Project]:
+        """With `wanted`, the file of this name is looked for on the page: it need not be known of others whether they
+        are withheld."""
 
     async def demand(self, project: str, name: str, copy: Callable[[], Awaitable[File | None]]) -> None:
         """Raises WithheldError if the policy withholds the file of this name. `copy` tells of one that is kept: the

@@ -91,7 +91,7 @@ class UpstreamIndex:
         self._parsing = asyncio.Lock()
         self._backlog = backlog
 
-    async def project(self, name: str) -> RefreshedValue[Project]:
+    async def project(self, name: str, wanted: str | None = None) -> RefreshedValue[Project]:
         """The page of a project, by its normalised name, with absolute URLs. Raises NotFoundError if there is none,
         UpstreamError, UpstreamTimeoutError, UpstreamBusyError, UpstreamPageError."""
         if (absent := self._absent.reason(name)) is not None:

@@ -16,7 +16,7 @@ from gateway.index.wheels.metadata_store import SharedMetadataStore, disk_stores
 from gateway.storage.base import Storage
 
 if TYPE_CHECKING:
-    from gateway.index.screening.licences.search import Documents
+    from gateway.index.screening.provenance.lookup import Documents, Reader
 
 
 def build_own(settings: Settings, storage: Storage, root: str, memory: MemoryLimit) -> OwnFilesScreen:
@@ -32,9 +32,11 @@ def build_screen(
     quota: DiskQuota | None,
     memory: MemoryLimit,
     documents: "Documents",
+    reader: "Reader | None",
 ) -> Screen:
-    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk. Raises
-    ConfigError if the environment's proxies can't be used."""
+    """For an index below the key `root`, which is asked for `documents`; `quota` is the room on disk. `reader` verifies
+    the provenance among these; None if no rule asks for it. Raises ConfigError if the environment's proxies can't be
+    used."""
     policy = policy_of(settings.policy)
     # What one index has had for long, another one may have got today.
     index = settings.fallback.base_url.partition("://")[2].strip("/").replace("/", "_")
@@ -47,6 +49,10 @@ def build_screen(
         stores = [*disk_stores(settings, root, quota, "licences"), shared]
         host = urlsplit(settings.fallback.base_url).hostname or ""
         sources.append(source.LicenceSource(documents, policy, host, stores, memory))
+    if reader is not None:
+        from gateway.index.screening.provenance.build import build_provenance
+
+        sources.append(build_provenance(settings, policy, documents, reader, storage, root, quota, memory))
     sources += _advisories(settings)
     exceptions = Exceptions(StoredExceptions(storage, root), exceptions_of(settings.policy))
     return Screen(policy, settings.fallback.base_url, sources, exceptions, memory)

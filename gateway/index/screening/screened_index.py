@@ -28,11 +28,11 @@ class ScreenedIndex:
         self.screen = screen
         self._index = index
 
-    async def project(self, name: str) -> RefreshedValue[Project]:
+    async def project(self, name: str, wanted: str | None = None) -> RefreshedValue[Project]:
         """The page, with the verdicts on files that are withheld or warned of. Raises as that of the other index, and
         GatewayErrors if it can't be decided which files come in."""
         found = await self._index.project(name)
-        return RefreshedValue(await self.screen.page(found.value, found.age), found.age, found.stale)
+        return RefreshedValue(await self.screen.page(found.value, found.age, wanted), found.age, found.stale)
 
     async def judged(self, name: str) -> tuple[Project, Mapping[str, Verdict]]:
         """The page with all files, and the verdicts on them, but for those that nothing decides. Raises as

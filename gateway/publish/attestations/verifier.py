@@ -17,6 +17,8 @@ for that. What it does is done here with a root of trust that is given:
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from hashlib import sha256 as sha256_of
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -50,15 +52,14 @@ _MAX_NAME = 255
 
 
 class Verifier:
-    """Has the keys of a Sigstore instance."""
+    """Has the keys of a Sigstore instance. `root` is the SHA-256 of their file."""
 
     def __init__(self, root: Path | None) -> None:
         """`root` is a file with a root of trust; without one, it is the one that sigstore brings along, of the public
         instance. Raises whatever the library raises if it can't be read."""
-        if root is not None:
-            self._verifier = SigstoreVerifier(trusted_root=TrustedRoot.from_file(str(root)))
-            return
-        with as_file(files("sigstore") / "_store" / quote(_PUBLIC_INSTANCE, safe="") / "trusted_root.json") as path:
+        brought = files("sigstore") / "_store" / quote(_PUBLIC_INSTANCE, safe="") / "trusted_root.json"
+        with as_file(brought) if root is None else nullcontext(root) as path:
+            self.root = sha256_of(path.read_bytes()).hexdigest()
             self._verifier = SigstoreVerifier(trusted_root=TrustedRoot.from_file(str(path)))
 
     def provenance(self, field: str, identity: Identity, filename: str, sha256: str) -> bytes:
@@ -86,16 +87,24 @@ class Verifier:
 
     def _verified(self, item: object, identity: Identity, filename: str, sha256: str) -> tuple[str, Mapping[str, Any]]:
         """The kind of statement that an attestation makes, and its document, without what nobody knows."""
+        kind, attestation = self.statement(item, identity, filename, sha256)
+        return kind, attestation.model_dump(mode="json")
+
+    def statement(
+        self, item: object, publisher: Identity | policy.VerificationPolicy, filename: str, sha256: str
+    ) -> tuple[str, Attestation]:
+        """The kind of statement that the publisher's attestation makes about the file, and the attestation. Raises any
+        error, or panics, unless it is right."""
         attestation = Attestation.model_validate(item)
         if len(attestation.verification_material.transparency_entries) != 1:
             raise invalid_upload("an attestation has one entry of the log: only the first would be verified")
-        issuer, repository = policy.OIDCIssuerV2(identity.issuer), policy.OIDCSourceRepositoryURI(identity.repository)
-        bundle = attestation.to_bundle()
-        kind, payload = self._verifier.verify_dsse(bundle, policy.AllOf([issuer, repository]))
+        demanded = _certified(publisher) if isinstance(publisher, Identity) else publisher
+        kind, payload = self._verifier.verify_dsse(attestation.to_bundle(), demanded)
         if kind != "application/vnd.in-toto+json":
             raise invalid_upload("an attestation is no statement of in-toto")
-        _demand_workflow(attestation.certificate_claims, identity)  # now that they are an authority's
-        return _stated(payload, filename, sha256), attestation.model_dump(mode="json")
+        if isinstance(publisher, Identity):
+            _demand_workflow(attestation.certificate_claims, publisher)  # now that they are an authority's
+        return _stated(payload, filename, sha256), attestation
 
 
 def _items(field: str) -> Sequence[object]:
@@ -110,6 +119,10 @@ def _items(field: str) -> Sequence[object]:
     if not 0 < len(found) <= len(_KINDS):
         raise invalid_upload(f"a file has one or two attestations, at most one of each kind, not {len(found)}")
     return found
+
+
+def _certified(identity: Identity) -> policy.VerificationPolicy:
+    return policy.AllOf([policy.OIDCIssuerV2(identity.issuer), policy.OIDCSourceRepositoryURI(identity.repository)])
 
 
 def _demand_workflow(claims: Mapping[str, str], identity: Identity) -> None:

@@ -110,7 +110,7 @@ class Listing:
     async def demand(self, project: str, name: str, copy: object) -> None:
         """Nothing is withheld."""
 
-    async def project(self, name: str) -> RefreshedValue[Project]:
+    async def project(self, name: str, wanted: str | None = None) -> RefreshedValue[Project]:
         return RefreshedValue(Project(name, (), (file(),)), 0.0)
 
 

@@ -34,7 +34,7 @@ class Index:
     async def covers_file(self, project: str, name: str) -> bool:
         return True
 
-    async def project(self, name: str) -> RefreshedValue[Project]:
+    async def project(self, name: str, wanted: str | None = None) -> RefreshedValue[Project]:
         return RefreshedValue(Project(name, ("1.0",), (self.file,)), 0.0)
 
     async def demand(self, project: str, name: str, copy: object) -> None:

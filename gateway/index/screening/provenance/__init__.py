@@ -1,0 +1,1 @@
+"""What attests the files of the other index (PEP 740), for the policy."""

@@ -1,0 +1,89 @@
+"""Looks up the provenance of many files of a project, some at once."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count
+
+from gateway.cache.limited_log import LimitedLog
+from gateway.errors import GatewayError
+from gateway.index.screening.provenance.lookup import Lookup
+from gateway.index.simple.pages import File
+
+_AT_ONCE = 4
+
+# No two states of what is known have the same.
+versions = count(1)
+
+log = logging.getLogger("gateway.policy")
+_limited = LimitedLog(log)
+
+
+class Search:
+    """`found` and `failed` have what came of it, by the identities of files. `version` changes with them."""
+
+    def __init__(self, lookup: Lookup, turns: asyncio.Semaphore, ended: Callable[[], None]) -> None:
+        """`turns` are shared by all searches. Calls `ended` when all files have been looked up."""
+        self.found: dict[str, str] = {}
+        self.failed: set[str] = set()
+        self.version = next(versions)
+        self._lookup = lookup
+        self._turns = turns
+        self._ended = ended
+        self._waiting: dict[str, File] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many files are left."""
+        return len(self._waiting) + len(self._running)
+
+    def add(self, files: Mapping[str, File], *, first: bool = False) -> None:
+        """Looks these up too, in this order: before all that wait, or after them."""
+        new = {key: file for key, file in files.items() if not self._knows(key)}
+        self._waiting = {**new, **self._waiting} if first else {**self._waiting, **new}
+        self._start()
+
+    async def until(self, keys: Iterable[str]) -> None:
+        """Waits until all of them, which have been added, were looked up."""
+        for key in keys:
+            while key in self._waiting or key in self._running:
+                await self._news.wait()
+
+    async def close(self) -> None:
+        """Gives up what is left."""
+        self._waiting.clear()
+        tasks = [*self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _knows(self, key: str) -> bool:
+        return key in self.found or key in self.failed or key in self._running
+
+    def _start(self) -> None:
+        while self._waiting and len(self._running) < _AT_ONCE:
+            key = next(iter(self._waiting))
+            task = asyncio.get_running_loop().create_task(self._look_up(key, self._waiting.pop(key)))
+            self._running[key] = task
+            task.add_done_callback(lambda _, key=key: self._done(key))  # type: ignore[misc]
+
+    async def _look_up(self, key: str, file: File) -> None:
+        try:
+            async with self._turns:
+                self.found[key] = await self._lookup.words(file)
+        except GatewayError as error:
+            self.failed.add(key)
+            _limited.write(logging.WARNING, "the provenance of %s can't be read: %s", file.name, error)
+        except Exception:
+            self.failed.add(key)
+            log.exception("the provenance of %s can't be verified: this is a bug", file.name)
+
+    def _done(self, key: str) -> None:
+        del self._running[key]
+        self.version = next(versions)
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+        self._start()
+        if not len(self):
+            self._ended()

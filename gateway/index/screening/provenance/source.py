@@ -1,0 +1,212 @@
+"""Knows who published the files of the other index, by what attests them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from gateway.cache.lru import LruCache, MemoryLimit
+from gateway.errors import GatewayError, UpstreamBusyError
+from gateway.executors import PAGES
+from gateway.index.screening.provenance.lookup import Lookup
+from gateway.index.screening.provenance.search import Search, versions
+from gateway.index.screening.saved_records import SavedRecords
+from gateway.index.simple.pages import File, Project
+from gateway.index.wheels.metadata_store import MetadataStore
+from gateway.policy.provenance import asks_about_earlier, identity_of, in_order, needed, told, without_looking
+from gateway.policy.release_policy import ReleasePolicy
+from gateway.policy.verified import MOST_FILES, VerifiedFiles, from_bytes
+from gateway.single_flight import SingleFlight
+
+FOLDER = ".gateway/provenance/"
+_MOST_BYTES = 8 * 1024 * 1024
+# A page waits so long for what is found meanwhile; a command that asks once, so long.
+_PAGE_SECONDS, _COMMAND_SECONDS = 3.0, 120.0
+# Documents that are read and verified at once, for all projects; of one project, see search.py.
+_TURNS = 8
+_MOST_SEARCHES = 1000
+# More files are gone through in a thread.
+_MANY = 200
+_FINDING_BYTES = 400
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger("gateway.policy")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of a project. `failed` are identities of files, with the times before which they are not looked up
+    again, by the source's clock."""
+
+    verified: VerifiedFiles = field(default_factory=VerifiedFiles)
+    failed: Mapping[str, float] = field(default_factory=dict)
+    version: int = field(default_factory=lambda: next(versions))
+
+    @property
+    def again(self) -> float:
+        return min(self.failed.values(), default=inf)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Identities, by the names of files; by identities, all files to be looked up, in order; and those of them for
+    which a request waits."""
+
+    identities: Mapping[str, str]
+    files: Mapping[str, File]
+    awaited: Sequence[str]
+
+
+class _Running(NamedTuple):
+    """A search, and what was known when it began."""
+
+    search: Search
+    before: _Known
+
+
+class ProvenanceSource:
+    """Looks at projects that a rule asks about. What is found of a file is saved. What can't be read is not known until
+    it can be: it is tried again later."""
+
+    name = "provenance"
+
+    def __init__(
+        self,
+        lookup: Lookup,
+        policy: ReleasePolicy,
+        upstream: str,
+        stores: Sequence[MetadataStore],
+        memory: MemoryLimit,
+        retry: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`upstream` is the other index's host. What can't be read is tried again after `retry` seconds."""
+        self._lookup = lookup
+        self._policy = policy
+        self._upstream = upstream
+        self._saved = SavedRecords[VerifiedFiles](stores, "the provenance of %s", _MOST_BYTES)
+        self._known = LruCache[str, _Known](
+            "provenance of the other index", memory, lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found))
+        )
+        self._loading = SingleFlight[_Known]()
+        self._searches: dict[str, _Running] = {}
+        self._turns = asyncio.Semaphore(_TURNS)
+        self._patience = _PAGE_SECONDS
+        self._retry = retry
+        self._clock = clock
+
+    async def start(self) -> None:
+        """Nothing runs before somebody asks."""
+
+    async def settle(self) -> None:
+        """Whoever asks now waits for the answer."""
+        self._patience = _COMMAND_SECONDS
+
+    def state(self) -> Mapping[str, object]:
+        left = sum(len(running.search) for running in self._searches.values())
+        return {"files that are being looked up": left} if left else {}
+
+    def version(self, project: str) -> Hashable:
+        """Before anybody has asked, another one each time: nothing that was decided stands."""
+        if (running := self._searches.get(project)) is not None:
+            return running.search.version
+        known = self._known.get(project)
+        return (known.version, self._clock() >= known.again) if known is not None else object()
+
+    async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
+        """See FactSource. Waits for some seconds at most; the rest is found in the background."""
+        asked = self._policy.provenance_asked(page.name, self._upstream)
+        if not asked:
+            if page.name not in self._known:
+                self._known.put(page.name, _Known())
+            return {}
+        plan = await _run(page, _plan, page, self._lookup.root, name, asks_about_earlier(asked))
+        known = self._known.get(page.name) or await self._loading.once(page.name, lambda: self._load(page.name))
+        search = self._search(page.name, known, plan, first=name is not None)
+        found = dict(known.verified.found)
+        if search is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await search.until(plan.awaited)
+            found |= {key: (words, 0.0) for key, words in search.found.items()}
+        return {"provenance": await _run(page, _told, page, plan.identities, found)}
+
+    async def about_kept(self, project: str) -> Mapping[str, Any]:
+        """Nothing: the page tells where the provenance is, and which versions there are."""
+        return {}
+
+    async def close(self) -> None:
+        """Waits until what was found is saved."""
+        for running in [*self._searches.values()]:
+            await running.search.close()
+        await self._loading.close()
+        await self._saved.close()
+
+    async def _load(self, project: str) -> _Known:
+        try:
+            known = _Known(await self._saved.load(project, from_bytes) or VerifiedFiles())
+        except GatewayError as error:
+            log.warning("the provenance of %s that is saved can't be read: %s", project, error)
+            known = _Known()
+        self._known.put(project, known)
+        return known
+
+    def _search(self, project: str, known: _Known, plan: _Plan, *, first: bool) -> Search | None:
+        """What looks up the files of the plan that are not known; None if all are."""
+        now = self._clock()
+        missing = {
+            key: file
+            for key, file in plan.files.items()
+            if key not in known.verified.found and known.failed.get(key, -inf) <= now
+        }
+        running = self._searches.get(project)
+        if running is None:
+            if not missing:
+                return None
+            if len(self._searches) >= _MOST_SEARCHES:
+                raise UpstreamBusyError("the provenance of too many projects is being looked up")
+            running = _Running(Search(self._lookup, self._turns, lambda: self._ended(project)), known)
+            self._searches[project] = running
+        running.search.add(missing, first=first)
+        return running.search
+
+    def _ended(self, project: str) -> None:
+        (search, before), now = self._searches.pop(project), self._clock()
+        failed = {key: until for key, until in before.failed.items() if until > now and key not in search.found}
+        failed |= dict.fromkeys(search.failed, now + self._retry)
+        verified = before.verified
+        if search.found:
+            at = time.time()
+            verified = VerifiedFiles({key: (words, at) for key, words in search.found.items()}).merged(verified)
+            self._saved.save(project, verified, from_bytes)
+        self._known.put(project, _Known(verified, failed))
+
+
+async def _run(page: Project, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await PAGES.run(work, *args, **kwargs) if len(page.files) > _MANY else work(*args, **kwargs)
+
+
+def _plan(page: Project, root: str, name: str | None, earlier: bool) -> _Plan:
+    identities = {file.name: identity_of(file, root) for file in page.files if without_looking(file) is None}
+    first = needed(page.files, name, earlier=earlier) if name is not None else []
+    files = {identities[file.name]: file for file in islice([*first, *in_order(page.files)], 2 * MOST_FILES)}
+    files = dict(islice(files.items(), MOST_FILES))
+    return _Plan(identities, files, [identities[file.name] for file in first] if name is not None else [*files])
+
+
+def _told(page: Project, identities: Mapping[str, str], found: Mapping[str, tuple[str, float]]) -> Mapping[str, str]:
+    alone = dict[str, str]()
+    for file in page.files:
+        words = without_looking(file)
+        if words is None and (known := found.get(identities[file.name])) is not None:
+            words = known[0]
+        if words is not None:
+            alone[file.name] = words
+    return told(page.files, alone)
