@@ -22,7 +22,7 @@ from tests.support.reloadable import Reloadable
 from tests.support.swift import Swift
 
 # How long an example takes depends on what else the machine does.
-hypothesis.settings.register_profile("gateway", deadline=None, max_examples=200 if NIGHTLY else 50)
+hypothesis.settings.register_profile("gateway", deadline=None, max_examples=200 if NIGHTLY else 30)
 hypothesis.settings.load_profile("gateway")
 share_botocore_data()
 

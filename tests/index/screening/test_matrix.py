@@ -14,6 +14,7 @@ import pytest
 from tests.index.screening.test_screen import CONTENT, FILE, NAME, OLD, OLD_CONTENT, public
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.http import RawAnswer, fetch
+from tests.support.nightly import by_night
 from tests.support.publicindex import JSON, PublicIndex
 from tests.support.reloadable import Reloadable
 
@@ -107,7 +108,7 @@ def leaks(answer: RawAnswer) -> bool:
     return has_it(answer) or in_body or "etag" in answer.headers
 
 
-@pytest.mark.parametrize("world", CACHES, indirect=True)
+@pytest.mark.parametrize("world", ["memory", "disk", "redirects", *by_night("none", "prefetch")], indirect=True)
 async def test_no_way_leads_to_a_file_that_is_withheld(
     world: Callable[[dict[str, Any]], None], reloadable: Reloadable, faulty: FaultyBucket
 ) -> None:
