@@ -18,6 +18,7 @@ __all__ = ["filled", "public"]
 
 PEOPLE = {"access.authenticators": "tests.support.people:People", "cache.memory_bytes": "8MB"}
 VERSIONS = [PROJECT, RELEASE, "/pypi/acme-web/2.0/json", "/pypi/Acme_Web/json", "/pypi/acme-web/9.0/json"]
+THEIRS = "/public-lib/public_lib-1.0-py3-none-any.whl/"
 
 
 async def status(gateway: Gateway, target: str, user: str = "") -> int:
@@ -103,13 +104,17 @@ async def test_a_member_of_a_virtual_index_keeps_its_own(start_gateway: StartGat
     assert await status(gateway, "/all/pypi/of-main/json") == 200
 
 
+@pytest.mark.parametrize(("path", "code"), [("/public-lib/other.txt/", 200), (THEIRS, 404)], ids=["another", "its"])
 async def test_metadata_of_the_other_index_is_not_told_where_rules_for_paths_speak(
-    start_gateway: StartGateway, faulty_settings: dict[str, str], public: PublicIndex
+    start_gateway: StartGateway, faulty_settings: dict[str, str], public: PublicIndex, path: str, code: int
 ) -> None:
+    """Nor is there a version whose files are all hidden."""
     fallback = {"fallback.mode": "mirror", "fallback.base_url": public.url}
-    rules = "[{paths: [/public-lib/public_lib-1.0-py3-none-any.whl/], read: ['user:bob'], only: true}]"
+    rules = f"[{{paths: [{path}], read: ['user:bob'], only: true}}]"
     access = {"access.rules": rules, "access.default_read": "everyone"}
     gateway = await start_gateway(faulty_settings | PEOPLE | fallback | access | {"access.admins": "carol"})
-    for user, told in [("carol", "https://p.example/"), ("alice", "")] * 2:
-        code, body, _ = await ask(gateway, "/pypi/public-lib/1.0/json", basic(user))
-        assert (code, json.loads(body)["info"]["home_page"]) == (200, told)
+    for user, expected, told in [("carol", 200, "https://p.example/"), ("alice", code, "")] * 2:
+        found, body, _ = await ask(gateway, "/pypi/public-lib/1.0/json", basic(user))
+        assert found == expected
+        if found == 200:
+            assert json.loads(body)["info"]["home_page"] == told
