@@ -1,13 +1,12 @@
 """Remembers the licences of files, so that the metadata of each is read once. Pure."""
 
-import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from gateway.policy.facts import ReleaseFile, identity
 from gateway.policy.metadata_licence import MAX_CHARACTERS
+from gateway.storage.packed_json import packed, unpacked
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MOST = 20_000
@@ -27,7 +26,7 @@ class KnownLicences:
         return KnownLicences(dict(islice({**self.found, **other.found, **self.found}.items(), MOST)))
 
     def to_bytes(self) -> bytes:
-        return zlib.compress(json.dumps({"version": _VERSION, "licences": dict(self.found)}).encode())
+        return packed({"version": _VERSION, "licences": dict(self.found)})
 
 
 def key_of(file: ReleaseFile, metadata_sha256: str | None) -> str:
@@ -38,15 +37,11 @@ def key_of(file: ReleaseFile, metadata_sha256: str | None) -> str:
 def from_bytes(document: bytes) -> KnownLicences | None:
     """None if it is none, or damaged: it is found out again then."""
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(document, _MAX_TEXT_BYTES)
-        if not unpacker.eof:
-            return None
-        said = json.loads(text)
+        said = unpacked(document, _MAX_TEXT_BYTES)
         if said["version"] != _VERSION:
             return None
         return KnownLicences({str(key): _usable(value) for key, value in said["licences"].items()})
-    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -4,13 +4,12 @@ The page that is read first is believed: nothing else is known. Whatever appears
 when the page was read before; a time that says so is forged, and the file counts as new.
 """
 
-import json
 import math
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gateway.policy.facts import ReleaseFile, identity
+from gateway.storage.packed_json import packed, unpacked
 
 _MAX_TEXT_BYTES = 32 * 1024 * 1024
 # A look that finds nothing new counts if the last that did is so long ago: each of these is saved.
@@ -63,7 +62,7 @@ class SeenFiles:
     def to_bytes(self) -> bytes:
         plain = dict.fromkeys(self.known, 0) | dict(self.times)
         document = {"version": 1, "first": self.first, "looked": self.looked, "files": plain}
-        return zlib.compress(json.dumps(document).encode())
+        return packed(document)
 
 
 def first_page(files: Iterable[ReleaseFile], read: float) -> SeenFiles:
@@ -83,16 +82,12 @@ def _told(file: ReleaseFile, read: float, earliest: float) -> float:
 def from_bytes(document: bytes, now: float) -> SeenFiles | None:
     """None if it is none, or damaged: it is found out again then. Times in the future are those of a wrong clock."""
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(document, _MAX_TEXT_BYTES)
-        if not unpacker.eof:
-            return None
-        found = json.loads(text)
+        found = unpacked(document, _MAX_TEXT_BYTES)
         if found["version"] != 1:
             return None
         first, looked = (_time(found[name], now) for name in ("first", "looked"))
         files = {str(name): _time(time, now) for name, time in found["files"].items()}
-    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return SeenFiles(first, looked, frozenset(files), {name: time for name, time in files.items() if time})
 

@@ -1,11 +1,11 @@
 """Remembers what the provenance of files was found to say, so that each is fetched and verified once. Pure."""
 
-import json
 import math
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
+
+from gateway.storage.packed_json import packed, unpacked
 
 MOST_FILES = 20_000
 _MAX_TEXT_BYTES = 16 * 1024 * 1024
@@ -30,21 +30,17 @@ class VerifiedFiles:
         return VerifiedFiles(found)
 
     def to_bytes(self) -> bytes:
-        return zlib.compress(json.dumps({"version": 1, "files": dict(self.found)}).encode())
+        return packed({"version": 1, "files": dict(self.found)})
 
 
 def from_bytes(document: bytes) -> VerifiedFiles | None:
     """None if it is none, or damaged: it is found out again then."""
     try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(document, _MAX_TEXT_BYTES)
-        if not unpacker.eof:
-            return None
-        said = json.loads(text)
+        said = unpacked(document, _MAX_TEXT_BYTES)
         if said["version"] != 1:
             return None
         return VerifiedFiles({str(key): _finding(*value) for key, value in said["files"].items()})
-    except (zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
