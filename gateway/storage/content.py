@@ -2,7 +2,7 @@
 
 from gateway.errors import NotFoundError
 from gateway.messages import ObjectRequest, Redirect, Stream
-from gateway.storage.base import Storage
+from gateway.storage.base import Storage, one_chunk
 from gateway.upstream.limited import read_limited
 
 
@@ -24,3 +24,10 @@ async def content_at(storage: Storage, key: str, limit: int) -> bytes | None:
     except NotFoundError:
         return None
     return await content_of(answer, limit)
+
+
+async def swap_content(storage: Storage, key: str, content: bytes, content_type: str, etag: str | None) -> None:
+    """Stores an object in place of the one with this ETag, or a new one if `etag` is None. Raises
+    PreconditionFailedError if another is there by now, NotFoundError if S3 says that none is, and other
+    GatewayErrors."""
+    await storage.put(key, one_chunk(content), content_type=content_type, only_new=etag is None, replaces=etag)

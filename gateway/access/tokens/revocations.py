@@ -16,8 +16,8 @@ from gateway.errors import (
     UpstreamError,
 )
 from gateway.messages import ObjectRequest, Stream
-from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.base import Storage
+from gateway.storage.content import content_of, swap_content
 
 KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
@@ -119,9 +119,7 @@ class Revocations:
                 return
             content = "".join(f"{each}\n" for each in sorted(self._revoked | wanted)).encode()
             with suppress(PreconditionFailedError):
-                await self._storage.put(
-                    KEY, one_chunk(content), content_type="text/plain", only_new=self._etag is None, replaces=self._etag
-                )
+                await swap_content(self._storage, KEY, content, "text/plain", self._etag)
         raise PreconditionFailedError("others change the list of revoked tokens all the time")
 
     async def _watch(self) -> None:

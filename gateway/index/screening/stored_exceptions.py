@@ -16,8 +16,8 @@ from gateway.errors import (
 from gateway.executors import FOREIGN
 from gateway.messages import ObjectRequest
 from gateway.policy.exceptions import MOST_BYTES, PolicyException, decode, encode
-from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.base import Storage
+from gateway.storage.content import content_of, swap_content
 
 _TRIES = 10
 _PAUSE_SECONDS = 0.1
@@ -63,13 +63,7 @@ class StoredExceptions:
             except ValueError as error:
                 raise BadRequestError(str(error), public=f"{self.key} has no room for more exceptions") from error
             try:
-                await self._storage.put(
-                    self.key,
-                    one_chunk(document),
-                    content_type="application/json",
-                    only_new=etag is None,
-                    replaces=etag,
-                )
+                await swap_content(self._storage, self.key, document, "application/json", etag)
             except (PreconditionFailedError, NotFoundError):  # the latter if somebody has removed it
                 await asyncio.sleep(_PAUSE_SECONDS * random.random())  # noqa: S311  those who met must not meet again
             else:

@@ -19,8 +19,8 @@ from gateway.errors import (
 from gateway.executors import PAGES
 from gateway.index.status.document import MOST_BYTES, ProjectStatus, Statuses, decode
 from gateway.messages import ObjectRequest
-from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.base import Storage
+from gateway.storage.content import content_of, swap_content
 
 _MANY_BYTES = 16 * 1024
 _TRIES = 10
@@ -80,13 +80,7 @@ class StoredStatuses:
             except ValueError as error:
                 raise BadRequestError(str(error), public=f"{self.key} has no room for more projects") from error
             try:
-                await self._storage.put(
-                    self.key,
-                    one_chunk(document),
-                    content_type="application/json",
-                    only_new=etag is None,
-                    replaces=etag,
-                )
+                await swap_content(self._storage, self.key, document, "application/json", etag)
             except (PreconditionFailedError, NotFoundError) as error:  # the latter if somebody has removed it
                 if denied is not None:
                     raise UpstreamError(f"{self.key} may not be read", code=denied.code) from error

@@ -22,8 +22,8 @@ from gateway.errors import (
 from gateway.executors import CACHE
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
 from gateway.messages import ObjectRequest
-from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.base import Storage
+from gateway.storage.content import content_of, swap_content
 from gateway.transfer.open_file import read_file
 
 _FOLDER = ".gateway/metadata/"
@@ -122,10 +122,7 @@ class SharedMetadataStore:
 
     async def put(self, project: str, document: bytes, etag: str | None) -> None:
         """Like `write`, for somebody who has to know whether it was written. Raises GatewayErrors."""
-        only_new = etag is None
-        await self._storage.put(
-            self._key(project), one_chunk(document), content_type=_CONTENT_TYPE, only_new=only_new, replaces=etag
-        )
+        await swap_content(self._storage, self._key(project), document, _CONTENT_TYPE, etag)
 
     def _key(self, project: str) -> str:
         return f"{self._folder}{project}.json"

@@ -12,8 +12,8 @@ from typing import Any
 from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError
 from gateway.index.simple.names import PROVENANCE
 from gateway.messages import ObjectRequest
-from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.base import Storage
+from gateway.storage.content import content_of, swap_content
 
 CONTENT_TYPE = "application/vnd.pypi.integrity.v1+json"
 _MAX_BYTES = 1024 * 1024
@@ -32,13 +32,7 @@ class Provenances:
         beside, replaces = key + PROVENANCE, None
         for _ in range(_TRIES):
             try:
-                await self._storage.put(
-                    beside,
-                    one_chunk(document),
-                    content_type=CONTENT_TYPE,
-                    only_new=replaces is None,
-                    replaces=replaces,
-                )
+                await swap_content(self._storage, beside, document, CONTENT_TYPE, replaces)
             except (PreconditionFailedError, NotFoundError):  # S3 answers 404 if what is to be replaced is gone
                 found = await self._found(beside)
                 if found is None:

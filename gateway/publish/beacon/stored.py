@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from gateway.errors import ACCESS_DENIED, GatewayError, NotFoundError, PreconditionFailedError
 from gateway.messages import ObjectRequest
 from gateway.publish.beacon.ring import MOST_BYTES, Ring, decode
-from gateway.storage.base import Storage, one_chunk
-from gateway.storage.content import content_of
+from gateway.storage.base import Storage
+from gateway.storage.content import content_of, swap_content
 
 KEY = ".gateway/epoch"
 _MAX_ETAG = 256
@@ -51,13 +51,7 @@ class StoredBeacon:
     async def write(self, ring: Ring, replaces: str | None) -> bool:
         """False if the beacon no longer has the ETag `replaces`, or, if that is None, exists. Raises GatewayError."""
         try:
-            await self._storage.put(
-                KEY,
-                one_chunk(ring.encode()),
-                content_type="application/json",
-                only_new=replaces is None,
-                replaces=replaces,
-            )
+            await swap_content(self._storage, KEY, ring.encode(), "application/json", replaces)
         except PreconditionFailedError:
             return False
         return True
