@@ -197,6 +197,13 @@ async def test_another_page_is_no_success(dist: Path, capsys: Captured, page: st
     assert f"{FILE}: failed: the answer is 200, but not that of a gateway" in capsys.readouterr().out
 
 
+def test_a_user_is_named_once(dist: Path, capsys: Captured) -> None:
+    assert run("--to", "http://ci:secret@127.0.0.1:1/legacy/", "--user", "ci") == 2
+    said = capsys.readouterr()
+    assert said.err == "gateway publish: --to names a user already: give one, there or by --user\n"
+    assert not said.out
+
+
 async def test_a_gateway_that_is_away(dist: Path, capsys: Captured) -> None:
     assert await in_thread(lambda: run("--to", "http://127.0.0.1:1/")) == 1
     assert f"{FILE}: failed: ClientConnectorError" in capsys.readouterr().out
