@@ -80,6 +80,17 @@ class Access:
         """`listener` is called when answers given so far may no longer be permitted."""
         self._listeners.append(listener)
 
+    def heed_revoked(self, ids: frozenset[str], *, all_known: bool) -> None:
+        """Takes these tokens for revoked, too, whether or not they are on the list that is read again and again; and,
+        if `all_known`, no longer those that were given before."""
+        if self._revoked is None or self.gate is None:
+            return
+        before = self._revoked.elsewhere
+        self._revoked.elsewhere = ids if all_known else ids | before
+        if self._revoked.elsewhere != before:
+            self.gate.authentication.forget()
+            self._changed()
+
     def down(self) -> dict[str, str]:
         """The authenticators that can't be asked."""
         methods = self.gate.authentication.down() if self.gate is not None else {}

@@ -9,6 +9,7 @@ from gateway.config.settings import Settings, SettingsFile
 from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts, started
+from gateway.mounting.revoked_tokens import heed_lists
 from gateway.mounting.virtual import VirtualMount
 
 # What all mounts share, or what does not concern them. The section `access` changes in place, as long as there is one.
@@ -69,6 +70,7 @@ class Change:
         for one, mount in zip(self._real, self.all, strict=True):
             if mount.name not in self._new and mount.has_own_access and one.access is not None:
                 self._access_changes.append((mount.access, await mount.access.prepare(one), one.file))
+        await heed_lists(self.all)
         if check:
             await asyncio.gather(*(self._check(mount) for mount in self._new.values()))
 
