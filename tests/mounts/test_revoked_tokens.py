@@ -41,7 +41,7 @@ async def codes(one: Reloadable, identity: str, *names: str, secret: str = SECRE
 
 
 async def test_the_lists_of_all_mounts_with_a_common_key_count(reloadable: Reloadable, tmp_path: Path) -> None:
-    own = {"access": {"rules": []}}
+    own = {"access": {"default_write": ["user:x"]}}
     stranger = {"access": {"tokens": {"keys": [OTHER]}}}
     mounts = [mount(tmp_path, "a"), mount(tmp_path, "b"), mount(tmp_path, "c", **own), mount(tmp_path, "d", **stranger)]
     revoke(tmp_path, "b", "t1")
