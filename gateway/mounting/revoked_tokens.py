@@ -2,26 +2,34 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from gateway.errors import GatewayError
 from gateway.mounting.mount import Mount
+
+# By mount, the ids on the list in its storage; None if that can't be read now.
+Lists: TypeAlias = Mapping[Mount, frozenset[str] | None]
 
 _SECONDS = 5.0
 
 log = logging.getLogger("gateway.access")
 
 
-async def heed_lists(mounts: Sequence[Mount]) -> None:
-    """Has each access control heed the lists of revoked tokens in the storages of all mounts that know one of its keys.
-    It reads only its own again and again, which another configuration may have put elsewhere: in the storage of a mount
-    that comes first, or has just got a section of its own. Takes some seconds at most."""
+async def read_lists(mounts: Sequence[Mount]) -> Lists:
+    """The lists of those that know tokens. Takes some seconds at most."""
     knowing = [mount for mount in mounts if _keys(mount)]
     if len(knowing) < 2:
-        return
-    lists = dict(zip(knowing, await asyncio.gather(*map(_list_of, knowing)), strict=True))
-    for access, keys in {mount.access: _keys(mount) for mount in knowing}.items():
-        found = [lists[mount] for mount in knowing if not keys.isdisjoint(_keys(mount))]
+        return {}
+    return dict(zip(knowing, await asyncio.gather(*map(_list_of, knowing)), strict=True))
+
+
+def heed(lists: Lists) -> None:
+    """Has each access control heed the lists of revoked tokens in the storages of all mounts that know one of its keys.
+    It reads only its own again and again, which another configuration may have put elsewhere: in the storage of a mount
+    that comes first, or has just got a section of its own."""
+    for access, keys in {mount.access: _keys(mount) for mount in lists}.items():
+        found = [ids for mount, ids in lists.items() if not keys.isdisjoint(_keys(mount))]
         ids = frozenset[str]().union(*(one for one in found if one is not None))
         access.heed_revoked(ids, all_known=None not in found)
 
@@ -37,6 +45,9 @@ async def _list_of(mount: Mount) -> frozenset[str] | None:
         why = f"no answer within {_SECONDS:g} s"
     except GatewayError as error:
         why = str(error)
+    except Exception:  # of a storage of others
+        log.exception("the list of revoked tokens of mount %s can't be read: this is a bug", mount.name)
+        return None
     log.warning("the list of revoked tokens of mount %s can't be read: %s", mount.name, why)
     return None
 
