@@ -20,13 +20,15 @@ _limited = LimitedLog(log)
 
 
 class Search:
-    """`found` and `failed` have what came of it, by the identities of files. `version` changes with them."""
+    """`found` and `failed` have what came of it, by the identities of files. `version` changes with them. `partial` is
+    whether files were left out for which there was no room."""
 
     def __init__(self, lookup: Lookup, turns: asyncio.Semaphore, ended: Callable[[], None]) -> None:
         """`turns` are shared by all searches. Calls `ended` when all files have been looked up."""
         self.found: dict[str, str] = {}
         self.failed: set[str] = set()
         self.version = next(versions)
+        self.partial = False
         self._lookup = lookup
         self._turns = turns
         self._ended = ended
@@ -38,14 +40,19 @@ class Search:
         """How many files are left."""
         return len(self._waiting) + len(self._running)
 
-    def add(self, files: Mapping[str, File], *, first: bool = False) -> None:
-        """Looks these up too, in this order: before all that wait, or after them."""
+    def add(self, files: Mapping[str, File], room: int, *, first: bool = False) -> None:
+        """Looks these up too, in this order: before all that wait, or after them. No more than `room` of them are
+        added."""
         new = {key: file for key, file in files.items() if not self._knows(key)}
+        left_out = [key for key in new if key not in self._waiting][room:]
+        for key in left_out:
+            del new[key]
+        self.partial = bool(left_out)
         self._waiting = {**new, **self._waiting} if first else {**self._waiting, **new}
         self._start()
 
     async def until(self, keys: Iterable[str]) -> None:
-        """Waits until all of them, which have been added, were looked up."""
+        """Waits until all of them that have been added were looked up."""
         for key in keys:
             while key in self._waiting or key in self._running:
                 await self._news.wait()
