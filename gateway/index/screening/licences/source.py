@@ -47,16 +47,11 @@ log = logging.getLogger("gateway.policy")
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What is known of a project; `failed` has the keys that are not asked for before their times, by the clock of the
-    source. `partial`: there are others that have not been looked at."""
+    source."""
 
     licences: KnownLicences = field(default_factory=KnownLicences)
     failed: Mapping[str, float] = field(default_factory=dict)
-    partial: bool = False
     version: int = field(default_factory=lambda: next(_versions))
-
-    @property
-    def again(self) -> float:
-        return -inf if self.partial else min(self.failed.values(), default=inf)
 
 
 class LicenceSource:
@@ -107,7 +102,7 @@ class LicenceSource:
         known = self._known.get(project)
         if known is None or project in self._searches:
             return object()
-        return known.version, self.clock() >= known.again
+        return known.version, self.clock() >= min(known.failed.values(), default=inf)
 
     async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         """See FactSource. Waits for some seconds at most; the rest is found in the background."""
@@ -173,12 +168,11 @@ class LicenceSource:
             raise UpstreamBusyError("the licences of too many projects are being looked up")
         room = max(_MOST_WAITING - self._waiting, _FEW)
         search = Search(self._documents, self._turns, dict(islice(missing.items(), room)))
-        run = self._run(page.name, search, known, partial=len(missing) > room)
-        task = asyncio.get_running_loop().create_task(run)
+        task = asyncio.get_running_loop().create_task(self._run(page.name, search, known))
         self._searches[page.name] = search, task
         return search
 
-    async def _run(self, project: str, search: Search, before: _Known, *, partial: bool) -> None:
+    async def _run(self, project: str, search: Search, before: _Known) -> None:
         try:
             await search.run()
         finally:
@@ -187,7 +181,7 @@ class LicenceSource:
             failed = {key: until for key, until in before.failed.items() if key not in search.found}
             failed |= dict.fromkeys(search.failed, again)
             licences = KnownLicences(search.found).merged(before.licences)
-            self._known.put(project, _Known(licences, failed, partial))
+            self._known.put(project, _Known(licences, failed))
             if search.found:
                 self._saved.save(project, licences, from_bytes)
 

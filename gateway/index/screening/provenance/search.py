@@ -20,15 +20,13 @@ _limited = LimitedLog(log)
 
 
 class Search:
-    """`found` and `failed` have what came of it, by the identities of files. `version` changes with them. `partial` is
-    whether files were left out for which there was no room."""
+    """`found` and `failed` have what came of it, by the identities of files. `version` changes with them."""
 
     def __init__(self, lookup: Lookup, turns: asyncio.Semaphore, ended: Callable[[], None]) -> None:
         """`turns` are shared by all searches. Calls `ended` when all files have been looked up."""
         self.found: dict[str, str] = {}
         self.failed: set[str] = set()
         self.version = next(versions)
-        self.partial = False
         self._lookup = lookup
         self._turns = turns
         self._ended = ended
@@ -44,10 +42,8 @@ class Search:
         """Looks these up too, in this order: before all that wait, or after them. No more than `room` of them are
         added."""
         new = {key: file for key, file in files.items() if not self._knows(key)}
-        left_out = [key for key in new if key not in self._waiting][room:]
-        for key in left_out:
+        for key in [key for key in new if key not in self._waiting][room:]:
             del new[key]
-        self.partial = bool(left_out)
         self._waiting = {**new, **self._waiting} if first else {**self._waiting, **new}
         self._start()
 

@@ -46,16 +46,15 @@ log = logging.getLogger("gateway.policy")
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What is known of a project. `failed` are identities of files, with the times before which they are not looked up
-    again, by the source's clock. `partial`: there are others that have not been looked up."""
+    again, by the source's clock."""
 
     verified: VerifiedFiles = field(default_factory=VerifiedFiles)
     failed: Mapping[str, float] = field(default_factory=dict)
-    partial: bool = False
     version: int = field(default_factory=lambda: next(versions))
 
     @property
     def again(self) -> float:
-        return -inf if self.partial else min(self.failed.values(), default=inf)
+        return min(self.failed.values(), default=inf)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,7 @@ class ProvenanceSource:
             at = time.time()
             verified = VerifiedFiles({key: (words, at) for key, words in search.found.items()}).merged(verified)
             self._saved.save(project, verified, from_bytes)
-        self._known.put(project, _Known(verified, failed, search.partial))
+        self._known.put(project, _Known(verified, failed))
 
 
 async def _run(page: Project, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
