@@ -44,6 +44,12 @@ class Search:
         """How many files are left."""
         return len(self._left)
 
+    def add(self, key: str, file: File) -> None:
+        """Looks at this one too, which was left out, unless it has come to its end."""
+        if self._left and not (key in self._left or key in self.found or key in self.failed):
+            self._left.add(key)
+            self._waiting[key] = file
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(AT_ONCE, len(self))):

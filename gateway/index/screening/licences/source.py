@@ -31,6 +31,9 @@ _PAGE_SECONDS, _COMMAND_SECONDS = 3.0, 120.0
 # What can't be read is not asked for again before.
 _RETRY_SECONDS = 60.0
 _MOST_SEARCHES = 1000
+# So many files may wait, of all projects: each takes 1.5 kB, also when nothing else keeps its page any more. Beyond
+# that, a project has a few of its files looked at, and others when somebody asks again.
+_MOST_WAITING, _FEW = 10_000, 16
 _ENTRY_BYTES = 200
 # More files are gone through in a thread.
 _MANY = 200
@@ -86,8 +89,12 @@ class LicenceSource:
         self._patience = _COMMAND_SECONDS
 
     def state(self) -> Mapping[str, object]:
-        left = sum(len(search) for search, _ in self._searches.values())
+        left = self._waiting
         return {"files whose metadata is being read": left} if left else {}
+
+    @property
+    def _waiting(self) -> int:
+        return sum(len(search) for search, _ in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """While metadata is being read, and before anybody has asked, another one each time: nothing that was decided
@@ -108,7 +115,7 @@ class LicenceSource:
         if known is None:
             loaded = await self._loading.once(page.name, lambda: self._load(page.name))
             known = self._known.get(page.name) or loaded  # somebody may have found more meanwhile
-        found, search = dict(known.licences.found), self._search(page, known, keys)
+        found, search = dict(known.licences.found), self._search(page, known, keys, name)
         if search is not None:
             if name is None or name in keys:
                 with suppress(TimeoutError):
@@ -140,20 +147,27 @@ class LicenceSource:
         self._known.put(project, known)
         return known
 
-    def _search(self, page: Project, known: _Known, keys: Mapping[str, str]) -> Search | None:
-        """What reads the metadata that is not known; None if all is."""
-        if page.name in self._searches:
-            return self._searches[page.name][0]
+    def _search(self, page: Project, known: _Known, keys: Mapping[str, str], name: str | None) -> Search | None:
+        """What reads the metadata that is not known, that of the file of this name before the rest; None if all is."""
         now, missing = self.clock(), dict[str, File]()
         files = {file.name: file for file in page.files}
-        for name, key in keys.items():
+        for one, key in keys.items():
             if key not in known.licences.found and known.failed.get(key, now) <= now:
-                missing.setdefault(key, files[name])
+                missing.setdefault(key, files[one])
+        first = keys.get(name, "") if name is not None else ""
+        if first in missing:
+            missing = {first: missing[first]} | missing
+        if page.name in self._searches:
+            search, _ = self._searches[page.name]
+            if first in missing and (len(search) < 2 * _FEW or self._waiting < _MOST_WAITING):
+                search.add(first, missing[first])
+            return search
         if not missing:
             return None
         if len(self._searches) >= _MOST_SEARCHES:
             raise UpstreamBusyError("the licences of too many projects are being looked up")
-        search = Search(self._documents, self._turns, missing)
+        room = max(_MOST_WAITING - self._waiting, _FEW)
+        search = Search(self._documents, self._turns, dict(islice(missing.items(), room)))
         task = asyncio.get_running_loop().create_task(self._run(page.name, search, known))
         self._searches[page.name] = search, task
         return search

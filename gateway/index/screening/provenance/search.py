@@ -38,14 +38,17 @@ class Search:
         """How many files are left."""
         return len(self._waiting) + len(self._running)
 
-    def add(self, files: Mapping[str, File], *, first: bool = False) -> None:
-        """Looks these up too, in this order: before all that wait, or after them."""
+    def add(self, files: Mapping[str, File], room: int, *, first: bool = False) -> None:
+        """Looks these up too, in this order: before all that wait, or after them. No more than `room` of them are
+        added."""
         new = {key: file for key, file in files.items() if not self._knows(key)}
+        for key in [key for key in new if key not in self._waiting][room:]:
+            del new[key]
         self._waiting = {**new, **self._waiting} if first else {**self._waiting, **new}
         self._start()
 
     async def until(self, keys: Iterable[str]) -> None:
-        """Waits until all of them, which have been added, were looked up."""
+        """Waits until all of them that have been added were looked up."""
         for key in keys:
             while key in self._waiting or key in self._running:
                 await self._news.wait()

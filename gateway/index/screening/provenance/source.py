@@ -30,6 +30,9 @@ _PAGE_SECONDS, _COMMAND_SECONDS = 3.0, 120.0
 # Documents that are read and verified at once, for all projects; of one project, see search.py.
 _TURNS = 8
 _MOST_SEARCHES = 1000
+# So many files may wait, of all projects: each takes 1.5 kB, also when nothing else keeps its page any more. Beyond
+# that, a project has a few of its files looked up, and others when somebody asks again.
+_MOST_WAITING, _FEW = 10_000, 16
 # More files are gone through in a thread.
 _MANY = 200
 _FINDING_BYTES = 400
@@ -93,7 +96,9 @@ class ProvenanceSource:
         self._upstream = upstream
         self._saved = SavedRecords[VerifiedFiles](stores, "the provenance of %s", _MOST_BYTES)
         self._known = LruCache[str, _Known](
-            "provenance of the other index", memory, lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found))
+            "provenance of the other index",
+            memory,
+            lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found) + len(known.failed)),
         )
         self._loading = SingleFlight[_Known]()
         self._searches: dict[str, _Running] = {}
@@ -110,8 +115,12 @@ class ProvenanceSource:
         self._patience = _COMMAND_SECONDS
 
     def state(self) -> Mapping[str, object]:
-        left = sum(len(running.search) for running in self._searches.values())
+        left = self._waiting
         return {"files that are being looked up": left} if left else {}
+
+    @property
+    def _waiting(self) -> int:
+        return sum(len(running.search) for running in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """Before anybody has asked, another one each time: nothing that was decided stands."""
@@ -174,7 +183,8 @@ class ProvenanceSource:
                 raise UpstreamBusyError("the provenance of too many projects is being looked up")
             running = _Running(Search(self._lookup, self._turns, lambda: self._ended(project)), known)
             self._searches[project] = running
-        running.search.add(missing, first=first)
+        few = (2 * _FEW if first else _FEW) - len(running.search)
+        running.search.add(missing, max(_MOST_WAITING - self._waiting, few, 0), first=first)
         return running.search
 
     def _ended(self, project: str) -> None:

@@ -173,6 +173,27 @@ async def test_a_page_does_not_wait_for_a_slow_index(
     assert public.asked(".metadata") == 3
 
 
+async def test_no_more_files_wait_than_there_is_memory_for(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are looked at when somebody asks again, or at once if somebody asks for the file itself."""
+    monkeypatch.setattr("gateway.index.screening.licences.source._MOST_WAITING", 1)
+    monkeypatch.setattr("gateway.index.screening.licences.source._FEW", 1)
+    gateway = await start_gateway(settings)
+    source = source_of(gateway)
+    source._patience, public.hold = 0.05, asyncio.Event()
+    assert await names(gateway) == []
+    assert source.state() == {"files whose metadata is being read": 1}
+    assert (await get(gateway, f"/public-lib/{OLD}")).status == 403
+    assert source.state() == {"files whose metadata is being read": 2}
+    public.hold.set()
+    await eventually(lambda: not source.state())
+    source._patience = 20.0
+    await names(gateway)
+    assert await names(gateway) == [OLD, NEW]
+    assert public.asked(".metadata") == 3
+
+
 async def test_too_many_projects_at_once_are_busy(
     start_gateway: StartGateway, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
