@@ -1,7 +1,7 @@
 """The SBOMs of a wheel as answers to a request."""
 
 from gateway.cache.lru import MemoryLimit
-from gateway.errors import NotAcceptableError, NotFoundError
+from gateway.errors import NotFoundError
 from gateway.http.conditions import not_modified
 from gateway.index.etags import conditional, etag_of
 from gateway.index.sboms.contents import Sboms
@@ -51,8 +51,5 @@ class SbomAnswers:
 
 def _listed(wheel: RemoteWheel, sboms: Sboms, request: PageRequest) -> BufferedResponse:
     form = form_for(request.accept)
-    if form is None:
-        public = "Not acceptable: the list is application/json or text/html"
-        raise NotAcceptableError(f"Accept: {request.accept}", public=public)
     body = render(form, wheel.name, sboms)
     return conditional(body, etag_of(body), headers_of(form), request.wanted)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from gateway.http.short_page import CONTENT_TYPE, page_headers, short_page
 from gateway.index.sboms.contents import Sboms
 from gateway.index.sboms.media_types import media_type
-from gateway.index.simple.negotiation import is_browser, preferred
+from gateway.index.simple.negotiation import preferred
 
 
 class Form(Enum):
@@ -22,9 +22,9 @@ class Form(Enum):
 _OFFERED = {"application/json": Form.JSON, "text/html": Form.HTML}
 
 
-def form_for(accept: str) -> Form | None:
-    """JSON is for programs, which mostly accept anything. None if neither is accepted."""
-    return Form.HTML if is_browser(accept) else preferred(accept, _OFFERED)
+def form_for(accept: str) -> Form:
+    """HTML for clients that like it better: JSON is for programs, whatever they say that they accept."""
+    return preferred(accept, _OFFERED) or Form.JSON
 
 
 def headers_of(form: Form) -> dict[str, str]:

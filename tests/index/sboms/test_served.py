@@ -80,7 +80,9 @@ async def test_they_are_listed_for_people(gateway: Gateway) -> None:
     assert answer.headers["vary"] == "Accept"
     assert answer.headers["etag"] != (await get(gateway, LIST, Accept="*/*")).headers["etag"]
     assert b"has none" in (await get(gateway, f"/acme-web/{PLAIN}.sboms/", Accept=BROWSER)).body
-    assert (await get(gateway, LIST, Accept="image/png")).status == 406
+    for accept in ("", "application/vnd.pypi.simple.v1+json", "image/png", "application/json, text/html;q=0.9"):
+        assert (await get(gateway, LIST, Accept=accept)).headers["content-type"] == "application/json"
+    assert (await get(gateway, LIST, Accept="text/html")).headers["content-type"] == "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/acme-web/", "/simple/acme-web/"])
