@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,3 +271,19 @@ async def test_with_caches(
     faulty.requests.clear()
     assert (await get(gateway, f"{LIST}deep/a%20b%2B%C3%A9.spdx.json")).body == SPDX
     assert not [request for request in faulty.requests if NAME in request.key]
+    del faulty.objects[f"acme-web/{NAME}"]
+    gateway.refresh_all("acme-web")
+    for target in (LIST, ONE):
+        assert (await get(gateway, target)).status == 404
+
+
+async def test_a_directory_of_this_machine(start_gateway: StartGateway, tmp_path: Path) -> None:
+    (tmp_path / "packages" / "acme-web").mkdir(parents=True)
+    (tmp_path / "packages" / "acme-web" / NAME).write_bytes(CONTENT)
+    gateway = await start_gateway({"storage.dir": str(tmp_path / "packages")})
+    assert len((await listed(gateway))["sboms"]) == 2
+    answer = await get(gateway, ONE)
+    assert (answer.body, "etag" in answer.headers) == (CYCLONEDX, True)
+    assert (await get(gateway, ONE, If_None_Match=answer.headers["etag"])).status == 304
+    (tmp_path / "packages" / "acme-web" / NAME).unlink()
+    assert (await get(gateway, ONE)).status == 404
