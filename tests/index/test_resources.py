@@ -80,6 +80,7 @@ def test_what_is_in_a_wheel_stands_for_the_wheel(by_folder: bool, wheel: str, re
     assert part.paths == (*whole.paths, *(f"{path}.sboms/{rest}" for path in whole.paths))
     assert resources.projects_of(f"{wheel}.sboms/{rest}") == whole.projects
     assert resources.route(f"{wheel}.sboms/{rest}") == ("index", False)
+    assert FOLDERS.route(f"{wheel}.sboms/a.json") == ("object", False), "no pages are generated there"
 
 
 @pytest.mark.parametrize("way", ["simple/", "simple//"])

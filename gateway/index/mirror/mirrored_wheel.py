@@ -18,7 +18,8 @@ class MirroredWheel:
     def __init__(self, upstream: OtherIndex, file: File, size: int) -> None:
         self.name = file.name
         self.size = size
-        self.version = f"{file.url}\n{sha256}" if (sha256 := file.hashes.get("sha256")) is not None else ""
+        sha256 = file.hashes.get("sha256")
+        self.version = f"{file.url}\n{sha256}\n{size}" if sha256 is not None else ""
         self._upstream = upstream
         self._url = file.url
 
