@@ -71,7 +71,7 @@ class Index:
         self._index_document = index_document
         self._immutable_files = immutable_files
         self._wheels = wheels
-        self._sboms = SbomAnswers(memory)
+        self.sboms = SbomAnswers(memory)
         self._changed = changed
         self._mirrored = mirrored
 
@@ -157,7 +157,7 @@ class Index:
         wheel = await self._wheel(await self._demanded(whole))
         if isinstance(wheel, Redirect):
             return replace(wheel, location=target.beside(wheel.location))
-        answer = await self._sboms.answer(wheel, target.path, request)
+        answer = await self.sboms.answer(wheel, target.path, request)
         immutable = self._immutable_files and target.path
         return replace(answer, headers=with_default(answer.headers, IMMUTABLE if immutable else REVALIDATE))
 

@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.executors import FOREIGN
 from gateway.index.sboms.contents import Sboms, sboms_of
+from gateway.index.sboms.sending import SMALL_BYTES
 from gateway.index.simple.names import parse
 from gateway.index.wheels.parts import LargeParts, RemoteWheel
 from gateway.index.wheels.wheel import TAIL_BYTES, WheelError, read_directory, read_member
@@ -13,7 +14,7 @@ from gateway.single_flight import SingleFlight
 
 MAX_SBOM_BYTES = 16 * 1024 * 1024
 # Larger SBOMs are read each time: they would take the place of pages that are asked for more often.
-_MAX_KEPT_BYTES = 64 * 1024
+_MAX_KEPT_BYTES = SMALL_BYTES
 
 log = logging.getLogger("gateway.index")
 

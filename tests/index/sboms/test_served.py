@@ -1,5 +1,6 @@
 """The SBOMs of wheels through the gateway, and what they cost the bucket."""
 
+import asyncio
 import io
 import json
 import zipfile
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway
+from gateway.index.sboms.sending import Sending
 from tests.conftest import StartGateway
 from tests.support import faults
+from tests.support.eventually import eventually
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
 from tests.support.wheels import sboms_wheel, wheel
@@ -287,3 +290,30 @@ async def test_a_directory_of_this_machine(start_gateway: StartGateway, tmp_path
     assert (await get(gateway, ONE, If_None_Match=answer.headers["etag"])).status == 304
     (tmp_path / "packages" / "acme-web" / NAME).unlink()
     assert (await get(gateway, ONE)).status == 404
+
+
+async def test_large_ones_give_their_memory_back(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Also if a client leaves, or asks for nothing but the head."""
+    large = bytes(range(256)) * 64 * 1024  # more than sockets hold
+    name, content = sboms_wheel("acme_web", "5.0", {"large.json": large})
+    faulty.objects = {f"acme-web/{name}": content}
+    gateway = await start_gateway(faulty_settings)
+    target, sending = f"/acme-web/{name}.sboms/large.json", gateway.mount.index.sboms.sending
+    assert (await get(gateway, target)).body == large
+    head = await get(gateway, target, "HEAD")
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(large)), b"")
+    assert sending.used == 0
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    writer.write(f"GET {target} HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    assert (await reader.read(5)) == b"HTTP/"
+    assert sending.used == len(large)
+    writer.transport.abort()
+    await eventually(lambda: sending.used == 0)
+    gateway.mount.index.sboms.sending = Sending(0)
+    faulty.requests.clear()
+    busy = await get(gateway, target)
+    assert (busy.status, "retry-after" in busy.headers) == (503, True)
+    assert not [request for request in faulty.requests if request.method == "GET"], "nothing is read of it"
+    assert (await get(gateway, f"/acme-web/{name}.sboms/")).status == 200
