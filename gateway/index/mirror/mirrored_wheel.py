@@ -28,7 +28,10 @@ class MirroredWheel:
             async with asyncio.timeout(_SECONDS):
                 return await self._read(start, stop)
         except TimeoutError as error:
-            raise UpstreamTimeoutError(f"{without_query(self._url)!r} took over {_SECONDS:g} s") from error
+            public = "The index behind this gateway did not answer in time"
+            raise UpstreamTimeoutError(
+                f"{without_query(self._url)!r} took over {_SECONDS:g} s", public=public
+            ) from error
 
     async def _read(self, start: int, stop: int) -> bytes:
         answer = await self._upstream.open("GET", self._url, {"Range": f"bytes={start}-{stop - 1}"})
