@@ -17,12 +17,13 @@ from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import JSON, PublicIndex
-from tests.support.wheels import wheel
+from tests.support.wheels import sboms_wheel, wheel
 
 NOW = 1_800_000_000.0
 DAY = 86400.0
 HTML = "application/vnd.pypi.simple.v1+html"
-NAME, CONTENT = wheel("public_lib", "2.0")
+SBOM = b'{"bomFormat": "CycloneDX"}'
+NAME, CONTENT = sboms_wheel("public_lib", "2.0", {"a.cdx.json": SBOM})
 OLD, OLD_CONTENT = wheel("public_lib", "1.0")
 FILE = f"/public-lib/{NAME}"
 
@@ -99,7 +100,7 @@ async def test_a_young_file_is_held_until_its_day(
     gateway = await started(start_gateway, settings, clock)
     assert (await page(gateway))["versions"] == ["1.0"]
     assert await shown(gateway) == [OLD]
-    for target in (FILE, f"/simple{FILE}", f"{FILE}.metadata"):
+    for target in (FILE, f"/simple{FILE}", f"{FILE}.metadata", f"{FILE}.sboms/", f"{FILE}.sboms/a.cdx.json"):
         answer = await get(gateway, target)
         assert answer.status == 403
         assert "is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet" in answer.body.decode()
