@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.app import Gateway
-from gateway.index.screening.licences.search import Documents
+from gateway.index.screening.licences.lookup import Documents
 from gateway.index.screening.licences.source import LicenceSource
 from gateway.index.screening.screened_index import ScreenedIndex
 from gateway.policy.known_licences import from_bytes
