@@ -1,6 +1,6 @@
 """What rules look at: a release file, its version and kind by its name, and what is known of it elsewhere. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -80,7 +80,8 @@ def name_and_hash(file: ReleaseFile) -> tuple[str, str]:
 def identity(file: ReleaseFile) -> str:
     """Its name and hash, to be remembered: all identities have the same length, but an index chooses how long a name
     is."""
-    return blake2b(" ".join(name_and_hash(file)).encode(), digest_size=16).hexdigest()
+    name, known = name_and_hash(file)
+    return blake2b(f"{name} {known}".encode(), digest_size=16).hexdigest()
 
 
 def kind_of(name: str) -> str:
@@ -92,12 +93,24 @@ def kind_of(name: str) -> str:
 
 def version_of(name: str) -> Version | None:
     """The version in the name of a file that is known to be a release; None if it can't be told."""
+    return _parsed(_version_text(name))
+
+
+def versions_of(names: Iterable[str]) -> set[Version]:
+    """All that can be told."""
+    texts = set(map(_version_text, names))
+    return {version for text in texts if (version := _parsed(text)) is not None}
+
+
+def _version_text(name: str) -> str:
+    """Empty if there is none, or one that is too long."""
     if name.endswith(".whl"):
-        text = name.split("-", 2)[1] if name.count("-") > 1 else ""
+        parts = name.split("-", 2)
+        text = parts[1] if len(parts) > 2 else ""
     else:
         suffix = next((suffix for suffix in _SDIST_SUFFIXES if name.endswith(suffix)), None)
         text = name.removesuffix(suffix).rpartition("-")[2] if suffix else name.partition("-")[2].partition("-")[0]
-    return _parsed(text) if len(text) <= _MAX_VERSION else None
+    return text if len(text) <= _MAX_VERSION else ""
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.withheld import WithheldError
 from gateway.index.simple.pages import File, Project
 from gateway.policy.advisory import Advisory
-from gateway.policy.facts import ProjectFacts, version_of
+from gateway.policy.facts import ProjectFacts, versions_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 from gateway.single_flight import SingleFlight
@@ -211,8 +211,7 @@ def _without_withheld(page: Project, verdicts: Mapping[str, Verdict]) -> Project
 
 
 def _versions(files: tuple[File, ...]) -> tuple[str, ...]:
-    found = {version for file in files if (version := version_of(file.name)) is not None}
-    return tuple(map(str, sorted(found)))
+    return tuple(map(str, sorted(versions_of(file.name for file in files))))
 
 
 def _weight(page: Project) -> int:
