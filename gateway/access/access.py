@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gateway.access.file_watch import FileWatch
 from gateway.config.access.settings import AccessSettings
 from gateway.config.file_state import FileState, file_state
-from gateway.config.hints import path_hints
+from gateway.config.hints import path_hints, rule_hints
 from gateway.config.settings import Settings, SettingsFile
 from gateway.errors import ConfigError, Problem
 from gateway.executors import DISK
@@ -80,6 +80,17 @@ class Access:
         """`listener` is called when answers given so far may no longer be permitted."""
         self._listeners.append(listener)
 
+    def heed_revoked(self, ids: frozenset[str], *, all_known: bool) -> None:
+        """Takes these tokens for revoked, too, whether or not they are on the list that is read again and again; and,
+        if `all_known`, no longer those that were given before."""
+        if self._revoked is None or self.gate is None:
+            return
+        before = self._revoked.elsewhere
+        self._revoked.elsewhere = ids if all_known else ids | before
+        if self._revoked.elsewhere != before:
+            self.gate.authentication.forget()
+            self._changed()
+
     def down(self) -> dict[str, str]:
         """The authenticators that can't be asked."""
         methods = self.gate.authentication.down() if self.gate is not None else {}
@@ -89,7 +100,8 @@ class Access:
         """What is no mistake in the section, but hardly meant so."""
         if self._settings is None:
             return []
-        return list(dict.fromkeys(hint for mount in self._mounts for hint in path_hints(mount, self._settings)))
+        both = (hints(mount, self._settings) for mount in self._mounts for hints in (path_hints, rule_hints))
+        return list(dict.fromkeys(hint for some in both for hint in some))
 
     async def start(self) -> None:
         if self.gate is not None:

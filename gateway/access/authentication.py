@@ -5,7 +5,6 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.access.attempts import Attempts
@@ -99,13 +98,19 @@ class Authentication:
         return [authenticator.method for authenticator in (*self._sure, *self._guessable)]
 
     async def tried(self) -> Mapping[str, str]:
-        """Asks each authenticator that knows passwords for a user that nobody is. Returns those that can't tell, each
-        with the reason."""
+        """Asks each authenticator that knows passwords for a user that nobody is. Returns those that can't tell, or
+        know this one, each with what is wrong."""
         nobody = Password("gateway-check", secrets.token_hex(8))
+        faults = dict[str, str]()
         for authenticator in self._guessable:
-            with suppress(AuthenticatorUnavailableError):
-                await self._outages.ask(authenticator, nobody)
-        return self.down()
+            try:
+                known = await self._outages.ask(authenticator, nobody)
+            except AuthenticatorUnavailableError as error:
+                faults[authenticator.method] = f"can't check credentials: {error}"
+            else:
+                if known is not None:  # as a service does that says by other means than 401 what is wrong
+                    faults[authenticator.method] = "lets in whoever asks: it has let in a user with a random password"
+        return faults
 
     def down(self) -> Mapping[str, str]:
         """The authenticators that failed when they were last asked, each with the reason."""

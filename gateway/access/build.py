@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 _PARTS = ("method", "guessable", "start", "authenticate", "close")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
+# Such as ${KEY}, $(KEY), {{ key }}, vault:secret/key, arn:aws:secretsmanager:… and FILE:/path.
+_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S|.*(?:\$\{|\$\(|\{\{)", re.DOTALL)
 
 
 def build_gate(
@@ -131,12 +133,14 @@ def _loaded(name: str) -> Authenticator:
 
 
 def _secret(text: str) -> str:
-    """The text, unless it was meant to be something else: whoever knows a path or a public key could sign with it.
-    Raises ValueError."""
+    """The text, unless it was meant to be something else: whoever knows a path, a public key, or the name of a variable
+    could sign with it. Raises ValueError."""
     if text.startswith("ssh-"):
         raise ValueError("is a public key of ssh; make a key: openssl rand -base64 32")
     if text.startswith(("/", "./", "../", "~")) and not _BASE64.fullmatch(text):
         raise ValueError(f"looks like a path; for what is in a file write {FILE}/path")
+    if _REFERENCE.match(text):
+        raise ValueError(f"looks like a reference that nothing has replaced; for what is in a file write {FILE}/path")
     return text
 
 

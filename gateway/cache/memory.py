@@ -1,12 +1,14 @@
 """Objects in memory: their metadata, the bodies of small ones, and the keys known to be absent."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
 from gateway.errors import NotFoundError
+from gateway.http.conditions import seconds
+from gateway.http.freshness import updated
 
 # Memory for the metadata of objects on disk, if the settings give none to small objects.
 INDEX_BYTES = 16 * 1024 * 1024
@@ -33,6 +35,15 @@ class CachedObject:
     def weight(self) -> int:
         """In bytes of memory."""
         return weight_of(self.body) + weight_of(self.headers) + weight_of(self.etag) + weight_of(self.sha256)
+
+    def confirmed(self, of_304: Mapping[str, str], now: float) -> "CachedObject | None":
+        """This object, which the storage has confirmed by a 304 with these headers. None if it has been written again
+        since: its bytes are the same, but its type may be another, which a 304 of S3 does not tell."""
+        modified = seconds(of_304.get("Last-Modified"))
+        if modified is not None and self.modified not in (None, modified):
+            return None
+        headers = updated(self.headers, of_304)
+        return replace(self, headers=headers, modified=modified or self.modified, checked=now, believed=True)
 
 
 @dataclass(frozen=True, slots=True)

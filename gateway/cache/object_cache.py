@@ -245,16 +245,16 @@ class ObjectCache:
         now = self.memory.clock()
         try:
             stream = await self._read_through(ObjectRequest("GET", key, condition), known)
+            if stream.status == 304 and known is not None:
+                stream.close()
+                if (confirmed := known.confirmed(stream.headers, now)) is not None:
+                    self.kept.confirm(key, known.etag)
+                    return self._keep(fill, confirmed)
+                stream = await self._read_through(ObjectRequest("GET", key), known)
         except NotFoundError:
             if known is not None:
                 self.kept.remove(key)
             raise
-        if stream.status == 304 and known is not None:
-            stream.close()
-            headers = freshness.updated(known.headers, stream.headers)
-            modified = seconds(headers.get("Last-Modified"))
-            self.kept.confirm(key, known.etag)
-            return self._keep(fill, replace(known, headers=headers, modified=modified, checked=now, believed=True))
         etag, length = stream.headers.get("ETag", ""), stream.headers.get("Content-Length", "")
         size = int(length) if length.isdigit() else -1
         if not etag.startswith('"') or size < 0 or not freshness.may_be_kept(stream.headers):

@@ -18,6 +18,8 @@ from gateway.config.source import Source
 from gateway.errors import ConfigError, Problem
 from gateway.ops import log as logs
 from gateway.ops.mark import Marks
+from gateway.ops.output import STDERR, STDOUT
+from gateway.ops.shared.lock import shared_lock
 from gateway.ops.turn import Turn
 from gateway.server.listener import bind, bind_tcp
 
@@ -48,6 +50,9 @@ def run(
 
     beacons = [one for one in settings.all_mounts if one.uses_beacon]
     marks = Marks(beacons={one.mount.name: Turn() for one in beacons})
+    lock = shared_lock()
+    for output in (STDOUT, STDERR):
+        output.share(lock)
 
     class Master(Arbiter):  # type: ignore[misc]
         told_to_stop = False

@@ -107,6 +107,9 @@ def _access_checks(settings: Settings) -> list[tuple[str, str, str]]:
     if access.forward_auth is not None and not server.trusted_proxies and server.unix_socket is None:
         message = "is needed with access.forward_auth: only these proxies are believed"
         found.append(("server.trusted_proxies", message, "access.forward_auth"))
+    if access.forward_auth is not None and any(network.prefixlen == 0 for network in server.trusted_proxies):
+        message = "has everybody in it, who could be anybody by access.forward_auth: give the proxies alone"
+        found.append(("server.trusted_proxies", message, "access.forward_auth"))
     if access.login is not None and access.login.oidc is None and not access.has_passwords:
         message = "needs an issuer (oidc) or something that knows passwords: users, htpasswd, …"
         found.append(("access.login", message, "access.users"))

@@ -69,7 +69,7 @@ class Configuration(Layers):
             if not isinstance(item, yaml.MappingNode):
                 self.refuse(_MOUNTS, position(file, item), "must be a list of mappings, each with a name")
                 continue
-            layers = MountLayers(number, position(file, item))
+            layers = MountLayers(number, position(file, item), self.distinct)
             layers.add_mount(file, item)
             self._mounts.append(layers)
 

@@ -1,9 +1,13 @@
 """Settings that are no mistakes, but hardly do what they look like. Pure."""
 
+from collections.abc import Sequence
+
 from gateway.config.access.settings import AccessSettings
 from gateway.config.publish.settings import PublishSettings
 from gateway.config.publish.trusted_publishers import GITHUB, GITLAB, OtherPublisher
 from gateway.config.settings import Settings
+from gateway.principal import Right
+from gateway.rights.subjects import Subject
 
 # Claims that stay the same when somebody else takes a name.
 _IDS = frozenset({"repository_owner_id", "repository_id", "namespace_id", "project_id"})
@@ -16,7 +20,7 @@ def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
     prefixes = [(settings.base_path_name, base_path), ("rewrite.strip_prefix", settings.rewrite.strip_prefix)]
     if mount.path not in ("", base_path):  # whoever writes a rule may not think of server.base_path
         prefixes.append((settings.base_path_name, mount.path))
-    own = "" if settings.shares_access else f"mounts.{mount.name}."
+    own = _owner(settings)
     return [
         f"{own}{rule.name} names the path {path}, which begins with {name}: it does not hold for {path} as clients ask "
         f"for it. Rules name paths without {name}"
@@ -25,6 +29,32 @@ def path_hints(settings: Settings, access: AccessSettings) -> list[str]:
         for name, prefix in prefixes
         if prefix and path.startswith(f"{prefix}/")
     ]
+
+
+def rule_hints(settings: Settings, access: AccessSettings) -> list[str]:
+    """What to say about rules that grant a right to some of those who have it already: whoever wrote such a rule may
+    think that others lose it."""
+    own, policy = _owner(settings), access.policy
+    return [
+        f"{own}{rule.name} grants {right.value} to {', '.join(map(str, named))}, who have that right already by "
+        f"access.default_{right.value}: so have all others who are named there, unless the rule says only: true"
+        for rule in policy.rules
+        for right in (Right.READ, Right.WRITE)
+        if not rule.only and (named := rule.grants.get(right)) and _are_among(named, defaults := policy.defaults[right])
+        if not _are_among(defaults, named)
+    ]
+
+
+def _owner(settings: Settings) -> str:
+    """What stands before the names of a mount's own rules."""
+    return "" if settings.shares_access else f"mounts.{settings.mount.name}."
+
+
+def _are_among(some: Sequence[Subject], others: Sequence[Subject]) -> bool:
+    """Whether all of `some` are among `others`, as far as their names tell."""
+    kinds = {other.kind for other in others}
+    known = "everyone" in kinds
+    return all(known or one in others or ("authenticated" in kinds and one.kind != "everyone") for one in some)
 
 
 def place_hints(settings: Settings) -> list[str]:

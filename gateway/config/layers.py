@@ -10,10 +10,8 @@ from gateway.config.checks import cross_checks
 from gateway.config.mistakes import reasons, shown, unknown
 from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
+from gateway.config.types import TWICE, YAML_ERRORS, repeated_names
 from gateway.errors import Problem
-
-# What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
-_YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
 
 
 class Layers:
@@ -21,7 +19,9 @@ class Layers:
 
     models: Mapping[str, type[Section]] = SECTIONS
 
-    def __init__(self) -> None:
+    def __init__(self, distinct: set[yaml.Node] | None = None) -> None:
+        """The mappings of a file whose names are `distinct`, or have been refused, are not looked at again."""
+        self.distinct: set[yaml.Node] = distinct if distinct is not None else set()
         self.values: dict[str, dict[str, Any]] = {}
         self.sources: dict[str, str] = {}
         self.problems: list[Problem] = []
@@ -49,7 +49,7 @@ class Layers:
             if section in OPTIONAL_SECTIONS and section in self.models:
                 self.values.setdefault(section, {})  # given, even if it is empty
             for name, value in self.entries(file, node, section + "."):
-                self.add_node(name, value, position(file, value))
+                self.add_node(name, file, value)
         elif section not in self.models:
             self.refuse(shown(section), source, self.unknown_section(section))
         elif section in OPTIONAL_SECTIONS or node.tag != "tag:yaml.org,2002:null":
@@ -64,10 +64,13 @@ class Layers:
             seen.add(name)
             yield name, value
 
-    def add_node(self, name: str, node: yaml.Node, source: str) -> None:
+    def add_node(self, name: str, file: str, node: yaml.Node) -> None:
+        source = position(file, node)
+        for repeated in repeated_names(node, self.distinct):
+            self.refuse(shown(name), position(file, repeated), TWICE)
         try:
             value = yaml.SafeLoader("").construct_document(node)
-        except _YAML_ERRORS:
+        except YAML_ERRORS:
             return self.refuse(shown(name), source, "is not a plain YAML value; put it in quotes")
         # An empty value means the default, but an unknown name is a mistake all the same.
         section, _, key = name.partition(".")

@@ -24,8 +24,8 @@ _NGINX_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class ConfigText:
-    """What the configuration file had when it was read: its text, or why it has none (`fault`). `path` is empty if
-    there is no file. `state` is the file's before it was read."""
+    """What the configuration file had when it was read: its text, or why that can't be used (`fault`). `path` is empty
+    if there is no file. `state` is the file's before it was read."""
 
     path: str = ""
     state: FileState = None
@@ -77,7 +77,11 @@ class Source:
             return ConfigText()
         path, state = str(file), file_state(file)
         try:
-            return ConfigText(path, state, file.read_text("utf-8"))
+            text = file.read_text("utf-8")
+            # Most programs empty a file before they write it, and by the defaults everybody may read. (/dev/null is
+            # no such file.)
+            fault = "is empty: somebody may be writing it" if not text.strip() and file.is_file() else ""
+            return ConfigText(path, state, text, fault)
         except OSError as error:
             return ConfigText(path, state, fault=f"can't be read: {error.strerror}")
         except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -15,6 +16,10 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", re.ASCII)
 _UNITS = {"": 1, "b": 1}
+_MERGE = "tag:yaml.org,2002:merge"
+# What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
+TWICE = "has a name twice in one mapping; keep one"
 _UNITS |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 _UNITS |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 CLASS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -119,13 +124,43 @@ def _proxies(value: Any) -> Any:
     return value
 
 
+def repeated_names(node: yaml.Node, known: set[yaml.Node]) -> Iterator[yaml.Node]:
+    """The names that a mapping of the node has once more: of these, YAML takes the last one and drops the others. The
+    mappings in `known` are left out, and further ones come in: to construct a node changes those that it merges."""
+    waiting = [node]
+    while waiting:
+        if (one := waiting.pop()) in known or isinstance(one, yaml.ScalarNode):
+            continue
+        known.add(one)
+        if isinstance(one, yaml.SequenceNode):
+            waiting += one.value
+            continue
+        names = set()
+        for name, value in one.value:
+            waiting += (name, value)
+            if isinstance(name, yaml.ScalarNode) and name.tag != _MERGE:
+                if (name.tag, name.value) in names:
+                    yield name
+                names.add((name.tag, name.value))
+
+
+def read_yaml(text: str, like: str) -> Any:
+    """The value of a text in YAML. `like` says what is expected. Raises Refused."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if root is not None and any(True for _ in repeated_names(root, set())):
+            raise Refused(TWICE)
+        return yaml.safe_load(text)
+    except Refused:
+        raise
+    except (*YAML_ERRORS, RecursionError) as error:
+        raise Refused(like) from error
+
+
 def _options(value: Any) -> Any:
     """A mapping, or the YAML text of one."""
     if isinstance(value, str):
-        try:
-            value = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-            raise Refused("must be a mapping, like {region: eu, retries: 3}") from error
+        value = read_yaml(value, "must be a mapping, like {region: eu, retries: 3}")
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise Refused("must be a mapping, like {region: eu, retries: 3}")
     return value

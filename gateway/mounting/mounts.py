@@ -14,6 +14,7 @@ from gateway.errors import BadRequestError
 from gateway.executors import working_for
 from gateway.index.simple.names import is_project_name
 from gateway.mounting.mount import Mount
+from gateway.mounting.revoked_tokens import heed, read_lists
 from gateway.mounting.virtual import VirtualMount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
@@ -63,6 +64,7 @@ class Mounts:
     async def start(self) -> None:
         """Raises ConfigError if a storage can't be used at all."""
         await started(self.all)
+        heed(await read_lists(self.all))
         self.give_hints()
         await asyncio.gather(*map(self.start_beacon, [*self._beacons]))  # each may wait a second for its storage
 

@@ -5,10 +5,12 @@ answer. Standard output is written in batches, so that the thread takes next to 
 """
 
 import atexit
+import fcntl
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 # Most that may wait for the thread; further lines are dropped.
@@ -17,7 +19,7 @@ _MAX_WAITING_BYTES = 1024 * 1024
 _BATCH_SECONDS = 0.05
 # How long the end of the process waits for lines that are not written yet.
 _FLUSH_SECONDS = 0.5
-# A single write of PIPE_BUF bytes to a pipe is not mixed with the writes of other workers (pipe(7)). One byte is for
+# A single write of PIPE_BUF bytes to a pipe is not mixed with the writes of other programs (pipe(7)). One byte is for
 # the newline that ends a line which was cut.
 _PIECE_BYTES = select.PIPE_BUF - 1
 
@@ -30,6 +32,7 @@ class Output:
         self._descriptor = descriptor
         self._batch_seconds = batch_seconds
         self._is_cut = False
+        self._lock: int | None = None
         self._on_drop: Callable[[int], object] = lambda lines: None
         self.begin_anew()
 
@@ -43,6 +46,11 @@ class Output:
         self._taken_bytes = 0
         self._dropped = 0
         self._dropping = threading.Lock()
+
+    def share(self, lock: int) -> None:
+        """Processes that are forked later write here in turns, by this file: a pipe that is full would mix lines that
+        are longer than PIPE_BUF with those of others."""
+        self._lock = lock
 
     def on_drop(self, count: Callable[[int], object]) -> None:
         """Has `count` called with the number of lines dropped so far, and then with each further number, perhaps in
@@ -120,15 +128,29 @@ class Output:
                 item.set()
 
     def _send(self, piece: bytes) -> None:
+        if not piece and not self._is_cut:
+            return
         data, sent = b"\n" + piece if self._is_cut else piece, 0
         try:
-            while sent < len(data):
-                sent += self._send_some(data[sent:])
+            with self._turn():
+                while sent < len(data):
+                    sent += self._send_some(data[sent:])
         except OSError:
             self._drop(piece[-(len(data) - sent) :])
         if sent:
             self._is_cut = data[sent - 1 : sent] != b"\n"
         self._taken_bytes += len(piece)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._lock is None:
+            yield
+            return
+        fcntl.lockf(self._lock, fcntl.LOCK_EX, 1, self._descriptor)  # released if the process dies
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, self._descriptor)
 
     def _send_some(self, data: bytes) -> int:
         try:

@@ -5,6 +5,7 @@ https://packaging.python.org/en/latest/specifications/source-distribution-format
 
 import tarfile
 import zlib
+from itertools import dropwhile
 from posixpath import normpath
 
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
@@ -17,6 +18,8 @@ _PIECE_BYTES = 256 * 1024
 _MAX_MEMBERS = 0xFFFF  # as of a wheel
 # Of a long name, or of a member's extended header.
 _MAX_EXTENSION_BYTES = 64 * 1024
+# Of folders in each other.
+_MAX_DEPTH = 250
 # Unpacked, an sdist is small enough, or at most so many times as large as it is.
 SMALL_BYTES, MAX_RATIO = 64 * 1024 * 1024, 50
 
@@ -39,6 +42,7 @@ class TarScan:
         self._kind = b""
         self._extended: dict[str, str] = {}  # of the next member
         self._members = 0
+        self._links = set[int]()  # their places
         self._ended = False
 
     def feed(self, data: bytes) -> None:
@@ -114,8 +118,12 @@ class TarScan:
                 raise refused("it has a member of two sizes")
             name = said.get("path", member.name)
             self._place(name, member)
+            places = _places(name)
+            if not self._links.isdisjoint(places):
+                raise refused("a member lies behind a link, or takes its place")  # some would write where it leads
             if member.type in LINKS:
                 self._follow(name, said.get("linkpath", member.linkname))
+                self._links.update(places[-1:])
         self._skip = -member.size % _BLOCK + (0 if self._keep else member.size)
 
     def _place(self, name: str, member: tarfile.TarInfo) -> None:
@@ -130,9 +138,15 @@ class TarScan:
 
     def _follow(self, name: str, target: str) -> None:
         """Symbolic links are relative to where they are, hard links to the root."""
-        folder = name.removesuffix("/").rpartition("/")[0] if self._kind == tarfile.SYMTYPE else ""
-        path = normpath(f"{folder}/{target}") if folder else normpath(target)
         plain = target[:1] not in ("", "/") and "\0" not in target and "\\" not in target
+        if self._kind == tarfile.SYMTYPE:
+            folder = name.removesuffix("/").rpartition("/")[0]
+            path = normpath(f"{folder}/{target}")
+            # A folder may be a link, from which `..` leads to another place than from its name.
+            plain = plain and ".." not in dropwhile(lambda part: part in ("", ".", ".."), target.split("/"))
+        else:
+            path = normpath(target)
+            plain = plain and self._links.isdisjoint(_places(target))
         inside = plain and f"{path}/".startswith(f"{self._stem}/")
         self._rules.demand(Rule.LAYOUT, inside, f"a link leads out of the folder {self._stem}")
 
@@ -146,3 +160,16 @@ class TarScan:
         if not found.keys().isdisjoint(self._extended):
             raise refused("a member has two names")
         self._extended |= found
+
+
+def _places(path: str) -> list[int]:
+    """What tells the folders on a path, and at last itself, from others: names would take much memory."""
+    place, places = 0, list[int]()
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        if len(places) == _MAX_DEPTH:
+            raise refused("a member lies too deep")
+        place = hash((place, part))
+        places.append(place)
+    return places

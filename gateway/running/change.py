@@ -9,6 +9,7 @@ from gateway.config.settings import Settings, SettingsFile
 from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts, started
+from gateway.mounting.revoked_tokens import Lists, heed, read_lists
 from gateway.mounting.virtual import VirtualMount
 
 # What all mounts share, or what does not concern them. The section `access` changes in place, as long as there is one.
@@ -33,6 +34,7 @@ class Change:
         self._running_virtual = {mount.name: mount for mount in mounts.virtual}
         self._access: Access | None = None  # that of the top level
         self._access_changes: list[tuple[Access, AccessChange | None, SettingsFile | None]] = []
+        self._revoked: Lists = {}
         self._new: dict[str, Mount] = {}
         self._new_virtual: dict[str, VirtualMount] = {}
         self._real = [one for one in settings.all_mounts if not one.mount.members]
@@ -69,6 +71,7 @@ class Change:
         for one, mount in zip(self._real, self.all, strict=True):
             if mount.name not in self._new and mount.has_own_access and one.access is not None:
                 self._access_changes.append((mount.access, await mount.access.prepare(one), one.file))
+        self._revoked = await read_lists(self.all)
         if check:
             await asyncio.gather(*(self._check(mount) for mount in self._new.values()))
 
@@ -77,6 +80,7 @@ class Change:
         self._mounts.put_in_force(self._settings, self.all, self.virtual)
         for access, change, file in self._access_changes:
             access.adopt(change, file)
+        heed(self._revoked)
         self._mounts.give_hints()
 
     async def settle(self) -> None:

@@ -192,14 +192,9 @@ class Reloader:
 async def _read(source: Source) -> tuple[ConfigText, bytes]:
     """What the file has, and the same for other workers. Raises ConfigError for what nobody can have meant."""
     found = await DISK.run(source.read)
-    content, fault = found.encode(), ""
+    content = found.encode()
     if len(content) > MOST_BYTES:
-        fault = f"is over {MOST_BYTES} bytes"
-    elif found.is_file and not found.fault and not found.text.strip():
-        # Most programs empty a file before they write it, and by the defaults everybody may read.
-        fault = "is empty: somebody may be writing it"
-    if fault:
-        raise ConfigError([Problem(found.path, "configuration file", fault)])
+        raise ConfigError([Problem(found.path, "configuration file", f"is over {MOST_BYTES} bytes")])
     return found, content
 
 

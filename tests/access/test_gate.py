@@ -345,6 +345,11 @@ async def test_a_class_that_can_t_be_loaded_is_a_mistake_in_the_configuration(
         "/etc/gateway/secrets/the-key-that-signs-tokens.key",
         "./secrets/the-key-that-signs-all-the-tokens",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJexamplexample",
+        "${THE_KEY_THAT_SIGNS_THE_TOKENS_OF_THE_GATEWAY}",
+        "$(THE_KEY_THAT_SIGNS_THE_TOKENS_OF_THE_GATEWAY)",
+        "{{ .Values.gateway.access.tokens.key }}",
+        "vault:secret/data/gateway#token-key-number-1",
+        "FILE:/run/secrets/the-key-that-signs-the-tokens",
     ):
         with pytest.raises(ConfigError) as refused:
             await start_gateway({"storage.dir": str(tmp_path), "access.tokens": json.dumps({"keys": [key]})})

@@ -175,7 +175,7 @@ async def test_headers_are_believed_from_proxies_that_are_trusted_already(file: 
     ("text", "told"),
     [
         (HEAD, "is gone"),
-        ("", "is gone"),
+        ("", "is empty: somebody may be writing it"),
         (HEAD + SECTION + "  rules: [{projects: a/b}]\n", "can't be used"),
         (HEAD + "access: {authenticators: [no.such:Class]}\n", "can't be used"),
         ("access: [\n", "can't be used"),

@@ -46,6 +46,15 @@ def given(directory: Path, text: str, **environ: str) -> list[str]:
             (f"  rules: [{{paths: [{path}]}}]\n", ["access.rules: number 1: paths: number 1: must be without /simple"])
             for path in ("/simple/acme/", "/simple", "/simple/")
         ),
+        *(
+            (f"  rules: [{{paths: ['{path}']}}]\n", ["access.rules: number 1: paths: number 1: must be without *, ?"])
+            for path in ("/docs/*", "/d?cs/", "/my%20docs/")
+        ),
+        (
+            "  rules:\n  - projects: [a]\n    only: true\n\n    projects: [b]\n    read: everyone\n",
+            ["access.rules: has a name twice in one mapping; keep one"],
+        ),
+        ("  groups: {data: [alice], data: [bob]}\n", ["access.groups: has a name twice in one mapping; keep one"]),
         ("  rules: [{paths: [/docs/../x]}]\n", ["access.rules: number 1: paths: number 1: must be a path like /docs/"]),
         ("  rules: ['x']\n", ["access.rules: number 1: Input should be a valid dictionary"]),
         ("  default_read: [3]\n", ["access.default_read: number 1: must be text"]),
@@ -154,3 +163,26 @@ def test_an_issuer_of_everybody_s_tokens_needs_claims(tmp_path: Path) -> None:
     claims = "required_claims: {repository_owner_id: '1'}"
     file.write_text(f"access: {{oidc: [{{issuer: '{issuer}', audience: packages, {claims}}}]}}\n")
     load(config_file=file, environ={})
+
+
+def test_a_name_twice_in_the_text_of_a_variable_is_a_mistake(tmp_path: Path) -> None:
+    rules = "[{projects: a, only: true, projects: b}]"
+    assert given(tmp_path, "  groups: {}\n", GATEWAY_ACCESS__RULES=rules) == [
+        "access.rules: has a name twice in one mapping; keep one"
+    ]
+
+
+def test_a_merged_mapping_may_have_the_names_of_the_one_that_it_is_merged_into(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "access:\n"
+        "  default_read: everyone\n"
+        "  rules: [&a {projects: a, read: 'user:x', only: true}, &b {<<: *a, projects: b}, {<<: *b, projects: c}]\n"
+        "mounts: [{name: x, path: /x, access: {rules: [*b]}}]\n"
+    )
+    settings = load(config_file=file, environ={})
+    assert settings.access is not None
+    assert [str(rule.projects[0]) for rule in settings.access.rules] == ["a", "b", "c"]
+    [mount] = settings.mounts
+    assert mount.access is not None
+    assert [str(rule.projects[0]) for rule in mount.access.rules] == ["b"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.hints import owner_hints, path_hints, place_hints, policy_hints
+from gateway.config.hints import owner_hints, path_hints, place_hints, policy_hints, rule_hints
 from gateway.config.load import load, load_text
 from gateway.config.publish.settings import PublishSettings
 from tests.access.test_reload import OPEN, file, replace, started
@@ -48,6 +48,29 @@ def test_rules_for_paths_that_begin_with_that_of_a_mount() -> None:
     assert path_hints(settings, settings.access) == path_hints(c, c.access) == []
     (said,) = path_hints(b, settings.access)
     assert said.startswith("access.rules[1] names the path /b/docs/, which begins with the path of the mount b: it")
+
+
+@pytest.mark.parametrize(
+    ("default", "rule", "hinted"),
+    [
+        ("authenticated", "read: 'group:data, user:bob'", True),
+        ("everyone", "read: authenticated", True),
+        ("authenticated, 'group:data'", "read: 'group:data'", True),
+        ("authenticated", "read: 'group:data', only: true", False),
+        ("authenticated", "read: authenticated", False),  # as one of its own, beside one for a pattern that says only
+        ("authenticated", "read: everyone", False),
+        ("'group:data'", "read: 'user:bob'", False),
+        ("everyone", "write: 'group:data'", False),
+        ("everyone", "delete: 'group:data'", False),
+    ],
+)
+def test_rules_that_take_nothing_from_those_of_the_defaults(default: str, rule: str, hinted: bool) -> None:
+    text = f"access: {{authenticators: ['a.b:C'], default_read: [{default}], rules: [{{projects: acme-*, {rule}}}]}}\n"
+    settings = load_text(text, "c.yaml")
+    assert settings.access is not None
+    said = rule_hints(settings, settings.access)
+    assert len(said) == hinted
+    assert all(each.startswith("access.rules[1] grants read to ") and "only: true" in each for each in said)
 
 
 ACCESS = "access: {authenticators: ['a.b:C']}"

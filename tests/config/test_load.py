@@ -78,7 +78,7 @@ def test_the_file_is_the_one_named_by_flag_else_by_variable_else_in_the_director
     assert load(environ={}, cwd=tmp_path).server.port == 3
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "server:\n", "server: null\n", "server: {port: null}\n", "{}"])
+@pytest.mark.parametrize("text", ["# nothing\n", "server:\n", "server: null\n", "server: {port: null}\n", "{}"])
 def test_what_is_empty_means_the_defaults(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     assert load(environ={}, cwd=tmp_path) == load(environ={}, cwd=Path("/"))
@@ -154,6 +154,7 @@ def test_settings_that_don_t_go_together_are_told(flags: dict[str, str], problem
     [
         (b"server: [", "is not valid YAML"),
         (b"- server", "must be a mapping of sections"),
+        (b" \n", "is empty: somebody may be writing it"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
         (b"server: {port: !!python/object/apply:os.system [ls]}", "is not a plain YAML value"),
         (b"server: {port: 2024-13-45}", "unable to parse|is not a plain YAML value"),

@@ -62,8 +62,8 @@ async def test_publish_yank_and_delete(
     await page.goto(f"{gateway.url}/")
     await log_in(page, "bob", "pw-bob")
 
-    # At the list of all projects, files of a new one are dropped.
-    files = [sdist("bow", "1.0"), wheel("bow", "1.0")]
+    # At the list of all projects, files of a new one are dropped. A README may have fields like those of our own pages.
+    files = [sdist("bow", "1.0"), wheel("bow", "1.0", readme='<input type="search">')]
     await page.evaluate(DROP, [(name, base64.b64encode(content).decode()) for name, content in files])
     await expect(page.locator(".uploads .published")).to_have_count(2)
     names = await page.locator(".uploads li").all_inner_texts()
@@ -71,6 +71,7 @@ async def test_publish_yank_and_delete(
     await page.get_by_role("link", name="Look at the page").first.click()
     await expect(page.locator("h1")).to_contain_text("bow 1.0")
     await expect(page.locator("td[data-label=Uploaded]").first).to_contain_text("by bob")
+    await expect(page.locator(".readme input[type=search]")).to_have_count(1)
     assert content_of(bucket, "bow/bow-1.0.tar.gz") == files[0][1]
 
     # Other bytes of a name that is there, and a file of a project that bob may not write.

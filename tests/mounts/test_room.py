@@ -107,6 +107,7 @@ async def test_what_hangs_at_one_mount_holds_up_the_start_of_no_other(
 
     async def hanging(answer: faults.Answer) -> None:
         await hang.wait()
+        await faults.healthy(answer)
 
     keys = {KEY, f"b/{KEY}"}
     faulty.of_key = dict.fromkeys(keys, hanging)

@@ -1,4 +1,6 @@
+import fcntl
 import os
+import select
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +9,7 @@ import pytest
 
 from gateway.ops import output as outputs
 from gateway.ops.output import Output
+from gateway.ops.shared.lock import shared_lock
 
 PATIENCE_SECONDS = 20
 LINE = "x" * 99 + "\n"
@@ -151,6 +154,26 @@ def test_a_child_process_writes_its_own_lines_only(pipe: Pipe) -> None:
     assert os.waitpid(child, 0)[1] == 0
     pipe.output.write("parent again\n")
     assert pipe.read() == b"parent\nchild\nparent again\n"
+
+
+def test_the_long_lines_of_one_process_are_not_mixed_with_those_of_another(pipe: Pipe) -> None:
+    """As clients with long paths would have it while the pipe is read slowly."""
+    pipe.output.share(shared_lock())
+    fcntl.fcntl(pipe.writer, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
+    child = os.fork()
+    if child == 0:
+        pipe.output.begin_anew()
+        for _ in range(200):
+            pipe.output.write(LINE)
+        pipe.output.flush(PATIENCE_SECONDS)
+        os._exit(0)
+    long = "y" * 19_999 + "\n"
+    for _ in range(40):
+        pipe.output.write(long)
+    lines = pipe.read().decode().splitlines(keepends=True)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (lines.count(LINE), lines.count(long), len(lines)) == (200, 40, 240)
+    assert pipe.dropped == 0
 
 
 def test_one_that_could_not_be_paused_goes_on(pipe: Pipe) -> None:

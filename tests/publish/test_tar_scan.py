@@ -116,6 +116,9 @@ def test_long_names_that_lead_out(name: str, extension: str) -> None:
         (HARD_LINK, "docs/a", "foo-1.0/../b", False),
         (HARD_LINK, "a", "/foo-1.0/b", False),
         (SYMLINK, "a", "b\\..\\c", False),
+        (SYMLINK, "docs/a", "./.././b//c", True),
+        (SYMLINK, "docs/a", "b/../c", False),
+        (SYMLINK, "docs/a", "../b/./..", False),
     ],
 )
 def test_links_stay_in_the_folder(kind: bytes, name: str, target: str, inside: bool) -> None:
@@ -128,6 +131,45 @@ def test_links_stay_in_the_folder(kind: bytes, name: str, target: str, inside: b
         else:
             refused(sdist_of(PKG_INFO, *members), f"a link leads out of the folder {STEM} (rule layout)")
     finish(sdist_of(short), rules=Rules.without(["layout"]))
+
+
+HIDDEN = "a member lies behind a link, or takes its place"
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "name"),
+    [
+        (SYMLINK, ".", "a/b/PKG-INFO"),
+        (SYMLINK, "PKG-INFO", "a/b"),
+        (HARD_LINK, f"{STEM}/PKG-INFO", "a//./b"),
+        (SYMLINK, "..", "a/b/c"),
+    ],
+)
+def test_a_link_takes_no_members(kind: bytes, target: str, name: str) -> None:
+    """Programs would write them elsewhere than they are called: over PKG-INFO, or anywhere."""
+    link = tar_member(f"{STEM}/a/b", kind=kind, link=target)
+    folder = tar_member(f"{STEM}/a", kind=tarfile.DIRTYPE)
+    taken(PKG_INFO, folder, link, tar_member(f"{STEM}/b"), tar_member(f"{STEM}/a/bc"))
+    for rules in (Rules(), Rules.without(["layout"])):
+        with pytest.raises(BadRequestError, match=HIDDEN):
+            finish(sdist_of(PKG_INFO, folder, link, tar_member(f"{STEM}/{name}", METADATA)), rules=rules)
+
+
+def test_a_hard_link_leads_to_no_other_link() -> None:
+    """From another place, a relative one leads elsewhere."""
+    link = tar_member(f"{STEM}/a/b", kind=SYMLINK, link="..")
+    words = f"a link leads out of the folder {STEM} (rule layout)"
+    for target in ("a/b", "a/b/c", "a/b/../c"):
+        refused(sdist_of(PKG_INFO, link, tar_member(f"{STEM}/c", kind=HARD_LINK, link=f"{STEM}/{target}")), words)
+
+
+def test_members_lie_in_at_most_250_folders() -> None:
+    deep = f"{STEM}{'/a' * 249}"
+    finish(sdist_of(PKG_INFO, pax({"path": f"{deep}//"}), tar_member("x", kind=tarfile.DIRTYPE)))
+    deeper = pax({"path": f"{deep}/a"}), tar_member("x")
+    link = pax({"linkpath": f"{deep}/./a"}), tar_member(f"{STEM}/b", kind=HARD_LINK)
+    for members in (deeper, link):
+        refused(sdist_of(PKG_INFO, *members), "a member lies too deep")
 
 
 @pytest.mark.parametrize("target", ["", "../x\0/../foo-1.0/a"])

@@ -85,8 +85,8 @@ class RemoteAuthenticator:
         if not isinstance(answer, dict):
             raise _FaultyAnswerError("answers with something other than an object")
         name, groups, admin = answer.get("name", given.user), answer.get("groups", []), answer.get("admin", False)
-        if not isinstance(name, str) or not name:
-            raise _FaultyAnswerError("answers with a name that is not a text")
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise _FaultyAnswerError("answers with a name that nobody can have")
         return Identity(name, _groups(groups), _truth(admin))
 
     async def _by_get(self, given: Password) -> Identity | None:

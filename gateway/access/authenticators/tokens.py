@@ -43,10 +43,10 @@ class Tokens:
         except TokenError as error:
             log.info("a token is refused: %s", error)
             return None
-        revoked = await self._revocations.revoked()
+        revoked = await self._revocations.has(claims.id)
         if revoked is None:
             raise AuthenticatorUnavailableError("the list of revoked tokens can't be read")
-        if claims.id in revoked:
+        if revoked:
             log.info("the token %r of %r has been revoked", claims.id, claims.subject)
             return None
         return Identity(claims.subject, token=claims.id, scope=claims.scope, expires=claims.expires)

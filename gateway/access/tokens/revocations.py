@@ -17,7 +17,7 @@ from gateway.errors import (
 )
 from gateway.messages import ObjectRequest, Stream
 from gateway.storage.base import Storage
-from gateway.storage.content import content_of, swap_content
+from gateway.storage.content import content_at, content_of, swap_content
 
 KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
@@ -35,9 +35,11 @@ log = logging.getLogger("gateway.access")
 
 @dataclass
 class LastList:
-    """The ids on the list that a process has read last; None if it has read none."""
+    """The ids on the list that a process has read last; None if it has read none. `elsewhere` are those on the lists of
+    other mounts."""
 
     ids: frozenset[str] | None = None
+    elsewhere: frozenset[str] = frozenset()
 
 
 class Revocations:
@@ -75,6 +77,13 @@ class Revocations:
                 async with asyncio.timeout(_PATIENCE_SECONDS):
                     await self._first.wait()
         return self._revoked
+
+    async def has(self, identity: str) -> bool | None:
+        """Whether a token of this id is revoked. Like `revoked`."""
+        if identity in self._last.elsewhere:
+            return True
+        revoked = await self.revoked()
+        return identity in revoked if revoked is not None else None
 
     async def read(self) -> None:
         """Reads the list if it is not the one that is known. Raises GatewayError."""
@@ -137,8 +146,17 @@ class Revocations:
             await asyncio.sleep(_SECONDS)
 
 
+async def listed(storage: Storage) -> frozenset[str]:
+    """The ids on the list in a storage. Raises GatewayError."""
+    content = await content_at(storage, KEY, _MAX_BYTES)
+    return frozenset(_parsed(content)) if content is not None else frozenset()
+
+
 async def _ids(answer: Stream) -> list[str]:
-    content = await content_of(answer, _MAX_BYTES)
+    return _parsed(await content_of(answer, _MAX_BYTES))
+
+
+def _parsed(content: bytes) -> list[str]:
     if len(content) > _MAX_BYTES:
         raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
     return content.decode("utf-8-sig", "replace").split()

@@ -62,16 +62,16 @@ async def check_mount(settings: Settings, mount: Mount, told: Told, write: Write
 
 
 async def _check_access(gate: Gate, write: Write) -> bool:
-    """Whether all that know passwords can be asked. Raises ConfigError."""
+    """Whether all that know passwords can be asked, and refuse a wrong one. Raises ConfigError."""
     try:
         await gate.start()
-        down = await gate.authentication.tried()
+        faults = await gate.authentication.tried()
     finally:
         await gate.close()
-    write(f"{'FAIL' if down else 'ok':<6}access       {gate}")
-    for method, reason in down.items():
-        write(f"      {method} can't check credentials: {reason}")
-    return not down
+    write(f"{'FAIL' if faults else 'ok':<6}access       {gate}")
+    for method, fault in faults.items():
+        write(f"      {method} {fault}")
+    return not faults
 
 
 async def _check_advisories(index: OtherIndex, write: Write) -> bool:

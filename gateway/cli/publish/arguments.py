@@ -58,6 +58,9 @@ def run(arguments: argparse.Namespace, settings: Settings, write: Callable[[str]
     if arguments.attestations and arguments.to is None:
         print("gateway publish: --attestations needs --to: only a gateway knows whose they have to be", file=sys.stderr)
         return 2
+    if arguments.user is not None and "@" in (arguments.to or "").partition("//")[2].partition("/")[0]:
+        print("gateway publish: --to names a user already: give one, there or by --user", file=sys.stderr)
+        return 2
     if arguments.to is None or arguments.mount is not None:
         settings = chosen(settings, arguments.mount)
     logging.disable()  # the command reports everything itself

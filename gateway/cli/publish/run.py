@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+from packaging.version import Version
 
 from gateway.cli.changed import tell_gateways
 from gateway.cli.index import opened_index
@@ -56,17 +57,25 @@ async def publish(settings: Settings, wish: Wish, write: Callable[[str], None]) 
     try:
         async with _destination(settings, wish, rules) as destination:
             with shown_progress(good, quiet=wish.as_json) as progress:
-                for wheels in (True, False):
-                    some = [prepared for prepared in good if prepared.release.is_wheel is wheels]
-                    await _send(destination, some, report, progress)
+                wheels = [prepared for prepared in good if prepared.release.is_wheel]
+                lacking = await _send(destination, wheels, report, progress)
+                sdists = [prepared for prepared in good if not prepared.release.is_wheel]
+                for prepared in sdists:
+                    if _release(prepared) in lacking:  # whoever installs it would build from the sdist
+                        report.say(prepared.path.name, "not sent", "a wheel of the release is not there")
+                whole = [prepared for prepared in sdists if _release(prepared) not in lacking]
+                await _send(destination, whole, report, progress)
     except GatewayError as error:
         note(f"gateway publish: {why(error)}")
         return 1
     return report.code
 
 
-async def _send(destination: Destination, files: Sequence[Prepared], report: Report, progress: Progress) -> None:
-    slots = asyncio.Semaphore(_AT_ONCE)
+async def _send(
+    destination: Destination, files: Sequence[Prepared], report: Report, progress: Progress
+) -> set[tuple[str, Version]]:
+    """The releases of which a file could not be sent."""
+    slots, lacking = asyncio.Semaphore(_AT_ONCE), set[tuple[str, Version]]()
 
     async def send(prepared: Prepared) -> None:
         async with slots:
@@ -77,8 +86,14 @@ async def _send(destination: Destination, files: Sequence[Prepared], report: Rep
                 report.say(prepared.path.name, "conflict", why(error))
             except (GatewayError, OSError) as error:
                 report.say(prepared.path.name, "failed", why(error))
+                lacking.add(_release(prepared))
 
     await asyncio.gather(*map(send, files))
+    return lacking
+
+
+def _release(prepared: Prepared) -> tuple[str, Version]:
+    return prepared.release.project, prepared.release.version
 
 
 @asynccontextmanager

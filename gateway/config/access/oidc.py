@@ -52,6 +52,7 @@ _ANYBODY_MAY_HAVE_ONE = frozenset(
         "oidc.circleci.com",
         "agent.buildkite.com",
         "api.bitbucket.org",
+        "app.terraform.io",
     }
 )
 

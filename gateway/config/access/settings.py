@@ -1,12 +1,13 @@
 """The section `access`."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr, model_validator
 
+from gateway.config import types
 from gateway.config.access.forward_auth import ForwardAuthSettings
 from gateway.config.access.ldap import LdapSettings
 from gateway.config.access.login import LoginSettings
@@ -26,16 +27,13 @@ T = TypeVar("T")
 # Settings that say whose passwords are believed.
 TELLERS_OF_PASSWORDS = frozenset({"users", "htpasswd", "remote", "sql", "ldap", "secrets_manager", "authenticators"})
 FILE = "file:"  # in front of the path of what has a key
+# What other programs take for a pattern, or for an encoded character.
+_NOT_LITERAL = re.compile(r"[*?]|%[0-9A-Fa-f]{2}")
 
 
 def from_yaml(value: Any) -> Any:
     """What is not text already, or the YAML of it, as environment variables have it."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-        raise Refused("must be YAML, like {name: value} or [one, two]") from error
+    return types.read_yaml(value, "must be YAML, like {name: value} or [one, two]") if isinstance(value, str) else value
 
 
 def _name(text: str) -> str:
@@ -73,6 +71,8 @@ def _path(text: str) -> str:
         raise Refused("must be a path like /docs/, without percent signs for what can be written as it is")
     if text.split("/")[1] == "simple":  # what is there is also found without it
         raise Refused("must be without /simple, which other paths avoid; of a project, give the name in projects")
+    if _NOT_LITERAL.search(text):  # it would be compared as it stands here, and hold for nothing
+        raise Refused("must be without *, ? and encoded characters such as %20: /docs/ is all that is below it")
     return text if text.endswith("/") else text + "/"
 
 

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from gateway.config.access.settings import TELLERS_OF_PASSWORDS
-from gateway.config.layers import Layers, position
+from gateway.config.layers import Layers
 from gateway.config.mounts.settings import (
     NAME,
     REPLACED,
@@ -37,9 +37,9 @@ class MountLayers(Layers):
 
     models = {_OWN: MountSettings} | {name: SECTIONS[name] for name in SECTIONS_OF_MOUNTS}
 
-    def __init__(self, number: int, source: str) -> None:
+    def __init__(self, number: int, source: str, distinct: set[yaml.Node]) -> None:
         """`number` counts from 1; `source` is where the mount is given."""
-        super().__init__()
+        super().__init__(distinct)
         self.source = source
         self._title = f"mounts.{number}"
         self._inherited: set[str] = set()
@@ -59,7 +59,7 @@ class MountLayers(Layers):
             self.refuse("name", self.source, "is needed: a word like team-b")
         for key, value in self.entries(file, node):
             if key in MountSettings.model_fields:
-                self.add_node(f"{_OWN}.{key}", value, position(file, value))
+                self.add_node(f"{_OWN}.{key}", file, value)
             else:
                 self.add_section(key, file, value)
 

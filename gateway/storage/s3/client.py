@@ -1,13 +1,15 @@
-"""Signed requests that recover from faults: by retries, renewed credentials, a learnt region, a corrected clock."""
+"""Signed requests that recover from faults: by retries, renewed credentials, a learnt region, a corrected clock, and a
+digest of what is written."""
 
 import asyncio
 import logging
 import random
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
-from hashlib import sha256
+from hashlib import md5, sha256
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.executors import HASH
@@ -26,6 +28,8 @@ _CLOCK_TOLERANCE_SECONDS = 5.0
 _GOOD = frozenset({200, 204, 206})
 # Hashing more than this takes long enough to do it in a thread.
 _HASH_IN_THREAD_BYTES = 256 * 1024
+# Costs as much as all else that is done with what is written: only where a bucket demands it.
+_DIGEST, _COPIED = "content-md5", "x-amz-copy-source"
 
 log = logging.getLogger("gateway.storage")
 
@@ -58,6 +62,11 @@ class Request:
     payload_hash: str = EMPTY_SHA256
     repeatable: bool = True
     answer_seconds: float | None = None
+
+    @property
+    def lacks_digest(self) -> bool:
+        """Whether it writes bytes without a digest of them that all servers know."""
+        return self.method == "PUT" and self.signed_headers.keys().isdisjoint((_DIGEST, _COPIED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,7 @@ class SignedClient:
         self._max_attempts = max_attempts
         self._on_fault = on_fault
         self._clock_offset = 0.0
+        self._adds_digest = False
         self._relocating = asyncio.Lock()
 
     async def send(
@@ -116,6 +126,8 @@ class SignedClient:
         while True:
             credentials = await self._current()
             endpoint, clock_offset = self.endpoint, self._clock_offset
+            if self._adds_digest and request.lacks_digest:
+                request = replace(request, signed_headers={**request.signed_headers, _DIGEST: await _md5(request.body)})
             answer = await self._try(request, credentials, endpoint)
             if isinstance(answer, Answer):
                 self.proven = True
@@ -127,6 +139,8 @@ class SignedClient:
             if answer.remedy is Remedy.WAIT and in_time and self._client.retries.take():
                 await asyncio.sleep(_pause(attempt))
                 attempt += 1
+            elif answer.remedy is Remedy.ADD_DIGEST and request.lacks_digest:
+                self._adds_digest = True
             elif answer.remedy not in healed and await self._heal(answer, credentials, endpoint, clock_offset):
                 healed.add(answer.remedy)
             else:
@@ -251,6 +265,11 @@ async def _hash(body: bytes | memoryview) -> str:
     if len(body) <= _HASH_IN_THREAD_BYTES:
         return sha256(body).hexdigest()
     return await HASH.run(lambda: sha256(body).hexdigest())
+
+
+async def _md5(body: bytes | memoryview) -> str:
+    """In base64."""
+    return b64encode((await HASH.run(md5, body, usedforsecurity=False)).digest()).decode()
 
 
 def _pause(attempt: int) -> float:

@@ -40,6 +40,8 @@ _WRONG_REGION = frozenset(
 IMPOSSIBLE_KEY = frozenset(
     {"KeyTooLongError", "InvalidURI", "InvalidObjectName", "XMinioInvalidObjectName", "XMinioInvalidResourceName"}
 )
+# A bucket whose objects are locked for a time by themselves (Object Lock) takes none without a digest.
+_WITHOUT_DIGEST, _DIGEST = frozenset({"InvalidRequest", "MissingContentMD5"}), "content-md5"
 # S3 answers AccessDenied for an absent key if the credentials may not list the bucket.
 _ABSENT = IMPOSSIBLE_KEY | {"NoSuchKey", ACCESS_DENIED}
 
@@ -52,6 +54,7 @@ class Remedy(Enum):
     RENEW_CREDENTIALS = auto()
     LEARN_REGION = auto()
     SET_CLOCK = auto()
+    ADD_DIGEST = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Fault:
             return Remedy.SET_CLOCK
         if self.code in _WRONG_REGION or (self.status in (301, 307) and not self.code):
             return Remedy.LEARN_REGION
+        if self.code in _WITHOUT_DIGEST and _DIGEST in self.message.lower():
+            return Remedy.ADD_DIGEST
         if self.code in _BUSY or self.status == 429 or (self.status >= 500 and self.status != 501):
             return Remedy.WAIT
         return Remedy.NONE

@@ -132,6 +132,7 @@ BAD_ANSWERS: list[Answer] = [
     (200, {"name": ""}),
     (200, {"name": None}),
     (200, {"name": 7}),
+    (200, {"name": "\ud800"}),
     (200, {"groups": "data"}),
     (200, {"groups": [1]}),
     (200, {"admin": "false"}),

@@ -151,6 +151,8 @@ def test_the_headers_are_those_of_the_settings(given: dict[str, str], headers: t
     ("given", "trusted", "mistake"),
     [
         ("{preset: authelia}", "", "server.trusted_proxies (not set): is needed with access.forward_auth"),
+        ("{preset: authelia}", "10.0.0.0/8,0.0.0.0/0", "has everybody in it"),
+        ("{preset: authelia}", "::/0", "has everybody in it"),
         ("{}", "10.0.0.0/8", "must have a preset or a user_header"),
         ("{preset: nobody}", "10.0.0.0/8", "Input should be 'authelia', 'oauth2-proxy'"),
         ("{user_header: 'X User'}", "10.0.0.0/8", "must be the name of a header"),

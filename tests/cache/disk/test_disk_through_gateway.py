@@ -8,6 +8,7 @@ import random
 import signal
 import threading
 import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,32 @@ async def test_a_large_object_is_fetched_once_and_then_comes_from_disk(
     assert (await get(gateway, Range="bytes=9999999-")).status == 416
     assert [(request.method, request.headers.get("range")) for request in faulty.requests] == [("GET", None)]
     assert coming(tmp_path) == []
+
+
+@pytest.mark.parametrize("key", ["site/page.html", "site/large.bin"])
+async def test_what_is_written_again_with_the_same_bytes_has_its_new_type(
+    start_gateway: StartGateway, settings: dict[str, str], faulty: FaultyBucket, tmp_path: Path, key: str
+) -> None:
+    """As `aws s3 cp --metadata-directive REPLACE` does to mend the types of a site: the ETag stays."""
+    body = faulty.objects[key] = LARGE if "large" in key else b"page"
+    faulty.headers[key] = [("Content-Type", "text/plain")]
+    settings |= {"cache.index_ttl": "0"}
+    gateway = await start_gateway(settings)
+    assert (await get(gateway, f"/{key}")).headers["content-type"] == "text/plain"
+    await until_kept(tmp_path, 1)
+    await until_filled(gateway)
+    faulty.headers[key] = [("Content-Type", "text/html"), ("Cache-Control", "max-age=0")]
+    faulty.date = formatdate(1_800_000_000, usegmt=True)
+    again = await get(gateway, f"/{key}")
+    assert (again.body, again.headers["last-modified"]) == (body, faulty.date)
+    assert (again.headers["content-type"], again.headers["cache-control"]) == ("text/html", "max-age=0")
+    await until_filled(gateway)
+    await gateway.stop()
+    faulty.requests.clear()
+    gateway = await start_gateway(settings)
+    kept_so = await get(gateway, f"/{key}")
+    assert (kept_so.body, kept_so.headers["content-type"]) == (body, "text/html")
+    assert [request.headers.get("if-none-match") for request in faulty.requests] == [etag_of(body)]
 
 
 async def test_many_who_want_a_large_object_share_one_fetch_also_if_the_first_leaves(

@@ -205,6 +205,14 @@ async def test_a_directory_that_can_t_be_asked_is_a_failure(tmp_path: Path) -> N
     assert "all is well" not in text
 
 
+async def test_what_takes_any_password_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "packages").mkdir()
+    access = {"storage.dir": str(tmp_path / "packages"), "access.authenticators": "tests.support.people:Everybody"}
+    lines: list[str] = []
+    assert await run(load({"server.port": "0"} | access, environ={}, cwd=tmp_path), lines.append) == 1
+    assert "      people lets in whoever asks: it has let in a user with a random password" in lines
+
+
 async def test_what_heeds_conditions_is_told_step_by_step(tmp_path: Path) -> None:
     code, text = await check({"storage.dir": str(tmp_path)}, writing=True)
     assert code == 0

@@ -108,6 +108,19 @@ def test_a_conflict_has_a_code_of_its_own(dist: Path, tmp_path: Path, capsys: Ca
     assert there(tmp_path) == {FILE: CONTENT, SDIST: SOURCE}
 
 
+def test_an_sdist_waits_until_all_wheels_of_its_release_are_there(dist: Path, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "packages/acme-web" / FILE).mkdir(parents=True)  # so that the wheel can't be written
+    other, content = sdist("acme_web", "2.0")
+    (dist / other).write_bytes(content)
+    assert run(f"dist/{other}") == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"{FILE}: failed: ")
+    assert told[1:] == [f"{SDIST}: not sent: a wheel of the release is not there", f"{other}: published"]
+    (tmp_path / "packages/acme-web" / FILE).rmdir()
+    assert run() == 0
+    assert there(tmp_path) == {FILE: CONTENT, SDIST: SOURCE, other: content}
+
+
 def test_nothing_is_sent_if_one_file_is_not_in_order(dist: Path, tmp_path: Path, capsys: Captured) -> None:
     (dist / SDIST).write_bytes(SOURCE[:-20])
     assert run() == 1
@@ -184,6 +197,13 @@ async def test_another_page_is_no_success(dist: Path, capsys: Captured, page: st
     assert f"{FILE}: failed: the answer is 200, but not that of a gateway" in capsys.readouterr().out
 
 
+def test_a_user_is_named_once(dist: Path, capsys: Captured) -> None:
+    assert run("--to", "http://ci:secret@127.0.0.1:1/legacy/", "--user", "ci") == 2
+    said = capsys.readouterr()
+    assert said.err == "gateway publish: --to names a user already: give one, there or by --user\n"
+    assert not said.out
+
+
 async def test_a_gateway_that_is_away(dist: Path, capsys: Captured) -> None:
     assert await in_thread(lambda: run("--to", "http://127.0.0.1:1/")) == 1
     assert f"{FILE}: failed: ClientConnectorError" in capsys.readouterr().out
@@ -198,7 +218,9 @@ def test_a_closed_project_takes_no_file_straight_into_the_storage_either(
     document.write_text('{"format": 1, "projects": {"acme-web": {"status": "archived", "reason": "use acme-site"}}}')
     assert run() == 1
     why = "failed: Project acme-web is archived: use acme-site"
-    assert capsys.readouterr().out == f"{FILE}: {why}\n{SDIST}: {why}\n"
+    assert capsys.readouterr().out.splitlines()[0] == f"{FILE}: {why}"
+    assert main(["publish", f"dist/{SDIST}", "--dir", "packages"]) == 1
+    assert capsys.readouterr().out == f"{SDIST}: {why}\n"
     assert there(tmp_path) == {}
 
 

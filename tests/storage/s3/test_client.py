@@ -1,7 +1,9 @@
 """What SignedClient does besides healing, which test_s3.py has: what it signs, and what it must not send twice."""
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator
+from hashlib import md5
 
 import pytest
 
@@ -14,7 +16,7 @@ from gateway.storage.s3.signing.scheme import Scheme, SigV4
 from gateway.upstream.client import Client
 from gateway.upstream.connector import Connector
 from tests.support import faults
-from tests.support.faults import FaultyBucket, error
+from tests.support.faults import Answer, FaultyBucket, error, healthy
 
 
 @pytest.fixture
@@ -88,6 +90,39 @@ async def test_what_must_not_happen_twice_takes_no_connection_that_may_be_closin
     await each.perform(Request("PUT", "/k", body=b"x"))
     await each.perform(Request("PUT", "/k", body=b"x", repeatable=False))
     assert [request.connection for request in faulty.requests] == [1, 1, 2]
+
+
+LOCKED = "<Message>Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests</Message>"
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_a_bucket_that_demands_digests_gets_them_from_then_on(
+    client: Client, faulty: FaultyBucket, repeatable: bool
+) -> None:
+    """As one does whose objects are locked by themselves (Object Lock)."""
+    faulty.accept("AKIDFAULTY", "the-secret-of-faulty")
+    refusal = error(400, "InvalidRequest", body=f"<Error><Code>InvalidRequest</Code>{LOCKED}</Error>".encode())
+
+    async def locked(answer: Answer) -> None:
+        given = answer.request.headers.get("content-md5")
+        await (healthy if given == b64encode(md5(answer.request.body).digest()).decode() else refusal)(answer)
+
+    faulty.then(locked, times=3)
+    storage, contents = signed(client, faulty, SigV4()), {"k": b"x" * 300_000, "l": b""}
+    for key, content in contents.items():
+        await storage.perform(Request("PUT", f"/{key}", body=content, repeatable=repeatable))
+    assert faulty.objects == contents
+    assert ["content-md5" in request.headers for request in faulty.requests] == [False, True, True]
+    assert "content-md5" in faulty.requests[-1].headers["authorization"]
+    faulty.then(refusal)
+    with pytest.raises(UpstreamError, match="InvalidRequest"):
+        await storage.perform(Request("PUT", "/k", repeatable=repeatable))
+    await storage.send("GET", "/l")
+    await storage.perform(
+        Request("PUT", "/m", signed_headers={"x-amz-copy-source": f"/{faults.BUCKET}/l", "content-type": "x"})
+    )
+    for request in faulty.requests[-2:]:
+        assert "content-md5" not in request.headers
 
 
 async def test_a_refusal_that_nothing_heals_is_raised(client: Client, faulty: FaultyBucket) -> None:

@@ -56,6 +56,19 @@ def test_each_code_has_its_remedy_and_its_answer(
 
 
 @pytest.mark.parametrize(
+    ("code", "message", "remedy"),
+    [
+        ("InvalidRequest", "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object", Remedy.ADD_DIGEST),
+        ("MissingContentMD5", "Missing required header for this request: Content-Md5.", Remedy.ADD_DIGEST),
+        ("InvalidRequest", "The copy request must include another destination", Remedy.NONE),
+        ("BadDigest", "The Content-MD5 you specified did not match what we received.", Remedy.NONE),
+    ],
+)
+def test_a_digest_is_added_where_one_is_demanded(code: str, message: str, remedy: Remedy) -> None:
+    assert parse(400, {}, xml(code).replace(b">m<", f">{message}<".encode())).remedy is remedy
+
+
+@pytest.mark.parametrize(
     ("status", "error", "remedy"),
     [
         (404, NotFoundError, Remedy.NONE),

@@ -13,7 +13,7 @@ for (const image of document.querySelectorAll(".readme img")) {
   if (image.complete && !image.naturalWidth) show();
   else image.addEventListener("error", show);
 }
-const search = document.querySelector("input[type=search]");
+const search = document.querySelector("form input[type=search]");  // a README may have one, but no form
 if (search) {
   let timer, running;
   const found = () => search.value ? "?q=" + encodeURIComponent(search.value) : "./";

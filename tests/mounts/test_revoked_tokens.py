@@ -1,0 +1,89 @@
+"""A revoked token stays revoked, whichever mounts the configuration has by and by."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.access.tokens.keys import parse_key
+from gateway.access.tokens.revocations import KEY
+from gateway.access.tokens.token import Claims, issue
+from gateway.mounting import revoked_tokens
+from gateway.principal import Right, Scope
+from tests.running.test_change import bucket
+from tests.support.faults import FaultyBucket, on, stall_in_body
+from tests.support.reloadable import Reloadable
+
+SECRET, OTHER = "k" * 40, "o" * 40
+ACCESS = {"tokens": {"keys": [SECRET]}}
+
+
+def header(identity: str, secret: str = SECRET) -> dict[str, str]:
+    claims = Claims("alice", identity, Scope(frozenset({Right.READ})), 4_000_000_000)
+    return {"Authorization": f"Bearer {issue(claims, parse_key(secret))}"}
+
+
+def mount(tmp_path: Path, name: str, **more: Any) -> dict[str, Any]:
+    (tmp_path / name / "acme").mkdir(parents=True, exist_ok=True)
+    (tmp_path / name / "acme" / "acme-1.0.tar.gz").touch()
+    return {"name": name, "path": f"/{name}", "storage": {"dir": str(tmp_path / name)}} | more
+
+
+def revoke(tmp_path: Path, name: str, *identities: str) -> None:
+    file = tmp_path / name / KEY
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(identities))
+
+
+async def codes(one: Reloadable, identity: str, *names: str, secret: str = SECRET) -> list[int]:
+    return [(await one.get(f"/{name}/acme/", **header(identity, secret)))[0] for name in names]
+
+
+async def test_the_lists_of_all_mounts_with_a_common_key_count(reloadable: Reloadable, tmp_path: Path) -> None:
+    own = {"access": {"default_write": ["user:x"]}}
+    stranger = {"access": {"tokens": {"keys": [OTHER]}}}
+    mounts = [mount(tmp_path, "a"), mount(tmp_path, "b"), mount(tmp_path, "c", **own), mount(tmp_path, "d", **stranger)]
+    revoke(tmp_path, "b", "t1")
+    reloadable.write(access=ACCESS, mounts=mounts)
+    await reloadable.start()
+    assert await codes(reloadable, "t1", "a", "b", "c") == [401] * 3
+    assert await codes(reloadable, "t2", "a", "b", "c") == [200] * 3
+    assert await codes(reloadable, "t1", "d", secret=OTHER) == [200], "it is another one"
+
+
+async def test_a_mount_that_comes_before_the_others_makes_no_token_good_again(
+    reloadable: Reloadable, tmp_path: Path
+) -> None:
+    first, new = mount(tmp_path, "a"), mount(tmp_path, "new")
+    revoke(tmp_path, "a", "t1")
+    reloadable.write(access=ACCESS, mounts=[first])
+    await reloadable.start()
+    assert await codes(reloadable, "t1", "a") == [401]
+    reloadable.write(access=ACCESS, mounts=[new, first])
+    assert (await reloadable.reload())[0] == 200
+    assert await codes(reloadable, "t1", "new", "a") == [401, 401]
+    assert await codes(reloadable, "t2", "new", "a") == [200, 200]
+    revoke(tmp_path, "a")
+    assert (await reloadable.reload())[0] == 200
+    assert await codes(reloadable, "t1", "new", "a") == [200, 200], "the line has been removed"
+
+
+async def test_a_list_that_can_t_be_read_takes_nothing_back(
+    reloadable: Reloadable,
+    faulty: FaultyBucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(revoked_tokens, "_SECONDS", 0.1)
+    faulty.objects[KEY] = b"t1\n"
+    mounts = [mount(tmp_path, "a"), {"name": "b", "path": "/b", "storage": bucket(faulty)}]
+    reloadable.write(access=ACCESS, mounts=mounts)
+    await reloadable.start()
+    assert await codes(reloadable, "t1", "a") == [401]
+    faulty.of_key[KEY] = on("GET", stall_in_body(1, length=3))
+    with caplog.at_level(logging.WARNING, "gateway.access"):
+        assert (await reloadable.reload())[0] == 200
+    assert "of mount b can't be read: no answer within 0.1 s" in caplog.text
+    assert await codes(reloadable, "t1", "a") == [401]
