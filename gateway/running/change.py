@@ -80,12 +80,7 @@ class Change:
         for one, mount in zip(self._real, self.all, strict=True):
             if mount.name not in self._new and mount.has_own_access and one.access is not None:
                 self._access_changes.append((mount.access, await mount.access.prepare(one), one.file))
-<<<<<<< HEAD
         self._revoked = await read_lists(self.all)
-        if check:
-            await asyncio.gather(*(self._check(mount) for mount in self._new.values()))
-=======
->>>>>>> 044996601771e594cd6c307b0c9e54488be47bf4
 
     def adopt(self) -> None:
         """Puts the mounts in force, between two requests."""

@@ -11,8 +11,8 @@ import pytest
 from gateway.app import Gateway
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.screening.screened_index import ScreenedIndex
+from gateway.index.screening.seen_records import SeenRecords
 from gateway.index.simple.pages import Project
-from gateway.policy.verdict import Verdict
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
@@ -179,16 +179,17 @@ async def test_a_page_is_judged_once_for_all_who_ask_meanwhile(
     gateway = await started(start_gateway, settings | {"index.refresh": "60"}, clock)
     assert gateway.mount.fallback is not None
     screen = gateway.mount.fallback.upstream.screen
-    assert screen is not None
-    asked, go_on, judge = 0, asyncio.Event(), screen.verdicts
+    records = screen.source(SeenRecords) if screen is not None else None
+    assert records is not None
+    asked, go_on, known = 0, asyncio.Event(), records.about
 
-    async def verdicts(page: Project, age: float, name: str | None) -> Mapping[str, Verdict]:
+    async def about(page: Project, read: float, name: str | None) -> Mapping[str, Any]:
         nonlocal asked
         asked += 1
         await go_on.wait()
-        return await judge(page, age, name)
+        return await known(page, read, name)
 
-    monkeypatch.setattr(screen, "verdicts", verdicts)
+    monkeypatch.setattr(records, "about", about)
     pages = [asyncio.ensure_future(gateway.mount.fallback.upstream.project("public-lib")) for _ in range(9)]
     while not asked:
         done, _ = await asyncio.wait(pages, timeout=0.01)

@@ -4,10 +4,10 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -16,8 +16,9 @@ from packaging.version import Version
 from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.errors import GatewayError, UpstreamBusyError
 from gateway.executors import PAGES
-from gateway.index.screening.licences.search import AT_ONCE, Documents, Search
+from gateway.index.screening.licences.lookup import Documents, licence
 from gateway.index.screening.saved_records import SavedRecords
+from gateway.index.screening.search import AT_ONCE, Running, Search, room, versions
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.facts import version_of
@@ -31,15 +32,10 @@ _PAGE_SECONDS, _COMMAND_SECONDS = 3.0, 120.0
 # What can't be read is not asked for again before.
 _RETRY_SECONDS = 60.0
 _MOST_SEARCHES = 1000
-# So many files may wait, of all projects: each takes 1.5 kB, also when nothing else keeps its page any more. Beyond
-# that, a project has a few of its files looked at, and others when somebody asks again.
-_MOST_WAITING, _FEW = 10_000, 16
 _ENTRY_BYTES = 200
 # More files are gone through in a thread.
 _MANY = 200
 _NO_VERSION = Version("0.dev0")
-# No two states of what is known have the same.
-_versions = count(1)
 
 log = logging.getLogger("gateway.policy")
 
@@ -51,7 +47,7 @@ class _Known:
 
     licences: KnownLicences = field(default_factory=KnownLicences)
     failed: Mapping[str, float] = field(default_factory=dict)
-    version: int = field(default_factory=lambda: next(_versions))
+    version: int = field(default_factory=lambda: next(versions))
 
 
 class LicenceSource:
@@ -76,7 +72,7 @@ class LicenceSource:
         self._saved = SavedRecords[KnownLicences](stores, "what is known of the licences of %s", MAX_DOCUMENT_BYTES)
         self._known = LruCache[str, _Known]("licences of the other index", memory, lambda _, known: _weight(known))
         self._loading = SingleFlight[_Known]()
-        self._searches: dict[str, tuple[Search, asyncio.Task[None]]] = {}
+        self._searches: dict[str, Running[_Known]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._patience = _PAGE_SECONDS
         self.clock = clock
@@ -94,7 +90,7 @@ class LicenceSource:
 
     @property
     def _waiting(self) -> int:
-        return sum(len(search) for search, _ in self._searches.values())
+        return sum(len(running.search) for running in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """While metadata is being read, and before anybody has asked, another one each time: nothing that was decided
@@ -115,12 +111,12 @@ class LicenceSource:
         if known is None:
             loaded = await self._loading.once(page.name, lambda: self._load(page.name))
             known = self._known.get(page.name) or loaded  # somebody may have found more meanwhile
-        found, search = dict(known.licences.found), self._search(page, known, keys, name)
+        awaited = [*keys.values()] if name is None else [keys[name]] if name in keys else []
+        found, search = dict(known.licences.found), self._search(page, known, keys, first=awaited if name else ())
         if search is not None:
-            if name is None or name in keys:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._patience):
-                        await search.until(keys[name] if name is not None else None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await search.until(awaited)
             found |= search.found
         return {"licences": {name: found[key] for name, key in keys.items() if key in found}}
 
@@ -130,10 +126,8 @@ class LicenceSource:
 
     async def close(self) -> None:
         """Waits until what was found is saved."""
-        tasks = [task for _, task in self._searches.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for running in [*self._searches.values()]:
+            await running.search.close()
         await self._loading.close()
         await self._saved.close()
 
@@ -147,43 +141,37 @@ class LicenceSource:
         self._known.put(project, known)
         return known
 
-    def _search(self, page: Project, known: _Known, keys: Mapping[str, str], name: str | None) -> Search | None:
-        """What reads the metadata that is not known, that of the file of this name before the rest; None if all is."""
+    def _search(self, page: Project, known: _Known, keys: Mapping[str, str], first: Collection[str]) -> Search | None:
+        """What reads the metadata that is not known, `first` that with these keys; None if all is known."""
         now, missing = self.clock(), dict[str, File]()
         files = {file.name: file for file in page.files}
-        for one, key in keys.items():
+        for name, key in keys.items():
             if key not in known.licences.found and known.failed.get(key, now) <= now:
-                missing.setdefault(key, files[one])
-        first = keys.get(name, "") if name is not None else ""
-        if first in missing:
-            missing = {first: missing[first]} | missing
-        if page.name in self._searches:
-            search, _ = self._searches[page.name]
-            if first in missing and (len(search) < 2 * _FEW or self._waiting < _MOST_WAITING):
-                search.add(first, missing[first])
-            return search
-        if not missing:
-            return None
-        if len(self._searches) >= _MOST_SEARCHES:
-            raise UpstreamBusyError("the licences of too many projects are being looked up")
-        room = max(_MOST_WAITING - self._waiting, _FEW)
-        search = Search(self._documents, self._turns, dict(islice(missing.items(), room)))
-        task = asyncio.get_running_loop().create_task(self._run(page.name, search, known))
-        self._searches[page.name] = search, task
-        return search
+                missing.setdefault(key, files[name])
+        running = self._searches.get(page.name)
+        if running is None:
+            if not missing:
+                return None
+            if len(self._searches) >= _MOST_SEARCHES:
+                raise UpstreamBusyError("the licences of too many projects are being looked up")
+            search = Search(self._licence, "licence", self._turns, lambda: self._ended(page.name))
+            running = self._searches[page.name] = Running(search, known)
+        named = {key: missing[key] for key in first if key in missing}
+        running.search.add(named, room(running.search, self._waiting, named=True), first=True)
+        running.search.add(missing, room(running.search, self._waiting))
+        return running.search
 
-    async def _run(self, project: str, search: Search, before: _Known) -> None:
-        try:
-            await search.run()
-        finally:
-            del self._searches[project]
-            again = self.clock() + _RETRY_SECONDS
-            failed = {key: until for key, until in before.failed.items() if key not in search.found}
-            failed |= dict.fromkeys(search.failed, again)
-            licences = KnownLicences(search.found).merged(before.licences)
-            self._known.put(project, _Known(licences, failed))
-            if search.found:
-                self._saved.save(project, licences, from_bytes)
+    async def _licence(self, file: File) -> str:
+        return await licence(self._documents, file)
+
+    def _ended(self, project: str) -> None:
+        (search, before), again = self._searches.pop(project), self.clock() + _RETRY_SECONDS
+        failed = {key: until for key, until in before.failed.items() if key not in search.found}
+        failed |= dict.fromkeys(search.failed, again)
+        licences = KnownLicences(search.found).merged(before.licences)
+        self._known.put(project, _Known(licences, failed))
+        if search.found:
+            self._saved.save(project, licences, from_bytes)
 
 
 def _weight(known: _Known) -> int:

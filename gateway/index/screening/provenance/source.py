@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.errors import GatewayError, UpstreamBusyError
 from gateway.executors import PAGES
 from gateway.index.screening.provenance.lookup import Lookup
-from gateway.index.screening.provenance.search import Search, versions
 from gateway.index.screening.saved_records import SavedRecords
+from gateway.index.screening.search import Running, Search, room, versions
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.provenance import asks_about_earlier, identity_of, in_order, needed, told, without_looking
@@ -30,9 +30,6 @@ _PAGE_SECONDS, _COMMAND_SECONDS = 3.0, 120.0
 # Documents that are read and verified at once, for all projects; of one project, see search.py.
 _TURNS = 8
 _MOST_SEARCHES = 1000
-# So many files may wait, of all projects: each takes 1.5 kB, also when nothing else keeps its page any more. Beyond
-# that, a project has a few of its files looked up, and others when somebody asks again.
-_MOST_WAITING, _FEW = 10_000, 16
 # More files are gone through in a thread.
 _MANY = 200
 _FINDING_BYTES = 400
@@ -67,13 +64,6 @@ class _Plan:
     awaited: Sequence[str]
 
 
-class _Running(NamedTuple):
-    """A search, and what was known when it began."""
-
-    search: Search
-    before: _Known
-
-
 class ProvenanceSource:
     """Looks at projects that a rule asks about. What is found of a file is saved. What can't be read is not known until
     it can be: it is tried again later."""
@@ -101,7 +91,7 @@ class ProvenanceSource:
             lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found) + len(known.failed)),
         )
         self._loading = SingleFlight[_Known]()
-        self._searches: dict[str, _Running] = {}
+        self._searches: dict[str, Running[_Known]] = {}
         self._turns = asyncio.Semaphore(_TURNS)
         self._patience = _PAGE_SECONDS
         self._retry = retry
@@ -181,10 +171,10 @@ class ProvenanceSource:
                 return None
             if len(self._searches) >= _MOST_SEARCHES:
                 raise UpstreamBusyError("the provenance of too many projects is being looked up")
-            running = _Running(Search(self._lookup, self._turns, lambda: self._ended(project)), known)
+            search = Search(self._lookup.words, "provenance", self._turns, lambda: self._ended(project))
+            running = Running(search, known)
             self._searches[project] = running
-        few = (2 * _FEW if first else _FEW) - len(running.search)
-        running.search.add(missing, max(_MOST_WAITING - self._waiting, few, 0), first=first)
+        running.search.add(missing, room(running.search, self._waiting, named=first), first=first)
         return running.search
 
     def _ended(self, project: str) -> None:

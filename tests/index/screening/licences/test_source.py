@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.app import Gateway
-from gateway.index.screening.licences.search import Documents
+from gateway.index.screening.licences.lookup import Documents
 from gateway.index.screening.licences.source import LicenceSource
 from gateway.index.screening.screened_index import ScreenedIndex
 from gateway.policy.known_licences import from_bytes
@@ -177,8 +177,8 @@ async def test_no_more_files_wait_than_there_is_memory_for(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others are looked at when somebody asks again, or at once if somebody asks for the file itself."""
-    monkeypatch.setattr("gateway.index.screening.licences.source._MOST_WAITING", 1)
-    monkeypatch.setattr("gateway.index.screening.licences.source._FEW", 1)
+    monkeypatch.setattr("gateway.index.screening.search._MOST_WAITING", 1)
+    monkeypatch.setattr("gateway.index.screening.search._FEW", 1)
     gateway = await start_gateway(settings)
     source = source_of(gateway)
     source._patience, public.hold = 0.05, asyncio.Event()

@@ -402,8 +402,8 @@ async def test_no_more_files_wait_than_there_is_memory_for(
     make: Make, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others are looked up when somebody asks again, until all are known."""
-    monkeypatch.setattr(module, "_MOST_WAITING", 4)
-    monkeypatch.setattr(module, "_FEW", 2)
+    monkeypatch.setattr("gateway.index.screening.search._MOST_WAITING", 4)
+    monkeypatch.setattr("gateway.index.screening.search._FEW", 2)
     source, other = make(patience=0.01), [name.replace("web", "web2") for name in WEB]
     for _ in range(2):
         await told(source, page(*WEB))
