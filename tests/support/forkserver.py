@@ -1,11 +1,12 @@
 """A process that has imported the gateway, and becomes `gateway` commands by forks: most of what their starts take is
-to import. `make nightly` starts an interpreter for each.
+to import. Benchmarks and `make nightly` start an interpreter for each.
 
 It is asked over a socket: a message has the arguments, the directory and the environment, and carries descriptors for
 the standard output and error. Between it and each command stands a process that tells the pid, waits, and tells how the
 command ended.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -21,19 +22,16 @@ _MAX_MESSAGE_BYTES = 256 * 1024
 
 
 class ForkServer:
-    """Must be closed, unless its process ends: the end of the socket is its end."""
+    """Begins with the first command, and ends with this process."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         """What an interpreter heeds when it starts has to be in this environment."""
-        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._interpreter = _of_interpreter(environment)
-        with other:
-            command = [sys.executable, "-m", "tests.support.forkserver", str(other.fileno())]
-            self._process = subprocess.Popen(command, env=environment, cwd="/", pass_fds=[other.fileno()])
+        self._environment = environment
+        self._socket: socket.socket | None = None
 
     def fits(self, environment: Mapping[str, str]) -> bool:
         """Whether the interpreter of a command with this environment would be the same."""
-        return _of_interpreter(environment) == self._interpreter
+        return _of_interpreter(environment) == _of_interpreter(self._environment)
 
     def start(
         self,
@@ -45,12 +43,18 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         message = json.dumps([list(arguments), str(directory), dict(environment)]).encode()
         with theirs:
-            socket.send_fds(self._socket, [message], [theirs.fileno(), *(file.fileno() for file in output)])
+            socket.send_fds(self._begun(), [message], [theirs.fileno(), *(file.fileno() for file in output)])
         return Command(ours)
 
-    def close(self) -> None:
-        self._socket.close()
-        self._process.wait()
+    def _begun(self) -> socket.socket:
+        if self._socket is None:
+            self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with other:
+                command = [sys.executable, "-m", "tests.support.forkserver", str(other.fileno())]
+                process = subprocess.Popen(command, env=self._environment, cwd="/", pass_fds=[other.fileno()])
+            atexit.register(process.wait)
+            atexit.register(self._socket.close)  # which ends it, so that this comes first
+        return self._socket
 
 
 class Command:

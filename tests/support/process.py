@@ -1,6 +1,5 @@
 """The real `gateway` command as a child process."""
 
-import atexit
 import os
 import re
 import signal
@@ -8,13 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 from tests.support.forkserver import Command, ForkServer
-from tests.support.nightly import NIGHTLY
 
 _ROOT = Path(__file__).parents[2]
 _START_TIMEOUT_SECONDS = 30.0
@@ -35,19 +32,20 @@ def gateway_environment(home: Path) -> dict[str, str]:
     return clean_environment(home) | {"PYTHONPATH": str(_ROOT)}
 
 
-@cache
-def fork_server() -> ForkServer:
-    """Of all tests of this process."""
-    server = ForkServer(gateway_environment(Path("/nonexistent")))
-    atexit.register(server.close)
-    return server
+def fork_commands() -> None:
+    """Has commands forked from now on, instead of an interpreter started for each."""
+    global _fork_server
+    _fork_server = ForkServer(gateway_environment(Path("/nonexistent")))
+
+
+_fork_server: ForkServer | None = None
 
 
 def start_gateway_command(
     arguments: Sequence[str], directory: Path, environment: Mapping[str, str], output: tuple[IO[bytes], IO[bytes]]
 ) -> Command | subprocess.Popen[bytes]:
-    if not NIGHTLY and (server := fork_server()).fits(environment):
-        return server.start(arguments, directory, environment, output)
+    if _fork_server is not None and _fork_server.fits(environment):
+        return _fork_server.start(arguments, directory, environment, output)
     command = [sys.executable, "-m", "gateway", *arguments]
     return subprocess.Popen(command, cwd=directory, env=environment, stdout=output[0], stderr=output[1])
 
