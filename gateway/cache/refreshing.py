@@ -52,10 +52,13 @@ class RefreshingCache(Generic[K, T]):
         memory: MemoryLimit,
         weigh: Callable[[T], int] = weight_of,
         patience: Patience | None = None,
+        outlives: Callable[[T], bool] = lambda _: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """A value is used for `fresh_seconds`, which may depend on it. If no newer one arrives within `patience`, it is
-        used for `stale_if_error` seconds more. `weigh` returns a value's bytes; `name` is the cache's."""
+        used for `stale_if_error` seconds more, also after `forget` if it `outlives` that. `weigh` returns a value's
+        bytes; `name` is the cache's."""
+        self._outlives = outlives
         self._patience = patience or Patience()
         self._fetch = fetch
         self._name = f"refresh {name}"
@@ -121,10 +124,13 @@ class RefreshingCache(Generic[K, T]):
         self._forgotten.clear()
 
     def forget(self, key: K) -> None:
-        """Like `expire`, for this key only."""
+        """Like `expire`, for this key only. Drops a value that does not outlive that."""
         if len(self._forgotten) >= _MAX_FORGOTTEN:
             self.expire()
         self._forgotten[key] = self._clock()
+        entry = self._entries.get(key)
+        if entry is not None and not self._outlives(entry[0]):
+            self._entries.pop(key)
 
     async def close(self) -> None:
         """Cancels running fetches."""
@@ -144,7 +150,8 @@ class RefreshingCache(Generic[K, T]):
             if self._is_newest(key, asked):
                 self._entries.pop(key)
             raise
-        if self._is_newest(key, asked):
+        outdated = asked < self._forgotten.get(key, float("-inf")) and not self._outlives(value)
+        if self._is_newest(key, asked) and not outdated:
             known = self.known(key)
             value = known if known is not None and known == value else value
             self._entries.put(key, (value, asked))

@@ -24,6 +24,7 @@ class DirectoryMemory(StorageDecorator):
             name="directories",
             memory=memory,
             patience=patience,
+            outlives=bool,
         )
 
     async def close(self) -> None:

@@ -319,6 +319,42 @@ async def test_what_was_being_fetched_of_a_forgotten_key_is_not_fresh() -> None:
     assert (await after).value == "new"
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["known", "being fetched"])
+async def test_a_value_that_does_not_outlive_being_forgotten_never_stands_in(late: bool) -> None:
+    arriving: list[asyncio.Future[str]] = []
+    now = 0.0
+
+    async def fetch(_: str) -> str:
+        arriving.append(asyncio.get_running_loop().create_future())
+        return await arriving[-1]
+
+    cache: RefreshingCache[str, str] = RefreshingCache(
+        fetch,
+        fresh_seconds=30,
+        stale_if_error=100,
+        name="test",
+        memory=MemoryLimit(10_000),
+        outlives=bool,
+        clock=lambda: now,
+    )
+    before = asyncio.ensure_future(cache.get("k"))
+    await until_idle()
+    if not late:
+        arriving[0].set_result("")
+        assert (await before).value == ""
+    now = 1.0
+    cache.forget("k")
+    if late:
+        arriving[0].set_result("")
+        assert (await before).value == ""
+    cache.expire()
+    after = asyncio.ensure_future(cache.get("k"))
+    await until_idle()
+    arriving[1].set_exception(UpstreamError("down"))
+    with pytest.raises(UpstreamError):
+        await after
+
+
 async def test_so_many_are_forgotten_one_by_one_then_all() -> None:
     source = Source()
     cache = source.cache()

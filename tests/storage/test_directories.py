@@ -45,6 +45,9 @@ async def test_what_the_gateway_writes_shows_at_once(
 
     assert await status(gateway, "/p") == 404
     await gateway.storage.put("p/a", chunks())
+    faulty.then(error(503, "SlowDown"), times=100)
+    assert await status(gateway, "/p") == 503, "what was known before is not said again"
+    faulty.script.clear()
     assert await status(gateway, "/p") == 301
     await gateway.storage.delete("p/a")
     assert await status(gateway, "/p") == 404

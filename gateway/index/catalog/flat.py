@@ -25,6 +25,8 @@ from gateway.usage import note_stale
 
 _MIN_PAUSE_SECONDS = 1.0
 _SAME_SECONDS = 0.01
+# Of so many projects it is remembered that they have changed since the last listing: whoever publishes names them.
+_MAX_TOLD = 256
 # Memory for the files of a project that was asked for: for each file, and besides.
 _OBJECT_BYTES, _OVERHEAD_BYTES = 400, 1024
 # The files of larger projects are unpacked in a thread. In the worst case, each of them lies in another batch, and a
@@ -72,6 +74,8 @@ class FlatCatalog:
         self._stale_seconds = stale_if_error
         self._snapshot: _Snapshot | None = None
         self._fresh_from = float("-inf")
+        # When projects have changed. That there was none says nothing once a release of it has been published.
+        self._told: dict[str, float] = {}
         # Clients get copies of it: each time an error is raised, its traceback grows by the frames that it passes.
         self._failed: GatewayError | None = None
         self._loading = Renewals[_Snapshot]()
@@ -95,9 +99,14 @@ class FlatCatalog:
         return RefreshedValue(found.value.projects, found.age, found.stale)
 
     async def files(self, project: str) -> RefreshedValue[Files]:
-        """The files of a project, by its normalised name. Raises NotFoundError if there is no such project."""
+        """The files of a project, by its normalised name. Raises NotFoundError if there is no such project, and other
+        GatewayErrors if that can't be known."""
         found = await self._current()
         files = await self._unpacked(found.value.listing, project)
+        if files is None and found.value.taken < self._told.get(project, float("-inf")):
+            snapshot = await asyncio.shield(self._begin())
+            found = RefreshedValue(snapshot, time.monotonic() - snapshot.taken)
+            files = await self._unpacked(snapshot.listing, project)
         if files is None:
             raise NotFoundError(f"no release of a project {project!r}")
         return RefreshedValue(files, found.age, found.stale)
@@ -134,8 +143,13 @@ class FlatCatalog:
             self._fresh_from = since
 
     def forget(self, project: str) -> None:
-        """The same as `expire`: the files of all projects are listed together."""
+        """Like `expire`: the files of all projects are listed together. If there was no such project, nobody is told so
+        by an older listing."""
         self.expire()
+        taken = self._snapshot.taken if self._snapshot is not None else float("inf")
+        self._told = {name: when for name, when in self._told.items() if when >= taken}
+        if len(self._told) < _MAX_TOLD:
+            self._told[project] = self._fresh_from
 
     async def close(self) -> None:
         """Ends the listing in the background."""

@@ -31,10 +31,8 @@ _FOLDERS_PER_REFRESH = 10_000
 # How long a project's page waits for the root's listing. The second is for a project that has been listed before:
 # clients get the older listing after a second (patience.py), so time must be left for the project's new one.
 _ROOT_GRACE_SECONDS, _RENEWAL_GRACE_SECONDS = 1.0, 0.5
-# A listing that may lack files is not used for longer.
-_INCOMPLETE_SECONDS = 1.0
-# Listings of more files are processed in a thread.
-_MANY = 200
+_INCOMPLETE_SECONDS = 1.0  # a listing that may lack files is not used for longer
+_MANY = 200  # listings of more files are processed in a thread
 
 T = TypeVar("T")
 
@@ -93,6 +91,8 @@ class FolderCatalog:
             memory=memory,
             weigh=lambda project: project.weight,
             patience=patience,
+            # That there was no release says nothing once one has been published, also while the storage is slow.
+            outlives=lambda project: project.released,
             clock=clock,
         )
 

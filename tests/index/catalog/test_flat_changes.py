@@ -4,7 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Container
 from typing import cast
 
+import pytest
+
 from gateway.cache.lru import MemoryLimit
+from gateway.cache.patience import Patience
+from gateway.errors import NotFoundError, UpstreamError
 from gateway.index.catalog.flat import FlatCatalog
 from gateway.storage.base import Batch, Storage, StoredObject
 
@@ -54,4 +58,46 @@ async def test_a_change_that_many_report_has_few_listings_made_and_each_sees_wha
     assert all(await asyncio.gather(*uploads))
     assert storage.most == 2
     assert storage.begun < 50
+    await catalog.close()
+
+
+async def test_a_first_release_is_not_denied_until_it_is_listed() -> None:
+    class Slow:
+        names: tuple[str, ...] = ("p-1.0.tar.gz",)
+        down = False
+        go = asyncio.Event()
+
+        async def batches(self, prefix: str = "", *, known: Container[bytes] = ()) -> AsyncGenerator[Batch, None]:
+            await self.go.wait()
+            if self.down:
+                raise UpstreamError("down")
+            objects = tuple(StoredObject(name, 1, '"e"', 1.0) for name in self.names)
+            yield Batch(("", 0), repr(self.names).encode(), objects)
+
+    storage = Slow()
+    storage.go.set()
+    catalog = FlatCatalog(
+        cast("Storage", storage),
+        "",
+        index_document="index.html",
+        refresh=30,
+        stale_if_error=60,
+        memory=MemoryLimit(1_000_000),
+        patience=Patience(0),
+    )
+    for project in ("q", "r"):
+        with pytest.raises(NotFoundError):
+            await catalog.files(project)
+    storage.down = True
+    catalog.forget("q")
+    with pytest.raises(UpstreamError):
+        await catalog.files("q")
+    with pytest.raises(NotFoundError):
+        await catalog.files("r")
+    storage.go.clear()
+    storage.down, storage.names = False, ("p-1.0.tar.gz", "q-1.0.tar.gz")
+    waiting = asyncio.ensure_future(catalog.files("q"))
+    assert (await catalog.files("p")).stale, "others do not wait for the listing"
+    storage.go.set()
+    assert [item.key for item in (await waiting).value.objects] == ["q-1.0.tar.gz"]
     await catalog.close()

@@ -148,6 +148,26 @@ async def test_a_first_release_is_listed_as_soon_as_its_folder_is_forgotten() ->
     await catalog.close()
 
 
+async def test_a_first_release_is_not_denied_while_its_folder_can_t_be_listed() -> None:
+    storage = Folders("p/p-1.0.tar.gz")
+    catalog = storage.catalog()
+    for project in ("q", "r"):
+        with pytest.raises(NotFoundError):
+            await catalog.files(project)
+    storage.now += 1
+    storage.keys.add("q/q-1.0.tar.gz")
+    catalog.forget("q")
+    storage.errors = dict.fromkeys(("", "q/", "r/"), UpstreamError("down"))
+    with pytest.raises(UpstreamError):
+        await catalog.files("q")
+    storage.now += 60
+    with pytest.raises(NotFoundError):
+        await catalog.files("r")
+    storage.errors.clear()
+    assert await keys(catalog, "q") == ["q/q-1.0.tar.gz"]
+    await catalog.close()
+
+
 @pytest.mark.parametrize("look_into", [0, 4])
 async def test_a_listing_from_before_a_refresh_hides_no_first_release(look_into: int) -> None:
     storage = Folders("p/p-1.0.tar.gz", "q/notes.txt")
