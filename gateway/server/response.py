@@ -7,12 +7,13 @@ from typing import cast
 from aiohttp import web
 from aiohttp.http import StreamWriter
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 from gateway.http.cache_status import fetched
 from gateway.http.target import location
 from gateway.messages import Answer, BufferedResponse, FilePart, Redirect, RequestRecord, Stream
 from gateway.server.connections.sendfile import FileSender
 from gateway.server.reply import Reply
+from gateway.transfer.open_file import throw_into
 
 
 def whole(answer: BufferedResponse | Redirect, record: RequestRecord, *, close: bool = False) -> Reply:
@@ -90,8 +91,12 @@ async def _send_body(
             record.first_byte = time.monotonic()
         if isinstance(part, FilePart):
             assert sender is not None
-            async for sent in sender.send(part):
-                record.sent_bytes += sent
+            try:
+                async for sent in sender.send(part):
+                    record.sent_bytes += sent
+            except UpstreamError as error:
+                await throw_into(body, error)
+                raise
             continue
         await writer.write(part, drain=False)
         record.sent_bytes += len(part)

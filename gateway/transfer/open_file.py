@@ -2,7 +2,7 @@
 
 import os
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from gateway.errors import UpstreamError
 from gateway.executors import DISK
@@ -35,9 +35,19 @@ async def read_parts(parts: AsyncIterator[bytes | FilePart]) -> AsyncIterator[by
             continue
         position = part.start
         while position < part.stop:
-            chunk = await DISK.run(read_file, part.descriptor, min(_CHUNK_BYTES, part.stop - position), position)
+            try:
+                chunk = await DISK.run(read_file, part.descriptor, min(_CHUNK_BYTES, part.stop - position), position)
+            except UpstreamError as error:
+                await throw_into(parts, error)
+                raise
             position += len(chunk)
             yield chunk
+
+
+async def throw_into(parts: AsyncIterator[bytes | FilePart], error: UpstreamError) -> None:
+    """Tells the source of the parts that the last one can't be read. Raises the error, or another one."""
+    if isinstance(parts, AsyncGenerator):
+        await parts.athrow(error)
 
 
 def read_file(descriptor: int, count: int, position: int) -> bytes:

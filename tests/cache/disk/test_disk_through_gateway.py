@@ -346,6 +346,34 @@ async def test_damage_found_in_the_middle_of_a_body_costs_nobody_a_byte(
         await until_kept(tmp_path, 1)
 
 
+async def test_a_file_that_can_t_be_sent_any_more_breaks_one_answer_only(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    faulty: FaultyBucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one in a bad sector of the disk, of which the kernel had a copy when it was verified."""
+    send = os.sendfile
+
+    def from_a_bad_disk(to: int, file: int, position: int, count: int) -> int:
+        if position:
+            raise OSError(errno.EIO, "Input/output error")
+        return send(to, file, position, min(count, 1_000_000))
+
+    gateway = await start_gateway(settings)
+    await get(gateway)
+    await until_kept(tmp_path, 1)
+    await until_filled(gateway)
+    assert (await get(gateway)).body == LARGE
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sendfile", from_a_bad_disk)
+        assert (await get(gateway)).body == LARGE[:1_000_000], "it broke off"
+    await eventually(lambda: kept(tmp_path) == [])
+    assert (await get(gateway)).body == LARGE
+    assert len(faulty.requests) == 2
+
+
 async def test_a_disk_that_fills_up_in_the_middle_costs_nobody_a_byte(
     start_gateway: StartGateway,
     settings: dict[str, str],

@@ -10,7 +10,7 @@ from gateway.cache.cached_response import Parts
 from gateway.cache.disk.cache import DiskCache, DiskEntry
 from gateway.cache.disk.source import OnDisk
 from gateway.cache.memory import CachedObject
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, UpstreamError
 from gateway.messages import FilePart, ObjectRequest, Stream, nothing_to_close
 from gateway.transfer.open_file import read_parts
 from gateway.transfer.part import ObjectChangedError
@@ -75,6 +75,10 @@ class Rig:
         return extents
 
 
+async def collect(chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
+
+
 @pytest.fixture
 def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path)
@@ -130,6 +134,17 @@ async def test_of_a_file_that_is_damaged_at_once_no_byte_is_sent(tmp_path: Path)
     parts = [part async for part in rig.read(7, SIZE)]
     assert parts == [BODY[7:]]
     assert rig.storage.asked == [(KEY, {"range": f"bytes=7-{SIZE - 1}", "if-match": ETAG})]
+    assert rig.damaged == [KEY]
+
+
+async def test_what_can_t_be_read_though_it_was_verified_is_dropped(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.entry.blocks.verify(0, SIZE)
+    os.truncate(f"/proc/self/fd/{rig.entry.file.descriptor}", 2 * MB)
+    with pytest.raises(UpstreamError, match="cut short"):
+        await collect(read_parts(rig.read(0, SIZE)))
+    assert rig.damaged == [KEY]
+    assert caplog.messages == [f"dropped {KEY!r} from the disk cache: a file was cut short while it was read"]
+    assert await collect(read_parts(rig.read(0, 2 * MB))) == BODY[: 2 * MB]
     assert rig.damaged == [KEY]
 
 
