@@ -55,6 +55,7 @@ class LicenceSource:
     read is not known; it is tried again later."""
 
     name = "licences"
+    heeds_names = True
 
     def __init__(
         self,

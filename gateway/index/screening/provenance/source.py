@@ -69,6 +69,7 @@ class ProvenanceSource:
     it can be: it is tried again later."""
 
     name = "provenance"
+    heeds_names = True
 
     def __init__(
         self,
