@@ -6,7 +6,7 @@ import pytest
 
 from gateway.cache.lru import MemoryLimit
 from gateway.index.screening.seen_records import SeenRecords
-from gateway.index.simple.pages import Project
+from gateway.index.simple.pages import File, Project
 
 
 class Hanging:
@@ -29,3 +29,18 @@ async def test_a_storage_that_hangs_does_not_hold_up_the_end(
     async with asyncio.timeout(20):
         await records.close()
     assert caplog.messages == ["what is known of the files of projects could not be saved in time: 2"]
+
+
+async def test_what_many_projects_have_is_remembered_before_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client with a long lock file asks for hundreds of projects within seconds. What appears later is new, whatever
+    the index says."""
+    monkeypatch.setattr("gateway.index.screening.saved_records._CLOSE_SECONDS", 0.01)
+    records, day = SeenRecords([Hanging()], MemoryLimit(1_000_000)), 86400.0
+    names = [f"project{number}" for number in range(300)]
+    for name in names:
+        await records.look(Project(name, (), ()), 10 * day)
+    for name in names:
+        forged = File(f"{name}-1.0.tar.gz", "", modified=day)
+        record, listed = await records.look(Project(name, (), (forged,)), 12 * day)
+        assert [*record.seen(listed).values()] == [12 * day]
+    await records.close()
