@@ -13,6 +13,8 @@ _ATTEMPTS = 3
 # What waits to be saved holds what is known of so many files, some 300 bytes each, and its tasks as much as of some
 # more. A client that comes with a long lock file asks for hundreds of projects within seconds.
 _MOST_WAITING, _TASK = 200_000, 20
+# Records of more files are saved one at a time: each takes some 50 MB meanwhile if it is as large as can be.
+_LARGE, _AT_ONCE = 2000, 8
 _CLOSE_SECONDS = 2.0
 
 log = logging.getLogger("gateway.policy")
@@ -42,7 +44,7 @@ class SavedRecords(Generic[R]):
         self._stores = stores
         self._what = what
         self._most_bytes = most_bytes
-        self._saving = asyncio.Lock()
+        self._saving, self._saving_large = asyncio.Semaphore(_AT_ONCE), asyncio.Lock()
         self._running: dict[asyncio.Task[None], int] = {}
         self._waiting = 0
 
@@ -78,7 +80,7 @@ class SavedRecords(Generic[R]):
                 log.warning("%s could not be saved in time: %d", self._what % "projects", len(late))
 
     async def _save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
-        async with self._saving:
+        async with self._saving if record.size <= _LARGE else self._saving_large:
             for store in self._stores:
                 try:
                     await self._merge(store, project, record, decode)
