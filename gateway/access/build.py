@@ -77,8 +77,7 @@ def build_gate(
     login = None
     if settings.login is not None:
         login = _login(settings.login, authentication, principals, outcomes)
-    signing_key = next((key for key in keys if key.may_sign), None)
-    return Gate(policy, principals, authentication, settings.realm, forward_auth, login, signing_key)
+    return Gate(policy, principals, authentication, settings.realm, forward_auth, login, keys)
 
 
 def _login(
