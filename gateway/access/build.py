@@ -40,8 +40,8 @@ T = TypeVar("T")
 
 _PARTS = ("method", "guessable", "start", "authenticate", "close")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
-# Such as vault:secret/key, arn:aws:…, FILE:/path, <path:…>, what SOPS has encrypted, ${KEY}, $(KEY), and {{ key }}. Random
-# texts seldom look like one, whatever signs they have.
+# Such as vault:secret/key, arn:aws:…, FILE:/path, <path:…>, what SOPS has encrypted, ${KEY}, $(KEY), and {{ key }}.
+# Random texts seldom look like one, whatever signs they have.
 _REFERENCE = re.compile(
     r"(?:[a-z][a-z0-9+.-]+|[A-Z]{2,}|[A-Za-z]+(?=:/)):\S|<path:|ENC\[|.*(?:\$\{.*\}|\$\(.*\)|\{\{.*\}\})", re.DOTALL
 )
