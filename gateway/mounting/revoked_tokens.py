@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeAlias
 
 from gateway.cache.limited_log import LimitedLog
@@ -26,14 +27,15 @@ class RevokedTokens:
     def __init__(self, in_force: Callable[[], Sequence[Mount]]) -> None:
         """`in_force` tells the mounts."""
         self._in_force = in_force
-        # Which keys each mount knew when the lists of all of them were heeded last; None if one could not be read.
-        self._heeded: Mapping[Mount, frozenset[bytes]] | None = None
+        # The lists that were heeded last, and which keys each mount knew then.
+        self._lists: Lists = {}
+        self._known: Mapping[Mount, frozenset[bytes]] = {}
         self._log = LimitedLog(log)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Takes some seconds at most."""
-        self.heed(await self.read([mount for mount in self._in_force() if mount.access.token_keys]))
+        self.heed(await self.read([*self._knowing()]))
         self._task = asyncio.create_task(self._watch())
 
     async def close(self) -> None:
@@ -41,30 +43,38 @@ class RevokedTokens:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def read(self, knowing: Sequence[Mount]) -> Lists:
-        """The lists of mounts, which all know tokens. Takes some seconds at most."""
+    async def read(self, knowing: Sequence[Mount], before: Lists = MappingProxyType({})) -> Lists:
+        """The lists of mounts, which all know tokens; those that have been read `before` are taken from there. Takes
+        some seconds at most."""
         if len(knowing) < 2:
             return {}
-        return dict(zip(knowing, await asyncio.gather(*map(self._list_of, knowing)), strict=True))
+        unread = [mount for mount in knowing if before.get(mount) is None]
+        found = dict(zip(unread, await asyncio.gather(*map(self._list_of, unread)), strict=True))
+        return {mount: found[mount] if mount in found else before[mount] for mount in knowing}
 
     def heed(self, lists: Lists) -> None:
         """`lists` are those of all mounts in force that know tokens."""
-        known = {mount: mount.access.token_keys for mount in self._in_force()}
-        for access, keys in {mount.access: known[mount] for mount in lists}.items():
-            found = [ids for mount, ids in lists.items() if not keys.isdisjoint(known[mount])]
+        known = self._knowing()
+        for access, keys in {mount.access: keys for mount, keys in known.items() if mount in lists}.items():
+            found = [ids for mount, ids in lists.items() if not keys.isdisjoint(known.get(mount, ()))]
             ids = frozenset[str]().union(*(one for one in found if one is not None))
             access.heed_revoked(ids, all_known=None not in found)
-        self._heeded = known if None not in lists.values() else None
+        self._lists, self._known = lists, known
+
+    def _knowing(self) -> Mapping[Mount, frozenset[bytes]]:
+        """The keys that each mount in force knows, if it knows any."""
+        return {mount: keys for mount in self._in_force() if (keys := mount.access.token_keys)}
 
     async def _watch(self) -> None:
         """Reads the lists again if one could not be read, or the file's section `access` has got another key."""
         while True:
             await asyncio.sleep(_PAUSE_SECONDS)
-            mounts = self._in_force()
-            if self._heeded != {mount: mount.access.token_keys for mount in mounts}:
-                lists = await self.read([mount for mount in mounts if mount.access.token_keys])
-                if mounts is self._in_force():  # no reload has put others in force meanwhile
-                    self.heed(lists)
+            mounts, knowing = self._in_force(), self._knowing()
+            is_known = knowing == self._known
+            lists = await self.read([*knowing], self._lists if is_known else {})
+            # Unless a reload has put others in force meanwhile.
+            if mounts is self._in_force() and not (is_known and lists == self._lists):
+                self.heed(lists)
 
     async def _list_of(self, mount: Mount) -> frozenset[str] | None:
         """None if it can't be read now."""
