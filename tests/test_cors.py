@@ -40,6 +40,7 @@ CASES = {
     "condition": ("GET", ARROW, {"If-Match": '"x"'}, 412),
     "no such file": ("GET", "/arrow/nope-1.0.tar.gz", {}, 404),
     "metadata": ("GET", f"{ARROW}.metadata", {}, 200),
+    "sboms": ("GET", f"{ARROW}.sboms/", {}, 200),
     "page": ("GET", "/arrow/", {}, 200),
     "json": ("GET", "/simple/arrow/", {"Accept": "application/vnd.pypi.simple.v1+json"}, 200),
     "for people": ("GET", "/arrow/", {"Accept": "text/html,application/xhtml+xml"}, 200),

@@ -226,6 +226,7 @@ async def test_what_was_not_there_is_not_there_while_the_storage_can_t_say(
     gateway = await start_gateway(settings | {"server.answer_timeout": "2"})
     targets = ["/acme/", f"/acme/{name}.metadata", f"/acme/{name}"]
     known = [(await get(gateway, target)).body for target in targets]
+    gateway.refresh()  # has all of it asked for again, as an upload does
     faulty.then(fault, times=ALWAYS)
     gateway.mount.patience.seconds = 0.05
     for _ in range(2):
@@ -243,6 +244,7 @@ async def test_a_file_that_was_not_there_is_404_at_once_while_the_storage_can_t_
     gateway = await start_gateway(settings | {"server.answer_timeout": "5"})
     targets = ["/acme/acme-9.0.tar.gz", "/acme"]
     assert [(await get(gateway, target)).status for target in targets] == [404, 301]
+    gateway.refresh()
     faulty.then(fault, times=ALWAYS)
     gateway.mount.patience.seconds = 0.05
     for _ in range(2):

@@ -102,10 +102,10 @@ class MemoryCache:
         self._objects.put(key, found)
 
     def missing(self, key: str, not_before: float = float("-inf")) -> NotFoundError | None:
-        """Returns the error that reported the object absent, if the storage was asked after `not_before`, while that is
-        remembered."""
-        known = self._missing.get(key)
-        return self.was_missing(key, 0.0) if known is not None and known.asked > not_before else None
+        """Returns the error that reported the object absent, if the storage was asked after `not_before` and `expire`,
+        while that is remembered."""
+        known, since = self._missing.get(key), max(self._fresh_from, not_before)
+        return self.was_missing(key, 0.0) if known is not None and known.asked > since else None
 
     def was_missing(self, key: str, seconds: float) -> NotFoundError | None:
         """Like `missing`, but for `seconds` longer: used while the storage can't be asked."""
@@ -141,9 +141,9 @@ class MemoryCache:
         return ended
 
     def expire(self) -> None:
-        """Makes every object count as unchecked, and forgets all absences."""
+        """Makes every object and every absence count as unchecked. They are still served while the storage can't be
+        asked."""
         self._fresh_from = self.clock()
-        self._missing.clear()
 
 
 def _without_traceback(error: NotFoundError) -> NotFoundError:

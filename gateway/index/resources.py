@@ -5,9 +5,11 @@ one that its own name parses to: whoever reads it has to be permitted both.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from gateway.index.legacy.target import ReleaseTarget, release_target
+from gateway.index.sboms.target import SbomTarget, sbom_target
 from gateway.index.simple.names import COMPANIONS, SIMPLE, beginning_project, normalize, parse
 from gateway.rights.policy import Listing, Resource
 
@@ -26,7 +28,7 @@ class Resources:
     ) -> None:
         """`by_folder` is False if release files belong to no folder. `root_page` is what the root's page tells; its
         stored form tells everything, unless it is unknown whether the storage is an index: then it is STORED too.
-        `generated`: pages are, and so are the documents of PyPI's JSON API."""
+        `generated`: pages are, and so are the documents of PyPI's JSON API; SBOMs in wheels are served."""
         self._root = root
         self._generated = generated
         self._index_document = index_document
@@ -41,6 +43,10 @@ class Resources:
         if (target := self.release_target(key)) is not None:
             # It tells what the project's page tells, and whoever reads it has to be permitted that.
             return Resource((target.name,), self._told([f"/{inner}", f"/{target.name}/"]))
+        if (sboms := self.sbom_target(key)) is not None:
+            # They are part of the wheel, and whoever reads them has to be permitted that.
+            wheel, rest = self.of(sboms.wheel), key.removeprefix(sboms.wheel)
+            return replace(wheel, paths=(*wheel.paths, *(path + rest for path in wheel.paths)))
         segments = [segment for segment in inner.split("/") if segment]
         end = "/" * inner.endswith("/")
         simple = next((number for number, segment in enumerate(segments) if segment != SIMPLE), len(segments))
@@ -58,6 +64,17 @@ class Resources:
         """What a key means to PyPI's JSON API; None if it means a page or a file. No file of the storage is served for
         the former: it would be one of a project called `pypi`."""
         return release_target(key.removeprefix(self._root)) if self._generated else None
+
+    def sbom_target(self, key: str) -> SbomTarget | None:
+        """Which SBOMs a key means; None if it means none. No file of the storage is served for them."""
+        return sbom_target(key) if self._generated else None
+
+    def route(self, key: str) -> tuple[str, bool]:
+        """What a key leads to, index or object, and whether what fails there is told as JSON: clients of PyPI's JSON
+        API accept anything."""
+        as_json = self.release_target(key) is not None
+        is_page = as_json or not key or key.endswith("/") or self.sbom_target(key) is not None
+        return "index" if is_page else "object", as_json
 
     def projects_of(self, key: str) -> tuple[str, ...]:
         """The projects that a key may stand for."""

@@ -20,12 +20,15 @@ from gateway.index.changed_projects import ChangedProjects
 from gateway.index.etags import conditional, etag_of
 from gateway.index.generated.index import GeneratedIndex
 from gateway.index.mirror.mirrored_files import MirroredFiles
+from gateway.index.sboms.answers import SbomAnswers
+from gateway.index.sboms.target import SbomTarget
 from gateway.index.simple import stored
 from gateway.index.simple.cache_control import IMMUTABLE, REVALIDATE, with_default
 from gateway.index.simple.names import METADATA
 from gateway.index.simple.negotiation import Form, choose
 from gateway.index.simple.pages import Project, project_html, project_json
 from gateway.index.wheels.metadata import WheelMetadata
+from gateway.index.wheels.parts import RemoteWheel, stored_wheel
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, PageRequest, Redirect, Stream
 from gateway.principal import Principal
 from gateway.storage.base import Storage
@@ -68,6 +71,7 @@ class Index:
         self._index_document = index_document
         self._immutable_files = immutable_files
         self._wheels = wheels
+        self.sboms = SbomAnswers(memory)
         self._changed = changed
         self._mirrored = mirrored
 
@@ -82,6 +86,8 @@ class Index:
 
     async def _page(self, request: PageRequest) -> Answer:
         generated = self._generated
+        if generated is not None and (target := generated.sbom_target(request.key)) is not None:
+            return await self._in_wheel(request, target)
         if self._statuses is not None and (found := await self._statuses.withheld(request.key)) is not None:
             return await generated.page(request) if generated is not None else _without_files(request, *found)
         if generated is None:
@@ -105,8 +111,12 @@ class Index:
         return await generated.page(request)
 
     async def is_page(self, key: str, principal: Principal, *, fallback: bool) -> bool:
-        """Whether a page would be generated for `key`, which ends in a slash, if the principal asked."""
-        return self._generated is not None and await self._generated.exists(key, principal, fallback=fallback)
+        """Whether a page would be generated for `key`, which ends in a slash, if the principal asked. That of a wheel's
+        SBOMs counts as one, whether or not there is the wheel."""
+        generated = self._generated
+        if generated is None:
+            return False
+        return generated.sbom_target(key) is not None or await generated.exists(key, principal, fallback=fallback)
 
     async def demand_shown(self, key: str, principal: Principal) -> None:
         """Raises NotFoundError for a stored page that names files which this reader may not fetch, or which the policy
@@ -120,14 +130,7 @@ class Index:
     async def file(self, request: ObjectRequest) -> Answer:
         """An object, or what is generated or fetched in its place. Raises NotFoundError if there is neither, and
         ProjectClosedError if its project offers no files, and WithheldError if the policy withholds it."""
-        if self._statuses is not None:
-            await self._statuses.demand_offered(request.key)
-        if self._own_door is not None:
-            alias = self._generated.alias(request.key) if self._generated is not None else None
-            await self._own_door.demand(request.key, alias)
-        if (since := self._changed.since(request.key)) > request.not_before:
-            request = replace(request, not_before=since)
-        answer = await self._file(request)
+        answer = await self._file(await self._demanded(request))
         if isinstance(answer, Redirect):
             return answer
         if self._immutable_files and is_package_file(request.key):
@@ -135,6 +138,46 @@ class Index:
         if isinstance(answer, BufferedResponse):
             return replace(answer, headers=with_default(answer.headers, REVALIDATE))
         return answer
+
+    async def _demanded(self, request: ObjectRequest) -> ObjectRequest:
+        """The request, for what is known now of the file's project. Raises ProjectClosedError and WithheldError, as
+        `file`: no other way leads to the bytes of a file."""
+        if self._statuses is not None:
+            await self._statuses.demand_offered(request.key)
+        if self._own_door is not None:
+            alias = self._generated.alias(request.key) if self._generated is not None else None
+            await self._own_door.demand(request.key, alias)
+        if (since := self._changed.since(request.key)) > request.not_before:
+            return replace(request, not_before=since)
+        return request
+
+    async def _in_wheel(self, request: PageRequest, target: SbomTarget) -> Answer:
+        """The SBOMs of a wheel, where and while `file` would answer with the wheel. Raises as `file`."""
+        whole = ObjectRequest("HEAD", target.wheel, bypass=request.bypass, fallback=request.fallback)
+        wheel = await self._wheel(await self._demanded(whole))
+        if isinstance(wheel, Redirect):
+            return replace(wheel, location=target.beside(wheel.location))
+        answer = await self.sboms.answer(wheel, target.path, request)
+        immutable = self._immutable_files and target.path
+        return replace(answer, headers=with_default(answer.headers, IMMUTABLE if immutable else REVALIDATE))
+
+    async def _wheel(self, request: ObjectRequest) -> RemoteWheel | Redirect:
+        """To read parts of. It is looked for where `_file` looks, in the same order. Raises NotFoundError."""
+        alias = self._generated.alias(request.key) if self._generated is not None else None
+        keys = [request.key] if alias is None else [request.key, alias]
+        absent: NotFoundError | None = None
+        for key in keys:
+            try:
+                return await stored_wheel(self._storage, key, not_before=request.not_before, bypass=request.bypass)
+            except NotFoundError as error:
+                absent = absent or without_frames(error)
+        mirrored = self._mirrored if request.fallback else None
+        for key in reversed(keys):
+            with suppress(NotFoundError):
+                if mirrored is not None and (found := await mirrored.wheel(replace(request, key=key))) is not None:
+                    return found
+        assert absent is not None
+        raise absent
 
     async def _file(self, request: ObjectRequest) -> Answer:
         alias = self._generated.alias(request.key) if self._generated is not None else None

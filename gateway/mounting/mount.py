@@ -204,9 +204,8 @@ class Mount:
         return key
 
     def route(self, key: str) -> tuple[str, bool]:
-        """See VirtualMount."""
-        as_json = self.resources.release_target(key) is not None
-        return "index" if as_json or not key or key.endswith("/") else "object", as_json
+        """See Resources."""
+        return self.resources.route(key)
 
     def permits(self, principal: Principal, right: Right, key: str) -> bool:
         """Whether the principal has the right to what the key stands for."""

@@ -18,6 +18,7 @@ from gateway.http.public_address import PublicAddress
 from gateway.http.target import strip_prefix
 from gateway.index.generated.root_page import RootPage
 from gateway.index.rendered import RenderedPages
+from gateway.index.sboms.target import may_be_of_sboms
 from gateway.index.simple.names import SIMPLE
 from gateway.index.simple.negotiation import choose
 from gateway.index.simple.stored import format_of, unavailable
@@ -87,11 +88,12 @@ class VirtualMount:
         return self._roots.get(strip_prefix(path, self.base_path) or "")
 
     def route(self, path: str) -> tuple[str, bool]:
-        """What a path leads to, index or object, and whether what fails there is told as JSON: clients of PyPI's JSON
-        API accept anything."""
-        found = [place.mount.route(place.key) for place in self.everywhere(path)] if path.endswith("/json") else []
-        as_json = any(is_document for _, is_document in found)
-        return "index" if as_json or path.endswith("/") else "object", as_json
+        """See Resources: what is true at any member."""
+        if not path.endswith("/json") and not may_be_of_sboms(path):
+            return "index" if path.endswith("/") else "object", False
+        found = [place.mount.route(place.key) for place in self.everywhere(path)]
+        is_page = any(route == "index" for route, _ in found)
+        return "index" if is_page else "object", any(as_json for _, as_json in found)
 
     async def root_page(self, request: PageRequest) -> BufferedResponse:
         """`request` is that of a Visitor (see index/virtual.py). Raises as the page of a member would."""

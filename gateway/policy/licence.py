@@ -6,6 +6,7 @@ https://packaging.python.org/en/latest/specifications/license-expression/
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 _TOKEN = re.compile(r"[()]|[A-Za-z0-9.+:-]+")
 _MAX_TOKENS = 200
@@ -16,6 +17,12 @@ def has_licence(expression: str, patterns: Sequence[str]) -> bool:
     """Whether nobody can have the file without a licence that fits one of the patterns, like GPL-*: all alternatives
     of an OR have to fit, and one part of an AND. Upper and lower case are the same. What is no expression is one
     licence, by its whole text."""
+    return _has_licence(expression, tuple(patterns))
+
+
+@lru_cache(maxsize=1024)
+def _has_licence(expression: str, patterns: tuple[str, ...]) -> bool:
+    """Most files of a project have the same licence."""
     lowered = [pattern.lower() for pattern in patterns]
     text = expression.strip().lower()[:_MAX_CHARACTERS]
     try:

@@ -5,14 +5,16 @@ the least age. What none of them decides comes in.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import repeat
 from math import inf
+from typing import NamedTuple
 
 from packaging.version import Version
 
-from gateway.policy.advisory import Advisory, Severity
-from gateway.policy.facts import ProjectFacts, ReleaseFile, version_of
-from gateway.policy.rule import ReleaseRule
+from gateway.policy.advisory import Advisory, Severity, first_affecting
+from gateway.policy.facts import ProjectFacts, ReleaseFile
+from gateway.policy.rule import Match, ReleaseRule, match_all
 from gateway.policy.verdict import ALLOWED, Action, Verdict
 
 MIN_AGE = "policy.min_age"
@@ -28,6 +30,35 @@ class AdvisoryRule:
     vulnerabilities: Action = Action.WARN
     least: Severity = Severity.UNKNOWN
     if_unknown: Action = Action.ALLOW
+
+    def verdicts(
+        self, advisories: Sequence[Advisory] | None, versions: Sequence[Version]
+    ) -> Mapping[Version | None, Verdict]:
+        """On those of the versions, which are in order, that are not simply allowed. One that can't be told (None) may
+        be any."""
+        if advisories is None:
+            unknown = Verdict(self.if_unknown, "which advisories there are is not known now", ADVISORIES)
+            return dict.fromkeys((None, *versions), unknown) if self.if_unknown is not Action.ALLOW else {}
+        decisive = [one for one in advisories if self._action(one) is not Action.ALLOW]
+        decisive.sort(key=self._rank, reverse=True)  # stable: of equal ones, the first decides
+        if not decisive:
+            return {}
+        affected = [*first_affecting(decisive, versions).items(), (None, decisive[0])]
+        return {version: self._verdict(advisory) for version, advisory in affected}
+
+    def _action(self, advisory: Advisory) -> Action:
+        if advisory.is_malware:
+            return self.malware
+        return self.vulnerabilities if advisory.severity >= self.least else Action.ALLOW
+
+    def _rank(self, advisory: Advisory) -> tuple[int, bool, Severity]:
+        is_malware = advisory.is_malware
+        return _STRICTNESS[self._action(advisory)], is_malware, Severity.UNKNOWN if is_malware else advisory.severity
+
+    def _verdict(self, advisory: Advisory) -> Verdict:
+        what = "is malware" if advisory.is_malware else "has a vulnerability"
+        reason = f"{advisory.id} says that it {what}" + (f": {advisory.summary}" if advisory.summary else "")
+        return Verdict(self._action(advisory), reason, ADVISORIES, malware=advisory.is_malware)
 
 
 @dataclass(frozen=True)
@@ -55,6 +86,15 @@ class ReleasePolicy:
         return ProjectPolicy(self, [rule for rule in self.rules if rule.is_about(project, upstream)], facts)
 
 
+class _Plan(NamedTuple):
+    """What is decided about all files with the same traits: which rules may apply, the verdict by advisories, and
+    whether they fix one."""
+
+    rules: Sequence[tuple[ReleaseRule, Match]] = ()
+    by_advisories: Verdict | None = None
+    is_fix: bool = False
+
+
 @dataclass(frozen=True)
 class ProjectPolicy:
     """The policy for the files of one project."""
@@ -62,73 +102,63 @@ class ProjectPolicy:
     policy: ReleasePolicy
     rules: Sequence[ReleaseRule]
     facts: ProjectFacts
-    _on_versions: dict[tuple[Version | None, float], Verdict | None] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
-
-    def judge_all(self, files: Iterable[ReleaseFile], now: float) -> Mapping[str, Verdict]:
-        """The verdict on each file, by its name, but for those that are allowed for good. Of files with the same name,
-        the strictest: nobody can say which of them a client gets."""
-        found = dict[str, Verdict]()
-        for file in files:
-            verdict = self.judge(file, now)
-            if verdict is not ALLOWED:
-                found[file.name] = _stricter(found.get(file.name, verdict), verdict)
-        return found
 
     def judge(self, file: ReleaseFile, now: float) -> Verdict:
         """`now` is in seconds since the epoch."""
+        return self.judge_all([file], now).get(file.name, ALLOWED)
+
+    def judge_all(self, files: Sequence[ReleaseFile], now: float) -> Mapping[str, Verdict]:
+        """The verdict on each file, by its name, but for those that are allowed for good. Of files with the same name,
+        the strictest: nobody can say which of them a client gets."""
+        found = dict[str, Verdict]()
+        for file, plan in zip(files, self._plans(files), strict=False):
+            verdict = self._judge(file, plan, now)
+            if verdict is not ALLOWED:
+                other = found.get(file.name)
+                found[file.name] = verdict if other is None else _stricter(other, verdict)
+        return found
+
+    def _plans(self, files: Sequence[ReleaseFile]) -> Iterable[_Plan]:
+        """One for each of the files."""
+        advisories = self.facts.advisories
+        if not self.rules and advisories == ():
+            return repeat(_Plan())
+        traits = [self.facts.traits(file) for file in files]
+        versions = sorted({one.version for one in traits if one.version is not None})
+        rules = [(rule, [*rule.conditions(advisories, versions)]) for rule in self.rules]
+        verdicts = self.policy.advisories.verdicts(advisories, versions) if self.policy.advisories is not None else {}
+        fixed = frozenset[Version]().union(*(one.fixed for one in advisories or ()))
+        plans = {
+            one: _Plan(
+                [(rule, match) for rule, conditions in rules if (match := match_all(conditions, one)) is not Match.NO],
+                verdicts.get(one.version),
+                one.version in fixed,
+            )
+            for one in set(traits)
+        }
+        return map(plans.__getitem__, traits)
+
+    def _judge(self, file: ReleaseFile, plan: _Plan, now: float) -> Verdict:
+        since = self.facts.out_since(file, now)
         changes = inf  # what has not decided now may do so then
-        for rule in self.rules:
-            match = rule.match(file, self.facts, now)
-            changes = min(changes, rule.changes(file, self.facts, now))
-            if (verdict := rule.verdict(match, changes)) is not None:
+        for rule, match in plan.rules:
+            changes = min(changes, rule.changes(file, since, now))
+            found = min(match, rule.match(file, since, now))
+            if found is not Match.NO and (verdict := rule.verdict(found, changes)) is not None:
                 return verdict
-        warning = None
-        if self.policy.advisories is not None:
-            verdict = self._by_advisories(file, self.policy.advisories, changes)
-            if verdict is not None and verdict.withholds:
-                return verdict
-            warning = verdict
-        by_age = self._by_age(file, now, changes)
+        warning = plan.by_advisories
+        if warning is not None and changes < inf:
+            warning = replace(warning, changes=changes)
+        if warning is not None and warning.withholds:
+            return warning
+        by_age = self._by_age(file, since, now, changes, is_fix=plan.is_fix)
         return by_age if warning is None or by_age.withholds else warning
 
-    def _by_advisories(self, file: ReleaseFile, rule: AdvisoryRule, changes: float) -> Verdict | None:
-        advisories = self.facts.advisories
-        if advisories is None:
-            unknown = "which advisories there are is not known now"
-            return (
-                Verdict(rule.if_unknown, unknown, ADVISORIES, None, changes)
-                if rule.if_unknown is not Action.ALLOW
-                else None
-            )
-        if not advisories:
-            return None
-        version = version_of(file.name)
-        if (version, changes) not in self._on_versions:
-            self._on_versions[version, changes] = self._on_version(version, rule, changes)
-        return self._on_versions[version, changes]
-
-    def _on_version(self, version: Version | None, rule: AdvisoryRule, changes: float) -> Verdict | None:
-        """By advisories, which are the same for all files of a version."""
-        # An advisory may be about a version that can't be told.
-        affecting = (self.facts.advisories or ()) if version is None else self.facts.affecting(version)
-        found = list[Verdict]()
-        if (malware := next((one for one in affecting if one.is_malware), None)) is not None:
-            found.append(Verdict(rule.malware, _told(malware, "is malware"), ADVISORIES, None, changes, malware=True))
-        flaws = [one for one in affecting if not one.is_malware and one.severity >= rule.least]
-        if flaws:
-            worst = max(flaws, key=lambda one: one.severity)
-            found.append(Verdict(rule.vulnerabilities, _told(worst, "has a vulnerability"), ADVISORIES, None, changes))
-        strictest = max(found, key=lambda verdict: _STRICTNESS[verdict.action], default=None)
-        return strictest if strictest is not None and strictest.action is not Action.ALLOW else None
-
-    def _by_age(self, file: ReleaseFile, now: float, changes: float) -> Verdict:
+    def _by_age(self, file: ReleaseFile, since: float | None, now: float, changes: float, *, is_fix: bool) -> Verdict:
         least = self.policy.min_age
-        since = self.facts.out_since(file, now) if least > 0 else None
         if least <= 0 or (since is not None and now - since >= least):
             return ALLOWED if changes == inf else Verdict(Action.ALLOW, changes=changes)
-        if self._fixes_an_advisory(version_of(file.name)):
+        if is_fix:
             return Verdict(Action.ALLOW, "it fixes an advisory", MIN_AGE, changes=changes)
         if since is None:
             told = file.modified
@@ -138,18 +168,11 @@ class ProjectPolicy:
         reason = f"it has not been out for {span(least)} yet"
         return Verdict(Action.HOLD, reason, MIN_AGE, opens, min(changes, opens))
 
-    def _fixes_an_advisory(self, version: Version | None) -> bool:
-        return version is not None and any(version in one.fixed for one in self.facts.advisories or ())
-
 
 def _stricter(one: Verdict, other: Verdict) -> Verdict:
     stricter = max(one, other, key=lambda verdict: _STRICTNESS[verdict.action])
     changes = min(one.changes, other.changes)
     return stricter if stricter.changes == changes else replace(stricter, changes=changes)
-
-
-def _told(advisory: Advisory, what: str) -> str:
-    return f"{advisory.id} says that it {what}" + (f": {advisory.summary}" if advisory.summary else "")
 
 
 def span(seconds: float) -> str:

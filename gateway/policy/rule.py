@@ -1,28 +1,45 @@
 """A rule about release files. Pure."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
 from math import inf
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
-from gateway.policy.advisory import Severity
-from gateway.policy.facts import ProjectFacts, ReleaseFile, kind_of, version_of
+from gateway.policy.advisory import Advisory, Severity, first_affecting
+from gateway.policy.facts import ReleaseFile, Traits
 from gateway.policy.licence import has_licence
 from gateway.policy.provenance import fits
 from gateway.policy.verdict import Action, Verdict
 from gateway.rights.patterns import ProjectPattern
 
+# Nobody reads a longer one: those that are read are remembered.
+_MAX_SPECIFIER = 1000
 
-class Match(Enum):
-    """UNKNOWN if a fact is missing that decides."""
 
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
+class Match(IntEnum):
+    """UNKNOWN if a fact is missing that decides. Of what several conditions find, the least counts."""
+
+    NO = 0
+    UNKNOWN = 1
+    YES = 2
+
+
+Condition = Callable[[Traits], Match]
+
+
+def match_all(conditions: Iterable[Condition], traits: Traits) -> Match:
+    """NO if any condition does not fit, whatever is unknown of the others."""
+    found = Match.YES
+    for condition in conditions:
+        found = min(found, condition(traits))
+        if found is Match.NO:
+            break
+    return found
 
 
 def _known(matches: bool) -> Match:
@@ -57,34 +74,45 @@ class ReleaseRule:
             not self.upstreams or any(fnmatchcase(upstream, pattern.lower()) for pattern in self.upstreams)
         )
 
-    @property
-    def may_match_by_age(self) -> bool:
-        return self.older_than is not None or self.younger_than is not None
+    @cached_property
+    def _ages(self) -> Sequence[float]:
+        return [age for age in (self.older_than, self.younger_than) if age is not None]
 
-    def match(self, file: ReleaseFile, facts: ProjectFacts, now: float) -> Match:
-        """NO if any condition does not fit, whatever is unknown of the others."""
+    def conditions(self, advisories: Sequence[Advisory] | None, versions: Sequence[Version]) -> Iterator[Condition]:
+        """Those that the rule has on the traits of a project's files, of these versions in order; the cheapest
+        first."""
+        if self.kinds:
+            yield self._by_kind
+        if self.advisories or self.severity is not None:
+            yield self._by_advisory(advisories, versions)
+        if self.versions is not None:
+            yield self._by_version
+        if self.requires_python is not None:
+            yield self._by_python
+        if self.licences:
+            yield self._by_licence
+        if self.provenance:
+            yield self._by_provenance
+
+    def match(self, file: ReleaseFile, since: float | None, now: float) -> Match:
+        """By what is not among the traits of a file. `since` is since when it can be had."""
         if self.until is not None and now >= self.until:
             return Match.NO
-        found = Match.YES
-        for condition in self._conditions:
-            match = condition(file, facts, now)
-            if match is Match.NO:
-                return match
-            if match is Match.UNKNOWN:
-                found = match
-        return found
+        by_size = by_age = Match.YES
+        if self.larger_than is not None:
+            by_size = Match.UNKNOWN if file.size is None else _known(file.size > self.larger_than)
+        if self._ages:
+            by_age = Match.UNKNOWN if since is None else self._by_age(now - since)
+        return min(by_size, by_age)
 
-    def changes(self, file: ReleaseFile, facts: ProjectFacts, now: float) -> float:
+    def changes(self, file: ReleaseFile, since: float | None, now: float) -> float:
         """When `match` may find something else, if nothing but the time changes."""
-        times = [self.until if self.until is not None else inf]
-        if self.may_match_by_age:
-            since = facts.out_since(file, now)
-            told = file.modified
-            if since is not None:
-                times += [since + age for age in (self.older_than, self.younger_than) if age is not None]
-            elif told is not None:
-                times.append(told)  # it lies in the future
-        return min((time for time in times if time > now), default=inf)
+        found = self.until if self.until is not None and self.until > now else inf
+        for age in self._ages:
+            time = since + age if since is not None else file.modified  # which lies in the future
+            if time is not None and now < time < found:
+                found = time
+        return found
 
     def verdict(self, match: Match, changes: float) -> Verdict | None:
         """None if the rule does not decide. One that withholds does so, too, where it can't be known whether it would
@@ -101,79 +129,53 @@ class ReleaseRule:
         opens = self.until if self.action is Action.HOLD else None
         return Verdict(self.action, reason, self.name, opens, changes)
 
-    @property
-    def _conditions(self) -> Iterator[Callable[[ReleaseFile, ProjectFacts, float], Match]]:
-        """Those that the rule has, the cheapest first."""
-        if self.kinds:
-            yield self._by_kind
-        if self.larger_than is not None:
-            yield self._by_size
-        if self.may_match_by_age:
-            yield self._by_age
-        if self.versions is not None:
-            yield self._by_version
-        if self.requires_python is not None:
-            yield self._by_python
-        if self.advisories or self.severity is not None:
-            yield self._by_advisory
-        if self.licences:
-            yield self._by_licence
-        if self.provenance:
-            yield self._by_provenance
-
-    def _by_kind(self, file: ReleaseFile, _: ProjectFacts, __: float) -> Match:
-        return _known(kind_of(file.name) in self.kinds)
-
-    def _by_size(self, file: ReleaseFile, _: ProjectFacts, __: float) -> Match:
-        assert self.larger_than is not None
-        return Match.UNKNOWN if file.size is None else _known(file.size > self.larger_than)
-
-    def _by_age(self, file: ReleaseFile, facts: ProjectFacts, now: float) -> Match:
-        since = facts.out_since(file, now)
-        if since is None:
-            return Match.UNKNOWN
-        age = now - since
+    def _by_age(self, age: float) -> Match:
         fits = self.older_than is None or age >= self.older_than
         return _known(fits and (self.younger_than is None or age < self.younger_than))
 
-    def _by_version(self, file: ReleaseFile, _: ProjectFacts, __: float) -> Match:
+    def _by_kind(self, traits: Traits) -> Match:
+        return _known(traits.kind in self.kinds)
+
+    def _by_advisory(self, advisories: Sequence[Advisory] | None, versions: Sequence[Version]) -> Condition:
+        if advisories is None:
+            return lambda _: Match.UNKNOWN
+        affected = first_affecting([one for one in advisories if self._is_about_advisory(one)], versions)
+        untold = Match.UNKNOWN if advisories else Match.NO
+        return lambda traits: untold if traits.version is None else _known(traits.version in affected)
+
+    def _is_about_advisory(self, advisory: Advisory) -> bool:
+        names = (advisory.id, *advisory.aliases)
+        return (self.severity is None or advisory.severity >= self.severity) and (
+            not self.advisories or any(fnmatchcase(name, pattern) for name in names for pattern in self.advisories)
+        )
+
+    def _by_version(self, traits: Traits) -> Match:
         assert self.versions is not None
-        version = version_of(file.name)
+        version = traits.version
         return Match.UNKNOWN if version is None else _known(self.versions.contains(version, prereleases=True))
 
-    def _by_python(self, file: ReleaseFile, _: ProjectFacts, __: float) -> Match:
+    def _by_python(self, traits: Traits) -> Match:
         """Whether this Python can install the file."""
         assert self.requires_python is not None
-        if not file.requires_python:
+        text = traits.requires_python
+        if not text:
             return Match.YES
-        try:
-            return _known(SpecifierSet(file.requires_python).contains(self.requires_python, prereleases=True))
-        except InvalidSpecifier:
-            return Match.UNKNOWN
+        return _permits(text, self.requires_python) if len(text) <= _MAX_SPECIFIER else Match.UNKNOWN
 
-    def _by_advisory(self, file: ReleaseFile, facts: ProjectFacts, _: float) -> Match:
-        if facts.advisories is None:
-            return Match.UNKNOWN
-        if not facts.advisories:
-            return Match.NO
-        version = version_of(file.name)
-        if version is None:
-            return Match.UNKNOWN
-        for advisory in facts.affecting(version):
-            named = not self.advisories or any(
-                fnmatchcase(name, pattern) for name in (advisory.id, *advisory.aliases) for pattern in self.advisories
-            )
-            severe = self.severity is None or advisory.severity >= self.severity
-            if named and severe:
-                return Match.YES
-        return Match.NO
-
-    def _by_licence(self, file: ReleaseFile, facts: ProjectFacts, _: float) -> Match:
-        licence = facts.licences.get(file.name) if facts.licences is not None else None
+    def _by_licence(self, traits: Traits) -> Match:
+        licence = traits.licence
         return Match.UNKNOWN if licence is None else _known(has_licence(licence, self.licences))
 
-    def _by_provenance(self, file: ReleaseFile, facts: ProjectFacts, _: float) -> Match:
+    def _by_provenance(self, traits: Traits) -> Match:
         """See provenance.py."""
-        words = facts.provenance.get(file.name) if facts.provenance is not None else None
-        found = fits(words, self.provenance) if words is not None else None
+        found = fits(traits.provenance, self.provenance) if traits.provenance is not None else None
         return Match.UNKNOWN if found is None else _known(found)
+
+
+@lru_cache(maxsize=1024)
+def _permits(requires_python: str, python: Version) -> Match:
+    """Few projects require anything that no other one does."""
+    try:
+        return _known(SpecifierSet(requires_python).contains(python, prereleases=True))
+    except InvalidSpecifier:
+        return Match.UNKNOWN

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from gateway.policy.facts import ReleaseFile, identity
+from gateway.policy.facts import ReleaseFile, identity, name_and_hash
 from gateway.storage.packed_json import packed, unpacked
 
 _MAX_TEXT_BYTES = 32 * 1024 * 1024
@@ -20,6 +20,9 @@ _SLACK_SECONDS = 12 * 3600.0
 _MOST_KNOWN = 100_000
 # The times of files that were so young when they were seen first are kept: an index may tell an older one later.
 _YOUNG_SECONDS = 90 * 86400.0
+
+# The files of a page, by their identities.
+Listed = Mapping[str, ReleaseFile]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +36,11 @@ class SeenFiles:
     known: frozenset[str] = frozenset()
     times: Mapping[str, float] = field(default_factory=dict)
 
-    def after(self, files: Iterable[ReleaseFile], read: float) -> "SeenFiles":
+    def after(self, listed: Listed, read: float) -> "SeenFiles":
         """What is known after a page with these files has been read; itself if it has no new ones."""
-        listed = {identity(file): file for file in files}
-        appeared = {name: file for name, file in listed.items() if name not in self.known}
-        if not appeared:
+        if self.known.issuperset(listed):
             return self
+        appeared = {name: file for name, file in listed.items() if name not in self.known}
         earliest = self.looked - _SLACK_SECONDS
         known = self.known | appeared.keys()
         times = {**self.times, **{name: _told(file, read, earliest) for name, file in appeared.items()}}
@@ -46,6 +48,10 @@ class SeenFiles:
             known = frozenset(listed)
             times = {name: time for name, time in times.items() if name in known}
         return SeenFiles(self.first, max(self.looked, read), known, times)
+
+    def seen(self, listed: Listed) -> Mapping[tuple[str, str], float]:
+        """The times that are kept of these files, by their names and hashes."""
+        return {name_and_hash(listed[name]): self.times[name] for name in self.times.keys() & listed.keys()}
 
     def looked_at(self, read: float) -> "SeenFiles":
         return self if read < self.looked + LOOK_SECONDS else replace(self, looked=read)
@@ -65,12 +71,16 @@ class SeenFiles:
         return packed(document)
 
 
-def first_page(files: Iterable[ReleaseFile], read: float) -> SeenFiles:
+def by_identity(files: Iterable[ReleaseFile]) -> Listed:
+    """Takes most of the time that all of this takes: once for each page."""
+    return {identity(file): file for file in files}
+
+
+def first_page(listed: Listed, read: float) -> SeenFiles:
     """What is known after the first page of a project has been read, which is believed."""
-    listed = {identity(file): _told(file, read, 0.0) for file in files}
-    return SeenFiles(
-        read, read, frozenset(listed), {name: time for name, time in listed.items() if time > read - _YOUNG_SECONDS}
-    )
+    times = {name: _told(file, read, 0.0) for name, file in listed.items()}
+    young = {name: time for name, time in times.items() if time > read - _YOUNG_SECONDS}
+    return SeenFiles(read, read, frozenset(listed), young)
 
 
 def _told(file: ReleaseFile, read: float, earliest: float) -> float:

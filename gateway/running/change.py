@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import compress
 
 from gateway.access.access import Access, AccessChange
 from gateway.config.settings import Settings, SettingsFile
 from gateway.errors import ConfigError, GatewayError, Problem
+from gateway.executors import working_for
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts, started
-from gateway.mounting.revoked_tokens import Lists, heed, read_lists
+from gateway.mounting.revoked_tokens import Lists
 from gateway.mounting.virtual import VirtualMount
 
 # What all mounts share, or what does not concern them. The section `access` changes in place, as long as there is one.
@@ -18,6 +21,8 @@ _OF_SERVER = ("base_path", "public_url", "trusted_proxies")
 _CHECK_SECONDS = 10.0
 # To find out credentials may take a minute. What hangs would hold up all further reloads.
 _START_SECONDS = 90.0
+# To list a flat storage as a whole takes as long as it is large. Meanwhile the former mounts answer.
+_LISTING_SECONDS = 60.0
 
 log = logging.getLogger("gateway")
 
@@ -61,26 +66,30 @@ class Change:
         }
 
     async def start(self, *, check: bool) -> None:
-        """Starts what is new. With `check`, storages that were not used before have to answer. Raises ConfigError."""
+        """Starts what is new, and returns when it can answer. With `check`, storages that were not used before have to.
+        Raises ConfigError."""
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await started(self._new.values())
         except TimeoutError:
             message = f"does not start within {_START_SECONDS:g} s"
             raise ConfigError([Problem("mounts", ", ".join(self._new), message)]) from None
+        if check:
+            await asyncio.gather(*(self._check(mount) for mount in self._new.values()))
+        await asyncio.gather(*map(_listed, self._new.values()))
+        # Last: what has been read of it is not to grow old.
         for one, mount in zip(self._real, self.all, strict=True):
             if mount.name not in self._new and mount.has_own_access and one.access is not None:
                 self._access_changes.append((mount.access, await mount.access.prepare(one), one.file))
-        self._revoked = await read_lists(self.all)
-        if check:
-            await asyncio.gather(*(self._check(mount) for mount in self._new.values()))
+        with_tokens = [one.access is not None and bool(one.access.tokens.keys) for one in self._real]
+        self._revoked = await self._mounts.revoked.read([*compress(self.all, with_tokens)])
 
     def adopt(self) -> None:
         """Puts the mounts in force, between two requests."""
         self._mounts.put_in_force(self._settings, self.all, self.virtual)
         for access, change, file in self._access_changes:
             access.adopt(change, file)
-        heed(self._revoked)
+        self._mounts.revoked.heed(self._revoked)
         self._mounts.give_hints()
 
     async def settle(self) -> None:
@@ -175,6 +184,15 @@ class Change:
         else:
             return
         raise ConfigError([Problem("storage", f"mount {mount.name}", f"can't be used: {why}")])
+
+
+async def _listed(mount: Mount) -> None:
+    """Returns when no client has to wait for a listing of the whole, or after a while. What can't be listed may be
+    down: that is no reason to keep other settings."""
+    if mount.catalog is not None:
+        with suppress(GatewayError, TimeoutError), working_for(mount.name):
+            async with asyncio.timeout(_LISTING_SECONDS):
+                await mount.catalog.projects()
 
 
 def _alike(one: Settings, other: Settings) -> bool:

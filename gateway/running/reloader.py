@@ -110,10 +110,11 @@ class Reloader:
 
     @property
     def _is_due(self) -> bool:
-        if self._worker is None:
-            return self._asked
-        shared = self._worker.shared
-        return self._asked or shared.number != self._number or shared.is_asked
+        return self._is_asked or (self._worker is not None and self._worker.shared.number != self._number)
+
+    @property
+    def _is_asked(self) -> bool:
+        return self._asked or (self._worker is not None and self._worker.shared.is_asked)
 
     async def _catch_up(self) -> None:
         while self._is_due:
@@ -122,31 +123,46 @@ class Reloader:
                 if worker is not None and worker.shared.number != self._number:
                     await self._follow(worker)
                 else:
-                    self._asked = False
                     with suppress(ConfigError):  # it has been logged
-                        await self._lead()
+                        await self._lead_if_asked()
             except Exception:
                 log.exception("the configuration can't be reloaded: this is a bug")
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _lead(self) -> Outcome:
+        async with self._one_at_a_time, _turn(self._worker):
+            return await self._reload()
+
+    async def _lead_if_asked(self) -> None:
+        """While this waits for its turn, another worker may do what was asked for, or die in the middle of it."""
+        async with self._one_at_a_time, _turn(self._worker):
+            if self._is_asked:
+                await self._reload()
+
+    async def _reload(self) -> Outcome:
         source, worker = self._source, self._worker
         if source is None:
             raise ConfigError([Problem("settings", "given", "were not read from anywhere: restart to change them")])
-        async with self._one_at_a_time, _turn(worker):
-            try:
-                found, content = await _read(source)
-                outcome = await self._put_in_force(source, found, check=True)
-            except ConfigError as error:
-                message = "The configuration is not reloaded, the former stays in force (mistakes: %d)"
-                log.error(message, len(error.problems))
-                for problem in error.problems:
-                    log.error("%s", problem)
-                raise
+        self._asked = False
+        if worker is not None:
+            worker.shared.begin()
+        try:
+            found, content = await _read(source)
+            outcome = await self._put_in_force(source, found, check=True)
+        except ConfigError as error:
+            message = "The configuration is not reloaded, the former stays in force (mistakes: %d)"
+            log.error(message, len(error.problems))
+            for problem in error.problems:
+                log.error("%s", problem)
+            raise
+        else:
             if worker is not None:
                 self._number, self._failure = worker.shared.share(content), ""
                 worker.shared.note(worker.slot, self._number)
             return outcome
+        finally:
+            if worker is not None:
+                worker.shared.end()
 
     async def _put_in_force(self, source: Source, found: ConfigText, *, check: bool) -> Outcome:
         settings, _ = await DISK.run(source.settings, found, is_new=True)
@@ -210,7 +226,6 @@ async def _turn(worker: WorkerSlot | None) -> AsyncIterator[None]:
             raise ConfigError([Problem("settings", "another reload", f"takes over {_TURN_SECONDS:g} s: ask again")])
         await asyncio.sleep(_TURN_LOOK_SECONDS)
     try:
-        worker.shared.hear()
         yield
     finally:
         worker.shared.leave_turn()

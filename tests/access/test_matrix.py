@@ -27,14 +27,15 @@ from tests.support.nightly import NIGHTLY
 from tests.support.people import GROUPS
 from tests.support.publicindex import PublicIndex
 from tests.support.rights import GivenRule, may
-from tests.support.wheels import wheel
+from tests.support.wheels import sboms_wheel
 
 KEY = "k" * 40
 BROWSER = "text/html,application/xhtml+xml"
 JSON = "application/vnd.pypi.simple.v1+json"
 OURS = ["acme-web", "acme-db", "zulu", "yankee"]
 THEIRS = "elsewhere"
-FILES = {name: wheel(name.replace("-", "_"), "1.0") for name in [*OURS, THEIRS]}
+SBOM = b'{"bomFormat": "CycloneDX"}'
+FILES = {name: sboms_wheel(name.replace("-", "_"), "1.0", {"a.cdx.json": SBOM}) for name in [*OURS, THEIRS]}
 
 SUBJECTS = ["everyone", "authenticated", "user:alice", "user:dave", "group:data", "group:release", "token:t1"]
 GLOBS = ["*", "acme-*", "acme-web", "yankee", "else*", "ghost"]
@@ -112,6 +113,11 @@ def routes() -> Iterator[Route]:
         yield Route(f"/{name}/{file}", name, headers=(("Range", "bytes=0-3"),), answers=(206, 302))
         yield Route(f"/{name}/{file}", name, headers=(("If-None-Match", etag(name)),), answers=(304, 302))
         yield Route(f"/{name}/{file}.metadata", name)
+        yield Route(f"/{name}/{file}.sboms/", name)
+        yield Route(f"/{name}/{file}.sboms/", name, BROWSER)
+        yield Route(f"/{name}/{file}.sboms", name, answers=(301,))
+        yield Route(f"/{name}/{file}.sboms/a.cdx.json", name)
+        yield Route(f"/simple/{name}/{file}.sboms/a.cdx.json", name)
         yield Route(f"/pypi/{name}/json", name)
         yield Route(f"/pypi/{name}/1.0/json", name)
         yield Route(f"/pypi/{name}/2.0/json", name, answers=(404,))
@@ -126,6 +132,8 @@ def routes() -> Iterator[Route]:
     yield Route("/pypi/ghost/json", "ghost", answers=(404,))
     yield Route(f"/pypi/{THEIRS}/json", THEIRS, fallback=True)
     yield Route(f"/{THEIRS}/{FILES[THEIRS][0]}", THEIRS, answers=(200, 302), fallback=True)
+    yield Route(f"/{THEIRS}/{FILES[THEIRS][0]}.sboms/", THEIRS, fallback=True)
+    yield Route(f"/{THEIRS}/{FILES[THEIRS][0]}.sboms/a.cdx.json", THEIRS, fallback=True)
 
 
 ROUTES = list(routes())
@@ -203,6 +211,7 @@ async def check(
         assert ("WWW-Authenticate" in answer.headers) == (not who.name), told
         assert answer.headers["Cache-Control"] == "no-store", told
         assert "Location" not in answer.headers, told
+        assert SBOM not in body, told
         assert not [name for name in FILES if name.encode() in body], told
         return
     if route.fallback and not oracle.permits(who, Right.FALLBACK, route.project, route.path):
@@ -240,7 +249,7 @@ async def check_root(
 @pytest.mark.parametrize("cache", CACHES)
 @settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes
-    max_examples=60 if NIGHTLY else 6,
+    max_examples=60 if NIGHTLY else 4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(

@@ -25,7 +25,7 @@ from tests.support.rights_worlds import FLAT, MANUAL, OF_FOLDERS, PAGE, THEIRS, 
 
 ASKING = ["anonymous", "alice", "carol", "session-bob", "forwarded-dave", "token-0", "token-1", "token-2"]
 FORMS = ["*/*", JSON, BROWSER]
-COMPANIONS = (".metadata", ".provenance", ".sha256", ".yanked")
+COMPANIONS = (".metadata", ".provenance", ".sha256", ".yanked", ".sboms/", ".sboms/a.json", ".sboms")
 
 
 GLOBS = ["*", "acme-*", "acme-web", "zulu", "else*", "docs", "internal"]
@@ -177,6 +177,9 @@ async def check_file(http: aiohttp.ClientSession, gateway: Gateway, oracle: Orac
     elif not file.theirs:
         assert statuses[-1] == 200, said
         assert file.content.decode("utf-8", "replace") in told, said
+        if file.name.endswith(".whl"):
+            statuses, told = await answers(http, gateway, Question(f"{file.path}.sboms/a.json"), headers)
+            assert (statuses, file.told in told) == ([200], True), f"{who}\n{file.path}: {statuses}\n{told}"
 
 
 @settings(

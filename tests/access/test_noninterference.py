@@ -119,7 +119,10 @@ def configuration(random: Random) -> dict[str, Any]:
 
 def targets(random: Random) -> list[str]:
     names = [HIDDEN[0][0], HIDDEN[1][0], "secret_x-77.0.tar.gz", "secret_x-7.0.whl.bak", "index.html", "notes.txt", ""]
-    files = [*names, *(f"{name}{suffix}" for name in names[:3] for suffix in [*COMPANIONS, ".asc", "/"])]
+    files = [
+        *names,
+        *(f"{name}{suffix}" for name in names[:3] for suffix in [*COMPANIONS, ".asc", "/", ".sboms/", ".sboms/a.json"]),
+    ]
     folders = [
         "secret-x",
         "Secret_X",

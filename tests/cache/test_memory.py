@@ -53,6 +53,7 @@ def test_absence_is_believed_for_a_while() -> None:
         cache.put_missing("k", NotFoundError(), clock.now)
         end()
         assert cache.missing("k") is None
+    assert cache.was_missing("k", 1) is not None, "`expire` ends nothing that may be served in an outage"
 
 
 def test_an_absence_counts_from_when_the_storage_was_asked() -> None:

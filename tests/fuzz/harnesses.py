@@ -5,14 +5,18 @@ import gzip
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from gateway.cache.lru import MemoryLimit
 from gateway.config.load import load
 from gateway.errors import BadRequestError, ConfigError, ContentTooLargeError, UpstreamError
 from gateway.http.target import encode_key, is_reserved, location, parse_target, query_part, relative_directory
 from gateway.index.browse.readme import about
 from gateway.index.mirror import upstream_page
+from gateway.index.sboms.contents import MAX_SBOMS
+from gateway.index.sboms.wheel_sboms import MAX_SBOM_BYTES, WheelSboms
 from gateway.index.simple import pages, static_page
 from gateway.index.simple.names import is_release_of
 from gateway.index.wheels import core_metadata
@@ -98,6 +102,31 @@ def wheel(data: bytes) -> None:
     except WheelError:
         return
     assert len(found) <= core_metadata.MAX_METADATA_BYTES
+
+
+class _Wheel:
+    name, version = "foo-1.0-py3-none-any.whl", ""
+
+    def __init__(self, data: bytes) -> None:
+        self.size, self._data = len(data), data
+
+    async def read(self, start: int, stop: int) -> bytes:
+        assert 0 <= start < stop <= self.size, (start, stop)
+        return self._data[start:stop]
+
+
+def sboms(data: bytes) -> None:
+    """A client can ask for all that is listed, and gets no more than may be."""
+    wheel, reader = _Wheel(data), WheelSboms(MemoryLimit(0))
+    try:
+        found = _loop.run_until_complete(reader.of(wheel))
+    except WheelError:
+        return
+    assert len(found.members) <= MAX_SBOMS
+    for path in found.members:
+        assert parse_target(f"/{quote(path)}") == (f"/{path}", "")
+        with suppress(WheelError):
+            assert len(_loop.run_until_complete(reader.document(wheel, found, path))) <= MAX_SBOM_BYTES
 
 
 def metadata(data: bytes) -> None:
@@ -204,6 +233,7 @@ HARNESSES: dict[str, Callable[[bytes], None]] = {
         request_target,
         upstream_answer,
         wheel,
+        sboms,
         metadata,
         foreign_page,
         stored_page,

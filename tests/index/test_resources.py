@@ -67,6 +67,22 @@ def test_every_path_that_leads_to_the_same_file_is_named(key: str, paths: list[s
     assert list(FOLDERS.of(key).paths) == paths
 
 
+@pytest.mark.parametrize("by_folder", [True, False])
+@pytest.mark.parametrize("wheel", [f"other/{WHEEL}", WHEEL, f"simple/other/{WHEEL}", f"//other//{WHEEL}"])
+@pytest.mark.parametrize("rest", ["", "a.json", "zulu-1.0.tar.gz", "index.html", f"deep/{WHEEL}.sboms/a", "a/"])
+def test_what_is_in_a_wheel_stands_for_the_wheel(by_folder: bool, wheel: str, rest: str) -> None:
+    """And for itself: a rule may name it."""
+    resources = Resources(
+        "", index_document="index.html", by_folder=by_folder, root_page=Listing.FILTERED, generated=True
+    )
+    whole, part = resources.of(wheel), resources.of(f"{wheel}.sboms/{rest}")
+    assert (part.projects, part.listing) == (whole.projects, Listing.NO)
+    assert part.paths == (*whole.paths, *(f"{path}.sboms/{rest}" for path in whole.paths))
+    assert resources.projects_of(f"{wheel}.sboms/{rest}") == whole.projects
+    assert resources.route(f"{wheel}.sboms/{rest}") == ("index", False)
+    assert FOLDERS.route(f"{wheel}.sboms/a.json") == ("object", False), "no pages are generated there"
+
+
 @pytest.mark.parametrize("way", ["simple/", "simple//"])
 def test_no_client_decides_how_many_paths_there_are(way: str) -> None:
     """Each costs time on the event loop, before anybody has logged in."""

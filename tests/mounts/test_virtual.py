@@ -58,6 +58,8 @@ async def test_it_has_the_projects_of_all_and_each_wholly_from_the_first(
         async with aiohttp.request("GET", f"{gateway.url}/all/{files[name]}") as answer:
             assert await answer.read() == (tmp_path / name / files[name]).read_bytes()
         assert await status(gateway, f"/all/{files[name]}.metadata") == 200
+        assert await status(gateway, f"/all/{files[name]}.sboms/") == 200
+        assert await status(gateway, f"/all/{files[name]}.sboms/a.json") == 404
         code, text, _ = await get(gateway, f"/all/of-{name}/", PEOPLE)
         assert (code, f"of-{name}" in text) == (200, True)
     for target in ("/all/simple/none/", "/all/none/", "/all/none/none-1.0.tar.gz", "/all/favicon.ico"):
@@ -108,7 +110,8 @@ async def test_the_check_is_at_the_member(start_gateway: StartGateway, tmp_path:
     gateway = await start_gateway({"cache.memory_bytes": "16MB"})
     for _ in range(2):
         for who, code in (({}, 401), (basic("alice"), 403), (basic("bob"), 200)):
-            for target in ("/all/simple/of-b/", f"/all/{files['b']}", f"/all/{files['b']}.metadata"):
+            ways = f"/all/{files['b']}", f"/all/{files['b']}.metadata", f"/all/{files['b']}.sboms/"
+            for target in ("/all/simple/of-b/", *ways):
                 assert await status(gateway, target, who) == code, target
             for target in ("/all/simple/of-main/", f"/all/{files['main']}", "/all/simple/shared/"):
                 assert await status(gateway, target, who) == 200

@@ -58,5 +58,24 @@ def test_who_has_asked_is_heard_once() -> None:
     shared.ask()
     shared.ask()
     assert shared.is_asked
-    shared.hear()
+    shared.begin()
+    shared.end()
+    assert not shared.is_asked
+
+
+def test_who_asks_meanwhile_is_heard_next() -> None:
+    shared = SharedConfiguration()
+    shared.ask()
+    shared.begin()
+    shared.ask()
+    shared.end()
+    assert shared.is_asked
+
+
+def test_what_a_worker_leaves_that_dies_is_tried_once_more() -> None:
+    shared = SharedConfiguration()
+    shared.ask()
+    shared.begin()
+    assert shared.is_asked
+    shared.begin()
     assert not shared.is_asked

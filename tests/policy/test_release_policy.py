@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from gateway.index.simple.pages import File
 from gateway.policy.advisory import Advisory, Severity, VersionRange
-from gateway.policy.facts import ProjectFacts, identity
+from gateway.policy.facts import ProjectFacts, name_and_hash
 from gateway.policy.release_policy import AdvisoryRule, ReleasePolicy
 from gateway.policy.rule import ReleaseRule
 from gateway.policy.verdict import ALLOWED, Action, Verdict
@@ -121,10 +121,10 @@ def test_what_is_not_known_lets_nothing_in(action: Action) -> None:
         (None, {}, "hold"),
         (None, {"first_page": NOW - 7 * DAY}, "allow"),
         (None, {"first_page": NOW - 6 * DAY}, "hold"),
-        (4000, {"seen": {identity(file()): NOW - DAY}}, "hold"),  # it was not there before
-        (4000, {"seen": {identity(file()): NOW - 8 * DAY}}, "allow"),
-        (4000, {"seen": {identity(file(SDIST)): NOW - DAY}}, "allow"),
-        (None, {"seen": {identity(file()): NOW - DAY}, "first_page": NOW - 90 * DAY}, "hold"),
+        (4000, {"seen": {name_and_hash(file()): NOW - DAY}}, "hold"),  # it was not there before
+        (4000, {"seen": {name_and_hash(file()): NOW - 8 * DAY}}, "allow"),
+        (4000, {"seen": {name_and_hash(file(SDIST)): NOW - DAY}}, "allow"),
+        (None, {"seen": {name_and_hash(file()): NOW - DAY}, "first_page": NOW - 90 * DAY}, "hold"),
     ],
 )
 def test_least_age(days: float | None, facts: dict[str, Any], expected: str) -> None:
@@ -191,13 +191,21 @@ def test_a_version_that_can_t_be_told_may_be_any() -> None:
 
 
 def test_verdicts_are_given_for_all_but_what_is_allowed_for_good() -> None:
-    policy = ReleasePolicy(min_age=7 * DAY, rules=[rule(Action.HOLD, kinds=["sdist"], older_than=200 * DAY)])
+    policy = ReleasePolicy(
+        min_age=7 * DAY, rules=[rule(Action.HOLD, versions=SpecifierSet("==2.1"), older_than=200 * DAY)]
+    )
     wheel = file("leftpad-1.0-py3-none-any.whl", days=300)
     found = policy.about("leftpad", "", ProjectFacts()).judge_all([wheel, file(), file(SDIST, days=300)], NOW)
     assert {name: (verdict.action, verdict.changes) for name, verdict in found.items()} == {
         WHEEL: (Action.ALLOW, NOW + 100 * DAY),
         SDIST: (Action.HOLD, inf),
     }
+
+
+def test_a_rule_that_can_t_apply_changes_nothing() -> None:
+    """A wheel becomes no sdist."""
+    policy = ReleasePolicy(rules=[rule(Action.HOLD, kinds=["sdist"], older_than=200 * DAY, until=NOW + DAY)])
+    assert judged(policy, file()) is ALLOWED
 
 
 @pytest.mark.parametrize("older", [5 * DAY, 100 * DAY])
@@ -219,7 +227,7 @@ def test_a_verdict_on_a_file_from_the_future_changes_when_that_has_come() -> Non
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_files_with_one_name_the_strictest_verdict_counts(order: int) -> None:
     twice = [file(days=1, hashes={"sha256": "aa"}), file(days=900, hashes={"sha256": "bb"})][::order]
-    soon = rule(Action.WARN, kinds=["sdist"], until=NOW + DAY)  # so that no verdict stays for good
+    soon = rule(Action.WARN, larger_than=2000, until=NOW + DAY)  # so that no verdict stays for good
     about = ReleasePolicy(min_age=7 * DAY, rules=[soon]).about("leftpad", "pypi.org", ProjectFacts())
     verdict = about.judge_all(twice, NOW)[WHEEL]
     assert (verdict.action, verdict.changes) == (Action.HOLD, NOW + DAY)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.index.simple.pages import File
 from gateway.policy import seen
 from gateway.policy.facts import ProjectFacts, identity
-from gateway.policy.seen import LOOK_SECONDS, SeenFiles, first_page, from_bytes
+from gateway.policy.seen import LOOK_SECONDS, SeenFiles, by_identity, first_page, from_bytes
 
 DAY = 86400.0
 NOW = 1_800_000_000.0
@@ -23,14 +23,14 @@ def file(name: str, modified: float | None, sha256: str = "ab" * 32) -> File:
 
 
 def since(record: SeenFiles, one: File, now: float) -> float | None:
-    return ProjectFacts(record.times, record.first).out_since(one, now)
+    return ProjectFacts(record.seen(by_identity([one])), record.first).out_since(one, now)
 
 
 def test_the_first_page_is_believed() -> None:
     old, new, timeless = file("a", NOW - 900 * DAY), file("b", NOW - DAY), file("c", None)
-    record = first_page([old, new, timeless], NOW)
+    record = first_page(by_identity([old, new, timeless]), NOW)
     assert [since(record, one, NOW) for one in (old, new, timeless)] == [NOW - 900 * DAY, NOW - DAY, NOW]
-    assert record.after([old, new, timeless], NOW + DAY) is record
+    assert record.after(by_identity([old, new, timeless]), NOW + DAY) is record
 
 
 @pytest.mark.parametrize(
@@ -44,38 +44,42 @@ def test_the_first_page_is_believed() -> None:
     ],
 )
 def test_what_appears_later_is_no_older_than_the_look_before(told: float | None, expected: float) -> None:
-    record = first_page([], NOW).after([file("a", told)], NOW + 10 * DAY)
+    record = first_page(by_identity([]), NOW).after(by_identity([file("a", told)]), NOW + 10 * DAY)
     assert since(record, file("a", told), NOW + 10 * DAY) == expected
 
 
 def test_looks_that_find_nothing_new_count() -> None:
-    record = first_page([], NOW).looked_at(NOW + 9 * DAY).after([file("a", NOW + DAY)], NOW + 10 * DAY)
+    record = (
+        first_page(by_identity([]), NOW)
+        .looked_at(NOW + 9 * DAY)
+        .after(by_identity([file("a", NOW + DAY)]), NOW + 10 * DAY)
+    )
     assert since(record, file("a", NOW + DAY), NOW + 10 * DAY) == NOW + 10 * DAY
 
 
 def test_a_look_counts_that_is_hours_later() -> None:
-    record = first_page([], NOW)
+    record = first_page(by_identity([]), NOW)
     assert record.looked_at(NOW + LOOK_SECONDS - 1) is record
     assert record.looked_at(NOW + LOOK_SECONDS).looked == NOW + LOOK_SECONDS
 
 
 def test_a_time_that_an_index_takes_back_is_kept() -> None:
-    record = first_page([file("a", NOW - DAY)], NOW)
+    record = first_page(by_identity([file("a", NOW - DAY)]), NOW)
     assert since(record, file("a", NOW - 900 * DAY), NOW + DAY) == NOW - DAY
-    record = first_page([], NOW).after([file("a", NOW + DAY)], NOW + DAY)
+    record = first_page(by_identity([]), NOW).after(by_identity([file("a", NOW + DAY)]), NOW + DAY)
     assert since(record, file("a", NOW - 900 * DAY), NOW + DAY) == NOW + DAY
 
 
 def test_a_time_that_lay_in_the_future_when_it_was_seen_begins_then() -> None:
-    record = first_page([file("a", NOW + 50 * DAY)], NOW)
+    record = first_page(by_identity([file("a", NOW + 50 * DAY)]), NOW)
     assert since(record, file("a", NOW + 50 * DAY), NOW) is None
     assert since(record, file("a", NOW - 900 * DAY), NOW + DAY) == NOW
 
 
 def test_a_file_that_is_replaced_is_new() -> None:
-    record = first_page([file("a", NOW - 900 * DAY)], NOW)
+    record = first_page(by_identity([file("a", NOW - 900 * DAY)]), NOW)
     replaced = file("a", NOW - 900 * DAY, "cd" * 32)
-    record = record.after([replaced], NOW + 2 * DAY)
+    record = record.after(by_identity([replaced]), NOW + 2 * DAY)
     assert since(record, replaced, NOW + 2 * DAY) == NOW + 2 * DAY
 
 
@@ -87,10 +91,10 @@ def test_files_are_told_apart_by_any_hash(algorithm: str) -> None:
 
 def test_an_index_that_keeps_making_up_files_takes_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seen, "_MOST_KNOWN", 4)
-    record = first_page([file("a", None)], NOW)
+    record = first_page(by_identity([file("a", None)]), NOW)
     for page in range(1, 9):
         stays, other, made_up = file("a", None), file("b", None), file(str(page), None)
-        record = record.after([stays, other, made_up], NOW + page)
+        record = record.after(by_identity([stays, other, made_up]), NOW + page)
         assert len(record.known) <= 4
         assert set(record.times) == record.known
         assert (since(record, stays, NOW + page), since(record, other, NOW + page)) == (NOW, NOW + 1)
@@ -99,7 +103,9 @@ def test_an_index_that_keeps_making_up_files_takes_no_more_room(monkeypatch: pyt
 
 def test_a_file_that_comes_back_is_not() -> None:
     one = file("a", NOW - 900 * DAY)
-    record = first_page([one], NOW).after([], NOW + DAY).after([one], NOW + 10 * DAY)
+    record = (
+        first_page(by_identity([one]), NOW).after(by_identity([]), NOW + DAY).after(by_identity([one]), NOW + 10 * DAY)
+    )
     assert since(record, one, NOW + 10 * DAY) == NOW - 900 * DAY
 
 
@@ -111,15 +117,15 @@ PAGES = st.lists(
 
 @given(PAGES, PAGES, st.integers(0, 9))
 def test_what_is_saved_is_read(one: list[Any], two: list[Any], days: int) -> None:
-    record = first_page([file(*each) for each in one], NOW)
-    record = record.after([file(*each) for each in two], NOW + days * DAY)
+    record = first_page(by_identity([file(*each) for each in one]), NOW)
+    record = record.after(by_identity([file(*each) for each in two]), NOW + days * DAY)
     assert from_bytes(record.to_bytes(), NOW + 10 * DAY) == record
 
 
 @given(PAGES, PAGES)
 def test_two_gateways_know_the_earlier_times(one: list[Any], two: list[Any]) -> None:
-    first = first_page([file(*each) for each in one], NOW)
-    second = first_page([file(*each) for each in two], NOW + DAY)
+    first = first_page(by_identity([file(*each) for each in one]), NOW)
+    second = first_page(by_identity([file(*each) for each in two]), NOW + DAY)
     merged = first.merged(second)
     assert merged == second.merged(first)
     assert (merged.first, merged.looked) == (NOW, NOW + DAY)
@@ -140,7 +146,7 @@ def test_two_gateways_know_the_earlier_times(one: list[Any], two: list[Any]) -> 
         zlib.compress(json.dumps({"version": 1, "first": 1, "looked": 1, "files": []}).encode()),
         zlib.compress(json.dumps({"version": 1, "first": 1, "looked": 1, "files": {"a": "1"}}).encode()),
         zlib.compress(b'{"version": 1, "first": NaN, "looked": 1, "files": {}}'),
-        first_page([], NOW).to_bytes()[:-3],
+        first_page(by_identity([]), NOW).to_bytes()[:-3],
         zlib.compress(b" " * 40_000_000 + b'{"version": 1, "first": 1, "looked": 1, "files": {}}'),
     ],
 )
@@ -149,6 +155,6 @@ def test_what_is_no_record(document: bytes) -> None:
 
 
 def test_times_of_a_wrong_clock_are_those_of_now() -> None:
-    record = from_bytes(first_page([file("a", None)], NOW + 90 * DAY).to_bytes(), NOW)
+    record = from_bytes(first_page(by_identity([file("a", None)]), NOW + 90 * DAY).to_bytes(), NOW)
     assert record is not None
     assert (record.first, record.looked, set(record.times.values())) == (NOW, NOW, {NOW})

@@ -59,6 +59,8 @@ def test_a_wheel_and_an_sdist() -> None:
         "foo-1.0.tar.bz2",
         "foo-1.0.egg",
         "foo-1.0-py3-none-any.whl.metadata",
+        "foo-1.0-py3-none-any.whl.sboms",
+        "foo-1.0-py3-none-any.whl.sboms/a.json",
         "../foo-1.0.tar.gz",
         "a/foo-1.0.tar.gz",
         "foo\\-1.0.tar.gz",

@@ -110,6 +110,35 @@ async def test_mounts_come_and_go_and_move(reloadable: Reloadable, directories: 
     assert (await reloadable.get("/other/name.txt"))[0] == 404
 
 
+@pytest.mark.parametrize("layout", ["auto", "flat"])
+async def test_a_mount_answers_until_the_one_that_replaces_it_has_been_listed(
+    reloadable: Reloadable, faulty: FaultyBucket, layout: str
+) -> None:
+    """A flat bucket is listed as a whole, which may take longer than clients wait."""
+    faulty.objects["acme-1.0.tar.gz"] = b"sdist"
+    reloadable.write(storage=bucket(faulty), index={"layout": layout})
+    await reloadable.start()
+    assert (await reloadable.get("/simple/acme/"))[0] == 200
+    former, goes_on = reloadable.gateway.mount, asyncio.Event()
+
+    async def slow(answer: Answer) -> None:
+        await goes_on.wait()
+        await healthy(answer)
+
+    faulty.of_key[""] = slow
+    faulty.requests.clear()
+    reloadable.write(storage=bucket(faulty), index={"layout": layout, "refresh": 31})
+    reload = asyncio.create_task(reloadable.reload())
+    await faulty.until(lambda: any(not request.key for request in faulty.requests))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert reloadable.gateway.mount is former
+    assert (await reloadable.get("/simple/acme/"))[0] == 200
+    goes_on.set()
+    assert (await reload)[1]["mounts"]["changed"] == ["default"]
+    assert (await reloadable.get("/simple/acme/"))[0] == 200
+
+
 async def test_a_download_ends_with_the_mount_with_which_it_began(
     reloadable: Reloadable, faulty: FaultyBucket, directories: Path
 ) -> None:

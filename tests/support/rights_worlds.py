@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.principal import Principal, Right
 from tests.support.rights import GivenRule, may
-from tests.support.wheels import wheel
+from tests.support.wheels import sboms_wheel
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ def sdist(folder: str, project: str, version: str, told: str = "", **others: Any
 
 
 def built(folder: str, project: str, version: str, **others: Any) -> File:
-    name, content = wheel(project.replace("-", "_"), version)
-    return File(f"/{folder}{name}", project, version, f"Version: {version}", content, **others)
+    told = f"Version: {version}"  # in its METADATA and in its SBOM
+    name, content = sboms_wheel(project.replace("-", "_"), version, {"a.json": told.encode()})
+    return File(f"/{folder}{name}", project, version, told, content, **others)
 
 
 YANKED = sdist("acme-web/", "acme-web", "7002.0")

@@ -2,12 +2,31 @@
 
 import base64
 import gzip
+import hashlib
 import io
 import tarfile
+import zipfile
+from collections.abc import Mapping
 
 from gateway.cli.demo.packages import index_page, wheel
 
-__all__ = ["buildable_sdist", "index_page", "sdist", "wheel"]
+__all__ = ["buildable_sdist", "index_page", "sboms_wheel", "sdist", "wheel"]
+
+
+def sboms_wheel(name: str, version: str, sboms: Mapping[str, bytes]) -> tuple[str, bytes]:
+    """File name and bytes of a wheel with SBOMs (PEP 770), by their paths below its `sboms/`."""
+    file, content = wheel(name, version)
+    info, buffer = f"{name}-{version}.dist-info", io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as plain, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        members = {path: plain.read(path) for path in plain.namelist()}
+        record = members.pop(f"{info}/RECORD").decode()
+        for path, sbom in sboms.items():
+            members[f"{info}/sboms/{path}"] = sbom
+            digest = base64.urlsafe_b64encode(hashlib.sha256(sbom).digest()).rstrip(b"=").decode()
+            record = f"{info}/sboms/{path},sha256={digest},{len(sbom)}\n{record}"
+        for path, member in {**members, f"{info}/RECORD": record.encode()}.items():
+            archive.writestr(zipfile.ZipInfo(path), member, zipfile.ZIP_DEFLATED)
+    return file, buffer.getvalue()
 
 
 def sdist(name: str, version: str, **others: str) -> tuple[str, bytes]:

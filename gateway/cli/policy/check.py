@@ -38,7 +38,8 @@ async def check(settings: Settings, file: Path, write: Callable[[str], None]) ->
     except GatewayError as error:
         note(f"gateway policy check: {error.detail or error.public}")
         return 1
-    refusals = [line for demand in wanted for line in _refusals(demand, found[demand.project])]
+    place = "the other index" if settings.fallback.mode != "none" else "the storage"
+    refusals = [line for demand in wanted for line in _refusals(demand, found[demand.project], place)]
     for line in refusals:
         write(line)
     said = f"{len(refusals)} may not come in" if refusals else "all may come in"
@@ -46,7 +47,7 @@ async def check(settings: Settings, file: Path, write: Callable[[str], None]) ->
     return 1 if refusals else 0
 
 
-def _refusals(demand: Demand, found: Judged) -> Iterator[str]:
+def _refusals(demand: Demand, found: Judged, place: str) -> Iterator[str]:
     """What is wrong with a demand. One that names files needs all of them, because an installer may choose any; others
     need one that is let in."""
     if found.ours:
@@ -61,13 +62,13 @@ def _refusals(demand: Demand, found: Judged) -> Iterator[str]:
         for name in sorted(demand.files):
             verdict = found.verdicts.get(name)
             if name not in listed:
-                yield f"{name} is not in the other index"
+                yield f"{name} is not in {place}"
             elif verdict is not None and verdict.withholds:
                 yield f"{name} {verdict}"
         return
     withheld = [found.verdicts[file.name] for file in fitting if file.name in found.verdicts]
     withheld = [verdict for verdict in withheld if verdict.withholds]
     if not fitting:
-        yield f"{demand} is not in the other index"
+        yield f"{demand} is not in {place}"
     elif len(withheld) == len(fitting):
         yield f"{demand} {withheld[0]}"

@@ -32,5 +32,6 @@ async def explain(settings: Settings, project: str, version: Version | None, wri
         opens = f", held until {day(verdict.opens)}" if verdict.withholds and verdict.opens is not None else ""
         write(f"{verdict.action.value:5} {file.name}{since}{opens}{why}")
     if not files:
-        write(f"{settings.fallback.base_url} has no {project}{f' {version}' if version is not None else ''}")
+        place = settings.fallback.base_url if settings.fallback.mode != "none" else "the storage"
+        write(f"{place} has no {project}{f' {version}' if version is not None else ''}")
     return 0

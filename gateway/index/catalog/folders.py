@@ -223,8 +223,10 @@ class FolderCatalog:
                 if not any(children.objects or children.folders for children in listed.values()):
                     root = await self._projects.get("", may_be_stale=False)
         spelled = root.value.folders.get(project, ()) if root is not None else ()
-        # The root's listing decides, if it is new: a file system may accept a spelling that is not the folder's.
-        folders = spelled if root is not None and root.age < self._refresh else sorted({*listed, *spelled})
+        # The root's listing decides, if it is new: a file system may accept a spelling that is not the folder's. A
+        # stale one may be as young, but is from before the change for which it is listed again.
+        decides = root is not None and not root.stale and root.age < self._refresh
+        folders = spelled if decides else sorted({*listed, *spelled})
         # Without a listing of its own, absence follows from the root's alone, and must not outlive it: the folder may
         # have been created since.
         whole = whole and bool(folders or asked)

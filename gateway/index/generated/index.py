@@ -21,6 +21,7 @@ from gateway.index.readable import ReadableProjects
 from gateway.index.releases import Releases, Sources
 from gateway.index.rendered import RenderedPages
 from gateway.index.resources import Resources
+from gateway.index.sboms.target import SbomTarget
 from gateway.index.simple import pages
 from gateway.index.simple.names import SIMPLE, normalize
 from gateway.index.simple.negotiation import Form, choose, encoding_for
@@ -79,6 +80,10 @@ class GeneratedIndex:
         `simple/` lead there, and their files lie outside it."""
         simple = f"{self._root}{SIMPLE}/"
         return self._root + key.removeprefix(simple) if key.startswith(simple) and key != simple else None
+
+    def sbom_target(self, key: str) -> SbomTarget | None:
+        """See Resources."""
+        return self._resources.sbom_target(key)
 
     async def may_be_stored(self, key: str, principal: Principal) -> bool:
         """Whether a stored page may be shown, whether or not it is known to be there: that of the root has all

@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
@@ -14,13 +16,17 @@ from gateway.http.conditions import seconds
 from gateway.index.mirror.download import headers_of
 from gateway.index.mirror.downloads import DownloadLimits, Downloads, DownloadStats
 from gateway.index.mirror.fallback import Fallback
+from gateway.index.mirror.mirrored_wheel import MirroredWheel
 from gateway.index.simple.names import METADATA, is_release_of, normalize
 from gateway.index.simple.pages import File, Project
 from gateway.index.simple.web_url import without_query
 from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES
+from gateway.index.wheels.parts import RemoteWheel, wheel_of
 from gateway.messages import Answer, BufferedResponse, ObjectRequest, Redirect, Stream, nothing_to_close
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
+
+T = TypeVar("T")
 
 KEPT_APART = ".mirror/"
 # For a HEAD of what is kept: it is served unchecked while the storage is slow.
@@ -67,18 +73,28 @@ class MirroredFiles:
     async def answer(self, request: ObjectRequest) -> Answer | None:
         """None if the other index is not asked. Raises NotFoundError if it has no such file, and the errors of fetching
         it."""
+        return await self._in_time(self._answer(request))
+
+    async def wheel(self, request: ObjectRequest) -> RemoteWheel | Redirect | None:
+        """One of which only parts are read: the copy that is kept, or else that of the other index. Returns and raises
+        what `answer` does."""
+        return await self._in_time(self._wheel(request))
+
+    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(self._limits.answer_seconds):
-                return await self._answer(request)
+                return await work
         except TimeoutError as error:
             public = "The index behind this gateway did not answer in time"
             raise UpstreamTimeoutError(f"no answer within {self._limits.answer_seconds:g} s", public=public) from error
 
-    async def _answer(self, request: ObjectRequest) -> Answer | None:
-        folder, _, name = request.key.removeprefix(self._root).partition("/")
+    async def _demanded(self, key: str) -> tuple[str, str, str] | Redirect | None:
+        """The project of a file of the other index, the name of that file, and the key under which a copy of what is
+        asked for would be kept. Raises WithheldError if the policy withholds the file."""
+        folder, _, name = key.removeprefix(self._root).partition("/")
         project, wanted = normalize(folder), name.removesuffix(METADATA)
         # The other index provides releases and their metadata only: it has no say on pages, yanks or hashes.
-        if not request.key.startswith(self._root) or not is_release_of(project, wanted):
+        if not key.startswith(self._root) or not is_release_of(project, wanted):
             return None
         if not await self._fallback.covers_file(project, wanted):
             return None
@@ -87,6 +103,34 @@ class MirroredFiles:
             return Redirect(f"../{project}/{quote(name, safe='')}", 302, {"Cache-Control": "no-store"})
         key = f"{self._root}{KEPT_APART if self._fallback.keeps_apart else ''}{project}/{name}"
         await self._fallback.upstream.demand(project, wanted, lambda: self._copy(key.removesuffix(METADATA)))
+        return project, wanted, key
+
+    async def _wheel(self, request: ObjectRequest) -> RemoteWheel | Redirect | None:
+        found = await self._demanded(request.key)
+        if not isinstance(found, tuple):
+            return found
+        project, name, key = found
+        with suppress(NotFoundError):
+            kept = await self._storage.fetch(replace(request, method="HEAD", key=key))
+            assert isinstance(kept, Stream), "no redirect was allowed"
+            kept.close()
+            if not self._fallback.keeps_apart or await self._superseded(project, key, kept) is None:
+                return wheel_of(self._storage, key, kept)
+        file = _named((await self._fallback.upstream.project(project, name)).value, name)
+        if file is None:
+            raise NotFoundError(f"no {name!r} in the other index either")
+        size = file.size
+        if size is None:
+            length = (await self._head(file)).headers.get("Content-Length", "")
+            size = int(length) if length.isdecimal() else 0
+        return MirroredWheel(self._fallback.upstream, file, size)
+
+    async def _answer(self, request: ObjectRequest) -> Answer | None:
+        found = await self._demanded(request.key)
+        if not isinstance(found, tuple):
+            return found
+        project, wanted, key = found
+        name = key.rpartition("/")[2]
         kept, replaces = None, None
         with suppress(NotFoundError):
             kept = await self._storage.fetch(replace(request, key=key))

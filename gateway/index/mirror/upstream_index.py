@@ -34,6 +34,8 @@ from gateway.upstream.limited import read_limited
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _PUBLIC = "The index behind this gateway can't be reached; try again"
 _FINAL = "NotRetried"
+# Answers that come only to requests with these headers.
+_EXPECTED_WITH = {206: "Range", 304: "If-None-Match"}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TRIES = 3
@@ -133,8 +135,8 @@ class UpstreamIndex:
         await self._client.close()
 
     async def open(self, method: str, url: str, headers: Mapping[str, str] | None = None) -> UpstreamResponse:
-        """The answer of `url` after redirects: 200, or 304 if `headers` have conditions. Raises the errors of
-        `project`."""
+        """The answer of `url` after redirects: 200, or 206 or 304 if `headers` ask for a range or have conditions.
+        Raises the errors of `project`."""
         async with _deadline(url):
             _, answer = await self._open(method, url, headers or {})
         return answer
@@ -166,7 +168,7 @@ class UpstreamIndex:
         try:
             for _ in range(_MAX_REDIRECTS + 1):
                 answer = await self._client.send(method, *web_url.split(url), headers)
-                if answer.status == 200 or (answer.status == 304 and "If-None-Match" in headers):
+                if answer.status == 200 or _EXPECTED_WITH.get(answer.status) in headers:
                     return url, answer
                 location = answer.headers.get("location", "")
                 answer.close()

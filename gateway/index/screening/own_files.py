@@ -66,6 +66,13 @@ class OwnFilesScreen:
         self.screen.demand(name, (await self.screen.page(listed.page, ours.age)).verdicts.get(name))
         return name in listed.names
 
+    async def verdicts(
+        self, project: str, ours: RefreshedValue[Files], metadata: KnownMetadata
+    ) -> tuple[Project, Mapping[str, Verdict]]:
+        """All files, and the verdicts on them, but for those that nothing decides. Raises as `judged`."""
+        listed = await self._listed(project, ours.value, metadata)
+        return listed.page, await self.screen.verdicts(listed.page, ours.age)
+
     async def judged(self, project: str, ours: RefreshedValue[Files], metadata: KnownMetadata) -> OwnFiles:
         """Raises GatewayErrors if it can't be decided."""
         listed = await self._listed(project, ours.value, metadata)

@@ -16,7 +16,7 @@ from gateway.index.screening.exceptions import Exceptions
 from gateway.index.screening.withheld import WithheldError
 from gateway.index.simple.pages import File, Project
 from gateway.policy.advisory import Advisory
-from gateway.policy.facts import ProjectFacts, version_of
+from gateway.policy.facts import ProjectFacts, versions_of
 from gateway.policy.release_policy import ProjectPolicy, ReleasePolicy
 from gateway.policy.verdict import Action, Verdict
 from gateway.single_flight import SingleFlight
@@ -132,23 +132,16 @@ class Screen:
         return await self._judging.once(flight, lambda: self._judged(page, age, now, version, name))
 
     async def _judged(self, page: Project, age: float, now: float, version: Hashable, name: str | None) -> Project:
-        verdicts = await self.verdicts(page, age, name)
-        strip = partial(_without_withheld, page, verdicts)
-        shown = await PAGES.run(strip) if len(page.files) > _MANY else strip()
-        changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
-        screened = _Screened(shown, now, min(changes, now + _AGAIN_SECONDS))
+        about = await self._about_page(page, now - age, name)
+        screened = await _run(partial(_screened, page, about, now), page, about)
         self._pages.put(page.name, sourced(screened, (page,), version))
-        return shown
+        return screened.page
 
-    async def verdicts(self, page: Project, age: float, name: str | None = None) -> Mapping[str, Verdict]:
+    async def verdicts(self, page: Project, age: float) -> Mapping[str, Verdict]:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
-        now, facts = self.clock(), ProjectFacts()
-        for source in self._sources:
-            facts = replace(facts, **await source.about(page, now - age, name))
-        about = self._about(page.name, facts)
-        if len(page.files) * (1 + len(facts.advisories or ())) > _MANY:
-            return await PAGES.run(about.judge_all, page.files, now)
-        return about.judge_all(page.files, now)
+        now = self.clock()
+        about = await self._about_page(page, now - age)
+        return await _run(partial(about.judge_all, page.files, now), page, about)
 
     async def verdict_on_copy(self, project: str, file: File) -> Verdict:
         """On a file that is kept, but that no page lists now: malware is removed from its index. Of what only a page
@@ -173,6 +166,12 @@ class Screen:
         """A value that changes when something else than the time changes what is decided about the project."""
         return self.exceptions.version, *(source.version(project) for source in self._sources)
 
+    async def _about_page(self, page: Project, read: float, name: str | None = None) -> ProjectPolicy:
+        facts = ProjectFacts()
+        for source in self._sources:
+            facts = replace(facts, **await source.about(page, read, name))
+        return self._about(page.name, facts)
+
     async def _about_kept(self, project: str) -> ProjectFacts:
         facts = ProjectFacts()
         for source in self._sources:
@@ -182,6 +181,17 @@ class Screen:
     def _about(self, project: str, facts: ProjectFacts) -> ProjectPolicy:
         policy = replace(self._policy, rules=[*self.exceptions.rules, *self._policy.rules])
         return policy.about(project, self._upstream, facts)
+
+
+async def _run(work: Callable[[], T], page: Project, about: ProjectPolicy) -> T:
+    is_long = len(page.files) * (1 + len(about.facts.advisories or ())) > _MANY
+    return await PAGES.run(work) if is_long else work()
+
+
+def _screened(page: Project, about: ProjectPolicy, now: float) -> _Screened:
+    verdicts = about.judge_all(page.files, now)
+    changes = min((verdict.changes for verdict in verdicts.values()), default=inf)
+    return _Screened(_without_withheld(page, verdicts), now, min(changes, now + _AGAIN_SECONDS))
 
 
 def _without_withheld(page: Project, verdicts: Mapping[str, Verdict]) -> Project:
@@ -201,8 +211,7 @@ def _without_withheld(page: Project, verdicts: Mapping[str, Verdict]) -> Project
 
 
 def _versions(files: tuple[File, ...]) -> tuple[str, ...]:
-    found = {version for file in files if (version := version_of(file.name)) is not None}
-    return tuple(map(str, sorted(found)))
+    return tuple(map(str, sorted(versions_of(file.name for file in files))))
 
 
 def _weight(page: Project) -> int:

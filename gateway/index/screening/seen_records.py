@@ -11,7 +11,7 @@ from gateway.index.screening.saved_records import SavedRecords
 from gateway.index.simple.pages import Project
 from gateway.index.wheels.known_metadata import MAX_DOCUMENT_BYTES
 from gateway.index.wheels.metadata_store import MetadataStore
-from gateway.policy.seen import LOOK_SECONDS, SeenFiles, first_page, from_bytes
+from gateway.policy.seen import LOOK_SECONDS, Listed, SeenFiles, by_identity, first_page, from_bytes
 from gateway.single_flight import SingleFlight
 
 FOLDER = ".gateway/seen/"
@@ -44,26 +44,26 @@ class SeenRecords:
 
     async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         """See FactSource. Raises the errors of the stores."""
-        record = await self.look(page, read)
-        return {"seen": record.times, "first_page": record.first}
+        record, listed = await self.look(page, read)
+        return {"seen": await FOREIGN.run(record.seen, listed), "first_page": record.first}
 
     async def about_kept(self, _: str) -> Mapping[str, Any]:
         """A copy tells its time itself."""
         return {}
 
-    async def look(self, page: Project, read: float) -> SeenFiles:
-        """What is known of a project whose page was read at `read`, in seconds since the epoch. Raises the errors of
-        the stores."""
+    async def look(self, page: Project, read: float) -> tuple[SeenFiles, Listed]:
+        """What is known of a project whose page was read at `read`, in seconds since the epoch, and the page's files.
+        Raises the errors of the stores."""
         before = known = self._records.get(page.name)
         if known is None or read >= known.looked + LOOK_SECONDS:  # others may have looked since
             known = await self._looking.once(page.name, lambda: self._load(page.name, read))
-        found = await FOREIGN.run(_after, known, page, read)
+        found, listed = await FOREIGN.run(_after, known, page, read)
         is_kept = found is known or self._saved.save(page.name, found, partial(from_bytes, now=inf))
         if (other := self._records.get(page.name)) is not None and other is not before:
             found = await FOREIGN.run(found.merged, other)  # somebody has looked meanwhile
         if is_kept:
             self._records.put(page.name, found)
-        return found
+        return found, listed
 
     async def close(self) -> None:
         """Waits a while until everything is saved."""
@@ -82,8 +82,9 @@ class SeenRecords:
 _NOTHING = SeenFiles(0.0, 0.0)
 
 
-def _after(known: SeenFiles, page: Project, read: float) -> SeenFiles:
-    return first_page(page.files, read) if known is _NOTHING else known.after(page.files, read).looked_at(read)
+def _after(known: SeenFiles, page: Project, read: float) -> tuple[SeenFiles, Listed]:
+    listed = by_identity(page.files)
+    return first_page(listed, read) if known is _NOTHING else known.after(listed, read).looked_at(read), listed
 
 
 def _weight(record: SeenFiles) -> int:

@@ -1,22 +1,17 @@
 """Serves `<wheel>.metadata` (PEP 658) from inside the wheel, if no object of that name lies beside it."""
 
-import asyncio
 import logging
-from contextlib import AsyncExitStack
 
 from gateway.cache.lru import LruCache, MemoryLimit, weight_of
-from gateway.errors import PreconditionFailedError, RangeNotSatisfiableError, UpstreamError
 from gateway.index.etags import conditional, etag_of
 from gateway.index.simple.names import parse
+from gateway.index.wheels.parts import LargeParts, StoredWheel, stored_wheel
 from gateway.index.wheels.wheel import TAIL_BYTES, WheelError, read_metadata
-from gateway.messages import BufferedResponse, ObjectRequest, Stream
+from gateway.messages import BufferedResponse, ObjectRequest
 from gateway.single_flight import SingleFlight
 from gateway.storage.base import Storage
 
 _SUFFIX = ".metadata"
-# Directories and metadata beyond this size are read only a few at a time, because of the memory that they take.
-_LARGE_BYTES = 256 * 1024
-_MAX_LARGE = 2
 
 Version = tuple[str, str]  # key and ETag
 
@@ -30,7 +25,7 @@ class WheelMetadata:
         self._storage = storage
         self._known = LruCache[Version, bytes | str]("wheels", memory, _weight)
         self._reading = SingleFlight[bytes]()
-        self._large = asyncio.Semaphore(_MAX_LARGE)
+        self._large = LargeParts()
 
     async def page(self, request: ObjectRequest) -> BufferedResponse | None:
         """The answer if the request's key names the metadata of an existing wheel. Raises the errors of reading it."""
@@ -46,10 +41,8 @@ class WheelMetadata:
     async def metadata(self, wheel: str, not_before: float = float("-inf")) -> bytes:
         """METADATA of the current wheel with this key; `not_before` means the same as in an ObjectRequest. Raises
         WheelError, and the errors of reading it."""
-        head = await self._fetch(ObjectRequest("HEAD", wheel, not_before=not_before))
-        head.close()
-        length = head.headers.get("Content-Length", "")
-        return await self.of(wheel, head.headers.get("ETag", ""), int(length) if length.isdigit() else 0)
+        found = await stored_wheel(self._storage, wheel, not_before=not_before)
+        return await self.of(wheel, found.etag, found.size)
 
     async def of(self, wheel: str, etag: str, size: int, tail: bytes = b"") -> bytes:
         """METADATA of one version of a wheel, whose end `tail` is known already. Raises the errors of `metadata`."""
@@ -66,16 +59,7 @@ class WheelMetadata:
 
     async def _read(self, wheel: str, project: str, etag: str, size: int, tail: bytes) -> bytes:
         found: bytes | str
-        async with AsyncExitStack() as turn:
-            large = False
-
-            async def read(start: int, stop: int) -> bytes:
-                nonlocal large
-                if stop - start > _LARGE_BYTES and not large:
-                    large = True
-                    await turn.enter_async_context(self._large)
-                return await self._part(wheel, etag, start, stop)
-
+        async with self._large.reading(StoredWheel(self._storage, wheel, etag, size)) as read:
             try:
                 if not tail and size:
                     tail = await read(max(size - TAIL_BYTES, 0), size)
@@ -88,30 +72,6 @@ class WheelMetadata:
         if isinstance(found, str):
             raise WheelError(found)
         return found
-
-    async def _part(self, wheel: str, etag: str, start: int, stop: int) -> bytes:
-        """Bytes of exactly this version of the wheel."""
-        condition = {"if-match": etag} if etag else {}
-        try:
-            headers = {"range": f"bytes={start}-{stop - 1}", **condition}
-            stream = await self._fetch(ObjectRequest("GET", wheel, headers))
-        except (PreconditionFailedError, RangeNotSatisfiableError) as error:
-            raise UpstreamError(f"{wheel!r} was replaced while it was read: {error}") from error
-        try:
-            if stream.status != 206 and (start, stream.headers.get("Content-Length")) != (0, str(stop)):
-                raise WheelError("the storage does not support ranges")
-            chunks = [chunk async for chunk in stream.body] if stream.body is not None else []
-        finally:
-            stream.close()
-        part = b"".join(chunks)
-        if len(part) != stop - start:
-            raise WheelError("the storage answered with another range")
-        return part
-
-    async def _fetch(self, request: ObjectRequest) -> Stream:
-        answer = await self._storage.fetch(request)
-        assert isinstance(answer, Stream), "no redirect was allowed"
-        return answer
 
 
 def _weight(version: Version, found: bytes | str) -> int:

@@ -1,4 +1,5 @@
-"""Reads the metadata of a remote wheel with few requests: a few kilobytes of its end, and perhaps one member.
+"""Reads the metadata and other members of a remote wheel with few requests: a few kilobytes of its end, and perhaps
+one member.
 
 The format is ZIP (PKWARE's APPNOTE.TXT, 4.3), with the content that the binary distribution format specifies.
 Sizes and offsets in the archive are checked against the file's size before they are used.
@@ -20,7 +21,8 @@ Read = Callable[[int, int], Awaitable[bytes]]
 # The end of most wheels contains their directory, and their metadata too, which tools write last.
 TAIL_BYTES = 64 * 1024
 MAX_DIRECTORY_BYTES = 8 * 1024 * 1024  # some 70,000 members
-_MAX_PACKED_BYTES = MAX_METADATA_BYTES + 1024
+# What compression may add to a member that can't be compressed.
+_PACKING_BYTES = 1024
 # Bytes that may stand between a member's header and its content, besides its name.
 _EXTRA_BYTES = 256
 _END = struct.Struct("<4s4H2LH")
@@ -34,7 +36,8 @@ _STORED, _DEFLATED = 0, 8
 _ENCRYPTED = 1
 _IN_ZIP64 = 0xFFFFFFFF
 _ZIP64_EXTRA = 1
-_METADATA = b".dist-info/METADATA"
+_NAME = b"METADATA"
+_METADATA = b".dist-info/" + _NAME
 
 
 class WheelError(ValueError):
@@ -42,7 +45,9 @@ class WheelError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class Member:
+    """A member as its entry in the directory describes it."""
+
     method: int
     flags: int
     crc: int
@@ -50,6 +55,14 @@ class _Member:
     size: int
     offset: int
     name_length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The entries of all members, as they are in the archive. They lie at `start`, behind the members."""
+
+    start: int
+    entries: bytes
 
 
 async def read_metadata(project: str, size: int, tail: bytes, read: Read) -> bytes:
@@ -62,13 +75,24 @@ async def read_metadata(project: str, size: int, tail: bytes, read: Read) -> byt
     async def part(start: int, stop: int) -> bytes:
         return tail[start - first : stop - first] if start >= first else await read(start, stop)
 
-    start, stop = await _directory(size, tail, part)
+    directory = await read_directory(size, tail, part)
+    _, member = await FOREIGN.run(find_metadata, directory.entries, project)
+    return await read_member(member, directory.start, part, limit=MAX_METADATA_BYTES, what="its METADATA")
+
+
+async def read_directory(size: int, tail: bytes, read: Read) -> Directory:
+    """That of a wheel of `size` bytes that ends with `tail`. Raises WheelError, and the errors of `read`."""
+    start, stop = await _directory(size, tail, read)
     if stop - start > MAX_DIRECTORY_BYTES:
         raise WheelError("its directory is too large")
-    directory = await part(start, stop) if stop > start else b""
-    member = await FOREIGN.run(_find, directory, project)
-    packed = await _packed(member, start, part)
-    return await FOREIGN.run(_unpacked, member, packed)
+    return Directory(start, await read(start, stop) if stop > start else b"")
+
+
+async def read_member(member: Member, directory_start: int, read: Read, *, limit: int, what: str) -> bytes:
+    """The content of a member that has `limit` bytes at most. Raises WheelError, whose text calls the member `what`,
+    and the errors of `read`."""
+    packed = await _packed(member, directory_start, read, limit, what)
+    return await FOREIGN.run(_unpacked, member, packed, what)
 
 
 async def _directory(size: int, tail: bytes, read: Read) -> tuple[int, int]:
@@ -102,16 +126,19 @@ def _end_record(tail: bytes) -> tuple[int, int, int]:
     raise WheelError("it is not a ZIP archive")
 
 
-def _find(directory: bytes, project: str) -> _Member:
-    """The only METADATA of the project. Two are refused, because installers would not agree on which one counts."""
-    matches = (member for name, member in _named_metadata(directory) if _is_of(name, project))
-    found = [*islice(matches, 2)]
+def find_metadata(directory: bytes, project: str) -> tuple[bytes, Member]:
+    """The folder of the wheel's own metadata, with its slash, and the only METADATA of the project. Two are refused,
+    because installers would not agree on which one counts."""
+    ending = ((name, member) for name, member in entries(directory, ending=_METADATA) if _is_of(name, project))
+    found = [*islice(ending, 2)]
     if len(found) != 1:
         raise WheelError(f"it has {len(found)} METADATA files of {project}")
-    return found[0]
+    [(name, member)] = found
+    return name.removesuffix(_NAME), member
 
 
-def _named_metadata(directory: bytes) -> Iterator[tuple[str, _Member]]:
+def entries(directory: bytes, *, beginning: bytes = b"", ending: bytes = b"") -> Iterator[tuple[bytes, Member]]:
+    """The members whose names begin and end so, with their names. Raises WheelError where the directory is damaged."""
     at = 0
     while at < len(directory):
         if len(directory) - at < _ENTRY.size:
@@ -123,14 +150,13 @@ def _named_metadata(directory: bytes) -> Iterator[tuple[str, _Member]]:
         at = extra_at + extra_length + comment_length
         if signature != b"PK\x01\x02" or at > len(directory):
             raise WheelError("its directory is damaged")
-        if directory.endswith(_METADATA, name_at, extra_at):
+        if directory.endswith(ending, name_at, extra_at) and directory.startswith(beginning, name_at, extra_at):
             flags, method, crc, packed, size, offset = fields[4], fields[5], *fields[8:11], fields[-1]
-            name = directory[name_at:extra_at].decode("utf-8", "replace")
-            member = _Member(method, flags, crc, packed, size, offset, name_length)
-            yield name, _widened(member, directory[extra_at : extra_at + extra_length])
+            member = Member(method, flags, crc, packed, size, offset, name_length)
+            yield directory[name_at:extra_at], _widened(member, directory[extra_at : extra_at + extra_length])
 
 
-def _widened(member: _Member, extra: bytes) -> _Member:
+def _widened(member: Member, extra: bytes) -> Member:
     """The member, with the 64-bit values from the extra field for those that don't fit into 32 bits."""
     if _IN_ZIP64 not in (member.packed, member.size, member.offset):
         return member
@@ -151,38 +177,38 @@ def _widened(member: _Member, extra: bytes) -> _Member:
     raise WheelError("its ZIP64 sizes are missing")
 
 
-def _is_of(name: str, project: str) -> bool:
-    folder, _, file = name.partition("/")
-    return file == "METADATA" and normalize(folder.split("-")[0]) == project
+def _is_of(name: bytes, project: str) -> bool:
+    folder, _, file = name.partition(b"/")
+    return file == _NAME and normalize(folder.decode("utf-8", "replace").split("-")[0]) == project
 
 
-async def _packed(member: _Member, directory_start: int, read: Read) -> bytes:
+async def _packed(member: Member, directory_start: int, read: Read, limit: int, what: str) -> bytes:
     """The member's bytes as they are in the archive, in one read unless its header is unusually long."""
     if member.flags & _ENCRYPTED or member.method not in (_STORED, _DEFLATED):
-        raise WheelError("its METADATA is encrypted, or compressed in an unsupported way")
-    if member.size > MAX_METADATA_BYTES or member.packed > _MAX_PACKED_BYTES:
-        raise WheelError("its METADATA is too large")
+        raise WheelError(f"{what} is encrypted, or compressed in an unsupported way")
+    if member.size > limit or member.packed > limit + _PACKING_BYTES:
+        raise WheelError(f"{what} is too large: it may have {limit} bytes")
     if member.offset + _LOCAL.size > directory_start:
-        raise WheelError("its METADATA lies beyond its members")
+        raise WheelError(f"{what} lies beyond its members")
     guess = member.offset + _LOCAL.size + member.name_length + _EXTRA_BYTES + member.packed
     found = await read(member.offset, min(guess, directory_start))
     signature, *_, name_length, extra_length = _LOCAL.unpack_from(found)
     start = member.offset + _LOCAL.size + name_length + extra_length
     stop = start + member.packed
     if signature != b"PK\x03\x04" or stop > directory_start:
-        raise WheelError("its METADATA is not where its directory says")
+        raise WheelError(f"{what} is not where its directory says")
     if stop - member.offset <= len(found) or not member.packed:
         return found[start - member.offset : stop - member.offset]
     return await read(start, stop)
 
 
-def _unpacked(member: _Member, packed: bytes) -> bytes:
+def _unpacked(member: Member, packed: bytes, what: str) -> bytes:
     content = packed
     if member.method == _DEFLATED:
         try:
             content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
         except zlib.error as error:
-            raise WheelError(f"its METADATA can't be unpacked: {error}") from error
+            raise WheelError(f"{what} can't be unpacked: {error}") from error
     if len(content) != member.size or zlib.crc32(content) != member.crc:
-        raise WheelError("its METADATA does not match its directory")
+        raise WheelError(f"{what} does not match its directory")
     return content

@@ -5,6 +5,7 @@
 | 0 to 7           | the number of the configuration; 0 is the one that the gateway began with |
 | 8 to 15          | how often the first process was asked for a reload                        |
 | 16 to 23         | how many of these some worker has answered                                |
+| 24 to 31         | how many of these some worker has begun to answer                         |
 | 8 for each slot  | the number of the configuration that its worker has in force              |
 | twice an area    | the content of the configurations with even and with odd numbers: a       |
 |                  | length, a SHA-256, and the bytes                                          |
@@ -21,7 +22,7 @@ import struct
 from gateway.ops.shared.lock import shared_lock
 
 _NUMBER = struct.Struct("=Q")
-_NUMBER_AT, _ASKED_AT, _HEARD_AT, _SLOTS_AT = 0, 8, 16, 24
+_NUMBER_AT, _ASKED_AT, _HEARD_AT, _BEGUN_AT, _SLOTS_AT = 0, 8, 16, 24, 32
 _SLOTS = 1024
 _ALL_SLOTS = struct.Struct(f"={_SLOTS}Q")
 _AREAS_AT = _SLOTS_AT + _SLOTS * _NUMBER.size
@@ -90,9 +91,17 @@ class SharedConfiguration:
     def is_asked(self) -> bool:
         return self._read(_ASKED_AT) != self._read(_HEARD_AT)
 
-    def hear(self) -> None:
-        """A worker reloads now for all that have asked. Only for whoever has the turn."""
-        self._write(_HEARD_AT, self._read(_ASKED_AT))
+    def begin(self) -> None:
+        """A worker reloads now for all that have asked. If it dies before `end`, another one does, but no third one:
+        the reload may be what kills them. Only for whoever has the turn, as `end`."""
+        asked = self._read(_ASKED_AT)
+        if self._read(_BEGUN_AT) == asked:
+            self._write(_HEARD_AT, asked)
+        self._write(_BEGUN_AT, asked)
+
+    def end(self) -> None:
+        """The reload has ended, as it may."""
+        self._write(_HEARD_AT, self._read(_BEGUN_AT))
 
     def _read(self, at: int) -> int:
         return int(_NUMBER.unpack_from(self._shared, at)[0])

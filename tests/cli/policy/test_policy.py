@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -166,3 +167,48 @@ async def test_a_user_without_a_name(commands: Commands, monkeypatch: pytest.Mon
     assert await commands("allow", "public-lib==2.0", "--until", "2100-01-01", "--reason", "SEC-12") == 0
     stored = json.loads((commands.folder / ".gateway" / "policy.json").read_bytes())
     assert stored["exceptions"][0]["author"].startswith("uid ")
+
+
+@pytest.mark.parametrize("mode", ["mirror", "none"])
+async def test_own_files_that_are_not_trusted_are_judged(
+    commands: Commands, capsys: Captured, tmp_path: Path, mode: str
+) -> None:
+    old = commands.folder / "ours" / "ours-0.9.tar.gz"
+    old.write_bytes(b"x")
+    os.utime(old, (1_600_000_000, 1_600_000_000))
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("ours==1.0\n")
+    commands.rules += ["--set", f"fallback.mode={mode}", "--set", "index.mode=generated"]
+    if mode == "mirror":
+        assert await commands("explain", "ours") == 0
+        assert "ours is not looked up in" in capsys.readouterr().out
+        assert await commands("check", str(requirements)) == 0
+    capsys.readouterr()
+    commands.rules += ["--set", "policy.untrusted=true"]
+    assert await commands("explain", "ours") == 0
+    lines = sorted(capsys.readouterr().out.splitlines())
+    assert [line.split(",")[0] for line in lines] == ["allow ours-0.9.tar.gz", "hold  ours-1.0.tar.gz"]
+    assert "it has not been out for 7 days yet (policy.min_age)" in lines[1]
+    assert await commands("check", str(requirements)) == 1
+    assert "ours==1.0 is held until" in capsys.readouterr().out
+    requirements.write_text("ours<1\n")
+    assert await commands("check", str(requirements)) == 0
+    requirements.write_text("ours>1\n")
+    assert await commands("check", str(requirements)) == 1
+
+
+async def test_own_files_are_judged_beside_those_of_the_other_index(commands: Commands, capsys: Captured) -> None:
+    own = commands.folder / "public-lib"
+    own.mkdir()
+    (own / "public_lib-3.0.tar.gz").write_bytes(b"x")
+    commands.rules += [
+        "--set",
+        "policy.untrusted=true",
+        "--set",
+        "index.mode=generated",
+        "--set",
+        "fallback.always_show_upstream=true",
+    ]
+    assert await commands("explain", "public-lib") == 0
+    found = [line.split(",")[0] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(found) == [f"allow {OLD}", f"hold  {NEW}", "hold  public_lib-3.0.tar.gz"]

@@ -203,6 +203,21 @@ async def test_a_root_that_takes_long_to_list_makes_no_page_an_old_one() -> None
     await catalog.close()
 
 
+async def test_a_root_that_takes_long_to_list_hides_no_project_that_is_newer_than_it() -> None:
+    """The listing that it has left is new enough, but from before the upload."""
+    storage = Folders("q/q-1.0.tar.gz")
+    catalog = storage.catalog()
+    await catalog.projects()
+    storage.keys.add("new/new-1.0.tar.gz")
+    storage.hold[""] = asyncio.Event()
+    storage.now += 1
+    catalog.forget("new")
+    assert (await catalog.projects()).stale
+    assert await keys(catalog, "new") == ["new/new-1.0.tar.gz"]
+    storage.hold[""].set()
+    await catalog.close()
+
+
 async def test_a_folder_is_not_taken_for_empty_by_half_of_what_a_project_has() -> None:
     storage = Folders("my-lib/notes.txt", "My_Lib/my_lib-1.0.tar.gz", "p/p-1.0.tar.gz", "q/notes.txt")
     catalog = storage.catalog()

@@ -11,7 +11,7 @@ from urllib.parse import quote, urljoin
 
 import pytest
 
-from tests.index.screening.test_screen import CONTENT, FILE, NAME, OLD, OLD_CONTENT, public
+from tests.index.screening.test_screen import CONTENT, FILE, NAME, OLD, OLD_CONTENT, SBOM, public
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.http import RawAnswer, fetch
 from tests.support.nightly import by_night
@@ -40,6 +40,10 @@ WAYS: dict[str, tuple[str, str, dict[str, str]]] = {
     "from the bucket": ("GET", "{}" + FILE, {"Cache-Control": "no-cache"}),
     "its metadata": ("GET", "{}" + FILE + ".metadata", {}),
     "metadata below simple": ("GET", "{}/simple" + FILE + ".metadata", {}),
+    "its SBOMs": ("GET", "{}" + FILE + ".sboms/", {}),
+    "an SBOM below simple": ("GET", "{}/simple" + FILE + ".sboms/a.cdx.json", {}),
+    "an SBOM that is known": ("GET", "{}" + FILE + ".sboms/a.cdx.json", {"If-None-Match": "*"}),
+    "an SBOM by another spelling": ("GET", "{}/Public_Lib/" + NAME + ".sboms/a.cdx.json", {}),
 }
 # Ways that lead nowhere with or without a policy.
 NO_WAYS = [
@@ -49,6 +53,8 @@ NO_WAYS = [
     "{}" + FILE + "/",
     "{}//public-lib//" + NAME,
     "{}/x/../public-lib/./" + NAME,
+    "{}/.mirror" + FILE + ".sboms/a.cdx.json",
+    "{}/simple/.mirror" + FILE + ".sboms/",
 ]
 BASES = "", "/all"
 POLICIES: dict[str, dict[str, Any]] = {
@@ -104,7 +110,7 @@ def has_it(answer: RawAnswer) -> bool:
 
 
 def leaks(answer: RawAnswer) -> bool:
-    in_body = CONTENT[:10] in answer.body or METADATA in answer.body
+    in_body = CONTENT[:10] in answer.body or METADATA in answer.body or SBOM in answer.body
     return has_it(answer) or in_body or "etag" in answer.headers
 
 

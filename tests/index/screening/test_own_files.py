@@ -15,10 +15,10 @@ from tests.publish.test_uploads import basic
 from tests.support.faults import FaultyBucket, error
 from tests.support.http import fetch
 from tests.support.publicindex import JSON, PublicIndex
-from tests.support.wheels import wheel
+from tests.support.wheels import sboms_wheel, wheel
 
 __all__ = ["public"]  # the fixture
-NEW, NEW_CONTENT = wheel("acme", "2.0")
+NEW, NEW_CONTENT = sboms_wheel("acme", "2.0", {"a.cdx.json": b"{}"})
 OLD, OLD_CONTENT = wheel("acme", "1.0")
 
 
@@ -62,6 +62,9 @@ async def test_a_young_file_is_held_until_its_day(start_gateway: StartGateway, s
         f"/Acme/{NEW}",
         f"/acme/{NEW}.metadata",
         f"/acme/{NEW}.yanked",
+        f"/acme/{NEW}.sboms/",
+        f"/acme/{NEW}.sboms/a.cdx.json",
+        f"/simple/acme/{NEW}.sboms/a.cdx.json",
     ):
         answer = await get(gateway, target)
         assert answer.status in (403, 404), target
@@ -71,6 +74,7 @@ async def test_a_young_file_is_held_until_its_day(start_gateway: StartGateway, s
     clock.now = NOW + 7 * DAY
     assert [file["filename"] for file in (await page(gateway))["files"]] == [OLD, NEW, "notes.txt"]
     assert (await get(gateway, f"/acme/{NEW}")).body == NEW_CONTENT
+    assert (await get(gateway, f"/acme/{NEW}.sboms/a.cdx.json")).body == b"{}"
 
 
 async def test_in_a_flat_bucket_too(
@@ -81,6 +85,7 @@ async def test_in_a_flat_bucket_too(
     gateway = await started(start_gateway, settings | {"index.layout": "flat"}, Clock())
     assert (await page(gateway))["files"] == []
     assert (await get(gateway, f"/{NEW}")).status == 403
+    assert (await get(gateway, f"/{NEW}.sboms/")).status == 403
     assert (await get(gateway, f"/deep/{OLD}")).status == 403
 
 

@@ -11,18 +11,19 @@ import pytest
 from gateway.app import Gateway
 from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.screening.screened_index import ScreenedIndex
+from gateway.index.screening.seen_records import SeenRecords
 from gateway.index.simple.pages import Project
-from gateway.policy.verdict import Verdict
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import JSON, PublicIndex
-from tests.support.wheels import wheel
+from tests.support.wheels import sboms_wheel, wheel
 
 NOW = 1_800_000_000.0
 DAY = 86400.0
 HTML = "application/vnd.pypi.simple.v1+html"
-NAME, CONTENT = wheel("public_lib", "2.0")
+SBOM = b'{"bomFormat": "CycloneDX"}'
+NAME, CONTENT = sboms_wheel("public_lib", "2.0", {"a.cdx.json": SBOM})
 OLD, OLD_CONTENT = wheel("public_lib", "1.0")
 FILE = f"/public-lib/{NAME}"
 
@@ -99,7 +100,7 @@ async def test_a_young_file_is_held_until_its_day(
     gateway = await started(start_gateway, settings, clock)
     assert (await page(gateway))["versions"] == ["1.0"]
     assert await shown(gateway) == [OLD]
-    for target in (FILE, f"/simple{FILE}", f"{FILE}.metadata"):
+    for target in (FILE, f"/simple{FILE}", f"{FILE}.metadata", f"{FILE}.sboms/", f"{FILE}.sboms/a.cdx.json"):
         answer = await get(gateway, target)
         assert answer.status == 403
         assert "is held until 2027-01-20 08:00 UTC: it has not been out for 7 days yet" in answer.body.decode()
@@ -178,16 +179,17 @@ async def test_a_page_is_judged_once_for_all_who_ask_meanwhile(
     gateway = await started(start_gateway, settings | {"index.refresh": "60"}, clock)
     assert gateway.mount.fallback is not None
     screen = gateway.mount.fallback.upstream.screen
-    assert screen is not None
-    asked, go_on, judge = 0, asyncio.Event(), screen.verdicts
+    records = screen.source(SeenRecords) if screen is not None else None
+    assert records is not None
+    asked, go_on, known = 0, asyncio.Event(), records.about
 
-    async def verdicts(page: Project, age: float, name: str | None) -> Mapping[str, Verdict]:
+    async def about(page: Project, read: float, name: str | None) -> Mapping[str, Any]:
         nonlocal asked
         asked += 1
         await go_on.wait()
-        return await judge(page, age, name)
+        return await known(page, read, name)
 
-    monkeypatch.setattr(screen, "verdicts", verdicts)
+    monkeypatch.setattr(records, "about", about)
     pages = [asyncio.ensure_future(gateway.mount.fallback.upstream.project("public-lib")) for _ in range(9)]
     while not asked:
         done, _ = await asyncio.wait(pages, timeout=0.01)

@@ -114,6 +114,10 @@ async def test_a_quarantined_project_has_a_page_without_files(
         f"/acme-web/{SDIST}",
         f"/acme-web/{FILE}.metadata",
         f"/acme-web/{FILE}.sha256",
+        f"/acme-web/{FILE}.sboms/",
+        f"/acme-web/{FILE}.sboms/a.cdx.json",
+        f"/simple/acme-web/{FILE}.sboms/a.cdx.json",
+        f"/other/{FILE}.sboms/",
         f"/simple/acme-web/{FILE}",
         f"/simple/simple//acme-web/{FILE}",
         f"/Acme.Web/{FILE}",
@@ -206,7 +210,7 @@ async def test_another_index_is_never_asked_for_it(
         gateway = await start_gateway(faulty_settings | ON | settings | {"fallback.base_url": public.url})
         for project in ("acme-web", "absent"):
             assert (await page(gateway, f"/simple/{project}/"))["files"] == []
-        for path in (f"/absent/{name}", f"/simple/absent/{name}.metadata", f"/acme-web/{SDIST}"):
+        for path in (f"/absent/{name}", f"/simple/absent/{name}.metadata", f"/absent/{name}.sboms/"):
             assert (await get(gateway, path))[0] == 403
         assert public.requests == []
 
@@ -216,7 +220,7 @@ async def test_no_cache_serves_what_was_quarantined_since(
 ) -> None:
     caches = {"cache.memory_bytes": "16MB", "cache.dir": str(tmp_path / "cache"), "index.refresh": "3600"}
     gateway = await start_gateway(faulty_settings | ON | caches)
-    paths = f"/acme-web/{FILE}", f"/acme-web/{FILE}.metadata", f"/simple/acme-web/{SDIST}"
+    paths = f"/acme-web/{FILE}", f"/acme-web/{FILE}.metadata", f"/simple/acme-web/{SDIST}", f"/acme-web/{FILE}.sboms/"
     for path in paths * 2:
         assert (await get(gateway, path))[0] == 200
     say(faulty, acme_web="quarantined")

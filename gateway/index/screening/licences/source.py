@@ -4,10 +4,10 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count, islice
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -16,8 +16,9 @@ from packaging.version import Version
 from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.errors import GatewayError, UpstreamBusyError
 from gateway.executors import PAGES
-from gateway.index.screening.licences.search import AT_ONCE, Documents, Search
+from gateway.index.screening.licences.lookup import Documents, licence
 from gateway.index.screening.saved_records import SavedRecords
+from gateway.index.screening.search import AT_ONCE, Running, Search, room, versions
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.facts import version_of
@@ -35,8 +36,6 @@ _ENTRY_BYTES = 200
 # More files are gone through in a thread.
 _MANY = 200
 _NO_VERSION = Version("0.dev0")
-# No two states of what is known have the same.
-_versions = count(1)
 
 log = logging.getLogger("gateway.policy")
 
@@ -48,7 +47,7 @@ class _Known:
 
     licences: KnownLicences = field(default_factory=KnownLicences)
     failed: Mapping[str, float] = field(default_factory=dict)
-    version: int = field(default_factory=lambda: next(_versions))
+    version: int = field(default_factory=lambda: next(versions))
 
 
 class LicenceSource:
@@ -73,7 +72,7 @@ class LicenceSource:
         self._saved = SavedRecords[KnownLicences](stores, "what is known of the licences of %s", MAX_DOCUMENT_BYTES)
         self._known = LruCache[str, _Known]("licences of the other index", memory, lambda _, known: _weight(known))
         self._loading = SingleFlight[_Known]()
-        self._searches: dict[str, tuple[Search, asyncio.Task[None]]] = {}
+        self._searches: dict[str, Running[_Known]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._patience = _PAGE_SECONDS
         self.clock = clock
@@ -86,8 +85,12 @@ class LicenceSource:
         self._patience = _COMMAND_SECONDS
 
     def state(self) -> Mapping[str, object]:
-        left = sum(len(search) for search, _ in self._searches.values())
+        left = self._waiting
         return {"files whose metadata is being read": left} if left else {}
+
+    @property
+    def _waiting(self) -> int:
+        return sum(len(running.search) for running in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """While metadata is being read, and before anybody has asked, another one each time: nothing that was decided
@@ -108,12 +111,12 @@ class LicenceSource:
         if known is None:
             loaded = await self._loading.once(page.name, lambda: self._load(page.name))
             known = self._known.get(page.name) or loaded  # somebody may have found more meanwhile
-        found, search = dict(known.licences.found), self._search(page, known, keys)
+        awaited = [*keys.values()] if name is None else [keys[name]] if name in keys else []
+        found, search = dict(known.licences.found), self._search(page, known, keys, first=awaited if name else ())
         if search is not None:
-            if name is None or name in keys:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._patience):
-                        await search.until(keys[name] if name is not None else None)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await search.until(awaited)
             found |= search.found
         return {"licences": {name: found[key] for name, key in keys.items() if key in found}}
 
@@ -123,10 +126,8 @@ class LicenceSource:
 
     async def close(self) -> None:
         """Waits until what was found is saved."""
-        tasks = [task for _, task in self._searches.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for running in [*self._searches.values()]:
+            await running.search.close()
         await self._loading.close()
         await self._saved.close()
 
@@ -140,36 +141,37 @@ class LicenceSource:
         self._known.put(project, known)
         return known
 
-    def _search(self, page: Project, known: _Known, keys: Mapping[str, str]) -> Search | None:
-        """What reads the metadata that is not known; None if all is."""
-        if page.name in self._searches:
-            return self._searches[page.name][0]
+    def _search(self, page: Project, known: _Known, keys: Mapping[str, str], first: Collection[str]) -> Search | None:
+        """What reads the metadata that is not known, `first` that with these keys; None if all is known."""
         now, missing = self.clock(), dict[str, File]()
         files = {file.name: file for file in page.files}
         for name, key in keys.items():
             if key not in known.licences.found and known.failed.get(key, now) <= now:
                 missing.setdefault(key, files[name])
-        if not missing:
-            return None
-        if len(self._searches) >= _MOST_SEARCHES:
-            raise UpstreamBusyError("the licences of too many projects are being looked up")
-        search = Search(self._documents, self._turns, missing)
-        task = asyncio.get_running_loop().create_task(self._run(page.name, search, known))
-        self._searches[page.name] = search, task
-        return search
+        running = self._searches.get(page.name)
+        if running is None:
+            if not missing:
+                return None
+            if len(self._searches) >= _MOST_SEARCHES:
+                raise UpstreamBusyError("the licences of too many projects are being looked up")
+            search = Search(self._licence, "licence", self._turns, lambda: self._ended(page.name))
+            running = self._searches[page.name] = Running(search, known)
+        named = {key: missing[key] for key in first if key in missing}
+        running.search.add(named, room(running.search, self._waiting, named=True), first=True)
+        running.search.add(missing, room(running.search, self._waiting))
+        return running.search
 
-    async def _run(self, project: str, search: Search, before: _Known) -> None:
-        try:
-            await search.run()
-        finally:
-            del self._searches[project]
-            again = self.clock() + _RETRY_SECONDS
-            failed = {key: until for key, until in before.failed.items() if key not in search.found}
-            failed |= dict.fromkeys(search.failed, again)
-            licences = KnownLicences(search.found).merged(before.licences)
-            self._known.put(project, _Known(licences, failed))
-            if search.found:
-                self._saved.save(project, licences, from_bytes)
+    async def _licence(self, file: File) -> str:
+        return await licence(self._documents, file)
+
+    def _ended(self, project: str) -> None:
+        (search, before), again = self._searches.pop(project), self.clock() + _RETRY_SECONDS
+        failed = {key: until for key, until in before.failed.items() if key not in search.found}
+        failed |= dict.fromkeys(search.failed, again)
+        licences = KnownLicences(search.found).merged(before.licences)
+        self._known.put(project, _Known(licences, failed))
+        if search.found:
+            self._saved.save(project, licences, from_bytes)
 
 
 def _weight(known: _Known) -> int:

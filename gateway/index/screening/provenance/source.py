@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from gateway.cache.lru import LruCache, MemoryLimit
 from gateway.errors import GatewayError, UpstreamBusyError
 from gateway.executors import PAGES
 from gateway.index.screening.provenance.lookup import Lookup
-from gateway.index.screening.provenance.search import Search, versions
 from gateway.index.screening.saved_records import SavedRecords
+from gateway.index.screening.search import Running, Search, room, versions
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.provenance import asks_about_earlier, identity_of, in_order, needed, told, without_looking
@@ -64,13 +64,6 @@ class _Plan:
     awaited: Sequence[str]
 
 
-class _Running(NamedTuple):
-    """A search, and what was known when it began."""
-
-    search: Search
-    before: _Known
-
-
 class ProvenanceSource:
     """Looks at projects that a rule asks about. What is found of a file is saved. What can't be read is not known until
     it can be: it is tried again later."""
@@ -93,10 +86,12 @@ class ProvenanceSource:
         self._upstream = upstream
         self._saved = SavedRecords[VerifiedFiles](stores, "the provenance of %s", _MOST_BYTES)
         self._known = LruCache[str, _Known](
-            "provenance of the other index", memory, lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found))
+            "provenance of the other index",
+            memory,
+            lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found) + len(known.failed)),
         )
         self._loading = SingleFlight[_Known]()
-        self._searches: dict[str, _Running] = {}
+        self._searches: dict[str, Running[_Known]] = {}
         self._turns = asyncio.Semaphore(_TURNS)
         self._patience = _PAGE_SECONDS
         self._retry = retry
@@ -110,8 +105,12 @@ class ProvenanceSource:
         self._patience = _COMMAND_SECONDS
 
     def state(self) -> Mapping[str, object]:
-        left = sum(len(running.search) for running in self._searches.values())
+        left = self._waiting
         return {"files that are being looked up": left} if left else {}
+
+    @property
+    def _waiting(self) -> int:
+        return sum(len(running.search) for running in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """Before anybody has asked, another one each time: nothing that was decided stands."""
@@ -172,9 +171,10 @@ class ProvenanceSource:
                 return None
             if len(self._searches) >= _MOST_SEARCHES:
                 raise UpstreamBusyError("the provenance of too many projects is being looked up")
-            running = _Running(Search(self._lookup, self._turns, lambda: self._ended(project)), known)
+            search = Search(self._lookup.words, "provenance", self._turns, lambda: self._ended(project))
+            running = Running(search, known)
             self._searches[project] = running
-        running.search.add(missing, first=first)
+        running.search.add(missing, room(running.search, self._waiting, named=first), first=first)
         return running.search
 
     def _ended(self, project: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.app import Gateway
-from gateway.index.screening.licences.search import Documents
+from gateway.index.screening.licences.lookup import Documents
 from gateway.index.screening.licences.source import LicenceSource
 from gateway.index.screening.screened_index import ScreenedIndex
 from gateway.policy.known_licences import from_bytes
@@ -169,6 +169,27 @@ async def test_a_page_does_not_wait_for_a_slow_index(
     assert b'"files whose metadata is being read": 3' in shown.body
     public.hold.set()
     await faulty.until(lambda: SAVED in faulty.objects)
+    assert await names(gateway) == [OLD, NEW]
+    assert public.asked(".metadata") == 3
+
+
+async def test_no_more_files_wait_than_there_is_memory_for(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are looked at when somebody asks again, or at once if somebody asks for the file itself."""
+    monkeypatch.setattr("gateway.index.screening.search._MOST_WAITING", 1)
+    monkeypatch.setattr("gateway.index.screening.search._FEW", 1)
+    gateway = await start_gateway(settings)
+    source = source_of(gateway)
+    source._patience, public.hold = 0.05, asyncio.Event()
+    assert await names(gateway) == []
+    assert source.state() == {"files whose metadata is being read": 1}
+    assert (await get(gateway, f"/public-lib/{OLD}")).status == 403
+    assert source.state() == {"files whose metadata is being read": 2}
+    public.hold.set()
+    await eventually(lambda: not source.state())
+    source._patience = 20.0
+    await names(gateway)
     assert await names(gateway) == [OLD, NEW]
     assert public.asked(".metadata") == 3
 

@@ -398,6 +398,33 @@ async def test_too_many_projects_at_once_are_told_to_come_again(
     await source.close()
 
 
+async def test_no_more_files_wait_than_there_is_memory_for(
+    make: Make, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others are looked up when somebody asks again, until all are known."""
+    monkeypatch.setattr("gateway.index.screening.search._MOST_WAITING", 4)
+    monkeypatch.setattr("gateway.index.screening.search._FEW", 2)
+    source, other = make(patience=0.01), [name.replace("web", "web2") for name in WEB]
+    for _ in range(2):
+        await told(source, page(*WEB))
+        await told(source, page(*other, project="web2"))
+        assert source.state() == {"files that are being looked up": 4 + 2}
+    for _ in range(2):
+        await told(source, page(*other, project="web2"), other[-1])
+        assert source.state() == {"files that are being looked up": 4 + 4}
+    await index.go()
+    await eventually(lambda: not source.state())
+    assert other[-1] in index.asked
+    version = source.version("web2")
+    source._patience = 20.0
+    assert await told(source, page(*other, project="web2")) != {}
+    assert source.version("web2") != version, "what was decided does not stand"
+    while source.state() or len(await told(source, page(*other, project="web2"))) < len(WEB):
+        await eventually(lambda: not source.state())
+    assert len(index.asked) == len({*index.asked})
+    await source.close()
+
+
 async def test_a_page_with_many_files_is_gone_through_in_a_thread(make: Make, index: Index) -> None:
     await index.go()
     source = make()

@@ -1,0 +1,1 @@
+"""The SBOMs in wheels (PEP 770)."""

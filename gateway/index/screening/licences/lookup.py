@@ -1,0 +1,34 @@
+"""Reads the licence of a file of the other index in its metadata."""
+
+import hashlib
+from typing import Protocol
+
+from gateway.errors import UpstreamError
+from gateway.executors import FOREIGN
+from gateway.index.simple.names import METADATA
+from gateway.index.simple.pages import File
+from gateway.index.simple.web_url import without_query
+from gateway.index.wheels.core_metadata import MAX_METADATA_BYTES, parse
+from gateway.policy.metadata_licence import licence_of
+
+
+class Documents(Protocol):
+    """See OtherIndex."""
+
+    async def read(self, url: str, limit: int) -> bytes: ...
+
+
+async def licence(documents: Documents, file: File) -> str:
+    """Raises GatewayErrors."""
+    body = await documents.read(file.url + METADATA, MAX_METADATA_BYTES)
+    url = without_query(file.url)
+    if file.metadata_sha256 not in (None, hashlib.sha256(body).hexdigest()):
+        raise UpstreamError(f"the metadata of {url!r} has another hash than its page says")
+    found = await FOREIGN.run(_read, body)
+    if found is None:
+        raise UpstreamError(f"what the metadata of {url!r} says of its licence can't be used")
+    return found
+
+
+def _read(metadata: bytes) -> str | None:
+    return licence_of(parse(metadata))
