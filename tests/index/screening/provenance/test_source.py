@@ -292,6 +292,25 @@ async def test_what_can_t_be_read_is_tried_again_later_and_not_saved(
     await source.close()
 
 
+async def test_it_is_tried_again_although_another_file_is_gone_that_could_not_be_read(
+    make: Make, index: Index, clock: Clock
+) -> None:
+    await index.go()
+    index.fails = {LAST, FIRST}
+    source = make()
+    await told(source, page(LAST))
+    clock.now += 30
+    await told(source, page(FIRST))
+    clock.now += 30
+    assert await told(source, page(FIRST)) == {}
+    version = source.version("web")
+    assert await told(source, page(FIRST)) == {}
+    assert source.version("web") == version
+    clock.now += 30
+    assert source.version("web") != version
+    await source.close()
+
+
 async def test_a_failure_is_not_known_to_another_gateway(make: Make, index: Index) -> None:
     await index.go()
     index.fails = {FIRST}
