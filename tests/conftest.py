@@ -17,7 +17,7 @@ from tests.support.botocore_data import share_botocore_data
 from tests.support.bucket import Bucket, ready_buckets
 from tests.support.faults import BUCKET, FaultyBucket
 from tests.support.nightly import NIGHTLY
-from tests.support.process import GatewayProcess
+from tests.support.process import GatewayProcess, fork_commands
 from tests.support.reloadable import Reloadable
 from tests.support.swift import Swift
 
@@ -25,6 +25,8 @@ from tests.support.swift import Swift
 hypothesis.settings.register_profile("gateway", deadline=None, max_examples=200 if NIGHTLY else 30)
 hypothesis.settings.load_profile("gateway")
 share_botocore_data()
+if not NIGHTLY:
+    fork_commands()
 
 StartGateway = Callable[[dict[str, str]], Awaitable[Gateway]]
 StartProcess = Callable[..., GatewayProcess]

@@ -19,11 +19,11 @@ from tests.support.publicindex import PublicIndex
 from tests.support.wheels import wheel
 
 # A traceback holds what is in its frames.
-HELD = (Request, ObjectRequest, Fill, Connection, HttpProtocol, TracebackType)
+HELD = {Request, ObjectRequest, Fill, Connection, HttpProtocol, TracebackType}
 
 
 def held() -> Counter[str]:
-    return Counter(type(one).__name__ for one in gc.get_objects() if isinstance(one, HELD))
+    return Counter(type(one).__name__ for one in gc.get_objects() if type(one) in HELD)
 
 
 @pytest.mark.parametrize("cache", ["0", "16MB"])

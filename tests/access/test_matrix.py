@@ -249,7 +249,7 @@ async def check_root(
 @pytest.mark.parametrize("cache", CACHES)
 @settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink takes minutes
-    max_examples=60 if NIGHTLY else 6,
+    max_examples=60 if NIGHTLY else 4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(

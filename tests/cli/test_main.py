@@ -9,17 +9,7 @@ import pytest
 from gateway import __version__
 from tests.support.nightly import by_night
 from tests.support.process import gateway_environment
-
-
-def gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gateway", *arguments],
-        cwd=cwd,
-        env=gateway_environment(cwd) | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+from tests.support.process import run_gateway as gateway
 
 
 def test_version(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from tests.conftest import StartProcess
 from tests.e2e.test_clients import python, uv
-from tests.support.process import clean_environment, gateway_environment
+from tests.support.process import clean_environment, run_gateway
 from tests.support.wheels import sdist, wheel
 
 __all__ = ["python"]
@@ -31,11 +30,10 @@ def status_of(url: str, path: str) -> int:
 
 
 def mark(folder: Path, home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-m", "gateway", "status", "teamlib", *arguments, "--dir", str(folder)]
-    command += ["--set", "publish.beacon=true"]
-    return subprocess.run(
-        command, env=gateway_environment(home), capture_output=True, text=True, check=True, timeout=60
-    ).stdout
+    command = "status", "teamlib", *arguments, "--dir", str(folder), "--set", "publish.beacon=true"
+    found = run_gateway(*command, cwd=home)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
 
 
 def installed(home: Path, *command: str) -> tuple[int, str]:

@@ -6,8 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from tests.support.forkserver import Command, ForkServer
 
 _ROOT = Path(__file__).parents[2]
 _START_TIMEOUT_SECONDS = 30.0
@@ -28,6 +32,36 @@ def gateway_environment(home: Path) -> dict[str, str]:
     return clean_environment(home) | {"PYTHONPATH": str(_ROOT)}
 
 
+def fork_commands() -> None:
+    """Has commands forked from now on, instead of an interpreter started for each."""
+    global _fork_server
+    _fork_server = ForkServer(gateway_environment(Path("/nonexistent")))
+
+
+_fork_server: ForkServer | None = None
+
+
+def start_gateway_command(
+    arguments: Sequence[str], directory: Path, environment: Mapping[str, str], output: tuple[IO[bytes], IO[bytes]]
+) -> Command | subprocess.Popen[bytes]:
+    if _fork_server is not None and _fork_server.fits(environment):
+        return _fork_server.start(arguments, directory, environment, output)
+    command = [sys.executable, "-m", "gateway", *arguments]
+    return subprocess.Popen(command, cwd=directory, env=environment, stdout=output[0], stderr=output[1])
+
+
+def run_gateway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A `gateway` command that ends by itself."""
+    with TemporaryFile() as stdout, TemporaryFile() as stderr:
+        output = stdout, stderr
+        code = start_gateway_command(arguments, cwd, gateway_environment(cwd) | environment, output).wait(60)
+        said = []
+        for file in output:
+            file.seek(0)
+            said.append(file.read().decode())
+    return subprocess.CompletedProcess(["gateway", *arguments], code, *said)
+
+
 class GatewayProcess:
     """`gateway serve` on a free port, with its output in files."""
 
@@ -43,19 +77,17 @@ class GatewayProcess:
         self.access_log = directory / "stdout"
         self.log = directory / "stderr"
         assignments = [f"{name}={value}" for name, value in ({"server.port": "0"} | dict(settings)).items()]
-        command = [sys.executable, "-m", "gateway", "serve"]
+        arguments = ["serve"]
         for assignment in assignments:
-            command += ["--set", assignment]
-        if open_files is not None:
-            command = ["/bin/sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", *command]
+            arguments += ["--set", assignment]
+        given = gateway_environment(directory) | dict(environment or {})
         with self.access_log.open("wb") as stdout, self.log.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env=gateway_environment(directory) | dict(environment or {}),
-                stdout=stdout,
-                stderr=stderr,
-            )
+            if open_files is None:
+                self.process = start_gateway_command(arguments, directory, given, (stdout, stderr))
+            else:
+                command = ["/bin/sh", "-c", f'ulimit -n {open_files}; exec "$@"', "sh", sys.executable, "-m", "gateway"]
+                command += arguments
+                self.process = subprocess.Popen(command, cwd=directory, env=given, stdout=stdout, stderr=stderr)
 
     def wait_until_it_listens(self) -> str:
         """Its URL."""

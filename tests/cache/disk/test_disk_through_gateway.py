@@ -453,7 +453,7 @@ async def test_who_can_not_have_the_kernel_send_it_gets_the_same_bytes(
             await until_kept(tmp_path, 1)
 
 
-TIMES = 50 if NIGHTLY else 6
+TIMES = 50 if NIGHTLY else 3
 
 
 async def test_killed_in_the_middle_of_filling_many_times(

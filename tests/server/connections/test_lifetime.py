@@ -22,6 +22,9 @@ from tests.support.eventually import eventually
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+HELD = {Connection, HttpProtocol, Request, Head}
+
+
 async def answer(_: Request) -> Reply:
     return Reply(200, {"Content-Type": "text/plain"}, b"hello")
 
@@ -68,7 +71,7 @@ async def test_a_connection_that_has_ended_is_free(tmp_path: Path, sent: bytes, 
         await eventually(lambda: not len(admission))
 
         def held() -> list[object]:
-            return [one for one in gc.get_objects() if isinstance(one, Connection | HttpProtocol | Request | Head)]
+            return [one for one in gc.get_objects() if type(one) in HELD]
 
         await eventually(lambda: not held(), held)
     finally:
