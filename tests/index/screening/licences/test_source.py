@@ -172,6 +172,18 @@ async def test_what_can_t_be_read_is_held_and_tried_again(
     assert sorted(saved.found.values()) == sorted(LICENCES.values())
 
 
+async def test_packed_metadata_that_nobody_asked_for_is_not_known(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    """It would say nothing of a licence."""
+    public.fields[GPL] = {"core-metadata": True}
+    public.packed.add(f"{GPL}.metadata")
+    gateway = await start_gateway(settings)
+    assert await names(gateway) == [OLD, NEW]
+    assert (await page(gateway))["_policy"][GPL]["verdict"] == "hold"
+    assert (await get(gateway, f"/public-lib/{GPL}")).status == 403
+
+
 async def test_it_is_tried_again_although_another_file_is_gone_that_could_not_be_read(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:
