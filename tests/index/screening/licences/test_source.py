@@ -172,6 +172,17 @@ async def test_what_can_t_be_read_is_held_and_tried_again(
     assert sorted(saved.found.values()) == sorted(LICENCES.values())
 
 
+@pytest.mark.parametrize("text", [b"<!DOCTYPE html>\n<title>Log in</title>", b"", b"Name: other\nLicense: MIT\n"])
+async def test_what_is_no_metadata_of_the_project_is_not_known(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, text: bytes
+) -> None:
+    public.fields[GPL] = {"core-metadata": True}
+    public.metadata[GPL] = text
+    gateway = await start_gateway(settings)
+    assert await names(gateway) == [OLD, NEW]
+    assert (await page(gateway))["_policy"][GPL]["verdict"] == "hold"
+
+
 async def test_packed_metadata_that_nobody_asked_for_is_not_known(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
 ) -> None:
