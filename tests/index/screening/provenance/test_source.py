@@ -45,13 +45,13 @@ class Index:
             self.running -= 1
         if name in self.fails:
             raise NotFoundError("it is not there")
-        return f"{ACME} {name}".encode()
+        return b"{}" + f"{ACME} {name}".encode()
 
     def words(self, document: bytes, filename: str, sha256: str) -> str:
         self.verified.append(filename)
         if filename.startswith("bug"):
             raise RuntimeError("a bug")
-        return document.decode()
+        return document.decode().removeprefix("{}")
 
     async def go(self, *names: str) -> None:
         self.let_go |= set(names)
