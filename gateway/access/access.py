@@ -72,6 +72,11 @@ class Access:
     def policy(self) -> Policy | None:
         return self.gate.policy if self.gate is not None else None
 
+    @property
+    def token_keys(self) -> frozenset[bytes]:
+        """The ids of the keys that tokens may have, now."""
+        return self.gate.token_keys if self.gate is not None else frozenset()
+
     def serve(self, mounts: Sequence[Settings]) -> None:
         """These mounts have this access control: hints are given for all of them."""
         self._mounts = mounts

@@ -47,7 +47,11 @@ class Identity:
 
 class AuthenticatorUnavailableError(Exception):
     """The authenticator can't tell now whose the credential is, because what it asks is down. The text says why, for
-    the log; it holds no secret."""
+    the log; it holds no secret. `partly`: of other credentials it may be able to tell."""
+
+    def __init__(self, why: str, *, partly: bool = False) -> None:
+        super().__init__(why)
+        self.partly = partly
 
 
 class Authenticator(Protocol):

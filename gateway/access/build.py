@@ -40,8 +40,11 @@ T = TypeVar("T")
 
 _PARTS = ("method", "guessable", "start", "authenticate", "close")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
-# Such as ${KEY}, $(KEY), {{ key }}, vault:secret/key, arn:aws:secretsmanager:… and FILE:/path.
-_REFERENCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S|.*(?:\$\{|\$\(|\{\{)", re.DOTALL)
+# Such as vault:secret/key, arn:aws:…, FILE:/path, <path:…>, what SOPS has encrypted, ${KEY}, $(KEY), and {{ key }}.
+# Random texts seldom look like one, whatever signs they have.
+_REFERENCE = re.compile(
+    r"(?:[a-z][a-z0-9+.-]+|[A-Z]{2,}|[A-Za-z]+(?=:/)):\S|<path:|ENC\[|.*(?:\$\{.*\}|\$\(.*\)|\{\{.*\}\})", re.DOTALL
+)
 
 
 def build_gate(
@@ -77,8 +80,7 @@ def build_gate(
     login = None
     if settings.login is not None:
         login = _login(settings.login, authentication, principals, outcomes)
-    signing_key = next((key for key in keys if key.may_sign), None)
-    return Gate(policy, principals, authentication, settings.realm, forward_auth, login, signing_key)
+    return Gate(policy, principals, authentication, settings.realm, forward_auth, login, keys)
 
 
 def _login(

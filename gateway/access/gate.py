@@ -51,11 +51,13 @@ class Gate:
         realm: str,
         forward_auth: ForwardAuth | None = None,
         login: Login | None = None,
-        signing_key: "TokenKey | None" = None,
+        keys: Sequence["TokenKey"] = (),
     ) -> None:
-        """`signing_key` is the one by which the gateway makes tokens, if it may."""
+        """`keys` are those of tokens."""
         self.policy = policy
-        self.signing_key = signing_key
+        self.token_keys = frozenset(key.id for key in keys)
+        # By which the gateway makes tokens, if it may.
+        self.signing_key = next((key for key in keys if key.may_sign), None)
         self.authentication = authentication
         self.login = login
         self._principals = principals

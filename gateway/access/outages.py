@@ -15,7 +15,8 @@ log = logging.getLogger("gateway.access")
 
 class Outages:
     """An authenticator that took long to fail is asked for one client at a time, which waits for a second. After that,
-    and for all others at once, it is unavailable: others that know them let them in, or they hear that none can."""
+    and for all others at once, it is unavailable: others that know them let them in, or they hear that none can. One
+    that failed partly goes on to be asked by all."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock` is monotonic, in seconds."""
@@ -58,7 +59,7 @@ class Outages:
                 log.exception("the authenticator %s failed: this is a bug", method)
                 error = AuthenticatorUnavailableError("it failed: this is a bug")
             self.reasons[method] = str(error)
-            if self._clock() - asked >= _HANGS_SECONDS:
+            if self._clock() - asked >= _HANGS_SECONDS and not error.partly:
                 self._hanging[method] = None
             else:
                 self._hanging.pop(method, None)

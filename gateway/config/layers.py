@@ -10,7 +10,7 @@ from gateway.config.checks import cross_checks
 from gateway.config.mistakes import reasons, shown, unknown
 from gateway.config.section import Section
 from gateway.config.settings import OPTIONAL_SECTIONS, SECTIONS, Settings
-from gateway.config.types import TWICE, YAML_ERRORS, repeated_names
+from gateway.config.types import MERGE, TWICE, YAML_ERRORS, repeated_names
 from gateway.errors import Problem
 
 
@@ -56,13 +56,20 @@ class Layers:
             self.refuse(section, source, "must be a mapping of settings")
 
     def entries(self, file: str, node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, yaml.Node]]:
-        seen = set()
-        for key, value in node.value:
-            name = prefix + (key.value if isinstance(key, yaml.ScalarNode) else "?")
-            if name in seen:
-                self.refuse(shown(name), position(file, key), "is given twice in this file; keep one")
-            seen.add(name)
-            yield name, value
+        """What is in a mapping, and in those that it merges."""
+        if node not in self.distinct:
+            self.distinct.add(node)
+            seen = set()
+            for key, _ in node.value:
+                name = _name_of(key, prefix)
+                if name in seen and key.tag != MERGE:
+                    self.refuse(shown(name), position(file, key), "is given twice in this file; keep one")
+                seen.add(name)
+        try:
+            yaml.SafeLoader("").flatten_mapping(node)
+        except yaml.YAMLError:
+            self.refuse(shown(prefix.rstrip(".")) or file, position(file, node), "merges (<<) what is no mapping")
+        yield from {_name_of(key, prefix): value for key, value in node.value if key.tag != MERGE}.items()
 
     def add_node(self, name: str, file: str, node: yaml.Node) -> None:
         source = position(file, node)
@@ -122,6 +129,10 @@ class Layers:
             self.invalid.add(name)
             self.refuse(name, self.sources[name], reason)
         return model.model_validate({key: value for key, value in values.items() if key not in dict(bad)})
+
+
+def _name_of(key: yaml.Node, prefix: str) -> str:
+    return prefix + (key.value if isinstance(key, yaml.ScalarNode) else "?")
 
 
 def position(file: str, node: yaml.Node) -> str:

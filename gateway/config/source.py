@@ -14,6 +14,8 @@ from gateway.errors import ConfigError, Problem
 ENV_PREFIX = "GATEWAY_"
 _FILE_ENV = "GATEWAY_CONFIG"
 _DEFAULT_FILES = (Path("config.yaml"), Path("/etc/gateway/config.yaml"))
+# Most programs empty a file before they write it, and by the defaults everybody may read. (/dev/null is no such file.)
+_EMPTY = "is empty: somebody may be writing it. A comment in it stands for the defaults"
 # The variables of the nginx setup that the gateway replaces.
 _NGINX_NAMES = {
     "AWS_S3_BUCKET": "storage.bucket",
@@ -78,9 +80,7 @@ class Source:
         path, state = str(file), file_state(file)
         try:
             text = file.read_text("utf-8")
-            # Most programs empty a file before they write it, and by the defaults everybody may read. (/dev/null is
-            # no such file.)
-            fault = "is empty: somebody may be writing it" if not text.strip() and file.is_file() else ""
+            fault = _EMPTY if not text.strip() and file.is_file() else ""
             return ConfigText(path, state, text, fault)
         except OSError as error:
             return ConfigText(path, state, fault=f"can't be read: {error.strerror}")

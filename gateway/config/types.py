@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}|arn:[^/\s]+[:/].+")
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", re.ASCII)
 _UNITS = {"": 1, "b": 1}
-_MERGE = "tag:yaml.org,2002:merge"
+MERGE = "tag:yaml.org,2002:merge"
 # What PyYAML raises: its own errors, and those of its constructors (`!!bool maybe`, `!!timestamp x`).
 YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError)
 TWICE = "has a name twice in one mapping; keep one"
@@ -138,7 +138,7 @@ def repeated_names(node: yaml.Node, known: set[yaml.Node]) -> Iterator[yaml.Node
         names = set()
         for name, value in one.value:
             waiting += (name, value)
-            if isinstance(name, yaml.ScalarNode) and name.tag != _MERGE:
+            if isinstance(name, yaml.ScalarNode) and name.tag != MERGE:
                 if (name.tag, name.value) in names:
                     yield name
                 names.add((name.tag, name.value))

@@ -113,7 +113,8 @@ class ReadableProjects:
             resource = self._resources.of(f"{self._root}{project}/{name}")
             return policy.judge(principal, Right.READ, resource).allowed
 
-        return frozenset(file.name for file in theirs.files if not may_read(file.name))
+        names = {*(file.name for file in theirs.files), *theirs.verdicts}  # of those that are withheld, too
+        return frozenset(name for name in names if not may_read(name))
 
     def _shown(self, files: Files, policy: Policy, principal: Principal) -> Files:
         def may_read(key: str) -> bool:

@@ -66,8 +66,9 @@ class Resources:
         return release_target(key.removeprefix(self._root)) if self._generated else None
 
     def sbom_target(self, key: str) -> SbomTarget | None:
-        """Which SBOMs a key means; None if it means none. No file of the storage is served for them."""
-        return sbom_target(key) if self._generated else None
+        """Which SBOMs a key means; None if it means none, or a document of PyPI's JSON API. No file of the storage is
+        served for them."""
+        return sbom_target(key) if self._generated and self.release_target(key) is None else None
 
     def route(self, key: str) -> tuple[str, bool]:
         """What a key leads to, index or object, and whether what fails there is told as JSON: clients of PyPI's JSON

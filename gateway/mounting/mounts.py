@@ -14,7 +14,7 @@ from gateway.errors import BadRequestError
 from gateway.executors import working_for
 from gateway.index.simple.names import is_project_name
 from gateway.mounting.mount import Mount
-from gateway.mounting.revoked_tokens import heed, read_lists
+from gateway.mounting.revoked_tokens import RevokedTokens
 from gateway.mounting.virtual import VirtualMount
 from gateway.ops.mark import EVERYTHING, Marks
 from gateway.ops.metrics import Metrics
@@ -49,6 +49,7 @@ class Mounts:
         self._marks = marks
         self._changed = changed
         self.budgets = Budgets()
+        self.revoked = RevokedTokens(lambda: self.all)
         self._beacons: dict[Mount, Beacon] = {}
         self._places: Sequence[str] = ()  # the hints about where mounts are
         self._given: Sequence[str] = ()  # the hints that were given last
@@ -64,11 +65,12 @@ class Mounts:
     async def start(self) -> None:
         """Raises ConfigError if a storage can't be used at all."""
         await started(self.all)
-        heed(await read_lists(self.all))
+        await self.revoked.start()
         self.give_hints()
         await asyncio.gather(*map(self.start_beacon, [*self._beacons]))  # each may wait a second for its storage
 
     async def close(self) -> None:
+        await self.revoked.close()
         for mount in reversed(self.all):  # the first has what others share
             await self.end(mount)
 

@@ -21,6 +21,10 @@ class KnownLicences:
 
     found: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        return len(self.found)
+
     def merged(self, other: "KnownLicences") -> "KnownLicences":
         """What both know; no more than is saved."""
         return KnownLicences(dict(islice({**self.found, **other.found, **self.found}.items(), MOST)))

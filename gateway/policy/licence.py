@@ -11,6 +11,8 @@ from functools import lru_cache
 _TOKEN = re.compile(r"[()]|[A-Za-z0-9.+:-]+")
 _MAX_TOKENS = 200
 _MAX_CHARACTERS = 4096
+_NONE = (ValueError, IndexError, RecursionError)
+_OTHERS = ("(", ")", "and", "or", "with")  # tokens that are no names
 
 
 def has_licence(expression: str, patterns: Sequence[str]) -> bool:
@@ -20,18 +22,32 @@ def has_licence(expression: str, patterns: Sequence[str]) -> bool:
     return _has_licence(expression, tuple(patterns))
 
 
+def is_expression(text: str) -> bool:
+    """Whether it can be read as one."""
+    try:
+        _parsed(text.lower(), [])
+    except _NONE:
+        return False
+    return True
+
+
 @lru_cache(maxsize=1024)
 def _has_licence(expression: str, patterns: tuple[str, ...]) -> bool:
     """Most files of a project have the same licence."""
     lowered = [pattern.lower() for pattern in patterns]
     text = expression.strip().lower()[:_MAX_CHARACTERS]
     try:
-        tokens = _tokens(text)
-        fits, rest = _either(tokens, 0, lowered)
-        if rest != len(tokens):
-            raise ValueError
-    except (ValueError, IndexError, RecursionError):
+        return _parsed(text, lowered)
+    except _NONE:
         return _fits(text, lowered)
+
+
+def _parsed(text: str, patterns: list[str]) -> bool:
+    """Raises one of _NONE if it is no expression."""
+    tokens = _tokens(text)
+    fits, rest = _either(tokens, 0, patterns)
+    if rest != len(tokens):
+        raise ValueError
     return fits
 
 
@@ -65,10 +81,12 @@ def _one(tokens: list[str], at: int, patterns: list[str]) -> tuple[bool, int]:
         if tokens[at] != ")":
             raise ValueError
         return fits, at + 1
-    if first in (")", "and", "or", "with"):
+    if first in _OTHERS:
         raise ValueError
-    if at + 2 < len(tokens) + 1 and tokens[at + 1 : at + 2] == ["with"]:
+    if tokens[at + 1 : at + 2] == ["with"]:
         exception = tokens[at + 2]
+        if exception in _OTHERS:
+            raise ValueError
         return _fits(first, patterns) or _fits(f"{first} with {exception}", patterns), at + 3
     return _fits(first, patterns), at + 1
 

@@ -6,6 +6,8 @@ https://packaging.python.org/en/latest/specifications/core-metadata/#license-exp
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from gateway.policy.licence import is_expression
+
 # Longer expressions are not kept.
 MAX_CHARACTERS = 1000
 # A longer field License is no name, but a licence's text.
@@ -15,9 +17,11 @@ _NO_LICENCE = ("OSI Approved", "DFSG approved")
 _ABSENT = ("", "unknown", "none")
 # In the names of classifiers: `Boost Software License 1.0 (BSL-1.0)`.
 _IN_BRACKETS = re.compile(r"\(([A-Za-z0-9-]+-[0-9.]*[0-9]|MIT-CMU|0BSD|Unlicense|HPND|MirOS)\)$")
-_GNU = re.compile(r"(?:gnu )?(a|l|)gpl(?:[ -]?v?([123](?:\.[01])?))?(\+|[ -]or[ -]later)?(?:[ -]only)?")
-_GNU_CLASSIFIER = re.compile(
-    r"GNU (?:Library or )?(Affero |Lesser |)General Public License(?: v([123]))?(?: (or later))?(?: \(.*\))?"
+# As `_plain` writes them: gpl, lgpl v2.1+, gnu affero general public, version 3 (agplv3).
+_GNU = re.compile(
+    r"(?:gnu )?(?:(a|l|)gpl|(?:library or )?(affero |lesser |library |)general public)"
+    r"(?:,?[ -]?(?:v\.?|version )?([123](?:\.[01])?))?"
+    r"(\+|,?[ -]or[ -](?:any )?later(?: version)?)?(?:[ -]only)?(?: \(.*\))?"
 )
 _UNUSABLE = re.compile(r"[^A-Za-z0-9.]+")
 # Some classifiers name no version, or no variant: the usual one is meant.
@@ -46,7 +50,7 @@ _BY_CLASSIFIER = {
     "Zope Public License": "ZPL-2.1",
     "zlib/libpng License": "Zlib",
 }
-# The field License, in lower case, without `the` and `license`.
+# The field License, as `_plain` writes it.
 _BY_NAME = {
     "apache": "Apache-2.0",
     "apache 2": "Apache-2.0",
@@ -70,6 +74,8 @@ def licence_of(metadata: Mapping[str, Sequence[str]]) -> str | None:
     whether one may choose; else the field License, if it is a name. Empty if there is none of these, and None if there
     is one that can't be used. `metadata` has values by lower-case field names."""
     expression = _first(metadata, "license-expression")
+    if expression and not is_expression(expression):
+        return None
     found = expression or " AND ".join(_classified(metadata.get("classifier", ())))
     if not found:
         name = _first(metadata, "license")
@@ -89,24 +95,32 @@ def _classified(classifiers: Sequence[str]) -> Iterator[str]:
 def _by_classifier(name: str) -> str:
     if (known := _BY_CLASSIFIER.get(name)) is not None:
         return known
-    if (gnu := _GNU_CLASSIFIER.fullmatch(name)) is not None:
-        return _gnu(gnu[1][:1], gnu[2], later=gnu[3] is not None or gnu[2] is None)
+    if (gnu := _gnu(name)) is not None:
+        return gnu
     if (identifier := _IN_BRACKETS.search(name)) is not None:
         return identifier[1]
     return f"LicenseRef-{_UNUSABLE.sub('-', name).strip('-')}"
 
 
 def _named(name: str) -> str:
-    lowered = name.lower()
-    if lowered in _ABSENT:
+    if name.lower() in _ABSENT:
         return ""
-    if (gnu := _GNU.fullmatch(lowered)) is not None:
-        return _gnu(gnu[1], gnu[2], later=gnu[3] is not None or gnu[2] is None)
-    return _BY_NAME.get(" ".join(lowered.removeprefix("the ").replace("license", "").split()).replace(" ,", ","), name)
+    return _gnu(name) or _BY_NAME.get(_plain(name), name)
 
 
-def _gnu(kind: str, version: str | None, *, later: bool) -> str:
+def _plain(name: str) -> str:
+    """In lower case, without `the` and `license`."""
+    words = name.lower().removeprefix("the ").replace("license", "").replace("licence", "").split()
+    return " ".join(words).replace(" ,", ",")
+
+
+def _gnu(name: str) -> str | None:
     """Without a version, any is meant (GPL 2, 14)."""
-    number = version or {"": "1", "l": "2", "a": "3"}[kind.lower()]
+    found = _GNU.fullmatch(_plain(name))
+    if found is None:
+        return None
+    kind = found[1] or (found[2] or "")[:1]
+    number = found[3] or {"": "1", "l": "2", "a": "3"}[kind]
     number += "" if "." in number else ".0"
-    return f"{kind.upper()}GPL-{number}-{'or-later' if later else 'only'}"
+    is_later = found[4] is not None or found[3] is None
+    return f"{kind.upper()}GPL-{number}-{'or-later' if is_later else 'only'}"

@@ -103,6 +103,11 @@ class ProjectPolicy:
     rules: Sequence[ReleaseRule]
     facts: ProjectFacts
 
+    def steps(self, files: int) -> int:
+        """How many of some 2 µs it takes to judge so many files."""
+        advisories = self.facts.advisories or ()
+        return files * (1 + len(self.rules)) + sum(len(one.ranges) + len(one.versions) + 1 for one in advisories)
+
     def judge(self, file: ReleaseFile, now: float) -> Verdict:
         """`now` is in seconds since the epoch."""
         return self.judge_all([file], now).get(file.name, ALLOWED)

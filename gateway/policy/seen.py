@@ -36,6 +36,10 @@ class SeenFiles:
     known: frozenset[str] = frozenset()
     times: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        return len(self.known)
+
     def after(self, listed: Listed, read: float) -> "SeenFiles":
         """What is known after a page with these files has been read; itself if it has no new ones."""
         if self.known.issuperset(listed):

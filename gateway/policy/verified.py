@@ -18,6 +18,10 @@ class VerifiedFiles:
 
     found: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        return len(self.found)
+
     def words(self, identity: str) -> str | None:
         known = self.found.get(identity)
         return known[0] if known is not None else None

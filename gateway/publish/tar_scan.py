@@ -15,7 +15,8 @@ from gateway.publish.tar_member import EXTENSIONS, FILES, LINKS, extended, head_
 _BLOCK = 512
 _ZEROS = bytes(_BLOCK)
 _PIECE_BYTES = 256 * 1024
-_MAX_MEMBERS = 0xFFFF  # as of a wheel
+# As of a wheel, and as many extensions: Python writes one for each member.
+_MAX_MEMBERS = 0xFFFF
 # Of a long name, or of a member's extended header.
 _MAX_EXTENSION_BYTES = 64 * 1024
 # Of folders in each other.
@@ -41,7 +42,7 @@ class TarScan:
         self._kept = bytearray()
         self._kind = b""
         self._extended: dict[str, str] = {}  # of the next member
-        self._members = 0
+        self._heads = {True: 0, False: 0}  # of extensions, and of members
         self._links = set[int]()  # their places
         self._ended = False
 
@@ -104,13 +105,16 @@ class TarScan:
             self._ended = True
             return
         member = head_of(block)
-        self._members += 1
-        if self._members > _MAX_MEMBERS:
-            raise refused(f"it has more than {_MAX_MEMBERS} members")
+        extends = member.type in EXTENSIONS
+        self._heads[extends] += 1
+        if self._heads[extends] > _MAX_MEMBERS:
+            raise refused(f"it has more than {_MAX_MEMBERS} {'extended heads' if extends else 'members'}")
         self._kind = member.type
-        if member.type in EXTENSIONS:
+        if extends:
             if member.size > _MAX_EXTENSION_BYTES:
                 raise refused("the name of a member is too long")
+            if not member.size:
+                raise refused("it is damaged")  # some take an empty name from it
             self._keep = member.size
         else:
             said, self._extended = self._extended, {}

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import compress
 
 from gateway.access.access import Access, AccessChange
 from gateway.config.settings import Settings, SettingsFile
@@ -11,7 +12,7 @@ from gateway.errors import ConfigError, GatewayError, Problem
 from gateway.executors import working_for
 from gateway.mounting.mount import Mount
 from gateway.mounting.mounts import Mounts, started
-from gateway.mounting.revoked_tokens import Lists, heed, read_lists
+from gateway.mounting.revoked_tokens import Lists
 from gateway.mounting.virtual import VirtualMount
 
 # What all mounts share, or what does not concern them. The section `access` changes in place, as long as there is one.
@@ -80,14 +81,15 @@ class Change:
         for one, mount in zip(self._real, self.all, strict=True):
             if mount.name not in self._new and mount.has_own_access and one.access is not None:
                 self._access_changes.append((mount.access, await mount.access.prepare(one), one.file))
-        self._revoked = await read_lists(self.all)
+        with_tokens = [one.access is not None and bool(one.access.tokens.keys) for one in self._real]
+        self._revoked = await self._mounts.revoked.read([*compress(self.all, with_tokens)])
 
     def adopt(self) -> None:
         """Puts the mounts in force, between two requests."""
         self._mounts.put_in_force(self._settings, self.all, self.virtual)
         for access, change, file in self._access_changes:
             access.adopt(change, file)
-        heed(self._revoked)
+        self._mounts.revoked.heed(self._revoked)
         self._mounts.give_hints()
 
     async def settle(self) -> None:

@@ -145,7 +145,7 @@ async def test_each_that_knows_passwords_is_tried_with_a_user_that_nobody_is() -
     away.error = AuthenticatorUnavailableError("its server is away")
     authentication = make(away, up, token, clock=Clock())
     for _ in range(2):
-        assert await authentication.tried() == {"away": "its server is away"}
+        assert await authentication.tried() == {"away": "can't check credentials: its server is away"}
     assert [method for method, _ in tried] == ["away", "up"] * 2
     passwords = set()
     for _, credential in tried:

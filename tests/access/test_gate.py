@@ -9,13 +9,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 from yarl import URL
 
+from gateway.access.build import token_keys
 from gateway.access.tokens import revocations
 from gateway.access.tokens.keys import HmacKey
 from gateway.access.tokens.revocations import KEY, Revocations
 from gateway.access.tokens.token import Claims, issue
 from gateway.app import Gateway
+from gateway.config.access.settings import TokenSettings
 from gateway.errors import ConfigError, TooManyAttemptsError, UpstreamBusyError
 from gateway.principal import Right, Scope
 from tests.conftest import StartGateway
@@ -350,8 +353,23 @@ async def test_a_class_that_can_t_be_loaded_is_a_mistake_in_the_configuration(
         "{{ .Values.gateway.access.tokens.key }}",
         "vault:secret/data/gateway#token-key-number-1",
         "FILE:/run/secrets/the-key-that-signs-the-tokens",
+        "File:/run/secrets/the-key-that-signs-the-tokens",
+        "<path:secret/data/gateway#token-key-number-1>",
+        "ENC[AES256_GCM,data:Tr7o1mHlqvg=,iv:1=,tag:k=,type:str]",
     ):
         with pytest.raises(ConfigError) as refused:
             await start_gateway({"storage.dir": str(tmp_path), "access.tokens": json.dumps({"keys": [key]})})
         assert [problem.key for problem in refused.value.problems] == ["access.tokens"]
         assert "short" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "Xk9.b-2:Qw7,eR_tYuI0pAsDfGhJkLzXc",  # of Ansible's lookup of passwords, whose characters are .,:-_ too
+        "b:7QwMeR8tYGuI0pAsDfGhJkLzXc9vBnM2",
+        "k$(7QwMeR8tYGuI0pAsDf{{GhJkLzXc${vB",
+    ],
+)
+def test_a_key_that_happens_to_have_signs_in_it_is_one(key: str) -> None:
+    assert token_keys(TokenSettings(keys=[SecretStr(key)]))

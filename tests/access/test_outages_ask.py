@@ -100,6 +100,16 @@ async def test_one_that_hangs_again_is_asked_again(outages: Outages, directory: 
     assert [await outages.ask(directory, CREDENTIAL) for _ in range(2)] == [ALICE, ALICE]
 
 
+async def test_one_that_hung_for_some_credentials_is_asked_about_others(outages: Outages, directory: Directory) -> None:
+    await failing(outages, directory, AuthenticatorUnavailableError("an issuer hangs", partly=True), 5)
+    directory.open.clear()
+    asking = [asyncio.ensure_future(outages.ask(directory, CREDENTIAL)) for _ in range(2)]
+    await eventually(lambda: directory.asked == 3 or asking[1].done())
+    directory.error = None
+    directory.open.set()
+    assert [await one for one in asking] == [ALICE, ALICE]
+
+
 async def test_a_bug_is_an_outage(outages: Outages, directory: Directory, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         said = await failing(outages, directory, KeyError("s3cr3t"))

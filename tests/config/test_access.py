@@ -186,3 +186,24 @@ def test_a_merged_mapping_may_have_the_names_of_the_one_that_it_is_merged_into(t
     [mount] = settings.mounts
     assert mount.access is not None
     assert [str(rule.projects[0]) for rule in mount.access.rules] == ["b"]
+
+
+def test_a_section_may_merge_another(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "storage: &s {backend: file, dir: /a}\n"
+        "access: &x {default_read: everyone, groups: {a: [x]}}\n"
+        "mounts:\n"
+        "- &b {name: b, path: /b, storage: {<<: *s, dir: /b}, access: &y {<<: *x, groups: {b: [y]}}}\n"
+        "- {<<: *b, name: c, path: /c, access: *y}\n"
+    )
+    for mount in load(config_file=file, environ={}).mounts:
+        assert mount.storage.backend == "file"
+        assert mount.storage.dir == Path("/b")
+        assert mount.access is not None
+        assert [*map(str, mount.access.default_read)] == ["everyone"]
+        assert mount.access.groups == {"b": ["y"]}
+
+
+def test_only_mappings_can_be_merged(tmp_path: Path) -> None:
+    assert given(tmp_path, "  <<: 5\n  default_read: everyone\n") == ["access: merges (<<) what is no mapping"]

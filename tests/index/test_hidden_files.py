@@ -110,6 +110,19 @@ async def test_in_place_of_what_is_hidden_no_page_has_a_file_of_another_index(
         assert (await page(gateway, f"/acme/{names[1]}", form, "bob"))[0] == 404
 
 
+async def test_no_page_has_a_version_of_which_all_is_hidden(start_gateway: StartGateway, tmp_path: Path) -> None:
+    names = [wheel("acme", version)[0] for version in ("1.0", "2.0", "2.0rc1")]
+    put(tmp_path, "other", "other", "1.0")
+    async with PublicIndex().running() as public:
+        public.projects = {"acme": dict.fromkeys(names, b"theirs")}
+        public.page = {"versions": ["1.0", "2.0", "2.0rc1", "3.0"]}
+        more = {"fallback.mode": "mirror", "fallback.base_url": public.url}
+        gateway = await start(start_gateway, tmp_path, "auto", f"/acme/{names[1]}", more)
+        for user, versions in (("alice", public.page["versions"]), ("bob", ["1.0", "2.0rc1"])):
+            _, text = await page(gateway, "/simple/acme/", "JSON", user)
+            assert sorted(json.loads(text)["versions"]) == sorted(versions)
+
+
 @pytest.mark.parametrize("always", ["false", "true"])
 @pytest.mark.parametrize("mode", ["cache", "mirror"])
 async def test_a_folder_spelled_otherwise_leads_to_no_file_that_a_rule_refuses(

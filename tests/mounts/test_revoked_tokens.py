@@ -1,11 +1,15 @@
 """A revoked token stays revoked, whichever mounts the configuration has by and by."""
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from gateway.access import file_watch
 from gateway.access.tokens.keys import parse_key
 from gateway.access.tokens.revocations import KEY
 from gateway.access.tokens.token import Claims, issue
@@ -38,6 +42,12 @@ def revoke(tmp_path: Path, name: str, *identities: str) -> None:
 
 async def codes(one: Reloadable, identity: str, *names: str, secret: str = SECRET) -> list[int]:
     return [(await one.get(f"/{name}/acme/", **header(identity, secret)))[0] for name in names]
+
+
+async def becomes(one: Reloadable, identity: str, name: str, code: int) -> None:
+    until = time.monotonic() + 20
+    while await codes(one, identity, name) != [code]:
+        assert time.monotonic() < until
 
 
 async def test_the_lists_of_all_mounts_with_a_common_key_count(reloadable: Reloadable, tmp_path: Path) -> None:
@@ -76,7 +86,7 @@ async def test_a_list_that_can_t_be_read_takes_nothing_back(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(revoked_tokens, "_SECONDS", 0.1)
+    monkeypatch.setattr(revoked_tokens, "_LIST_SECONDS", 0.1)
     faulty.objects[KEY] = b"t1\n"
     mounts = [mount(tmp_path, "a"), {"name": "b", "path": "/b", "storage": bucket(faulty)}]
     reloadable.write(access=ACCESS, mounts=mounts)
@@ -87,3 +97,57 @@ async def test_a_list_that_can_t_be_read_takes_nothing_back(
         assert (await reloadable.reload())[0] == 200
     assert "of mount b can't be read: no answer within 0.1 s" in caplog.text
     assert await codes(reloadable, "t1", "a") == [401]
+
+
+async def test_a_mount_that_gets_another_s_key_in_place_heeds_its_list(reloadable: Reloadable, tmp_path: Path) -> None:
+    """Its access control goes on, with another section."""
+    revoke(tmp_path, "a", "t1")
+    other = {"tokens": {"keys": [OTHER]}}
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b", access=other)])
+    await reloadable.start()
+    assert await codes(reloadable, "t1", "a", "b") == [401, 401]
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b", access=ACCESS)])
+    assert (await reloadable.reload())[0] == 200
+    assert await codes(reloadable, "t2", "a", "b") == [200, 200]
+    assert await codes(reloadable, "t1", "a", "b") == [401, 401]
+
+
+async def test_the_file_s_section_access_gets_another_s_key_without_a_reload(
+    reloadable: Reloadable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revoked_tokens, "_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(file_watch, "_SECONDS", 0.02)
+    revoke(tmp_path, "a", "t1")
+    other = {"tokens": {"keys": [OTHER]}}
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b", access=other)])
+    await reloadable.start()
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b", access=ACCESS)])
+    await becomes(reloadable, "t2", "b", 200)
+    await becomes(reloadable, "t1", "b", 401)
+
+
+async def test_a_list_that_could_not_be_read_at_the_start_is_read_later(
+    reloadable: Reloadable, faulty: FaultyBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revoked_tokens, "_LIST_SECONDS", 0.1)
+    monkeypatch.setattr(revoked_tokens, "_PAUSE_SECONDS", 0.01)
+    faulty.objects[KEY] = b"t1\n"
+    faulty.of_key[KEY] = on("GET", stall_in_body(1, length=3))
+    mounts = [mount(tmp_path, "a"), {"name": "b", "path": "/b", "storage": bucket(faulty)}]
+    reloadable.write(access=ACCESS, mounts=mounts)
+    await reloadable.start()
+    assert await codes(reloadable, "t1", "a") == [200]
+    del faulty.of_key[KEY]
+    await becomes(reloadable, "t1", "a", 401)
+
+
+async def test_a_public_key_is_that_of_its_private_key(reloadable: Reloadable, tmp_path: Path) -> None:
+    pair = Ed25519PrivateKey.generate()
+    private = pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    mounts = [mount(tmp_path, "a"), mount(tmp_path, "b", access={"tokens": {"keys": [public]}})]
+    revoke(tmp_path, "a", "t1")
+    reloadable.write(access={"tokens": {"keys": [private]}}, mounts=mounts)
+    await reloadable.start()
+    assert await codes(reloadable, "t2", "a", "b", secret=private) == [200, 200]
+    assert await codes(reloadable, "t1", "a", "b", secret=private) == [401, 401]

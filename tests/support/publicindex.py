@@ -30,6 +30,7 @@ class PublicIndex:
         self.moved = ""  # another server, where that is
         self.algorithm: str | None = "sha256"
         self.corrupt: set[str] = set()
+        self.packed: set[str] = set()  # files that are answered in gzip, whatever is accepted
         self.unchanged: set[str] = set()  # files that are answered with 304, whatever is asked
         self.down = False
         self.silent = False
@@ -131,6 +132,8 @@ class PublicIndex:
             return web.Response(status=self.faulty.get(name, 404))
         if name in self.unchanged:
             return web.Response(status=304)
+        if name in self.packed:
+            return web.Response(body=gzip.compress(found[name]), headers={"Content-Encoding": "gzip"})
         content = bytes(len(found[name])) if name in self.corrupt else found[name]
         if self.ranges and "Range" in request.headers and request.method == "GET":
             part = request.http_range

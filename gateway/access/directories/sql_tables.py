@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -43,6 +44,13 @@ def engine(settings: SqlSettings) -> AsyncEngine:
     if set(url.query) - {"host"}:
         raise _refused("has options after its ?; there is only host, for the directory of a Unix socket")
     options: dict[str, Any] = {"timeout": settings.timeout, "command_timeout": settings.timeout, "ssl": _tls(settings)}
+    # A pooler such as PgBouncer gives each transaction another connection to the server: what was prepared in an
+    # earlier one is not there, or is that of another client.
+    options |= {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: f"gateway-{uuid4()}",
+    }
     return create_async_engine(
         url.set(drivername="postgresql+asyncpg"),
         connect_args=options,

@@ -77,7 +77,8 @@ class IssuerKeys:
         return self._clock() - self._since
 
     def _unavailable(self) -> AuthenticatorUnavailableError:
-        return AuthenticatorUnavailableError(f"the keys of {self._issuer} can't be had: {self._failure}")
+        why = f"the keys of {self._issuer} can't be had: {self._failure}"
+        return AuthenticatorUnavailableError(why, partly=True)  # other issuers may answer
 
     async def _ask(self, pause: float) -> None:
         """Asks the issuer, or waits for the answer that is under way, unless it was asked less than `pause` seconds

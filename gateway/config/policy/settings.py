@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from gateway.config.access.secure_url import is_secure_url
 from gateway.config.access.settings import Project, Projects, from_yaml
-from gateway.config.policy.values import Line, Moment, PythonVersion, Span, Versions
+from gateway.config.policy.values import Line, Moment, Provenance, PythonVersion, Span, Versions
 from gateway.config.section import Section
 from gateway.config.types import COMMA_SEPARATED, NonNegativeSeconds, Refused, Size, Words
 
@@ -70,7 +70,7 @@ class PolicyRuleSettings(Section):
     advisories: Words = Field([], description="Ids of advisories that affect the version, or patterns like MAL-*")
     severity: SeverityName | None = Field(None, description="Of such an advisory, at least: low to critical")
     licences: Words = Field([], description="Licences that cannot be avoided, as SPDX has them, like AGPL-*")
-    provenance: Words = Field(
+    provenance: Annotated[list[Provenance], COMMA_SEPARATED] = Field(
         [],
         description="none, invalid, lost, changed, or publishers like github:acme/*, by the attestations of the file",
     )

@@ -1,6 +1,6 @@
 """Which projects are looked up in the other index, and what of its pages is shown."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -131,11 +131,12 @@ class Fallback:
 
         What the other index says about further indexes (PEP 708) is left out: only the gateway's settings may say it.
         """
-        files = (file for file in project.files if file.name not in hidden)
+        files = tuple(file for file in project.files if file.name not in hidden)
+        versions = project.versions if len(files) == len(project.files) else _versions(files)
         if not self.redirects:
-            files = (self._through_us(project.name, file, up) for file in files)
+            files = tuple(self._through_us(project.name, file, up) for file in files)
         verdicts = {name: verdict for name, verdict in project.verdicts.items() if name not in hidden}
-        return replace(project, files=tuple(files), tracks=(), alternate_locations=(), verdicts=verdicts)
+        return replace(project, files=files, versions=versions, tracks=(), alternate_locations=(), verdicts=verdicts)
 
     def _through_us(self, project: str, file: File, up: str) -> File:
         return replace(file, url=f"{up}{project}/{quote(file.name, safe='')}")
@@ -145,3 +146,8 @@ class Fallback:
 
     def _match(self, project: str) -> bool:
         return any(fnmatchcase(project, pattern) for pattern in self._patterns)
+
+
+def _versions(files: Iterable[File]) -> tuple[str, ...]:
+    found = {release.version for file in files if (release := parse(file.name)) is not None}
+    return tuple(map(str, sorted(found)))

@@ -145,6 +145,9 @@ class UpstreamIndex:
         """A whole small file. Raises the errors of `open`."""
         async with _deadline(url):
             _, answer = await self._open("GET", url, {})
+            if (encoding := answer.headers.get("content-encoding", "")) not in ("", "identity"):
+                answer.close()
+                raise UpstreamError(f"{web_url.without_query(url)!r} is packed: {encoding[:100]!r}", code=_FINAL)
             return await _body(answer, limit)
 
     async def _open(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[str, UpstreamResponse]:

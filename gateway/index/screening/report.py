@@ -21,24 +21,29 @@ _NOTHING = "<p>None.</p>"
 def report(screens: Sequence[Screen], accept: str) -> BufferedResponse:
     """Of the projects that clients have asked this process for, in all of a mount's `screens`. A page for browsers, and
     JSON for all others."""
-    verdicts = [
-        (project, name, verdict)
-        for project, told in sorted((one for screen in screens for one in screen.told()), key=lambda one: one[0])
-        for name, verdict in sorted(told.items(), key=lambda one: one[0])
-    ]
+    told = sorted((one for screen in screens for one in screen.told()), key=lambda one: one[0])
+    # There may be a million verdicts: no more are put in order than are shown.
+    shown = [*islice(_verdicts(told), _MOST_FILES)]
+    more = sum(len(verdicts) for _, verdicts in told) - len(shown)
     screen = screens[-1]  # exceptions and sources are those of all
     if is_browser(accept):
-        page = short_page("Policy", [*_lines(screen, verdicts)])
+        page = short_page("Policy", [*_lines(screen, shown, more)])
         return _answer(page.encode(), {"Content-Type": CONTENT_TYPE, **page_headers()})
-    body = json.dumps(_document(screen, verdicts), indent=2).encode() + b"\n"
+    body = json.dumps(_document(screen, shown, more), indent=2).encode() + b"\n"
     return _answer(body, {"Content-Type": "application/json"})
+
+
+def _verdicts(told: Sequence[tuple[str, Mapping[str, Verdict]]]) -> Iterator[tuple[str, str, Verdict]]:
+    for project, verdicts in told:
+        for name in sorted(verdicts):
+            yield project, name, verdicts[name]
 
 
 def _answer(body: bytes, headers: Mapping[str, str]) -> BufferedResponse:
     return BufferedResponse(200, body, {**headers, "Cache-Control": "no-store", "Vary": "Accept"})
 
 
-def _document(screen: Screen, verdicts: Sequence[tuple[str, str, Verdict]]) -> dict[str, Any]:
+def _document(screen: Screen, shown: Sequence[tuple[str, str, Verdict]], more: int) -> dict[str, Any]:
     now = screen.clock()
     return {
         "files": [
@@ -50,9 +55,9 @@ def _document(screen: Screen, verdicts: Sequence[tuple[str, str, Verdict]]) -> d
                 "by": verdict.by,
                 "opens": day(verdict.opens) if verdict.opens is not None else None,
             }
-            for project, name, verdict in islice(verdicts, _MOST_FILES)
+            for project, name, verdict in shown
         ],
-        "more_files": max(len(verdicts) - _MOST_FILES, 0),
+        "more_files": more,
         "exceptions": [_exception(one, now) for one in screen.exceptions.all],
         "sources": screen.states(),
     }
@@ -69,13 +74,13 @@ def _exception(one: PolicyException, now: float) -> dict[str, Any]:
     }
 
 
-def _lines(screen: Screen, verdicts: Sequence[tuple[str, str, Verdict]]) -> Iterator[str]:
+def _lines(screen: Screen, shown: Sequence[tuple[str, str, Verdict]], more: int) -> Iterator[str]:
     yield "<h1>Policy</h1>"
     yield '<p class="quiet">Of the projects that clients have asked this process for.</p>'
     yield "<h2>Files</h2>"
-    shown = [f"<li>{escape(f'{name} {verdict}')}</li>" for _, name, verdict in islice(verdicts, _MOST_FILES)]
-    yield f"<ul>{''.join(shown)}</ul>" if shown else _NOTHING
-    if (more := len(verdicts) - _MOST_FILES) > 0:
+    items = "".join(f"<li>{escape(f'{name} {verdict}')}</li>" for _, name, verdict in shown)
+    yield f"<ul>{items}</ul>" if items else _NOTHING
+    if more:
         yield f"<p>And {more} more.</p>"
     yield "<h2>Exceptions</h2>"
     now = screen.clock()

@@ -10,8 +10,11 @@ from gateway.executors import FOREIGN
 from gateway.index.wheels.metadata_store import MetadataStore
 
 _ATTEMPTS = 3
-# Each holds what is known of a project, which may be some 20 MB.
-_MOST_SAVES = 100
+# What waits to be saved holds what is known of so many files, some 300 bytes each, and its tasks as much as of some
+# more. A client that comes with a long lock file asks for hundreds of projects within seconds.
+_MOST_WAITING, _TASK = 200_000, 20
+# Records of more files are saved one at a time: each takes some 50 MB meanwhile if it is as large as can be.
+_LARGE, _AT_ONCE = 2000, 8
 _CLOSE_SECONDS = 2.0
 
 log = logging.getLogger("gateway.policy")
@@ -19,6 +22,10 @@ log = logging.getLogger("gateway.policy")
 
 class Record(Protocol):
     """What is known of a project."""
+
+    @property
+    def size(self) -> int:
+        """Of how many files."""
 
     def merged(self, other: Self) -> Self:
         """What both know."""
@@ -37,8 +44,9 @@ class SavedRecords(Generic[R]):
         self._stores = stores
         self._what = what
         self._most_bytes = most_bytes
-        self._saving = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._saving, self._saving_large = asyncio.Semaphore(_AT_ONCE), asyncio.Lock()
+        self._running: dict[asyncio.Task[None], int] = {}
+        self._waiting = 0
 
     async def load(self, project: str, decode: Callable[[bytes], R | None]) -> R | None:
         """What all stores know. `decode` returns None for a document that is none. Raises the errors of the stores."""
@@ -51,11 +59,13 @@ class SavedRecords(Generic[R]):
         return found
 
     def save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> bool:
-        """Begins to save it, together with what others have saved. Returns False if too many others wait for that."""
-        if len(self._running) >= _MOST_SAVES:
+        """Begins to save it, together with what others have saved. Returns False if too much waits for that already."""
+        weight = _TASK + record.size
+        if self._waiting + weight > _MOST_WAITING:
             return False
         task = asyncio.get_running_loop().create_task(self._save(project, record, decode))
-        self._running.add(task)
+        self._running[task] = weight
+        self._waiting += weight
         task.add_done_callback(self._done)
         return True
 
@@ -70,7 +80,7 @@ class SavedRecords(Generic[R]):
                 log.warning("%s could not be saved in time: %d", self._what % "projects", len(late))
 
     async def _save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
-        async with self._saving:
+        async with self._saving if record.size <= _LARGE else self._saving_large:
             for store in self._stores:
                 try:
                     await self._merge(store, project, record, decode)
@@ -93,6 +103,6 @@ class SavedRecords(Generic[R]):
                     raise
 
     def _done(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
+        self._waiting -= self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("saving a record failed: this is a bug", exc_info=error)

@@ -1,5 +1,6 @@
 """Applies the policy to the pages and the files of another index."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -23,17 +24,21 @@ from gateway.single_flight import SingleFlight
 
 T = TypeVar("T")
 
-# More files, or more pairs of files and advisories, are judged in a thread.
+# What takes more steps than that is judged in a thread.
 _MANY = 200
+# Pages with more files are judged a few at a time: each takes up to 500 bytes for each of its files meanwhile.
+_LARGE, _LARGE_AT_ONCE = 2000, 8
 # So often the sources get to see a page that stays the same.
 _AGAIN_SECONDS = 6 * 3600.0
 _QUARANTINED = "quarantined"
 
 
 class FactSource(Protocol):
-    """Knows what no page tells. `name` is for people."""
+    """Knows what no page tells. `name` is for people. `heeds_names` unless it tells the same of a page whichever of its
+    files is wanted."""
 
     name: str
+    heeds_names: bool
 
     def state(self) -> Mapping[str, object]:
         """What people want to know of it, such as its age; empty if there is nothing."""
@@ -91,6 +96,8 @@ class Screen:
             "pages of the other index by policy", memory, lambda _, one: _weight(one.value.page)
         )
         self._judging = SingleFlight[Project]()
+        self._heeds_names = any(source.heeds_names for source in sources)
+        self._large_pages = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def start(self) -> None:
         await self.exceptions.start()
@@ -123,17 +130,30 @@ class Screen:
         """The page without the files that are withheld, and with the verdicts on all that are not simply allowed.
         `age` is the number of seconds since it was read. With `name`, the verdict on this file is wanted. Raises
         GatewayErrors if that can't be decided."""
-        now, version = self.clock(), self.version(page.name)
-        known = self._pages.get(page.name)
-        if known is not None and known.stands((page,), version) and known.value.since <= now < known.value.changes:
-            return known.value.page
-        # All who ask meanwhile get the same object: what is made of it is made once.
-        flight = page.name, id(page), version, name
-        return await self._judging.once(flight, lambda: self._judged(page, age, now, version, name))
+        if (known := self._known(page)) is not None:
+            return known
+        # All who ask meanwhile get the same object: what is made of it is made once. A source may have another version
+        # each time while it finds facts out.
+        flight = page.name, id(page), self.exceptions.version, name if self._heeds_names else None
+        return await self._judging.once(flight, lambda: self._judged_in_turn(page, self.clock() - age, name))
 
-    async def _judged(self, page: Project, age: float, now: float, version: Hashable, name: str | None) -> Project:
-        about = await self._about_page(page, now - age, name)
-        screened = await _run(partial(_screened, page, about, now), page, about)
+    def _known(self, page: Project) -> Project | None:
+        """The page as it was judged, if that stands."""
+        known, now = self._pages.get(page.name), self.clock()
+        if known is None or not known.stands((page,), self.version(page.name)):
+            return None
+        return known.value.page if known.value.since <= now < known.value.changes else None
+
+    async def _judged_in_turn(self, page: Project, read: float, name: str | None) -> Project:
+        if len(page.files) <= _LARGE:
+            return await self._judged(page, read, name)
+        async with self._large_pages:
+            return self._known(page) or await self._judged(page, read, name)
+
+    async def _judged(self, page: Project, read: float, name: str | None) -> Project:
+        now, version = self.clock(), self.version(page.name)
+        about = await self._about_page(page, read, name)
+        screened = await _run(partial(_screened, page, about, now), page.files, about)
         self._pages.put(page.name, sourced(screened, (page,), version))
         return screened.page
 
@@ -141,12 +161,13 @@ class Screen:
         """Those on the page's files, by their names, but for files that nothing decides about. Raises as `page`."""
         now = self.clock()
         about = await self._about_page(page, now - age)
-        return await _run(partial(about.judge_all, page.files, now), page, about)
+        return await _run(partial(about.judge_all, page.files, now), page.files, about)
 
     async def verdict_on_copy(self, project: str, file: File) -> Verdict:
         """On a file that is kept, but that no page lists now: malware is removed from its index. Of what only a page
         tells, nothing is known. Raises GatewayErrors if that can't be decided."""
-        return self._about(project, await self._about_kept(project)).judge(file, self.clock())
+        about = self._about(project, await self._about_kept(project))
+        return await _run(partial(about.judge, file, self.clock()), (file,), about)
 
     async def advisories(self, project: str) -> Sequence[Advisory] | None:
         """About the project, by its normalised name; None if that can't be known now. Raises GatewayErrors."""
@@ -183,9 +204,8 @@ class Screen:
         return policy.about(project, self._upstream, facts)
 
 
-async def _run(work: Callable[[], T], page: Project, about: ProjectPolicy) -> T:
-    is_long = len(page.files) * (1 + len(about.facts.advisories or ())) > _MANY
-    return await PAGES.run(work) if is_long else work()
+async def _run(work: Callable[[], T], files: Sequence[File], about: ProjectPolicy) -> T:
+    return await PAGES.run(work) if about.steps(len(files)) > _MANY else work()
 
 
 def _screened(page: Project, about: ProjectPolicy, now: float) -> _Screened:

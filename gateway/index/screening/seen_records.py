@@ -22,6 +22,7 @@ class SeenRecords:
     can't be saved now is not kept in memory either, so that it is saved at the next look."""
 
     name = "times of files seen first"
+    heeds_names = False
 
     def __init__(self, stores: Sequence[MetadataStore], memory: MemoryLimit) -> None:
         self._saved = SavedRecords[SeenFiles](stores, "what is known of the files of %s", MAX_DOCUMENT_BYTES)

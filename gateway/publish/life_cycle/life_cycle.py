@@ -63,7 +63,7 @@ class LifeCycle:
         if change.action is Action.DELETE:
             await self._pages.remove(known.with_page, _name(item))  # first: no link leads to what is gone
             await self.delete(change.project, item, forget=change.forget)
-            await self._pages.remove(known.with_page, _name(item))  # whoever published it meanwhile has linked it again
+            await self._pages.settle(known.with_page, item.key)  # others may have published it meanwhile
             return
         if change.action is Action.YANK:
             await self.yank(item, change.reason)

@@ -24,7 +24,6 @@ from gateway.index.simple.pages import File, Project, project_html
 from gateway.index.status.document import ACTIVE, ProjectStatus
 from gateway.index.wheels.known_metadata import YANKED_FILE
 from gateway.messages import ObjectRequest
-from gateway.publish.condition.existing import Existing
 from gateway.publish.life_cycle.yank_marks import YankMarks
 from gateway.storage.base import Storage, one_chunk
 from gateway.storage.content import content_of
@@ -62,7 +61,6 @@ class StaticPages:
         self._root = root
         self._index_document = index_document
         self._write = write
-        self._existing = Existing(storage)
         self._marks = YankMarks(storage)
         # Those who change a page wait here for each other: together they would fail again and again.
         self._turns = WeakValueDictionary[str, asyncio.Lock]()
@@ -87,26 +85,54 @@ class StaticPages:
         new = folder not in pages and bool(folder) and self._write
         if new:
             pages.add(folder)
-        for page in sorted(pages):
-            url = quote(key.rpartition("/")[2] if page == folder else f"../{key}", safe="/")
-            edit = partial(page_edit.with_file, file=replace(file, url=url))
-            blank = partial(_new_page, project, folder, known) if new and page == folder else None
-            await self._change(f"{page}/", edit, blank)
+        await self._show(pages, key, file, partial(_new_page, project, folder, known) if new else None)
         if pages:
             await self._change("", partial(page_edit.with_project, name=project))
-            await self._look_again(pages, key)
+            await self._look_again(pages, key, file)
 
-    async def _look_again(self, folders: Iterable[str], key: str) -> None:
-        """Whoever has deleted or yanked the file meanwhile may have looked at the pages before the link was there."""
-        if not await self._existing.is_there(self._root + key):
-            await self.remove(folders, key.rpartition("/")[2])
-        elif await self._marks.of(self._root + key) is not None:
-            await self.show_mark(folders, key)
+    async def settle(self, folders: Iterable[str], key: str) -> None:
+        """Has its project's pages, which are in these folders, show a file as it is now, or not if it is gone: others
+        may publish, yank or delete it meanwhile. Raises GatewayErrors."""
+        if pages := sorted(folders):
+            file = await self._file(key)
+            await self._show(pages, key, file)
+            await self._look_again(pages, key, file)
 
     async def remove(self, folders: Iterable[str], name: str) -> None:
         """Takes a file off its project's pages, which are in these folders. Raises GatewayErrors."""
         for page in sorted(folders):
             await self._change(f"{page}/", partial(page_edit.without_file, name=name))
+
+    async def _show(
+        self, folders: Iterable[str], key: str, file: File | None, blank: Callable[[], str] | None = None
+    ) -> None:
+        """Has pages link to the file, or not if that is None. `blank` makes the page in the file's own folder."""
+        folder, _, name = key.rpartition("/")
+        if file is None:
+            await self.remove(folders, name)
+            return
+        for page in sorted(folders):
+            url = quote(name if page == folder else f"../{key}", safe="/")
+            edit = partial(page_edit.with_file, file=replace(file, url=url))
+            await self._change(f"{page}/", edit, blank if page == folder else None)
+
+    async def _look_again(self, folders: Iterable[str], key: str, shown: File | None) -> None:
+        """Whoever has changed the file meanwhile may have looked at the pages before they have `shown` this: whoever
+        comes last makes both the same."""
+        while _differs(shown, now := await self._file(key)):
+            await self._show(folders, key, now)
+            shown = now
+        if shown is not None and await self._marks.of(self._root + key) is not None:
+            await self.show_mark(folders, key)
+
+    async def _file(self, key: str) -> File | None:
+        """A file as the storage has it now, None if it is not there. Directories tell no hash."""
+        try:
+            found = await self._storage.metadata(self._root + key)
+        except NotFoundError:
+            return None
+        hashes = {"sha256": found.sha256} if found.sha256 is not None else {}
+        return File(key.rpartition("/")[2], "", hashes=hashes, requires_python=found.requires_python)
 
     async def show_mark(self, folders: Iterable[str], key: str) -> None:
         """Has its project's pages, which are in these folders, say of a file what its mark says, which others may
@@ -186,6 +212,12 @@ class StaticPages:
             return await PAGES.run(edit, found.text)
         except ValueError as error:
             raise _unchangeable(found.key, str(error)) from error
+
+
+def _differs(shown: File | None, now: File | None) -> bool:
+    if shown is None or now is None:
+        return shown is not now
+    return bool(shown.hashes and now.hashes) and shown.hashes != now.hashes
 
 
 def _text_of(content: bytes, headers: Mapping[str, str]) -> str:

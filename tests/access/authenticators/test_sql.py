@@ -201,6 +201,20 @@ async def test_a_connection_that_has_died_is_replaced(postgres: Postgres) -> Non
     await database.close()
 
 
+async def test_nothing_prepared_is_expected_to_be_there(postgres: Postgres) -> None:
+    """A pooler such as PgBouncer gives each transaction another connection to the server."""
+    database = Database("asyncpg", sa.make_url(postgres.url()), ca_file=postgres.certificate)
+    await database.fill()
+    authenticator = SqlAuthenticator(SqlSettings.model_validate(database.settings))
+    await authenticator.start()
+    for _ in range(2):
+        assert await authenticator.authenticate(ALICE) is not None
+        async with authenticator._engine.connect() as connection:  # the only one
+            await connection.execute(sa.text("DEALLOCATE ALL"))
+    await authenticator.close()
+    await database.close()
+
+
 async def test_the_certificate_of_postgresql_is_checked(postgres: Postgres, tmp_path: Path) -> None:
     for wrong in ({"ca_file": self_signed(tmp_path)[0]}, {}):
         authenticator = SqlAuthenticator(SqlSettings.model_validate({"url": postgres.url()} | wrong))

@@ -307,6 +307,7 @@ class Known:
     """A FactSource that knows advisories."""
 
     name = "advisories"
+    heeds_names = False
 
     def __init__(self) -> None:
         self.advisories: tuple[Advisory, ...] | None = None

@@ -9,6 +9,7 @@ from tests.index.sboms.test_served import CONTENT, CYCLONEDX, LIST, NAME, ONE
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
 from tests.support.publicindex import PublicIndex
+from tests.support.wheels import sboms_wheel
 
 PEOPLE = {
     "access.authenticators": "tests.support.people:People",
@@ -58,6 +59,20 @@ async def test_it_takes_the_right_to_the_wheel(
         assert (await ask(gateway, target, "alice")).status in (301, 404), target
         if of_the_project:
             assert (await ask(gateway, target, "dave")).status == 403, target
+
+
+async def test_what_pypi_s_json_api_means_is_no_sbom(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    """Rights are those to the document of a project, which may be any."""
+    name, content = sboms_wheel("acme_web", "1.0", {"json": CYCLONEDX})
+    faulty.objects = {f"pypi/{name}": content, f"pypi/zulu/{name}": content}
+    hidden = {"access.rules": "[{projects: [acme-web], read: ['group:data'], only: true}]"}
+    gateway = await start_gateway(faulty_settings | PEOPLE | hidden)
+    for wheel in faulty.objects:
+        assert (await ask(gateway, f"/{wheel}", "dave")).status == 403
+        answer = await ask(gateway, f"/{wheel}.sboms/json", "dave")
+        assert (answer.status, CYCLONEDX in answer.body) == (404, False)
 
 
 @pytest.mark.parametrize("mode", ["mirror", "cache"])

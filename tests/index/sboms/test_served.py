@@ -260,11 +260,11 @@ async def test_where_no_pages_are_generated_there_are_none(
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
 async def test_with_caches(
-    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], cache: str
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], tmp_path: Path, cache: str
 ) -> None:
     """A part of a wheel is asked for, not the whole, unless that is there already."""
     faulty.objects = {f"acme-web/{NAME}": CONTENT}
-    caches = {"memory": {}, "disk": {"cache.dir": "cache"}}[cache]
+    caches = {"memory": {}, "disk": {"cache.dir": str(tmp_path / "cache")}}[cache]
     gateway = await start_gateway(faulty_settings | {"cache.memory_bytes": "16MB"} | caches)
     assert (await get(gateway, ONE)).body == CYCLONEDX
     assert all(

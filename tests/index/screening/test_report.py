@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.index.screening import report
 from gateway.ops.output import STDOUT
 from tests.conftest import StartGateway
 from tests.index.screening.test_screen import (
@@ -67,6 +68,20 @@ async def test_it_lists_files_and_exceptions(
     people = (await get(gateway, "/-/policy", accept=BROWSER)).body.decode()
     assert f"<li>{HELD}</li>" in people
     assert "left-pad until 2027-01-16 00:00 UTC, by ann: &lt;SEC-12&gt;" in people
+
+
+async def test_it_lists_some_of_many_files(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await started(start_gateway, settings | {"policy.min_age": "500d"}, clock)
+    await page(gateway)
+    for most, more in ((2, 0), (1, 1)):
+        monkeypatch.setattr(report, "_MOST_FILES", most)
+        found = json.loads((await get(gateway, "/-/policy")).body)
+        assert ([file["file"] for file in found["files"]], found["more_files"]) == ([OLD, NAME][:most], more)
+        people = (await get(gateway, "/-/policy", accept=BROWSER)).body.decode()
+        assert people.count("<li>") == most
+        assert ("<p>And 1 more.</p>" in people) == bool(more)
 
 
 async def test_refusals_are_counted_and_logged(

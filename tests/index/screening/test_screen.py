@@ -13,6 +13,7 @@ from gateway.index.mirror.upstream_index import UpstreamIndex
 from gateway.index.screening.screened_index import ScreenedIndex
 from gateway.index.screening.seen_records import SeenRecords
 from gateway.index.simple.pages import Project
+from tests.access.test_gate import basic
 from tests.conftest import StartGateway
 from tests.support.faults import FaultyBucket
 from tests.support.http import RawAnswer, fetch
@@ -252,3 +253,16 @@ async def test_what_is_withheld_is_told_beside_files_of_ours(
     assert [file["filename"] for file in found["files"]] == ["public_lib-0.1.tar.gz", OLD]
     assert list(found["_policy"]) == [NAME]
     assert (await get(gateway, FILE)).status == 403
+
+
+async def test_who_may_not_read_a_file_is_not_told_that_it_is_withheld(
+    start_gateway: StartGateway, settings: dict[str, str], clock: Clock
+) -> None:
+    people = {"access.authenticators": "tests.support.people:People", "access.default_read": "everyone"}
+    rules = f"[{{paths: [{FILE}], read: ['group:data'], only: true}}]"
+    gateway = await started(start_gateway, settings | people | {"access.rules": rules}, clock)
+    for user, told in (("alice", True), ("dave", False)):
+        for target in ("/simple/public-lib/", "/pypi/public-lib/2.0/json"):
+            headers = {"Accept": JSON, **basic(user)}
+            answer = await fetch(int(gateway.url.rpartition(":")[2]), target, headers=headers)
+            assert (NAME in answer.body.decode() if "simple" in target else answer.status == 200) is told, target

@@ -96,7 +96,7 @@ async def test_what_can_t_be_saved_is_saved_at_the_next_look(
     faulty: FaultyBucket,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(saved_records, "_MOST_SAVES", 0)
+    monkeypatch.setattr(saved_records, "_MOST_WAITING", 0)
     gateway = await started(start_gateway, settings, clock)
     assert await shown(gateway) == [OLD]
     assert not any(".gateway/seen/" in key for key in faulty.objects)

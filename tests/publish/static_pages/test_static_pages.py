@@ -280,3 +280,35 @@ async def test_no_link_leads_to_a_file_that_is_published_and_deleted_at_once(
     just_before(faulty, "DELETE", key, lambda: faulty.objects.update({PAGE: linked}))
     assert await managed(gateway, {"action": "delete", "version": "1.0"}) == 200
     assert listed(faulty) == (OLD,)
+
+
+async def test_a_file_that_is_published_again_while_it_is_deleted_is_on_the_page(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None
+) -> None:
+    key = f"acme-web/{FILE}"
+    gateway = await start_gateway(faulty_settings | MANAGED)
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    linked = faulty.objects[PAGE]
+    just_before(faulty, "DELETE", f"{key}.yanked", lambda: faulty.objects.update({key: CONTENT, PAGE: linked}))
+    assert await managed(gateway, {"action": "delete", "version": "1.0"}) == 200
+    assert [(file.name, file.hashes) for file in listed(faulty)] == [
+        (OLD.name, OLD.hashes),
+        (FILE, {"sha256": DIGEST}),
+    ]
+
+
+async def test_the_page_has_the_hash_of_the_bytes_by_which_others_have_replaced_the_file_meanwhile(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str], stored: None
+) -> None:
+    key, theirs = f"acme-web/{FILE}", {"sha256": "22" * 32}
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.overwrite": "everyone"})
+    # They need not change the page, which has their hash already, from before.
+    faulty.objects[PAGE] = page_edit.with_file(STORED.decode(), File(FILE, FILE, hashes=theirs)).encode()
+
+    def replace() -> None:
+        faulty.objects[key] = b"theirs"
+        faulty.headers[key] = [("x-amz-meta-sha256", theirs["sha256"]), ("x-amz-meta-requires-python", ">=3.99")]
+
+    just_before(faulty, "PUT", PAGE, replace)
+    assert (await upload(gateway.url, FILE, CONTENT, headers=basic("bob")))[0] == 200
+    assert [(file.hashes, file.requires_python) for file in listed(faulty)[1:]] == [(theirs, ">=3.99")]

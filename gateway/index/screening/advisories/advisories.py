@@ -50,6 +50,7 @@ class Advisories:
     """A FactSource."""
 
     name = "advisories"
+    heeds_names = False
 
     def __init__(self, source: ArchiveSource, shelf: Shelf, clock: Callable[[], float] = time.time) -> None:
         """`clock` tells seconds since the epoch."""

@@ -110,7 +110,8 @@ class SharedShelf:
 
     def confirm(self, known: AdvisoryDatabase, since: float) -> None:
         known.since = since
-        os.utime(self._file, (since, since))
+        with suppress(FileNotFoundError):  # somebody has cleared the directory
+            os.utime(self._file, (since, since))
 
     def discard(self, known: AdvisoryDatabase) -> None:
         with suppress(OSError):

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import inf
 from typing import Any
@@ -49,12 +49,17 @@ class _Known:
     failed: Mapping[str, float] = field(default_factory=dict)
     version: int = field(default_factory=lambda: next(versions))
 
+    @property
+    def again(self) -> float:
+        return min(self.failed.values(), default=inf)
+
 
 class LicenceSource:
     """Looks at projects that a rule with licences may be about. A licence that was found is saved. One that can't be
     read is not known; it is tried again later."""
 
     name = "licences"
+    heeds_names = True
 
     def __init__(
         self,
@@ -98,7 +103,7 @@ class LicenceSource:
         known = self._known.get(project)
         if known is None or project in self._searches:
             return object()
-        return known.version, self.clock() >= min(known.failed.values(), default=inf)
+        return known.version, self.clock() >= known.again
 
     async def about(self, page: Project, read: float, name: str | None = None) -> Mapping[str, Any]:
         """See FactSource. Waits for some seconds at most; the rest is found in the background."""
@@ -151,6 +156,8 @@ class LicenceSource:
         running = self._searches.get(page.name)
         if running is None:
             if not missing:
+                if known.again <= now:  # of files that are gone: those that are left are next
+                    self._known.put(page.name, replace(known, failed=_later(known.failed, now)))
                 return None
             if len(self._searches) >= _MOST_SEARCHES:
                 raise UpstreamBusyError("the licences of too many projects are being looked up")
@@ -165,13 +172,17 @@ class LicenceSource:
         return await licence(self._documents, file)
 
     def _ended(self, project: str) -> None:
-        (search, before), again = self._searches.pop(project), self.clock() + _RETRY_SECONDS
-        failed = {key: until for key, until in before.failed.items() if key not in search.found}
-        failed |= dict.fromkeys(search.failed, again)
+        (search, before), now = self._searches.pop(project), self.clock()
+        failed = {key: until for key, until in _later(before.failed, now).items() if key not in search.found}
+        failed |= dict.fromkeys(search.failed, now + _RETRY_SECONDS)
         licences = KnownLicences(search.found).merged(before.licences)
         self._known.put(project, _Known(licences, failed))
         if search.found:
             self._saved.save(project, licences, from_bytes)
+
+
+def _later(failed: Mapping[str, float], now: float) -> Mapping[str, float]:
+    return {key: until for key, until in failed.items() if until > now}
 
 
 def _weight(known: _Known) -> int:
@@ -181,7 +192,13 @@ def _weight(known: _Known) -> int:
 
 
 def _keys(page: Project) -> Mapping[str, str]:
-    """By the names of files that have metadata, what is looked up; the newest versions come first."""
-    files = [file for file in page.files if file.has_metadata]
-    files.sort(key=lambda file: version_of(file.name) or _NO_VERSION, reverse=True)
-    return {file.name: key_of(file, file.metadata_sha256) for file in islice(files, MOST)}
+    """By the names of files that have metadata, what is looked up; the newest versions come first. Of several files
+    with one name, nobody can say which one a client gets, unless they have the same metadata."""
+    keys = dict[str, str | None]()
+    for file in page.files:
+        key = key_of(file, file.metadata_sha256) if file.has_metadata else None
+        if keys.setdefault(file.name, key) != key:
+            keys[file.name] = None
+    found = [(name, key) for name, key in keys.items() if key is not None]
+    found.sort(key=lambda item: version_of(item[0]) or _NO_VERSION, reverse=True)
+    return dict(islice(found, MOST))

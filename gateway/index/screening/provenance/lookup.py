@@ -3,7 +3,7 @@
 import asyncio
 from typing import Protocol
 
-from gateway.errors import UpstreamTimeoutError
+from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.executors import PROVENANCE
 from gateway.index.simple.pages import File
 
@@ -44,6 +44,9 @@ class Lookup:
         """For a file with provenance and a SHA-256. Raises GatewayErrors."""
         assert file.provenance is not None
         document = await self._documents.read(file.provenance, MOST_BYTES)
+        if not document.lstrip().startswith(b"{"):
+            # Such as a page about an error. What is found to be invalid is never looked at again.
+            raise UpstreamError(f"the provenance of {file.name} is no JSON object")
         work = PROVENANCE.run(self._reader.words, document, file.name, file.hashes["sha256"])
         try:
             async with asyncio.timeout(_VERIFY_SECONDS):

@@ -5,8 +5,8 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from math import inf
 from typing import Any, ParamSpec, TypeVar
 
@@ -18,7 +18,16 @@ from gateway.index.screening.saved_records import SavedRecords
 from gateway.index.screening.search import Running, Search, room, versions
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
-from gateway.policy.provenance import asks_about_earlier, identity_of, in_order, needed, told, without_looking
+from gateway.policy.provenance import (
+    INVALID,
+    NONE,
+    asks_about_earlier,
+    identity_of,
+    in_order,
+    needed,
+    told,
+    without_looking,
+)
 from gateway.policy.release_policy import ReleasePolicy
 from gateway.policy.verified import MOST_FILES, VerifiedFiles, from_bytes
 from gateway.single_flight import SingleFlight
@@ -56,8 +65,8 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Identities, by the names of files; by identities, all files to be looked up, in order; and those of them for
-    which a request waits."""
+    """By the names of files, what is known without looking, or else identities; by identities, all files to be looked
+    up, in order; and those of them for which a request waits."""
 
     identities: Mapping[str, str]
     files: Mapping[str, File]
@@ -69,6 +78,7 @@ class ProvenanceSource:
     it can be: it is tried again later."""
 
     name = "provenance"
+    heeds_names = True
 
     def __init__(
         self,
@@ -168,6 +178,8 @@ class ProvenanceSource:
         running = self._searches.get(project)
         if running is None:
             if not missing:
+                if known.again <= now:  # of files that are gone: those that are left are next
+                    self._known.put(project, replace(known, failed=_later(known.failed, now)))
                 return None
             if len(self._searches) >= _MOST_SEARCHES:
                 raise UpstreamBusyError("the provenance of too many projects is being looked up")
@@ -179,7 +191,7 @@ class ProvenanceSource:
 
     def _ended(self, project: str) -> None:
         (search, before), now = self._searches.pop(project), self._clock()
-        failed = {key: until for key, until in before.failed.items() if until > now and key not in search.found}
+        failed = {key: until for key, until in _later(before.failed, now).items() if key not in search.found}
         failed |= dict.fromkeys(search.failed, now + self._retry)
         verified = before.verified
         if search.found:
@@ -189,24 +201,35 @@ class ProvenanceSource:
         self._known.put(project, _Known(verified, failed))
 
 
+def _later(failed: Mapping[str, float], now: float) -> Mapping[str, float]:
+    return {key: until for key, until in failed.items() if until > now}
+
+
 async def _run(page: Project, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return await PAGES.run(work, *args, **kwargs) if len(page.files) > _MANY else work(*args, **kwargs)
 
 
 def _plan(page: Project, root: str, name: str | None, earlier: bool) -> _Plan:
-    identities = {file.name: identity_of(file, root) for file in page.files if without_looking(file) is None}
+    identities = _identities(page, root)
     first = needed(page.files, name, earlier=earlier) if name is not None else []
-    files = {identities[file.name]: file for file in islice([*first, *in_order(page.files)], 2 * MOST_FILES)}
-    files = dict(islice(files.items(), MOST_FILES))
+    ordered = ((identities[file.name], file) for file in chain(first, in_order(page.files)))
+    unknown = ((identity, file) for identity, file in ordered if identity != INVALID)
+    files = dict(islice(dict(islice(unknown, 2 * MOST_FILES)).items(), MOST_FILES))
     return _Plan(identities, files, [identities[file.name] for file in first] if name is not None else [*files])
 
 
-def _told(page: Project, identities: Mapping[str, str], found: Mapping[str, tuple[str, float]]) -> Mapping[str, str]:
-    alone = dict[str, str]()
+def _identities(page: Project, root: str) -> Mapping[str, str]:
+    """See _Plan. Of several files with one name, nobody can say which one a client gets: none is what the provenance of
+    another attests."""
+    found = dict[str, str]()
     for file in page.files:
-        words = without_looking(file)
-        if words is None and (known := found.get(identities[file.name])) is not None:
-            words = known[0]
-        if words is not None:
-            alone[file.name] = words
-    return told(page.files, alone)
+        identity = without_looking(file) or identity_of(file, root)
+        if found.setdefault(file.name, identity) != identity:
+            found[file.name] = INVALID
+    return found
+
+
+def _told(page: Project, identities: Mapping[str, str], found: Mapping[str, tuple[str, float]]) -> Mapping[str, str]:
+    known = {name: (identity, 0.0) for name, identity in identities.items() if identity in (NONE, INVALID)}
+    known |= {name: found[identity] for name, identity in identities.items() if identity in found}
+    return told(page.files, {name: words for name, (words, _) in known.items()})

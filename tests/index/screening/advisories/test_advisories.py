@@ -237,6 +237,19 @@ async def test_a_database_that_is_damaged_is_made_again(
     assert await versions(again) == ["1"]
 
 
+async def test_a_directory_that_somebody_has_cleared(
+    build: Build, server: AdvisoryServer, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    advisories = build(server.url, tmp_path)
+    await advisories.look()
+    for file in (tmp_path / "advisories").iterdir():
+        file.unlink()
+    clock.now += 3600
+    assert await advisories.look() == 3600  # the server has nothing new
+    assert (await versions(advisories), advisories.stats().age, advisories.stats().failure) == (["1"], 0, "")
+    assert not caplog.records
+
+
 async def test_a_directory_that_can_t_be_written(build: Build, server: AdvisoryServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     advisories = build(server.url, tmp_path / "file")

@@ -1,6 +1,7 @@
 """Rules with licences, through a gateway."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -83,6 +84,22 @@ async def test_licences_decide(start_gateway: StartGateway, settings: dict[str, 
     assert public.asked(".metadata") == 3
 
 
+@pytest.mark.parametrize("turned", [False, True])
+async def test_a_file_has_not_the_licence_of_another_one_of_its_name(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, *, turned: bool
+) -> None:
+    files = json.loads(public._json("public-lib", public.projects["public-lib"]))["files"]
+    right = next(file for file in files if file["filename"] == NEW)
+    others = [right | {"core-metadata": False}, right | {"core-metadata": {"sha256": "ab" * 32}}]
+    for other in others:
+        public.page = {"files": [files[0], *((right, other) if turned else (other, right))]}
+        gateway = await start_gateway(settings)
+        assert await names(gateway) == [OLD]
+        assert (await get(gateway, f"/public-lib/{NEW}")).status == 403
+    public.page = {"files": [*files[:1], right, right]}
+    assert await names(await start_gateway(settings)) == [OLD, NEW, NEW]
+
+
 async def test_what_was_found_is_saved(
     start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, faulty: FaultyBucket
 ) -> None:
@@ -153,6 +170,48 @@ async def test_what_can_t_be_read_is_held_and_tried_again(
     saved = from_bytes(faulty.objects[SAVED])
     assert saved is not None
     assert sorted(saved.found.values()) == sorted(LICENCES.values())
+
+
+@pytest.mark.parametrize("text", [b"<!DOCTYPE html>\n<title>Log in</title>", b"", b"Name: other\nLicense: MIT\n"])
+async def test_what_is_no_metadata_of_the_project_is_not_known(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex, text: bytes
+) -> None:
+    public.fields[GPL] = {"core-metadata": True}
+    public.metadata[GPL] = text
+    gateway = await start_gateway(settings)
+    assert await names(gateway) == [OLD, NEW]
+    assert (await page(gateway))["_policy"][GPL]["verdict"] == "hold"
+
+
+async def test_packed_metadata_that_nobody_asked_for_is_not_known(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    """It would say nothing of a licence."""
+    public.fields[GPL] = {"core-metadata": True}
+    public.packed.add(f"{GPL}.metadata")
+    gateway = await start_gateway(settings)
+    assert await names(gateway) == [OLD, NEW]
+    assert (await page(gateway))["_policy"][GPL]["verdict"] == "hold"
+    assert (await get(gateway, f"/public-lib/{GPL}")).status == 403
+
+
+async def test_it_is_tried_again_although_another_file_is_gone_that_could_not_be_read(
+    start_gateway: StartGateway, settings: dict[str, str], public: PublicIndex
+) -> None:
+    gateway = await start_gateway(settings)
+    source, now = source_of(gateway), [0.0]
+    source.clock = lambda: now[0]
+    public.faulty = {f"{OLD}.metadata": 404, f"{NEW}.metadata": 404}
+    gone = public.projects["public-lib"].pop(NEW)
+    assert await names(gateway) == []
+    del public.projects["public-lib"][OLD]
+    public.projects["public-lib"][NEW] = gone
+    now[0] = 30.0
+    for now[0] in (30.0, 60.0, 61.0):
+        assert await names(gateway) == []
+    public.faulty.clear()
+    now[0] = 90.0
+    assert await names(gateway) == [NEW]
 
 
 async def test_a_page_does_not_wait_for_a_slow_index(

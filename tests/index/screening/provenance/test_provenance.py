@@ -95,7 +95,7 @@ async def test_what_is_attested_comes_in(
         attested(NAME, b"other"),
         attested(NAME, CONTENT, by=Sigstore()),
         attested(NAME, CONTENT, _EVIL),
-        b"[" * 1_000_000,
+        b'{"a":' * 200_000,
     ],
     ids=["none", "bytes", "root", "publisher", "deep"],
 )
@@ -125,6 +125,26 @@ async def test_what_was_never_attested_is_no_less_than_before(
     assert await shown(gateway) == []
 
 
+@pytest.mark.parametrize("turned", [False, True])
+async def test_what_attests_a_file_does_not_attest_another_one_of_its_name(
+    start_gateway: StartGateway, asking: dict[str, str], clock: Clock, public: PublicIndex, *, turned: bool
+) -> None:
+    evil = b"other bytes"
+    public.projects["public-lib"]["evil"] = evil
+    listed = json.loads(public._json("public-lib", public.projects["public-lib"]))["files"]
+    right, old, other = listed
+    other |= {"filename": NAME}
+    public.page = {"files": [old, right, other] if turned else [old, other, right]}
+    others = (
+        "[{projects: [public-lib], provenance: ['github:acme/*'], verdict: allow}, {versions: '>1', verdict: deny}]"
+    )
+    for rules in (_LESS, _ALL, others):
+        gateway = await started(start_gateway, asking | {"policy.rules": rules}, clock)
+        assert await shown(gateway) == [OLD]
+        assert (await get(gateway, FILE)).status == 403
+    assert asked(public) == [f"{OLD}.provenance"]
+
+
 async def test_only_files_of_a_publisher(
     start_gateway: StartGateway, asking: dict[str, str], clock: Clock, public: PublicIndex
 ) -> None:
@@ -137,7 +157,7 @@ async def test_only_files_of_a_publisher(
     assert (await get(gateway, FILE)).status == 403
 
 
-@pytest.mark.parametrize("fault", [404, 500, "huge", "elsewhere"])
+@pytest.mark.parametrize("fault", [404, 500, "huge", "elsewhere", "page"])
 async def test_what_can_t_be_read_is_not_known_until_it_can(
     start_gateway: StartGateway, asking: dict[str, str], clock: Clock, public: PublicIndex, fault: int | str
 ) -> None:
@@ -146,6 +166,8 @@ async def test_what_can_t_be_read_is_not_known_until_it_can(
         public.faulty = {f"{NAME}.provenance": fault}
     elif fault == "huge":
         public.provenance[NAME] = right + b" " * 1024 * 1024
+    elif fault == "page":
+        public.provenance[NAME] = b"<!DOCTYPE html>\n<title>Log in</title>"
     else:
         public.fields[NAME] |= {"provenance": "http://169.254.169.254/latest/meta-data"}
     gateway = await started(start_gateway, asking, clock)

@@ -45,13 +45,13 @@ class Index:
             self.running -= 1
         if name in self.fails:
             raise NotFoundError("it is not there")
-        return f"{ACME} {name}".encode()
+        return b"{}" + f"{ACME} {name}".encode()
 
     def words(self, document: bytes, filename: str, sha256: str) -> str:
         self.verified.append(filename)
         if filename.startswith("bug"):
             raise RuntimeError("a bug")
-        return document.decode()
+        return document.decode().removeprefix("{}")
 
     async def go(self, *names: str) -> None:
         self.let_go |= set(names)
@@ -289,6 +289,25 @@ async def test_what_can_t_be_read_is_tried_again_later_and_not_saved(
     index.fails = set()
     assert await told(source, shown) == {name: f"{ACME} {name}" for name in (LAST, FIRST)}
     assert index.asked == [LAST, FIRST, FIRST]
+    await source.close()
+
+
+async def test_it_is_tried_again_although_another_file_is_gone_that_could_not_be_read(
+    make: Make, index: Index, clock: Clock
+) -> None:
+    await index.go()
+    index.fails = {LAST, FIRST}
+    source = make()
+    await told(source, page(LAST))
+    clock.now += 30
+    await told(source, page(FIRST))
+    clock.now += 30
+    assert await told(source, page(FIRST)) == {}
+    version = source.version("web")
+    assert await told(source, page(FIRST)) == {}
+    assert source.version("web") == version
+    clock.now += 30
+    assert source.version("web") != version
     await source.close()
 
 
