@@ -63,7 +63,8 @@ async def until_kept(tmp_path: Path, count: int) -> None:
 
 
 async def until_filled(gateway: Gateway) -> None:
-    await eventually(lambda: gateway.storage.stats()["fills"] == 0)
+    """Until no fill runs, and all of it is on disk: to stop cancels what is being written."""
+    await eventually(lambda: not any(gateway.storage.stats()[name] for name in ("fills", "background_tasks")))
 
 
 async def test_a_large_object_is_fetched_once_and_then_comes_from_disk(
