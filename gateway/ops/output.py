@@ -5,10 +5,12 @@ answer. Standard output is written in batches, so that the thread takes next to 
 """
 
 import atexit
+import errno
 import fcntl
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
@@ -17,6 +19,8 @@ from queue import Empty, SimpleQueue
 _MAX_WAITING_BYTES = 1024 * 1024
 # How long the thread waits for more lines before it writes them together.
 _BATCH_SECONDS = 0.05
+# How often a thread looks for its turn where the system can't have it wait.
+_TURN_LOOK_SECONDS = 0.01
 # How long the end of the process waits for lines that are not written yet.
 _FLUSH_SECONDS = 0.5
 # A single write of PIPE_BUF bytes to a pipe is not mixed with the writes of other programs (pipe(7)). One byte is for
@@ -146,11 +150,23 @@ class Output:
         if self._lock is None:
             yield
             return
-        fcntl.lockf(self._lock, fcntl.LOCK_EX, 1, self._descriptor)  # released if the process dies
+        while not self._may_write(self._lock):
+            time.sleep(_TURN_LOOK_SECONDS)
         try:
             yield
         finally:
             fcntl.lockf(self._lock, fcntl.LOCK_UN, 1, self._descriptor)
+
+    def _may_write(self, lock: int) -> bool:
+        """Waits for the turn, which ends with the process. False if the system takes that for a deadlock: it knows only
+        processes (fcntl(2)), and two may each write to one output and wait for the other one. Nobody waits for both."""
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX, 1, self._descriptor)
+        except OSError as error:
+            if error.errno != errno.EDEADLK:
+                raise
+            return False
+        return True
 
     def _send_some(self, data: bytes) -> int:
         try:

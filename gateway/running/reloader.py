@@ -150,19 +150,18 @@ class Reloader:
             found, content = await _read(source)
             outcome = await self._put_in_force(source, found, check=True)
         except ConfigError as error:
+            if worker is not None:
+                worker.shared.end()
             message = "The configuration is not reloaded, the former stays in force (mistakes: %d)"
             log.error(message, len(error.problems))
             for problem in error.problems:
                 log.error("%s", problem)
             raise
-        else:
-            if worker is not None:
-                self._number, self._failure = worker.shared.share(content), ""
-                worker.shared.note(worker.slot, self._number)
-            return outcome
-        finally:
-            if worker is not None:
-                worker.shared.end()
+        if worker is not None:
+            self._number, self._failure = worker.shared.share(content), ""
+            worker.shared.note(worker.slot, self._number)
+            worker.shared.end()
+        return outcome
 
     async def _put_in_force(self, source: Source, found: ConfigText, *, check: bool) -> Outcome:
         settings, _ = await DISK.run(source.settings, found, is_new=True)

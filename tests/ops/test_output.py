@@ -2,7 +2,10 @@ import fcntl
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -174,6 +177,52 @@ def test_the_long_lines_of_one_process_are_not_mixed_with_those_of_another(pipe:
     assert os.waitpid(child, 0)[1] == 0
     assert (lines.count(LINE), lines.count(long), len(lines)) == (200, 40, 240)
     assert pipe.dropped == 0
+
+
+def test_processes_of_which_each_waits_for_an_output_of_the_other_lose_no_line(pipe: Pipe) -> None:
+    """The system takes that for a deadlock: it does not know that the threads that wait are not those that write."""
+    other, lock = Pipe(), shared_lock()
+    for one in (pipe, other):
+        one.output.share(lock)
+    child = os.fork()
+    if child == 0:
+        for mine in (pipe, other):
+            mine.output.begin_anew()
+        with suppress(AssertionError):
+            _fill(other)
+            _until_full(pipe)
+            pipe.output.write("child\n")
+            for mine in (pipe, other):
+                mine.output.flush(PATIENCE_SECONDS)
+        os._exit(0)
+    _fill(pipe)
+    _until(lambda: any("->" in lock and f" {child} " in lock for lock in Path("/proc/locks").read_text().splitlines()))
+    other.output.write("parent\n")
+    other.output.flush(0.1)  # it has tried to write
+    with ThreadPoolExecutor() as pool:
+        found = [*pool.map(Pipe.read, (pipe, other))]
+    assert os.waitpid(child, 0)[1] == 0
+    assert [content.lstrip(b"x") for content in found] == [b"\nchild\n", b"\nparent\n"]
+    other.reader.close()
+
+
+def _fill(pipe: Pipe) -> None:
+    """Writes more than it takes."""
+    pipe.output.write("x" * 200_000 + "\n")
+    _until_full(pipe)
+
+
+def _until_full(pipe: Pipe) -> None:
+    full = select.poll()
+    full.register(pipe.writer, select.POLLOUT)
+    _until(lambda: not full.poll(0))
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.005)
 
 
 def test_one_that_could_not_be_paused_goes_on(pipe: Pipe) -> None:

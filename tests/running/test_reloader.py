@@ -1,11 +1,16 @@
 """Who asks for a reload, and what becomes of it."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from gateway.config.settings import Settings
+from gateway.config.source import Source
+from gateway.ops.shared.configuration import SharedConfiguration
+from gateway.running.reloader import Outcome, Reloader, WorkerSlot
 from gateway.tracing.span import NOTHING, Span, current
 from tests.running.test_change import docs
 from tests.support.eventually import eventually
@@ -112,3 +117,29 @@ async def test_the_gateway_stops_while_a_reload_hangs(reloadable: Reloadable, di
     async with asyncio.timeout(5):
         await reloadable.gateway.stop()
     assert Slow.ended == 1
+
+
+async def test_what_a_worker_begins_that_is_told_to_stop_is_left_to_another_one(tmp_path: Path) -> None:
+    shared, tried = SharedConfiguration(), list[str]()
+    goes_on, source = asyncio.Event(), Source.of(config_file=tmp_path / "config.yaml", environ={})
+    (tmp_path / "config.yaml").write_text(json.dumps({"storage": {"dir": str(tmp_path)}}))
+
+    def worker(name: str) -> Reloader:
+        async def apply(settings: Settings, check: bool) -> Outcome:
+            tried.append(name)
+            await goes_on.wait()
+            return Outcome({}, [])
+
+        return Reloader(source, WorkerSlot(shared, len(name), 2, 0), apply)
+
+    shared.ask()
+    first, other = worker("first"), worker("other")
+    first.look()
+    await eventually(lambda: tried == ["first"])
+    await first.close()
+    goes_on.set()
+    other.look()
+    await eventually(lambda: shared.number == 1)
+    assert tried == ["first", "other"]
+    assert not shared.is_asked
+    await other.close()

@@ -92,7 +92,7 @@ class SharedConfiguration:
         return self._read(_ASKED_AT) != self._read(_HEARD_AT)
 
     def begin(self) -> None:
-        """A worker reloads now for all that have asked. If it dies before `end`, another one does, but no third one:
+        """A worker reloads now for all that have asked. If it ends before `end`, another one does, but no third one:
         the reload may be what kills them. Only for whoever has the turn, as `end`."""
         asked = self._read(_ASKED_AT)
         if self._read(_BEGUN_AT) == asked:
