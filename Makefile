@@ -14,12 +14,13 @@ run: .venv/demo
 	  || { cat .venv/demo.log; exit 1; }
 	@touch $@
 
+# Three workers for two cores: tests also wait.
 test check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 # Tests the code that uses aiohttp with the lowest version that pyproject.toml allows; `make test` uses the newest.
 LOWEST := $(shell sed -n 's/^ *"aiohttp>=\([0-9.]*\),.*/\1/p' pyproject.toml)
