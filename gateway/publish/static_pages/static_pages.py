@@ -207,13 +207,20 @@ class StaticPages:
 
     async def _new_page(self, project: str, folder: str, known: Files | None) -> str:
         """The first page of a project: of all its files that are there by now, without their hashes. `known` tells in
-        which folders, from before: others may have deleted or yanked some while a file came."""
-        objects = known.objects if known is not None else ()
+        which folders, from before: others may have deleted or yanked some while a file came. Without it there were
+        none, or they may not be listed."""
         keys = list[str]()
-        for at in sorted({folder, *(item.key.rpartition("/")[0] for item in objects)}):
-            found = await self._storage.children(self._root + (f"{at}/" if at else ""))
-            keys += (item.key.removeprefix(self._root) for item in found.objects)
+        if known is not None:
+            for at in sorted({folder, *(item.key.rpartition("/")[0] for item in known.objects)}):
+                keys += await self._keys_in(f"{at}/" if at else "")
         return project_html(Project(project, (), tuple(_files(project, folder, keys)))).decode()
+
+    async def _keys_in(self, folder: str) -> list[str]:
+        try:
+            found = await self._storage.children(self._root + folder)
+        except NotFoundError as error:  # refused, though it was not before
+            raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+        return [item.key.removeprefix(self._root) for item in found.objects]
 
     @staticmethod
     async def _edited(found: _Found, edit: Edit) -> str:

@@ -17,7 +17,7 @@ from tests.publish.static_pages.test_static_pages import (
     managed,
 )
 from tests.publish.test_uploads import OPEN, basic
-from tests.support.faults import FaultyBucket
+from tests.support.faults import FaultyBucket, error
 from tests.support.uploads import upload
 
 GONE, YANKED, CAME = (f"acme_web-0.{number}.tar.gz" for number in range(7, 10))
@@ -40,6 +40,15 @@ async def test_the_first_page_shows_what_has_become_of_older_files_while_one_cam
         (CAME, False),
         (FILE, False),
     ]
+
+
+async def test_a_first_page_is_made_where_nothing_may_be_listed(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    faulty.of_key[""] = error(403, "AccessDenied")
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.write_pages": "true"})
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert [file.name for file in listed(faulty)] == [FILE]
 
 
 async def test_a_directory_s_page_keeps_what_it_says_of_a_file_that_comes_back_while_it_is_deleted(
