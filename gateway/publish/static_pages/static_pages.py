@@ -14,7 +14,7 @@ from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from gateway.config.settings import Settings
-from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
+from gateway.errors import ACCESS_DENIED, NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
 from gateway.executors import PAGES
 from gateway.index.catalog.listing import Files
 from gateway.index.simple import page_edit
@@ -125,10 +125,13 @@ class StaticPages:
             await self.show_mark(folders, key)
 
     async def _file(self, key: str) -> File | None:
-        """A file as the storage has it now, None if it is not there. Directories tell no hash."""
+        """A file as the storage has it now, None if it is not there. Directories tell no hash. Raises UpstreamError
+        where that is refused: the file may be there, and must not lose its link."""
         try:
             found = await self._storage.metadata(self._root + key)
-        except NotFoundError:
+        except NotFoundError as error:
+            if error.code == ACCESS_DENIED:
+                raise _refused(error) from error
             return None
         hashes = {"sha256": found.sha256} if found.sha256 is not None else {}
         return File(key.rpartition("/")[2], "", hashes=hashes, requires_python=found.requires_python)
@@ -219,7 +222,7 @@ class StaticPages:
         try:
             found = await self._storage.children(self._root + folder)
         except NotFoundError as error:  # refused, though it was not before
-            raise UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status) from error
+            raise _refused(error) from error
         return [item.key.removeprefix(self._root) for item in found.objects]
 
     @staticmethod
@@ -251,6 +254,10 @@ def _files(project: str, folder: str, keys: Sequence[str]) -> Iterator[File]:
         if (release := release_of(name)) is not None and release.project == project:
             url = quote(name if at == folder else f"../{key}", safe="/")
             yield File(name, url, yanked="" if key + YANKED_FILE in marked else None)
+
+
+def _refused(error: NotFoundError) -> UpstreamError:
+    return UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
 
 
 def _unchangeable(key: str, why: str) -> UpstreamError:

@@ -12,6 +12,7 @@ from tests.publish.static_pages.test_static_pages import (
     DIGEST,
     FILE,
     MANAGED,
+    PAGE,
     just_before,
     listed,
     managed,
@@ -49,6 +50,19 @@ async def test_a_first_page_is_made_where_nothing_may_be_listed(
     gateway = await start_gateway(faulty_settings | OPEN | {"publish.write_pages": "true"})
     assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
     assert [file.name for file in listed(faulty)] == [FILE]
+
+
+async def test_a_file_that_may_not_be_looked_at_for_a_moment_stays_on_the_page(
+    start_gateway: StartGateway, faulty: FaultyBucket, faulty_settings: dict[str, str]
+) -> None:
+    key = f"acme-web/{FILE}"
+    gateway = await start_gateway(faulty_settings | OPEN | {"publish.write_pages": "true"})
+    just_before(faulty, "PUT", PAGE, lambda: faulty.of_key.update({key: error(403, "AccessDenied")}))
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 502
+    assert [file.name for file in listed(faulty)] == [FILE]
+    del faulty.of_key[key]
+    assert (await upload(gateway.url, FILE, CONTENT))[0] == 200
+    assert [file.hashes for file in listed(faulty)] == [{"sha256": DIGEST}]
 
 
 async def test_a_directory_s_page_keeps_what_it_says_of_a_file_that_comes_back_while_it_is_deleted(
