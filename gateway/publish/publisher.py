@@ -157,8 +157,9 @@ class Publisher:
             # The answer may be lost, and the file be there.
             if not content.sha256:
                 raise
-            if not await self._existing.has(key, content.size, content.sha256):
-                if only_new and await self._existing.is_there(key):
+            found = await self._existing.sha256_of(key, content.size)
+            if found != content.sha256:
+                if only_new and found is not None:
                     raise FileExistsConflictError(filename=file.filename) from error  # another writer was first
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)

@@ -36,13 +36,14 @@ class _Link(NamedTuple):
 
 def with_file(page: str, file: File) -> str:
     """The page with a link to the file, behind all others. If there are links to it, those with another hash get that
-    of the file, and its Requires-Python. Raises ValueError for a page that can't be read, like all functions here, or
-    has no place for a link."""
+    of the file, and its Requires-Python, unless its hash is not known. Raises ValueError for a page that can't be read,
+    like all functions here, or has no place for a link."""
     links = [*_links(page)]
     same = [(link, link.file) for link in links if link.file is not None and link.file.name == file.name]
     if not same:
         return _added(page, file_link(file), links)
-    changed = [(link, old) for link, old in same if old.hashes.get("sha256") != file.hashes.get("sha256")]
+    sha256 = file.hashes.get("sha256")
+    changed = [(link, old) for link, old in same if sha256 is not None and old.hashes.get("sha256") != sha256]
     return _replaced(page, ((link.start, link.stop, _of_other_bytes(page, link, old, file)) for link, old in changed))
 
 
@@ -98,8 +99,7 @@ def _link_of(tag: StartTag) -> _Link:
 
 def _of_other_bytes(page: str, link: _Link, old: File, file: File) -> str:
     """The start tag of a link to `old`, whose bytes are those of `file` by now: what it said of others goes."""
-    sha256 = file.hashes.get("sha256")
-    href = f"{old.url}#sha256={sha256}" if sha256 else old.url
+    href = f"{old.url}#sha256={file.hashes['sha256']}"
     attributes: dict[str, str | None] = {"href": href, "data-requires-python": file.requires_python}
     if old.has_metadata:
         attributes |= dict.fromkeys(_METADATA, "true")

@@ -23,19 +23,24 @@ class Existing:
             return False
         return True
 
+    async def sha256_of(self, key: str, size: int) -> str | None:
+        """That of the object; empty if it is not known and the object has not `size` bytes, None if there is none."""
+        try:
+            return (await self._storage.metadata(key)).sha256 or await self._hashed(key, size)
+        except NotFoundError:
+            return None
+
     async def has(self, key: str, size: int, sha256: str) -> bool:
         """Whether the object is there, with these bytes."""
-        try:
-            known = (await self._storage.metadata(key)).sha256
-            return (known or await self._hashed(key, size)) == sha256
-        except NotFoundError:
-            return False
+        return await self.sha256_of(key, size) == sha256
 
     async def demand_same(self, key: str, size: int, sha256: str) -> None:
-        """Raises FileExistsConflictError for other bytes, UpstreamBusyError if nothing is there any more."""
-        if not await self.has(key, size, sha256):
-            if not await self.is_there(key):
-                raise UpstreamBusyError(f"{key} has been deleted meanwhile", code="Deleted")
+        """Raises FileExistsConflictError for other bytes, UpstreamBusyError if nothing is there any more. Looks once:
+        what is deleted may be back, with the same bytes, when it is looked at again."""
+        found = await self.sha256_of(key, size)
+        if found is None:
+            raise UpstreamBusyError(f"{key} has been deleted meanwhile", code="Deleted")
+        if found != sha256:
             raise FileExistsConflictError(filename=key.rpartition("/")[2])
 
     async def demand_won(self, key: str, etag: str) -> None:

@@ -140,8 +140,9 @@ class Promotion:
             return False
         except (UpstreamError, UpstreamBusyError, UpstreamTimeoutError) as error:
             # The answer may be lost, and the file be there.
-            if not await self._existing.has(key, item.size, sha256):
-                if await self._existing.is_there(key):
+            now = await self._existing.sha256_of(key, item.size)
+            if now != sha256:
+                if now is not None:
                     raise FileExistsConflictError(filename=key.rpartition("/")[2]) from error
                 raise
             log.warning("%s was written, though the storage said otherwise: %s", key, error)

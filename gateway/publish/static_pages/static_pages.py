@@ -7,14 +7,14 @@ import asyncio
 import random
 import time
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from gateway.config.settings import Settings
-from gateway.errors import NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
+from gateway.errors import ACCESS_DENIED, NotFoundError, PreconditionFailedError, UpstreamBusyError, UpstreamError
 from gateway.executors import PAGES
 from gateway.index.catalog.listing import Files
 from gateway.index.simple import page_edit
@@ -35,6 +35,7 @@ _PAUSE_SECONDS = 0.25
 _TYPE = "text/html; charset=utf-8"
 
 Edit = Callable[[str], str]
+Blank = Callable[[], Awaitable[str]]
 
 
 def static_pages_of(settings: Settings, storage: Storage, root: str) -> "StaticPages":
@@ -85,7 +86,7 @@ class StaticPages:
         new = folder not in pages and bool(folder) and self._write
         if new:
             pages.add(folder)
-        await self._show(pages, key, file, partial(_new_page, project, folder, known) if new else None)
+        await self._show(pages, key, file, partial(self._new_page, project, folder, known) if new else None)
         if pages:
             await self._change("", partial(page_edit.with_project, name=project))
             await self._look_again(pages, key, file)
@@ -103,9 +104,7 @@ class StaticPages:
         for page in sorted(folders):
             await self._change(f"{page}/", partial(page_edit.without_file, name=name))
 
-    async def _show(
-        self, folders: Iterable[str], key: str, file: File | None, blank: Callable[[], str] | None = None
-    ) -> None:
+    async def _show(self, folders: Iterable[str], key: str, file: File | None, blank: Blank | None = None) -> None:
         """Has pages link to the file, or not if that is None. `blank` makes the page in the file's own folder."""
         folder, _, name = key.rpartition("/")
         if file is None:
@@ -126,10 +125,13 @@ class StaticPages:
             await self.show_mark(folders, key)
 
     async def _file(self, key: str) -> File | None:
-        """A file as the storage has it now, None if it is not there. Directories tell no hash."""
+        """A file as the storage has it now, None if it is not there. Directories tell no hash. Raises UpstreamError
+        where that is refused: the file may be there, and must not lose its link."""
         try:
             found = await self._storage.metadata(self._root + key)
-        except NotFoundError:
+        except NotFoundError as error:
+            if error.code == ACCESS_DENIED:
+                raise _refused(error) from error
             return None
         hashes = {"sha256": found.sha256} if found.sha256 is not None else {}
         return File(key.rpartition("/")[2], "", hashes=hashes, requires_python=found.requires_python)
@@ -154,20 +156,20 @@ class StaticPages:
         folders = sorted(known.with_page) if known is not None else [project]
         return any([await self._change(f"{folder}/", edit) for folder in folders])
 
-    async def _change(self, folder: str, edit: Edit, blank: Callable[[], str] | None = None) -> bool:
+    async def _change(self, folder: str, edit: Edit, blank: Blank | None = None) -> bool:
         """Changes the page of a folder; one that is not there is made from `blank`, or left alone. Whether it has been
         changed."""
         async with self._turns.setdefault(folder, asyncio.Lock()):
             return await self._changed(folder, edit, blank)
 
-    async def _changed(self, folder: str, edit: Edit, blank: Callable[[], str] | None) -> bool:
+    async def _changed(self, folder: str, edit: Edit, blank: Blank | None) -> bool:
         """The same, if nobody else here does so."""
         until = time.monotonic() + _SECONDS
         while True:
             found = await self._read(folder)
             if found is None and blank is None:
                 return False
-            text = await self._edited(found, edit) if found is not None else edit(blank()) if blank else ""
+            text = await self._edited(found, edit) if found is not None else edit(await blank()) if blank else ""
             if found is not None and text == found.text:
                 return False
             try:
@@ -206,6 +208,23 @@ class StaticPages:
             return _Found(key, text, said["ETag"], said.get("Content-Type", _TYPE), said.get("Cache-Control"))
         return None
 
+    async def _new_page(self, project: str, folder: str, known: Files | None) -> str:
+        """The first page of a project: of all its files that are there by now, without their hashes. `known` tells in
+        which folders, from before: others may have deleted or yanked some while a file came. Without it there were
+        none, or they may not be listed."""
+        keys = list[str]()
+        if known is not None:
+            for at in sorted({folder, *(item.key.rpartition("/")[0] for item in known.objects)}):
+                keys += await self._keys_in(f"{at}/" if at else "")
+        return project_html(Project(project, (), tuple(_files(project, folder, keys)))).decode()
+
+    async def _keys_in(self, folder: str) -> list[str]:
+        try:
+            found = await self._storage.children(self._root + folder)
+        except NotFoundError as error:  # refused, though it was not before
+            raise _refused(error) from error
+        return [item.key.removeprefix(self._root) for item in found.objects]
+
     @staticmethod
     async def _edited(found: _Found, edit: Edit) -> str:
         try:
@@ -227,20 +246,18 @@ def _text_of(content: bytes, headers: Mapping[str, str]) -> str:
     return content.decode()
 
 
-def _new_page(project: str, folder: str, known: Files | None) -> str:
-    """The first page of a project: of all its files that are there already, without their hashes."""
-    keys = [item.key for item in known.objects] if known is not None else []
-    files = [
-        File(
-            name,
-            quote(name if at == folder else f"../{key}", safe="/"),
-            yanked="" if key + YANKED_FILE in keys else None,
-        )
-        for key in keys
-        for at, _, name in [key.rpartition("/")]
-        if (release := release_of(name)) is not None and release.project == project
-    ]
-    return project_html(Project(project, (), tuple(files))).decode()
+def _files(project: str, folder: str, keys: Sequence[str]) -> Iterator[File]:
+    """Those of a project, as its page in this folder links to them."""
+    marked = frozenset(keys)
+    for key in keys:
+        at, _, name = key.rpartition("/")
+        if (release := release_of(name)) is not None and release.project == project:
+            url = quote(name if at == folder else f"../{key}", safe="/")
+            yield File(name, url, yanked="" if key + YANKED_FILE in marked else None)
+
+
+def _refused(error: NotFoundError) -> UpstreamError:
+    return UpstreamError(error.detail, code=error.code, upstream_status=error.upstream_status)
 
 
 def _unchangeable(key: str, why: str) -> UpstreamError:

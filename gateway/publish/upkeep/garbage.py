@@ -123,13 +123,15 @@ class Collector:
                 yield Garbage(Kind.PRE_RELEASE, self._root + item.key, why, project, item)
 
     async def remove(self, garbage: Garbage) -> None:
-        """What is gone already counts as removed. Raises GatewayErrors."""
+        """What is gone already counts as removed. Raises GatewayErrors, PreconditionFailedError for a file that others
+        have replaced since it was listed."""
         if garbage.upload is not None:
             assert self._upkeep is not None, "it has been listed"
             await self._upkeep.give_up(garbage.upload)
         elif garbage.file is not None:
             assert self._life_cycle is not None, "it has found the file"
             try:
+                await self._storage.metadata(garbage.key, garbage.file.etag)
                 await self._life_cycle.apply(self._deletion(garbage.project, garbage.file), garbage.file)
             except NotFoundError as error:
                 if is_refused(error):

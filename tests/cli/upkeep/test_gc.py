@@ -12,7 +12,7 @@ import pytest
 from gateway.cli.main import main
 from gateway.cli.upkeep.gc import Wish, run
 from gateway.config.load import load
-from gateway.publish.upkeep.garbage import Policy
+from gateway.publish.upkeep.garbage import Collector, Garbage, Policy
 from gateway.storage.local.tree import TEMPORARY
 from tests.support.bucket import Bucket
 from tests.support.faults import Answer, FaultyBucket, error, healthy, on, on_first, serving
@@ -133,6 +133,27 @@ def test_stored_pages_name_no_pre_release_that_is_gone(root: Path) -> None:
     page.write_text(f"<html><body>{links}</body></html>")
     assert gc("--keep-pre-releases", "0", "--yes") == 0
     assert page.read_text() == '<html><body><a href="acme-1.0.tar.gz">acme-1.0.tar.gz</a></body></html>'
+
+
+def test_a_pre_release_that_others_replace_before_its_turn_stays(
+    root: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, replaced = "acme/acme-1.0a1.tar.gz", "acme/acme-1.0a2.tar.gz"
+    fill(root, old, replaced)
+    page = root / "acme" / "index.html"
+    links = [f'<a href="{name}">{name}</a>' for name in ("acme-1.0a1.tar.gz", "acme-1.0a2.tar.gz")]
+    page.write_text("".join(links))
+    remove = Collector.remove
+
+    async def after_others(self: Collector, garbage: Garbage) -> None:
+        (root / replaced).write_bytes(b"new")
+        await remove(self, garbage)
+
+    monkeypatch.setattr(Collector, "remove", after_others)
+    assert gc("--keep-pre-releases", "0", "--yes") == 1
+    assert f"{replaced}: can't be removed: " in capsys.readouterr().out
+    assert keys(root) == [".gateway/deleted/acme-1.0a1.tar.gz.json", replaced, "acme/index.html"]
+    assert page.read_text() == links[1]
 
 
 @pytest.mark.parametrize(
