@@ -16,6 +16,8 @@ _MOST_WAITING, _TASK = 200_000, 20
 # Records of more files are saved one at a time: each takes some 50 MB meanwhile if it is as large as can be.
 _LARGE, _AT_ONCE = 2000, 8
 _CLOSE_SECONDS = 2.0
+# What could not be saved is tried again after that.
+_AGAIN_SECONDS = 60.0
 
 log = logging.getLogger("gateway.policy")
 
@@ -45,12 +47,16 @@ class SavedRecords(Generic[R]):
         self._what = what
         self._most_bytes = most_bytes
         self._saving, self._saving_large = asyncio.Semaphore(_AT_ONCE), asyncio.Lock()
-        self._running: dict[asyncio.Task[None], int] = {}
+        self._running: dict[asyncio.Task[bool], int] = {}
         self._waiting = 0
+        self._unsaved: dict[str, tuple[R, Callable[[bytes], R | None]]] = {}
+        self._unsaved_weight = 0
+        self._retrying: asyncio.Task[None] | None = None
 
     async def load(self, project: str, decode: Callable[[bytes], R | None]) -> R | None:
-        """What all stores know. `decode` returns None for a document that is none. Raises the errors of the stores."""
-        found: R | None = None
+        """What all stores know, and what could not be saved in them yet. `decode` returns None for a document that is
+        none. Raises the errors of the stores."""
+        found = self._unsaved[project][0] if project in self._unsaved else None
         for store in self._stores:
             document, _ = await store.read(project)
             record = await FOREIGN.run(decode, document)
@@ -71,21 +77,63 @@ class SavedRecords(Generic[R]):
 
     async def close(self) -> None:
         """Waits until everything is saved, for a while: the process may end within seconds, or be killed."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+        for project in [*self._unsaved]:
+            self.save(project, *self._unsaved[project])
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-            if late:
-                log.warning("%s could not be saved in time: %d", self._what % "projects", len(late))
+            if left := len(late) + len(self._unsaved):
+                log.warning("%s could not be saved in time: %d", self._what % "projects", left)
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.gather(self._retrying, return_exceptions=True)
 
-    async def _save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
+    async def _save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> bool:
+        """Returns False if it has to be tried again."""
+        errors = list[GatewayError]()
         async with self._saving if record.size <= _LARGE else self._saving_large:
             for store in self._stores:
                 try:
                     await self._merge(store, project, record, decode)
                 except GatewayError as error:
-                    log.warning("%s can't be saved: %s", self._what % project, error)
+                    errors.append(error)
+        if not errors:
+            if project in self._unsaved and self._unsaved[project][0] is record:
+                self._taken(project)
+            return True
+        while project in self._unsaved:
+            if (other := self._taken(project)[0]) is not record:
+                record = await FOREIGN.run(record.merged, other)
+        self._keep(project, record, decode)
+        if self._retrying is None or self._retrying.done():
+            why = self._what % project, _AGAIN_SECONDS, errors[-1]
+            log.warning("%s can't be saved, no retry for %d s: %s", *why)
+            self._retrying = asyncio.get_running_loop().create_task(self._retry())
+        return False
+
+    def _keep(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
+        """Until it can be saved. Of very many, some are not."""
+        weight = _TASK + record.size
+        if self._unsaved_weight + weight <= _MOST_WAITING:
+            self._unsaved[project] = record, decode
+            self._unsaved_weight += weight
+
+    def _taken(self, project: str) -> tuple[R, Callable[[bytes], R | None]]:
+        record, decode = self._unsaved.pop(project)
+        self._unsaved_weight -= _TASK + record.size
+        return record, decode
+
+    async def _retry(self) -> None:
+        """One by one, and no more after one that fails, which is the last one of the next time."""
+        while self._unsaved:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            for project in [*self._unsaved]:
+                if project in self._unsaved and not await self._save(project, *self._unsaved[project]):
+                    break
 
     async def _merge(self, store: MetadataStore, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
@@ -102,7 +150,7 @@ class SavedRecords(Generic[R]):
                 if attempt == _ATTEMPTS:
                     raise
 
-    def _done(self, task: "asyncio.Task[None]") -> None:
+    def _done(self, task: "asyncio.Task[bool]") -> None:
         self._waiting -= self._running.pop(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("saving a record failed: this is a bug", exc_info=error)

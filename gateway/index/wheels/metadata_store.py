@@ -29,6 +29,8 @@ from gateway.transfer.open_file import read_file
 _FOLDER = ".gateway/metadata/"
 _CONTENT_TYPE = "application/json"
 _OFF_SECONDS = 600.0
+# What must be known waits in memory meanwhile.
+_OFF_SECONDS_OF_NEEDED = 30.0
 # A document is read once: few stay open, each with a descriptor, at any number of mounts.
 _OPEN = 2
 
@@ -87,7 +89,8 @@ class SharedMetadataStore:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`root` is the key above all projects: gateways with another one have documents of their own. `asked_for` is
-        the setting because of which they are stored. With `must_know`, a document that may not be read is an error."""
+        the setting because of which they are stored. With `must_know`, a document that can't be read or written is
+        an error."""
         self._storage = storage
         self._folder = folder + root
         self._asked_for = asked_for
@@ -110,14 +113,19 @@ class SharedMetadataStore:
 
     async def write(self, project: str, document: bytes, etag: str | None) -> None:
         if self._clock() < self._off_until:
+            if self._must_know:
+                raise UpstreamBusyError(f"{self._folder} could not be written a moment ago")
             return
         try:
             await self.put(project, document, etag)
         except PreconditionFailedError:
             raise
         except GatewayError as error:
-            self._off_until = self._clock() + _OFF_SECONDS
-            why = self._asked_for, _OFF_SECONDS, error
+            off = _OFF_SECONDS_OF_NEEDED if self._must_know else _OFF_SECONDS
+            self._off_until = self._clock() + off
+            if self._must_know:
+                raise
+            why = self._asked_for, off, error
             log.warning("%s can't be written (%s), no retry for %d s: %s", self._folder, *why)
 
     async def put(self, project: str, document: bytes, etag: str | None) -> None:

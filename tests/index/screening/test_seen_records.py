@@ -5,6 +5,7 @@ from math import inf
 import pytest
 
 from gateway.index.screening import saved_records
+from gateway.index.wheels import metadata_store
 from gateway.policy.seen import from_bytes
 from tests.conftest import StartGateway
 from tests.index.screening.test_screen import (
@@ -25,7 +26,7 @@ from tests.index.screening.test_screen import (
     started,
     time,
 )
-from tests.support.faults import FaultyBucket, error
+from tests.support.faults import Answer, FaultyBucket, error, healthy
 from tests.support.publicindex import JSON, PublicIndex
 
 __all__ = ["clock", "public", "settings"]  # the fixtures
@@ -104,6 +105,40 @@ async def test_what_can_t_be_saved_is_saved_at_the_next_look(
     clock.now += DAY
     assert await shown(gateway) == [OLD]
     await faulty.until(lambda: seen_key(settings["fallback.base_url"]) in faulty.objects)
+
+
+async def test_what_a_failure_kept_from_being_saved_is_saved_later(
+    start_gateway: StartGateway,
+    settings: dict[str, str],
+    clock: Clock,
+    public: PublicIndex,
+    faulty: FaultyBucket,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A gateway that is started later believes no file that says it is old."""
+    monkeypatch.setattr(saved_records, "_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(metadata_store, "_OFF_SECONDS_OF_NEEDED", 0.0)
+    public.projects["public-lib"] = {OLD: OLD_CONTENT}
+    key = seen_key(settings["fallback.base_url"])
+    refused = 0
+
+    async def no_writes(answer: Answer) -> None:
+        nonlocal refused
+        refused += answer.request.method == "PUT"
+        await (error(403, "AccessDenied") if answer.request.method == "PUT" else healthy)(answer)
+
+    faulty.of_key[key] = no_writes
+    assert await shown(await started(start_gateway, settings, clock)) == [OLD]
+    await faulty.until(lambda: refused > 0)
+    assert key not in faulty.objects
+    del faulty.of_key[key]
+    await faulty.until(lambda: key in faulty.objects)
+    clock.now += DAY
+    public.projects["public-lib"] = {OLD: OLD_CONTENT, NAME: CONTENT}
+    public.fields[NAME] = {"upload-time": time(-900)}
+    restarted = await started(start_gateway, settings, clock)
+    assert await shown(restarted) == [OLD]
+    assert (await get(restarted, FILE)).status == 403
 
 
 @pytest.mark.parametrize("answer", [(500, "InternalError"), (403, "AccessDenied")])
