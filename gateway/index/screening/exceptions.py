@@ -61,7 +61,7 @@ class Exceptions:
             raise UpstreamError(f"it can't be understood: {error}") from error
         if found is None:
             return
-        exceptions, self._etag = found
+        exceptions, etag = found
         if exceptions != self.known:
             before = frozenset(self.known)
             for one in exceptions:
@@ -74,6 +74,7 @@ class Exceptions:
             rules = await FOREIGN.run(_rules, [*self._configured, *exceptions])
             self.known, self.rules = exceptions, rules
             self.version += 1
+        self._etag = etag
 
     async def _watch(self) -> None:
         while True:

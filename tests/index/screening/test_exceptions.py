@@ -131,3 +131,20 @@ async def test_two_who_change_them_at_once_lose_nothing(exceptions: Exceptions, 
     found = await stored.read()
     assert found is not None
     assert list(found[0]) == [other, ONE]
+
+
+async def test_one_whose_reading_was_ended_too_early_is_read_again(
+    exceptions: Exceptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await exceptions._stored.change(lambda _: [ONE])
+
+    def late(_: object) -> None:
+        raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.index.screening.exceptions._rules", late)
+        with pytest.raises(TimeoutError):
+            await exceptions.read()
+    await exceptions.read()
+    assert list(exceptions.known) == [ONE]
+    assert len(exceptions.rules) == 1
