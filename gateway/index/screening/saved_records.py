@@ -66,6 +66,8 @@ class SavedRecords(Generic[R]):
 
     def save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> bool:
         """Begins to save it, together with what others have saved. Returns False if too much waits for that already."""
+        if project in self._unsaved:
+            self._taken(project)
         weight = _TASK + record.size
         if self._waiting + weight > _MOST_WAITING:
             return False
@@ -105,9 +107,10 @@ class SavedRecords(Generic[R]):
             if project in self._unsaved and self._unsaved[project][0] is record:
                 self._taken(project)
             return True
-        while project in self._unsaved:
-            if (other := self._taken(project)[0]) is not record:
-                record = await FOREIGN.run(record.merged, other)
+        other = record
+        while project in self._unsaved and self._unsaved[project][0] is not other:
+            other = self._unsaved[project][0]
+            record = await FOREIGN.run(record.merged, other)
         self._keep(project, record, decode)
         if self._retrying is None or self._retrying.done():
             why = self._what % project, _AGAIN_SECONDS, errors[-1]
@@ -117,6 +120,8 @@ class SavedRecords(Generic[R]):
 
     def _keep(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> None:
         """Until it can be saved. Of very many, some are not."""
+        if project in self._unsaved:
+            self._taken(project)
         weight = _TASK + record.size
         if self._unsaved_weight + weight <= _MOST_WAITING:
             self._unsaved[project] = record, decode

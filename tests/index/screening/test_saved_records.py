@@ -1,12 +1,15 @@
 """What is known of the files of projects, when the process ends."""
 
 import asyncio
+from math import inf
 
 import pytest
 
 from gateway.cache.lru import MemoryLimit
+from gateway.errors import UpstreamError
 from gateway.index.screening.seen_records import SeenRecords
 from gateway.index.simple.pages import File, Project
+from gateway.policy.seen import from_bytes
 from tests.support.eventually import eventually
 
 
@@ -63,3 +66,57 @@ async def test_small_ones_are_saved_some_at_once_and_large_ones_one_by_one(monke
     assert sum(name.startswith("small") for name in store.writing) == 8
     assert sum(name.startswith("large") for name in store.writing) == 1
     await records.close()
+
+
+class Refusing:
+    """A store that takes nothing while it `refuses`."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.tried: list[str] = []
+        self.refuses = True
+
+    async def read(self, project: str) -> tuple[bytes, str | None]:
+        return self.documents.get(project, b""), None
+
+    async def write(self, project: str, document: bytes, etag: str | None) -> None:
+        self.tried.append(project)
+        if self.refuses:
+            raise UpstreamError("not now")
+        self.documents[project] = document
+
+
+async def test_what_was_not_saved_counts_when_memory_has_lost_it_and_is_saved_at_the_end() -> None:
+    store, day = Refusing(), 86400.0
+    records = SeenRecords([store], MemoryLimit(1))  # too little for a record
+    names = ["one", "two"]
+    for name in names:
+        await records.look(Project(name, (), ()), 10 * day)
+    await eventually(lambda: len(store.tried) == 2)
+    for name in names:
+        forged = File(f"{name}-1.0.tar.gz", "", modified=day)
+        record, listed = await records.look(Project(name, (), (forged,)), 12 * day)
+        assert [*record.seen(listed).values()] == [12 * day]
+    await eventually(lambda: [known.size for known, _ in records._saved._unsaved.values()] == [1, 1])
+    store.refuses = False
+    await records.close()
+    for name in names:
+        found = from_bytes(store.documents[name], inf)
+        assert found is not None
+        assert (found.first, found.size) == (10 * day, 1)
+
+
+async def test_after_a_failure_one_is_tried_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.index.screening.saved_records._AGAIN_SECONDS", 0.0)
+    store = Refusing()
+    records = SeenRecords([store], MemoryLimit(1_000_000))
+    names = {f"project{number}" for number in range(20)}
+    for name in sorted(names):
+        await records.look(Project(name, (), ()), 1_700_000_000.0)
+    await eventually(lambda: set(store.tried) == names and len(store.tried) > 100)
+    assert {*store.tried[-40:]} == names, "each has its turn"
+    store.refuses = False
+    await eventually(lambda: store.documents.keys() == names)
+    tried = len(store.tried)
+    await records.close()
+    assert len(store.tried) == tried, "nothing was left"
