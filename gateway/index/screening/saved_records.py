@@ -66,8 +66,6 @@ class SavedRecords(Generic[R]):
 
     def save(self, project: str, record: R, decode: Callable[[bytes], R | None]) -> bool:
         """Begins to save it, together with what others have saved. Returns False if too much waits for that already."""
-        if project in self._unsaved:
-            self._taken(project)
         weight = _TASK + record.size
         if self._waiting + weight > _MOST_WAITING:
             return False
