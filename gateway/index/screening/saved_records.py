@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, Self, TypeVar
 
+from gateway.cache.limited_log import LimitedLog
 from gateway.errors import GatewayError, PreconditionFailedError
 from gateway.executors import FOREIGN
 from gateway.index.wheels.metadata_store import MetadataStore
@@ -51,6 +52,7 @@ class SavedRecords(Generic[R]):
         self._waiting = 0
         self._unsaved: dict[str, tuple[R, Callable[[bytes], R | None]]] = {}
         self._unsaved_weight = 0
+        self._log = LimitedLog(log)
         self._retrying: asyncio.Task[None] | None = None
 
     async def load(self, project: str, decode: Callable[[bytes], R | None]) -> R | None:
@@ -110,9 +112,8 @@ class SavedRecords(Generic[R]):
             other = self._unsaved[project][0]
             record = await FOREIGN.run(record.merged, other)
         self._keep(project, record, decode)
+        self._log.write(logging.WARNING, "%s can't be saved now: %s", self._what % project, errors[-1])
         if self._retrying is None or self._retrying.done():
-            why = self._what % project, _AGAIN_SECONDS, errors[-1]
-            log.warning("%s can't be saved, no retry for %d s: %s", *why)
             self._retrying = asyncio.get_running_loop().create_task(self._retry())
         return False
 
