@@ -4,8 +4,9 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain, islice
 from typing import Generic, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class Forked(Generic[T]):
             os.close(reading)
         else:
             if pid == 0:
-                _send(work, writing)
+                _send(lambda: [work()], reading, writing)
             self._child = pid, reading
         os.close(writing)
 
@@ -60,14 +61,46 @@ class Forked(Generic[T]):
             self._known.append(pickle.loads(sent))  # noqa: S301  written by our own process
 
 
-def _send(work: Callable[[], object], writing: int) -> NoReturn:
+def forked_items(work: Callable[[], Iterable[T]]) -> Iterator[T]:
+    """The items of `work`, which a forked process finds out from the first one on while this process goes on: as many
+    wait as a pipe takes. They must be what can be pickled, and not None. If the fork fails, or the other process ends
+    early, this one does the work, or the rest of it, itself, so that errors are its own."""
+    count, (reading, writing) = 0, os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:  # a limit of processes or of memory
+        os.close(reading)
+        os.close(writing)
+        yield from work()
+        return
+    if pid == 0:
+        _send(lambda: chain(work(), [None]), reading, writing)
+    os.close(writing)
+    try:
+        with os.fdopen(reading, "rb") as pipe, suppress(EOFError, pickle.UnpicklingError):
+            while (item := pickle.load(pipe)) is not None:  # noqa: S301  written by our own process
+                count += 1
+                yield item
+            return
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with suppress(ChildProcessError):  # somebody else has waited for it
+            os.waitpid(pid, 0)
+    yield from islice(work(), count, None)
+
+
+def _send(work: Callable[[], Iterable[object]], reading: int, writing: int) -> NoReturn:
     """The life of the forked process."""
     try:
+        os.close(reading)  # or it would write on when nobody reads
         # What ends a whole group of processes (Ctrl-C, systemd) is for the parent, which would else do the work again.
         # No SIG_IGN: programs that the work starts would inherit it.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, frame: None)
         with os.fdopen(writing, "wb") as pipe:
-            pickle.dump(work(), pipe)
+            for item in work():
+                pickle.dump(item, pipe)
+                pipe.flush()
     finally:
         os._exit(0)  # the interpreter's exit would flush and close what belongs to the parent

@@ -1,8 +1,8 @@
 """`make bench`: the gateway beside the nginx+lua setup, on this machine, in one run.
 
 Absolute figures drift on shared machines; what counts is the ratio, of CPU time per request of all processes or of
-seconds. Prints a Markdown table. A run takes some four minutes; --quick one, --nightly a quarter of an hour. --docs
-writes the table and the chart into the manual, and results.json beside this file.
+seconds. Prints a Markdown table. A run takes some nine minutes; --quick two or three, --nightly a quarter of an hour.
+--docs writes the table and the chart into the manual, and results.json beside this file.
 """
 
 import argparse

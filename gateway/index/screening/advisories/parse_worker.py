@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
-from gateway.forked import Forked
+from gateway.forked import forked_items
 from gateway.index.screening.advisories.archive import Archive, ArchiveError, records
 from gateway.index.screening.advisories.database import INDEX, SCHEMA
 from gateway.policy.osv import MAX_ITEMS, documents
@@ -39,6 +40,7 @@ MAX_PROJECT_BYTES = 4 * 1024 * 1024
 _MAX_PROJECT_ITEMS = 2 * MAX_ITEMS
 # Each may take as much memory, and as much time.
 _MAX_PROCESSES = 2
+_RECORDS_AT_ONCE = 100
 _LESS_URGENT = 5
 _MAX_REASON = 200
 _MISSING = "no record of it can be read"
@@ -104,17 +106,16 @@ def make(archive: Archive, target: str, mark: str, processes: int = 1) -> Counts
 
 
 def _parts(archive: Archive, processes: int) -> Iterator[Part]:
-    """What each process has read. This is one of them."""
-    others = [Forked(partial(_read, archive, number, processes)) for number in range(1, processes)]
-    yield _read(archive, 0, processes)
-    for other in others:
-        yield other.result()
+    """What the processes have read, of which this is one, in turns: little waits in memory."""
+    others = [forked_items(partial(_read, archive, number, processes)) for number in range(1, processes)]
+    for parts in zip_longest(_read(archive, 0, processes), *others):
+        yield from (part for part in parts if part is not None)
 
 
-def _read(archive: Archive, number: int, of: int) -> Part:
+def _read(archive: Archive, number: int, of: int) -> Iterator[Part]:
     """The documents of every `of`-th record, with their projects, and what can't be read. Raises ArchiveError."""
     rows, faults = list[tuple[str, str]](), list[str]()
-    for record in records(archive, number, of):
+    for count, record in enumerate(records(archive, number, of), 1):
         try:
             if isinstance(record, ValueError):
                 raise record
@@ -123,7 +124,10 @@ def _read(archive: Archive, number: int, of: int) -> Part:
             faults.append("it is nested too deeply")
         except ValueError as error:
             faults.append(str(error)[:_MAX_REASON])
-    return rows, faults
+        if count % _RECORDS_AT_ONCE == 0:
+            yield rows, faults
+            rows, faults = [], []
+    yield rows, faults
 
 
 def _within_limits(parts: Iterable[Part], counts: Counts) -> Iterator[tuple[str, str]]:

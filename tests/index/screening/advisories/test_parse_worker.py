@@ -25,6 +25,15 @@ def test_a_database(tmp_path: Path, processes: int) -> None:
     database.close()
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_little_of_an_archive_is_in_memory_at_once(processes: int) -> None:
+    """All that is found out of a quarter of a million records takes 140 MB."""
+    many = archive(*(malware(f"p{number}", "1") for number in range(1000)))
+    parts = [*parse_worker._parts(many, processes)]
+    assert max(len(rows) for rows, _ in parts) <= 100
+    assert sorted(project for rows, _ in parts for project, _ in rows) == sorted(f"p{number}" for number in range(1000))
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
