@@ -84,7 +84,7 @@ class RevokedTokens:
         try:
             async with asyncio.timeout(_LIST_SECONDS):
                 found = await listed(mount.storage)
-            if found is None and (last := self._lists.get(mount)):
+            if found is None and (last := self._last_of(mount.name)):
                 why = f"the list of revoked tokens of mount {mount.name} is gone: %s"
                 self._log.write(logging.WARNING, why, "the last one counts until a restart")
                 return last
@@ -99,3 +99,7 @@ class RevokedTokens:
         # A message of its own for each, so that one that fails often hides no other.
         self._log.write(logging.WARNING, f"the list of revoked tokens of mount {mount.name} can't be read: %s", why)
         return None
+
+    def _last_of(self, name: str) -> frozenset[str] | None:
+        """The list of the mount of this name, which a reload may have built anew."""
+        return next((ids for mount, ids in self._lists.items() if mount.name == name), None)

@@ -156,8 +156,9 @@ async def test_a_public_key_is_that_of_its_private_key(reloadable: Reloadable, t
     assert await codes(reloadable, "t1", "a", "b", secret=private) == [401, 401]
 
 
+@pytest.mark.parametrize("changed", [{}, {"index": {"browse": False}}])
 async def test_a_list_that_is_gone_counts_until_a_restart(
-    reloadable: Reloadable, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    reloadable: Reloadable, tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: dict[str, Any]
 ) -> None:
     """A volume that is not mounted and a list that somebody has deleted look the same."""
     revoke(tmp_path, "b", "t1")
@@ -165,6 +166,7 @@ async def test_a_list_that_is_gone_counts_until_a_restart(
     await reloadable.start()
     assert await codes(reloadable, "t1", "a") == [401]
     (tmp_path / "b" / KEY).unlink()
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b", **changed)])
     with caplog.at_level(logging.WARNING, "gateway.access"):
         assert (await reloadable.reload())[0] == 200
     assert await codes(reloadable, "t1", "a") == [401]
