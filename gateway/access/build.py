@@ -139,7 +139,7 @@ def _secret(text: str) -> str:
     could sign with it. Raises ValueError."""
     if text.startswith("ssh-"):
         raise ValueError("is a public key of ssh; make a key: openssl rand -base64 32")
-    if text.startswith(("/", "./", "../", "~")) and not _BASE64.fullmatch(text):
+    if text.startswith(("/", "./", "../", "~/")) and not _BASE64.fullmatch(text):
         raise ValueError(f"looks like a path; for what is in a file write {FILE}/path")
     if _REFERENCE.match(text):
         raise ValueError(f"looks like a reference that nothing has replaced; for what is in a file write {FILE}/path")

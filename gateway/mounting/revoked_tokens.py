@@ -77,12 +77,18 @@ class RevokedTokens:
                 self.heed(lists)
 
     async def _list_of(self, mount: Mount) -> frozenset[str] | None:
-        """None if it can't be read now."""
+        """None if it can't be read now. One that is gone counts as it was, as a mount's own does: a volume that is not
+        mounted and a lost permission look the same."""
         from gateway.access.tokens.revocations import listed
 
         try:
             async with asyncio.timeout(_LIST_SECONDS):
-                return await listed(mount.storage)
+                found = await listed(mount.storage)
+            if found is None and (last := self._last_of(mount.name)):
+                why = f"the list of revoked tokens of mount {mount.name} is gone: %s"
+                self._log.write(logging.WARNING, why, "the last one counts until a restart")
+                return last
+            return found or frozenset()
         except TimeoutError:
             why = f"no answer within {_LIST_SECONDS:g} s"
         except GatewayError as error:
@@ -93,3 +99,7 @@ class RevokedTokens:
         # A message of its own for each, so that one that fails often hides no other.
         self._log.write(logging.WARNING, f"the list of revoked tokens of mount {mount.name} can't be read: %s", why)
         return None
+
+    def _last_of(self, name: str) -> frozenset[str] | None:
+        """The list of the mount of this name, which a reload may have built anew."""
+        return next((ids for mount, ids in self._lists.items() if mount.name == name), None)

@@ -369,6 +369,7 @@ async def test_a_class_that_can_t_be_loaded_is_a_mistake_in_the_configuration(
         "Xk9.b-2:Qw7,eR_tYuI0pAsDfGhJkLzXc",  # of Ansible's lookup of passwords, whose characters are .,:-_ too
         "b:7QwMeR8tYGuI0pAsDfGhJkLzXc9vBnM2",
         "k$(7QwMeR8tYGuI0pAsDf{{GhJkLzXc${vB",
+        "~Xk8Q~7QwMeR8tYGuI0pAsDfGhJkLzXc9vBnM",  # as Microsoft Entra makes a client_secret
     ],
 )
 def test_a_key_that_happens_to_have_signs_in_it_is_one(key: str) -> None:

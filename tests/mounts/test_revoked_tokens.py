@@ -1,7 +1,10 @@
 """A revoked token stays revoked, whichever mounts the configuration has by and by."""
 
+import errno
 import logging
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,3 +154,47 @@ async def test_a_public_key_is_that_of_its_private_key(reloadable: Reloadable, t
     await reloadable.start()
     assert await codes(reloadable, "t2", "a", "b", secret=private) == [200, 200]
     assert await codes(reloadable, "t1", "a", "b", secret=private) == [401, 401]
+
+
+@pytest.mark.parametrize("changed", [{}, {"index": {"browse": False}}])
+async def test_a_list_that_is_gone_counts_until_a_restart(
+    reloadable: Reloadable, tmp_path: Path, caplog: pytest.LogCaptureFixture, changed: dict[str, Any]
+) -> None:
+    """A volume that is not mounted and a list that somebody has deleted look the same."""
+    revoke(tmp_path, "b", "t1")
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b")])
+    await reloadable.start()
+    assert await codes(reloadable, "t1", "a") == [401]
+    (tmp_path / "b" / KEY).unlink()
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b", **changed)])
+    with caplog.at_level(logging.WARNING, "gateway.access"):
+        assert (await reloadable.reload())[0] == 200
+    assert await codes(reloadable, "t1", "a") == [401]
+    assert "the list of revoked tokens of mount b is gone: the last one counts until a restart" in caplog.text
+
+
+async def test_a_list_that_may_not_be_read_takes_nothing_back(
+    reloadable: Reloadable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it count for an empty one at the start."""
+    monkeypatch.setattr(revoked_tokens, "_PAUSE_SECONDS", 0.01)
+    revoke(tmp_path, "b", "t1")
+    reloadable.write(access=ACCESS, mounts=[mount(tmp_path, "a"), mount(tmp_path, "b")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "open", refusing(os.open, tmp_path / "b" / KEY))
+        await reloadable.start()
+        assert await codes(reloadable, "t1", "a") == [200]
+    await becomes(reloadable, "t1", "a", 401)
+
+
+def refusing(opens: Callable[..., int], file: Path) -> Callable[..., int]:
+    """Opens all other files."""
+
+    def refuse(path: Any, *args: Any, **named: Any) -> int:
+        descriptor = named.get("dir_fd")
+        below = descriptor is not None and os.path.samestat(os.fstat(descriptor), file.parent.stat())
+        if below and path == file.name:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opens(path, *args, **named)
+
+    return refuse

@@ -15,9 +15,9 @@ from gateway.errors import (
     PreconditionFailedError,
     UpstreamError,
 )
-from gateway.messages import ObjectRequest, Stream
+from gateway.messages import ObjectRequest, Redirect, Stream
 from gateway.storage.base import Storage
-from gateway.storage.content import content_at, content_of, swap_content
+from gateway.storage.content import content_of, swap_content
 
 KEY = ".gateway/revoked-tokens"
 _SECONDS = 3.0
@@ -91,8 +91,8 @@ class Revocations:
         try:
             answer = await self._storage.fetch(ObjectRequest("GET", KEY, headers, uncached=True))
         except NotFoundError as error:
-            if error.code == UNREADABLE:  # as somebody else's file
-                raise UpstreamError(f"{KEY} may not be read: {error.detail}", code=error.code) from error
+            if error.code == UNREADABLE:
+                raise _unreadable(error) from error
             if self._revoked:  # a volume that is not mounted and a lost permission look the same
                 self._etag = None
                 self._log.write(
@@ -146,13 +146,23 @@ class Revocations:
             await asyncio.sleep(_SECONDS)
 
 
-async def listed(storage: Storage) -> frozenset[str]:
-    """The ids on the list in a storage. Raises GatewayError."""
-    content = await content_at(storage, KEY, _MAX_BYTES)
-    return frozenset(_parsed(content)) if content is not None else frozenset()
+async def listed(storage: Storage) -> frozenset[str] | None:
+    """The ids on the list in a storage; None if it shows no list. Raises GatewayError."""
+    try:
+        answer = await storage.fetch(ObjectRequest("GET", KEY, uncached=True))
+    except NotFoundError as error:
+        if error.code == UNREADABLE:
+            raise _unreadable(error) from error
+        return None
+    return frozenset(await _ids(answer))
 
 
-async def _ids(answer: Stream) -> list[str]:
+def _unreadable(error: NotFoundError) -> UpstreamError:
+    """As somebody else's file is."""
+    return UpstreamError(f"{KEY} may not be read: {error.detail}", code=error.code)
+
+
+async def _ids(answer: Stream | Redirect) -> list[str]:
     return _parsed(await content_of(answer, _MAX_BYTES))
 
 
