@@ -9,10 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from gateway.forked import Forked
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+from tests.support.workers import descriptors
 
 
 def test_another_process_does_the_work_once() -> None:

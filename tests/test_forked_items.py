@@ -7,27 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.forked import forked_items
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def children() -> set[str]:
-    found = set[str]()
-    for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/children") as file:
-            found |= {*file.read().split()}
-    return found
+from tests.support.workers import children, descriptors
 
 
 def test_another_process_finds_them_out() -> None:
-    before = descriptors(), children()
+    before = descriptors(), children(os.getpid())
     items = [*forked_items(lambda: ((number, os.getpid()) for number in range(1000)))]
     assert [number for number, _ in items] == [*range(1000)]
     assert len({pid for _, pid in items}) == 1
     assert items[0][1] != os.getpid()
-    assert (descriptors(), children()) == before
+    assert (descriptors(), children(os.getpid())) == before
 
 
 def test_no_more_wait_than_a_pipe_takes() -> None:
@@ -47,11 +36,11 @@ def test_no_more_wait_than_a_pipe_takes() -> None:
 
 
 def test_whoever_stops_early_ends_the_other_process() -> None:
-    before = descriptors(), children()
+    before = descriptors(), children(os.getpid())
     items = forked_items(lambda: iter(int, 1))
     assert next(items) == 0
     del items
-    assert (descriptors(), children()) == before
+    assert (descriptors(), children(os.getpid())) == before
 
 
 @pytest.mark.parametrize("died_after", [0, 1, 5])

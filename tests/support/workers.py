@@ -1,5 +1,6 @@
 """Gateways of several processes, and what is seen of them from outside."""
 
+import os
 import socket
 import time
 import urllib.request
@@ -30,6 +31,11 @@ def eventually(condition: Callable[[], bool], what: str, process: GatewayProcess
             return
         time.sleep(0.02)
     raise AssertionError(f"{what}:\n{process.log.read_text()}")
+
+
+def descriptors() -> int:
+    """How many this process has open."""
+    return len(os.listdir("/proc/self/fd"))
 
 
 def children(pid: int) -> list[int]:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import count
+from math import inf
 from typing import Generic, NamedTuple, TypeVar
 
 from gateway.cache.limited_log import LimitedLog
@@ -105,11 +107,38 @@ class Search:
             self._ended()
 
 
+@dataclass(frozen=True, slots=True)
+class Known(Generic[K]):
+    """What is known of a project: a record of what was found, and, by the keys of files that could not be looked up,
+    the times before which they are not looked up again. Times are those of the source's clock."""
+
+    record: K
+    failed: Mapping[str, float] = field(default_factory=dict)
+    version: int = field(default_factory=lambda: next(versions))
+
+    @property
+    def again(self) -> float:
+        return min(self.failed.values(), default=inf)
+
+    def without_past(self, now: float) -> "Known[K]":
+        return replace(self, failed={key: until for key, until in self.failed.items() if until > now})
+
+    def after(self, search: Search, record: K, now: float, retry: float) -> "Known[K]":
+        """What is known when a search that began with this has ended. `retry` is in seconds."""
+        left = {key: until for key, until in self.without_past(now).failed.items() if key not in search.found}
+        return Known(record, left | dict.fromkeys(search.failed, now + retry))
+
+
 class Running(NamedTuple, Generic[K]):
     """A search, and what was known when it began."""
 
     search: Search
-    before: K
+    before: Known[K]
+
+
+def waiting(searches: Mapping[str, Running[K]]) -> int:
+    """How many files are left, of all projects."""
+    return sum(len(running.search) for running in searches.values())
 
 
 def room(search: Search, waiting: int, *, named: bool = False) -> int:

@@ -6,9 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from itertools import islice
-from math import inf
 from typing import Any
 
 from packaging.version import Version
@@ -18,7 +16,7 @@ from gateway.errors import GatewayError, UpstreamBusyError
 from gateway.executors import PAGES
 from gateway.index.screening.licences.lookup import Documents, licence
 from gateway.index.screening.saved_records import SavedRecords
-from gateway.index.screening.search import AT_ONCE, Running, Search, room, versions
+from gateway.index.screening.search import AT_ONCE, Known, Running, Search, room, waiting
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.facts import version_of
@@ -38,20 +36,6 @@ _MANY = 200
 _NO_VERSION = Version("0.dev0")
 
 log = logging.getLogger("gateway.policy")
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a project; `failed` has the keys that are not asked for before their times, by the clock of the
-    source."""
-
-    licences: KnownLicences = field(default_factory=KnownLicences)
-    failed: Mapping[str, float] = field(default_factory=dict)
-    version: int = field(default_factory=lambda: next(versions))
-
-    @property
-    def again(self) -> float:
-        return min(self.failed.values(), default=inf)
 
 
 class LicenceSource:
@@ -75,9 +59,11 @@ class LicenceSource:
         self._policy = policy
         self._upstream = upstream
         self._saved = SavedRecords[KnownLicences](stores, "what is known of the licences of %s", MAX_DOCUMENT_BYTES)
-        self._known = LruCache[str, _Known]("licences of the other index", memory, lambda _, known: _weight(known))
-        self._loading = SingleFlight[_Known]()
-        self._searches: dict[str, Running[_Known]] = {}
+        self._known = LruCache[str, Known[KnownLicences]](
+            "licences of the other index", memory, lambda _, known: _weight(known)
+        )
+        self._loading = SingleFlight[Known[KnownLicences]]()
+        self._searches: dict[str, Running[KnownLicences]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._patience = _PAGE_SECONDS
         self.clock = clock
@@ -90,12 +76,8 @@ class LicenceSource:
         self._patience = _COMMAND_SECONDS
 
     def state(self) -> Mapping[str, object]:
-        left = self._waiting
+        left = waiting(self._searches)
         return {"files whose metadata is being read": left} if left else {}
-
-    @property
-    def _waiting(self) -> int:
-        return sum(len(running.search) for running in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """While metadata is being read, and before anybody has asked, another one each time: nothing that was decided
@@ -109,7 +91,7 @@ class LicenceSource:
         """See FactSource. Waits for some seconds at most; the rest is found in the background."""
         if not self._policy.licences_asked(page.name, self._upstream):
             if page.name not in self._known:
-                self._known.put(page.name, _Known())
+                self._known.put(page.name, Known(KnownLicences()))
             return {}
         keys = await PAGES.run(_keys, page) if len(page.files) > _MANY else _keys(page)
         known = self._known.get(page.name)
@@ -117,7 +99,7 @@ class LicenceSource:
             loaded = await self._loading.once(page.name, lambda: self._load(page.name))
             known = self._known.get(page.name) or loaded  # somebody may have found more meanwhile
         awaited = [*keys.values()] if name is None else [keys[name]] if name in keys else []
-        found, search = dict(known.licences.found), self._search(page, known, keys, first=awaited if name else ())
+        found, search = dict(known.record.found), self._search(page, known, keys, first=awaited if name else ())
         if search is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
@@ -136,36 +118,38 @@ class LicenceSource:
         await self._loading.close()
         await self._saved.close()
 
-    async def _load(self, project: str) -> _Known:
+    async def _load(self, project: str) -> Known[KnownLicences]:
         found = None
         try:
             found = await self._saved.load(project, from_bytes)
         except GatewayError as error:
             log.warning("the licences of %s that are saved can't be read: %s", project, error)
-        known = _Known(found) if found is not None else _Known()
+        known = Known(found) if found is not None else Known(KnownLicences())
         self._known.put(project, known)
         return known
 
-    def _search(self, page: Project, known: _Known, keys: Mapping[str, str], first: Collection[str]) -> Search | None:
+    def _search(
+        self, page: Project, known: Known[KnownLicences], keys: Mapping[str, str], first: Collection[str]
+    ) -> Search | None:
         """What reads the metadata that is not known, `first` that with these keys; None if all is known."""
         now, missing = self.clock(), dict[str, File]()
         files = {file.name: file for file in page.files}
         for name, key in keys.items():
-            if key not in known.licences.found and known.failed.get(key, now) <= now:
+            if key not in known.record.found and known.failed.get(key, now) <= now:
                 missing.setdefault(key, files[name])
         running = self._searches.get(page.name)
         if running is None:
             if not missing:
                 if known.again <= now:  # of files that are gone: those that are left are next
-                    self._known.put(page.name, replace(known, failed=_later(known.failed, now)))
+                    self._known.put(page.name, known.without_past(now))
                 return None
             if len(self._searches) >= _MOST_SEARCHES:
                 raise UpstreamBusyError("the licences of too many projects are being looked up")
             search = Search(self._licence, "licence", self._turns, lambda: self._ended(page.name))
             running = self._searches[page.name] = Running(search, known)
         named = {key: missing[key] for key in first if key in missing}
-        running.search.add(named, room(running.search, self._waiting, named=True), first=True)
-        running.search.add(missing, room(running.search, self._waiting))
+        running.search.add(named, room(running.search, waiting(self._searches), named=True), first=True)
+        running.search.add(missing, room(running.search, waiting(self._searches)))
         return running.search
 
     async def _licence(self, file: File) -> str:
@@ -173,21 +157,15 @@ class LicenceSource:
 
     def _ended(self, project: str) -> None:
         (search, before), now = self._searches.pop(project), self.clock()
-        failed = {key: until for key, until in _later(before.failed, now).items() if key not in search.found}
-        failed |= dict.fromkeys(search.failed, now + _RETRY_SECONDS)
-        licences = KnownLicences(search.found).merged(before.licences)
-        self._known.put(project, _Known(licences, failed))
+        licences = KnownLicences(search.found).merged(before.record)
+        self._known.put(project, before.after(search, licences, now, _RETRY_SECONDS))
         if search.found:
             self._saved.save(project, licences, from_bytes)
 
 
-def _later(failed: Mapping[str, float], now: float) -> Mapping[str, float]:
-    return {key: until for key, until in failed.items() if until > now}
-
-
-def _weight(known: _Known) -> int:
+def _weight(known: Known[KnownLicences]) -> int:
     """Not weight_of, which takes several times as long."""
-    found = known.licences.found
+    found = known.record.found
     return _ENTRY_BYTES * (1 + len(found) + len(known.failed)) + sum(map(sys.getsizeof, found.values()))
 
 

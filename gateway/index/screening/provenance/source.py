@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from math import inf
 from typing import Any, ParamSpec, TypeVar
@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, UpstreamBusyError
 from gateway.executors import PAGES
 from gateway.index.screening.provenance.lookup import Lookup
 from gateway.index.screening.saved_records import SavedRecords
-from gateway.index.screening.search import Running, Search, room, versions
+from gateway.index.screening.search import Known, Running, Search, room, waiting
 from gateway.index.simple.pages import File, Project
 from gateway.index.wheels.metadata_store import MetadataStore
 from gateway.policy.provenance import (
@@ -50,20 +50,6 @@ log = logging.getLogger("gateway.policy")
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What is known of a project. `failed` are identities of files, with the times before which they are not looked up
-    again, by the source's clock."""
-
-    verified: VerifiedFiles = field(default_factory=VerifiedFiles)
-    failed: Mapping[str, float] = field(default_factory=dict)
-    version: int = field(default_factory=lambda: next(versions))
-
-    @property
-    def again(self) -> float:
-        return min(self.failed.values(), default=inf)
-
-
-@dataclass(frozen=True, slots=True)
 class _Plan:
     """By the names of files, what is known without looking, or else identities; by identities, all files to be looked
     up, in order; and those of them for which a request waits."""
@@ -95,13 +81,13 @@ class ProvenanceSource:
         self._policy = policy
         self._upstream = upstream
         self._saved = SavedRecords[VerifiedFiles](stores, "the provenance of %s", _MOST_BYTES)
-        self._known = LruCache[str, _Known](
+        self._known = LruCache[str, Known[VerifiedFiles]](
             "provenance of the other index",
             memory,
-            lambda _, known: _FINDING_BYTES * (1 + len(known.verified.found) + len(known.failed)),
+            lambda _, known: _FINDING_BYTES * (1 + len(known.record.found) + len(known.failed)),
         )
-        self._loading = SingleFlight[_Known]()
-        self._searches: dict[str, Running[_Known]] = {}
+        self._loading = SingleFlight[Known[VerifiedFiles]]()
+        self._searches: dict[str, Running[VerifiedFiles]] = {}
         self._turns = asyncio.Semaphore(_TURNS)
         self._patience = _PAGE_SECONDS
         self._retry = retry
@@ -115,12 +101,8 @@ class ProvenanceSource:
         self._patience = _COMMAND_SECONDS
 
     def state(self) -> Mapping[str, object]:
-        left = self._waiting
+        left = waiting(self._searches)
         return {"files that are being looked up": left} if left else {}
-
-    @property
-    def _waiting(self) -> int:
-        return sum(len(running.search) for running in self._searches.values())
 
     def version(self, project: str) -> Hashable:
         """Before anybody has asked, another one each time: nothing that was decided stands."""
@@ -134,12 +116,12 @@ class ProvenanceSource:
         asked = self._policy.provenance_asked(page.name, self._upstream)
         if not asked:
             if page.name not in self._known:
-                self._known.put(page.name, _Known())
+                self._known.put(page.name, Known(VerifiedFiles()))
             return {}
         plan = await _run(page, _plan, page, self._lookup.root, name, asks_about_earlier(asked))
         known = self._known.get(page.name) or await self._loading.once(page.name, lambda: self._load(page.name))
         search = self._search(page.name, known, plan, first=name is not None)
-        found = dict(known.verified.found)
+        found = dict(known.record.found)
         if search is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
@@ -158,51 +140,45 @@ class ProvenanceSource:
         await self._loading.close()
         await self._saved.close()
 
-    async def _load(self, project: str) -> _Known:
+    async def _load(self, project: str) -> Known[VerifiedFiles]:
         try:
-            known = _Known(await self._saved.load(project, from_bytes) or VerifiedFiles())
+            known = Known(await self._saved.load(project, from_bytes) or VerifiedFiles())
         except GatewayError as error:
             log.warning("the provenance of %s that is saved can't be read: %s", project, error)
-            known = _Known()
+            known = Known(VerifiedFiles())
         self._known.put(project, known)
         return known
 
-    def _search(self, project: str, known: _Known, plan: _Plan, *, first: bool) -> Search | None:
+    def _search(self, project: str, known: Known[VerifiedFiles], plan: _Plan, *, first: bool) -> Search | None:
         """What looks up the files of the plan that are not known; None if all are."""
         now = self._clock()
         missing = {
             key: file
             for key, file in plan.files.items()
-            if key not in known.verified.found and known.failed.get(key, -inf) <= now
+            if key not in known.record.found and known.failed.get(key, -inf) <= now
         }
         running = self._searches.get(project)
         if running is None:
             if not missing:
                 if known.again <= now:  # of files that are gone: those that are left are next
-                    self._known.put(project, replace(known, failed=_later(known.failed, now)))
+                    self._known.put(project, known.without_past(now))
                 return None
             if len(self._searches) >= _MOST_SEARCHES:
                 raise UpstreamBusyError("the provenance of too many projects is being looked up")
             search = Search(self._lookup.words, "provenance", self._turns, lambda: self._ended(project))
             running = Running(search, known)
             self._searches[project] = running
-        running.search.add(missing, room(running.search, self._waiting, named=first), first=first)
+        running.search.add(missing, room(running.search, waiting(self._searches), named=first), first=first)
         return running.search
 
     def _ended(self, project: str) -> None:
         (search, before), now = self._searches.pop(project), self._clock()
-        failed = {key: until for key, until in _later(before.failed, now).items() if key not in search.found}
-        failed |= dict.fromkeys(search.failed, now + self._retry)
-        verified = before.verified
+        verified = before.record
         if search.found:
             at = time.time()
             verified = VerifiedFiles({key: (words, at) for key, words in search.found.items()}).merged(verified)
             self._saved.save(project, verified, from_bytes)
-        self._known.put(project, _Known(verified, failed))
-
-
-def _later(failed: Mapping[str, float], now: float) -> Mapping[str, float]:
-    return {key: until for key, until in failed.items() if until > now}
+        self._known.put(project, before.after(search, verified, now, self._retry))
 
 
 async def _run(page: Project, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
