@@ -163,10 +163,7 @@ def _unreadable(error: NotFoundError) -> UpstreamError:
 
 
 async def _ids(answer: Stream | Redirect) -> list[str]:
-    return _parsed(await content_of(answer, _MAX_BYTES))
-
-
-def _parsed(content: bytes) -> list[str]:
+    content = await content_of(answer, _MAX_BYTES)
     if len(content) > _MAX_BYTES:
         raise GatewayError(f"{KEY} has more than {_MAX_BYTES} bytes")
     return content.decode("utf-8-sig", "replace").split()
